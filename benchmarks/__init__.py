@@ -1,0 +1,1 @@
+"""Ours beside the raw floor and the peers, in one run."""

@@ -1,0 +1,53 @@
+"""Settings of the example project, which is also what `manage.py` of this repository runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mastra_engine.conf import database
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# For the development server on this machine only.
+SECRET_KEY = os.environ.get("SECRET_KEY", "an example, never deployed")
+DEBUG = True
+ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "mastra_engine",
+    "example_project",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+ROOT_URLCONF = "example_project.urls"
+STATIC_URL = "static/"
+USE_TZ = True
+
+# DB_URL from the environment or from .env, where `manage.py engine_add` writes it.
+DATABASES = {"default": database(BASE_DIR)}

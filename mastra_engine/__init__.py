@@ -1,0 +1,35 @@
+"""The data layer of AI agents in your own PostgreSQL, as a Django app."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mastra_engine.backends.base import MastraEngine
+    from mastra_engine.backends.mock import MockMastraEngine
+    from mastra_engine.backends.postgres import PostgresEngine
+    from mastra_engine.handler import engine, engines
+
+__all__ = ["MastraEngine", "MockMastraEngine", "PostgresEngine", "engine", "engines"]
+
+__version__ = "0.1.0"
+
+# Importing the package needs no settings and loads no tables: names are fetched when first used.
+_HOMES = {
+    "MastraEngine": "mastra_engine.backends.base",
+    "MockMastraEngine": "mastra_engine.backends.mock",
+    "PostgresEngine": "mastra_engine.backends.postgres",
+    "engine": "mastra_engine.handler",
+    "engines": "mastra_engine.handler",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,19 @@
+"""The Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core import checks
+
+
+class MastraEngineConfig(AppConfig):
+    name = "mastra_engine"
+    label = "mastra_engine"
+    verbose_name = "Mastra Engine"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from mastra_engine.checks import check_engines, check_servers
+
+        checks.register(check_engines)
+        checks.register(check_servers, checks.Tags.database)

@@ -1,0 +1,32 @@
+"""The contract that every engine keeps: arguments are checked here, storage is the backend's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from mastra_engine.backends.base.records import RecordsContract
+from mastra_engine.backends.base.syncs import SyncsContract
+from mastra_engine.backends.base.twins import twin
+
+__all__ = ["MastraEngine"]
+
+
+class MastraEngine(RecordsContract, SyncsContract, ABC):
+    """An engine: entities, records and their syncs, flat; every method has an async twin.
+
+    Arguments are keyword-only, returned values are frozen dataclasses. A subclass implements the
+    underscored methods, whose arguments have been checked.
+    """
+
+    alias: str = "default"
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what this engine holds open in this thread. It may be used again."""
+
+    aclose = twin(close)
+
+    def check(self) -> list[Any]:
+        """Return Django system check messages about this engine's configuration."""
+        return []

@@ -1,0 +1,156 @@
+"""The contract of syncs and of the change feed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+from uuid import UUID
+
+from mastra_engine.backends.base.twins import twin
+from mastra_engine.backends.base.writer import Chunks, EntityWriter
+from mastra_engine.exceptions import CursorExpired, InvalidInput, SyncAborted, SyncConflict
+from mastra_engine.pausing import reached
+from mastra_engine.types import (
+    UNSET,
+    Action,
+    Change,
+    Changes,
+    Record,
+    RecordLike,
+    SyncMode,
+    SyncResult,
+    Unset,
+    UpsertResult,
+    choice,
+    count,
+    name,
+    text,
+    uuid,
+)
+
+R = TypeVar("R")
+
+
+class SyncsContract(ABC):
+    """Bringing an outside system's records in, and telling others what changed."""
+
+    def sync_records(
+        self,
+        *,
+        name: str,
+        connection_id: str,
+        records: Iterable[RecordLike],
+        last_sync_id: str | None = None,
+        if_last_sync_id: str | Unset | None = UNSET,
+        mode: SyncMode = "incremental",
+        max_delete_ratio: float | None = None,
+    ) -> SyncResult:
+        """Write records, deletions, sync cursor and `rev` in one transaction; make the entity.
+
+        `mode="full"` takes `records` for the complete set: whatever else is live becomes a
+        tombstone, unless that is more than `max_delete_ratio` (0 to 1) of the live records, which
+        raises SyncAborted. `last_sync_id` is stored when given; `if_last_sync_id` is what must be
+        stored now, None for nothing, else SyncConflict. Whatever is raised, nothing has changed.
+        """
+        full = choice(mode, "/mode", "incremental", "full") == "full"
+        ratio = _ratio(max_delete_ratio, full)
+        cursor = None if last_sync_id is None else text(last_sync_id, "/last_sync_id")
+        expected = if_last_sync_id
+        if isinstance(expected, str):
+            text(expected, "/if_last_sync_id")
+        entity_name, connection = _names(name, connection_id)
+        chunks = Chunks(records, entity_type=entity_name)
+
+        def sync(writer: EntityWriter) -> SyncResult:
+            reached("sync_locked")
+            if not isinstance(expected, Unset) and writer.entity.last_sync_id != expected:
+                raise SyncConflict
+            live = writer.live() if ratio is not None else 0
+            written = sum((writer.put(chunk) for chunk in chunks), start=UpsertResult())
+            reached("sync_before_deletions")
+            deleted = _delete_unseen(writer, live, ratio) if full else 0
+            reached("sync_before_cursor")
+            if cursor is not None:
+                writer.set_cursor(cursor)
+            reached("sync_before_commit")
+            return SyncResult(
+                entity=writer.result(),
+                created=written.created,
+                updated=written.updated,
+                unchanged=written.unchanged,
+                deleted=deleted,
+            )
+
+        return self._write_named(
+            entity_name, connection, sync, track=full, repeatable=chunks.repeatable
+        )
+
+    def get_changes(self, *, entity_id: UUID | str, after: int = 0, limit: int = 1000) -> Changes:
+        """Return the records that changed since `rev` `after`, in their latest state, by `rev`.
+
+        Following `after=changes.next` shows the final state of every record, whatever commits
+        late. Raises EntityNotFound, and CursorExpired when tombstones above `after` were purged;
+        a reader from 0 has nothing to forget and never expires.
+        """
+        after = count(after, "/after")
+        limit = count(limit, "/limit", least=1)
+        purged, rows = self._select_changes(uuid(entity_id, "/entity_id"), after, limit + 1)
+        if 0 < after < purged:
+            raise CursorExpired
+        items = [_change(record, created_rev, after) for record, created_rev in rows[:limit]]
+        return Changes(items=items, next=items[-1].rev if items else after, more=len(rows) > limit)
+
+    async_records = twin(sync_records)
+    aget_changes = twin(get_changes)
+
+    # What a backend implements
+
+    @abstractmethod
+    def _write_named(
+        self,
+        name: str,
+        connection_id: str,
+        operation: Callable[[EntityWriter], R],
+        *,
+        track: bool,
+        repeatable: bool,
+    ) -> R:
+        """Like `_write`, making the entity when there is none; `track` what is put for unseen()."""
+
+    @abstractmethod
+    def _select_changes(
+        self, entity_id: UUID, after: int, limit: int
+    ) -> tuple[int, list[tuple[Record, int]]]:
+        """Return the purged `rev`, and records with their creation's `rev`, tombstones too."""
+
+
+def _names(given: str, connection_id: str) -> tuple[str, str]:
+    return name(given, "/name"), name(connection_id, "/connection_id")
+
+
+def _ratio(value: float | None, full: bool) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InvalidInput("must be a number from 0 to 1", path="/max_delete_ratio")
+    if not full:
+        raise InvalidInput("goes with mode='full' only", path="/max_delete_ratio")
+    return value
+
+
+def _delete_unseen(writer: EntityWriter, live: int, ratio: float | None) -> int:
+    unseen = writer.unseen()
+    if ratio is not None and len(unseen) > ratio * live:
+        raise SyncAborted(
+            f"{len(unseen)} of {live} records would be deleted, more than {ratio:.0%}; "
+            "nothing was changed"
+        )
+    return writer.delete(unseen)
+
+
+def _change(record: Record, created_rev: int, after: int) -> Change:
+    if record.deleted_at is not None:
+        return Change(action="deleted", record=record, rev=record.rev)
+    action: Action = "added" if created_rev > after else "updated"
+    return Change(action=action, record=record, rev=record.rev)

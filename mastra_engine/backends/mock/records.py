@@ -1,0 +1,90 @@
+"""Entities and records in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+from mastra_engine.backends.base.records import RecordsContract
+from mastra_engine.backends.base.writer import EntityWriter
+from mastra_engine.backends.mock.match import follows, in_order, matches
+from mastra_engine.backends.mock.store import EntityRow, Store
+from mastra_engine.backends.mock.writer import MockWriter
+from mastra_engine.cursors import Position
+from mastra_engine.exceptions import EntityNotFound
+from mastra_engine.filters import Query
+from mastra_engine.types import Entity, Record
+
+R = TypeVar("R")
+
+
+class MockRecords(RecordsContract):
+    """Records in a store that engines of one URL share."""
+
+    store: Store
+
+    def _get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]:
+        with self.store.lock:
+            if found := self._list_entities(name, connection_id, after=None, limit=1):
+                return found[0], False
+            row = EntityRow(name=name, connection_id=connection_id)
+            self.store.entities[row.id] = row
+            return row.to_value(), True
+
+    def _get_entity(self, id: UUID) -> Entity:
+        with self.store.lock:
+            return self._row(id).to_value()
+
+    def _list_entities(
+        self, name: str | None, connection_id: str | None, *, after: UUID | None, limit: int
+    ) -> list[Entity]:
+        with self.store.lock:
+            found = [
+                row.to_value()
+                for id, row in sorted(self.store.entities.items())
+                if name in (None, row.name)
+                and connection_id in (None, row.connection_id)
+                and (after is None or id > after)
+            ]
+        return found[:limit]
+
+    def _delete_entity(self, id: UUID) -> Entity:
+        with self.store.lock:
+            entity = self._row(id).to_value()
+            del self.store.entities[id]
+            return entity
+
+    def _select_records(
+        self, entity: Entity, query: Query, after: Position | None = None
+    ) -> list[Record]:
+        with self.store.lock:
+            row = self.store.entities.get(entity.id)
+            records = [] if row is None else [record.to_value(row) for record in row.live()]
+        found = [
+            record
+            for record in in_order(records, query.sort)
+            if matches(query.where, record.data, record)
+            and (after is None or follows(record, after, query.sort))
+        ]
+        end = None if query.limit is None else query.offset + query.limit
+        return found[query.offset : end]
+
+    def _write(
+        self,
+        entity_id: UUID,
+        operation: Callable[[EntityWriter], R],
+        *,
+        repeatable: bool = True,
+    ) -> R:
+        with self.store.lock:
+            copy = self._row(entity_id).copy()
+            result = operation(MockWriter(copy))
+            self.store.entities[entity_id] = copy
+            return result
+
+    def _row(self, id: UUID) -> EntityRow:
+        row = self.store.entities.get(id)
+        if row is None:
+            raise EntityNotFound
+        return row

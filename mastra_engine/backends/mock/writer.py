@@ -1,0 +1,105 @@
+"""Writes to one entity's rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from uuid_utils.compat import uuid7
+
+from mastra_engine.backends.base.writer import Chunk, EntityWriter
+from mastra_engine.backends.mock.store import EntityRow, RecordRow, now
+from mastra_engine.jsonb import canonical, loads
+from mastra_engine.pausing import reached
+from mastra_engine.types import Entity, UpsertResult
+
+
+class MockWriter(EntityWriter):
+    """Works on a copy of the row, which the engine keeps or drops."""
+
+    def __init__(self, row: EntityRow) -> None:
+        self.row = row
+        self.entity = row.to_value()
+        self.now = now()
+        self._seen: set[str] = set()
+
+    def put(self, chunk: Chunk, *, merge: bool = False) -> UpsertResult:
+        created = updated = 0
+        for external_id in sorted(chunk):
+            old = self.row.records.get(external_id)
+            raw = chunk[external_id]
+            if old is None or old.deleted_at is not None:
+                self._create(external_id, raw, old)
+                created += 1
+            else:
+                raw = _merged(old.raw, raw) if merge else raw
+                updated += self._update(old, raw)
+        self._seen.update(chunk)
+        reached("records_copied")
+        reached("records_updated")
+        return UpsertResult(
+            created=created, updated=updated, unchanged=len(chunk) - created - updated
+        )
+
+    def live(self) -> int:
+        return len(self.row.live())
+
+    def unseen(self) -> list[str]:
+        return sorted(
+            row.external_id for row in self.row.live() if row.external_id not in self._seen
+        )
+
+    def delete(self, external_ids: list[str]) -> int:
+        live = {row.external_id: row for row in self.row.live()}
+        doomed = sorted(set(external_ids) & live.keys())
+        for external_id in doomed:
+            self._store(live[external_id], deleted_at=self.now)
+        return len(doomed)
+
+    def purge(self, up_to_rev: int) -> int:
+        gone = [
+            row
+            for row in self.row.records.values()
+            if row.deleted_at is not None and row.rev <= up_to_rev
+        ]
+        for row in gone:
+            del self.row.records[row.external_id]
+            self.row.purged_rev = max(self.row.purged_rev, row.rev)
+        return len(gone)
+
+    def set_cursor(self, last_sync_id: str) -> None:
+        if self.row.last_sync_id != last_sync_id:
+            self.row.last_sync_id = last_sync_id
+            self.row.updated_at = self.now
+
+    def result(self) -> Entity:
+        return self.row.to_value()
+
+    def _create(self, external_id: str, raw: bytes, tombstone: RecordRow | None) -> None:
+        rev = self._next_rev()
+        self.row.records[external_id] = RecordRow(
+            id=uuid7() if tombstone is None else tombstone.id,
+            external_id=external_id,
+            raw=raw,
+            rev=rev,
+            created_rev=rev,
+            created_at=self.now,
+            updated_at=self.now,
+        )
+
+    def _update(self, old: RecordRow, raw: bytes) -> bool:
+        if changed := raw != old.raw:
+            self._store(old, raw=raw)
+        return changed
+
+    def _store(self, old: RecordRow, **changes: object) -> None:
+        row = replace(old, rev=self._next_rev(), updated_at=self.now, **changes)  # type: ignore[arg-type]
+        self.row.records[row.external_id] = row
+
+    def _next_rev(self) -> int:
+        self.row.rev += 1
+        self.row.updated_at = self.now
+        return self.row.rev
+
+
+def _merged(old: bytes, new: bytes) -> bytes:
+    return canonical({**loads(old), **loads(new)})

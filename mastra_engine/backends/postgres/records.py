@@ -1,0 +1,91 @@
+"""Entities and records in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from mastra_engine.backends.base.records import RecordsContract
+from mastra_engine.backends.base.writer import EntityWriter
+from mastra_engine.backends.postgres.session import Session
+from mastra_engine.backends.postgres.writer import PostgresWriter
+from mastra_engine.cursors import Position
+from mastra_engine.exceptions import EntityNotFound
+from mastra_engine.filters import And, Query
+from mastra_engine.models import Entity as EntityRow
+from mastra_engine.models import Record as RecordRow
+from mastra_engine.postgres.errors import translated
+from mastra_engine.postgres.expressions import following, matching, ordering
+from mastra_engine.types import Entity, Record
+
+R = TypeVar("R")
+
+
+class PostgresRecords(RecordsContract):
+    """Records over the tables, in the caller's transaction if there is one."""
+
+    session: Session
+
+    def _get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]:
+        with translated():
+            row, created = self._entities().get_or_create(name=name, connection_id=connection_id)
+            if created:
+                row.refresh_from_db()
+            return row.to_value(), created
+
+    def _get_entity(self, id: UUID) -> Entity:
+        with translated():
+            row = self._entities().filter(id=id).first()
+        if row is None:
+            raise EntityNotFound
+        return row.to_value()
+
+    def _list_entities(
+        self, name: str | None, connection_id: str | None, *, after: UUID | None, limit: int
+    ) -> list[Entity]:
+        wanted = {"name": name, "connection_id": connection_id, "id__gt": after}
+        rows = self._entities().filter(
+            **{column: value for column, value in wanted.items() if value is not None}
+        )
+        with translated():
+            return [row.to_value() for row in rows.order_by("id")[:limit]]
+
+    def _delete_entity(self, id: UUID) -> Entity:
+        return self._write(id, self._delete_locked)
+
+    def _delete_locked(self, writer: EntityWriter) -> Entity:
+        # The database deletes what hangs on it.
+        self._entities().filter(id=writer.entity.id).delete()
+        return writer.entity
+
+    def _select_records(
+        self, entity: Entity, query: Query, after: Position | None = None
+    ) -> list[Record]:
+        rows = RecordRow.objects.using(self.session.alias).filter(entity_id=entity.id).live()
+        if query.where != And():
+            rows = rows.filter(matching(query.where))
+        if after is not None:
+            rows = rows.filter(following(after, query.sort))
+        rows = rows.order_by(*ordering(query.sort), "external_id")
+        end = None if query.limit is None else query.offset + query.limit
+        with translated():
+            return [row.to_value(entity.name) for row in rows[query.offset : end]]
+
+    def _write(
+        self,
+        entity_id: UUID,
+        operation: Callable[[EntityWriter], R],
+        *,
+        track: bool = False,
+        repeatable: bool = True,
+    ) -> R:
+        def write() -> R:
+            return operation(PostgresWriter(self.session.alias, entity_id, track=track))
+
+        return self.session.run(write, repeatable=repeatable)
+
+    def _entities(self) -> QuerySet[EntityRow]:
+        return EntityRow.objects.using(self.session.alias)

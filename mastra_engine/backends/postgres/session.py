@@ -1,0 +1,55 @@
+"""Transactions, and where an engine's connection comes from."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import TypeVar
+
+from django.db import connections, transaction
+
+from mastra_engine.exceptions import Unavailable
+from mastra_engine.postgres.errors import RETRYABLE, sqlstate, translated
+
+R = TypeVar("R")
+
+ATTEMPTS = 3
+
+
+class Session:
+    """The engine's use of one Django database alias."""
+
+    def __init__(self, alias: str, *, lock_timeout: float) -> None:
+        self.alias = alias
+        self.lock_timeout = lock_timeout
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction whose lock waits are bounded, or a savepoint in the caller's.
+
+        A caller's own transaction keeps its own bounds: SET LOCAL would outlast the savepoint.
+        """
+        connection = connections[self.alias]
+        outermost = not connection.in_atomic_block
+        with transaction.atomic(using=self.alias):
+            if outermost and self.lock_timeout:
+                with connection.cursor() as cursor:
+                    bound = f"{round(self.lock_timeout * 1000)}ms"
+                    cursor.execute("SELECT set_config('lock_timeout', %s, true)", [bound])
+            yield
+
+    def run(self, operation: Callable[[], R], *, repeatable: bool = True) -> R:
+        """Run a transaction; begin anew when it lost to another one, unless it is the caller's."""
+        alone = repeatable and not connections[self.alias].in_atomic_block
+        for attempt in count(1):
+            try:
+                with translated(), self.transaction():
+                    return operation()
+            except Unavailable as error:
+                if not alone or attempt == ATTEMPTS or sqlstate(error) not in RETRYABLE:
+                    raise
+            time.sleep(random.uniform(0.01, 0.1) * attempt)  # noqa: S311 - jitter
+        raise AssertionError

@@ -1,0 +1,69 @@
+"""Typed settings, read at access: nothing here is remembered between two calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from dotenv import dotenv_values
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from mastra_engine.exceptions import EngineConfigError
+
+DEFAULT_ENGINES = {"default": {"BACKEND": "mastra_engine.backends.postgres.PostgresEngine"}}
+
+_DJANGO_KEYS = {
+    "dbname": "NAME",
+    "user": "USER",
+    "password": "PASSWORD",
+    "host": "HOST",
+    "port": "PORT",
+}
+
+
+def engine_settings() -> dict[str, dict[str, Any]]:
+    """Return `MASTRA_ENGINE`, or one PostgreSQL engine on the default database when it is unset."""
+    configured = getattr(settings, "MASTRA_ENGINE", None) or DEFAULT_ENGINES
+    if not isinstance(configured, Mapping) or not all(
+        isinstance(options, Mapping) for options in configured.values()
+    ):
+        raise EngineConfigError("MASTRA_ENGINE must map an alias to a dict of options")
+    return {alias: dict(options) for alias, options in configured.items()}
+
+
+def database_from_url(url: str) -> dict[str, Any]:
+    """Return a Django `DATABASES` entry for a PostgreSQL URL or libpq connection string.
+
+    Whatever Django has no key for (`sslmode`, `connect_timeout`, …) goes to `OPTIONS`.
+    Raises EngineConfigError when libpq cannot read it.
+    """
+    try:
+        parameters = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise EngineConfigError(
+            "The database URL is not one that PostgreSQL understands"
+        ) from error
+    config: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {}}
+    for name, value in parameters.items():
+        if name in _DJANGO_KEYS:
+            config[_DJANGO_KEYS[name]] = str(value)
+        elif value is not None:
+            config["OPTIONS"][name] = value
+    return config
+
+
+def database(base_dir: Path | str = ".") -> dict[str, Any]:
+    """Return the `DATABASES` entry for `DB_URL`, from the environment or from `base_dir`/.env.
+
+    For a settings file: `DATABASES = {"default": database(BASE_DIR)}`.
+    """
+    url = os.environ.get("DB_URL") or dotenv_values(Path(base_dir) / ".env").get("DB_URL")
+    if not url:
+        raise EngineConfigError(
+            "DB_URL is not set. Run `manage.py engine_add`, or set it in the environment or .env."
+        )
+    return database_from_url(url)

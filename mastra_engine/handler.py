@@ -1,0 +1,73 @@
+"""Finds engines by alias; everything is looked up when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import RLock
+from typing import Any, cast
+
+from django.core.signals import setting_changed
+from django.utils.connection import ConnectionProxy
+from django.utils.module_loading import import_string
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.conf import engine_settings
+from mastra_engine.exceptions import EngineConfigError
+
+DEFAULT_ALIAS = "default"
+
+
+class EngineHandler:
+    """`engines["alias"]`: one engine each per process, made of `MASTRA_ENGINE` on first use.
+
+    An engine holds no connection, so threads share it; Django keeps their connections apart.
+    """
+
+    def __init__(self) -> None:
+        self._engines: dict[str, MastraEngine] = {}
+        self._making = RLock()
+
+    def __getitem__(self, alias: str) -> MastraEngine:
+        with self._making:
+            if alias not in self._engines:
+                self._engines[alias] = self._make(alias)
+            return self._engines[alias]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(engine_settings())
+
+    def all(self) -> list[MastraEngine]:
+        """Return every configured engine."""
+        return [self[alias] for alias in self]
+
+    def reset(self) -> None:
+        """Forget the engines, since the settings changed."""
+        with self._making:
+            self._engines.clear()
+
+    def _make(self, alias: str) -> MastraEngine:
+        try:
+            options = engine_settings()[alias]
+        except KeyError:
+            raise EngineConfigError(f"MASTRA_ENGINE has no engine {alias!r}") from None
+        backend = options.pop("BACKEND", None)
+        try:
+            made: MastraEngine = import_string(backend)(
+                alias=alias, **{key.lower(): value for key, value in options.items()}
+            )
+        except (ImportError, AttributeError, TypeError) as error:
+            raise EngineConfigError(f"MASTRA_ENGINE[{alias!r}] cannot be used: {error}") from error
+        return made
+
+
+engines = EngineHandler()
+#: The default engine; a name for it that is bound when it is used.
+engine: MastraEngine = cast(MastraEngine, ConnectionProxy(cast(Any, engines), DEFAULT_ALIAS))
+
+
+def _on_setting_changed(*, setting: str, **_: Any) -> None:
+    if setting == "MASTRA_ENGINE":
+        engines.reset()
+
+
+setting_changed.connect(_on_setting_changed, dispatch_uid="mastra_engine")

@@ -1,0 +1,7 @@
+"""The tables. They are written through an engine; reading them with the ORM is fine."""
+
+from __future__ import annotations
+
+from mastra_engine.models.records import Entity, Record
+
+__all__ = ["Entity", "Record"]

@@ -1,0 +1,30 @@
+"""Named places in the write paths where fault tests stop, kill or break a process.
+
+Nothing here does anything in production: `reached` is a call to a function that returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+PAUSE_POINTS = (
+    "sync_locked",
+    "records_copied",
+    "records_updated",
+    "sync_before_deletions",
+    "sync_before_cursor",
+    "sync_before_commit",
+)
+
+
+def _nothing(name: str) -> None:
+    return None
+
+
+#: Replaced by a fault test, in its own process.
+handler: Callable[[str], None] = _nothing
+
+
+def reached(name: str) -> None:
+    """Tell the test, if any, that the write path is at `name`."""
+    handler(name)

@@ -1,0 +1,52 @@
+"""Driver errors become the engine's, here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import Error, InterfaceError, OperationalError
+
+from mastra_engine.exceptions import EngineConfigError, EngineError, Unavailable
+
+#: Two transactions stood in each other's way; trying again is all it takes.
+RETRYABLE = {"40001", "40P01"}
+
+_MISSING_TABLE = "42P01"
+#: Lock not available, statement cancelled, read-only, feature of the shutdown: classes and codes
+#: of PostgreSQL's appendix "Error Codes" that say "not now" rather than "not so".
+_NOT_NOW = ("08", "25006", "40", "53", "55P03", "57")
+
+
+def sqlstate(error: BaseException | None) -> str:
+    """Return the SQLSTATE of a Django or psycopg error, or an empty string."""
+    while error is not None:
+        if state := getattr(error, "sqlstate", None):
+            return str(state)
+        error = error.__cause__
+    return ""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the engine's error in place of the driver's; its text may hold data, so it stays out.
+
+    Whatever says nothing about the server's state passes as it is: it is a bug, here or there.
+    """
+    try:
+        yield
+    except Error as error:
+        if (ours := _translation(error)) is None:
+            raise
+        raise ours from error
+
+
+def _translation(error: Error) -> EngineError | None:
+    state = sqlstate(error)
+    if state == _MISSING_TABLE:
+        return EngineConfigError("The engine's tables are missing; run manage.py engine_migrate")
+    if state.startswith(_NOT_NOW):
+        return Unavailable(f"The database cannot do this now (SQLSTATE {state})")
+    if not state and isinstance(error, OperationalError | InterfaceError):
+        return Unavailable("The database is away")
+    return None

