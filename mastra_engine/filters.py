@@ -7,7 +7,8 @@ Operators"). `postgres/compile.py` makes SQL of the tree, `backends/mock/match.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -223,9 +224,9 @@ def _build(kind: type[Any], given: Mapping[str, Any], path: Path) -> Any:
 class _Parser:
     """Reads one filter; `depth` bounds the nesting, so that no input exhausts the stack."""
 
-    def __init__(self, columns: Mapping[str, type]) -> None:
+    def __init__(self, columns: Mapping[str, type], depth: int = 0) -> None:
         self.columns = columns
-        self.depth = 0
+        self.depth = depth
 
     # The list form
 
@@ -259,11 +260,8 @@ class _Parser:
         """A mapping of fields and logical operators; all must hold."""
         if not isinstance(filters, Mapping):
             raise InvalidFilter("must be a mapping", path=pointer(path))
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise InvalidFilter(f"nests deeper than {MAX_DEPTH} levels", path=pointer(path[:8]))
-        parts = tuple(self.member(key, value, (*path, key)) for key, value in filters.items())
-        self.depth -= 1
+        with self.level(path):
+            parts = tuple(self.member(key, value, (*path, key)) for key, value in filters.items())
         return parts[0] if len(parts) == 1 else And(parts)
 
     def member(self, key: Any, value: Any, path: Path) -> Node:
@@ -289,10 +287,11 @@ class _Parser:
         for key in value:
             if not isinstance(key, str) or not key.startswith("$"):
                 raise InvalidFilter(f"{key} is not an operator", path=pointer((*path, key)))
-        parts = tuple(
-            self.operation(field, operator, operand, (*path, operator))
-            for operator, operand in value.items()
-        )
+        with self.level(path):
+            parts = tuple(
+                self.operation(field, operator, operand, (*path, operator))
+                for operator, operand in value.items()
+            )
         return parts[0] if len(parts) == 1 else And(parts)
 
     # Both
@@ -353,12 +352,9 @@ class _Parser:
 
     def contains(self, field: Field, operand: Any, path: Path) -> Node:
         if isinstance(operand, list | tuple):
-            parts = (self.contains(field, item, (*path, i)) for i, item in enumerate(operand))
-            return And(tuple(parts)) if operand else Or()
-        value = self.value(field, operand, path)
-        if isinstance(value, str):
-            return Or((Substring(field, value), Equals(field, (value,))))
-        return Equals(field, (value,))
+            parts = tuple(_held(field, value) for value in self.values(field, operand, path))
+            return And(parts) if parts else Or()
+        return _held(field, self.value(field, operand, path))
 
     def starts_with(self, field: Field, operand: Any, path: Path) -> Node:
         value = self.value(field, operand, path)
@@ -377,8 +373,7 @@ class _Parser:
     def elem_match(self, field: Field, operand: Any, path: Path) -> Node:
         if not isinstance(operand, Mapping):
             raise InvalidFilter("must be a mapping", path=pointer(path))
-        inner = _Parser({})
-        inner.depth = self.depth + 1
+        inner = _Parser({}, self.depth)
         if _is_operators(operand) and not operand.keys() & {"$and", "$or", "$nor"}:
             return ElemMatch(field, inner.operators(Field(), operand, path), documents=False)
         return ElemMatch(field, inner.document(operand, path), documents=True)
@@ -386,12 +381,15 @@ class _Parser:
     def negation(self, field: Field, operand: Any, path: Path) -> Node:
         if not _is_operators(operand):
             raise InvalidFilter("must be a mapping of operators", path=pointer(path))
+        return Not(self.operators(field, operand, path))
+
+    @contextmanager
+    def level(self, path: Path) -> Iterator[None]:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise InvalidFilter(f"nests deeper than {MAX_DEPTH} levels", path=pointer(path[:8]))
-        part = self.operators(field, operand, path)
+        yield
         self.depth -= 1
-        return Not(part)
 
 
 _Operation = Callable[[_Parser, Field, Any, Path], Node]
@@ -454,6 +452,12 @@ _COLUMN_OPERATORS: Mapping[type, set[str]] = {
     datetime: _ORDERED,
     str: _ORDERED | {"$contains", "not_contains", "starts_with"},
 }
+
+
+def _held(field: Field, value: Any) -> Node:
+    """The value is a member; or, of text, a part."""
+    member = Equals(field, (value,))
+    return Or((Substring(field, value), member)) if isinstance(value, str) else member
 
 
 def _is_operators(value: Any) -> bool:

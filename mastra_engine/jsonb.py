@@ -22,7 +22,7 @@ MAX_BYTES = 64 * 1024 * 1024
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 #: How orjson writes floats from 1e16 to 1e20, and minus zero. `numeric` would give back another
 #: number: the shortest digits of the one, taken for an integer, and zero for the other.
-_INEXACT_FLOAT = re.compile(rb"\de1[6-9]|-0\.0(?!\d)")
+_INEXACT_FLOAT = re.compile(rb"\de\+?1[6-9]|-0\.0(?!\d)")
 #: What orjson writes as text of its own accord.
 _WRITTEN_AS_TEXT = (date, time, UUID, Enum)
 
@@ -52,7 +52,7 @@ def canonical(value: Any, path: Path = (), *, error: type[InvalidInput] = Invali
     ):
         for place, message in _faults(value, path):
             raise error(message, path=pointer(place))
-    if (b"e1" in raw or b"-0.0" in raw) and _INEXACT_FLOAT.search(raw):
+    if (b"e+1" in raw or b"e1" in raw or b"-0.0" in raw) and _INEXACT_FLOAT.search(raw):
         return orjson.dumps(_exact(orjson.loads(raw)), option=orjson.OPT_SORT_KEYS)
     return raw
 

@@ -164,10 +164,13 @@ def _jsonpath(node: Node) -> str:
 
 
 def _any_member(field: Field, template: str, *operands: Any) -> str:
-    """The value or, of an array, a member. Strict mode keeps a member's own members out."""
+    """The value or, of an array, a member; but not a member's own members.
+
+    Lax mode unwraps an array twice, once for the filter and once for the comparison.
+    """
     tests = " || ".join(template.format(_literal(operand)) for operand in operands)
     mode = "" if field.path else "strict "
-    return f"{mode}{_path(field)} ? ({tests})"
+    return f'{mode}{_path(field)} ? (@.type() != "array" && ({tests}))'
 
 
 def _whole(field: Field, template: str) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.writer import EntityWriter
 from mastra_engine.backends.mock.match import follows, in_order, matches
-from mastra_engine.backends.mock.store import EntityRow, Store
+from mastra_engine.backends.mock.store import EntityRow, Store, now
 from mastra_engine.backends.mock.writer import MockWriter
 from mastra_engine.cursors import Position
 from mastra_engine.exceptions import EntityNotFound
@@ -28,7 +28,8 @@ class MockRecords(RecordsContract):
         with self.store.lock:
             if found := self._list_entities(name, connection_id, after=None, limit=1):
                 return found[0], False
-            row = EntityRow(name=name, connection_id=connection_id)
+            moment = now()
+            row = EntityRow(name, connection_id, created_at=moment, updated_at=moment)
             self.store.entities[row.id] = row
             return row.to_value(), True
 

@@ -52,12 +52,12 @@ class EntityRow:
 
     name: str
     connection_id: str
+    created_at: datetime
+    updated_at: datetime
     id: UUID = field(default_factory=uuid7)
     last_sync_id: str | None = None
     rev: int = 0
     purged_rev: int = 0
-    created_at: datetime = field(default_factory=now)
-    updated_at: datetime = field(default_factory=now)
     records: dict[str, RecordRow] = field(default_factory=dict)
 
     def copy(self) -> EntityRow:

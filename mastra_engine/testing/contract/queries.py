@@ -1,0 +1,470 @@
+"""What every engine's filters, sorts and pages mean: MongoDB's semantics."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.exceptions import InvalidFilter, InvalidInput
+from mastra_engine.testing.contract.records import EngineTests, inputs, named
+from mastra_engine.testing.hostile import (
+    DOCUMENTS,
+    TEXTS,
+    TOO_DEEP,
+    TOO_DEEP_FILTERS,
+    UNFIT_COUNTS,
+    UNFIT_CURSORS,
+    UNFIT_FILTERS,
+    Kept,
+    Refused,
+)
+from mastra_engine.types import Entity, Filter, Page, QueryOptions, Record, Sort
+
+PRODUCTS: dict[str, dict[str, Any]] = {
+    "array": {"price": [5, 25], "tags": ["Red", "blue"], "name": ["Lamp"]},
+    "bool": {"price": True, "tags": [], "name": "O'Brien"},
+    "cheap": {"price": 5, "tags": "red", "name": "Lamp"},
+    "dear": {"price": 100.5, "tags": ["red", "green"], "name": "lampshade", "dims": {"w": 1}},
+    "missing": {"name": "Straße 100%"},
+    "nested": {"price": {"amount": 5}, "items": [{"sku": "a", "n": 1}, {"sku": "b", "n": 9}]},
+    "null": {"price": None, "tags": None, "items": [], "dims": {"w": 1, "h": 2}},
+    "text": {"price": "10", "tags": [["red"]], "items": [{"sku": "a", "n": 9}, 7, None]},
+    "zero": {"price": 0, "tags": [1, None], "items": [{"n": 5}], "dims": 4},
+}
+
+ALL = list(PRODUCTS)
+
+
+def but(*left_out: str) -> list[str]:
+    """Return all product ids except some."""
+    return [id for id in ALL if id not in left_out]
+
+
+MONGO: list[tuple[Any, list[str]]] = [
+    ({}, ALL),
+    # Equality: within a type, on members of arrays, on whole arrays and documents.
+    ({"price": 5}, ["array", "cheap"]),
+    ({"price": {"$eq": 5.0}}, ["array", "cheap"]),
+    ({"price": "5"}, []),
+    ({"price": True}, ["bool"]),
+    ({"price": 1}, []),
+    ({"price": [5, 25]}, ["array"]),
+    ({"price": [25, 5]}, []),
+    ({"tags": ["red"]}, ["text"]),
+    ({"tags": []}, ["bool"]),
+    ({"price": {"amount": 5}}, ["nested"]),
+    ({"dims": {"h": 2, "w": 1}}, ["null"]),
+    ({"dims": {"w": 1}}, ["dear"]),
+    ({"items": {"n": 1, "sku": "a"}}, ["nested"]),
+    ({"price": {}}, []),
+    # A missing field equals null; fields are looked for in the objects of arrays.
+    ({"price": None}, ["missing", "null"]),
+    ({"tags": None}, ["missing", "nested", "null", "zero"]),
+    ({"dims.h": None}, ["array", "bool", "cheap", "dear", "missing", "nested", "text", "zero"]),
+    ({"items.sku": None}, ["array", "bool", "cheap", "dear", "missing", "zero"]),
+    ({"price.amount": 5}, ["nested"]),
+    ({"items.sku": "a"}, ["nested", "text"]),
+    ({"items.n": {"$gt": 5}}, ["nested", "text"]),
+    ({"tags.x": "red"}, []),
+    # Negations keep what lacks the field.
+    ({"price": {"$ne": 5}}, but("array", "cheap")),
+    ({"price": {"$ne": None}}, but("missing", "null")),
+    ({"price": {"$nin": [5, None]}}, but("array", "cheap", "missing", "null")),
+    ({"price": {"$nin": []}}, ALL),
+    ({"price": {"$not": {"$gt": 1}}}, but("array", "cheap", "dear")),
+    ({"price": {"$not": {"$gt": 1, "$lt": 50}}}, but("array", "cheap")),
+    ({"price": {"$not": {"$not": {"$gt": 1}}}}, ["array", "cheap", "dear"]),
+    ({"$nor": [{"price": 5}, {"dims.w": 1}]}, but("array", "cheap", "dear", "null")),
+    # Ranges compare numbers with numbers, text with text, booleans with booleans.
+    ({"price": {"$gt": 5}}, ["array", "dear"]),
+    ({"price": {"$gte": 5}}, ["array", "cheap", "dear"]),
+    ({"price": {"$lt": 5}}, ["zero"]),
+    ({"price": {"$lte": 5}}, ["array", "cheap", "zero"]),
+    ({"price": {"$gte": "1"}}, ["text"]),
+    ({"price": {"$gt": False}}, ["bool"]),
+    ({"price": {"$gte": 10, "$lt": 20}}, ["array"]),
+    ({"price": {"$gte": None}}, ["missing", "null"]),
+    ({"price": {"$gt": None}}, []),
+    ({"name": {"$gt": "Lamp", "$lt": "S"}}, ["bool"]),
+    ({"price": {"$lt": -5}}, []),
+    # Sets.
+    ({"price": {"$in": [0, "10", None]}}, ["missing", "null", "text", "zero"]),
+    ({"price": {"$in": []}}, []),
+    ({"tags": {"$in": ["green", ["red"]]}}, ["dear", "text"]),
+    ({"tags": {"$all": ["red", "green"]}}, ["dear"]),
+    ({"tags": {"$all": ["red"]}}, ["cheap", "dear"]),
+    ({"tags": {"$all": []}}, []),
+    ({"tags": {"$all": [["red"]]}}, ["text"]),
+    # Arrays.
+    ({"tags": {"$size": 2}}, ["array", "dear", "zero"]),
+    ({"tags": {"$size": 0}}, ["bool"]),
+    ({"tags": {"$size": 1}}, ["text"]),
+    ({"items": {"$elemMatch": {"sku": "a", "n": {"$gt": 5}}}}, ["text"]),
+    ({"items": {"$elemMatch": {"sku": None}}}, ["zero"]),
+    ({"items": {"$elemMatch": {}}}, ["nested", "text", "zero"]),
+    ({"items": {"$elemMatch": {"$or": [{"n": 1}, {"n": 5}]}}}, ["nested", "zero"]),
+    ({"price": {"$elemMatch": {"$gt": 5, "$lt": 30}}}, ["array"]),
+    ({"price": {"$elemMatch": {"$gt": 5, "$lt": 20}}}, []),
+    ({"tags": {"$elemMatch": {"$eq": None}}}, ["zero"]),
+    ({"tags": {"$elemMatch": {"$ne": 1}}}, ["array", "dear", "text", "zero"]),
+    ({"tags": {"$elemMatch": {"$eq": "red"}}}, ["dear"]),
+    ({"tags": {"$elemMatch": {"$eq": ["red"]}}}, ["text"]),
+    ({"tags": {"$elemMatch": {"$size": 1}}}, ["text"]),
+    ({"tags": {"$elemMatch": {"$elemMatch": {"$in": ["red"]}}}}, ["text"]),
+    ({"tags": {"$elemMatch": {"$contains": "RE"}}}, ["array", "dear"]),
+    ({"tags": {"$elemMatch": {"$exists": True}}}, ["array", "dear", "text", "zero"]),
+    # Existence.
+    ({"price": {"$exists": True}}, but("missing")),
+    ({"price": {"$exists": False}}, ["missing"]),
+    ({"items.sku": {"$exists": True}}, ["nested", "text"]),
+    ({"price.amount": {"$exists": True}}, ["nested"]),
+    # Contains: part of a text in whatever case, or member of an array.
+    ({"name": {"$contains": "LAMP"}}, ["cheap", "dear"]),
+    ({"name": {"$contains": "Lamp"}}, ["array", "cheap", "dear"]),
+    ({"name": {"$contains": "0%"}}, ["missing"]),
+    ({"name": {"$contains": "_"}}, []),
+    ({"name": {"$contains": ""}}, ["bool", "cheap", "dear", "missing"]),
+    ({"name": {"$contains": "RASSE"}}, []),
+    ({"tags": {"$contains": "RED"}}, ["cheap"]),
+    ({"tags": {"$contains": "red"}}, ["cheap", "dear"]),
+    ({"tags": {"$contains": ["red", "green"]}}, ["dear"]),
+    ({"tags": {"$contains": []}}, []),
+    ({"price": {"$contains": 5}}, ["array", "cheap"]),
+    ({"items.sku": {"$contains": "A"}}, ["nested", "text"]),
+    # Logic: keys beside each other are ANDed, inside $or too.
+    ({"price": 5, "tags": "red"}, ["cheap"]),
+    ({"$or": [{"price": 5, "tags": "red"}, {"price": 0}]}, ["cheap", "zero"]),
+    (
+        {"$and": [{"price": {"$gt": 1}}, {"$or": [{"tags": "blue"}, {}]}]},
+        ["array", "cheap", "dear"],
+    ),
+    ({"$or": [{"$and": [{"price": 5}, {"name": "Lamp"}], "tags": "red"}]}, ["cheap"]),
+    ({"$or": [{}]}, ALL),
+    # Columns.
+    ({"@external_id": "cheap"}, ["cheap"]),
+    ({"@external_id": {"$in": ["zero", "cheap", "nobody"]}}, ["cheap", "zero"]),
+    ({"@external_id": {"$in": []}}, []),
+    ({"@external_id": {"$gte": "n", "$lt": "nu"}}, ["nested"]),
+    ({"@external_id": {"$contains": "EA"}}, ["cheap", "dear"]),
+    ({"@external_id": {"$not": {"$exists": True}}}, []),
+    ({"@rev": {"$lte": 2}}, ["array", "bool"]),
+    ({"@rev": {"$gt": 8.5}}, ["zero"]),
+    ({"@rev": {"$ne": 1}}, but("array")),
+]
+
+LISTS: list[tuple[list[Any], list[str]]] = [
+    ([], ALL),
+    ([Filter("price", "eq", 5)], ["array", "cheap"]),
+    ([Filter("price", "ne", 5)], but("array", "cheap")),
+    ([Filter("price", "gt", 5), Filter("tags", "contains", "red")], ["dear"]),
+    ([Filter("price", "gte", 5)], ["array", "cheap", "dear"]),
+    ([Filter("price", "lt", 5)], ["zero"]),
+    ([Filter("price", "lte", 0)], ["zero"]),
+    ([{"field": "price", "operator": "in", "value": [0, "10"]}], ["text", "zero"]),
+    ([Filter("price", "in", (0, "10"))], ["text", "zero"]),
+    ([Filter("price", "not_in", [0, "10", None])], ["array", "bool", "cheap", "dear", "nested"]),
+    ([Filter("name", "contains", "lamp")], ["cheap", "dear"]),
+    ([Filter("name", "not_contains", "lamp")], but("cheap", "dear")),
+    ([Filter("name", "starts_with", "Lam")], ["array", "cheap"]),
+    ([Filter("name", "starts_with", "lam")], ["dear"]),
+    ([Filter("@external_id", "starts_with", "n")], ["nested", "null"]),
+    ([Filter("@external_id", "not_contains", "E")], ["array", "bool", "missing", "null"]),
+    ([Filter("price", "exists", False)], ["missing"]),
+    ([Filter("items.n", "eq", 9)], ["nested", "text"]),
+]
+
+#: MongoDB's order of types: missing, null, numbers, text, objects, arrays, booleans.
+BY_PRICE = [
+    *("missing", "null", "zero", "cheap", "dear", "text", "nested", "array", "bool"),
+]
+
+
+class QueryTests(EngineTests):
+    @pytest.fixture
+    def products(self, engine: MastraEngine) -> Entity:
+        entity = engine.create_entity(name="Products", connection_id="shop")
+        engine.upsert_records(entity_id=entity.id, records=inputs(PRODUCTS))
+        return entity
+
+    def page(self, engine: MastraEngine, options: Any) -> Page[Record]:
+        return engine.get_records(entity_name="Products", connection_id="shop", options=options)
+
+    def found(self, engine: MastraEngine, **options: Any) -> list[str]:
+        return [record.external_id for record in self.page(engine, QueryOptions(**options))]
+
+    @pytest.mark.parametrize(("filters", "expected"), MONGO, ids=lambda value: str(value)[:60])
+    def test_mongo_notation(
+        self, engine: MastraEngine, products: Entity, filters: Any, expected: list[str]
+    ) -> None:
+        assert self.found(engine, filters=filters) == expected
+
+    @pytest.mark.parametrize(("filters", "expected"), LISTS, ids=lambda value: str(value)[:60])
+    def test_list_notation(
+        self, engine: MastraEngine, products: Entity, filters: Any, expected: list[str]
+    ) -> None:
+        assert self.found(engine, filters=filters) == expected
+
+    def test_times_are_compared_as_times(self, engine: MastraEngine, products: Entity) -> None:
+        soon = datetime.now(UTC) + timedelta(minutes=5)
+        for field in ("@created_at", "@updated_at"):
+            assert self.found(engine, filters={field: {"$lt": soon}}) == ALL
+            assert self.found(engine, filters={field: {"$gt": soon.isoformat()}}) == []
+
+    def test_deleted_records_are_not_found(self, engine: MastraEngine, products: Entity) -> None:
+        engine.delete_records(entity_id=products.id, external_ids=["cheap"])
+        assert self.found(engine, filters={"price": 5}) == ["array"]
+        assert len(self.found(engine)) == len(ALL) - 1
+
+    def test_options_may_be_a_dict(self, engine: MastraEngine, products: Entity) -> None:
+        options = {
+            "filters": [{"field": "price", "operator": "gt", "value": 1}],
+            "sort": [{"field": "@external_id", "direction": "desc"}],
+            "limit": 2,
+            "offset": 1,
+        }
+        assert [record.external_id for record in self.page(engine, options)] == ["cheap", "array"]
+
+    # Sorting
+
+    def test_sorts_by_type_then_value(self, engine: MastraEngine, products: Entity) -> None:
+        assert self.found(engine, sort=[Sort("price")]) == BY_PRICE
+        assert self.found(engine, sort=[Sort("price", "DESC")]) == BY_PRICE[::-1]
+
+    def test_ties_go_by_external_id(self, engine: MastraEngine, products: Entity) -> None:
+        expected = ["null", "dear", *but("null", "dear")]
+        assert self.found(engine, sort=[Sort("dims.h", "desc"), Sort("dims.w", "desc")]) == expected
+        assert self.found(engine, sort=[Sort("nowhere")]) == ALL
+        assert self.found(engine, sort=[Sort("nowhere", "desc")]) == ALL
+
+    def test_numbers_sort_as_numbers_and_text_by_bytes(self, engine: MastraEngine) -> None:
+        entity = engine.create_entity(name="Products", connection_id="shop")
+        values = [
+            10,
+            9,
+            -1,
+            2.5,
+            2**60,
+            1e300,
+            "b",
+            "B",
+            "a",
+            "\u00e9",
+            "z",
+            "\U0001f600",
+            "\uffff",
+        ]
+        rows = {f"{i:02}": {"v": value} for i, value in enumerate(values)}
+        engine.upsert_records(entity_id=entity.id, records=inputs(rows))
+        expected = [
+            -1,
+            2.5,
+            9,
+            10,
+            2**60,
+            1e300,
+            "B",
+            "a",
+            "b",
+            "z",
+            "\u00e9",
+            "\uffff",
+            "\U0001f600",
+        ]
+        page = self.page(engine, {"sort": [{"field": "v"}]})
+        assert [record.data["v"] for record in page] == expected
+
+    def test_columns_sort(self, engine: MastraEngine, products: Entity) -> None:
+        assert self.found(engine, sort=[Sort("@rev", "desc")]) == ALL[::-1]
+        assert self.found(engine, sort=[Sort("@external_id", "desc")]) == ALL[::-1]
+        assert self.found(engine, sort=[Sort("@updated_at"), Sort("@rev", "desc")]) in (
+            ALL,
+            ALL[::-1],
+        )
+
+    # Paging
+
+    SORTS = [
+        [],
+        [Sort("price")],
+        [Sort("price", "desc")],
+        [Sort("tags"), Sort("price", "desc")],
+        [Sort("@rev", "desc")],
+        [Sort("@created_at"), Sort("dims.w", "desc")],
+    ]
+
+    @pytest.mark.parametrize("sort", SORTS, ids=str)
+    @pytest.mark.parametrize("size", [1, 2, 4, 100])
+    def test_pages_add_up(
+        self, engine: MastraEngine, products: Entity, sort: list[Sort], size: int
+    ) -> None:
+        whole = self.found(engine, sort=sort)
+        seen: list[str] = []
+        cursor = None
+        while True:
+            page = self.page(engine, QueryOptions(sort=sort, limit=size, cursor=cursor))
+            seen += [record.external_id for record in page]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+            assert len(page) == size
+        assert seen == whole
+
+    def test_pages_do_not_shift_under_writers(self, engine: MastraEngine, products: Entity) -> None:
+        first = self.page(engine, QueryOptions(limit=4))
+        engine.delete_records(entity_id=products.id, external_ids=["array", "bool"])
+        engine.upsert_records(entity_id=products.id, records=inputs({"aaa": {}, "zzz": {}}))
+        rest = self.page(engine, QueryOptions(limit=100, cursor=first.next_cursor))
+        assert [record.external_id for record in rest] == [*ALL[4:], "zzz"]
+
+    def test_limits_and_offsets(self, engine: MastraEngine, products: Entity) -> None:
+        assert self.found(engine, limit=2, offset=1) == ALL[1:3]
+        assert self.found(engine, offset=7) == ALL[7:]
+        assert self.found(engine, limit=0) == []
+        assert self.found(engine, limit=10**9, offset=10**9) == []
+        exact = self.page(engine, QueryOptions(limit=len(ALL)))
+        assert exact.next_cursor is None
+
+    def test_a_cursor_fits_its_query_only(self, engine: MastraEngine, products: Entity) -> None:
+        cursor = self.page(engine, QueryOptions(limit=1)).next_cursor
+        other = engine.create_entity(name="Products", connection_id="other shop")
+        engine.upsert_records(entity_id=other.id, records=inputs(PRODUCTS))
+        for where, options in (
+            ("shop", {"sort": [{"field": "price"}]}),
+            ("shop", {"filters": {"price": 5}}),
+            ("other shop", {}),
+        ):
+            with pytest.raises(InvalidInput) as caught:
+                engine.get_records(
+                    entity_name="Products",
+                    connection_id=where,
+                    options={**options, "cursor": cursor},
+                )
+            assert caught.value.path == "/cursor"
+        with pytest.raises(InvalidFilter):
+            self.page(engine, QueryOptions(cursor=cursor, offset=1))
+
+    @named(UNFIT_CURSORS)
+    def test_refuses_what_is_no_cursor(
+        self, engine: MastraEngine, products: Entity, hostile: Refused
+    ) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            self.page(engine, QueryOptions(limit=1, cursor=hostile.value))
+        assert caught.value.path == "/cursor"
+
+    @pytest.mark.parametrize(
+        "forged",
+        [[], [[]], [[], "x"], [[5], 7], [[], "\0"], [[["deep"] * 2], "x"], [[1], [2]], ["a", "b"]],
+        ids=str,
+    )
+    @pytest.mark.parametrize("sort", [[], [Sort("price")], [Sort("@created_at")]], ids=str)
+    def test_forged_cursors_do_no_harm(
+        self, engine: MastraEngine, products: Entity, forged: list[Any], sort: list[Sort]
+    ) -> None:
+        genuine = self.page(engine, QueryOptions(limit=1, sort=sort)).next_cursor
+        assert genuine is not None
+        made_by = orjson.loads(base64.urlsafe_b64decode(genuine + "=="))[0]
+        cursor = base64.urlsafe_b64encode(orjson.dumps([made_by, *forged])).decode()
+        with suppress(InvalidInput):  # what passes for a position is one, and no more than that
+            page = self.page(engine, QueryOptions(limit=1, sort=sort, cursor=cursor))
+            assert {record.entity_id for record in page} <= {products.id}
+
+    # Bad input
+
+    @named(UNFIT_FILTERS)
+    def test_refuses_filters_that_say_nothing(
+        self, engine: MastraEngine, products: Entity, hostile: Refused
+    ) -> None:
+        with pytest.raises(InvalidFilter) as caught:
+            self.page(engine, {"filters": hostile.value})
+        assert caught.value.path == f"/options/filters{hostile.pointer}"
+
+    @named(TOO_DEEP_FILTERS)
+    def test_refuses_deep_filters(
+        self, engine: MastraEngine, products: Entity, hostile: Refused
+    ) -> None:
+        with pytest.raises(InvalidFilter):
+            self.page(engine, {"filters": hostile.value})
+
+    @named(TOO_DEEP)
+    def test_refuses_deep_operands(
+        self, engine: MastraEngine, products: Entity, hostile: Refused
+    ) -> None:
+        for operator in ("$eq", "$in", "$all", "$contains"):
+            with pytest.raises(InvalidFilter):
+                self.page(engine, {"filters": {"a": {operator: [hostile.value]}}})
+
+    @named(TEXTS)
+    def test_values_and_paths_are_no_code(
+        self, engine: MastraEngine, products: Entity, hostile: Kept
+    ) -> None:
+        text = hostile.value
+        rows = {"hit": {"v": f"<{text}>", "w": [text], "x": text}}
+        engine.upsert_records(entity_id=products.id, records=inputs(rows))
+        for filters in (
+            [Filter("x", "eq", text)],
+            [Filter("x", "starts_with", text)],
+            [Filter("v", "contains", text)],
+            [Filter("w", "contains", text)],
+            [Filter("w", "in", [text])],
+            {"w": [text]},
+            {"x": {"$gte": text, "$lte": text}},
+        ):
+            assert self.found(engine, filters=filters) == ["hit"]
+
+    @named([text for text in TEXTS if "." not in text.value and text.value[0] != "$"])
+    def test_any_key_without_dots_can_be_a_path(
+        self, engine: MastraEngine, products: Entity, hostile: Kept
+    ) -> None:
+        key = hostile.value
+        rows = {"hit": {key: {"in": [{key: 7}]}}}
+        engine.upsert_records(entity_id=products.id, records=inputs(rows))
+        path = f"{key}.in.{key}"
+        assert self.found(engine, filters={path: 7}) == ["hit"]
+        assert self.found(engine, filters=[Filter(path, "exists", True)]) == ["hit"]
+        assert self.found(engine, sort=[Sort(key, "desc")])[0] == "hit"
+
+    @named([document for document in DOCUMENTS if document.name != "64 levels"])
+    def test_any_document_can_be_an_operand(
+        self, engine: MastraEngine, products: Entity, hostile: Kept
+    ) -> None:
+        rows = {"hit": {"v": hostile.value, "w": [hostile.value]}}
+        engine.upsert_records(entity_id=products.id, records=inputs(rows))
+        for field in ("v", "w"):
+            assert self.found(engine, filters=[Filter(field, "eq", hostile.value)]) == ["hit"]
+            assert self.found(engine, filters={field: {"$in": [hostile.value]}}) == ["hit"]
+
+    @named(UNFIT_COUNTS)
+    @pytest.mark.parametrize("field", ["limit", "offset"])
+    def test_refuses_what_is_no_number(
+        self, engine: MastraEngine, products: Entity, hostile: Refused, field: str
+    ) -> None:
+        with pytest.raises(InvalidFilter) as caught:
+            self.page(engine, {field: hostile.value})
+        assert caught.value.path == f"/options/{field}"
+
+    @pytest.mark.parametrize(
+        ("options", "pointer"),
+        [
+            (7, "/options"),
+            ({"order": "asc"}, "/options/order"),
+            ({"sort": "price"}, "/options/sort"),
+            ({"sort": ["price"]}, "/options/sort/0"),
+            ({"sort": [{"field": "a", "direction": "up"}]}, "/options/sort/0/direction"),
+            ({"sort": [{"field": "a", "direction": 1}]}, "/options/sort/0/direction"),
+            ({"sort": [{"direction": "asc"}]}, "/options/sort/0/field"),
+            ({"sort": [{"field": "@nothing"}]}, "/options/sort/0/field"),
+            ({"sort": [{"field": "price; DROP TABLE x", "direction": ";"}]}, "/options/sort/0"),
+        ],
+    )
+    def test_refuses_bad_options(
+        self, engine: MastraEngine, products: Entity, options: Any, pointer: str
+    ) -> None:
+        with pytest.raises(InvalidFilter) as caught:
+            self.page(engine, options)
+        assert caught.value.path.startswith(pointer)

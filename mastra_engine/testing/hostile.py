@@ -1,0 +1,216 @@
+"""Hostile input, as one corpus for every way into the engine.
+
+Each entry has a name for the test report. What is refused carries the JSON pointer, below the
+place where it is given, that the error must name.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+
+class Refused(NamedTuple):
+    """Input that must raise InvalidInput and write nothing; `pointer` is within the value."""
+
+    name: str
+    value: Any
+    pointer: str = ""
+
+
+class Kept(NamedTuple):
+    """Input that looks dangerous and must come back exactly as it went in."""
+
+    name: str
+    value: Any
+
+
+def nested(levels: int) -> Any:
+    """Return objects in objects, `levels` of them."""
+    value: Any = "core"
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+_INJECTIONS = [
+    "a' OR '1'='1' --",
+    "zzz'; DROP TABLE mastra_engine_record; --",
+    "$.x ? (@ == 1)",
+    '" || true || "',
+    "%s %(x)s {0} {name}",
+    "\\",
+    '\\" ? (@ == 1)',
+    "O'Brien",
+    "100% _wild_",
+    "../../etc/passwd",
+    "<script>alert(1)</script>",
+    "[x](javascript:alert(1))",
+    "data__x__regex",
+    "__proto__",
+    "constructor",
+    "\u202eright to left",
+    "\U0001f600 four bytes",
+    "e\u0301 is not \u00e9",
+    "trailing  ",
+    "\t\n\r\x01\x7f",
+    "\\u0000 as text",
+    "null",
+]
+
+TEXTS = [Kept(ascii(text), text) for text in _INJECTIONS]
+
+#: Documents that fit `jsonb`, however odd they look.
+DOCUMENTS = [
+    Kept("empty", {}),
+    *(Kept(f"value {text.name}", {"text": text.value}) for text in TEXTS),
+    *(Kept(f"key {text.name}", {text.value: 1}) for text in TEXTS),
+    Kept("empty key", {"": {"": ""}}),
+    Kept("null", {"a": None, "b": [None, {"c": None}]}),
+    Kept("integers beyond doubles", {"a": 2**53 + 1, "b": -(2**63), "c": 2**64 - 1}),
+    Kept("floats", {"a": 0.1, "b": 1e300, "c": 5e-324, "d": 1.0, "e": 1e22, "f": -1e-7}),
+    Kept("floats that are large integers", {"a": 2.0**60, "b": 1e16, "c": -(2.0**62)}),
+    Kept("minus zero", {"a": -0.0}),
+    Kept("booleans beside numbers", {"a": True, "b": 1, "c": False, "d": 0}),
+    Kept("64 levels", nested(64)),
+    Kept("10,000 keys", {f"k{i}": i for i in range(10_000)}),
+    Kept("1 MB of text", {"a": "x" * 1_000_000}),
+    Kept("year 10000", {"when": "+10000-01-01T00:00:00Z"}),
+]
+
+#: Values that no JSON column can hold or give back.
+UNFIT_VALUES = [
+    Refused("NUL", "a\0b"),
+    Refused("NUL in a key", {"a": {"\0": 1}}, "/a/\\u0000"),
+    Refused("NUL deep down", {"a": [1, {"b": "\0"}]}, "/a/1/b"),
+    Refused("lone surrogate", "\ud800"),
+    Refused("lone surrogate in a list", ["ok", "\udfff"], "/1"),
+    Refused("lone surrogate in a key", {"\ud800": 1}, "/\\ud800"),
+    Refused("NaN", math.nan),
+    Refused("infinity", {"a": [math.inf]}, "/a/0"),
+    Refused("minus infinity", -math.inf),
+    Refused("NaN beside null", {"a": None, "b": math.nan}, "/b"),
+    Refused("1e400", {"a": float("1e400")}, "/a"),
+    Refused("integer beyond 64 bits", 2**64),
+    Refused("4,000 digits", 10**4000),
+    Refused("number as a key", {"a": {1: 2}}, "/a"),
+    Refused("decimal", {"a": Decimal("1.5")}, "/a"),
+    Refused("set", {1, 2}),
+    Refused("bytes", b"bytes"),
+    Refused("object", object()),
+    Refused("pointer escapes", {"a/b": {"~": "\0"}}, "/a~1b/~0"),
+]
+
+#: Documents that nest too deeply; the pointer is cut short.
+TOO_DEEP = [
+    Refused("65 levels", nested(65)),
+    Refused("1,000 levels", nested(1_000)),
+    Refused("100,000 levels", nested(100_000)),
+]
+
+#: What is no external id, name or connection id.
+UNFIT_NAMES = [
+    Refused("empty", ""),
+    Refused("none", None),
+    Refused("integer", 7),
+    Refused("boolean", True),
+    Refused("list", ["a"]),
+    Refused("bytes", b"a"),
+    Refused("NUL", "a\0"),
+    Refused("lone surrogate", "\ud800"),
+    Refused("513 bytes", "x" * 513),
+    Refused("513 bytes of umlauts", "\u00e4" * 257),
+    Refused("3,000 bytes", "x" * 3_000),
+]
+
+#: What is no number of things.
+UNFIT_COUNTS = [
+    Refused("negative", -1),
+    Refused("boolean", True),
+    Refused("text", "10"),
+    Refused("float", 1.0),
+    Refused("beyond bigint", 2**63),
+]
+
+#: What is no cursor; made ones are in the contract suite.
+UNFIT_CURSORS = [
+    Refused("number", 7),
+    Refused("empty", ""),
+    Refused("not base64", "\u00e4!"),
+    Refused("not JSON", "YWJj"),
+    Refused("JSON of another shape", "e30"),
+    Refused("NUL", "\0"),
+    Refused("huge", "A" * 100_000),
+]
+
+#: Filters that say nothing, in both notations; the pointer begins at the filter.
+UNFIT_FILTERS = [
+    Refused("text", "price > 1"),
+    Refused("number", 5),
+    Refused("unknown operator", [{"field": "a", "operator": "like", "value": 1}], "/0/operator"),
+    Refused("operator is no text", [{"field": "a", "operator": 1, "value": 1}], "/0/operator"),
+    Refused("no value", [{"field": "a", "operator": "eq"}], "/0/value"),
+    Refused("unknown key", [{"field": "a", "operator": "eq", "value": 1, "or": []}], "/0/or"),
+    Refused("not a filter", [["a", "eq", 1]], "/0"),
+    Refused("in without a list", [{"field": "a", "operator": "in", "value": "x"}], "/0/value"),
+    Refused("exists 1", [{"field": "a", "operator": "exists", "value": 1}], "/0/value"),
+    Refused("field is no text", [{"field": 1, "operator": "eq", "value": 1}], "/0/field"),
+    Refused("empty field", [{"field": "", "operator": "eq", "value": 1}], "/0/field"),
+    Refused("empty step", [{"field": "a..b", "operator": "eq", "value": 1}], "/0/field"),
+    Refused("NUL in a field", [{"field": "a\0", "operator": "eq", "value": 1}], "/0/field"),
+    Refused(
+        "surrogate in a field", [{"field": "\ud800", "operator": "eq", "value": 1}], "/0/field"
+    ),
+    Refused("unknown column", [{"field": "@id", "operator": "eq", "value": 1}], "/0/field"),
+    Refused("column, wrong type", [{"field": "@rev", "operator": "gt", "value": "1"}], "/0/value"),
+    Refused("no time", {"@created_at": {"$gt": "yesterday"}}, "/@created_at/$gt"),
+    Refused("naive time", {"@created_at": {"$gt": "2024-01-01T00:00:00"}}, "/@created_at/$gt"),
+    Refused("year 10000", {"@updated_at": {"$lt": "10000-01-01T00:00:00Z"}}, "/@updated_at/$lt"),
+    Refused("size of a column", {"@rev": {"$size": 1}}, "/@rev/$size"),
+    Refused("$regex", {"a": {"$regex": "(a+)+$"}}, "/a/$regex"),
+    Refused("$where", {"$where": "1"}, "/$where"),
+    Refused("$expr in a field", {"a": {"$expr": 1}}, "/a/$expr"),
+    Refused("operators beside fields", {"a": {"$gt": 1, "b": 2}}, "/a/b"),
+    Refused("$or of nothing", {"$or": []}, "/$or"),
+    Refused("$and of a mapping", {"$and": {"a": 1}}, "/$and"),
+    Refused("$nor of numbers", {"$nor": [1]}, "/$nor/0"),
+    Refused("$not of a value", {"a": {"$not": 1}}, "/a/$not"),
+    Refused("$not of nothing", {"a": {"$not": {}}}, "/a/$not"),
+    Refused("$in of a scalar", {"a": {"$in": 1}}, "/a/$in"),
+    Refused("$all of text", {"a": {"$all": "x"}}, "/a/$all"),
+    Refused("$size of text", {"a": {"$size": "1"}}, "/a/$size"),
+    Refused("negative $size", {"a": {"$size": -1}}, "/a/$size"),
+    Refused("$elemMatch of a scalar", {"a": {"$elemMatch": 1}}, "/a/$elemMatch"),
+    Refused("$exists of null", {"a": {"$exists": None}}, "/a/$exists"),
+    Refused("$gt of an object", {"a": {"$gt": {"b": 1}}}, "/a/$gt"),
+    Refused("$lt of a list", {"a": {"$lt": [1]}}, "/a/$lt"),
+    Refused("NUL in a value", {"a": {"b": "\0"}}, "/a/b"),
+    Refused("NaN", {"a": {"$gt": math.nan}}, "/a/$gt"),
+    Refused("huge integer", {"a": 2**64}, "/a"),
+    Refused("number as a field", {1: 2}, "/1"),
+    Refused("dollar path", {"a": {"$elemMatch": {"$x.y": 1}}}, "/a/$elemMatch/$x.y"),
+]
+
+
+def _deep_or(levels: int) -> Any:
+    value: Any = {"a": 1}
+    for _ in range(levels):
+        value = {"$or": [value]}
+    return value
+
+
+def _deep_not(levels: int) -> Any:
+    value: Any = {"$gt": 1}
+    for _ in range(levels):
+        value = {"$not": value}
+    return {"a": value}
+
+
+#: Filters that nest too deeply; the pointer is cut short.
+TOO_DEEP_FILTERS = [
+    Refused("$or, 65 levels", _deep_or(65)),
+    Refused("$or, 100,000 levels", _deep_or(100_000)),
+    Refused("$not, 100,000 levels", _deep_not(100_000)),
+    Refused("a path of 65 steps", {".".join("a" * 65): 1}),
+]

@@ -1,0 +1,14 @@
+"""The mock keeps the contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from mastra_engine import MockMastraEngine
+from mastra_engine.testing.contract import ContractSuite
+
+
+class TestMock(ContractSuite):
+    @pytest.fixture
+    def engine(self, mock_engine: MockMastraEngine) -> MockMastraEngine:
+        return mock_engine

@@ -1,0 +1,14 @@
+"""The PostgreSQL engine keeps the contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from mastra_engine import PostgresEngine
+from mastra_engine.testing.contract import ContractSuite
+
+
+class TestPostgres(ContractSuite):
+    @pytest.fixture
+    def engine(self, postgres_engine: PostgresEngine) -> PostgresEngine:
+        return postgres_engine

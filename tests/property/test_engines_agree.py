@@ -1,0 +1,228 @@
+"""The mock and the PostgreSQL engine, driven side by side, never differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine
+from mastra_engine.exceptions import EngineError
+from mastra_engine.types import Change, Entity, Page, Record, RecordInput
+from tests.property.strategies import FILTERS, IDS, ROWS, SORTS
+
+QUIET = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": list(HealthCheck),
+}
+CONNECTION = "connection"
+Rows = dict[str, dict[str, Any]]
+
+
+def inputs(rows: Rows) -> list[RecordInput]:
+    return [RecordInput(external_id, data) for external_id, data in rows.items()]
+
+
+def seen(value: Any) -> Any:
+    """A result without what may differ: ids, times and cursors."""
+    match value:
+        case Entity():
+            return value.name, value.connection_id, value.last_sync_id, value.rev
+        case Record():
+            times = value.created_at == value.updated_at, value.deleted_at is None
+            return value.external_id, value.entity_type, value.data, value.rev, *times
+        case Change():
+            return value.action, value.rev, seen(value.record)
+        case Page():
+            return [seen(item) for item in value], value.next_cursor is None
+        case list() | tuple():
+            return [seen(item) for item in value]
+        case _ if hasattr(value, "__dataclass_fields__"):
+            fields = value.__dataclass_fields__
+            return {name: seen(getattr(value, name)) for name in fields}
+        case _:
+            return value
+
+
+class Pair:
+    """Both engines; a call must give the same result, or the same error at the same place."""
+
+    def __init__(self) -> None:
+        self.mock = MockMastraEngine(url="mock://agreement")
+        self.mock.reset()
+        self.postgres = PostgresEngine()
+
+    def call(self, do: Callable[[MastraEngine], Any]) -> Any:
+        expected, actual = self._outcome(do, self.mock), self._outcome(do, self.postgres)
+        assert seen(actual) == seen(expected)
+        return actual
+
+    def _outcome(self, do: Callable[[MastraEngine], Any], engine: MastraEngine) -> Any:
+        try:
+            with transaction.atomic():
+                return do(engine)
+        except EngineError as error:
+            return type(error), getattr(error, "path", None)
+
+
+class Engines(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.transaction = transaction.atomic()
+        self.transaction.__enter__()
+        self.pair = Pair()
+
+    def teardown(self) -> None:
+        transaction.set_rollback(True)
+        self.transaction.__exit__(None, None, None)
+
+    @property
+    def names(self) -> list[str]:
+        return [entity.name for entity in self.pair.mock.list_entities()]
+
+    def id(self, engine: MastraEngine, name: str) -> UUID:
+        entity = engine.get_entity(name=name, connection_id=CONNECTION)
+        return UUID(int=0) if entity is None else entity.id
+
+    @rule(name=st.sampled_from("AB"))
+    def create_entity(self, name: str) -> None:
+        self.pair.call(lambda e: e.create_entity(name=name, connection_id=CONNECTION))
+
+    @rule(name=st.sampled_from("AB"), rows=ROWS, mode=st.sampled_from(["replace", "merge"]))
+    def upsert(self, name: str, rows: Rows, mode: Any) -> None:
+        self.pair.call(
+            lambda e: e.upsert_records(entity_id=self.id(e, name), records=inputs(rows), mode=mode)
+        )
+
+    @rule(
+        name=st.sampled_from("AB"),
+        rows=ROWS,
+        mode=st.sampled_from(["incremental", "full"]),
+        cursor=st.none() | IDS,
+        expected=st.just("any") | st.none() | IDS,
+        ratio=st.none() | st.sampled_from([0, 0.3, 1]),
+    )
+    def sync(
+        self, name: str, rows: Rows, mode: Any, cursor: Any, expected: Any, ratio: Any
+    ) -> None:
+        options = {} if expected == "any" else {"if_last_sync_id": expected}
+        self.pair.call(
+            lambda e: e.sync_records(
+                name=name,
+                connection_id=CONNECTION,
+                records=inputs(rows),
+                mode=mode,
+                last_sync_id=cursor,
+                max_delete_ratio=ratio if mode == "full" else None,
+                **options,
+            )
+        )
+
+    @rule(name=st.sampled_from("AB"), ids=st.lists(IDS, max_size=3))
+    def delete_records(self, name: str, ids: list[str]) -> None:
+        self.pair.call(lambda e: e.delete_records(entity_id=self.id(e, name), external_ids=ids))
+
+    @rule(name=st.sampled_from("AB"), rev=st.integers(0, 12))
+    def purge(self, name: str, rev: int) -> None:
+        self.pair.call(lambda e: e.purge_deleted_records(entity_id=self.id(e, name), up_to_rev=rev))
+
+    @precondition(lambda self: self.names)
+    @rule(data=st.data())
+    def delete_entity(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(self.names))
+        self.pair.call(lambda e: e.delete_entity_by_id(id=self.id(e, name)))
+
+    @rule(name=st.sampled_from("AB"), after=st.integers(0, 12), limit=st.integers(1, 4))
+    def changes(self, name: str, after: int, limit: int) -> None:
+        self.pair.call(
+            lambda e: e.get_changes(entity_id=self.id(e, name), after=after, limit=limit)
+        )
+
+    @rule(name=st.sampled_from("AB"), filters=FILTERS, sort=SORTS, limit=st.integers(1, 3))
+    def read_in_pages(self, name: str, filters: Any, sort: Any, limit: int) -> None:
+        def read(engine: MastraEngine) -> list[Any]:
+            pages, cursor = [], None
+            while True:
+                page = engine.get_records(
+                    entity_name=name,
+                    connection_id=CONNECTION,
+                    options={
+                        "filters": filters,
+                        "sort": sort,
+                        "limit": limit,
+                        "cursor": cursor,
+                    },
+                )
+                pages.append(page)
+                cursor = page.next_cursor
+                if cursor is None:
+                    return pages
+
+        self.pair.call(read)
+
+    @invariant()
+    def all_is_equal(self) -> None:
+        entities = self.pair.call(lambda e: e.list_entities())
+        for name in {entity.name for entity in entities}:
+            self.pair.call(
+                lambda e, name=name: e.get_records_by_entity_name(
+                    name=name, connection_id=CONNECTION
+                )
+            )
+
+
+@pytest.mark.django_db
+def test_engines_agree_for_a_while() -> None:
+    run_state_machine_as_test(
+        Engines, settings=settings(max_examples=40, stateful_step_count=25, **QUIET)
+    )
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.django_db
+def test_engines_agree_over_ten_thousand_steps() -> None:
+    run_state_machine_as_test(
+        Engines, settings=settings(max_examples=250, stateful_step_count=40, **QUIET)
+    )
+
+
+def agree(rows: Rows, filters: Any, sort: Any) -> None:
+    pair = Pair()
+    options = {"filters": filters, "sort": sort}
+    with transaction.atomic():
+        for engine in (pair.mock, pair.postgres):
+            engine.sync_records(name="A", connection_id=CONNECTION, records=inputs(rows))
+        pair.call(
+            lambda e: e.get_records(entity_name="A", connection_id=CONNECTION, options=options)
+        )
+        transaction.set_rollback(True)
+
+
+@pytest.mark.django_db
+@settings(max_examples=400, **QUIET)
+@given(rows=ROWS, filters=FILTERS, sort=SORTS)
+def test_filters_agree(rows: Rows, filters: Any, sort: Any) -> None:
+    agree(rows, filters, sort)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.django_db
+@settings(max_examples=10_000, **QUIET)
+@given(rows=ROWS, filters=FILTERS, sort=SORTS)
+def test_filters_agree_at_length(rows: Rows, filters: Any, sort: Any) -> None:
+    agree(rows, filters, sort)
