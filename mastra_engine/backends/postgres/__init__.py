@@ -56,6 +56,7 @@ class PostgresEngine(PostgresSyncs, MastraEngine):
                 checks.Error(
                     f"The engine {self.alias!r} needs PostgreSQL; the database {alias!r} is "
                     f"{connections[alias].vendor}.",
+                    hint="Set DB_URL, or let manage.py engine_add set up a development database.",
                     id="mastra_engine.E003",
                 )
             ]

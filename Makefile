@@ -1,0 +1,53 @@
+# Needs Python 3.11 or newer and make; everything else is set up in $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test test-all lint types bench up down clean
+
+help:
+	@echo "make demo      sync real data into an embedded PostgreSQL and query it"
+	@echo "make test      run the tests"
+	@echo "make test-all  run the long ones too"
+	@echo "make lint      style, types, import contracts, missing migrations"
+	@echo "make bench     measure against the raw floor and the peers"
+	@echo "make down      stop the demo's database; its data stays in .mastra/"
+
+demo: up
+	$(BIN)/python manage.py engine_migrate
+	$(BIN)/python manage.py demo
+	@echo
+	@echo "The database is still running: make down stops it, make demo goes on with it."
+
+up: $(VENV)/ready
+	$(BIN)/python manage.py engine_add --embedded
+
+down: $(VENV)/ready
+	$(BIN)/python manage.py engine_down
+
+test: $(VENV)/ready
+	$(BIN)/pytest
+
+test-all: $(VENV)/ready
+	$(BIN)/pytest -m ""
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python manage.py makemigrations --check --dry-run --skip-checks
+
+bench: $(VENV)/ready
+	$(BIN)/python -m benchmarks records
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "This Python cannot make environments; on Debian: apt install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@

@@ -1,0 +1,41 @@
+"""Real data that is at hand on any machine, as records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distributions
+from pydoc_data.topics import topics
+from typing import Any
+
+from mastra_engine.types import RecordInput
+
+
+def packages() -> Iterator[RecordInput]:
+    """The Python distributions installed here: an outside source that really changes."""
+    for distribution in distributions():
+        if name := distribution.metadata["Name"]:
+            yield RecordInput(name.lower(), _package(distribution))
+
+
+def reference() -> Iterator[RecordInput]:
+    """The topics of the Python language reference."""
+    for name, body in topics.items():
+        title = next((line for line in body.splitlines() if line.strip()), name)
+        data = {"title": title.strip("* "), "body": body, "words": len(body.split())}
+        yield RecordInput(name, data)
+
+
+def _package(distribution: Distribution) -> dict[str, Any]:
+    metadata = distribution.metadata
+    return {
+        "name": metadata["Name"],
+        "version": distribution.version,
+        "summary": metadata["Summary"],
+        "licence": metadata["License-Expression"] or metadata["License"],
+        "keywords": sorted(
+            word.strip() for word in (metadata["Keywords"] or "").split(",") if word.strip()
+        ),
+        "requires": sorted(distribution.requires or []),
+        "files": len(distribution.files or []),
+        "python": {"requires": metadata["Requires-Python"]},
+    }

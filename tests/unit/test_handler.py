@@ -1,0 +1,131 @@
+"""Which engine an alias means, and what is said when it means none."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.test import override_settings
+
+from mastra_engine import MockMastraEngine, PostgresEngine, engine, engines
+from mastra_engine.conf import database, database_from_url
+from mastra_engine.exceptions import EngineConfigError, EngineError
+
+MOCK = {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "URL": "mock://handler"}}
+
+
+def check_ids() -> list[str]:
+    return [message.id or "" for message in run_checks() if "mastra" in (message.id or "")]
+
+
+def test_without_settings_there_is_one_on_the_default_database() -> None:
+    assert isinstance(engines["default"], PostgresEngine)
+    assert list(engines) == ["default"]
+    assert check_ids() == []
+
+
+def test_the_default_engine_is_looked_up_when_used() -> None:
+    with override_settings(MASTRA_ENGINE=MOCK):
+        engine.create_entity(name="Contacts", connection_id="user_123")
+        assert isinstance(engines["default"], MockMastraEngine)
+        assert len(engine.list_entities()) == 1
+    assert isinstance(engines["default"], PostgresEngine)
+
+
+def test_threads_share_a_mock() -> None:
+    with override_settings(MASTRA_ENGINE=MOCK):
+        create = {"name": "Contacts", "connection_id": "user_123"}
+        thread = threading.Thread(target=engine.create_entity, kwargs=create)
+        thread.start()
+        thread.join()
+        assert len(engine.list_entities()) == 1
+
+
+def test_mocks_share_by_url_while_one_is_alive() -> None:
+    one, same, other = (MockMastraEngine(url=f"mock://{name}") for name in ("x", "x", "y"))
+    one.create_entity(name="Contacts", connection_id="user_123")
+    assert len(same.list_entities()) == 1
+    assert len(other.list_entities()) == 0
+    del one, same
+    assert len(MockMastraEngine(url="mock://x").list_entities()) == 0
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"default": {"BACKEND": "nowhere.Engine"}},
+        {"default": {"BACKEND": "mastra_engine.Nothing"}},
+        {"default": {}},
+        {"default": {"BACKEND": "mastra_engine.PostgresEngine", "TYPO": 1}},
+        {"default": "mastra_engine.PostgresEngine"},
+        ["mastra_engine.PostgresEngine"],
+        {"other": {"BACKEND": "mastra_engine.MockMastraEngine"}},
+        {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "URL": "postgres://x"}},
+    ],
+    ids=str,
+)
+def test_a_bad_setting_is_a_config_error(setting: Any) -> None:
+    with override_settings(MASTRA_ENGINE=setting):
+        with pytest.raises(EngineConfigError) as caught:
+            engines["default"]
+        if setting != {"other": {"BACKEND": "mastra_engine.MockMastraEngine"}}:
+            assert check_ids() == ["mastra_engine.E001"]
+    assert isinstance(caught.value, ImproperlyConfigured)
+    assert isinstance(caught.value, EngineError)
+
+
+def test_a_missing_database_is_checked() -> None:
+    backend = {"BACKEND": "mastra_engine.PostgresEngine", "DATABASE": "elsewhere"}
+    with override_settings(MASTRA_ENGINE={"default": backend}):
+        assert check_ids() == ["mastra_engine.E002"]
+
+
+def test_another_kind_of_database_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    dummy = connections.configure_settings({"default": {}, "none": {}})["none"]
+    monkeypatch.setitem(connections.settings, "none", dummy)
+    backend = {"BACKEND": "mastra_engine.PostgresEngine", "DATABASE": "none"}
+    with override_settings(MASTRA_ENGINE={"default": backend}):
+        assert check_ids() == ["mastra_engine.E003"]
+
+
+@pytest.mark.django_db
+def test_the_test_server_passes_its_checks() -> None:
+    assert [m.id for m in run_checks(databases=["default"]) if "mastra" in (m.id or "")] == []
+
+
+def test_database_from_url() -> None:
+    config = database_from_url("postgresql://me:p%40ss@db.example:6543/agents?sslmode=require")
+    assert config == {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "agents",
+        "USER": "me",
+        "PASSWORD": "p@ss",
+        "HOST": "db.example",
+        "PORT": "6543",
+        "OPTIONS": {"sslmode": "require"},
+    }
+    with pytest.raises(EngineConfigError) as caught:
+        database_from_url("postgresql://me:secret@[/")
+    assert "secret" not in str(caught.value)
+
+
+def test_database_reads_the_environment_then_dotenv(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DB_URL")
+    assert database(tmp_path) == {"ENGINE": "django.db.backends.dummy"}
+    (tmp_path / ".env").write_text("DB_URL=postgresql:///from_file\n")
+    assert database(tmp_path)["NAME"] == "from_file"
+    monkeypatch.setenv("DB_URL", "postgresql:///from_environment")
+    assert database(tmp_path)["NAME"] == "from_environment"
+
+
+def test_engines_by_url_keep_the_password_out_of_the_alias() -> None:
+    one = PostgresEngine(url="postgresql://me:secret@localhost/agents")
+    assert "secret" not in one.session.alias
+    assert connections.settings[one.session.alias]["NAME"] == "agents"
+    one.close()
