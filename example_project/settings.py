@@ -51,3 +51,11 @@ USE_TZ = True
 
 # DB_URL from the environment or from .env, where `manage.py engine_add` writes it.
 DATABASES = {"default": database(BASE_DIR)}
+
+# A small model that needs neither network nor key; any object with embed_documents() fits.
+MASTRA_ENGINE = {
+    "default": {
+        "BACKEND": "mastra_engine.PostgresEngine",
+        "EMBEDDER": "mastra_engine.embedders.WordLlamaEmbedder",
+    },
+}

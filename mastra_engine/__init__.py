@@ -9,9 +9,18 @@ if TYPE_CHECKING:
     from mastra_engine.backends.base import MastraEngine
     from mastra_engine.backends.mock import MockMastraEngine
     from mastra_engine.backends.postgres import PostgresEngine
-    from mastra_engine.handler import engine, engines
+    from mastra_engine.handler import PgVector, engine, engines
+    from mastra_engine.rerank import Reranker
 
-__all__ = ["MastraEngine", "MockMastraEngine", "PostgresEngine", "engine", "engines"]
+__all__ = [
+    "MastraEngine",
+    "MockMastraEngine",
+    "PgVector",
+    "PostgresEngine",
+    "Reranker",
+    "engine",
+    "engines",
+]
 
 __version__ = "0.1.0"
 
@@ -20,6 +29,8 @@ _HOMES = {
     "MastraEngine": "mastra_engine.backends.base",
     "MockMastraEngine": "mastra_engine.backends.mock",
     "PostgresEngine": "mastra_engine.backends.postgres",
+    "PgVector": "mastra_engine.handler",
+    "Reranker": "mastra_engine.rerank",
     "engine": "mastra_engine.handler",
     "engines": "mastra_engine.handler",
 }

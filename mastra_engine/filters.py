@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mastra_engine.exceptions import InvalidFilter
+from mastra_engine.inputs import count
 from mastra_engine.jsonb import MAX_DEPTH, Path, canonical, loads, pointer, text_fault
-from mastra_engine.types import Filter, QueryOptions, Sort, count
+from mastra_engine.types import Filter, QueryOptions, Sort
 
 Direction = Literal["asc", "desc"]
 

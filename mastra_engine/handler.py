@@ -11,10 +11,12 @@ from django.utils.connection import ConnectionProxy
 from django.utils.module_loading import import_string
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.conf import engine_settings
 from mastra_engine.exceptions import EngineConfigError
 
 DEFAULT_ALIAS = "default"
+PLUG_INS = {"EMBEDDER"}
 
 
 class EngineHandler:
@@ -53,16 +55,32 @@ class EngineHandler:
         backend = options.pop("BACKEND", None)
         try:
             made: MastraEngine = import_string(backend)(
-                alias=alias, **{key.lower(): value for key, value in options.items()}
+                alias=alias, **{key.lower(): _plugged(value, key) for key, value in options.items()}
             )
         except (ImportError, AttributeError, TypeError) as error:
             raise EngineConfigError(f"MASTRA_ENGINE[{alias!r}] cannot be used: {error}") from error
         return made
 
 
+def _plugged(value: Any, key: str) -> Any:
+    """A plug-in may be an object, a class to be called, or the dotted path of either."""
+    if key in PLUG_INS and isinstance(value, str):
+        value = import_string(value)
+    return value() if key in PLUG_INS and isinstance(value, type) else value
+
+
 engines = EngineHandler()
 #: The default engine; a name for it that is bound when it is used.
 engine: MastraEngine = cast(MastraEngine, ConnectionProxy(cast(Any, engines), DEFAULT_ALIAS))
+
+
+def PgVector(connection_string: str | None = None) -> VectorsContract:
+    """Return the default engine's vectors, or those of the database at a URL."""
+    if connection_string is None:
+        return engine.vectors
+    from mastra_engine.backends.postgres import PostgresEngine
+
+    return PostgresEngine(url=connection_string).vectors
 
 
 def _on_setting_changed(*, setting: str, **_: Any) -> None:

@@ -1,24 +1,20 @@
-"""The values that go in and come out of every engine, and what makes them valid."""
+"""The values that go in and come out of every engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Generic, Literal, TypeVar
 from uuid import UUID
 
-from mastra_engine.exceptions import InvalidInput
-from mastra_engine.jsonb import canonical, pointer, text_fault
-
 T = TypeVar("T")
 
-MAX_NAME_BYTES = 512
-MAX_COUNT = 2**62  # a bigint with room to add
-CHUNK_RECORDS = 5_000
-CHUNK_BYTES = 16 * 1024 * 1024
-
+Metric = Literal["cosine", "euclidean", "dotproduct"]
+IndexType = Literal["hnsw", "ivfflat", "flat"]
+Storage = Literal["vector", "halfvec"]
+IndexStatus = Literal["ready", "building", "invalid", "missing"]
 Action = Literal["added", "updated", "deleted"]
 WriteMode = Literal["replace", "merge"]
 SyncMode = Literal["incremental", "full"]
@@ -164,119 +160,76 @@ class QueryOptions:
     all. `cursor` continues after a page and excludes `offset`.
     """
 
-    filters: list[Filter | Mapping[str, Any]] | Mapping[str, Any] = field(default_factory=list)
-    sort: list[Sort | Mapping[str, Any]] = field(default_factory=list)
+    filters: Sequence[Filter | Mapping[str, Any]] | Mapping[str, Any] = ()
+    sort: Sequence[Sort | Mapping[str, Any]] = ()
     limit: int | None = None
     offset: int = 0
     cursor: str | None = None
 
 
-RecordLike = RecordInput | Mapping[str, Any]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorIndex:
+    """A set of vectors of one length, searched by one metric.
 
-
-def text(value: Any, path: str) -> str:
-    """Return `value` if it is text that fits PostgreSQL."""
-    if not isinstance(value, str):
-        raise InvalidInput(f"must be text, not {type(value).__name__}", path=path)
-    if (fault := text_fault(value)) is not None:
-        raise InvalidInput(fault, path=path)
-    return str(value)
-
-
-def name(value: Any, path: str) -> str:
-    """Return `value` if it can be an id or a name: text of 1 to 512 bytes."""
-    named = text(value, path)
-    if not named:
-        raise InvalidInput("must not be empty", path=path)
-    if len(named.encode()) > MAX_NAME_BYTES:
-        raise InvalidInput(f"is longer than {MAX_NAME_BYTES} bytes", path=path)
-    return named
-
-
-def names(values: Any, path: str) -> list[str]:
-    """Return the distinct names of an iterable of them, in its order."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise InvalidInput("must be a list of text", path=path)
-    return list(dict.fromkeys(name(value, f"{path}/{i}") for i, value in enumerate(values)))
-
-
-def count(
-    value: Any, path: str, *, least: int = 0, error: type[InvalidInput] = InvalidInput
-) -> int:
-    """Return `value` if it is an integer from `least` to 2^62."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise error(f"must be an integer, not {type(value).__name__}", path=path)
-    if not least <= value <= MAX_COUNT:
-        raise error(f"must be from {least} to {MAX_COUNT}", path=path)
-    return value
-
-
-def choice(value: Any, path: str, *allowed: str) -> str:
-    """Return `value` if it is one of `allowed`."""
-    if value not in allowed:
-        raise InvalidInput(f"must be one of {', '.join(allowed)}", path=path)
-    return str(value)
-
-
-def uuid(value: Any, path: str) -> UUID:
-    """Return `value` as a UUID; its text form is accepted."""
-    if isinstance(value, UUID):
-        return value
-    try:
-        return UUID(value)
-    except (TypeError, ValueError, AttributeError):
-        raise InvalidInput("must be a UUID", path=path) from None
-
-
-def record_chunks(records: Any, *, entity_type: str) -> Iterator[dict[str, bytes]]:
-    """Read `records` once and yield it as chunks of {external_id: canonical JSON}.
-
-    A chunk holds at most 5,000 records or about 16 MiB, so that a generator of any length passes
-    through flat memory. Within a chunk the last of several records with one id wins.
+    `status` is that of its search structure: while it is not `ready`, search is exact and slower.
+    `progress`, 0 to 1, is there while it is being built.
     """
-    if isinstance(records, str | bytes | Mapping) or not isinstance(records, Iterable):
-        raise InvalidInput("must be an iterable of records", path="/records")
-    chunk: dict[str, bytes] = {}
-    weight = 0
-    for position, record in enumerate(records):
-        external_id, data = _parts(record, position, entity_type)
-        raw = canonical(data, ("records", position, "data"))
-        chunk[external_id] = raw
-        weight += len(raw)
-        if len(chunk) == CHUNK_RECORDS or weight > CHUNK_BYTES:
-            yield chunk
-            chunk, weight = {}, 0
-    if chunk:
-        yield chunk
+
+    name: str
+    dimension: int
+    metric: Metric
+    index_type: IndexType
+    storage: Storage
+    language: str
+    count: int
+    size_bytes: int
+    status: IndexStatus
+    progress: float | None = None
 
 
-_ALIASES: dict[Any, str] = {"externalId": "external_id", "entityType": "entity_type"}
-_RECORD_KEYS = {"external_id", "data", "entity_type"}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """What a search found; larger scores are closer. `vector` is there when it was asked for."""
+
+    id: str
+    score: float
+    document: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    vector: list[float] | None = None
+    namespace: str = ""
 
 
-def _parts(record: Any, position: int, entity_type: str) -> tuple[str, dict[str, Any]]:
-    if not isinstance(record, RecordInput):
-        record = _record_input(record, position)
-    if record.entity_type is not None and record.entity_type != entity_type:
-        raise InvalidInput(
-            f"is not the entity written to, {entity_type!r}",
-            path=f"/records/{position}/entity_type",
-        )
-    if not isinstance(record.data, dict):
-        raise InvalidInput("must be a JSON object", path=f"/records/{position}/data")
-    return name(record.external_id, f"/records/{position}/external_id"), record.data
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVector:
+    """A vector as it is kept, with what belongs to it."""
+
+    id: str
+    vector: list[float]
+    document: str | None
+    metadata: dict[str, Any]
+    namespace: str
+    created_at: datetime
+    updated_at: datetime
 
 
-def _record_input(record: Any, position: int) -> RecordInput:
-    if not isinstance(record, Mapping):
-        raise InvalidInput("must be a record", path=f"/records/{position}")
-    given: dict[str, Any] = {}
-    for key, value in record.items():
-        meant = _ALIASES.get(key, key)
-        if meant not in _RECORD_KEYS or meant in given:
-            raise InvalidInput("is not a key of a record", path=pointer(("records", position, key)))
-        given[meant] = value
-    for key in ("external_id", "data"):
-        if key not in given:
-            raise InvalidInput("is missing", path=f"/records/{position}/{key}")
-    return RecordInput(**given)
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much each part of a reranked score counts; together 1."""
+
+    semantic: float = 0.4
+    vector: float = 0.4
+    position: float = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankedMatch:
+    """A match with its new score and the parts that make it up, each before its weight."""
+
+    match: Match
+    score: float
+    semantic: float
+    vector: float
+    position: float
+
+
+RecordLike = RecordInput | Mapping[str, Any]

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from mastra_engine.models.records import Entity, Record
+from mastra_engine.models.vectors import Embedding, VectorIndex
 
-__all__ = ["Entity", "Record"]
+__all__ = ["Embedding", "Entity", "Record", "VectorIndex"]

@@ -13,6 +13,7 @@ from mastra_engine.exceptions import EngineConfigError, EngineError, Unavailable
 RETRYABLE = {"40001", "40P01"}
 
 _MISSING_TABLE = "42P01"
+_NOT_ALLOWED = "42501"
 #: Lock not available, statement cancelled, read-only, feature of the shutdown: classes and codes
 #: of PostgreSQL's appendix "Error Codes" that say "not now" rather than "not so".
 _NOT_NOW = ("08", "25006", "40", "53", "55P03", "57")
@@ -45,6 +46,12 @@ def _translation(error: Error) -> EngineError | None:
     state = sqlstate(error)
     if state == _MISSING_TABLE:
         return EngineConfigError("The engine's tables are missing; run manage.py engine_migrate")
+    if state == _NOT_ALLOWED:
+        return EngineConfigError(
+            "The database role may not do this. Making a vector index takes "
+            "GRANT CREATE ON SCHEMA public TO the role; the extension, CREATE EXTENSION vector "
+            "by a superuser."
+        )
     if state.startswith(_NOT_NOW):
         return Unavailable(f"The database cannot do this now (SQLSTATE {state})")
     if not state and isinstance(error, OperationalError | InterfaceError):

@@ -214,3 +214,24 @@ TOO_DEEP_FILTERS = [
     Refused("$not, 100,000 levels", _deep_not(100_000)),
     Refused("a path of 65 steps", {".".join("a" * 65): 1}),
 ]
+
+
+#: What is no vector of three dimensions under cosine.
+UNFIT_VECTORS = [
+    Refused("text", "1,0,0"),
+    Refused("number", 1.0),
+    Refused("mapping", {0: 1, 1: 0, 2: 0}),
+    Refused("empty", []),
+    Refused("one short", [1, 0]),
+    Refused("one long", [1, 0, 0, 0]),
+    Refused("2,001 dimensions", [1.0] * 2001),
+    Refused("NaN", [1, math.nan, 0]),
+    Refused("infinity", [math.inf, 0, 0]),
+    Refused("beyond single precision", [1e39, 0, 0]),
+    Refused("huge integer", [10**400, 0, 0]),
+    Refused("zero", [0, 0, 0]),
+    Refused("zero in single precision", [1e-60, 0, 0]),
+    Refused("numbers as text", ["1", "0", "0"]),
+    Refused("null", [None, 0, 0]),
+    Refused("nested", [[1], [0], [0]]),
+]

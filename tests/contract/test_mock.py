@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mastra_engine import MockMastraEngine
-from mastra_engine.testing.contract import ContractSuite
+from mastra_engine.testing.contract import *  # noqa: F403
 
 
-class TestMock(ContractSuite):
-    @pytest.fixture
-    def engine(self, mock_engine: MockMastraEngine) -> MockMastraEngine:
-        return mock_engine
+@pytest.fixture
+def engine(mock_engine: MockMastraEngine) -> MockMastraEngine:
+    return mock_engine

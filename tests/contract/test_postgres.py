@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mastra_engine import PostgresEngine
-from mastra_engine.testing.contract import ContractSuite
+from mastra_engine.testing.contract import *  # noqa: F403
 
 
-class TestPostgres(ContractSuite):
-    @pytest.fixture
-    def engine(self, postgres_engine: PostgresEngine) -> PostgresEngine:
-        return postgres_engine
+@pytest.fixture
+def engine(postgres_engine: PostgresEngine) -> PostgresEngine:
+    return postgres_engine

@@ -62,6 +62,7 @@ def _logic(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return logical | element
 
 
+METADATA_FILTERS = st.recursive(_FIELDS, _logic, max_leaves=4)
 FILTERS = st.recursive(_FIELDS | _COLUMN_FILTERS, _logic, max_leaves=4)
 SORTS = st.lists(
     st.builds(

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine
 from mastra_engine.exceptions import EngineError
 from mastra_engine.types import Change, Entity, Page, Record, RecordInput
-from tests.property.strategies import FILTERS, IDS, ROWS, SORTS
+from tests.property.strategies import FILTERS, IDS, METADATA_FILTERS, ROWS, SORTS
 
 QUIET = {
     "deadline": None,
@@ -217,6 +217,29 @@ def agree(rows: Rows, filters: Any, sort: Any) -> None:
 @given(rows=ROWS, filters=FILTERS, sort=SORTS)
 def test_filters_agree(rows: Rows, filters: Any, sort: Any) -> None:
     agree(rows, filters, sort)
+
+
+@pytest.mark.django_db
+@settings(max_examples=100, **QUIET)
+@given(rows=ROWS, where=METADATA_FILTERS)
+def test_vector_filters_agree(rows: Rows, where: Any) -> None:
+    pair = Pair()
+    vectors = [[1.0, i / 10] for i in range(len(rows))]
+    with transaction.atomic():
+        for engine in (pair.mock, pair.postgres):
+            engine.vectors.create_index(index_name="v", dimension=2)
+            engine.vectors.upsert(
+                index_name="v", vectors=vectors, ids=list(rows), metadata=list(rows.values())
+            )
+        pair.call(
+            lambda e: [
+                (match.id, match.metadata, round(match.score, 5))
+                for match in e.vectors.query(index_name="v", query_vector=[1, 0], filter=where)
+            ]
+        )
+        pair.call(lambda e: e.vectors.delete_vectors(index_name="v", filter={"$and": [where]}))
+        pair.call(lambda e: e.vectors.describe_index(index_name="v").count)
+        transaction.set_rollback(True)
 
 
 @pytest.mark.long

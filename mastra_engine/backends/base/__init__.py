@@ -8,18 +8,20 @@ from typing import Any
 from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.syncs import SyncsContract
 from mastra_engine.backends.base.twins import twin
+from mastra_engine.backends.base.vectors import VectorsContract
 
 __all__ = ["MastraEngine"]
 
 
 class MastraEngine(RecordsContract, SyncsContract, ABC):
-    """An engine: entities, records and their syncs, flat; every method has an async twin.
+    """An engine: entities, records and syncs, flat, and `vectors`; methods have async twins.
 
     Arguments are keyword-only, returned values are frozen dataclasses. A subclass implements the
     underscored methods, whose arguments have been checked.
     """
 
     alias: str = "default"
+    vectors: VectorsContract
 
     @abstractmethod
     def close(self) -> None:

@@ -30,6 +30,7 @@ from mastra_engine.exceptions import (
     RecordNotFound,
 )
 from mastra_engine.filters import And, Equals, Field, Query, parse_options
+from mastra_engine.inputs import choice, count, name, names, uuid
 from mastra_engine.types import (
     Entity,
     Page,
@@ -38,11 +39,6 @@ from mastra_engine.types import (
     RecordLike,
     UpsertResult,
     WriteMode,
-    choice,
-    count,
-    name,
-    names,
-    uuid,
 )
 
 R = TypeVar("R")

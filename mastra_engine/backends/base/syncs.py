@@ -10,6 +10,7 @@ from uuid import UUID
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.writer import Chunks, EntityWriter
 from mastra_engine.exceptions import CursorExpired, InvalidInput, SyncAborted, SyncConflict
+from mastra_engine.inputs import choice, count, name, text, uuid
 from mastra_engine.pausing import reached
 from mastra_engine.types import (
     UNSET,
@@ -22,11 +23,6 @@ from mastra_engine.types import (
     SyncResult,
     Unset,
     UpsertResult,
-    choice,
-    count,
-    name,
-    text,
-    uuid,
 )
 
 R = TypeVar("R")

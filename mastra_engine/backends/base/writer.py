@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from mastra_engine.types import Entity, UpsertResult, record_chunks
+from mastra_engine.inputs import record_chunks
+from mastra_engine.types import Entity, UpsertResult
 
 Chunk = dict[str, bytes]
 

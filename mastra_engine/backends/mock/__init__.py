@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.mock.store import open_store
 from mastra_engine.backends.mock.syncs import MockSyncs
+from mastra_engine.backends.mock.vectors import MockVectors
 from mastra_engine.exceptions import EngineConfigError
+from mastra_engine.protocols import Embedder
 
 __all__ = ["MockMastraEngine"]
 
@@ -16,16 +21,26 @@ class MockMastraEngine(MockSyncs, MastraEngine):
     Engines of one URL share their data, across threads, for as long as one of them is referenced.
     """
 
-    def __init__(self, url: str = "mock://localhost", *, alias: str = "default") -> None:
+    def __init__(
+        self,
+        url: str = "mock://localhost",
+        *,
+        alias: str = "default",
+        embedder: Embedder | None = None,
+        indexes: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         if not url.startswith("mock://"):
             raise EngineConfigError(f"A mock engine's URL starts with mock://, unlike {url!r}")
         self.alias = alias
         self.store = open_store(url)
+        self.vectors = MockVectors(self.store, embedder)
+        self.vectors.declared = indexes or {}
 
     def reset(self) -> None:
         """Forget everything that is behind this URL."""
         with self.store.lock:
             self.store.entities.clear()
+            self.store.indexes.clear()
 
     def close(self) -> None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
+from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -84,6 +85,7 @@ class Store:
     def __init__(self) -> None:
         self.lock = RLock()
         self.entities: dict[UUID, EntityRow] = {}
+        self.indexes: dict[str, Any] = {}
 
 
 _stores: WeakValueDictionary[str, Store] = WeakValueDictionary()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -11,7 +12,9 @@ from django.db import connections
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.backends.postgres.syncs import PostgresSyncs
+from mastra_engine.backends.postgres.vectors import PostgresVectors
 from mastra_engine.conf import database_from_url
+from mastra_engine.protocols import Embedder
 
 __all__ = ["PostgresEngine"]
 
@@ -30,12 +33,16 @@ class PostgresEngine(PostgresSyncs, MastraEngine):
         database: str = "default",
         url: str | None = None,
         lock_timeout: float = 5.0,
+        embedder: Embedder | None = None,
+        indexes: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.alias = alias
         self.owns_connection = url is not None
         if url is not None:
             database = add_database(url)
         self.session = Session(database, lock_timeout=lock_timeout)
+        self.vectors = PostgresVectors(self.session, embedder)
+        self.vectors.declared = indexes or {}
 
     def close(self) -> None:
         if self.owns_connection:

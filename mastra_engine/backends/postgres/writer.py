@@ -11,13 +11,14 @@ from django.db.models.functions import Now
 
 from mastra_engine.backends.base.writer import Chunk, EntityWriter
 from mastra_engine.exceptions import EntityNotFound
+from mastra_engine.inputs import CHUNK_RECORDS
 from mastra_engine.jsonb import canonical, content_hash, loads
 from mastra_engine.models import Entity as EntityRow
 from mastra_engine.models import Record as RecordRow
 from mastra_engine.models.records import RecordQuerySet
 from mastra_engine.pausing import reached
 from mastra_engine.postgres.bulk import EntityRecords, Row
-from mastra_engine.types import CHUNK_RECORDS, Entity, UpsertResult
+from mastra_engine.types import Entity, UpsertResult
 
 
 class PostgresWriter(EntityWriter):

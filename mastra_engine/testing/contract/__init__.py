@@ -1,19 +1,26 @@
-"""The contract as a test suite. Run it whole against an engine:
+"""The contract as a test suite. Run it whole against an engine of your own:
 
-class TestMyEngine(ContractSuite):
-    @pytest.fixture
-    def engine(self):
-        return MyEngine()
+from mastra_engine.testing.contract import *
+
+@pytest.fixture
+def engine():
+    return an_empty_engine()
 """
 
 from __future__ import annotations
 
-from mastra_engine.testing.contract.queries import QueryTests
-from mastra_engine.testing.contract.records import EntityTests, RecordTests
-from mastra_engine.testing.contract.syncs import ChangeFeedTests, SyncTests
+from mastra_engine.testing.contract.queries import TestQueries
+from mastra_engine.testing.contract.records import TestEntities, TestRecords
+from mastra_engine.testing.contract.search import TestVectorSearch
+from mastra_engine.testing.contract.syncs import TestChangeFeed, TestSyncs
+from mastra_engine.testing.contract.vectors import TestVectors
 
-__all__ = ["ContractSuite"]
-
-
-class ContractSuite(EntityTests, RecordTests, QueryTests, SyncTests, ChangeFeedTests):
-    """Everything the contract promises; there is nothing to leave out."""
+__all__ = [
+    "TestChangeFeed",
+    "TestEntities",
+    "TestQueries",
+    "TestRecords",
+    "TestSyncs",
+    "TestVectorSearch",
+    "TestVectors",
+]

@@ -12,7 +12,7 @@ import pytest
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.exceptions import InvalidFilter, InvalidInput
-from mastra_engine.testing.contract.records import EngineTests, inputs, named
+from mastra_engine.testing.contract.records import inputs, named
 from mastra_engine.testing.hostile import (
     DOCUMENTS,
     TEXTS,
@@ -185,7 +185,7 @@ BY_PRICE = [
 ]
 
 
-class QueryTests(EngineTests):
+class TestQueries:
     @pytest.fixture
     def products(self, engine: MastraEngine) -> Entity:
         entity = engine.create_entity(name="Products", connection_id="shop")

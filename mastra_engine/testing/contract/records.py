@@ -18,6 +18,7 @@ from mastra_engine.exceptions import (
     InvalidInput,
     RecordNotFound,
 )
+from mastra_engine.inputs import CHUNK_RECORDS
 from mastra_engine.testing.hostile import (
     DOCUMENTS,
     TEXTS,
@@ -29,7 +30,7 @@ from mastra_engine.testing.hostile import (
     Kept,
     Refused,
 )
-from mastra_engine.types import CHUNK_RECORDS, Entity, Record, RecordInput, UpsertResult
+from mastra_engine.types import Entity, Record, RecordInput, RecordLike, UpsertResult
 
 Rows = dict[str, dict[str, Any]]
 
@@ -45,24 +46,20 @@ def stored(engine: MastraEngine, entity: Entity) -> Rows:
     return {record.external_id: record.data for record in records}
 
 
-def named(entries: list[Any]) -> Any:
+def named(entries: list[Any]) -> pytest.MarkDecorator:
     """Parametrize over a hostile corpus."""
     return pytest.mark.parametrize("hostile", entries, ids=lambda entry: entry.name)
 
 
-class EngineTests:
-    """Give `engine` an empty one, and every test of the contract applies to it."""
-
-    @pytest.fixture
-    def engine(self) -> MastraEngine:
-        raise NotImplementedError
+class WithContacts:
+    """Tests that begin with one empty entity."""
 
     @pytest.fixture
     def contacts(self, engine: MastraEngine) -> Entity:
         return engine.create_entity(name="Contacts", connection_id="user_123")
 
 
-class EntityTests(EngineTests):
+class TestEntities(WithContacts):
     def test_a_new_entity_is_empty_and_never_synced(self, engine: MastraEngine) -> None:
         before = datetime.now(UTC) - timedelta(minutes=1)
         entity = engine.create_entity(name="Contacts", connection_id="user_123")
@@ -77,7 +74,7 @@ class EntityTests(EngineTests):
 
     def test_arguments_are_keyword_only(self, engine: MastraEngine) -> None:
         with pytest.raises(TypeError):
-            engine.create_entity("Contacts", "user_123")  # type: ignore[misc]
+            engine.create_entity("Contacts", "user_123")  # type: ignore[call-arg]
 
     def test_a_name_is_taken_once_per_connection(
         self, engine: MastraEngine, contacts: Entity
@@ -193,9 +190,9 @@ class EntityTests(EngineTests):
             async_to_sync(engine.acreate_entity)(name="Deals", connection_id="user_123")
 
 
-class RecordTests(EngineTests):
+class TestRecords(WithContacts):
     def test_insert_and_read(self, engine: MastraEngine, contacts: Entity) -> None:
-        rows = [
+        rows: list[RecordLike] = [
             {"externalId": "c1", "data": {"name": "Alice"}, "entityType": "Contacts"},
             RecordInput("c2", {"name": "Bob"}),
         ]
@@ -212,7 +209,7 @@ class RecordTests(EngineTests):
         assert engine.get_record(entity_id=contacts.id, external_id="c2") == bob
 
     def test_the_entity_may_be_named_by_type(self, engine: MastraEngine, contacts: Entity) -> None:
-        target = {"entity_type": "Contacts", "connection_id": "user_123"}
+        target: dict[str, Any] = {"entity_type": "Contacts", "connection_id": "user_123"}
         engine.upsert_records(records=inputs({"c1": {}}), **target)
         assert stored(engine, contacts) == {"c1": {}}
         with pytest.raises(EntityNotFound):
@@ -223,7 +220,7 @@ class RecordTests(EngineTests):
             engine.upsert_records(records=[], entity_type="Contacts")
 
     def test_unknown_entities(self, engine: MastraEngine) -> None:
-        of = {"connection_id": "user_123"}
+        of: dict[str, Any] = {"connection_id": "user_123"}
         for call in (
             lambda: engine.get_records_by_entity_id(entity_id=uuid4()),
             lambda: engine.get_records_by_entity_name(name="Deals", **of),
@@ -269,10 +266,13 @@ class RecordTests(EngineTests):
     def test_what_is_as_given_is_not_written(
         self, engine: MastraEngine, contacts: Entity, mode: Any
     ) -> None:
-        rows = {"c1": {"b": 1.5, "a": [1, None, {"x": "y"}]}, "c2": {"big": 1e22, "large": 2.0**60}}
+        rows: Rows = {
+            "c1": {"b": 1.5, "a": [1, None, {"x": "y"}]},
+            "c2": {"big": 1e22, "large": 2.0**60},
+        }
         engine.upsert_records(entity_id=contacts.id, records=inputs(rows))
         before = engine.get_records_by_entity_id(entity_id=contacts.id)
-        reordered = {"c2": rows["c2"], "c1": {"a": [1, None, {"x": "y"}], "b": 1.5}}
+        reordered: Rows = {"c2": rows["c2"], "c1": {"a": [1, None, {"x": "y"}], "b": 1.5}}
         again = engine.upsert_records(entity_id=contacts.id, records=inputs(reordered), mode=mode)
         assert again == UpsertResult(created=0, updated=0, unchanged=2)
         assert engine.get_records_by_entity_id(entity_id=contacts.id) == before
@@ -369,18 +369,18 @@ class RecordTests(EngineTests):
     def test_iter_reads_everything_once(self, engine: MastraEngine, contacts: Entity) -> None:
         rows = {f"{i:05}": {"n": i % 7} for i in range(4_100)}
         engine.upsert_records(entity_id=contacts.id, records=inputs(rows))
-        where = {"entity_name": "Contacts", "connection_id": "user_123"}
+        where: dict[str, Any] = {"entity_name": "Contacts", "connection_id": "user_123"}
         assert [record.external_id for record in engine.iter_records(**where)] == list(rows)
         options = {"sort": [{"field": "n", "direction": "desc"}], "offset": 2, "limit": 4_050}
         page = engine.get_records(**where, options=options)
         assert list(engine.iter_records(**where, options=options)) == page.items
 
     def test_async_iteration(self, engine: MastraEngine, contacts: Entity) -> None:
-        rows = {f"{i:04}": {} for i in range(2_100)}
+        rows: Rows = {f"{i:04}": {} for i in range(2_100)}
 
         async def read() -> list[Record]:
             await engine.aupsert_records(entity_id=contacts.id, records=inputs(rows))
-            where = {"entity_name": "Contacts", "connection_id": "user_123"}
+            where: dict[str, Any] = {"entity_name": "Contacts", "connection_id": "user_123"}
             return [record async for record in engine.aiter_records(**where)]
 
         assert [record.external_id for record in async_to_sync(read)()] == list(rows)
@@ -483,7 +483,7 @@ class RecordTests(EngineTests):
     def test_keeps_external_ids_exactly(
         self, engine: MastraEngine, contacts: Entity, hostile: Kept
     ) -> None:
-        others = {"bystander": {}, f"{hostile.value} ": {}}
+        others: Rows = {"bystander": {}, f"{hostile.value} ": {}}
         engine.upsert_records(entity_id=contacts.id, records=inputs({hostile.value: {}, **others}))
         found = engine.get_record(entity_id=contacts.id, external_id=hostile.value)
         assert found.external_id == hostile.value

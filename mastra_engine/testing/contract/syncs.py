@@ -9,9 +9,10 @@ from asgiref.sync import async_to_sync
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.exceptions import CursorExpired, InvalidInput, SyncAborted, SyncConflict
-from mastra_engine.testing.contract.records import EngineTests, Rows, inputs, named, stored
+from mastra_engine.inputs import CHUNK_RECORDS
+from mastra_engine.testing.contract.records import Rows, WithContacts, inputs, named, stored
 from mastra_engine.testing.hostile import UNFIT_COUNTS, Refused
-from mastra_engine.types import CHUNK_RECORDS, Changes, Entity, RecordInput, SyncResult
+from mastra_engine.types import Changes, Entity, RecordInput, SyncResult
 
 
 def counts(result: SyncResult) -> tuple[int, int, int, int]:
@@ -19,7 +20,7 @@ def counts(result: SyncResult) -> tuple[int, int, int, int]:
     return result.created, result.updated, result.unchanged, result.deleted
 
 
-class SyncTests(EngineTests):
+class TestSyncs:
     def sync(self, engine: MastraEngine, rows: Rows, **options: Any) -> SyncResult:
         return engine.sync_records(
             name="Contacts", connection_id="user_123", records=inputs(rows), **options
@@ -95,7 +96,7 @@ class SyncTests(EngineTests):
             )
         assert engine.get_entity_by_id(id=entity.id) == entity
         assert stored(engine, entity) == {f"c{i}": {} for i in range(10)}
-        half = {f"c{i}": {} for i in range(5)}
+        half: Rows = {f"c{i}": {} for i in range(5)}
         assert self.sync(engine, half, mode="full", max_delete_ratio=0.5).deleted == 5
 
     def test_a_source_that_breaks_changes_nothing(self, engine: MastraEngine) -> None:
@@ -146,7 +147,7 @@ class SyncTests(EngineTests):
         assert result.created == 1
 
 
-class ChangeFeedTests(EngineTests):
+class TestChangeFeed(WithContacts):
     def upsert(self, engine: MastraEngine, entity: Entity, rows: Rows) -> None:
         engine.upsert_records(entity_id=entity.id, records=inputs(rows))
 
@@ -203,7 +204,7 @@ class ChangeFeedTests(EngineTests):
         engine.delete_records(entity_id=contacts.id, external_ids=["c1"])
         late = engine.get_changes(entity_id=contacts.id).next
         engine.delete_records(entity_id=contacts.id, external_ids=["c2"])
-        purge = {"entity_id": contacts.id, "up_to_rev": late}
+        purge: dict[str, Any] = {"entity_id": contacts.id, "up_to_rev": late}
         assert engine.purge_deleted_records(**purge) == 1
         assert engine.purge_deleted_records(**purge) == 0
         with pytest.raises(CursorExpired):

@@ -1,0 +1,17 @@
+"""What `manage.py demo` shows, a noun a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track
+
+T = TypeVar("T")
+
+
+def progress(console: Console, name: str, items: list[T]) -> Iterable[T]:
+    """Show a bar while `items` are worked through, where there is a terminal to show it on."""
+    disable = not console.is_terminal
+    return track(items, description=name, console=console, transient=True, disable=disable)

@@ -1,0 +1,154 @@
+"""Records: synced, queried, changed, and told apart by the change feed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from example_project.demo import progress
+from example_project.sources import packages, reference
+from mastra_engine import engine
+from mastra_engine.types import Filter, QueryOptions, RecordInput, Sort, SyncResult
+
+CONNECTION = "this-machine"
+
+
+class RecordsDemo:
+    """Each step does one thing and prints what came of it."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.packages = list(packages())
+        self.topics = list(reference())
+
+    def run(self) -> None:
+        self.sync_twice()
+        self.query()
+        self.page()
+        self.change()
+        self.tell_what_is_left()
+
+    def sync_twice(self) -> None:
+        self.title("Sync two sources, then sync them again")
+        table = results_table()
+        for label in ("first", "again"):
+            for name, records in (("Packages", self.packages), ("Topics", self.topics)):
+                started = time.perf_counter()
+                result = self.sync(name, progress(self.console, name, records))
+                table.add_row(label, name, *figures(result), milliseconds(started))
+        self.console.print(table)
+        self.console.print(
+            "[dim]The second pass finds every record as it was and writes nothing.[/dim]"
+        )
+
+    def query(self) -> None:
+        self.title("Query with filters and sorting")
+        self.show(
+            "packages that require another one, largest first",
+            "Packages",
+            QueryOptions(
+                filters={"requires": {"$not": {"$size": 0}}, "files": {"$gt": 0}},
+                sort=[Sort("files", "desc")],
+                limit=5,
+            ),
+            "version",
+            "files",
+            "summary",
+        )
+        self.show(
+            "topics whose text holds 'coroutine', shortest first",
+            "Topics",
+            QueryOptions(
+                filters=[Filter("body", "contains", "coroutine")],
+                sort=[Sort("words")],
+                limit=5,
+            ),
+            "title",
+            "words",
+        )
+
+    def page(self) -> None:
+        self.title("Page through everything by cursor")
+        sizes, cursor = [], None
+        while True:
+            page = engine.get_records(
+                entity_name="Topics",
+                connection_id=CONNECTION,
+                options=QueryOptions(limit=25, cursor=cursor),
+            )
+            sizes.append(len(page))
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        self.console.print(f"{sum(sizes)} topics in pages of {sizes}")
+
+    def change(self) -> None:
+        self.title("Change the source, sync, read the change feed")
+        entity = engine.get_entity(name="Packages", connection_id=CONNECTION)
+        assert entity is not None
+        seen = engine.get_changes(entity_id=entity.id, after=entity.rev).next
+        gone, upgraded, *rest = self.packages
+        newer = RecordInput(upgraded.external_id, {**upgraded.data, "version": "99.0"})
+        new = RecordInput("brand-new", {"name": "brand-new", "version": "0.1", "files": 1})
+        table = results_table()
+        started = time.perf_counter()
+        result = self.sync("Packages", [newer, new, *rest])
+        table.add_row("changed", "Packages", *figures(result), milliseconds(started))
+        self.console.print(table)
+
+        feed = Table("rev", "action", "record", "version", title="changes since the last sync")
+        for change in engine.get_changes(entity_id=entity.id, after=seen):
+            record = change.record
+            feed.add_row(
+                str(change.rev), change.action, record.external_id, str(record.data["version"])
+            )
+        self.console.print(feed)
+        self.console.print(
+            f"[dim]{gone.external_id} left the source, so it is a tombstone now.[/dim]"
+        )
+        self.sync("Packages", self.packages)
+
+    def tell_what_is_left(self) -> None:
+        self.title("Left in the database")
+        table = Table("entity", "connection", "rev", "records")
+        for entity in engine.list_entities():
+            records = engine.iter_records(
+                entity_name=entity.name, connection_id=entity.connection_id
+            )
+            count = sum(1 for _ in records)
+            table.add_row(entity.name, entity.connection_id, str(entity.rev), str(count))
+        self.console.print(table)
+
+    # Pieces
+
+    def title(self, text: str) -> None:
+        self.console.print()
+        self.console.rule(f"[bold]{text}", align="left")
+
+    def sync(self, name: str, records: Iterable[RecordInput]) -> SyncResult:
+        return engine.sync_records(
+            name=name, connection_id=CONNECTION, records=records, mode="full"
+        )
+
+    def show(self, title: str, entity: str, options: QueryOptions, *fields: str) -> None:
+        table = Table("record", *fields, title=title)
+        for record in engine.get_records(
+            entity_name=entity, connection_id=CONNECTION, options=options
+        ):
+            table.add_row(record.external_id, *(str(record.data.get(field)) for field in fields))
+        self.console.print(table)
+
+
+def results_table() -> Table:
+    return Table("pass", "entity", "created", "updated", "unchanged", "deleted", "ms")
+
+
+def figures(result: SyncResult) -> Iterator[str]:
+    return map(str, (result.created, result.updated, result.unchanged, result.deleted))
+
+
+def milliseconds(started: float) -> str:
+    return f"{(time.perf_counter() - started) * 1000:.0f}"

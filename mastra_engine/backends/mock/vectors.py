@@ -1,0 +1,220 @@
+"""Vectors in memory: every search is exact."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from pgvector import Vector
+
+from mastra_engine.backends.base.vectors import Scope, VectorsContract
+from mastra_engine.backends.mock.match import matches
+from mastra_engine.backends.mock.store import Store, now
+from mastra_engine.exceptions import IndexNotFound
+from mastra_engine.fusion import cosine
+from mastra_engine.jsonb import loads
+from mastra_engine.protocols import Embedder
+from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
+from mastra_engine.vectorinputs import IndexDefinition, VectorRow
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRow:
+    """A vector with what belongs to it; metadata is JSON text."""
+
+    id: str
+    namespace: str
+    vector: tuple[float, ...]
+    metadata: bytes
+    document: str | None
+    created_at: datetime
+    updated_at: datetime
+
+    def to_value(self) -> StoredVector:
+        return StoredVector(
+            id=self.id,
+            vector=list(self.vector),
+            document=self.document,
+            metadata=loads(self.metadata),
+            namespace=self.namespace,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+        )
+
+    def to_match(self, score: float, *, with_vector: bool = False) -> Match:
+        return Match(
+            id=self.id,
+            score=score,
+            document=self.document,
+            metadata=loads(self.metadata),
+            vector=list(self.vector) if with_vector else None,
+            namespace=self.namespace,
+        )
+
+
+@dataclass(slots=True)
+class IndexRows:
+    """An index and its vectors by namespace and id."""
+
+    definition: IndexDefinition
+    rows: dict[tuple[str, str], EmbeddingRow] = field(default_factory=dict)
+
+
+class MockVectors(VectorsContract):
+    """Vectors in a store that engines of one URL share."""
+
+    def __init__(self, store: Store, embedder: Embedder | None) -> None:
+        self.store = store
+        self.embedder = embedder
+
+    def _get_or_create_index(self, wanted: IndexDefinition) -> IndexDefinition:
+        with self.store.lock:
+            stored: IndexRows = self.store.indexes.setdefault(wanted.name, IndexRows(wanted))
+            return stored.definition
+
+    def _find_index(self, name: str) -> IndexDefinition | None:
+        with self.store.lock:
+            index = self.store.indexes.get(name)
+            return None if index is None else index.definition
+
+    def _list_indexes(self) -> list[VectorIndex]:
+        with self.store.lock:
+            names = sorted(self.store.indexes)
+            return [self._describe(self.store.indexes[name].definition) for name in names]
+
+    def _describe(self, index: IndexDefinition) -> VectorIndex:
+        with self.store.lock:
+            rows = self._rows(index)
+            return VectorIndex(
+                name=index.name,
+                dimension=index.dimension,
+                metric=index.metric,
+                index_type=index.index_type,
+                storage=index.storage,
+                language=index.language,
+                count=len(rows),
+                size_bytes=sum(4 * len(row.vector) + len(row.metadata) for row in rows.values()),
+                status="ready",
+            )
+
+    def _build(self, index: IndexDefinition) -> None:
+        return None
+
+    def _drop_structure(self, index: IndexDefinition) -> None:
+        return None
+
+    def _delete_index(self, index: IndexDefinition) -> None:
+        with self.store.lock:
+            del self.store.indexes[index.name]
+
+    def _truncate(self, index: IndexDefinition) -> None:
+        with self.store.lock:
+            self._rows(index).clear()
+
+    def _put(
+        self, index: IndexDefinition, namespace: str, rows: list[VectorRow], *, generated: bool
+    ) -> None:
+        moment = now()
+        with self.store.lock:
+            stored = self._rows(index)
+            for row in rows:
+                old = stored.get((namespace, row.id))
+                stored[namespace, row.id] = EmbeddingRow(
+                    id=row.id,
+                    namespace=namespace,
+                    vector=tuple(row.vector.to_list()),
+                    metadata=row.metadata,
+                    document=row.document,
+                    created_at=moment if old is None else old.created_at,
+                    updated_at=moment,
+                )
+
+    def _change(
+        self, index: IndexDefinition, namespace: str, id: str, changes: dict[str, Any]
+    ) -> bool:
+        if "vector" in changes:
+            changes = {**changes, "vector": tuple(changes["vector"].to_list())}
+        with self.store.lock:
+            rows = self._rows(index)
+            old = rows.get((namespace, id))
+            if old is not None:
+                rows[namespace, id] = replace(old, updated_at=now(), **changes)
+            return old is not None
+
+    def _delete(self, scope: Scope, ids: list[str] | None) -> int:
+        with self.store.lock:
+            rows = self._rows(scope.index)
+            gone = [row for row in self._within(scope) if ids is None or row.id in ids]
+            for row in gone:
+                del rows[row.namespace, row.id]
+        return len(gone)
+
+    def _get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
+        with self.store.lock:
+            rows = self._rows(index)
+            return [rows[namespace, id].to_value() for id in ids if (namespace, id) in rows]
+
+    def _nearest(
+        self, scope: Scope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
+    ) -> list[Match]:
+        index = scope.index
+        wanted = _rounded(target.to_list(), index)
+        with self.store.lock:
+            scored = [
+                (row, _score(index.metric, _rounded(row.vector, index), wanted))
+                for row in self._within(scope)
+            ]
+        found = [row.to_match(score, with_vector=with_vector) for row, score in scored]
+        return sorted(found, key=lambda match: (-match.score, match.id, match.namespace))[:limit]
+
+    def _full_text(self, scope: Scope, query: str, limit: int) -> list[Match]:
+        """Words are compared as they are: unlike PostgreSQL, the mock has no stemmer."""
+        wanted = set(_words(query))
+        with self.store.lock:
+            scored = [
+                row.to_match(float(len(wanted & set(_words(row.document or "")))))
+                for row in self._within(scope)
+            ]
+        found = [match for match in scored if match.score]
+        return sorted(found, key=lambda match: (-match.score, match.id, match.namespace))[:limit]
+
+    def _rows(self, index: IndexDefinition) -> dict[tuple[str, str], EmbeddingRow]:
+        stored = self.store.indexes.get(index.name)
+        if stored is None:
+            raise IndexNotFound
+        rows: dict[tuple[str, str], EmbeddingRow] = stored.rows
+        return rows
+
+    def _within(self, scope: Scope) -> Iterator[EmbeddingRow]:
+        for row in list(self._rows(scope.index).values()):
+            if scope.namespace in (None, row.namespace) and matches(
+                scope.where, loads(row.metadata)
+            ):
+                yield row
+
+
+def _rounded(numbers: Sequence[float], index: IndexDefinition) -> Sequence[float]:
+    """The numbers as the index compares them: in single or in half precision."""
+    if index.storage == "vector":
+        return numbers
+    form = f"{len(numbers)}e"
+    return struct.unpack(form, struct.pack(form, *numbers))
+
+
+def _score(metric: Metric, one: Sequence[float], other: Sequence[float]) -> float:
+    if metric == "cosine":
+        return cosine(one, other)
+    if metric == "euclidean":
+        return 1 / (1 + math.dist(one, other))
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())

@@ -1,0 +1,253 @@
+"""Text to vectors: what engines ask of an embedder, and adapters to two libraries.
+
+An embedder is any object with `embed_documents(texts)` and `embed_query(text)`; LangChain's fit
+as they are. Nothing here is loaded or connected before the first text is embedded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from mastra_engine.exceptions import (
+    EngineConfigError,
+    EngineError,
+    InvalidInput,
+    InvalidVector,
+    Unavailable,
+)
+from mastra_engine.inputs import count, name
+from mastra_engine.protocols import Embedder
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+Vectors = Sequence[Sequence[float]]
+
+
+# What engines call
+
+
+def embed_documents(
+    embedder: Embedder, texts: Sequence[str], *, dimension: int | None = None
+) -> Vectors:
+    """Return what the embedder makes of the texts: one vector each, in order, of one length.
+
+    That length is `dimension`, where it is given. Whatever the embedder raises passes through;
+    an answer of another shape raises InvalidVector. The numbers themselves are not looked at. No
+    texts, no call.
+    """
+    if not texts:
+        return []
+    vectors = embedder.embed_documents(list(texts))
+    checked: Vectors = _checked(vectors, len(texts), dimension, "/documents")
+    return checked
+
+
+def embed_query(embedder: Embedder, text: str, *, dimension: int | None = None) -> Sequence[float]:
+    """Return the vector that the embedder makes of a question. See embed_documents()."""
+    vectors: Vectors = _checked([embedder.embed_query(text)], 1, dimension, "/query_text")
+    return vectors[0]
+
+
+def _checked(
+    vectors: Any, number: int, dimension: int | None, path: str, source: str = "the embedder"
+) -> Any:
+    """Return `vectors`, an iterator's as a list, if they are `number` vectors of one length."""
+    if isinstance(vectors, Iterable) and not hasattr(vectors, "__len__"):
+        vectors = list(vectors)
+    if (given := _length(vectors)) != number:
+        what = f"a {type(vectors).__name__}" if given is None else f"{given} vectors"
+        raise InvalidVector(f"{source} answered with {what} for {number} texts", path=path)
+    for position, vector in enumerate(vectors):
+        length = _length(vector)
+        what = f"a {type(vector).__name__}" if length is None else f"{length} numbers"
+        dimension = length if dimension is None else dimension
+        if not length or length != dimension:
+            expected = f"{dimension} are expected" if dimension else "a vector is expected"
+            message = f"{source} answered with {what} for text {position}, where {expected}"
+            raise InvalidVector(message, path=path)
+    return vectors
+
+
+def _length(value: Any) -> int | None:
+    if isinstance(value, str | bytes | Mapping):
+        return None
+    try:
+        return len(value)
+    except TypeError:
+        return None
+
+
+# WordLlama
+
+
+class WordLlamaEmbedder:
+    """A small model that ships inside its wheel: no network, no key. Needs the extra `local`.
+
+    https://github.com/dleemiller/WordLlama. English above all; 256 dimensions, or their first 128
+    or 64 (it was trained to be cut there). Vectors are the rows of a float32 NumPy array and
+    have length 1, save that of an empty text, which is zero. Threads share one model per process.
+    """
+
+    DIMENSIONS = (64, 128, 256)
+    #: A batch is padded to its longest text, each token 1 kB twice: at most some 0.1 to 0.5 GB.
+    _BATCH_TEXTS, _BATCH_CHARACTERS = 64, 2**16
+    _MAX_CHARACTERS = 2**18
+
+    def __init__(self, dimension: int = 256) -> None:
+        if count(dimension, "/dimension") not in self.DIMENSIONS:
+            raise InvalidInput(f"must be one of {self.DIMENSIONS}", path="/dimension")
+        self.dimension = dimension
+
+    def __repr__(self) -> str:
+        return f"WordLlamaEmbedder(dimension={self.dimension})"
+
+    def embed_documents(self, texts: list[str]) -> Vectors:
+        """Return an array of the shape (texts, dimension).
+
+        Raises InvalidInput for a text of over 262,144 characters, of which one average of words
+        would say nothing.
+        """
+        return self._embed(list(texts), "/documents")
+
+    def embed_query(self, text: str) -> Sequence[float]:
+        """Return an array of `dimension` numbers."""
+        return self._embed([text], "/query_text")[0]
+
+    def _embed(self, texts: list[str], path: str) -> Vectors:
+        model = _word_llama()
+        import numpy as np
+
+        longest = max(map(len, texts), default=0)
+        if longest > self._MAX_CHARACTERS:
+            raise InvalidInput(f"holds a text of {longest} characters; cut it up", path=path)
+        together = min(self._BATCH_TEXTS, self._BATCH_CHARACTERS // max(longest, 1) or 1)
+        rows = model.embed(texts, batch_size=together)[:, : self.dimension]
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        unit: Any = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+        return unit  # type: ignore[no-any-return]
+
+
+_loading = Lock()
+
+
+def _word_llama() -> Any:
+    with _loading:
+        return _load_word_llama()
+
+
+@cache
+def _load_word_llama() -> Any:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        import wordllama  # type: ignore[import-untyped]
+    except ImportError as error:
+        message = "WordLlamaEmbedder needs pip install 'django-mastra-engine[local]'"
+        raise EngineConfigError(message) from error
+    root.handlers[:], root.level = handlers, level  # it configures the root logger on import
+    # Only as a cache is the package's own folder searched for the tokenizer it ships.
+    return wordllama.WordLlama.load(
+        cache_dir=Path(wordllama.__file__).parent, disable_download=True
+    )
+
+
+# OpenAI and servers that speak its protocol
+
+
+class OpenAIEmbedder:
+    """Embeddings from OpenAI or any server with its `/v1/embeddings`. Needs the extra `openai`.
+
+    `dimensions` asks for shorter vectors; as servers may ignore it, the answer is checked.
+    `batch_size` texts go into one request. OPENAI_API_KEY of the environment is only ever sent
+    where `base_url` is not given; a server that needs no key gets none of yours. `client` is an
+    `openai.OpenAI` of your own, for timeouts, proxies or `max_retries`; without one, the library
+    retries what may pass (429, 5xx, a lost connection) twice, with back-off.
+
+    Vectors are lists of floats. Raises Unavailable when the server stays away or busy,
+    EngineError when it refuses, InvalidVector when its answer does not fit the texts.
+    """
+
+    def __init__(
+        self,
+        model: str = "text-embedding-3-small",
+        dimensions: int | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        batch_size: int = 128,
+        client: OpenAI | None = None,
+    ) -> None:
+        self.model = name(model, "/model")
+        self.dimensions = None if dimensions is None else count(dimensions, "/dimensions", least=1)
+        self.batch_size = count(batch_size, "/batch_size", least=1)
+        self._base_url, self._api_key, self._given_client = base_url, api_key, client
+
+    def __repr__(self) -> str:
+        return f"OpenAIEmbedder(model={self.model!r}, dimensions={self.dimensions})"
+
+    def embed_documents(self, texts: list[str]) -> Vectors:
+        """Return a list of vectors; `batch_size` texts a request, one after another."""
+        vectors: list[Sequence[float]] = []
+        for start in range(0, len(texts), self.batch_size):
+            vectors += self._request(texts[start : start + self.batch_size], "/documents")
+        return vectors
+
+    def embed_query(self, text: str) -> Sequence[float]:
+        """Return the vector of a question."""
+        return self._request([text], "/query_text")[0]
+
+    @cached_property
+    def _client(self) -> OpenAI:
+        if self._given_client is not None:
+            return self._given_client
+        try:
+            from openai import OpenAI, OpenAIError
+        except ImportError as error:
+            message = "OpenAIEmbedder needs pip install 'django-mastra-engine[openai]'"
+            raise EngineConfigError(message) from error
+        key = self._api_key or (self._base_url and "none")
+        try:
+            return OpenAI(api_key=key, base_url=self._base_url)
+        except OpenAIError as error:
+            message = "OpenAIEmbedder needs an api_key, or OPENAI_API_KEY in the environment"
+            raise EngineConfigError(message) from error
+
+    def _request(self, texts: list[str], path: str) -> Vectors:
+        client = self._client
+        from openai import APIConnectionError, InternalServerError, OpenAIError, RateLimitError
+
+        shorter: Any = {} if self.dimensions is None else {"dimensions": self.dimensions}
+        try:
+            # Not every server knows base64, which the library would ask for.
+            answer = client.embeddings.create(
+                model=self.model, input=texts, encoding_format="float", **shorter
+            )
+        except (APIConnectionError, InternalServerError, RateLimitError) as error:
+            raise Unavailable(f"The embedding server failed: {_said(error)}") from error
+        except (OpenAIError, ValueError) as error:  # ValueError: the answer is not JSON
+            raise EngineError(f"The embedding server refused: {_said(error)}") from error
+        source = f"the server of {self.model!r}"
+        vectors = _in_order(getattr(answer, "data", None) or [], path, source)
+        checked: Vectors = _checked(vectors, len(texts), self.dimensions, path, source)
+        return checked
+
+
+def _said(error: Exception) -> str:
+    status = getattr(error, "status_code", None)
+    return f"{type(error).__name__} {status}" if status else type(error).__name__
+
+
+def _in_order(data: Sequence[Any], path: str, source: str) -> list[Any]:
+    places = [getattr(item, "index", None) for item in data]
+    vectors = [getattr(item, "embedding", None) for item in data]
+    if set(places) == {None}:  # Gemini's endpoint leaves `index` out and answers in order
+        return vectors
+    if set(places) != set(range(len(data))):
+        raise InvalidVector(f"{source} did not number its vectors from 0", path=path)
+    at = dict(zip(places, vectors, strict=True))
+    return [at[place] for place in range(len(data))]

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import django.db.models.deletion
+import django.db.models.functions.datetime
+import pgvector.django.vector
+from django.db import migrations, models
+from pgvector.django import VectorExtension
+
+import mastra_engine.models.fields
+
+# Partitioned by index, so that each has its own search structure and dropping one drops a table.
+# Django makes no partitioned tables before it is told how; its model is a view on this one.
+CREATE_EMBEDDING = """
+CREATE TABLE mastra_engine_embedding (
+    index_id integer NOT NULL,
+    row_id uuid NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    namespace text COLLATE "C" NOT NULL DEFAULT '',
+    document text,
+    metadata jsonb NOT NULL,
+    embedding vector NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    PRIMARY KEY (index_id, row_id),
+    UNIQUE (index_id, namespace, id)
+) PARTITION BY LIST (index_id);
+CREATE INDEX mastra_engine_embedding_metadata
+    ON mastra_engine_embedding USING gin (metadata jsonb_path_ops);
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("mastra_engine", "0001_records")]
+
+    operations = [
+        VectorExtension(),
+        migrations.CreateModel(
+            name="VectorIndex",
+            fields=[
+                ("id", models.AutoField(primary_key=True, serialize=False)),
+                ("name", models.TextField(db_collation="C", unique=True)),
+                ("dimension", models.PositiveIntegerField()),
+                ("metric", models.TextField()),
+                ("index_type", models.TextField()),
+                ("storage", models.TextField()),
+                ("language", models.TextField()),
+                ("m", models.PositiveSmallIntegerField()),
+                ("ef_construction", models.PositiveSmallIntegerField()),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+            ],
+            options={"verbose_name_plural": "vector indexes"},
+        ),
+        migrations.SeparateDatabaseAndState(
+            database_operations=[
+                migrations.RunSQL(CREATE_EMBEDDING, "DROP TABLE mastra_engine_embedding"),
+            ],
+            state_operations=[
+                migrations.CreateModel(
+                    name="Embedding",
+                    fields=[
+                        (
+                            "row_id",
+                            models.UUIDField(
+                                default=mastra_engine.models.fields.new_id,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("vector_id", models.TextField(db_collation="C", db_column="id")),
+                        ("namespace", models.TextField(db_collation="C", db_default="")),
+                        ("document", models.TextField(null=True)),
+                        ("metadata", models.JSONField(decoder=mastra_engine.models.fields.Decoder)),
+                        ("embedding", pgvector.django.vector.VectorField()),
+                        (
+                            "created_at",
+                            models.DateTimeField(
+                                db_default=django.db.models.functions.datetime.Now()
+                            ),
+                        ),
+                        (
+                            "updated_at",
+                            models.DateTimeField(
+                                db_default=django.db.models.functions.datetime.Now()
+                            ),
+                        ),
+                        (
+                            "vector_index",
+                            models.ForeignKey(
+                                db_column="index_id",
+                                db_constraint=False,
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                related_name="embeddings",
+                                to="mastra_engine.vectorindex",
+                            ),
+                        ),
+                    ],
+                ),
+            ],
+        ),
+    ]

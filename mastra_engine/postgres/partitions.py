@@ -1,0 +1,108 @@
+"""The partition of a vector index and its search structure: the only DDL outside migrations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from mastra_engine.types import IndexStatus
+from mastra_engine.vectorinputs import IndexDefinition
+
+_OPERATOR_CLASSES = {"cosine": "cosine_ops", "euclidean": "l2_ops", "dotproduct": "ip_ops"}
+_OPERATORS = {"cosine": "<=>", "euclidean": "<->", "dotproduct": "<#>"}
+
+_STATE = """
+SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)),
+       (SELECT blocks_done::float / nullif(blocks_total, 0)
+        FROM pg_stat_progress_create_index WHERE relid = to_regclass(%s))
+"""
+
+
+class Partition:
+    """The table of one vector index. Its names hold the index's id and nothing of the user's."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, index: IndexDefinition) -> None:
+        self.connection = connection
+        self.index = index
+        self.table = f"mastra_engine_embedding_{index.id}"
+        self.structure = f"{self.table}_nearest"
+        self.type = f"{index.storage}({index.dimension})"
+        self.document = f"to_tsvector('{index.language}'::regconfig, document)"
+
+    def distance(self) -> str:
+        """Return the distance to a parameter, written as the search structure knows it."""
+        return f"(embedding::{self.type}) {_OPERATORS[self.index.metric]} %s::{self.type}"
+
+    def create(self) -> None:
+        """Create the table, then attach it, which locks out neither readers nor writers."""
+        self._execute(f"DROP TABLE IF EXISTS {self.table}")  # a leftover of an emptied database
+        self._execute(f"CREATE TABLE {self.table} (LIKE mastra_engine_embedding INCLUDING ALL)")
+        self._execute(f"CREATE INDEX {self.table}_text ON {self.table} USING gin ({self.document})")
+        if self.index.index_type == "hnsw":  # IVFFlat learns its lists from the rows there are
+            self._execute(self._create_structure(""))
+        attach = f"ATTACH PARTITION {self.table} FOR VALUES IN ({self.index.id})"
+        self._execute(f"ALTER TABLE mastra_engine_embedding {attach}")
+
+    def drop(self) -> None:
+        self._execute(f"DROP TABLE IF EXISTS {self.table}")
+
+    def truncate(self) -> None:
+        self._execute(f"TRUNCATE {self.table}")
+
+    def state(self) -> tuple[IndexStatus, float | None]:
+        """Return the search structure's status and, while it is being built, the share done."""
+        if self.index.index_type == "flat":
+            return "ready", None
+        ((valid, progress),) = self._query(_STATE, [self.structure, self.table])
+        if progress is not None:
+            return "building", progress
+        if valid is None:
+            return "missing", None
+        return ("ready", None) if valid else ("invalid", None)
+
+    def size(self) -> tuple[int, int]:
+        """Return the number of vectors and the bytes they take with all indexes."""
+        sql = f"SELECT count(*), pg_total_relation_size('{self.table}') FROM {self.table}"
+        ((number, size),) = self._query(sql, [])
+        return number, size
+
+    def build(self) -> None:
+        """Build the search structure unless it is there and valid."""
+        status, _ = self.state()
+        if status == "ready":
+            return
+        concurrently = "" if self.connection.in_atomic_block else "CONCURRENTLY "
+        if status == "invalid":
+            self._execute(f"DROP INDEX {concurrently}IF EXISTS {self.structure}")
+        self._execute(self._create_structure(concurrently))
+
+    def drop_structure(self) -> None:
+        """Drop the search structure; searches are exact until it is built."""
+        self._execute(f"DROP INDEX IF EXISTS {self.structure}")
+
+    def _create_structure(self, concurrently: str) -> str:
+        index = self.index
+        operators = f"{index.storage}_{_OPERATOR_CLASSES[index.metric]}"
+        if index.index_type == "hnsw":
+            options = f"m = {index.m}, ef_construction = {index.ef_construction}"
+        else:
+            options = f"lists = {self._lists()}"
+        return (
+            f"CREATE INDEX {concurrently}{self.structure} ON {self.table} "
+            f"USING {index.index_type} ((embedding::{self.type}) {operators}) WITH ({options})"
+        )
+
+    def _lists(self) -> int:
+        """What pgvector's README advises: rows / 1000 to a million rows, then their square root."""
+        rows, _ = self.size()
+        return max(rows // 1000, 1) if rows <= 1_000_000 else round(rows**0.5)
+
+    def _execute(self, sql: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql)
+
+    def _query(self, sql: str, params: list[Any]) -> list[Any]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return list(cursor.fetchall())

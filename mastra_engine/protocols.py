@@ -1,0 +1,24 @@
+"""What a project may plug in; anything of the right shape does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns text into vectors of one length. LangChain's `Embeddings` fit as they are."""
+
+    def embed_documents(self, texts: list[str]) -> Sequence[Sequence[float]]:
+        """Return one vector for each text, in order."""
+
+    def embed_query(self, text: str) -> Sequence[float]:
+        """Return the vector of a question."""
+
+
+class Scorer(Protocol):
+    """Says how well texts answer a query; any callable of this signature does."""
+
+    def __call__(self, query: str, texts: list[str]) -> Sequence[float]:
+        """Return a score for each text, in order; 0 to 1, larger is better."""

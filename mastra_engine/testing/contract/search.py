@@ -1,0 +1,264 @@
+"""What every engine's vector search finds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.exceptions import (
+    InvalidFilter,
+    InvalidInput,
+    InvalidVector,
+)
+from mastra_engine.testing.contract.queries import MONGO, PRODUCTS
+from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.vectors import AXES, ToyEmbedder, WithCompass
+from mastra_engine.testing.hostile import (
+    TEXTS,
+    UNFIT_FILTERS,
+    Kept,
+    Refused,
+)
+
+
+class TestVectorSearch(WithCompass):
+    # Scores
+
+    @pytest.mark.parametrize(
+        ("metric", "expected"),
+        [
+            (
+                "cosine",
+                {"east": 1, "northeast": math.sqrt(0.5), "north": 0, "up": 0, "west": -1},
+            ),
+            (
+                "euclidean",
+                {
+                    "east": 1,
+                    "northeast": 1 / 2,
+                    "north": 1 / (1 + math.sqrt(2)),
+                    "west": 1 / 3,
+                    "up": 1 / (1 + math.sqrt(5)),
+                },
+            ),
+            ("dotproduct", {"east": 1, "northeast": 1, "north": 0, "up": 0, "west": -1}),
+        ],
+    )
+    @pytest.mark.parametrize("storage", ["vector", "halfvec"])
+    @pytest.mark.parametrize("index_type", ["hnsw", "flat"])
+    def test_scores(
+        self,
+        engine: MastraEngine,
+        metric: str,
+        expected: dict[str, float],
+        storage: str,
+        index_type: str,
+    ) -> None:
+        self.fill(engine, "compass", metric=metric, storage=storage, index_type=index_type)
+        matches = engine.vectors.query(index_name="compass", query_vector=[1, 0, 0])
+        assert self.ids(matches) == list(expected)
+        assert [match.score for match in matches] == pytest.approx(
+            list(expected.values()), abs=1e-3
+        )
+
+    def test_ties_go_by_id(self, engine: MastraEngine) -> None:
+        engine.vectors.create_index(index_name="compass", dimension=3)
+        ids = ["c", "a", "d", "b", "B"]
+        engine.vectors.upsert(index_name="compass", vectors=[[1, 0, 0]] * 5, ids=ids)
+        assert self.query(engine) == sorted(ids)
+        assert self.query(engine, top_k=3) == sorted(ids)[:3]
+
+    def test_min_score(self, engine: MastraEngine, compass: str) -> None:
+        found = self.query(engine, query_vector=[1, 0, 0], min_score=0.5)
+        assert found == ["east", "northeast"]
+
+    def test_a_match_brings_what_belongs_to_it(self, engine: MastraEngine, compass: str) -> None:
+        (match,) = engine.vectors.query(index_name=compass, query_vector=[0, 0, 1], top_k=1)
+        assert (match.id, match.document, match.namespace) == ("up", "the way up", "")
+        assert (match.metadata, match.vector) == ({"flat": False, "letters": 2}, None)
+        (match,) = engine.vectors.query(
+            index_name=compass, query_vector=[0, 0, 1], top_k=1, include_vector=True
+        )
+        assert match.vector == [0, 0, 2]
+
+    # Filters
+
+    @pytest.fixture
+    def products(self, engine: MastraEngine) -> str:
+        engine.vectors.create_index(index_name="products", dimension=3)
+        engine.vectors.upsert(
+            index_name="products",
+            vectors=[[1.0, i / 100, 0.0] for i in range(len(PRODUCTS))],
+            ids=list(PRODUCTS),
+            metadata=list(PRODUCTS.values()),
+        )
+        return "products"
+
+    @pytest.mark.parametrize(
+        ("where", "expected"),
+        [case for case in MONGO if "@" not in str(case[0])],
+        ids=lambda value: str(value)[:60],
+    )
+    def test_filters_mean_what_they_mean_on_records(
+        self, engine: MastraEngine, products: str, where: Any, expected: list[str]
+    ) -> None:
+        found = engine.vectors.query(
+            index_name=products, query_vector=[1, 0, 0], filter=where, top_k=20
+        )
+        assert self.ids(found) == expected
+
+    @named(UNFIT_FILTERS)
+    def test_refuses_filters_that_say_nothing(
+        self, engine: MastraEngine, products: str, hostile: Refused
+    ) -> None:
+        with pytest.raises(InvalidFilter) as caught:
+            engine.vectors.query(index_name=products, query_vector=[1, 0, 0], filter=hostile.value)
+        assert caught.value.path.startswith("/filter")
+        with pytest.raises(InvalidFilter):
+            engine.vectors.delete_vectors(index_name=products, filter=hostile.value)
+        assert engine.vectors.describe_index(index_name=products).count == len(PRODUCTS)
+
+    def test_metadata_has_no_columns(self, engine: MastraEngine, products: str) -> None:
+        with pytest.raises(InvalidFilter):
+            engine.vectors.query(index_name=products, query_vector=[1, 0, 0], filter={"@rev": 1})
+
+    def test_a_filter_never_costs_results(self, engine: MastraEngine) -> None:
+        engine.vectors.create_index(index_name="many", dimension=3)
+        engine.vectors.upsert(
+            index_name="many",
+            vectors=[[1.0, i / 1000, (i * 7 % 1000) / 1000] for i in range(1000)],
+            metadata=[{"tenant": i % 100} for i in range(1000)],
+        )
+        for tenant in range(0, 100, 10):
+            found = engine.vectors.query(
+                index_name="many", query_vector=[0.1, 1, 0], filter={"tenant": tenant}
+            )
+            assert {match.metadata["tenant"] for match in found} == {tenant}
+            assert len(found) == 10
+
+    # Text
+
+    def test_documents_are_embedded(self, engine: MastraEngine) -> None:
+        engine.vectors.embedder = ToyEmbedder()
+        engine.vectors.create_index(index_name="docs", dimension=3)
+        engine.vectors.upsert(
+            index_name="docs", documents=["aaaa", "bbbb", "cccc"], ids=list("abc")
+        )
+        (best, *_) = engine.vectors.query(index_name="docs", query_text="bb")
+        assert (best.id, best.document) == ("b", "bbbb")
+        after = engine.vectors.update_vector(index_name="docs", id="b", document="aaaaaa")
+        assert after.vector == [7, 1, 1]
+
+    def test_without_an_embedder_text_is_refused(self, engine: MastraEngine, compass: str) -> None:
+        engine.vectors.embedder = None
+        for call in (
+            lambda: engine.vectors.upsert(index_name=compass, documents=["text"]),
+            lambda: engine.vectors.query(index_name=compass, query_text="text"),
+            lambda: engine.vectors.query(index_name=compass),
+            lambda: engine.vectors.upsert(index_name=compass),
+        ):
+            with pytest.raises(InvalidInput):
+                call()
+
+    @pytest.mark.parametrize(
+        "answer",
+        [[], [[1.0, 0.0]], [[1.0, 0.0, 0.0], [1.0]], [[0.0] * 3] * 2, [[math.nan] * 3] * 2],
+    )
+    def test_an_embedder_that_answers_wrongly_stores_nothing(
+        self, engine: MastraEngine, answer: Any
+    ) -> None:
+        class Wrong(ToyEmbedder):
+            def embed_documents(self, texts: list[str]) -> Any:
+                return answer
+
+        engine.vectors.embedder = Wrong()
+        engine.vectors.create_index(index_name="docs", dimension=3)
+        with pytest.raises(InvalidVector):
+            engine.vectors.upsert(index_name="docs", documents=["one", "two"])
+        assert engine.vectors.describe_index(index_name="docs").count == 0
+
+    def test_an_embedder_that_fails_stores_nothing(self, engine: MastraEngine) -> None:
+        class Away(ToyEmbedder):
+            def embed_documents(self, texts: list[str]) -> Any:
+                raise ConnectionError
+
+        engine.vectors.embedder = Away()
+        engine.vectors.create_index(index_name="docs", dimension=3)
+        with pytest.raises(ConnectionError):
+            engine.vectors.upsert(index_name="docs", documents=["one"])
+        assert engine.vectors.describe_index(index_name="docs").count == 0
+
+    def test_hybrid_search_finds_words_too(self, engine: MastraEngine) -> None:
+        self.fill(engine, "compass", language="simple")
+        vector_only = self.query(engine, query_vector=[1, 0, 0], top_k=2)
+        assert "up" not in vector_only
+        found = engine.vectors.query(
+            index_name="compass", query_vector=[1, 0, 0], query_text="up", hybrid=True
+        )
+        assert found[0].id == "up"
+        assert found[0].score == pytest.approx((1 / 61 + 1 / 64) / (2 / 61))
+        assert set(self.ids(found)) == set(AXES)
+        with pytest.raises(InvalidInput):
+            engine.vectors.query(index_name="compass", query_vector=[1, 0, 0], hybrid=True)
+
+    def test_hybrid_search_keeps_to_filter_and_namespace(self, engine: MastraEngine) -> None:
+        self.fill(engine, "compass", language="simple")
+        options = {"query_text": "up", "hybrid": True}
+        assert "up" not in self.query(engine, filter={"flat": True}, **options)
+        assert self.query(engine, namespace="elsewhere", **options) == []
+
+    @named(TEXTS)
+    def test_any_text_can_be_searched_for(
+        self, engine: MastraEngine, compass: str, hostile: Kept
+    ) -> None:
+        ids = engine.vectors.upsert(
+            index_name=compass,
+            vectors=[[0.5, 0.5, 0.5]],
+            ids=[hostile.value],
+            documents=[hostile.value],
+            metadata=[{hostile.value: hostile.value}],
+            namespace=hostile.value,
+        )
+        found = engine.vectors.query(
+            index_name=compass,
+            query_vector=[0.5, 0.5, 0.5],
+            query_text=hostile.value,
+            hybrid=True,
+            namespace=hostile.value,
+        )
+        assert self.ids(found) == ids == [hostile.value]
+        assert found[0].metadata == {hostile.value: hostile.value}
+
+    def test_mmr_chooses_different_ones(self, engine: MastraEngine) -> None:
+        engine.vectors.create_index(index_name="compass", dimension=3)
+        near = [[1, 0.01 * i, 0] for i in range(5)]
+        engine.vectors.upsert(
+            index_name="compass", vectors=[*near, [0.7, 0, 0.7]], ids=[*"abcde", "other"]
+        )
+        assert self.query(engine, query_vector=[1, 0, 0], top_k=2) == ["a", "b"]
+        assert self.query(engine, query_vector=[1, 0, 0], top_k=2, mmr=0.3) == ["a", "other"]
+        assert self.query(engine, query_vector=[1, 0, 0], top_k=2, mmr=1) == ["a", "b"]
+        for bad in (-0.1, 1.1, True, "0.5", math.nan):
+            with pytest.raises(InvalidInput):
+                self.query(engine, mmr=bad)
+
+    def test_reranking_reorders(self, engine: MastraEngine, compass: str) -> None:
+        from mastra_engine.rerank import Reranker
+        from mastra_engine.types import Weights
+
+        only_text = Reranker(
+            weights=Weights(semantic=1, vector=0, position=0),
+            scorer=lambda query, texts: [float(query in text) for text in texts],
+        )
+        found = engine.vectors.query(
+            index_name=compass,
+            query_vector=[1, 0, 0],
+            query_text="way up",
+            reranker=only_text,
+            top_k=2,
+        )
+        assert (found[0].id, found[0].score) == ("up", 1)
+        assert len(found) == 2

@@ -1,0 +1,203 @@
+"""What makes vectors and index definitions valid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+from pgvector import Vector
+from uuid_utils.compat import uuid7
+
+from mastra_engine.exceptions import InvalidInput, InvalidVector
+from mastra_engine.inputs import choice, count, name, text
+from mastra_engine.jsonb import canonical
+from mastra_engine.types import IndexType, Metric, Storage
+
+#: pgvector's limits: of an index on a type, and of a column of it.
+INDEXED_DIMENSIONS = {"vector": 2_000, "halfvec": 4_000}
+STORED_DIMENSIONS = 16_000
+
+#: Single precision squares lengths beyond these to infinity or to zero, and distances become NaN.
+_LONGEST = 1e18
+_SHORTEST = {"vector": 1e-18, "halfvec": 1e-4}
+_LARGEST_HALF = 65_504.0
+
+#: PostgreSQL's text search configurations.
+LANGUAGES = (
+    *("simple", "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english"),
+    *("finnish", "french", "german", "greek", "hindi", "hungarian", "indonesian", "irish"),
+    *("italian", "lithuanian", "nepali", "norwegian", "portuguese", "romanian", "russian"),
+    *("serbian", "spanish", "swedish", "tamil", "turkish", "yiddish"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexDefinition:
+    """What an index is; `id` is the engine's."""
+
+    name: str
+    dimension: int
+    metric: Metric
+    index_type: IndexType
+    storage: Storage
+    language: str
+    m: int
+    ef_construction: int
+    id: int = 0
+
+
+class VectorRow(NamedTuple):
+    """A vector on its way in."""
+
+    id: str
+    vector: Vector
+    metadata: bytes
+    document: str | None
+
+
+def index_definition(
+    *,
+    index_name: Any,
+    dimension: Any,
+    metric: Any,
+    index_type: Any,
+    m: Any,
+    ef_construction: Any,
+    storage: Any,
+    language: Any,
+) -> IndexDefinition:
+    """Check a definition against pgvector's limits."""
+    definition = IndexDefinition(
+        name=name(index_name, "/index_name"),
+        dimension=count(dimension, "/dimension", least=1),
+        metric=cast(Metric, choice(metric, "/metric", "cosine", "euclidean", "dotproduct")),
+        index_type=cast(IndexType, choice(index_type, "/index_type", "hnsw", "ivfflat", "flat")),
+        storage=cast(Storage, choice(storage, "/storage", *INDEXED_DIMENSIONS)),
+        language=choice(language, "/language", *LANGUAGES),
+        m=_within(m, "/m", 2, 100),
+        ef_construction=_within(ef_construction, "/ef_construction", 4, 1000),
+    )
+    if definition.ef_construction < 2 * definition.m:
+        raise InvalidInput("must be at least twice m", path="/ef_construction")
+    _fits(definition)
+    return definition
+
+
+def _fits(definition: IndexDefinition) -> None:
+    dimension, indexed = definition.dimension, definition.index_type != "flat"
+    limit = INDEXED_DIMENSIONS[definition.storage] if indexed else STORED_DIMENSIONS
+    if dimension <= limit:
+        return
+    advice = "no storage holds as many"
+    if indexed and dimension <= INDEXED_DIMENSIONS["halfvec"]:
+        advice = "storage='halfvec' would fit"
+    elif indexed and dimension <= STORED_DIMENSIONS:
+        advice = "index_type='flat' would fit"
+    kind = f"a {definition.index_type} index on {definition.storage}"
+    raise InvalidInput(f"{kind} has at most {limit} dimensions; {advice}", path="/dimension")
+
+
+def _within(value: Any, path: str, least: int, most: int) -> int:
+    if count(value, path, least=least) > most:
+        raise InvalidInput(f"must be at most {most}", path=path)
+    return int(value)
+
+
+def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
+    """Return a list or array of numbers as pgvector takes it; raises InvalidVector."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if not isinstance(value, list | tuple):
+        raise InvalidVector("must be a list of numbers", path=path)
+    try:
+        length = math.hypot(*value)  # infinite or NaN when a number is
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidVector("must be a list of finite numbers", path=path) from None
+    _check(len(value), length, index, path)
+    if index.storage == "halfvec" and length > _LARGEST_HALF:
+        _check_half(max(map(abs, value)), path)
+    return Vector(list(value))
+
+
+def matrix(vectors: Any, index: IndexDefinition, path: str = "/vectors") -> list[Vector]:
+    """Return the rows of a list of vectors or of a two-dimensional NumPy array, checked."""
+    if hasattr(vectors, "dtype"):
+        return _array(vectors, index, path)
+    if isinstance(vectors, str | bytes | Mapping) or not isinstance(vectors, Iterable):
+        raise InvalidVector("must be a list of vectors", path=path)
+    return [vector(value, index, f"{path}/{i}") for i, value in enumerate(vectors)]
+
+
+def _array(vectors: Any, index: IndexDefinition, path: str) -> list[Vector]:
+    import numpy as np
+
+    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+        raise InvalidVector("must be a two-dimensional array of numbers", path=path)
+    with np.errstate(over="ignore"):
+        rows = vectors.astype(np.float32, order="C", copy=False)
+        lengths = np.linalg.norm(rows, axis=1).tolist()
+    for i, length in enumerate(lengths):
+        _check(rows.shape[1], length, index, f"{path}/{i}")
+        if index.storage == "halfvec" and length > _LARGEST_HALF:
+            _check_half(float(abs(rows[i]).max()), f"{path}/{i}")
+    return [Vector(row) for row in rows]
+
+
+def _check(dimension: int, length: float, index: IndexDefinition, path: str) -> None:
+    if dimension != index.dimension:
+        message = f"has {dimension} dimensions; the index has {index.dimension}"
+        raise InvalidVector(message, path=path)
+    if not length <= _LONGEST:
+        raise InvalidVector("holds NaN, an infinity or too large a number", path=path)
+    if index.metric == "cosine" and length < _SHORTEST[index.storage]:
+        raise InvalidVector("is zero, which has no cosine", path=path)
+
+
+def _check_half(largest: float, path: str) -> None:
+    if largest > _LARGEST_HALF:
+        raise InvalidVector(f"holds a number beyond {_LARGEST_HALF:.0f}, halfvec's", path=path)
+
+
+def vector_rows(
+    index: IndexDefinition,
+    *,
+    vectors: Any,
+    ids: Any,
+    metadata: Any,
+    documents: Any,
+) -> list[VectorRow]:
+    """Check everything that comes with vectors; of several with one id the last is kept."""
+    given = matrix(vectors, index)
+    number = len(given)
+    keys = _column(ids, number, "/ids", default=None)
+    notes = _column(metadata, number, "/metadata", default={})
+    texts = _column(documents, number, "/documents", default=None)
+    rows = [
+        VectorRow(
+            str(uuid7()) if ids is None else name(keys[i], f"/ids/{i}"),
+            given[i],
+            metadata_json(notes[i], f"/metadata/{i}"),
+            None if texts[i] is None else text(texts[i], f"/documents/{i}"),
+        )
+        for i in range(number)
+    ]
+    return list({row.id: row for row in rows}.values())
+
+
+def metadata_json(value: Any, path: str) -> bytes:
+    """Return metadata as canonical JSON; it is a JSON object."""
+    if not isinstance(value, dict):
+        raise InvalidInput("must be a JSON object", path=path)
+    return canonical(value, tuple(path[1:].split("/")))
+
+
+def _column(values: Any, number: int, path: str, *, default: Any) -> Sequence[Any]:
+    if values is None:
+        return [default] * number
+    if not isinstance(values, list | tuple):
+        raise InvalidInput("must be a list", path=path)
+    if len(values) != number:
+        raise InvalidInput(f"has {len(values)} items for {number} vectors", path=path)
+    return values
