@@ -15,8 +15,9 @@ RRF_K = 60
 def reciprocal_rank_fusion(*rankings: Sequence[Match]) -> list[Match]:
     """Merge rankings; a match scores the sum of 1 / (60 + its rank), ranks from 1.
 
-    The sum is divided by its largest value, so that 1 stands for first in every ranking. Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual
-    Rank Learning Methods", SIGIR 2009. Ties go by id.
+    The sum is divided by its largest value, so that 1 stands for first in every ranking. Ties go
+    by id. Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and
+    individual Rank Learning Methods", SIGIR 2009.
     """
     scores: dict[tuple[str, str], float] = {}
     matches: dict[tuple[str, str], Match] = {}

@@ -136,7 +136,11 @@ class EntityRecords:
         """Insert new records."""
         if not rows:
             return
-        with self.connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        with (
+            self.connection.wrap_database_errors,  # copy() would raise the driver's own
+            self.connection.cursor() as cursor,
+            cursor.copy(_COPY) as copy,
+        ):
             set_json_dumps(bytes, cursor.cursor)  # the documents are JSON already
             copy.set_types(_COPY_TYPES)
             for external_id, raw, digest, rev in rows:

@@ -10,14 +10,13 @@ from django.db.models import QuerySet
 
 from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.writer import EntityWriter
-from mastra_engine.backends.postgres.session import Session
+from mastra_engine.backends.postgres.session import RACES, Session
 from mastra_engine.backends.postgres.writer import PostgresWriter
 from mastra_engine.cursors import Position
-from mastra_engine.exceptions import EntityNotFound
+from mastra_engine.exceptions import EntityNotFound, Unavailable
 from mastra_engine.filters import And, Query
 from mastra_engine.models import Entity as EntityRow
 from mastra_engine.models import Record as RecordRow
-from mastra_engine.postgres.errors import translated
 from mastra_engine.postgres.expressions import following, matching, ordering
 from mastra_engine.types import Entity, Record
 
@@ -30,14 +29,23 @@ class PostgresRecords(RecordsContract):
     session: Session
 
     def _get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]:
-        with translated():
-            row, created = self._entities().get_or_create(name=name, connection_id=connection_id)
-            if created:
-                row.refresh_from_db()
-            return row.to_value(), created
+        found = self._list_entities(name, connection_id, after=None, limit=1)
+        if found:
+            return found[0], False
+        return self.session.run(lambda: self._made(name, connection_id))
+
+    def _made(self, name: str, connection_id: str) -> tuple[Entity, bool]:
+        """Make the entity, or find the one that somebody else made in the meantime."""
+        new = EntityRow(name=name, connection_id=connection_id)
+        for _ in range(RACES):
+            self._entities().bulk_create([new], ignore_conflicts=True)
+            row = self._entities().filter(name=name, connection_id=connection_id).first()
+            if row is not None:
+                return row.to_value(), row.id == new.id
+        raise Unavailable("The entity is made and deleted by others all the time")
 
     def _get_entity(self, id: UUID) -> Entity:
-        with translated():
+        with self.session.translated():
             row = self._entities().filter(id=id).first()
         if row is None:
             raise EntityNotFound
@@ -50,7 +58,7 @@ class PostgresRecords(RecordsContract):
         rows = self._entities().filter(
             **{column: value for column, value in wanted.items() if value is not None}
         )
-        with translated():
+        with self.session.translated():
             return [row.to_value() for row in rows.order_by("id")[:limit]]
 
     def _delete_entity(self, id: UUID) -> Entity:
@@ -71,7 +79,7 @@ class PostgresRecords(RecordsContract):
             rows = rows.filter(following(after, query.sort))
         rows = rows.order_by(*ordering(query.sort), "external_id")
         end = None if query.limit is None else query.offset + query.limit
-        with translated():
+        with self.session.translated():
             return [row.to_value(entity.name) for row in rows[query.offset : end]]
 
     def _write(

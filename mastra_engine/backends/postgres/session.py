@@ -17,6 +17,8 @@ from mastra_engine.postgres.errors import RETRYABLE, sqlstate, translated
 R = TypeVar("R")
 
 ATTEMPTS = 3
+#: How often an entity may vanish between being found and being locked.
+RACES = 20
 
 
 class Session:
@@ -27,13 +29,28 @@ class Session:
         self.lock_timeout = lock_timeout
 
     @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise the engine's errors, and give up a connection that is lost.
+
+        Django keeps it until the end of a request, and a worker has no requests.
+        """
+        try:
+            with translated():
+                yield
+        except Unavailable:
+            connection = connections[self.alias]
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+            raise
+
+    @contextmanager
     def transaction(self) -> Iterator[None]:
         """A transaction whose lock waits are bounded, or a savepoint in the caller's.
 
         A caller's own transaction keeps its own bounds: SET LOCAL would outlast the savepoint.
         """
         connection = connections[self.alias]
-        outermost = not connection.in_atomic_block
+        outermost = connection.get_autocommit()
         with transaction.atomic(using=self.alias):
             if outermost and self.lock_timeout:
                 with connection.cursor() as cursor:
@@ -46,7 +63,7 @@ class Session:
         alone = repeatable and not connections[self.alias].in_atomic_block
         for attempt in count(1):
             try:
-                with translated(), self.transaction():
+                with self.translated(), self.transaction():
                     return operation()
             except Unavailable as error:
                 if not alone or attempt == ATTEMPTS or sqlstate(error) not in RETRYABLE:

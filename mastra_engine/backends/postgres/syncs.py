@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 from uuid import UUID
 
 from mastra_engine.backends.base.syncs import SyncsContract
 from mastra_engine.backends.base.writer import EntityWriter
 from mastra_engine.backends.postgres.records import PostgresRecords
+from mastra_engine.backends.postgres.session import RACES
 from mastra_engine.backends.postgres.writer import PostgresWriter
-from mastra_engine.exceptions import EntityNotFound
+from mastra_engine.exceptions import EntityNotFound, Unavailable
 from mastra_engine.models import Record as RecordRow
-from mastra_engine.postgres.errors import translated
 from mastra_engine.types import Record
 
 R = TypeVar("R")
@@ -31,21 +32,26 @@ class PostgresSyncs(PostgresRecords, SyncsContract):
         repeatable: bool,
     ) -> R:
         def write() -> R:
-            entity, _ = self._get_or_create_entity(name, connection_id)
-            return operation(PostgresWriter(self.session.alias, entity.id, track=track))
+            return operation(self._writer(name, connection_id, track=track))
 
         return self.session.run(write, repeatable=repeatable)
+
+    def _writer(self, name: str, connection_id: str, *, track: bool) -> PostgresWriter:
+        """Lock the entity; one that is deleted before the lock is there is made anew."""
+        for _ in range(RACES):
+            entity, _ = self._get_or_create_entity(name, connection_id)
+            with suppress(EntityNotFound):
+                return PostgresWriter(self.session.alias, entity.id, track=track)
+        raise Unavailable("The entity is deleted by others all the time")
 
     def _select_changes(
         self, entity_id: UUID, after: int, limit: int
     ) -> tuple[int, list[tuple[Record, int]]]:
-        with translated():
-            # The entity is read first: a purge in between then shows as one row too few above
-            # the old mark at worst, and as an expired cursor on the next call.
+        rows = RecordRow.objects.using(self.session.alias).filter(entity_id=entity_id)
+        with self.session.translated():
+            found = list(rows.filter(rev__gt=after).order_by("rev")[:limit])
+            # Read last, so that what a purge took from the rows shows in the mark it left.
             entity = self._entities().filter(id=entity_id).first()
-            if entity is None:
-                raise EntityNotFound
-            rows = RecordRow.objects.using(self.session.alias).filter(entity_id=entity_id)
-            rows = rows.filter(rev__gt=after).order_by("rev")[:limit]
-            changed = [(row.to_value(entity.name), row.created_rev) for row in rows]
-        return entity.purged_rev, changed
+        if entity is None:
+            raise EntityNotFound
+        return entity.purged_rev, [(row.to_value(entity.name), row.created_rev) for row in found]

@@ -41,7 +41,9 @@ class PostgresWriter(EntityWriter):
         differing = sorted(self.table.differing(hashes))
         if self._seen is not None:
             written = {difference.external_id for difference in differing}
-            self._seen.add(self.table.revs(chunk.keys() - written))
+            stored = self.table.revs(chunk.keys() - written)
+            # A newer one is of this very sync: an earlier chunk had the record, too.
+            self._seen.add(rev for rev in stored if rev <= self.entity.rev)
         new: list[Row] = []
         changed: list[Row] = []
         revs = self.table.next_revs(len(differing))
