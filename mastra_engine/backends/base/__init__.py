@@ -21,6 +21,8 @@ class MastraEngine(RecordsContract, SyncsContract, ABC):
     """
 
     alias: str = "default"
+    #: The Django database it keeps its tables in, if any.
+    database: str | None = None
     vectors: VectorsContract
 
     @abstractmethod

@@ -40,6 +40,7 @@ class PostgresEngine(PostgresSyncs, MastraEngine):
         self.owns_connection = url is not None
         if url is not None:
             database = add_database(url)
+        self.database = database
         self.session = Session(database, lock_timeout=lock_timeout)
         self.vectors = PostgresVectors(self.session, embedder)
         self.vectors.declared = indexes or {}

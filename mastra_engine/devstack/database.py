@@ -1,0 +1,67 @@
+"""A Django database alias as the commands see it: its address, and what `DB_URL` makes of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.migrations.executor import MigrationExecutor
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
+
+from mastra_engine.conf import database_from_url, engine_settings
+from mastra_engine.exceptions import EngineConfigError
+
+
+@contextmanager
+def selected_database(alias: str | None) -> Iterator[str]:
+    """Yield `alias`, or the default engine's, which the environment's `DB_URL` then redirects."""
+    url = os.environ.get("DB_URL")
+    if alias is not None or not url:
+        yield alias or _engine_alias()
+        return
+    with _redirected(_engine_alias(), url) as redirected:
+        yield redirected
+
+
+def conninfo(alias: str) -> str:
+    """Return what Django connects `alias` with, as a libpq connection string."""
+    connection = connections[alias]
+    if connection.vendor != "postgresql":
+        raise EngineConfigError(
+            f"The database {alias!r} is not a PostgreSQL one. Is DB_URL set, and used in DATABASES?"
+        )
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    arguments = connection.get_connection_params()
+    return make_conninfo(**{name: arguments[name] for name in known & arguments.keys()})
+
+
+def unapplied_migrations(alias: str) -> int:
+    """Count the migrations that `migrate` would run on `alias`, changing nothing."""
+    executor = MigrationExecutor(connections[alias])
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def _engine_alias() -> str:
+    return str(engine_settings().get("default", {}).get("DATABASE", DEFAULT_DB_ALIAS))
+
+
+@contextmanager
+def _redirected(alias: str, url: str) -> Iterator[str]:
+    """Make `alias` mean the database of `url` for a while.
+
+    The alias itself, not a new one beside it: routers and data migrations know its name, and a
+    migration that forgets `using()` must not reach the database meant before.
+    """
+    before, settings = connections[alias], connections.settings[alias]
+    redirected = connections.configure_settings({DEFAULT_DB_ALIAS: database_from_url(url)})
+    connections.settings[alias] = redirected[DEFAULT_DB_ALIAS]
+    del connections[alias]
+    try:
+        yield alias
+    finally:
+        connections[alias].close()
+        connections.settings[alias] = settings
+        connections[alias] = before

@@ -1,0 +1,72 @@
+"""What the engine's commands have in common."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from mastra_engine import devstack
+from mastra_engine.exceptions import EngineError
+
+
+class EngineCommand(BaseCommand):
+    """A command whose expected failures are one clear message and exit code 1."""
+
+    # They set the database up, or say what is wrong with it: they cannot ask for a good one first.
+    requires_system_checks = []
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command; what the engine or the system refuses becomes a CommandError."""
+        try:
+            return super().execute(*args, **options)
+        except (EngineError, OSError) as error:
+            raise CommandError(str(error)) from error
+
+
+class StackCommand(EngineCommand):
+    """A command on the development database of a project directory."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the project directory."""
+        parser.add_argument("--dir", help="project directory (default: settings.BASE_DIR, or here)")
+
+    def add_start_arguments(self, parser: ArgumentParser) -> None:
+        """Take what starting a server needs."""
+        parser.add_argument(
+            "--timeout", type=float, default=60, help="seconds to wait for an answer (default: 60)"
+        )
+        parser.add_argument(
+            "--allow-production",
+            action="store_true",
+            help="run the embedded PostgreSQL although DEBUG is off",
+        )
+
+    def require_development(self, stack: devstack.Stack, *, allow_production: bool) -> None:
+        """Raise CommandError when `stack` is for development and these settings are not."""
+        if stack.development_only and not settings.DEBUG and not allow_production:
+            raise CommandError(
+                f"The {stack.name} PostgreSQL trusts every login and is for development, but DEBUG "
+                "is off. Use a real server, or say --allow-production."
+            )
+
+    def start(self, stack: devstack.Stack, *, timeout: float) -> None:
+        """Start the database and say where it answers."""
+        self.stdout.write(f"Starting the {stack.name} database …")
+        url = devstack.up(stack, timeout=timeout)
+        self.stdout.write(self.style.SUCCESS(f"It answers at: {devstack.address(url)}"))
+
+
+class DatabaseCommand(EngineCommand):
+    """A command on one of the project's databases."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the database alias."""
+        parser.add_argument(
+            "--database",
+            choices=tuple(connections),
+            help="alias of the database (default: the engine's, or the one DB_URL names)",
+        )

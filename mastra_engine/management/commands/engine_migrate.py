@@ -1,0 +1,66 @@
+"""`manage.py engine_migrate`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError
+
+from mastra_engine import engines
+from mastra_engine.devstack.database import conninfo, selected_database
+from mastra_engine.devstack.server import address, migration_lock, wait_until_ready
+from mastra_engine.management.base import DatabaseCommand
+
+NO_PGVECTOR = """\
+The engine needs the extension pgvector. Install it on the server (its package or image), then let
+a role that may do so run, in this database: CREATE EXTENSION vector"""
+
+
+class Command(DatabaseCommand):
+    help = "Run `migrate`, one process at a time, as soon as the database answers."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--timeout", type=float, default=30, help="seconds to wait for an answer (default: 30)"
+        )
+
+    def handle(self, **options: Any) -> None:
+        with selected_database(options["database"]) as alias:
+            target = conninfo(alias)
+            self.stdout.write(f"Database: {address(target)}")
+            wait_until_ready(target, timeout=options["timeout"])
+            with migration_lock(target, on_wait=self.tell_waiting):
+                self.migrate(alias, verbosity=options["verbosity"])
+                self.create_declared_indexes(alias)
+        self.stdout.write(self.style.SUCCESS("Every migration is applied."))
+
+    def migrate(self, alias: str, *, verbosity: int) -> None:
+        self.stdout.ending = ""  # migrate ends its lines itself
+        try:
+            call_command(
+                "migrate",
+                database=alias,
+                interactive=False,
+                skip_checks=False,  # the server's version and encoding are system checks
+                verbosity=verbosity,
+                stdout=self.stdout,
+                stderr=self.stderr,
+            )
+        except DatabaseError as error:
+            if "vector" not in str(error):
+                raise
+            raise CommandError(f"{error}\n{NO_PGVECTOR}") from error
+        finally:
+            self.stdout.ending = "\n"
+
+    def create_declared_indexes(self, alias: str) -> None:
+        for engine in engines.all():
+            if engine.database == alias:
+                for index in engine.vectors.create_declared_indexes():
+                    self.stdout.write(f"Vector index {index.name!r}: {index.status}.")
+
+    def tell_waiting(self) -> None:
+        self.stdout.write("Another engine_migrate is at work; waiting for it …")

