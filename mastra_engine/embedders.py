@@ -37,9 +37,8 @@ def embed_documents(
 ) -> Vectors:
     """Return what the embedder makes of the texts: one vector each, in order, of one length.
 
-    That length is `dimension`, where it is given. Whatever the embedder raises passes through;
-    an answer of another shape raises InvalidVector. The numbers themselves are not looked at. No
-    texts, no call.
+    That length is `dimension`, where it is given. An answer of another shape raises InvalidVector,
+    what the embedder raises passes through, and the numbers are not looked at. No texts, no call.
     """
     if not texts:
         return []
@@ -95,9 +94,8 @@ class WordLlamaEmbedder:
     """
 
     DIMENSIONS = (64, 128, 256)
-    #: A batch is padded to its longest text, each token 1 kB twice: at most some 0.1 to 0.5 GB.
+    #: A batch is padded to its longest text, each token taking 2 kB; a character is 4 at worst.
     _BATCH_TEXTS, _BATCH_CHARACTERS = 64, 2**16
-    _MAX_CHARACTERS = 2**18
 
     def __init__(self, dimension: int = 256) -> None:
         if count(dimension, "/dimension") not in self.DIMENSIONS:
@@ -110,8 +108,7 @@ class WordLlamaEmbedder:
     def embed_documents(self, texts: list[str]) -> Vectors:
         """Return an array of the shape (texts, dimension).
 
-        Raises InvalidInput for a text of over 262,144 characters, of which one average of words
-        would say nothing.
+        Raises InvalidInput for a text of over 65,536 characters, whose average says nothing.
         """
         return self._embed(list(texts), "/documents")
 
@@ -124,9 +121,9 @@ class WordLlamaEmbedder:
         import numpy as np
 
         longest = max(map(len, texts), default=0)
-        if longest > self._MAX_CHARACTERS:
+        if longest > self._BATCH_CHARACTERS:
             raise InvalidInput(f"holds a text of {longest} characters; cut it up", path=path)
-        together = min(self._BATCH_TEXTS, self._BATCH_CHARACTERS // max(longest, 1) or 1)
+        together = min(self._BATCH_TEXTS, self._BATCH_CHARACTERS // max(longest, 1))
         rows = model.embed(texts, batch_size=together)[:, : self.dimension]
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         unit: Any = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
@@ -228,9 +225,9 @@ class OpenAIEmbedder:
                 model=self.model, input=texts, encoding_format="float", **shorter
             )
         except (APIConnectionError, InternalServerError, RateLimitError) as error:
-            raise Unavailable(f"The embedding server failed: {_said(error)}") from error
+            raise Unavailable(f"The embedding server is away or busy: {_said(error)}") from error
         except (OpenAIError, ValueError) as error:  # ValueError: the answer is not JSON
-            raise EngineError(f"The embedding server refused: {_said(error)}") from error
+            raise EngineError(f"The embedding server gave no vectors: {_said(error)}") from error
         source = f"the server of {self.model!r}"
         vectors = _in_order(getattr(answer, "data", None) or [], path, source)
         checked: Vectors = _checked(vectors, len(texts), self.dimensions, path, source)

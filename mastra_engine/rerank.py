@@ -30,12 +30,20 @@ _BUSY = {429, *range(500, 600)}
 def lexical_score(query: str, texts: list[str]) -> list[float]:
     """Return for each text the share of the query's distinct words that it has, 0 to 1.
 
-    Words are compared without case, after Unicode normalization (NFKC). This is the coordination
-    level of K. Spärck Jones, "A statistical interpretation of term specificity and its
-    application in retrieval", Journal of Documentation 28 (1972), over its largest value.
+    A word counts the more the fewer of the texts have it: log(1 + texts / texts that have it), so
+    that "the" and "how" decide nothing. That is the weighting by specificity of K. Spärck Jones, "A
+    statistical interpretation of term specificity and its application in retrieval", Journal of
+    Documentation 28 (1972). Words are compared without case, after normalization (NFKC).
     """
-    wanted = _words(query)
-    return [len(wanted & _words(text)) / (len(wanted) or 1) for text in texts]
+    found = [_words(text) for text in texts]
+    weights = {word: _specificity(word, found) for word in _words(query)}
+    total = sum(weights.values()) or 1
+    return [sum(weights[word] for word in weights.keys() & words) / total for words in found]
+
+
+def _specificity(word: str, texts: list[set[str]]) -> float:
+    holding = sum(word in words for words in texts)
+    return math.log(1 + len(texts) / (holding or 1))
 
 
 def _words(text: str) -> set[str]:
@@ -165,11 +173,10 @@ class HttpRerankScorer:
     """Scores by a server with Cohere's rerank protocol. Needs the extra `rerank`.
 
     One POST to `url` per call, {"model", "query", "documents", "top_n"}; the answer is
-    {"results": [{"index", "relevance_score"}]}, with every document. `api_key` is sent as a bearer
-    token and is in no message. A lost connection, `timeout` seconds of silence, 429 and 5xx are
-    tried again with back-off, four times in all. The connection is kept until `close()`.
-
-    Raises Unavailable when the server stays away or busy, EngineError for another answer.
+    {"results": [{"index", "relevance_score"}]}, with every document. `api_key` is the bearer token
+    and in no message. A lost connection, `timeout` seconds of silence, 429 and 5xx are tried again
+    with back-off, four times in all; then Unavailable, for other answers EngineError is raised.
+    The connection is kept until `close()`.
     """
 
     def __init__(
@@ -217,7 +224,7 @@ class HttpRerankScorer:
             retry=tenacity.retry_if_exception_type(lost)
             | tenacity.retry_if_result(lambda answer: answer.status_code in _BUSY),
             stop=tenacity.stop_after_attempt(4),
-            wait=tenacity.wait_exponential_jitter(initial=0.2, jitter=0.2, max=5),
+            wait=tenacity.wait_exponential(multiplier=0.2) + tenacity.wait_random(0, 0.2),
             retry_error_callback=lambda last: last.outcome.result(),
         )
         try:

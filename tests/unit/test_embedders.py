@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -53,7 +53,7 @@ class Answering:
 
     def reply(self, request: dict[str, Any], headers: dict[str, str]) -> tuple[int, bytes] | None:
         self.requests.append(request)
-        self.headers.append(headers)
+        self.headers.append({key.lower(): value for key, value in headers.items()})
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is None:
             return None
@@ -71,10 +71,11 @@ def answering(*answers: Any) -> Iterator[Answering]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if (reply := answers_.reply(body, dict(self.headers))) is None:
                 return
-            self.send_response(reply[0])
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(reply[1])
+            with suppress(ConnectionError):  # the client had no more patience
+                self.send_response(reply[0])
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(reply[1])
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -255,7 +256,7 @@ def test_local_vectors_are_rows_of_length_one() -> None:
 def test_a_local_vector_does_not_depend_on_its_company() -> None:
     embedder = WordLlamaEmbedder()
     texts = [f"text number {i} " * (i % 7 + 1) for i in range(150)]
-    together = np.asarray(embedder.embed_documents([*texts, "word " * 40_000]))
+    together = np.asarray(embedder.embed_documents([*texts, "word " * 12_000]))
     for text, row in list(zip(texts, together, strict=False))[::17]:
         assert row == pytest.approx(np.asarray(embedder.embed_query(text)), abs=1e-6)
 
@@ -285,8 +286,8 @@ def test_threads_load_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_text_too_long_to_mean_anything_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="262145 characters") as caught:
-        WordLlamaEmbedder().embed_documents(["a", "x" * (2**18 + 1)])
+    with pytest.raises(InvalidInput, match="65537 characters") as caught:
+        WordLlamaEmbedder().embed_documents(["a", "x" * (2**16 + 1)])
     assert caught.value.path == "/documents"
 
 
@@ -431,7 +432,7 @@ def test_a_refusal_is_an_error_without_the_key() -> None:
             embedder.embed_query("a")
         assert not isinstance(caught.value, Unavailable)
         assert "secret" not in f"{caught.value} {embedder!r}"
-        assert server.headers[0]["Authorization"] == "Bearer sk-very-secret"
+        assert server.headers[0]["authorization"] == "Bearer sk-very-secret"
 
 
 def test_the_environments_key_goes_to_no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -441,7 +442,7 @@ def test_the_environments_key_goes_to_no_other_server(monkeypatch: pytest.Monkey
         assert "sk-of-openai" not in str(server.headers)
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         OpenAIEmbedder().embed_query("a")
-        assert server.headers[1]["Authorization"] == "Bearer sk-of-openai"
+        assert server.headers[1]["authorization"] == "Bearer sk-of-openai"
 
 
 def test_a_missing_key_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
