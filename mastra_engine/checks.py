@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.core import checks
 from django.db import connections
 
@@ -12,10 +13,22 @@ from mastra_engine.exceptions import EngineConfigError
 from mastra_engine.handler import engines
 
 OLDEST_POSTGRES = 150000
+#: Older releases repair an HNSW graph wrongly when rows go (its changelog, 0.8.3 and 0.8.4).
+OLDEST_PGVECTOR = (0, 8, 4)
+
+# Before the first migration there is no extension yet, which is no mistake.
+_VERSIONS = """
+SELECT current_setting('server_version_num')::int,
+       current_setting('server_encoding'),
+       (SELECT extversion FROM pg_extension WHERE extname = 'vector')
+"""
 
 
 def check_engines(**_: Any) -> list[checks.CheckMessage]:
     """Check that `MASTRA_ENGINE` names engines that can be made, on databases that exist."""
+    if not settings.USE_TZ:
+        message = "The engine's times have a zone, and USE_TZ = False would take it away."
+        return [checks.Error(message, hint="Set USE_TZ = True.", id="mastra_engine.E007")]
     try:
         return [message for engine in engines.all() for message in engine.check()]
     except EngineConfigError as error:
@@ -34,24 +47,22 @@ def check_servers(databases: Sequence[str] | None = None, **_: Any) -> list[chec
 
 def _check_server(alias: str) -> list[checks.CheckMessage]:
     with connections[alias].cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')"
-        )
-        version, encoding = cursor.fetchone()
+        cursor.execute(_VERSIONS)
+        version, encoding, pgvector = cursor.fetchone()
     found: list[checks.CheckMessage] = []
     if version < OLDEST_POSTGRES:
-        found.append(
-            checks.Error(
-                f"The database {alias!r} runs PostgreSQL {version // 10000}; the engine needs 15.",
-                id="mastra_engine.E004",
-            )
-        )
+        message = f"The database {alias!r} runs PostgreSQL {version // 10000}; the engine needs 15."
+        found.append(checks.Error(message, id="mastra_engine.E004"))
     if encoding != "UTF8":
-        found.append(
-            checks.Error(
-                f"The database {alias!r} is encoded in {encoding}; the engine needs UTF8.",
-                hint="Create it anew with ENCODING 'UTF8'.",
-                id="mastra_engine.E005",
-            )
-        )
+        message = f"The database {alias!r} is encoded in {encoding}; the engine needs UTF8."
+        hint = "Create it anew with ENCODING 'UTF8'."
+        found.append(checks.Error(message, hint=hint, id="mastra_engine.E005"))
+    if pgvector is not None and _numbers(pgvector) < OLDEST_PGVECTOR:
+        message = f"The database {alias!r} has pgvector {pgvector}; the engine needs 0.8.4."
+        hint = "Install it on the server, then run ALTER EXTENSION vector UPDATE."
+        found.append(checks.Error(message, hint=hint, id="mastra_engine.E006"))
     return found
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

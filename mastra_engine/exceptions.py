@@ -134,7 +134,10 @@ class SyncAborted(Conflict):
 
 
 class Unavailable(EngineError):
-    """The database is away, busy or read-only; nothing was changed, so retrying is safe."""
+    """The database is away, busy or read-only; retrying is safe.
+
+    Nothing was changed, save perhaps by a commit whose answer was lost with the connection.
+    """
 
 
 class EngineConfigError(EngineError, ImproperlyConfigured):

@@ -97,6 +97,19 @@ def test_the_test_server_passes_its_checks() -> None:
     assert [m.id for m in run_checks(databases=["default"]) if "mastra" in (m.id or "")] == []
 
 
+@override_settings(USE_TZ=False)
+def test_times_without_a_zone_are_checked() -> None:
+    assert check_ids() == ["mastra_engine.E007"]
+
+
+@pytest.mark.django_db
+def test_an_old_pgvector_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mastra_engine.checks.OLDEST_PGVECTOR", (99,))
+    monkeypatch.setattr("mastra_engine.checks.OLDEST_POSTGRES", 990000)
+    found = [m.id for m in run_checks(databases=["default"]) if "mastra" in (m.id or "")]
+    assert found == ["mastra_engine.E004", "mastra_engine.E006"]
+
+
 def test_database_from_url() -> None:
     config = database_from_url("postgresql://me:p%40ss@db.example:6543/agents?sslmode=require")
     assert config == {

@@ -1,0 +1,224 @@
+"""The reference leaves nothing out and says what the code says."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import load_command_class
+
+import mastra_engine
+from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine, exceptions, filters, types
+from mastra_engine.backends.base.vectors import VectorsContract
+from mastra_engine.checks import OLDEST_POSTGRES
+from tests.docs.pages import DOCS, ROOT, Row, code_spans, headings, name, rows
+
+REFERENCE = DOCS / "reference"
+ENGINE, FILTERS, ERRORS, SETTINGS, COMMANDS = (
+    REFERENCE / f"{page}.md" for page in ("engine", "filters", "errors", "settings", "commands")
+)
+PACKAGE = Path(mastra_engine.__file__).parent
+ENGINE_COMMANDS = sorted(
+    path.stem for path in (PACKAGE / "management" / "commands").glob("engine_*.py")
+)
+
+
+def words(page: Path) -> set[str]:
+    """Return the identifiers, operators and options in a page's code spans."""
+    return {word for span in code_spans(page) for word in re.findall(r"[-$@\w.]+", span)}
+
+
+# engine.md
+
+
+def is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def methods(engine: type) -> dict[str, Any]:
+    found = inspect.getmembers(engine, inspect.isfunction)
+    return {name: function for name, function in found if not name.startswith("_")}
+
+
+SYNC = {
+    name: function for name, function in methods(MastraEngine).items() if not is_async(function)
+}
+
+
+def written(name: str, function: Any) -> str:
+    """Return how the reference heads a method: its arguments, their defaults, what it returns."""
+    described = inspect.signature(function)
+    arguments = ", ".join(
+        each.name if each.default is each.empty else f"{each.name}={each.default!r}"
+        for each in list(described.parameters.values())[1:]
+    ).replace("'", '"')
+    return f"`{name}({arguments})` → `{described.return_annotation}`"
+
+
+def test_everything_public_is_named() -> None:
+    assert set(mastra_engine.__all__) <= set(re.findall(r"\w+", ENGINE.read_text()))
+
+
+@pytest.mark.parametrize("method", SYNC)
+def test_methods_are_headed_by_their_signature(method: str) -> None:
+    assert written(method, SYNC[method]) in headings(ENGINE)
+
+
+def test_no_method_is_made_up() -> None:
+    signatures = [heading for heading in headings(ENGINE) if "→" in heading]
+    known = {**SYNC, **methods(MockMastraEngine)}
+    assert {heading[1:].partition("(")[0] for heading in signatures} <= known.keys()
+    assert len(signatures) == len(set(signatures))
+
+
+def test_only_one_twin_is_spelled_unlike_its_method() -> None:
+    twins = {name for name, function in methods(MastraEngine).items() if is_async(function)}
+    assert twins == {f"a{name}" for name in SYNC if name != "check"}
+    assert "async_records" in words(ENGINE)
+
+
+def test_every_method_of_vectors_is_there() -> None:
+    page = "\n".join(code_spans(REFERENCE / "vectors.md"))
+    vectors = methods(VectorsContract)
+    for method, function in vectors.items():
+        if method[0] != "a" or method[1:] not in vectors:
+            assert f"{method}(" in page, method
+            for argument in list(inspect.signature(function).parameters)[1:]:
+                assert argument in words(REFERENCE / "vectors.md"), f"{method}: {argument}"
+
+
+def values() -> Iterator[type]:
+    """Yield the dataclasses that methods take and return, and those inside them."""
+    annotations = [text for method in SYNC.values() for text in method.__annotations__.values()]
+    seen: set[type] = set()
+    while annotations:
+        for word in re.findall(r"\w+", str(annotations.pop())):
+            value = getattr(types, word, None)
+            if word in ("Options", "RecordLike"):
+                value = types.QueryOptions if word == "Options" else types.RecordInput
+            if dataclasses.is_dataclass(value) and value not in seen:
+                assert isinstance(value, type)
+                seen.add(value)
+                annotations += [field.type for field in dataclasses.fields(value)]
+                yield value
+
+
+@pytest.mark.parametrize("value", list(values()), ids=lambda value: value.__name__)
+def test_values_are_listed_with_their_fields(value: type) -> None:
+    fields = ", ".join(field.name for field in dataclasses.fields(value))
+    assert f"{value.__name__}({fields})" in code_spans(ENGINE)
+
+
+# filters.md
+
+
+def test_every_operator_and_column_is_there() -> None:
+    table = rows(FILTERS, "List form", "Mapping", "Holds when")
+    lists = {operator for row in table for operator in row.spans(0)}
+    mappings = {operator for row in table for operator in row.spans(1)}
+    assert lists == set(filters._LIST_OPERATORS)
+    assert mappings == {"$and", "$or", "$nor", *(o for o in filters._OPERATORS if o[0] == "$")}
+    assert {f"@{column}" for column in filters.RECORD_COLUMNS} <= words(FILTERS)
+
+
+EXAMPLES = rows(FILTERS, "Filter", "Matches", "Does not match")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("engine", ["mock_engine", "postgres_engine"])
+@pytest.mark.parametrize("row", EXAMPLES, ids=lambda row: row.spans(0)[0][:60])
+def test_filters_match_what_they_are_said_to(row: Row, engine: str, request: Any) -> None:
+    store: MastraEngine = request.getfixturevalue(engine)
+    (where,) = map(ast.literal_eval, row.spans(0))
+    documents = {
+        f"{side} {i}": ast.literal_eval(span)
+        for side, column in (("hit", 1), ("miss", 2))
+        for i, span in enumerate(row.spans(column))
+    }
+    assert documents
+    records = [{"external_id": id, "data": data} for id, data in documents.items()]
+    store.sync_records(name="Examples", connection_id="docs", records=records)
+    found = store.get_records(
+        entity_name="Examples", connection_id="docs", options={"filters": where}
+    )
+    hits = [record.external_id for record in found]
+    assert hits == sorted(id for id in documents if id.startswith("hit"))
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) > 30
+
+
+@pytest.mark.parametrize("row", rows(FILTERS, "Refused", "At"), ids=lambda row: row.spans(0)[0])
+def test_filters_are_refused_where_they_are_said_to_be(row: Row) -> None:
+    with pytest.raises(exceptions.InvalidFilter) as caught:
+        filters.parse_options({"filters": ast.literal_eval(row.spans(0)[0])})
+    assert caught.value.path == row.spans(1)[0]
+
+
+# errors.md, settings.md, commands.md
+
+
+def test_every_error_is_there() -> None:
+    defined = {
+        name
+        for name, value in vars(exceptions).items()
+        if inspect.isclass(value) and issubclass(value, exceptions.EngineError)
+    }
+    assert defined <= words(ERRORS)
+
+
+@pytest.mark.parametrize("engine", [PostgresEngine, MockMastraEngine])
+def test_every_option_of_an_engine_is_a_setting(engine: type) -> None:
+    options = set(inspect.signature(engine).parameters) - {"alias"}
+    assert {"BACKEND", *(option.upper() for option in options)} <= words(SETTINGS)
+
+
+def test_every_check_is_there_and_no_other() -> None:
+    source = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    ids = r"mastra_engine\.[EW]\d{3}"
+    assert set(re.findall(ids, source)) == set(re.findall(ids, SETTINGS.read_text()))
+
+
+@pytest.mark.parametrize("command", ENGINE_COMMANDS)
+def test_every_command_is_there_with_its_options(command: str) -> None:
+    parser = load_command_class("mastra_engine", command).create_parser("manage.py", command)
+    of_django = load_command_class("django.core", "check").create_parser("manage.py", "check")
+    common = {option for action in of_django._actions for option in action.option_strings}
+    options = {
+        option
+        for action in parser._actions
+        for option in action.option_strings
+        if option not in common - {"--database"}
+    }
+    assert {command, *options} <= words(COMMANDS)
+
+
+def test_no_command_is_made_up() -> None:
+    named = {word for word in words(COMMANDS) if word.startswith("engine_")}
+    assert named == set(ENGINE_COMMANDS)
+
+
+# README.md
+
+
+def test_requirements_are_the_packages() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    readme = (ROOT / "README.md").read_text()
+    djangos = re.findall(r"Django :: (\d\.\d)", "\n".join(project["classifiers"]))
+    assert f"Python {project['requires-python'].removeprefix('>=')} or newer" in readme
+    assert f"Django {djangos[0]} to {djangos[-1]}" in readme
+    assert f"PostgreSQL {OLDEST_POSTGRES // 10000} or newer" in readme
+
+
+def test_the_first_screen_shows_what_it_is() -> None:
+    first = "\n".join((ROOT / "README.md").read_text().splitlines()[:45])
+    for shown in ("make demo", "make test", "from mastra_engine import", "MockMastraEngine"):
+        assert shown in first, name(ROOT / "README.md")

@@ -1,0 +1,220 @@
+"""What the documentation shows can be done as it is shown."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from inspect import isfunction, signature
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
+from django.db import connection
+from psycopg.conninfo import make_conninfo
+
+from mastra_engine.conf import database_from_url
+from tests.docs.pages import (
+    DOCS,
+    PAGES,
+    ROOT,
+    Block,
+    anchors,
+    blocks,
+    commands,
+    links,
+    name,
+)
+
+#: What a page may tell a reader to run beside what is ours.
+_TOOLS = {".", "cd", "createdb", "django-admin", "docker", "git", "mkdir", "psql", "source"}
+
+
+def pages(*languages: str) -> list[Any]:
+    """Return the pages that have such blocks, as parameters."""
+    return [pytest.param(page, id=name(page)) for page in PAGES if blocks(page, *languages)]
+
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=name)
+
+
+def is_test_module(page: Path) -> bool:
+    """Tell whether the page shows tests that only pytest itself can run."""
+    shown = "".join(block.text for block in blocks(page, "python"))
+    return bool(re.search(r"^class Test|^@pytest\.", shown, re.MULTILINE))
+
+
+# Python
+
+
+def steps(page: Path) -> Iterator[tuple[Block, str]]:
+    """Yield the Python blocks, each with the output that the page shows right after it."""
+    found = blocks(page)
+    for block, after in zip(found, [*found[1:], None], strict=True):
+        if block.language == "python":
+            shown = after is not None and after.language == "text"
+            yield block, after.text if after is not None and shown else ""
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", pages("python"))
+def test_python_runs_and_prints_what_is_shown(
+    page: Path, tmp_path: Path, request: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_test_module(page):
+        return  # the next test runs it
+    module = ModuleType("shown")
+    vars(module)["BASE_DIR"] = tmp_path  # what pages show of settings relies on
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for block, expected in steps(page):
+        before = set(vars(module))
+        source = "\n" * (block.line - 1) + block.text
+        exec(compile(source, str(page), "exec", dont_inherit=True), vars(module))
+        call_tests(module, set(vars(module)) - before, request)
+        assert capsys.readouterr().out == expected, f"{name(page)}, line {block.line}"
+
+
+def call_tests(module: ModuleType, names: set[str], request: Any) -> None:
+    """Call the tests among these names, each with the fixtures it asks for."""
+    for test in sorted(names):
+        function = getattr(module, test)
+        if test.startswith("test_") and isfunction(function):
+            function(
+                **{each: request.getfixturevalue(each) for each in signature(function).parameters}
+            )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", [p for p in pages("python") if is_test_module(p.values[0])])
+def test_tests_that_are_shown_pass(page: Path, tmp_path: Path) -> None:
+    module = tmp_path / "test_shown.py"
+    for block in blocks(page, "python"):
+        if named := re.match(r"# (test_\w+\.py)\n", block.text):
+            module = tmp_path / named[1]
+        with module.open("a") as file:
+            file.write(f"{block.text}\n\n")
+    settings = {**connection.settings_dict["OPTIONS"], "dbname": "shown"}
+    for key in ("USER", "PASSWORD", "HOST", "PORT"):
+        if value := connection.settings_dict[key]:
+            settings[key.lower()] = value
+    environment = {
+        **os.environ,
+        "DB_URL": make_conninfo(**settings),  # pytest makes its own test database there
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Shell
+
+
+@every_page
+def test_commands_exist(page: Path) -> None:
+    for words in commands(page):
+        check_command(words)
+
+
+def check_command(words: list[str]) -> None:
+    tool, *arguments = words
+    if tool == "make":
+        targets = {word for word in arguments if "=" not in word}
+        assert targets <= make_targets(), words
+    elif tool.endswith("manage.py"):
+        check_django_command(*arguments)
+    elif tool in ("python", "python3") and arguments[0].endswith("manage.py"):
+        check_django_command(*arguments[1:])
+    elif tool in ("python", "python3") and arguments[0] == "-m":
+        assert find_spec(arguments[1]), words
+    elif tool == "pip":
+        assert arguments[0] == "install", words
+    else:
+        assert tool in _TOOLS | {"pytest"}, words
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def check_django_command(command: str, *arguments: str) -> None:
+    """Parse the arguments as the command would; Django raises CommandError when it refuses."""
+    parser = find_command(command).create_parser("manage.py", command)
+    for action in parser._actions:
+        if action.dest == "database":  # the reader's aliases are not ours
+            action.choices = None
+    parser.parse_args(list(arguments))
+
+
+def find_command(command: str) -> BaseCommand:
+    of_example = ROOT / "example_project" / "management" / "commands" / f"{command}.py"
+    app = "example_project" if of_example.exists() else get_commands()[command]
+    return app if isinstance(app, BaseCommand) else load_command_class(app, command)
+
+
+@every_page
+def test_extras_exist(page: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"(?:django-mastra-engine|\.)\[([\w,-]+)\]", page.read_text())
+    wanted = {extra for extras in named for extra in extras.split(",")}
+    assert wanted <= project["optional-dependencies"].keys()
+
+
+# Links
+
+
+@every_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in links(page):
+        if re.match(r"https?:|mailto:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = DOCS / "README.md"
+    linked = {(index.parent / link.partition("#")[0]).resolve() for link in links(index)}
+    assert set(DOCS.rglob("*.md")) - {index} <= linked
+
+
+# The tests of this file must be able to fail.
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["make", "tests"],
+        ["python", "manage.py", "engine_remove"],
+        ["python", "manage.py", "engine_add", "--embeded"],
+        ["manage.py", "engine_add", "--port", "many"],
+        ["python", "-m", "nothing_of_that_name"],
+        ["pip", "instal", "x"],
+        ["pyhton", "manage.py", "check"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_is_noticed(words: list[str]) -> None:
+    with pytest.raises((Exception, SystemExit)):
+        check_command(words)
+
+
+def test_the_database_of_shown_tests_is_not_this_one() -> None:
+    url = make_conninfo(dbname="shown", host="/tmp")
+    assert f"test_{database_from_url(url)['NAME']}" != connection.settings_dict["NAME"]
