@@ -40,6 +40,8 @@ lint: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks records
+	$(BIN)/python -m benchmarks vectors
+	$(BIN)/python -m benchmarks retrieval
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from pgvector import Vector
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from mastra_engine.exceptions import InvalidInput, InvalidVector
 from mastra_engine.inputs import choice, count, name, text
 from mastra_engine.jsonb import canonical
 from mastra_engine.types import IndexType, Metric, Storage
+
+T = TypeVar("T")
 
 #: pgvector's limits: of an index on a type, and of a column of it.
 INDEXED_DIMENSIONS = {"vector": 2_000, "halfvec": 4_000}
@@ -171,18 +173,13 @@ def vector_rows(
     """Check everything that comes with vectors; of several with one id the last is kept."""
     given = matrix(vectors, index)
     number = len(given)
-    keys = _column(ids, number, "/ids", default=None)
-    notes = _column(metadata, number, "/metadata", default={})
-    texts = _column(documents, number, "/documents", default=None)
-    rows = [
-        VectorRow(
-            str(uuid7()) if ids is None else name(keys[i], f"/ids/{i}"),
-            given[i],
-            metadata_json(notes[i], f"/metadata/{i}"),
-            None if texts[i] is None else text(texts[i], f"/documents/{i}"),
-        )
-        for i in range(number)
-    ]
+    columns = (
+        _column(ids, number, "/ids", name) or [str(uuid7()) for _ in range(number)],
+        given,
+        _column(metadata, number, "/metadata", metadata_json) or [b"{}"] * number,
+        _column(documents, number, "/documents", _document) or [None] * number,
+    )
+    rows = map(VectorRow._make, zip(*columns, strict=True))
     return list({row.id: row for row in rows}.values())
 
 
@@ -193,11 +190,15 @@ def metadata_json(value: Any, path: str) -> bytes:
     return canonical(value, tuple(path[1:].split("/")))
 
 
-def _column(values: Any, number: int, path: str, *, default: Any) -> Sequence[Any]:
+def _document(value: Any, path: str) -> str | None:
+    return None if value is None else text(value, path)
+
+
+def _column(values: Any, number: int, path: str, check: Callable[[Any, str], T]) -> list[T] | None:
     if values is None:
-        return [default] * number
+        return None
     if not isinstance(values, list | tuple):
         raise InvalidInput("must be a list", path=path)
     if len(values) != number:
         raise InvalidInput(f"has {len(values)} items for {number} vectors", path=path)
-    return values
+    return [check(value, f"{path}/{i}") for i, value in enumerate(values)]

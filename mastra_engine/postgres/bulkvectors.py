@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from operator import attrgetter
 
 import orjson
 from django.db import IntegrityError, transaction
@@ -44,6 +45,8 @@ def put(partition: Partition, namespace: str, rows: Sequence[VectorRow], *, fres
     """Insert or replace rows, within a transaction; `fresh` says that no id can be there yet."""
     if not rows:
         return
+    if not fresh:  # writers of the same ids meet in the same order and cannot deadlock
+        rows = sorted(rows, key=attrgetter("id"))
     if fresh or not _any_known(partition, namespace, rows):
         try:
             with transaction.atomic(using=partition.connection.alias):
@@ -63,7 +66,7 @@ def _any_known(partition: Partition, namespace: str, rows: Sequence[VectorRow]) 
 
 
 def _merge(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> None:
-    """Take the detour of a staging table; in order of the key, so that writers cannot deadlock."""
+    """Take the detour of a staging table, in the order of the key here too."""
     with partition.connection.cursor() as cursor:
         cursor.execute(_STAGE)
         cursor.execute("TRUNCATE mastra_engine_staged")
@@ -74,7 +77,12 @@ def _merge(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> N
 def _copy(partition: Partition, table: str, namespace: str, rows: Sequence[VectorRow]) -> None:
     index_id, space = struct.pack(">i", partition.index.id), namespace.encode()
     statement = f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
-    with partition.connection.cursor() as cursor, cursor.copy(statement) as copy:
+    connection = partition.connection
+    with (  # Django leaves the errors of COPY as the driver's
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
         for id, vector, metadata, document in rows:
             copy.write_row(
                 (

@@ -8,29 +8,34 @@ returns too few rows.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from pgvector import Vector
 
 from mastra_engine.filters import And, Node
 from mastra_engine.postgres.compile import Sql, where
-from mastra_engine.postgres.partitions import Partition
+from mastra_engine.postgres.partitions import Partition, server_cursor
 
-#: Up to so many rows that pass a filter are sorted exactly; docs/explanation/vectors.md measures
-#: where the graph becomes the better choice.
-EXACT_ROWS = 5_000
+#: Rows that pass a filter are sorted exactly while they are at most so many times the square root
+#: of all rows: sorting takes longer the more pass, the graph the fewer do. Measured in
+#: docs/explanation/vectors.md.
+EXACT_PER_ROOT = 7
+#: How wrong the planner may be about that before the graph is taken after all.
+_MISJUDGED = 4
 
 _FIELDS = "id, namespace, document, metadata::text"
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search for the nearest rows to `target`, pgvector's text form of a vector."""
+    """A search for the nearest rows to `target`."""
 
     partition: Partition
-    target: str
+    target: Vector
     condition: Sql
     limit: int
     ef_search: int
@@ -41,26 +46,40 @@ class Search:
         return self.partition.connection
 
     def run(self) -> list[Any]:
-        """Return rows of (id, namespace, document, metadata, distance[, vector]), nearest first."""
+        """Return rows of (id, namespace, document, metadata, distance[, vector]), nearest first.
+
+        A vector is in pgvector's binary form.
+        """
         filtered = self.condition[0] != "TRUE"
-        if filtered and self._estimate() <= 2 * EXACT_ROWS:
-            rows = self._exact(at_most=EXACT_ROWS)
+        if filtered:
+            passing, total = self._estimate()
+            most = EXACT_PER_ROOT * math.sqrt(total)
+            rows = self._exact(at_most=round(_MISJUDGED * most)) if passing <= most else None
             if rows is not None:
                 return rows
         rows = self._graph(filtered=filtered)
         # Dead rows, a missing structure's neighbours or a scan that gave up: never too few.
         return rows if len(rows) == self.limit else self._exact() or []
 
-    def _estimate(self) -> float:
-        """Return the planner's guess of how many rows pass the filter."""
+    def _estimate(self) -> tuple[float, float]:
+        """Return the planner's guess of how many rows pass the filter, and of how many there are.
+
+        The second is read from a subquery's plan, which spares a statement.
+        """
         sql, params = self.condition
+        table = self.partition.table
+        statement = (
+            f"EXPLAIN (FORMAT JSON) SELECT (SELECT 1 FROM {table} LIMIT 1) FROM {table} WHERE {sql}"
+        )
         with self.connection.cursor() as cursor:
-            cursor.execute(
-                f"EXPLAIN (FORMAT JSON) SELECT FROM {self.partition.table} WHERE {sql}", params
-            )
-            (plan,) = cursor.fetchone()
-        plans = json.loads(plan) if isinstance(plan, str) else plan
-        return float(plans[0]["Plan"]["Plan Rows"])
+            cursor.execute(statement, params)
+            (found,) = cursor.fetchone()
+        plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+        passing = float(plan["Plan Rows"])
+        for part in plan.get("Plans", ()):
+            if part["Parent Relationship"] == "InitPlan":
+                return passing, float(part["Plans"][0]["Plan Rows"])
+        return passing, passing
 
     def _exact(self, *, at_most: int | None = None) -> list[Any] | None:
         """Sort all rows that pass the filter; None when they are more than `at_most`."""
@@ -78,37 +97,47 @@ class Search:
         return [row[:-1] for row in rows]
 
     def _graph(self, *, filtered: bool) -> list[Any]:
-        """Walk the search structure, with settings that end with the transaction."""
+        """Walk the search structure, with settings that nobody else will meet.
+
+        They are made by the statement itself and are local to its transaction; in the caller's,
+        they go with a savepoint.
+        """
+        statement, params = self._walk(filtered=filtered)
+        if self.connection.get_autocommit():
+            return self._fetch(statement, params)
+        with transaction.atomic(using=self.connection.alias):
+            rows = self._fetch(statement, params)
+            transaction.set_rollback(True, using=self.connection.alias)
+        return rows
+
+    def _walk(self, *, filtered: bool) -> Sql:
         sql, params = self.condition
         # Relaxed order finds more, out of order, so what was found is sorted again.
         tie = "" if filtered else ", id"
+        # A condition without columns is checked once, before the scan begins.
         statement = (
             f"WITH found AS MATERIALIZED ("
-            f"SELECT {self._columns()} FROM {self.partition.table} WHERE {sql} "
+            f"SELECT {self._columns()} FROM {self.partition.table} "
+            f"WHERE (SELECT {self._settings(filtered=filtered)}) IS NOT NULL AND {sql} "
             f"ORDER BY distance{tie} LIMIT {self.limit}) "
             f"SELECT * FROM found ORDER BY distance, id, namespace"
         )
-        with transaction.atomic(using=self.connection.alias):
-            self._set_locally(filtered=filtered)
-            return self._fetch(statement, [self.target, *params])
+        return statement, [self.target, *params]
 
-    def _set_locally(self, *, filtered: bool) -> None:
+    def _settings(self, *, filtered: bool) -> str:
         order = "relaxed_order" if filtered else "strict_order"
-        settings = {"hnsw.ef_search": str(self.ef_search), "hnsw.iterative_scan": order}
+        settings = {"hnsw.ef_search": self.ef_search, "hnsw.iterative_scan": order}
         if self.partition.index.index_type == "ivfflat":
-            probes = str(max(1, self.ef_search // 10))
+            probes = max(1, self.ef_search // 10)
             settings = {"ivfflat.probes": probes, "ivfflat.iterative_scan": "relaxed_order"}
-        calls = ", ".join("set_config(%s, %s, true)" for _ in settings)
-        params = [part for setting in settings.items() for part in setting]
-        with self.connection.cursor() as cursor:
-            cursor.execute(f"SELECT {calls}", params)
+        return " || ".join(f"set_config('{name}', '{to}', true)" for name, to in settings.items())
 
     def _columns(self) -> str:
-        vector = ", embedding::text" if self.with_vector else ""
+        vector = ", vector_send(embedding)" if self.with_vector else ""
         return f"{_FIELDS}, {self.partition.distance()} AS distance{vector}"
 
     def _fetch(self, sql: str, params: list[Any]) -> list[Any]:
-        with self.connection.cursor() as cursor:
+        with server_cursor(self.connection) as cursor:
             cursor.execute(sql, params)
             return list(cursor.fetchall())
 
@@ -131,7 +160,7 @@ def full_text(partition: Partition, query: str, within: Sql, limit: int) -> list
     sql, params = within
     language = partition.index.language
     statement = (
-        f"SELECT {_FIELDS}, ts_rank_cd({partition.document}, query) AS rank "
+        f"SELECT {_FIELDS}, ts_rank({partition.document}, query) AS rank "
         f"FROM {partition.table}, "
         f"(SELECT replace(plainto_tsquery('{language}', %s)::text, '&', '|')::tsquery AS query) q "
         f"WHERE {partition.document} @@ query AND {sql} "

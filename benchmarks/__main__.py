@@ -1,0 +1,41 @@
+"""`python -m benchmarks records`: one subcommand per file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks import records, retrieval, vectors
+from benchmarks.database import own_database
+
+BENCHMARKS = {"records": records, "retrieval": retrieval, "vectors": vectors}
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    with own_database():
+        text, data = BENCHMARKS[options.benchmark].run(options)
+    print(text)
+    if options.json:
+        _write(options.json, data)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="benchmark", required=True)
+    for name, benchmark in BENCHMARKS.items():
+        command = commands.add_parser(name, description=benchmark.__doc__, help=benchmark.__doc__)
+        command.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+        benchmark.add_arguments(command)
+    return parser
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

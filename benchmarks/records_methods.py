@@ -1,0 +1,197 @@
+"""Ways to bring the same records into PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+from urllib.parse import quote
+from uuid import UUID
+
+import orjson
+import psycopg
+from django.db import connection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
+from psycopg.types.json import set_json_dumps
+from uuid_utils.compat import uuid7
+
+from benchmarks.database import connect
+from benchmarks.harness import installed
+from benchmarks.records_data import Dataset, Record
+from mastra_engine import engine
+from mastra_engine.jsonb import canonical, content_hash
+from mastra_engine.models import Entity
+from mastra_engine.models import Record as RecordRow
+
+CONNECTION = "benchmark"
+NAME = "Contacts"
+
+
+class Method(ABC):
+    """One way to write records into tables that `prepare` has emptied."""
+
+    name: ClassVar[str]
+    #: Rounds it takes part in; None is all of them.
+    most_rounds: ClassVar[int | None] = None
+    #: Whether it can be asked to write again what is there.
+    repeatable: ClassVar[bool] = True
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def prepare(self) -> None:
+        """Empty the tables and make the entity; nobody times this."""
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE mastra_engine_entity CASCADE")
+            # The harness vacuums between passes; a worker of the server's would at random.
+            cursor.execute("ALTER TABLE mastra_engine_record SET (autovacuum_enabled = off)")
+        self.entity = Entity.objects.create(name=NAME, connection_id=CONNECTION)
+
+    @abstractmethod
+    def write(self, records: list[Record]) -> None:
+        """Bring the table to hold `records`."""
+
+    def worker(self) -> psycopg.Connection[Any] | None:
+        """Return the connection that does the work, if it lasts."""
+        return connection.connection  # type: ignore[no-any-return]
+
+
+class Floor(Method):
+    """One binary COPY of orjson's output into the same table with the same indexes.
+
+    Nothing can load the rows faster over one connection. Keys and hashes are made beforehand.
+    """
+
+    name = "COPY floor"
+    repeatable = False
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__(dataset)
+        self._keys = [(uuid7(), _hash(record)) for record in dataset.original]
+        self._connection = connect()
+        set_json_dumps(orjson.dumps, self._connection)
+
+    def write(self, records: list[Record]) -> None:
+        sql = """
+            COPY mastra_engine_record
+                (id, entity_id, external_id, data, content_hash, rev, created_rev)
+            FROM STDIN (FORMAT BINARY)
+        """
+        types = ["uuid", "uuid", "text", "jsonb", "uuid", "int8", "int8"]
+        entity_id = self.entity.id
+        with self._connection.cursor() as cursor, cursor.copy(sql) as copy:
+            copy.set_types(types)
+            for rev, (record, (id, hashed)) in enumerate(zip(records, self._keys, strict=True), 1):
+                copy.write_row(
+                    (id, entity_id, record["external_id"], record["data"], hashed, rev, rev)
+                )
+
+    def worker(self) -> psycopg.Connection[Any] | None:
+        return self._connection
+
+
+class Upsert(Method):
+    name = "upsert_records"
+
+    def write(self, records: list[Record]) -> None:
+        engine.upsert_records(records=records, entity_id=self.entity.id)
+
+
+class FullSync(Method):
+    name = "sync_records (full)"
+
+    def write(self, records: list[Record]) -> None:
+        engine.sync_records(name=NAME, connection_id=CONNECTION, records=records, mode="full")
+
+
+class BulkCreate(Method):
+    """What Django offers for it, on the same model."""
+
+    name = "bulk_create"
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__(dataset)
+        # Made beforehand, since Django has no use for it.
+        self._hashes = [_hash(record) for record in dataset.original]
+
+    def write(self, records: list[Record]) -> None:
+        rows = [
+            RecordRow(
+                entity_id=self.entity.id,
+                external_id=record["external_id"],
+                data=record["data"],
+                content_hash=hashed,
+                rev=rev,
+                created_rev=rev,
+            )
+            for rev, (record, hashed) in enumerate(zip(records, self._hashes, strict=True), 1)
+        ]
+        RecordRow.objects.bulk_create(
+            rows,
+            batch_size=1000,
+            update_conflicts=True,
+            unique_fields=["entity", "external_id"],
+            update_fields=["data", "content_hash", "updated_at"],
+        )
+
+
+class Dlt(Method):
+    """A loading library's merge, into tables of its own with fewer indexes than ours."""
+
+    name = "dlt (merge)"
+    most_rounds = 1
+
+    def prepare(self) -> None:
+        import dlt
+
+        super().prepare()
+        os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+        os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"
+        self._files = tempfile.TemporaryDirectory(prefix="mastra-benchmarks-dlt-")
+        with connect() as admin:
+            admin.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(CONNECTION)))
+        self._pipeline = dlt.pipeline(
+            pipeline_name=CONNECTION,
+            pipelines_dir=self._files.name,
+            destination=dlt.destinations.postgres(_dlt_credentials(os.environ["DB_URL"])),
+            dataset_name=CONNECTION,
+        )
+
+    def write(self, records: list[Record]) -> None:
+        self._pipeline.run(
+            records,
+            table_name="contacts",
+            write_disposition="merge",
+            primary_key="external_id",
+            columns={"data": {"data_type": "json"}},
+        ).raise_on_failed_jobs()
+
+    def worker(self) -> None:
+        return None
+
+
+def methods(dataset: Dataset) -> list[Method]:
+    """Return those that can run here."""
+    kinds: list[type[Method]] = [Floor, Upsert, FullSync, BulkCreate]
+    if installed("dlt"):
+        kinds.append(Dlt)
+    return [kind(dataset) for kind in kinds]
+
+
+def _hash(record: Record) -> UUID:
+    return UUID(bytes=content_hash(canonical(record["data"])))
+
+
+def _dlt_credentials(conninfo: str) -> dict[str, Any]:
+    """Return connection parameters in dlt's words; it insists on a host and a password."""
+    given = conninfo_to_dict(conninfo)
+    return {
+        "host": quote(str(given.pop("host", "localhost")), safe=""),  # may be a socket's directory
+        "port": int(given.pop("port", None) or 5432),
+        "database": given.pop("dbname"),
+        "username": given.pop("user", None) or "postgres",
+        "password": given.pop("password", None) or "none",
+        "query": {key: str(value) for key, value in given.items()},
+    }

@@ -1,0 +1,212 @@
+"""Vectors: bulk loads, searches, filters and many indexes beside raw SQL and brute force."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import (
+    Target,
+    Timings,
+    environment,
+    middle,
+    progress,
+    spread,
+    table,
+    target_table,
+)
+
+if TYPE_CHECKING:
+    from benchmarks.vectors_data import Dataset
+    from benchmarks.vectors_searches import Found
+
+PACKAGES = ["django-mastra-engine", "Django", "psycopg", "pgvector", "numpy"]
+INDEXES = 400
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--rows", type=int, default=100_000, metavar="N")
+    parser.add_argument("--dim", type=int, default=384, metavar="N")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of the bulk loads")
+
+
+def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """Measure; return a readable report and its figures."""
+    from benchmarks import vectors_loads, vectors_searches
+    from benchmarks.vectors_data import Dataset
+
+    _give_memory_to_builds()
+    data = Dataset.of(options.rows, options.dim)
+    loads = vectors_loads.measure(
+        data.vectors,
+        rounds=options.rounds,
+        rows=min(20_000, options.rows),
+        rows_into_hnsw=min(5_000, options.rows),
+    )
+    progress(f"{INDEXES} indexes")
+    many = vectors_searches.many_indexes(data, INDEXES)
+    progress(f"building an index of {options.rows:,} vectors")
+    _load(data)
+    progress("searching")
+    searches = vectors_searches.unfiltered(data)
+    prepared = vectors_searches.with_prepared_statements(lambda: vectors_searches.unfiltered(data))
+    filtered = vectors_searches.filtered(data)
+    targets = [*_load_targets(loads), *_search_targets(searches, prepared, filtered, many)]
+    parts = [
+        _title(options, len(data.queries)),
+        _load_table(loads),
+        _search_table("Searches", searches),
+        _search_table("Searches, Django's connection preparing statements", prepared),
+        _filter_table(data, filtered),
+        _many_table(many),
+        target_table(targets),
+    ]
+    return "\n\n".join(parts), {
+        "benchmark": "vectors",
+        "rows": options.rows,
+        "dimension": options.dim,
+        "environment": environment(PACKAGES),
+        "loads": {" ".join(each): loads.of(*each) for each in loads},
+        "searches": _plain(searches),
+        "prepared": _plain(prepared),
+        "filters": _plain(filtered),
+        "many_indexes": many,
+        "targets": [{**asdict(target), "met": target.met} for target in targets],
+    }
+
+
+def _title(options: argparse.Namespace, queries: int) -> str:
+    return (
+        f"{options.rows:,} x {options.dim}, clustered; "
+        f"medians of {options.rounds} rounds and {queries} queries"
+    )
+
+
+def _give_memory_to_builds() -> None:
+    """An HNSW that does not fit in `maintenance_work_mem` takes several times as long to build."""
+    from django.db import connection
+
+    from benchmarks.database import connect
+
+    with connect() as admin:
+        admin.execute(f"ALTER DATABASE \"{admin.info.dbname}\" SET maintenance_work_mem = '1GB'")
+    connection.close()
+
+
+def _load(data: Dataset) -> None:
+    from benchmarks.database import settle
+    from benchmarks.vectors_searches import INDEX
+    from mastra_engine import engine
+
+    ids = [str(i) for i in range(len(data.vectors))]
+    engine.vectors.create_index(index_name=INDEX, dimension=data.vectors.shape[1])
+    with engine.vectors.bulk_load(index_name=INDEX):
+        engine.vectors.upsert(
+            index_name=INDEX, vectors=data.vectors, ids=ids, metadata=data.metadata
+        )
+    settle()
+
+
+def _load_targets(loads: Timings) -> Iterator[Target]:
+    from benchmarks.vectors_loads import BUILT, FILLED, FLAT, GIVEN_IDS, LISTS, NEW_IDS
+
+    for method, phase, least in (
+        (NEW_IDS, FLAT, 0.7),
+        (GIVEN_IDS, FLAT, 0.7),
+        (LISTS, FLAT, 0.5),
+        (NEW_IDS, FILLED, 0.95),
+        (NEW_IDS, BUILT, 0.9),
+    ):
+        rate = middle(_rates(loads, method, phase))
+        name = f"{method}, {phase}: rate / raw"
+        yield Target(name=name, value=rate, relation=">=", limit=least)
+
+
+def _search_targets(
+    searches: dict[str, dict[str, Found]],
+    prepared: dict[str, dict[str, Found]],
+    filtered: dict[str, dict[str, Found]],
+    many: dict[str, float],
+) -> Iterator[Target]:
+    for name, found in (("search", searches), ("search, preparing", prepared)):
+        ratio = _ratio(found["100"], "ours", "raw")
+        yield Target(name=f"{name}: p50 / raw", value=ratio, relation="<=", limit=1.2)
+    recall = searches["100"]["ours"].recall
+    yield Target(name="recall@10 by default", value=recall, relation=">=", limit=0.95, unit=" ")
+    for key, least in (("p1", 0.99), ("p10", 0.95)):
+        recall = filtered[key]["ours"].recall
+        yield Target(name=f"{key}: recall@10", value=recall, relation=">=", limit=least, unit=" ")
+    ratio = _ratio(filtered["p1"], "ours", "unfiltered")
+    yield Target(name="p1: p50 / unfiltered", value=ratio, relation="<=", limit=2)
+    fewest = min(found["ours"].fewest for found in filtered.values())
+    yield Target(name="filters: fewest rows of 10", value=fewest, relation=">=", limit=10, unit="")
+    for what, ratio in many.items():
+        name = f"{what} among {INDEXES} indexes / one"
+        yield Target(name=name, value=ratio, relation="<=", limit=1.2)
+
+
+def _rates(loads: Timings, method: str, phase: str) -> list[float]:
+    from benchmarks.vectors_loads import FLOOR
+
+    return [1 / ratio for ratio in loads.ratios(method, phase, to=(FLOOR, phase))]
+
+
+def _ratio(found: dict[str, Found], one: str, other: str) -> float:
+    return found[one].milliseconds / found[other].milliseconds
+
+
+def _load_table(loads: Timings) -> str:
+    rows = [
+        (f"{method}, {phase}", spread(_rates(loads, method, phase)), f"{_seconds(loads, each):.2f}")
+        for each in loads
+        for method, phase in [each]
+    ]
+    return table("Rate as a multiple of raw COPY: median [range]", ["", "rate", "s"], rows)
+
+
+def _seconds(loads: Timings, each: tuple[str, str]) -> float:
+    return middle(loads.of(*each)) or 0
+
+
+def _search_table(title: str, searches: dict[str, dict[str, Found]]) -> str:
+    rows = [
+        (
+            f"ef_search {ef}",
+            f"{found['ours'].recall:.3f}",
+            f"{found['ours'].milliseconds:.2f}",
+            f"{found['raw'].milliseconds:.2f}",
+            f"{_ratio(found, 'ours', 'raw'):.2f}x",
+        )
+        for ef, found in searches.items()
+    ]
+    return table(title, ["", "recall@10", "p50 ms", "raw p50 ms", "ratio"], rows)
+
+
+def _filter_table(data: Dataset, filtered: dict[str, dict[str, Found]]) -> str:
+    rows = [
+        (
+            key,
+            len(data.carrying(key)),
+            *(_filter_cell(found, way) for way in ("ours", "exact", "graph")),
+        )
+        for key, found in filtered.items()
+    ]
+    title = 'Filters: recall@10, fewest rows, p50 / unfiltered ("p1": a random 1 %; "far": topics)'
+    return table(title, ["", "vectors", "ours", "always exact", "always the graph"], rows)
+
+
+def _filter_cell(found: dict[str, Found], way: str) -> str:
+    one = found[way]
+    return f"{one.recall:.3f}/{one.fewest}/{_ratio(found, way, 'unfiltered'):.1f}x"
+
+
+def _many_table(many: dict[str, float]) -> str:
+    rows = [(what, f"{ratio:.2f}x") for what, ratio in many.items()]
+    return table(f"Time among {INDEXES} indexes, as a multiple of that with one", ["", ""], rows)
+
+
+def _plain(found: dict[str, dict[str, Found]]) -> dict[str, Any]:
+    return {key: {way: asdict(each) for way, each in ways.items()} for key, ways in found.items()}

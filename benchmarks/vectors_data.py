@@ -1,0 +1,61 @@
+"""Vectors that look like embeddings, with metadata to filter by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float32]
+
+#: Embeddings vary in far fewer directions than they have numbers.
+LATENT, TOPICS = 48, 200
+#: Percentages of the vectors that carry the metadata `p1`, `p2` …
+SHARES = (1, 2, 3, 5, 10, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Vectors in clusters around `TOPICS` topics, and queries from the same distribution."""
+
+    vectors: Matrix
+    topics: NDArray[np.int64]
+    queries: Matrix
+    metadata: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, rows: int, dimension: int, *, queries: int = 200) -> Dataset:
+        """Make them up, the same ones for the same numbers."""
+        random = np.random.default_rng(7)
+        topics = random.integers(TOPICS, size=rows + queries)
+        centres = random.normal(size=(TOPICS, LATENT))
+        latent = centres[topics] + 0.7 * random.normal(size=(rows + queries, LATENT))
+        vectors = latent @ random.normal(size=(LATENT, dimension)) / LATENT**0.5
+        vectors += 0.25 * random.normal(size=vectors.shape)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        given = vectors.astype(np.float32)
+        shares = random.random((rows, len(SHARES)))
+        metadata = [_metadata(row, topic) for row, topic in zip(shares, topics, strict=False)]
+        return cls(given[:rows], topics[:rows], given[rows:], metadata)
+
+    def nearest(self, query: Matrix, among: NDArray[np.int64] | None = None) -> set[str]:
+        """Return the ids of the ten nearest vectors, by brute force."""
+        vectors = self.vectors if among is None else self.vectors[among]
+        best = np.argsort(-(vectors @ query))[:10]
+        return {str(each) for each in (best if among is None else among[best])}
+
+    def carrying(self, key: str) -> NDArray[np.int64]:
+        """Return which vectors carry a key in their metadata."""
+        return np.array([i for i, data in enumerate(self.metadata) if key in data])
+
+
+def _metadata(row: Any, topic: int) -> dict[str, Any]:
+    """Random keys, and `far`: a tenth of the topics, hence far away from most queries."""
+    data: dict[str, Any] = {
+        f"p{share}": True for share, lot in zip(SHARES, row, strict=True) if lot < share / 100
+    }
+    if topic < TOPICS / 10:
+        data["far"] = True
+    return {**data, "topic": int(topic)}

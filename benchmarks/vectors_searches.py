@@ -1,0 +1,174 @@
+"""Searches beside raw SQL and beside brute force, one query after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+from pgvector.psycopg import register_vector
+
+from benchmarks.database import connect
+from benchmarks.vectors_data import SHARES, Dataset, Matrix
+from benchmarks.vectors_loads import partition_of
+from mastra_engine import engine
+from mastra_engine.filters import parse_filter
+from mastra_engine.postgres.search import Search, condition
+from mastra_engine.vectorinputs import vector
+
+INDEX, SMALL = "benchmark", "small"
+EF_SEARCH = (40, 100, 200)
+KEYS = (*(f"p{share}" for share in SHARES), "far")
+Find = Callable[[Matrix], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How a way of searching did: median time, recall@10, fewest rows."""
+
+    milliseconds: float
+    recall: float
+    fewest: int
+
+
+def compare(ways: Mapping[str, Find], queries: Matrix, truth: list[set[str]]) -> dict[str, Found]:
+    """Put every query to every way, each time beginning with another one."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    hits: dict[str, list[float]] = {name: [] for name in ways}
+    rows: dict[str, list[int]] = {name: [] for name in ways}
+    names = list(ways)
+    for number, query in enumerate(queries):
+        turn = number % len(names)
+        for name in (*names[turn:], *names[:turn]):
+            start = time.perf_counter()
+            ids = ways[name](query)
+            taken[name].append(time.perf_counter() - start)
+            hits[name].append(len(truth[number].intersection(ids)) / len(truth[number]))
+            rows[name].append(len(ids))
+    return {
+        name: Found(median(taken[name]) * 1000, float(np.mean(hits[name])), min(rows[name]))
+        for name in ways
+    }
+
+
+def by_engine(**options: Any) -> Find:
+    def find(query: Matrix) -> list[str]:
+        found = engine.vectors.query(index_name=INDEX, query_vector=query, **options)
+        return [match.id for match in found]
+
+    return find
+
+
+class Raw:
+    """What nothing can beat: a prepared statement with binary parameters and results."""
+
+    def __init__(self, dimension: int, *, ef_search: int) -> None:
+        self._connection = connect()
+        register_vector(self._connection)
+        self._connection.execute(f"SET hnsw.ef_search = {ef_search}")
+        self._cursor = self._connection.cursor(binary=True)
+        distance = f"(embedding::vector({dimension})) <=> %s"
+        self._sql = (
+            f"SELECT id, namespace, document, metadata, {distance} AS distance "
+            f"FROM {partition_of(INDEX).table} ORDER BY {distance} LIMIT 10"
+        )
+
+    def __call__(self, query: Matrix) -> list[str]:
+        self._cursor.execute(self._sql, [query, query], prepare=True)
+        return [row[0] for row in self._cursor.fetchall()]
+
+
+def unfiltered(data: Dataset) -> dict[str, dict[str, Found]]:
+    """Return, for each `ef_search`, how the engine and raw SQL did."""
+    truth = [data.nearest(query) for query in data.queries]
+    return {
+        str(ef): compare(
+            {
+                "raw": Raw(data.vectors.shape[1], ef_search=ef),
+                "ours": by_engine(ef_search=ef),
+            },
+            data.queries,
+            truth,
+        )
+        for ef in EF_SEARCH
+    }
+
+
+def filtered(data: Dataset, queries: int = 100) -> dict[str, dict[str, Found]]:
+    """Return, for each filter, how the engine did, and each of its two ways by itself."""
+    return {key: _one_filter(data, key, data.queries[:queries]) for key in KEYS}
+
+
+def _one_filter(data: Dataset, key: str, queries: Matrix) -> dict[str, Found]:
+    among = data.carrying(key)
+    truth = [data.nearest(query, among) for query in queries]
+    ways = {
+        "unfiltered": by_engine(),
+        "ours": by_engine(filter={key: True}),
+        "exact": _alone(key, lambda search: search._exact() or []),
+        "graph": _alone(key, lambda search: search._graph(filtered=True)),
+    }
+    return compare(ways, queries, truth)
+
+
+def _alone(key: str, search_by: Callable[[Search], list[Any]]) -> Find:
+    partition, where = partition_of(INDEX), condition(parse_filter({key: True}), None)
+
+    def find(query: Matrix) -> list[str]:
+        target = vector(query, partition.index, "")
+        search = Search(partition, target, where, limit=10, ef_search=100, with_vector=False)
+        return [row[0] for row in search_by(search)]
+
+    return find
+
+
+def with_prepared_statements(work: Callable[[], Any]) -> Any:
+    """Do it with Django's connection set to prepare statements, which it is not by default."""
+    from django.db import connection
+
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = 0
+    try:
+        return work()
+    finally:
+        connection.connection.prepare_threshold = None
+
+
+def many_indexes(data: Dataset, number: int) -> dict[str, float]:
+    """Return times with many indexes as multiples of those with one, before and after."""
+    rows = data.vectors[:2_000]
+    vectors = engine.vectors
+    vectors.create_index(index_name=SMALL, dimension=rows.shape[1])
+    vectors.upsert(index_name=SMALL, vectors=rows, ids=[str(i) for i in range(len(rows))])
+    before = _small_work(data)
+    names = [f"other-{i}" for i in range(number - 1)]
+    for name in names:
+        vectors.create_index(index_name=name, dimension=rows.shape[1])
+        vectors.upsert(index_name=name, vectors=rows[:10])
+    among_many = _small_work(data)
+    for name in names:
+        vectors.delete_index(index_name=name)
+    after = _small_work(data)
+    vectors.delete_index(index_name=SMALL)
+    return {what: 2 * among_many[what] / (before[what] + after[what]) for what in before}
+
+
+def _small_work(data: Dataset) -> dict[str, float]:
+    """Return the median time of a search, of inserting ten vectors and of getting ten."""
+    ids = [str(i) for i in range(10)]
+    some = data.vectors[:10]
+    work: dict[str, Callable[[Matrix], Any]] = {
+        "search": lambda query: engine.vectors.query(index_name=SMALL, query_vector=query),
+        "insert": lambda _: engine.vectors.upsert(index_name=SMALL, vectors=some),
+        "get": lambda _: engine.vectors.get_vectors(index_name=SMALL, ids=ids),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    for query in data.queries:
+        for name, do in work.items():
+            start = time.perf_counter()
+            do(query)
+            taken[name].append(time.perf_counter() - start)
+    return {name: median(times) for name, times in taken.items()}

@@ -1,0 +1,274 @@
+"""What only PostgreSQL can get wrong about vectors: plans, settings, broken structures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from pgvector import Vector
+
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.exceptions import IndexNotFound
+from mastra_engine.filters import parse_filter
+from mastra_engine.models import Embedding, VectorIndex
+from mastra_engine.postgres.partitions import Partition
+from mastra_engine.postgres.search import Search, condition
+from mastra_engine.types import Match
+
+ROWS, DIMENSION = 20_000, 16
+SETTINGS = ("hnsw.ef_search", "hnsw.iterative_scan", "ivfflat.probes", "lock_timeout")
+
+committing = pytest.mark.django_db(transaction=True)
+
+
+def random_vectors(number: int, seed: int = 1) -> Any:
+    return np.random.default_rng(seed).normal(size=(number, DIMENSION)).astype(np.float32)
+
+
+def fill(engine: PostgresEngine, name: str, rows: int, **definition: Any) -> Any:
+    """Make an index whose metadata says of each vector its number, its percentile and its half."""
+    vectors = random_vectors(rows)
+    engine.vectors.create_index(index_name=name, dimension=DIMENSION, **definition)
+    with engine.vectors.bulk_load(index_name=name):
+        engine.vectors.upsert(
+            index_name=name,
+            vectors=vectors,
+            ids=[str(i) for i in range(rows)],
+            metadata=[{"n": i, "percent": i % 100, "odd": bool(i % 2)} for i in range(rows)],
+        )
+    return vectors
+
+
+@pytest.fixture(scope="module")
+def stored(django_db_setup: None, django_db_blocker: Any) -> Iterator[Any]:
+    with django_db_blocker.unblock():
+        vectors = fill(PostgresEngine(), "many", ROWS)
+    yield vectors
+    with django_db_blocker.unblock(), suppress(IndexNotFound):
+        PostgresEngine().vectors.delete_index(index_name="many")
+
+
+@pytest.fixture
+def many(stored: Any, engine: PostgresEngine) -> Any:
+    """The vectors of the index "many", which all tests share that commit nothing."""
+    return stored
+
+
+@pytest.fixture
+def few(engine: PostgresEngine) -> Any:
+    return fill(engine, "few", 300)
+
+
+def nearest(vectors: Any, query: Any, among: Callable[[int], bool] = lambda _: True) -> list[str]:
+    """Return the ids of the ten most similar vectors, by brute force."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    best = np.argsort(-(vectors @ query) / lengths)
+    return [str(i) for i in best if among(int(i))][:10]
+
+
+def ids(found: list[Match]) -> list[str]:
+    return [match.id for match in found]
+
+
+def table_of(name: str) -> str:
+    return f"mastra_engine_embedding_{VectorIndex.objects.get(name=name).pk}"
+
+
+def sql(statement: str, *params: Any) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params or None)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def settings() -> list[Any]:
+    return sql("SELECT " + ", ".join(f"current_setting('{name}', true)" for name in SETTINGS))
+
+
+@contextmanager
+def plans() -> Iterator[list[str]]:
+    """Collect the plan of each search, explained on the same connection just before it runs."""
+    found: list[str] = []
+
+    def explain(execute: Any, statement: str, params: Any, many: bool, context: Any) -> Any:
+        if statement.startswith("WITH"):
+            execute(f"EXPLAIN {statement}", params, many, context)
+            found.append("\n".join(line for (line,) in context["cursor"].fetchall()))
+        return execute(statement, params, many, context)
+
+    with connection.execute_wrapper(explain):
+        yield found
+
+
+# Plans and settings
+
+
+def test_the_planner_is_asked_for_both_numbers(engine: PostgresEngine, many: Any) -> None:
+    index = VectorIndex.objects.get(name="many").to_definition()
+    for where in ({"n": -1}, {"odd": True}, {"odd": {"$in": []}}):
+        search = Search(
+            Partition(connection, index),
+            Vector([0.0]),
+            condition(parse_filter(where), None),
+            limit=10,
+            ef_search=100,
+            with_vector=False,
+        )
+        passing, total = search._estimate()
+        if where == {"odd": True}:
+            assert total == ROWS
+        else:
+            assert passing < 7 * total**0.5 or passing <= 1
+
+
+@pytest.mark.parametrize("where", [None, {"odd": True}], ids=["unfiltered", "broad filter"])
+def test_searches_use_the_hnsw(engine: PostgresEngine, many: Any, where: Any) -> None:
+    query = random_vectors(1, seed=2)[0]
+    with plans() as used:
+        found = engine.vectors.query(index_name="many", query_vector=query, filter=where)
+    (plan,) = used
+    assert f"Index Scan using {table_of('many')}_nearest" in plan
+    assert "One-Time Filter" in plan  # the settings are made before the scan begins
+    expected = nearest(many, query, lambda i: where is None or i % 2 == 1)
+    assert len(set(ids(found)) & set(expected)) >= 9
+
+
+def test_the_settings_of_a_search_take_effect(engine: PostgresEngine, many: Any) -> None:
+    queries = random_vectors(30, seed=3)
+
+    def recall(ef_search: int) -> float:
+        return sum(
+            len(
+                set(nearest(many, query))
+                & set(
+                    ids(
+                        engine.vectors.query(
+                            index_name="many", query_vector=query, ef_search=ef_search
+                        )
+                    )
+                )
+            )
+            for query in queries
+        ) / (10 * len(queries))
+
+    low, high = recall(10), recall(400)
+    assert low < 0.95 < high
+
+
+def test_a_narrow_filter_is_exact(engine: PostgresEngine, many: Any) -> None:
+    for number, query in enumerate(random_vectors(20, seed=4)):
+        found = engine.vectors.query(
+            index_name="many", query_vector=query, filter={"percent": number}
+        )
+        assert ids(found) == nearest(many, query, lambda i, number=number: i % 100 == number)
+
+
+@pytest.mark.parametrize("where", [{"n": {"$lt": 12}}, {"n": {"$gte": 19_990}}, {"percent": 0}])
+def test_a_filter_never_costs_rows(engine: PostgresEngine, many: Any, where: Any) -> None:
+    for query in random_vectors(5, seed=5):
+        found = engine.vectors.query(index_name="many", query_vector=query, filter=where, top_k=10)
+        assert len(found) == 10
+
+
+def test_a_filter_that_the_planner_misjudges(
+    engine: PostgresEngine, many: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = random_vectors(1, seed=6)[0]
+    for guess in (
+        (0, ROWS),
+        (10**9, ROWS),
+    ):  # few expected, half of them found; many expected, ten found
+        monkeypatch.setattr("mastra_engine.postgres.search.Search._estimate", lambda _, g=guess: g)
+        for where in ({"odd": True}, {"n": {"$lt": 10}}):
+            found = engine.vectors.query(index_name="many", query_vector=query, filter=where)
+            assert len(found) == 10
+
+
+@committing
+@pytest.mark.parametrize("where", [None, {"odd": True}, {"percent": 1}])
+def test_a_search_leaves_no_settings(engine: PostgresEngine, few: Any, where: Any) -> None:
+    before = settings()
+    engine.vectors.query(index_name="few", query_vector=few[0], filter=where, ef_search=77)
+    assert settings() == before
+    with transaction.atomic():
+        sql("SET LOCAL hnsw.ef_search = 55")
+        mine = settings()
+        engine.vectors.query(index_name="few", query_vector=few[0], filter=where, ef_search=77)
+        assert settings() == mine
+        VectorIndex.objects.create(
+            **{**VectorIndex.objects.values().get(name="few"), "id": None, "name": "kept"}
+        )
+        engine.vectors.query(index_name="few", query_vector=few[0], filter=where, ef_search=77)
+    assert VectorIndex.objects.filter(name="kept").exists()
+
+
+def test_nearest_of_the_queryset_uses_the_hnsw(engine: PostgresEngine, many: Any) -> None:
+    index = VectorIndex.objects.get(name="many")
+    rows = Embedding.objects.nearest(index, many[5].tolist())[:10]
+    assert f"Index Scan using {table_of('many')}_nearest" in rows.explain()
+    assert rows[0].vector_id == "5"
+
+
+def test_the_number_of_statements(engine: PostgresEngine, few: Any) -> None:
+    vectors, some = engine.vectors, {"index_name": "few"}
+    # Each finds the index first; the tests' transaction makes savepoints: three statements each.
+    calls: dict[str, tuple[int, Callable[[], Any]]] = {
+        "query": (2, lambda: vectors.query(**some, query_vector=few[0])),
+        "exact": (3, lambda: vectors.query(**some, query_vector=few[0], filter={"percent": 1})),
+        "get": (2, lambda: vectors.get_vectors(**some, ids=["1", "2"])),
+        "delete": (2, lambda: vectors.delete_vectors(**some, ids=["1", "2"])),
+        "upsert": (1, lambda: vectors.upsert(**some, vectors=few[:50])),
+        "known": (5, lambda: vectors.upsert(**some, vectors=few[:2], ids=["5", "new"])),
+    }
+    for name, (expected, call) in calls.items():
+        with CaptureQueriesContext(connection) as captured:
+            call()
+        sent = [each["sql"] for each in captured if "SAVEPOINT" not in each["sql"]]
+        assert len([each for each in sent if not each.startswith("COPY")]) == expected, (name, sent)
+
+
+# Dead rows and broken structures
+
+
+@committing
+def test_dead_rows_cost_no_results(engine: PostgresEngine) -> None:
+    many = fill(engine, "dying", 5_000)
+    sql(f"ALTER TABLE {table_of('dying')} SET (autovacuum_enabled = off)")
+    gone = engine.vectors.delete_vectors(index_name="dying", filter={"percent": {"$lt": 30}})
+    assert gone == 1_500
+    for query in random_vectors(10, seed=7):
+        found = engine.vectors.query(index_name="dying", query_vector=query)
+        expected = nearest(many, query, lambda i: i % 100 >= 30)
+        assert len(found) == 10
+        assert len(set(ids(found)) & set(expected)) >= 8
+    # All around a query is dead: the scan has to go on behind it.
+    near = np.argsort(-(many @ many[50]))[:300]
+    engine.vectors.delete_vectors(index_name="dying", ids=[str(i) for i in near])
+    assert len(engine.vectors.query(index_name="dying", query_vector=many[50], ef_search=10)) == 10
+
+
+@committing
+@pytest.mark.parametrize("broken", ["invalid", "missing"])
+def test_a_broken_structure_is_reported_and_rebuilt(
+    engine: PostgresEngine, few: Any, broken: str
+) -> None:
+    structure = f"{table_of('few')}_nearest"
+    if broken == "missing":
+        sql(f"DROP INDEX {structure}")
+    else:
+        sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", structure)
+    assert engine.vectors.describe_index(index_name="few").status == broken
+    for query in random_vectors(5, seed=8):
+        found = engine.vectors.query(index_name="few", query_vector=query)
+        assert ids(found) == nearest(few, query)
+    assert engine.vectors.build_index(index_name="few").status == "ready"
+    assert sql("SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass", structure) == [
+        (True,)
+    ]
+    with transaction.atomic():
+        sql(f"DROP INDEX {structure}")
+        assert engine.vectors.build_index(index_name="few").status == "ready"

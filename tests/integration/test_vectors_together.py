@@ -1,0 +1,160 @@
+"""Vector indexes under several processes at once."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import connection
+
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.exceptions import IndexNotFound
+from mastra_engine.models import Embedding, VectorIndex
+from tests.concurrency.conftest import start  # noqa: F401 - a fixture
+from tests.concurrency.processes import Worker, report, run_at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Start = Callable[..., list[Worker]]
+
+
+# In the workers
+
+
+def create(*, name: str) -> int:
+    return PostgresEngine().vectors.create_index(index_name=name, dimension=3).count
+
+
+def upsert_shuffled(*, worker: int, rounds: int) -> None:
+    vectors = PostgresEngine(lock_timeout=60).vectors
+    for number in range(rounds):
+        ids = [str(i) for i in range(number * 20, number * 20 + 100)]
+        random.shuffle(ids)
+        vectors.upsert(
+            index_name="shared",
+            vectors=[[1.0, float(id), float(worker)] for id in ids],
+            ids=ids,
+            metadata=[{"by": worker}] * len(ids),
+        )
+
+
+def upsert_and_hang(*, rows: int, known: bool) -> None:
+    """Tell when most of the rows are on their way, then never send the rest."""
+    from mastra_engine.postgres import bulkvectors
+
+    sent = 0
+
+    def slowly() -> Any:
+        nonlocal sent
+        sent += 1
+        if sent == rows - 10:
+            report("most are sent")
+            time.sleep(60)
+        return made()
+
+    made = bulkvectors.uuid7
+    bulkvectors.uuid7 = slowly  # type: ignore[assignment]
+    ids = [str(i) for i in range(rows)] if known else None
+    vectors = np.ones((rows, 3), dtype=np.float32)
+    PostgresEngine().vectors.upsert(index_name="shared", vectors=vectors, ids=ids)
+
+
+def query_until_it_is_gone(*, filter: Any) -> int:
+    vectors = PostgresEngine().vectors
+    report("querying")
+    done = 0
+    with suppress(IndexNotFound):
+        while True:
+            found = vectors.query(index_name="shared", query_vector=[1, 0, 0], filter=filter)
+            assert len(found) == 10
+            done += 1
+    return done
+
+
+def build() -> str:
+    report("building")
+    return PostgresEngine().vectors.build_index(index_name="shared").status
+
+
+# The tests
+
+
+@pytest.fixture
+def vectors(db: None) -> Any:
+    vectors = PostgresEngine(lock_timeout=30).vectors
+    vectors.create_index(index_name="shared", dimension=3)
+    return vectors
+
+
+def test_an_index_is_made_once(start: Start) -> None:  # noqa: F811
+    run_at_once(start(create, [{"name": "twice"}] * 4))
+    index = VectorIndex.objects.get(name="twice")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)::text", [f"mastra_engine_embedding_{index.pk}"])
+        assert cursor.fetchone()[0] is not None
+
+
+def test_writers_of_the_same_ids(start: Start, vectors: Any) -> None:  # noqa: F811
+    run_at_once(start(upsert_shuffled, [{"worker": i, "rounds": 10} for i in range(8)]))
+    expected = {str(i) for i in range(9 * 20 + 100)}
+    stored = list(Embedding.objects.values_list("vector_id", "metadata__by", "embedding"))
+    assert len(stored) == len(expected)
+    assert {id for id, *_ in stored} == expected
+    assert all(vector[2] == by for _, by, vector in stored)  # each whole, of one writer
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new ids", "some known ids"])
+def test_an_upsert_that_is_killed(start: Start, vectors: Any, known: bool) -> None:  # noqa: F811
+    vectors.upsert(index_name="shared", vectors=[[1, 2, 3]], ids=["5"])
+    (worker,) = start(upsert_and_hang, [{"rows": 5_000, "known": known}])
+    worker.go()
+    worker.report()
+    worker.kill()
+    (left,) = Embedding.objects.all()
+    assert (left.vector_id, list(left.embedding)) == ("5", [1, 2, 3])
+    assert len(vectors.upsert(index_name="shared", vectors=[[1, 0, 0]] * 2, ids=["5", "6"])) == 2
+
+
+def test_an_index_deleted_under_queries(start: Start, vectors: Any) -> None:  # noqa: F811
+    vectors.upsert(
+        index_name="shared", vectors=[[1, i, 0] for i in range(200)], metadata=[{"a": 1}] * 200
+    )
+    workers = start(query_until_it_is_gone, [{"filter": None}, {"filter": {"a": 1}}])
+    for worker in workers:
+        worker.go()
+    for worker in workers:
+        worker.report()
+    time.sleep(0.3)
+    vectors.delete_index(index_name="shared")
+    assert all(worker.result() for worker in workers)
+
+
+def test_a_build_shows_its_progress_and_stops_no_writers(start: Start) -> None:  # noqa: F811
+    vectors = PostgresEngine().vectors
+    vectors.create_index(index_name="shared", dimension=64)
+    rows = np.random.default_rng(1).normal(size=(10_000, 64))
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX mastra_engine_embedding_{_id('shared')}_nearest")
+    vectors.upsert(index_name="shared", vectors=rows)
+    (worker,) = start(build, [{}])
+    worker.go()
+    worker.report()
+    seen, inserted = set(), 0
+    while (index := vectors.describe_index(index_name="shared")).status != "ready":
+        if index.status == "building":
+            seen.add(index.progress)
+            inserted += len(vectors.upsert(index_name="shared", vectors=rows[:1]))
+    assert worker.result() == "ready"
+    assert len(seen) > 1
+    assert all(0 <= progress <= 1 for progress in seen)
+    assert inserted > 1
+    assert vectors.describe_index(index_name="shared").count == 10_000 + inserted
+
+
+def _id(name: str) -> int:
+    return VectorIndex.objects.get(name=name).pk
