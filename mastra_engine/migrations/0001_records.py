@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['data'], name='mastra_engine_record_data', opclasses=['jsonb_path_ops'])],
-                'constraints': [models.UniqueConstraint(fields=('entity', 'external_id'), name='mastra_engine_record_external_id'), models.UniqueConstraint(fields=('entity', 'rev'), name='mastra_engine_record_rev')],
+                'constraints': [models.UniqueConstraint(fields=('entity', 'external_id'), name='mastra_engine_record_external_id'), models.UniqueConstraint(fields=('entity', 'rev'), condition=models.Q(('rev__gte', 0)), name='mastra_engine_record_rev')],
             },
         ),
         migrations.RunSQL(

@@ -81,7 +81,13 @@ class Record(models.Model):
             models.UniqueConstraint(
                 fields=["entity", "external_id"], name="mastra_engine_record_external_id"
             ),
-            models.UniqueConstraint(fields=["entity", "rev"], name="mastra_engine_record_rev"),
+            # The condition always holds. It keeps the planner from looking up records by entity
+            # through this index, which it does while its statistics know little of the entity.
+            models.UniqueConstraint(
+                fields=["entity", "rev"],
+                condition=models.Q(rev__gte=0),
+                name="mastra_engine_record_rev",
+            ),
         ]
         indexes = [
             GinIndex(

@@ -4,6 +4,10 @@ A pass over unchanged records must not write at all, so it first asks which of a
 differ. Under the entity's lock that answer stays true, hence new records are copied straight into
 the table and changed ones updated from one JSON parameter: no staging table, whose catalog rows
 would be written anew in every transaction, and no ON CONFLICT, which locks the rows it skips.
+
+Each record is looked up by LATERAL ... LIMIT 1, which leaves the planner nothing but the index on
+ids. Free to choose, it scanned the whole entity for every chunk of a first load, whose rows its
+statistics did not know yet.
 """
 
 from __future__ import annotations
@@ -33,8 +37,12 @@ SELECT given.key,
        record.id IS NOT NULL AND record.deleted_at IS NULL,
        record.id IS NOT NULL
 FROM json_each_text(%s::json) AS given
-LEFT JOIN mastra_engine_record AS record
-       ON record.entity_id = %s AND record.external_id = given.key COLLATE "C"
+LEFT JOIN LATERAL (
+    SELECT id, deleted_at, content_hash
+    FROM mastra_engine_record
+    WHERE entity_id = %s AND external_id = given.key COLLATE "C"
+    LIMIT 1
+) AS record ON true
 WHERE record.id IS NULL
    OR record.deleted_at IS NOT NULL
    OR record.content_hash <> given.value::uuid
@@ -43,15 +51,23 @@ WHERE record.id IS NULL
 _REVS = """
 SELECT record.rev
 FROM json_array_elements_text(%s::json) AS given
-JOIN mastra_engine_record AS record
-  ON record.entity_id = %s AND record.external_id = given COLLATE "C"
+CROSS JOIN LATERAL (
+    SELECT rev
+    FROM mastra_engine_record
+    WHERE entity_id = %s AND external_id = given COLLATE "C"
+    LIMIT 1
+) AS record
 """
 
 _LIVE = """
 SELECT record.external_id, record.data::text
 FROM json_array_elements_text(%s::json) AS given
-JOIN mastra_engine_record AS record
-  ON record.entity_id = %s AND record.external_id = given COLLATE "C"
+CROSS JOIN LATERAL (
+    SELECT external_id, data, deleted_at
+    FROM mastra_engine_record
+    WHERE entity_id = %s AND external_id = given COLLATE "C"
+    LIMIT 1
+) AS record
 WHERE record.deleted_at IS NULL
 """
 
@@ -72,14 +88,26 @@ SET data = given.data,
     created_at = CASE WHEN record.deleted_at IS NULL THEN record.created_at
                       ELSE statement_timestamp() END
 FROM json_to_recordset(%s::json) AS given (id text, data jsonb, hash uuid, rev bigint)
-WHERE record.entity_id = %s AND record.external_id = given.id COLLATE "C"
+CROSS JOIN LATERAL (
+    SELECT id
+    FROM mastra_engine_record
+    WHERE entity_id = %s AND external_id = given.id COLLATE "C"
+    LIMIT 1
+) AS found
+WHERE record.id = found.id
 """
 
 _BURY = """
 UPDATE mastra_engine_record AS record
 SET rev = given.rev, updated_at = statement_timestamp(), deleted_at = statement_timestamp()
 FROM json_to_recordset(%s::json) AS given (id text, rev bigint)
-WHERE record.entity_id = %s AND record.external_id = given.id COLLATE "C"
+CROSS JOIN LATERAL (
+    SELECT id
+    FROM mastra_engine_record
+    WHERE entity_id = %s AND external_id = given.id COLLATE "C"
+    LIMIT 1
+) AS found
+WHERE record.id = found.id
 """
 
 

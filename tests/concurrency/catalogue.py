@@ -1,0 +1,71 @@
+"""An outside system whose complete contents change from version to version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.models import Entity, Record
+from mastra_engine.types import SyncResult
+
+NAME = {"name": "Products", "connection_id": "shop"}
+
+SIZE = 1_000
+TURNOVER = 100  # as many come and go from one version to the next
+CHUNK = 50  # of a worker's sync
+
+
+def records(version: int) -> Iterator[dict[str, Any]]:
+    """Yield a version: some are new in it, some changed, the most are as they were."""
+    start = version * TURNOVER
+    for number in range(start, start + SIZE):
+        changed = version if number % 10 == version % 10 else None
+        yield {"external_id": f"{number:06}", "data": {"number": number, "changed": changed}}
+
+
+def sync(engine: MastraEngine, version: int) -> SyncResult:
+    """Bring in a version whole; what is not in it any more is deleted."""
+    return engine.sync_records(
+        **NAME, records=records(version), last_sync_id=f"version {version}", mode="full"
+    )
+
+
+class State(NamedTuple):
+    """All that a sync may change, as it is in the tables."""
+
+    cursor: str | None
+    rev: int
+    rows: list[tuple[Any, ...]]
+
+    def live(self) -> dict[str, Any]:
+        return {id: data for id, data, deleted, *_ in self.rows if deleted is None}
+
+    def tombstones(self) -> set[str]:
+        return {id for id, _, deleted, *_ in self.rows if deleted is not None}
+
+    def revs(self) -> dict[str, int]:
+        return {id: rev for id, _, _, rev, *_ in self.rows}
+
+
+def state() -> State:
+    entity = Entity.objects.get(**NAME)
+    rows = Record.objects.filter(entity=entity).order_by("external_id")
+    columns = ("external_id", "data", "deleted_at", "rev", "created_rev", "content_hash")
+    return State(
+        entity.last_sync_id, entity.rev, list(rows.values_list(*columns, "id", "updated_at"))
+    )
+
+
+def assert_is_version(now: State, version: int, *, before: State) -> None:
+    """Check that the tables hold exactly a version, come to from the state `before`."""
+    wanted = {record["external_id"]: record["data"] for record in records(version)}
+    old, old_revs, new_revs = before.live(), before.revs(), now.revs()
+    gone = old.keys() - wanted.keys()
+    written = {id for id, data in wanted.items() if old.get(id) != data} | gone
+    assert now.live() == wanted
+    assert now.tombstones() == (before.tombstones() | gone) - wanted.keys()
+    assert now.cursor == f"version {version}"
+    assert now.rev == before.rev + len(written)
+    assert {id for id, rev in new_revs.items() if old_revs.get(id) != rev} == written
+    assert {new_revs[id] for id in written} == set(range(before.rev + 1, now.rev + 1))

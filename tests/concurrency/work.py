@@ -1,0 +1,159 @@
+"""What worker processes do. Each function is run whole in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+import mastra_engine.backends.postgres.writer
+import mastra_engine.inputs
+from mastra_engine import pausing
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.exceptions import EntityNotFound
+from mastra_engine.types import UpsertResult
+from tests.concurrency import catalogue
+from tests.concurrency.processes import report
+
+#: Long enough for a worker to wait for all the others on a slow machine.
+PATIENT = 60.0  # seconds
+
+
+def upsert_windows(*, entity_id: UUID, worker: int, rounds: int) -> list[UpsertResult]:
+    """Upsert a hundred ids per round, of which twenty are new: forwards, backwards or shuffled."""
+    engine = PostgresEngine(lock_timeout=PATIENT)
+    results = []
+    for number in range(rounds):
+        ids = [f"{i:05}" for i in range(number * 20, number * 20 + 100)]
+        if worker % 3:
+            random.shuffle(ids) if worker % 3 == 1 else ids.reverse()
+        records = [{"external_id": id, "data": {"by": worker, "round": number}} for id in ids]
+        results.append(engine.upsert_records(entity_id=entity_id, records=records))
+    return results
+
+
+def merge_key(*, entity_id: UUID, key: str, rounds: int) -> None:
+    """Merge one key of one's own into one record after the other."""
+    engine = PostgresEngine(lock_timeout=PATIENT)
+    for number in range(rounds):
+        records = [{"external_id": f"shared-{number}", "data": {key: number}}]
+        engine.upsert_records(entity_id=entity_id, records=records, mode="merge")
+
+
+def make_entities(*, connection_id: str, names: list[str]) -> list[tuple[UUID, bool]]:
+    engine = PostgresEngine(lock_timeout=PATIENT)
+    made = [engine.get_or_create_entity(name=name, connection_id=connection_id) for name in names]
+    return [(entity.id, created) for entity, created in made]
+
+
+def delete_entity(*, name: str, connection_id: str, seconds: float) -> int:
+    """Delete an entity whenever it is there; return how often that was."""
+    engine = PostgresEngine(lock_timeout=PATIENT)
+    deadline = time.monotonic() + seconds
+    done = 0
+    while time.monotonic() < deadline:
+        entity = engine.get_entity(name=name, connection_id=connection_id)
+        with suppress(EntityNotFound):  # another worker was faster
+            done += entity is not None and bool(engine.delete_entity_by_id(id=entity.id))
+    return done
+
+
+def sync_entity(*, name: str, connection_id: str, seconds: float) -> int:
+    """Sync twenty records again and again; return how often."""
+    engine = PostgresEngine(lock_timeout=PATIENT)
+    deadline = time.monotonic() + seconds
+    records = [{"external_id": str(i), "data": {}} for i in range(20)]
+    done = 0
+    while time.monotonic() < deadline:
+        engine.sync_records(name=name, connection_id=connection_id, records=records)
+        done += 1
+    return done
+
+
+# The catalogue, version by version
+
+
+def sync_catalogue(*, version: int) -> None:
+    """Sync a version in small chunks, reporting each pause point on the way."""
+    _cut_small_chunks()
+    pausing.handler = report
+    catalogue.sync(PostgresEngine(lock_timeout=PATIENT), version)
+
+
+def sync_catalogue_and_die(*, version: int, place: str, visit: int) -> None:
+    """Sync a version in small chunks and be killed at the given visit of a pause point."""
+    _cut_small_chunks()
+    _at(place, visit, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    catalogue.sync(PostgresEngine(lock_timeout=PATIENT), version)
+
+
+def sync_catalogue_and_stop(*, version: int, place: str) -> None:
+    """Sync a version and be stopped at a pause point, with the entity's lock in hand."""
+
+    def stop() -> None:
+        report(place)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    _at(place, 1, stop)
+    catalogue.sync(PostgresEngine(lock_timeout=PATIENT), version)
+
+
+def _cut_small_chunks() -> None:
+    """Make many steps of what would be one; this process does nothing else afterwards."""
+    mastra_engine.inputs.CHUNK_RECORDS = catalogue.CHUNK
+    mastra_engine.backends.postgres.writer.CHUNK_RECORDS = catalogue.CHUNK
+
+
+def _at(place: str, visit: int, act: Callable[[], None]) -> None:
+    visits = 0
+
+    def handler(name: str) -> None:
+        nonlocal visits
+        visits += name == place
+        if name == place and visits == visit:
+            act()
+
+    pausing.handler = handler
+
+
+# The change feed
+
+
+def write_slowly(*, entity_id: UUID, ids: list[str], seconds: float, pause: float) -> int:
+    """Upsert and delete some of the ids in the caller's transactions, which take their time."""
+    engine = PostgresEngine(lock_timeout=PATIENT)
+    deadline = time.monotonic() + seconds
+    done = 0
+    while time.monotonic() < deadline:
+        some = random.sample(ids, random.randint(1, 5))
+        # One in ten rolls back, so that revs are given out and taken back.
+        with suppress(_ChangedMind), transaction.atomic():
+            time.sleep(random.uniform(0, pause))
+            _write(engine, entity_id, some)
+            time.sleep(random.uniform(0, pause))
+            if random.random() < 0.1:
+                raise _ChangedMind
+        done += 1
+    return done
+
+
+class _ChangedMind(Exception):
+    pass
+
+
+def _write(engine: PostgresEngine, entity_id: UUID, ids: list[str]) -> None:
+    if random.random() < 0.3:
+        engine.delete_records(entity_id=entity_id, external_ids=ids)
+    else:
+        engine.upsert_records(entity_id=entity_id, records=_random_records(ids))
+
+
+def _random_records(ids: list[str]) -> Iterator[dict[str, Any]]:
+    return ({"external_id": id, "data": {"value": random.random()}} for id in ids)

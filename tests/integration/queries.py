@@ -1,0 +1,42 @@
+"""The statements that an engine sends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+#: What Django sends around the statements proper.
+TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
+
+
+def statements(call: Callable[[], Any]) -> list[str]:
+    """Return the SQL that a call sends, with its parameters, but for transaction control.
+
+    COPY is among it as of Django's `CursorDebugWrapper.copy()`, without its rows.
+    """
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        call()
+    sent = (query["sql"].strip() for query in captured.captured_queries)
+    return [sql for sql in sent if not sql.startswith(TRANSACTION)]
+
+
+def plan_of(sql: str) -> list[dict[str, Any]]:
+    """Return the nodes of a statement's plan, the topmost first."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}")
+        ((explained,),) = cursor.fetchall()
+    if isinstance(explained, str):
+        explained = json.loads(explained)
+    return list(_nodes(explained[0]["Plan"]))
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", []):
+        yield from _nodes(child)

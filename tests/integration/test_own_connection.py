@@ -1,0 +1,89 @@
+"""`PostgresEngine(url=…)`: an engine whose database is not in DATABASES."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connections, transaction
+from psycopg.conninfo import make_conninfo
+
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.exceptions import Unavailable
+from mastra_engine.models import Entity
+from tests.concurrency.processes import database_url, wait_until_gone
+
+NAME = {"name": "Contacts", "connection_id": "crm"}
+
+
+@pytest.fixture
+def url(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[str]:
+    """The test database, without the guard that forbids a test what DATABASES does not name."""
+    with django_db_blocker.unblock():
+        known = set(connections.settings)
+        yield database_url()
+        Entity.objects.all().delete()
+        for alias in set(connections.settings) - known:
+            connections[alias].close()
+            del connections[alias]
+            del connections.settings[alias]
+        connections["default"].close()
+
+
+def test_an_engine_with_a_url_needs_no_alias(url: str) -> None:
+    engine = PostgresEngine(url=url)
+    entity = engine.sync_records(**NAME, records=[{"external_id": "1", "data": {}}]).entity
+    assert engine.get_record(entity_id=entity.id, external_id="1").data == {}
+    assert engine.session.alias != "default"
+    assert engine.check() == []
+    # It is the same database, so the default engine sees it.
+    assert PostgresEngine().get_entity_by_id(id=entity.id) == entity
+
+
+def test_an_engine_with_a_url_is_not_part_of_the_default_transaction(url: str) -> None:
+    engine = PostgresEngine(url=url)
+    with transaction.atomic():
+        entity = engine.create_entity(**NAME)
+        transaction.set_rollback(True)
+    assert engine.get_entity(**NAME) == entity
+
+
+def test_closing_gives_the_connection_back_and_using_it_opens_another(url: str) -> None:
+    # A name, so that this test's sessions can be told from others.
+    engine = PostgresEngine(url=make_conninfo(url, application_name="closing"))
+    engine.create_entity(**NAME)
+    (first,) = sessions("closing")
+    engine.close()
+    wait_until_gone(first)
+    assert engine.get_entity(**NAME) is not None
+    (second,) = sessions("closing")
+    assert second != first
+
+
+def test_closing_an_engine_on_an_alias_leaves_the_projects_connection_open(url: str) -> None:
+    engine = PostgresEngine()
+    engine.list_entities()
+    engine.close()
+    assert connections["default"].connection is not None
+
+
+def test_engines_of_one_url_share_a_connection(url: str) -> None:
+    url = make_conninfo(url, application_name="sharing")
+    for _ in range(3):
+        PostgresEngine(url=url).list_entities()
+    assert len(sessions("sharing")) == 1
+
+
+def test_a_server_that_is_not_there_is_unavailable_and_its_password_stays_secret(url: str) -> None:
+    away = make_conninfo(url, host="/nowhere", password="hush")
+    engine = PostgresEngine(url=away)
+    with pytest.raises(Unavailable) as caught:
+        engine.list_entities()
+    assert "hush" not in f"{caught.value}{engine.session.alias}{engine.check()}"
+
+
+def sessions(name: str) -> list[int]:
+    """Return the backends of clients with that name."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE application_name = %s", [name])
+        return [pid for (pid,) in cursor.fetchall()]

@@ -1,0 +1,160 @@
+"""How many statements each method sends, however many records there are.
+
+COPY counts as one: Django logs it when it begins, and its rows are no statements of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.inputs import CHUNK_RECORDS
+from mastra_engine.types import Entity, QueryOptions
+from tests.integration.queries import statements
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NAME = {"name": "Contacts", "connection_id": "crm"}
+Call = Callable[[PostgresEngine, Entity], Any]
+
+
+def records(size: int, version: int = 0, start: int = 0) -> list[dict[str, Any]]:
+    ids = range(start, start + size)
+    return [{"external_id": f"{id:06}", "data": {"version": version}} for id in ids]
+
+
+@pytest.fixture
+def entity(engine: PostgresEngine) -> Entity:
+    """An entity of 300 records, and 100 deleted ones."""
+    engine.sync_records(**NAME, records=records(400), mode="full")
+    return engine.sync_records(**NAME, records=records(300), mode="full").entity
+
+
+def upsert(given: list[dict[str, Any]], **options: Any) -> Call:
+    return lambda engine, entity: engine.upsert_records(
+        entity_id=entity.id, records=given, **options
+    )
+
+
+def sync(given: list[dict[str, Any]], **options: Any) -> Call:
+    return lambda engine, entity: engine.sync_records(**NAME, records=given, **options)
+
+
+# Each write begins with the lock timeout, the entity's lock and the entity as it is under it.
+COUNTS: list[tuple[str, str, int, Call]] = [
+    (
+        "create_entity",
+        "",
+        # the entity that may be there, the lock timeout, the new one, what the database gave it
+        4,
+        lambda engine, entity: engine.create_entity(name="New", connection_id="crm"),
+    ),
+    (
+        "get_or_create_entity",
+        "there",
+        1,
+        lambda engine, entity: engine.get_or_create_entity(**NAME),
+    ),
+    ("get_entity_by_id", "", 1, lambda engine, entity: engine.get_entity_by_id(id=entity.id)),
+    ("get_entity", "", 1, lambda engine, entity: engine.get_entity(**NAME)),
+    ("list_entities", "", 1, lambda engine, entity: engine.list_entities()),
+    (
+        "delete_entity_by_id",
+        "",
+        4,
+        lambda engine, entity: engine.delete_entity_by_id(id=entity.id),
+    ),
+    ("upsert_records", "all unchanged", 5, upsert(records(300))),
+    ("upsert_records", "all new", 7, upsert(records(200, start=1_000))),
+    ("upsert_records", "all changed", 7, upsert(records(300, version=1))),
+    ("upsert_records", "some of each", 8, upsert(records(400, version=1, start=200))),
+    # what is stored, too
+    ("upsert_records", "merged", 8, upsert(records(300, version=1), mode="merge")),
+    # per further chunk: what differs, revs, COPY
+    ("upsert_records", "two chunks", 10, upsert(records(CHUNK_RECORDS + 10, start=1_000))),
+    (
+        "get_records_by_entity_id",
+        "",
+        2,
+        lambda engine, entity: engine.get_records_by_entity_id(entity_id=entity.id),
+    ),
+    (
+        "get_records_by_entity_name",
+        "",
+        2,
+        lambda engine, entity: engine.get_records_by_entity_name(**NAME),
+    ),
+    (
+        "get_record",
+        "",
+        2,
+        lambda engine, entity: engine.get_record(entity_id=entity.id, external_id="000001"),
+    ),
+    (
+        "get_records",
+        "",
+        2,
+        lambda engine, entity: engine.get_records(
+            entity_name="Contacts", connection_id="crm", options=QueryOptions(limit=50)
+        ),
+    ),
+    (
+        "delete_records",
+        "",
+        6,
+        lambda engine, entity: engine.delete_records(
+            entity_id=entity.id, external_ids=[f"{id:06}" for id in range(100)]
+        ),
+    ),
+    (
+        "purge_deleted_records",
+        "",
+        6,
+        lambda engine, entity: engine.purge_deleted_records(
+            entity_id=entity.id, up_to_rev=entity.rev
+        ),
+    ),
+    ("sync_records", "unchanged", 6, sync(records(300))),
+    ("sync_records", "with a cursor", 7, sync(records(300), last_sync_id="1")),
+    # the revs of what is unchanged, and what is live beside it
+    ("sync_records", "full and unchanged", 8, sync(records(300), mode="full")),
+    ("sync_records", "full with deletions", 11, sync(records(200), mode="full")),
+    (
+        "get_changes",
+        "",
+        2,
+        lambda engine, entity: engine.get_changes(entity_id=entity.id),
+    ),
+    ("close", "", 0, lambda engine, entity: engine.close()),
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "call"),
+    [(number, call) for _, _, number, call in COUNTS],
+    ids=[f"{method} {case}".strip() for method, case, _, _ in COUNTS],
+)
+def test_a_method_sends_a_fixed_number_of_statements(
+    engine: PostgresEngine, entity: Entity, number: int, call: Call
+) -> None:
+    sent = statements(lambda: call(engine, entity))
+    assert len(sent) == number, "\n".join(sql[:100] for sql in sent)
+
+
+def test_records_are_iterated_over_in_pages_of_two_thousand(
+    engine: PostgresEngine, entity: Entity
+) -> None:
+    engine.upsert_records(entity_id=entity.id, records=records(5_000))
+    sent = statements(
+        lambda: list(engine.iter_records(entity_name="Contacts", connection_id="crm"))
+    )
+    assert len(sent) == 1 + 3
+
+
+def test_every_method_of_an_engine_is_counted() -> None:
+    methods = {name for name in dir(MastraEngine) if f"a{name}" in dir(MastraEngine)}
+    assert methods - {"iter_records"} == {method for method, *_ in COUNTS}

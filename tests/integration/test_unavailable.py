@@ -1,0 +1,270 @@
+"""The database is locked, away, read-only, slow or not set up: typed errors, and then it works."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, transaction
+
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.exceptions import EngineConfigError, Unavailable
+from mastra_engine.models import Record
+from tests.integration.conftest import Elsewhere
+from tests.integration.test_transactions import NAME, WRITES, Call, contents, record
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+READS: dict[str, Call] = {
+    "get_entity_by_id": lambda engine, id: engine.get_entity_by_id(id=id),
+    "get_entity": lambda engine, _: engine.get_entity(**NAME),
+    "list_entities": lambda engine, _: engine.list_entities(),
+    "get_record": lambda engine, id: engine.get_record(entity_id=id, external_id="1"),
+    "get_records": lambda engine, _: engine.get_records(
+        entity_name=NAME["name"], connection_id=NAME["connection_id"]
+    ),
+    "iter_records": lambda engine, _: list(
+        engine.iter_records(entity_name=NAME["name"], connection_id=NAME["connection_id"])
+    ),
+    "get_records_by_entity_id": lambda engine, id: engine.get_records_by_entity_id(entity_id=id),
+    "get_records_by_entity_name": lambda engine, _: engine.get_records_by_entity_name(**NAME),
+    "get_changes": lambda engine, id: engine.get_changes(entity_id=id),
+}
+CALLS = {**READS, **WRITES}
+#: Those that have to wait for whoever writes to the entity.
+WAITING = {
+    name: write
+    for name, write in WRITES.items()
+    if name not in ("create_entity", "get_or_create_entity")
+}
+
+
+def cases(calls: dict[str, Call]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("call", calls.values(), ids=calls.keys())
+
+
+@pytest.fixture
+def entity_id(engine: PostgresEngine) -> Any:
+    records = [record(id, made="before") for id in ("1", "2", "3")]
+    entity = engine.sync_records(**NAME, records=records, last_sync_id="before").entity
+    engine.delete_records(entity_id=entity.id, external_ids=["3"])
+    return entity.id
+
+
+@contextmanager
+def unavailable_within(seconds: float) -> Iterator[None]:
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        yield
+    assert time.monotonic() - began < seconds
+
+
+def execute(sql: str, *, on: PostgresEngine | None = None) -> None:
+    with connections[on.session.alias if on else "default"].cursor() as cursor:
+        cursor.execute(sql)
+
+
+@contextmanager
+def held_by(other: PostgresEngine, sql: str) -> Iterator[None]:
+    """Somebody else executes `sql` and does not commit."""
+    with transaction.atomic(using=other.session.alias):
+        execute(sql, on=other)
+        yield
+        transaction.set_rollback(True, using=other.session.alias)
+
+
+# Locked
+
+
+@cases(WAITING)
+def test_a_locked_entity_is_unavailable_after_the_lock_timeout(
+    other: PostgresEngine, entity_id: Any, call: Call
+) -> None:
+    hasty = PostgresEngine(lock_timeout=0.1)
+    before = contents()
+    with transaction.atomic(using=other.session.alias):
+        other.upsert_records(entity_id=entity_id, records=[record("2", by="other")])
+        with unavailable_within(2):
+            call(hasty, entity_id)
+    assert [row for row in contents()[1] if row not in before[1]] == list(
+        Record.objects.filter(external_id="2").values_list()
+    )
+    call(hasty, entity_id)
+
+
+@cases(READS)
+def test_readers_do_not_wait_for_a_locked_entity(
+    elsewhere: Elsewhere, other: PostgresEngine, entity_id: Any, call: Call
+) -> None:
+    reader = elsewhere(statement_timeout="2s")
+    with transaction.atomic(using=other.session.alias):
+        other.upsert_records(entity_id=entity_id, records=[record("1", by="other")])
+        call(reader, entity_id)
+
+
+@cases({name: WRITES[name] for name in ("create_entity", "get_or_create_entity")})
+def test_an_entity_being_made_elsewhere_is_unavailable_after_the_lock_timeout(
+    elsewhere: Elsewhere, other: PostgresEngine, call: Call
+) -> None:
+    # The statement timeout ends what would wait without bound.
+    hasty = elsewhere(lock_timeout=0.1, statement_timeout="3s")
+    with transaction.atomic(using=other.session.alias):
+        WRITES["create_entity"](other, None)
+        with unavailable_within(2):
+            call(hasty, None)
+        transaction.set_rollback(True, using=other.session.alias)
+    call(hasty, None)
+
+
+@pytest.mark.parametrize("id", ["1", "new"], ids=["to update", "to insert"])
+def test_a_locked_table_is_unavailable_after_the_lock_timeout(
+    other: PostgresEngine, entity_id: Any, id: str
+) -> None:
+    """CREATE INDEX, for one, takes such a lock."""
+    hasty = PostgresEngine(lock_timeout=0.1)
+    before = contents()
+    with (
+        held_by(other, "LOCK TABLE mastra_engine_record IN SHARE MODE"),
+        unavailable_within(2),
+    ):
+        hasty.upsert_records(entity_id=entity_id, records=[record(id, made="now")])
+    assert contents() == before
+    hasty.upsert_records(entity_id=entity_id, records=[record(id, made="now")])
+
+
+# Slow
+
+
+def test_a_write_longer_than_the_statement_timeout_is_unavailable(
+    elsewhere: Elsewhere, other: PostgresEngine, entity_id: Any
+) -> None:
+    bounded = elsewhere(statement_timeout="100ms", lock_timeout=30)
+    before = contents()
+    with (
+        held_by(other, "LOCK TABLE mastra_engine_record IN EXCLUSIVE MODE"),
+        unavailable_within(2),
+    ):
+        WRITES["sync_records"](bounded, entity_id)
+    assert contents() == before
+    WRITES["sync_records"](bounded, entity_id)
+
+
+@cases({name: READS[name] for name in ("get_record", "get_records", "iter_records", "get_changes")})
+def test_a_read_longer_than_the_statement_timeout_is_unavailable(
+    elsewhere: Elsewhere, other: PostgresEngine, entity_id: Any, call: Call
+) -> None:
+    bounded = elsewhere(statement_timeout="100ms")
+    with (
+        held_by(other, "LOCK TABLE mastra_engine_record IN ACCESS EXCLUSIVE MODE"),
+        unavailable_within(2),
+    ):
+        call(bounded, entity_id)
+    call(bounded, entity_id)
+
+
+# Away
+
+
+def backend_pid(engine: PostgresEngine) -> int:
+    with connections[engine.session.alias].cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    return int(pid)
+
+
+def terminate(pid: int) -> None:
+    """End a backend as an administrator or a shutdown does; return when it is gone."""
+    execute(f"SELECT pg_terminate_backend({pid}, 10000)")
+
+
+@cases(CALLS)
+def test_a_terminated_connection_is_unavailable_and_then_made_anew(
+    other: PostgresEngine, entity_id: Any, call: Call
+) -> None:
+    terminate(backend_pid(other))
+    with pytest.raises(Unavailable):
+        call(other, entity_id)
+    call(other, entity_id)
+
+
+@cases(WRITES)
+def test_a_connection_terminated_in_the_callers_transaction_is_made_anew_after_it(
+    other: PostgresEngine, entity_id: Any, call: Call
+) -> None:
+    @transaction.atomic(using=other.session.alias)
+    def interrupted() -> None:
+        call(other, entity_id)
+        terminate(backend_pid(other))
+        other.get_entity_by_id(id=entity_id)
+
+    before = contents()
+    with pytest.raises(Unavailable):
+        interrupted()
+    assert contents() == before
+    call(other, entity_id)
+
+
+def test_a_sync_whose_connection_is_terminated_on_the_way_has_changed_nothing(
+    other: PostgresEngine, entity_id: Any
+) -> None:
+    def records() -> Iterator[dict[str, Any]]:
+        for i in range(5_500):
+            yield record(f"new {i}")
+        terminate(pid)
+
+    pid = backend_pid(other)
+    before = contents()
+    with pytest.raises(Unavailable):
+        other.sync_records(**NAME, records=records(), last_sync_id="now", mode="full")
+    assert contents() == before
+    assert other.sync_records(**NAME, records=[record("1")], mode="full").deleted == 1
+
+
+def test_a_connection_lost_when_records_are_copied_is_unavailable(
+    other: PostgresEngine, entity_id: Any
+) -> None:
+    def step_in(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        answer = execute(sql, *rest)
+        if "SET rev = rev +" in sql:  # the statement before the COPY
+            terminate(pid)
+        return answer
+
+    pid = backend_pid(other)
+    before = contents()
+    with (
+        connections[other.session.alias].execute_wrapper(step_in),
+        pytest.raises(Unavailable),
+    ):
+        other.upsert_records(entity_id=entity_id, records=[record("new")])
+    assert contents() == before
+
+
+# Not for writing, not set up
+
+
+@cases(WRITES)
+def test_a_read_only_database_is_unavailable_for_writes(
+    elsewhere: Elsewhere, entity_id: Any, call: Call
+) -> None:
+    before = contents()
+    with pytest.raises(Unavailable):
+        call(elsewhere(default_transaction_read_only="on"), entity_id)
+    assert contents() == before
+
+
+@cases(READS)
+def test_a_read_only_database_can_be_read(elsewhere: Elsewhere, entity_id: Any, call: Call) -> None:
+    call(elsewhere(default_transaction_read_only="on"), entity_id)
+
+
+@cases(CALLS)
+def test_missing_tables_are_a_mistake_in_the_configuration(
+    elsewhere: Elsewhere, entity_id: Any, call: Call
+) -> None:
+    with pytest.raises(EngineConfigError, match="engine_migrate") as caught:
+        call(elsewhere(search_path="nowhere"), entity_id)
+    assert isinstance(caught.value, ImproperlyConfigured)
