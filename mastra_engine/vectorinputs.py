@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 from mastra_engine.exceptions import InvalidInput, InvalidVector
 from mastra_engine.inputs import choice, count, name, text
 from mastra_engine.jsonb import canonical
-from mastra_engine.types import IndexType, Metric, Storage
+from mastra_engine.types import IndexStatus, IndexType, Metric, Storage, VectorIndex
 
 T = TypeVar("T")
 
@@ -48,6 +48,23 @@ class IndexDefinition:
     m: int
     ef_construction: int
     id: int = 0
+
+    def described(
+        self, *, count: int, size_bytes: int, status: IndexStatus, progress: float | None = None
+    ) -> VectorIndex:
+        """Return the index as users see it, with what was found about it."""
+        return VectorIndex(
+            name=self.name,
+            dimension=self.dimension,
+            metric=self.metric,
+            index_type=self.index_type,
+            storage=self.storage,
+            language=self.language,
+            count=count,
+            size_bytes=size_bytes,
+            status=status,
+            progress=progress,
+        )
 
 
 class VectorRow(NamedTuple):

@@ -92,13 +92,7 @@ class MockVectors(VectorsContract):
     def _describe(self, index: IndexDefinition) -> VectorIndex:
         with self.store.lock:
             rows = self._rows(index)
-            return VectorIndex(
-                name=index.name,
-                dimension=index.dimension,
-                metric=index.metric,
-                index_type=index.index_type,
-                storage=index.storage,
-                language=index.language,
+            return index.described(
                 count=len(rows),
                 size_bytes=sum(4 * len(row.vector) + len(row.metadata) for row in rows.values()),
                 status="ready",

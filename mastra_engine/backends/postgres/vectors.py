@@ -65,13 +65,7 @@ class PostgresVectors(VectorsContract):
             partition = self._partition(index)
             number, size = partition.size()
             status, progress = partition.state()
-        return VectorIndex(
-            name=index.name,
-            dimension=index.dimension,
-            metric=index.metric,
-            index_type=index.index_type,
-            storage=index.storage,
-            language=index.language,
+        return index.described(
             count=number,
             size_bytes=size,
             status=status,
