@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import mastra_engine.models.fields
@@ -47,19 +46,22 @@ class Migration(migrations.Migration):
                 ('entity', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='records', to='mastra_engine.entity')),
             ],
             options={
-                'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['data'], name='mastra_engine_record_data', opclasses=['jsonb_path_ops'])],
                 'constraints': [models.UniqueConstraint(fields=('entity', 'external_id'), name='mastra_engine_record_external_id'), models.UniqueConstraint(fields=('entity', 'rev'), condition=models.Q(('rev__gte', 0)), name='mastra_engine_record_rev')],
             },
         ),
         migrations.RunSQL(
             # Django 5.2 cascades in Python, row by row; the database does it in one statement.
+            # Its GinIndex needs django.contrib.postgres in INSTALLED_APPS.
             sql="""
+                CREATE INDEX mastra_engine_record_data
+                ON mastra_engine_record USING gin (data jsonb_path_ops);
                 ALTER TABLE mastra_engine_record
                 ADD CONSTRAINT mastra_engine_record_entity
                 FOREIGN KEY (entity_id) REFERENCES mastra_engine_entity (id) ON DELETE CASCADE
             """,
             reverse_sql="""
-                ALTER TABLE mastra_engine_record DROP CONSTRAINT mastra_engine_record_entity
+                ALTER TABLE mastra_engine_record DROP CONSTRAINT mastra_engine_record_entity;
+                DROP INDEX mastra_engine_record_data
             """,
         ),
     ]
