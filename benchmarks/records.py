@@ -77,12 +77,12 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 
 def _measure(dataset: Dataset, rounds: int) -> tuple[Timings, AllCounts]:
-    """Time and count every pass; the counts are those of the last round a method took part in."""
+    """Time and count every pass; the counts are those of the last round."""
     from benchmarks.records_methods import methods
 
     timings, counts = Timings(), AllCounts()
-
-    def measure(round: int, method: Method) -> None:
+    for round, method in rotated(methods(dataset), rounds):
+        progress(f"round {round + 1} of {rounds}: {method.name}")
         method.prepare()
         for phase, records in _passes(dataset, repeatable=method.repeatable):
             if phase != AGAIN:
@@ -90,11 +90,6 @@ def _measure(dataset: Dataset, rounds: int) -> tuple[Timings, AllCounts]:
             taken, counted = _pass(method, records)
             timings.add(method.name, phase, round=round, taken=taken)
             counts[method.name, phase] = counted
-
-    for round, method in rotated(methods(dataset), rounds):
-        if method.most_rounds is None or round < method.most_rounds:
-            progress(f"round {round + 1} of {rounds}: {method.name}")
-            measure(round, method)
     return timings, counts
 
 
@@ -169,9 +164,9 @@ def _timing_table(timings: Timings) -> str:
     for method in dict.fromkeys(method for method, _ in timings):
         ratios = [spread(timings.ratios(method, phase, to=FLOOR)) for phase in phases]
         first = middle(timings.of(method, FIRST))
-        rows.append((method, *ratios, f"{first:.2f} s", len(timings.of(method, FIRST))))
+        rows.append((method, *ratios, f"{first:.2f} s"))
     title = "Time as a multiple of the COPY floor of the same round: median [range]"
-    return table(title, ["", *phases, "first, median", "rounds"], rows)
+    return table(title, ["", *phases, "first, median"], rows)
 
 
 def _count_table(counts: AllCounts) -> str:

@@ -33,8 +33,6 @@ class Method(ABC):
     """One way to write records into tables that `prepare` has emptied."""
 
     name: ClassVar[str]
-    #: Rounds it takes part in; None is all of them.
-    most_rounds: ClassVar[int | None] = None
     #: Whether it can be asked to write again what is there.
     repeatable: ClassVar[bool] = True
 
@@ -141,20 +139,22 @@ class Dlt(Method):
     """A loading library's merge, into tables of its own with fewer indexes than ours."""
 
     name = "dlt (merge)"
-    most_rounds = 1
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__(dataset)
+        os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+        os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"
+        self._files = tempfile.TemporaryDirectory(prefix="mastra-benchmarks-dlt-")
 
     def prepare(self) -> None:
         import dlt
 
         super().prepare()
-        os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-        os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"
-        self._files = tempfile.TemporaryDirectory(prefix="mastra-benchmarks-dlt-")
         with connect() as admin:
             admin.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(CONNECTION)))
         self._pipeline = dlt.pipeline(
             pipeline_name=CONNECTION,
-            pipelines_dir=self._files.name,
+            pipelines_dir=tempfile.mkdtemp(dir=self._files.name),  # it remembers the schema there
             destination=dlt.destinations.postgres(_dlt_credentials(os.environ["DB_URL"])),
             dataset_name=CONNECTION,
         )

@@ -80,11 +80,16 @@ def held_by(other: PostgresEngine, sql: str) -> Iterator[None]:
 # Locked
 
 
+def make_hasty(elsewhere: Elsewhere) -> PostgresEngine:
+    """Return an engine that does not wait long; the server ends what would wait for ever."""
+    return elsewhere(lock_timeout=0.1, statement_timeout="3s")
+
+
 @cases(WAITING)
 def test_a_locked_entity_is_unavailable_after_the_lock_timeout(
-    other: PostgresEngine, entity_id: Any, call: Call
+    elsewhere: Elsewhere, other: PostgresEngine, entity_id: Any, call: Call
 ) -> None:
-    hasty = PostgresEngine(lock_timeout=0.1)
+    hasty = make_hasty(elsewhere)
     before = contents()
     with transaction.atomic(using=other.session.alias):
         other.upsert_records(entity_id=entity_id, records=[record("2", by="other")])
@@ -110,8 +115,7 @@ def test_readers_do_not_wait_for_a_locked_entity(
 def test_an_entity_being_made_elsewhere_is_unavailable_after_the_lock_timeout(
     elsewhere: Elsewhere, other: PostgresEngine, call: Call
 ) -> None:
-    # The statement timeout ends what would wait without bound.
-    hasty = elsewhere(lock_timeout=0.1, statement_timeout="3s")
+    hasty = make_hasty(elsewhere)
     with transaction.atomic(using=other.session.alias):
         WRITES["create_entity"](other, None)
         with unavailable_within(2):
@@ -122,10 +126,10 @@ def test_an_entity_being_made_elsewhere_is_unavailable_after_the_lock_timeout(
 
 @pytest.mark.parametrize("id", ["1", "new"], ids=["to update", "to insert"])
 def test_a_locked_table_is_unavailable_after_the_lock_timeout(
-    other: PostgresEngine, entity_id: Any, id: str
+    elsewhere: Elsewhere, other: PostgresEngine, entity_id: Any, id: str
 ) -> None:
     """CREATE INDEX, for one, takes such a lock."""
-    hasty = PostgresEngine(lock_timeout=0.1)
+    hasty = make_hasty(elsewhere)
     before = contents()
     with (
         held_by(other, "LOCK TABLE mastra_engine_record IN SHARE MODE"),
