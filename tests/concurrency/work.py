@@ -54,7 +54,7 @@ def make_entities(*, connection_id: str, names: list[str]) -> list[tuple[UUID, b
 
 
 def delete_entity(*, name: str, connection_id: str, seconds: float) -> int:
-    """Delete an entity whenever it is there; return how often that was."""
+    """Delete an entity that others make, now and then; return how often it was there."""
     engine = PostgresEngine(lock_timeout=PATIENT)
     deadline = time.monotonic() + seconds
     done = 0
@@ -62,6 +62,8 @@ def delete_entity(*, name: str, connection_id: str, seconds: float) -> int:
         entity = engine.get_entity(name=name, connection_id=connection_id)
         with suppress(EntityNotFound):  # another worker was faster
             done += entity is not None and bool(engine.delete_entity_by_id(id=entity.id))
+        # Without a pause the others may be starved, which is Unavailable to them.
+        time.sleep(random.uniform(0, 0.01))
     return done
 
 

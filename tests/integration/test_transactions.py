@@ -260,6 +260,25 @@ def test_a_transaction_begun_without_atomic_keeps_its_own_lock_timeout(
         transaction.set_autocommit(True)
 
 
+def test_a_transaction_begun_without_atomic_survives_a_wait_that_is_given_up(
+    engine: PostgresEngine, other: PostgresEngine, entity_id: Any
+) -> None:
+    transaction.set_autocommit(False)
+    try:
+        engine.create_entity(name="Mine", connection_id="crm")
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '100ms'")
+        with transaction.atomic(using=other.session.alias):
+            other.upsert_records(entity_id=entity_id, records=[record("1", made="now")])
+            with pytest.raises(Unavailable):
+                engine.delete_records(entity_id=entity_id, external_ids=["1"])
+        transaction.commit()
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
+    assert engine.get_entity(name="Mine", connection_id="crm") is not None
+
+
 # Beginning anew
 
 
@@ -302,10 +321,29 @@ def write_in_a_transaction(engine: PostgresEngine, entity_id: Any) -> None:
         write_list(engine, entity_id)
 
 
+def write_without_autocommit(engine: PostgresEngine, entity_id: Any) -> None:
+    transaction.set_autocommit(False)
+    try:
+        write_list(engine, entity_id)
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
+
+
 @pytest.mark.parametrize(
     ("write", "tries"),
-    [(write_list, 3), (write_iterator, 1), (write_in_a_transaction, 1)],
-    ids=["a list: three times", "an iterator: once", "in the caller's transaction: once"],
+    [
+        (write_list, 3),
+        (write_iterator, 1),
+        (write_in_a_transaction, 1),
+        (write_without_autocommit, 1),
+    ],
+    ids=[
+        "a list: three times",
+        "an iterator: once",
+        "in the caller's transaction: once",
+        "without autocommit: once",
+    ],
 )
 def test_a_write_that_keeps_losing_is_given_up(
     engine: PostgresEngine, entity_id: Any, write: Call, tries: int

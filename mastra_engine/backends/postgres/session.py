@@ -39,7 +39,7 @@ class Session:
                 yield
         except Unavailable:
             connection = connections[self.alias]
-            if not connection.in_atomic_block:
+            if connection.autocommit:  # or else a transaction of the caller's is under way
                 connection.close_if_unusable_or_obsolete()
             raise
 
@@ -60,7 +60,9 @@ class Session:
 
     def run(self, operation: Callable[[], R], *, repeatable: bool = True) -> R:
         """Run a transaction; begin anew when it lost to another one, unless it is the caller's."""
-        alone = repeatable and not connections[self.alias].in_atomic_block
+        with self.translated():
+            # A transaction under way is the caller's: what it did before could not be done again.
+            alone = repeatable and connections[self.alias].get_autocommit()
         for attempt in count(1):
             try:
                 with self.translated(), self.transaction():
