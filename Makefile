@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-all lint types bench up down clean
+.PHONY: help demo test test-all lint bench up down clean
 
 help:
 	@echo "make demo      sync real data into an embedded PostgreSQL and query it"

@@ -42,7 +42,7 @@ def maximal_marginal_relevance(
     Reranking", SIGIR 1998.
     """
     left = list(matches)
-    likeness = [0.0] * len(left)
+    likeness = [-1.0] * len(left)  # the least there is: the first is chosen by its score alone
     chosen: list[Match] = []
     while left and len(chosen) < top_k:
         gains = [
@@ -54,8 +54,6 @@ def maximal_marginal_relevance(
         del likeness[best]
         likeness = [
             max(alike, cosine(match.vector or (), other.vector or ()))
-            if chosen
-            else cosine(match.vector or (), other.vector or ())
             for alike, other in zip(likeness, left, strict=True)
         ]
         chosen.append(match)

@@ -35,6 +35,11 @@ def name(value: Any, path: str) -> str:
     return named
 
 
+def full_name(given: Any, connection_id: Any) -> tuple[str, str]:
+    """Return what names one entity: its name and its connection's id."""
+    return name(given, "/name"), name(connection_id, "/connection_id")
+
+
 def names(values: Any, path: str) -> list[str]:
     """Return the distinct names of an iterable of them, in its order."""
     if isinstance(values, str) or not isinstance(values, Iterable):
@@ -43,14 +48,26 @@ def names(values: Any, path: str) -> list[str]:
 
 
 def count(
-    value: Any, path: str, *, least: int = 0, error: type[InvalidInput] = InvalidInput
+    value: Any,
+    path: str,
+    *,
+    least: int = 0,
+    most: int = MAX_COUNT,
+    error: type[InvalidInput] = InvalidInput,
 ) -> int:
-    """Return `value` if it is an integer from `least` to 2^62."""
+    """Return `value` if it is an integer from `least` to `most`, by default 2^62."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise error(f"must be an integer, not {type(value).__name__}", path=path)
-    if not least <= value <= MAX_COUNT:
-        raise error(f"must be from {least} to {MAX_COUNT}", path=path)
+    if not least <= value <= most:
+        raise error(f"must be from {least} to {most}", path=path)
     return value
+
+
+def share(value: Any, path: str) -> float:
+    """Return `value` if it is a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InvalidInput("must be a number from 0 to 1", path=path)
+    return float(value)
 
 
 def choice(value: Any, path: str, *allowed: str) -> str:

@@ -95,8 +95,8 @@ def index_definition(
         index_type=cast(IndexType, choice(index_type, "/index_type", "hnsw", "ivfflat", "flat")),
         storage=cast(Storage, choice(storage, "/storage", *INDEXED_DIMENSIONS)),
         language=choice(language, "/language", *LANGUAGES),
-        m=_within(m, "/m", 2, 100),
-        ef_construction=_within(ef_construction, "/ef_construction", 4, 1000),
+        m=count(m, "/m", least=2, most=100),
+        ef_construction=count(ef_construction, "/ef_construction", least=4, most=1000),
     )
     if definition.ef_construction < 2 * definition.m:
         raise InvalidInput("must be at least twice m", path="/ef_construction")
@@ -116,12 +116,6 @@ def _fits(definition: IndexDefinition) -> None:
         advice = "index_type='flat' would fit"
     kind = f"a {definition.index_type} index on {definition.storage}"
     raise InvalidInput(f"{kind} has at most {limit} dimensions; {advice}", path="/dimension")
-
-
-def _within(value: Any, path: str, least: int, most: int) -> int:
-    if count(value, path, least=least) > most:
-        raise InvalidInput(f"must be at most {most}", path=path)
-    return int(value)
 
 
 def vector(value: Any, index: IndexDefinition, path: str) -> Vector:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from example_project.demo import progress
+from example_project.demo import progress, title
 from example_project.sources import packages, reference
 from mastra_engine import engine
 from mastra_engine.types import Filter, QueryOptions, RecordInput, Sort, SyncResult
@@ -32,7 +32,7 @@ class RecordsDemo:
         self.tell_what_is_left()
 
     def sync_twice(self) -> None:
-        self.title("Sync two sources, then sync them again")
+        title(self.console, "Sync two sources, then sync them again")
         table = results_table()
         for label in ("first", "again"):
             for name, records in (("Packages", self.packages), ("Topics", self.topics)):
@@ -45,7 +45,7 @@ class RecordsDemo:
         )
 
     def query(self) -> None:
-        self.title("Query with filters and sorting")
+        title(self.console, "Query with filters and sorting")
         self.show(
             "packages that require another one, largest first",
             "Packages",
@@ -71,7 +71,7 @@ class RecordsDemo:
         )
 
     def page(self) -> None:
-        self.title("Page through everything by cursor")
+        title(self.console, "Page through everything by cursor")
         sizes, cursor = [], None
         while True:
             page = engine.get_records(
@@ -86,7 +86,7 @@ class RecordsDemo:
         self.console.print(f"{sum(sizes)} topics in pages of {sizes}")
 
     def change(self) -> None:
-        self.title("Change the source, sync, read the change feed")
+        title(self.console, "Change the source, sync, read the change feed")
         entity = engine.get_entity(name="Packages", connection_id=CONNECTION)
         assert entity is not None
         seen = engine.get_changes(entity_id=entity.id, after=entity.rev).next
@@ -112,7 +112,7 @@ class RecordsDemo:
         self.sync("Packages", self.packages)
 
     def tell_what_is_left(self) -> None:
-        self.title("Left in the database")
+        title(self.console, "Left in the database")
         table = Table("entity", "connection", "rev", "records")
         for entity in engine.list_entities():
             records = engine.iter_records(
@@ -123,10 +123,6 @@ class RecordsDemo:
         self.console.print(table)
 
     # Pieces
-
-    def title(self, text: str) -> None:
-        self.console.print()
-        self.console.rule(f"[bold]{text}", align="left")
 
     def sync(self, name: str, records: Iterable[RecordInput]) -> SyncResult:
         return engine.sync_records(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from example_project.demo import progress
+from example_project.demo import progress, title
 from example_project.sources import reference
 from mastra_engine import Reranker, engine
 from mastra_engine.chunking import chunk
@@ -40,13 +40,9 @@ class RetrievalDemo:
         self.console = console
 
     def run(self) -> None:
-        self.console.print()
-        self.console.rule(
-            "[bold]Cut the language reference into chunks and embed them", align="left"
-        )
+        title(self.console, "Cut the language reference into chunks and embed them")
         self.load()
-        self.console.print()
-        self.console.rule("[bold]Ask it questions", align="left")
+        title(self.console, "Ask it questions")
         self.ask()
 
     def load(self) -> None:

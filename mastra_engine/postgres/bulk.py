@@ -1,4 +1,4 @@
-"""Bulk reads and writes of one entity's records: the only COPY there is.
+"""Bulk reads and writes of one entity's records, and the only COPY there is.
 
 A pass over unchanged records must not write at all, so it first asks which of a chunk's hashes
 differ. Under the entity's lock that answer stays true, hence new records are copied straight into
@@ -13,11 +13,13 @@ statistics did not know yet.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import Copy
 from psycopg.types.json import set_json_dumps
 from uuid_utils import UUID as FastUUID
 from uuid_utils import uuid7
@@ -32,42 +34,37 @@ WHERE id = %s
 RETURNING rev
 """
 
-_DIFFERING = """
+
+def _held(key: str) -> str:
+    """The record of the entity whose id is `key`, found by the index on ids."""
+    return f"""LATERAL (
+    SELECT * FROM mastra_engine_record
+    WHERE entity_id = %s AND external_id = {key} COLLATE "C"
+    LIMIT 1
+)"""
+
+
+_DIFFERING = f"""
 SELECT given.key,
        record.id IS NOT NULL AND record.deleted_at IS NULL,
        record.id IS NOT NULL
 FROM json_each_text(%s::json) AS given
-LEFT JOIN LATERAL (
-    SELECT id, deleted_at, content_hash
-    FROM mastra_engine_record
-    WHERE entity_id = %s AND external_id = given.key COLLATE "C"
-    LIMIT 1
-) AS record ON true
+LEFT JOIN {_held("given.key")} AS record ON true
 WHERE record.id IS NULL
    OR record.deleted_at IS NOT NULL
    OR record.content_hash <> given.value::uuid
 """
 
-_REVS = """
+_REVS = f"""
 SELECT record.rev
 FROM json_array_elements_text(%s::json) AS given
-CROSS JOIN LATERAL (
-    SELECT rev
-    FROM mastra_engine_record
-    WHERE entity_id = %s AND external_id = given COLLATE "C"
-    LIMIT 1
-) AS record
+CROSS JOIN {_held("given")} AS record
 """
 
-_LIVE = """
+_LIVE = f"""
 SELECT record.external_id, record.data::text
 FROM json_array_elements_text(%s::json) AS given
-CROSS JOIN LATERAL (
-    SELECT external_id, data, deleted_at
-    FROM mastra_engine_record
-    WHERE entity_id = %s AND external_id = given COLLATE "C"
-    LIMIT 1
-) AS record
+CROSS JOIN {_held("given")} AS record
 WHERE record.deleted_at IS NULL
 """
 
@@ -77,7 +74,7 @@ FROM STDIN (FORMAT BINARY)
 """
 _COPY_TYPES = ["uuid", "uuid", "text", "jsonb", "uuid", "int8", "int8"]
 
-_UPDATE = """
+_UPDATE = f"""
 UPDATE mastra_engine_record AS record
 SET data = given.data,
     content_hash = given.hash,
@@ -88,27 +85,28 @@ SET data = given.data,
     created_at = CASE WHEN record.deleted_at IS NULL THEN record.created_at
                       ELSE statement_timestamp() END
 FROM json_to_recordset(%s::json) AS given (id text, data jsonb, hash uuid, rev bigint)
-CROSS JOIN LATERAL (
-    SELECT id
-    FROM mastra_engine_record
-    WHERE entity_id = %s AND external_id = given.id COLLATE "C"
-    LIMIT 1
-) AS found
+CROSS JOIN {_held("given.id")} AS found
 WHERE record.id = found.id
 """
 
-_BURY = """
+_BURY = f"""
 UPDATE mastra_engine_record AS record
 SET rev = given.rev, updated_at = statement_timestamp(), deleted_at = statement_timestamp()
 FROM json_to_recordset(%s::json) AS given (id text, rev bigint)
-CROSS JOIN LATERAL (
-    SELECT id
-    FROM mastra_engine_record
-    WHERE entity_id = %s AND external_id = given.id COLLATE "C"
-    LIMIT 1
-) AS found
+CROSS JOIN {_held("given.id")} AS found
 WHERE record.id = found.id
 """
+
+
+@contextmanager
+def copying(connection: BaseDatabaseWrapper, statement: str) -> Iterator[Copy]:
+    """COPY on Django's connection, with Django's errors, where it leaves the driver's own."""
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        yield copy
 
 
 class Row(NamedTuple):
@@ -164,12 +162,8 @@ class EntityRecords:
         """Insert new records."""
         if not rows:
             return
-        with (
-            self.connection.wrap_database_errors,  # copy() would raise the driver's own
-            self.connection.cursor() as cursor,
-            cursor.copy(_COPY) as copy,
-        ):
-            set_json_dumps(bytes, cursor.cursor)  # the documents are JSON already
+        with copying(self.connection, _COPY) as copy:
+            set_json_dumps(bytes, copy.cursor)  # the documents are JSON already
             copy.set_types(_COPY_TYPES)
             for external_id, raw, digest, rev in rows:
                 hashed = FastUUID(bytes=digest)

@@ -14,6 +14,7 @@ import orjson
 from django.db import IntegrityError, transaction
 from uuid_utils import uuid7
 
+from mastra_engine.postgres.bulk import copying
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.vectorinputs import VectorRow
 
@@ -77,12 +78,7 @@ def _merge(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> N
 def _copy(partition: Partition, table: str, namespace: str, rows: Sequence[VectorRow]) -> None:
     index_id, space = struct.pack(">i", partition.index.id), namespace.encode()
     statement = f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
-    connection = partition.connection
-    with (  # Django leaves the errors of COPY as the driver's
-        connection.wrap_database_errors,
-        connection.cursor() as cursor,
-        cursor.copy(statement) as copy,
-    ):
+    with copying(partition.connection, statement) as copy:
         for id, vector, metadata, document in rows:
             copy.write_row(
                 (

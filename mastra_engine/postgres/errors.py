@@ -12,7 +12,7 @@ from mastra_engine.exceptions import EngineConfigError, EngineError, Unavailable
 #: Two transactions stood in each other's way; trying again is all it takes.
 RETRYABLE = {"40001", "40P01"}
 
-_MISSING_TABLE = "42P01"
+MISSING_TABLE = "42P01"
 _NOT_ALLOWED = "42501"
 #: Lock not available, statement cancelled, read-only, feature of the shutdown: classes and codes
 #: of PostgreSQL's appendix "Error Codes" that say "not now" rather than "not so".
@@ -44,7 +44,7 @@ def translated() -> Iterator[None]:
 
 def _translation(error: Error) -> EngineError | None:
     state = sqlstate(error)
-    if state == _MISSING_TABLE:
+    if state == MISSING_TABLE:
         return EngineConfigError("The engine's tables are missing; run manage.py engine_migrate")
     if state == _NOT_ALLOWED:
         return EngineConfigError(

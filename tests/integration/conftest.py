@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.db import connection, connections
@@ -8,6 +9,12 @@ from django.db import connection, connections
 from mastra_engine.backends.postgres import PostgresEngine
 
 Elsewhere = Callable[..., PostgresEngine]
+
+NAME = {"name": "Contacts", "connection_id": "crm"}
+
+
+def record(id: str, **data: Any) -> dict[str, Any]:
+    return {"external_id": id, "data": data}
 
 
 @pytest.fixture
@@ -45,3 +52,12 @@ def elsewhere(transactional_db: None) -> Iterator[Elsewhere]:
 def other(elsewhere: Elsewhere) -> PostgresEngine:
     """Somebody else."""
     return elsewhere()
+
+
+@pytest.fixture
+def entity_id(engine: PostgresEngine) -> Any:
+    """An entity with the live records 1 and 2 and the deleted record 3."""
+    records = [record(id, made="before") for id in ("1", "2", "3")]
+    entity = engine.sync_records(**NAME, records=records, last_sync_id="before").entity
+    engine.delete_records(entity_id=entity.id, external_ids=["3"])
+    return entity.id

@@ -21,27 +21,13 @@ from mastra_engine.exceptions import (
     Unavailable,
 )
 from mastra_engine.models import Entity, Record
-from tests.integration.conftest import Elsewhere
+from tests.integration.conftest import NAME, Elsewhere, record
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NAME = {"name": "Contacts", "connection_id": "crm"}
 UNKNOWN = "00000000-0000-7000-8000-000000000000"
 
 Call = Callable[[PostgresEngine, Any], object]
-
-
-def record(id: str, **data: Any) -> dict[str, Any]:
-    return {"external_id": id, "data": data}
-
-
-@pytest.fixture
-def entity_id(engine: PostgresEngine) -> Any:
-    """An entity with the live records 1 and 2 and the deleted record 3."""
-    records = [record(id, made="before") for id in ("1", "2", "3")]
-    entity = engine.sync_records(**NAME, records=records, last_sync_id="before").entity
-    engine.delete_records(entity_id=entity.id, external_ids=["3"])
-    return entity.id
 
 
 def contents() -> tuple[list[Any], list[Any]]:

@@ -14,8 +14,8 @@ from django.db import connections, transaction
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import EngineConfigError, Unavailable
 from mastra_engine.models import Record
-from tests.integration.conftest import Elsewhere
-from tests.integration.test_transactions import NAME, WRITES, Call, contents, record
+from tests.integration.conftest import NAME, Elsewhere, record
+from tests.integration.test_transactions import WRITES, Call, contents
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,14 +45,6 @@ WAITING = {
 
 def cases(calls: dict[str, Call]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("call", calls.values(), ids=calls.keys())
-
-
-@pytest.fixture
-def entity_id(engine: PostgresEngine) -> Any:
-    records = [record(id, made="before") for id in ("1", "2", "3")]
-    entity = engine.sync_records(**NAME, records=records, last_sync_id="before").entity
-    engine.delete_records(entity_id=entity.id, external_ids=["3"])
-    return entity.id
 
 
 @contextmanager

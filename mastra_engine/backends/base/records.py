@@ -30,7 +30,7 @@ from mastra_engine.exceptions import (
     RecordNotFound,
 )
 from mastra_engine.filters import And, Equals, Field, Query, parse_options
-from mastra_engine.inputs import choice, count, name, names, uuid
+from mastra_engine.inputs import choice, count, full_name, name, names, uuid
 from mastra_engine.types import (
     Entity,
     Page,
@@ -62,7 +62,7 @@ class RecordsContract(ABC):
 
     def get_or_create_entity(self, *, name: str, connection_id: str) -> tuple[Entity, bool]:
         """Return the entity and whether this call made it; of many at once, one does."""
-        return self._get_or_create_entity(*_full_name(name, connection_id))
+        return self._get_or_create_entity(*full_name(name, connection_id))
 
     def get_entity_by_id(self, *, id: UUID | str) -> Entity:
         """Return an entity; raises EntityNotFound."""
@@ -232,7 +232,7 @@ class RecordsContract(ABC):
     # Shared steps
 
     def _named_entity(self, name: str, connection_id: str) -> Entity:
-        found = self._list_entities(*_full_name(name, connection_id), after=None, limit=1)
+        found = self._list_entities(*full_name(name, connection_id), after=None, limit=1)
         if not found:
             raise EntityNotFound
         return found[0]
@@ -271,10 +271,6 @@ class RecordsContract(ABC):
                 return
             left = None if left is None else left - len(page)
             query = replace(query, cursor=page.next_cursor, offset=0)
-
-
-def _full_name(given: str, connection_id: str) -> tuple[str, str]:
-    return name(given, "/name"), name(connection_id, "/connection_id")
 
 
 def _partial_name(given: str | None, connection_id: str | None) -> tuple[str | None, str | None]:

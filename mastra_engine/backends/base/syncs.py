@@ -10,7 +10,7 @@ from uuid import UUID
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.writer import Chunks, EntityWriter
 from mastra_engine.exceptions import CursorExpired, InvalidInput, SyncAborted, SyncConflict
-from mastra_engine.inputs import choice, count, name, text, uuid
+from mastra_engine.inputs import choice, count, full_name, share, text, uuid
 from mastra_engine.pausing import reached
 from mastra_engine.types import (
     UNSET,
@@ -55,7 +55,7 @@ class SyncsContract(ABC):
         expected = if_last_sync_id
         if isinstance(expected, str):
             text(expected, "/if_last_sync_id")
-        entity_name, connection = _names(name, connection_id)
+        entity_name, connection = full_name(name, connection_id)
         chunks = Chunks(records, entity_type=entity_name)
 
         def sync(writer: EntityWriter) -> SyncResult:
@@ -121,18 +121,13 @@ class SyncsContract(ABC):
         """Return the purged `rev`, and records with their creation's `rev`, tombstones too."""
 
 
-def _names(given: str, connection_id: str) -> tuple[str, str]:
-    return name(given, "/name"), name(connection_id, "/connection_id")
-
-
 def _ratio(value: float | None, full: bool) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InvalidInput("must be a number from 0 to 1", path="/max_delete_ratio")
+    ratio = share(value, "/max_delete_ratio")
     if not full:
         raise InvalidInput("goes with mode='full' only", path="/max_delete_ratio")
-    return value
+    return ratio
 
 
 def _delete_unseen(writer: EntityWriter, live: int, ratio: float | None) -> int:

@@ -17,7 +17,7 @@ from mastra_engine.embedders import embed_documents, embed_query
 from mastra_engine.exceptions import IndexMismatch, IndexNotFound, InvalidInput, NotFound
 from mastra_engine.filters import Node, parse_filter
 from mastra_engine.fusion import maximal_marginal_relevance, reciprocal_rank_fusion
-from mastra_engine.inputs import count, name, names, text
+from mastra_engine.inputs import count, name, names, share, text
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import (
     UNSET,
@@ -271,19 +271,20 @@ class VectorsContract(ABC):
         index = self._index(index_name)
         scope = self._scope(index, filter, namespace)
         limit = count(top_k, "/top_k", least=1)
-        balance = None if mmr is None else _share(mmr, "/mmr")
+        balance = None if mmr is None else share(mmr, "/mmr")
         target = self._target(index, query_vector, query_text)
         rescoring = hybrid or reranker is not None
         if rescoring and query_text is None:
             raise InvalidInput("is needed for hybrid search and for reranking", path="/query_text")
         wide = rescoring or balance is not None
+        with_vector = include_vector or balance is not None
         candidates = max(_CANDIDATES_PER_RESULT * limit, _FEWEST_CANDIDATES) if wide else limit
         found = self._nearest(
             scope,
             target,
             limit=candidates,
             ef_search=_ef_search(ef_search, candidates),
-            with_vector=include_vector or balance is not None,
+            with_vector=with_vector,
         )
         if min_score is not None:
             found = [match for match in found if match.score >= min_score]
@@ -294,7 +295,10 @@ class VectorsContract(ABC):
         if reranker is not None and query_text is not None:
             reranked = reranker.rerank(found, query_text, top_k=limit)
             found = [replace(each.match, score=each.score) for each in reranked]
-        return [match if include_vector else replace(match, vector=None) for match in found[:limit]]
+        found = found[:limit]
+        if with_vector and not include_vector:
+            return [replace(match, vector=None) for match in found]
+        return found
 
     acreate_index = twin(create_index)
     acreate_declared_indexes = twin(create_declared_indexes)
@@ -398,15 +402,7 @@ class VectorsContract(ABC):
         return self.embedder
 
 
-def _share(value: Any, path: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InvalidInput("must be a number from 0 to 1", path=path)
-    return float(value)
-
-
 def _ef_search(value: Any, limit: int) -> int:
     if value is None:
         return min(max(EF_SEARCH, limit), MAX_EF_SEARCH)
-    if count(value, "/ef_search", least=1) > MAX_EF_SEARCH:
-        raise InvalidInput(f"must be at most {MAX_EF_SEARCH}", path="/ef_search")
-    return int(value)
+    return count(value, "/ef_search", least=1, most=MAX_EF_SEARCH)

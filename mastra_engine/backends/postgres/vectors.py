@@ -17,14 +17,12 @@ from mastra_engine.jsonb import loads
 from mastra_engine.models import Embedding as EmbeddingRow
 from mastra_engine.models import VectorIndex as IndexRow
 from mastra_engine.postgres import bulkvectors
-from mastra_engine.postgres.errors import sqlstate
+from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
 from mastra_engine.postgres.partitions import Partition, find_definition
 from mastra_engine.postgres.search import Search, condition, full_text
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.vectorinputs import IndexDefinition, VectorRow
-
-MISSING_TABLE = "42P01"
 
 
 class PostgresVectors(VectorsContract):
