@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from mastra_engine.backends.base import MastraEngine
     from mastra_engine.backends.mock import MockMastraEngine
     from mastra_engine.backends.postgres import PostgresEngine
-    from mastra_engine.handler import PgVector, engine, engines
+    from mastra_engine.handler import PgMemory, PgVector, engine, engines
     from mastra_engine.rerank import Reranker
 
 __all__ = [
     "MastraEngine",
     "MockMastraEngine",
+    "PgMemory",
     "PgVector",
     "PostgresEngine",
     "Reranker",
@@ -29,6 +30,7 @@ _HOMES = {
     "MastraEngine": "mastra_engine.backends.base",
     "MockMastraEngine": "mastra_engine.backends.mock",
     "PostgresEngine": "mastra_engine.backends.postgres",
+    "PgMemory": "mastra_engine.handler",
     "PgVector": "mastra_engine.handler",
     "Reranker": "mastra_engine.rerank",
     "engine": "mastra_engine.handler",

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mastra_engine.exceptions import InvalidFilter
-from mastra_engine.inputs import count
+from mastra_engine.inputs import count, moment
 from mastra_engine.jsonb import MAX_DEPTH, Path, canonical, loads, pointer, text_fault
 from mastra_engine.types import Filter, QueryOptions, Sort
 
@@ -167,7 +167,12 @@ def parse_options(options: QueryOptions | Mapping[str, Any]) -> Query:
 def parse_filter(
     filters: Any, *, path: Path = ("filter",), columns: Mapping[str, type] | None = None
 ) -> Node:
-    """Parse a filter in either notation; raises InvalidFilter that names the place."""
+    """Parse a filter in either notation; raises InvalidFilter that names the place.
+
+    One that is parsed already comes back as it is.
+    """
+    if isinstance(filters, Node):
+        return filters
     parser = _Parser(columns or {})
     if isinstance(filters, Mapping):
         return parser.document(filters, path)
@@ -329,7 +334,7 @@ class _Parser:
             return loads(canonical(value, path, error=InvalidFilter))
         kind = self.kind(field)
         if kind is datetime:
-            return _moment(value, path)
+            return moment(value, pointer(path), error=InvalidFilter)
         accepted = (int, float) if kind is int else kind
         if not isinstance(value, accepted) or isinstance(value, bool):
             wanted = "a number" if kind is int else "text"
@@ -466,14 +471,3 @@ def _is_operators(value: Any) -> bool:
     return isinstance(value, Mapping) and any(
         isinstance(key, str) and key.startswith("$") for key in value
     )
-
-
-def _moment(value: Any, path: Path) -> datetime:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            value = None
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise InvalidFilter("must be a time with its zone, as ISO 8601 has it", path=pointer(path))
-    return value

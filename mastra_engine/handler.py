@@ -11,12 +11,13 @@ from django.utils.connection import ConnectionProxy
 from django.utils.module_loading import import_string
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.conf import engine_settings
 from mastra_engine.exceptions import EngineConfigError
 
 DEFAULT_ALIAS = "default"
-PLUG_INS = {"EMBEDDER"}
+PLUG_INS = {"EMBEDDER", "TOKENIZER"}
 
 
 class EngineHandler:
@@ -74,13 +75,22 @@ engines = EngineHandler()
 engine: MastraEngine = cast(MastraEngine, ConnectionProxy(cast(Any, engines), DEFAULT_ALIAS))
 
 
+def PgMemory(connection_string: str | None = None) -> MemoryContract:
+    """Return the default engine's memory, or that of the database at a URL."""
+    return _at(connection_string).memory
+
+
 def PgVector(connection_string: str | None = None) -> VectorsContract:
     """Return the default engine's vectors, or those of the database at a URL."""
-    if connection_string is None:
-        return engine.vectors
+    return _at(connection_string).vectors
+
+
+def _at(url: str | None) -> MastraEngine:
+    if url is None:
+        return engine
     from mastra_engine.backends.postgres import PostgresEngine
 
-    return PostgresEngine(url=connection_string).vectors
+    return PostgresEngine(url=url)
 
 
 def _on_setting_changed(*, setting: str, **_: Any) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.jsonb import canonical, pointer, text_fault
+from mastra_engine.jsonb import Path, canonical, pointer, text_fault
 from mastra_engine.types import RecordInput
 
 MAX_NAME_BYTES = 512
@@ -75,6 +76,28 @@ def choice(value: Any, path: str, *allowed: str) -> str:
     if value not in allowed:
         raise InvalidInput(f"must be one of {', '.join(allowed)}", path=path)
     return str(value)
+
+
+def moment(value: Any, path: str, *, error: type[InvalidInput] = InvalidInput) -> datetime:
+    """Return `value` in UTC if it is a time with its zone; ISO 8601 text is accepted."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise error("must be a time with its zone, as ISO 8601 has it", path=path)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise error("is not of the years 1 to 9999 in UTC", path=path) from None
+
+
+def json_object(value: Any, path: Path) -> bytes:
+    """Return the canonical JSON of an object; of None, that of an empty one."""
+    if value is not None and not isinstance(value, Mapping):
+        raise InvalidInput("must be a JSON object", path=pointer(path))
+    return canonical(dict(value or {}), path)
 
 
 def uuid(value: Any, path: str) -> UUID:

@@ -15,6 +15,13 @@ PAUSE_POINTS = (
     "sync_before_cursor",
     "sync_before_commit",
 )
+MEMORY_PAUSE_POINTS = (
+    "thread_made",
+    "messages_deleted",
+    "thread_deleted",
+    "embeddings_made",
+    "embeddings_stored",
+)
 
 
 def _nothing(name: str) -> None:

@@ -17,6 +17,13 @@ class Embedder(Protocol):
         """Return the vector of a question."""
 
 
+class Tokenizer(Protocol):
+    """Says how many tokens a text takes; any callable of this signature does."""
+
+    def __call__(self, text: str, /) -> int:
+        """Return the number of tokens."""
+
+
 class Scorer(Protocol):
     """Says how well texts answer a query; any callable of this signature does."""
 

@@ -18,6 +18,13 @@ IndexStatus = Literal["ready", "building", "invalid", "missing"]
 Action = Literal["added", "updated", "deleted"]
 WriteMode = Literal["replace", "merge"]
 SyncMode = Literal["incremental", "full"]
+Role = Literal["system", "user", "assistant", "tool"]
+Order = Literal["asc", "desc"]
+RecallScope = Literal["thread", "resource"]
+ToolFormat = Literal["openai", "anthropic"]
+WindowFormat = Literal["raw", "openai", "anthropic"]
+#: A piece of a message: an object with a `type`, such as `{"type": "text", "text": "Hello"}`.
+Part = dict[str, Any]
 
 
 class Unset(Enum):
@@ -232,4 +239,110 @@ class RerankedMatch:
     position: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """A conversation of a resource, which is whoever or whatever the memory belongs to.
+
+    `version` counts the changes of its title and metadata; messages do not change it.
+    """
+
+    id: str
+    resource_id: str
+    title: str
+    metadata: dict[str, Any]
+    version: int
+    message_count: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message. Positions in a thread are 1, 2, 3 … in the order of commits."""
+
+    id: str
+    thread_id: str
+    position: int
+    role: Role
+    content: list[Part]
+    tool_call_id: str | None
+    tokens: int
+    metadata: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageInput:
+    """A message on its way in; a dict with the same keys does as well.
+
+    `created_at` is for what was said before, elsewhere; otherwise it is the time of saving.
+    """
+
+    role: str
+    content: str | Sequence[Mapping[str, Any]]
+    id: str | None = None
+    tool_call_id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    created_at: datetime | str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecalledMessage(Message):
+    """A message that a recall brought up; `score` is None for a neighbour of a hit."""
+
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkingMemory:
+    """What an agent keeps in mind of a resource or in a thread; version 0 is nothing yet."""
+
+    content: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """How much of a subject there was, and is no more; or would be, in a dry run."""
+
+    threads: int = 0
+    messages: int = 0
+    working_memory: int = 0
+    vectors: int = 0
+    entities: int = 0
+    records: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryView:
+    """A thread's latest messages, oldest first, and what else an agent would want beside them."""
+
+    thread: Thread
+    messages: list[Message]
+    recalled: list[RecalledMessage]
+    working_memory: WorkingMemory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextWindow:
+    """The newest messages that fit, oldest first, in the format asked for.
+
+    `system` is apart from the messages in Anthropic's format only. `truncated` says that older
+    messages were left out.
+    """
+
+    messages: list[Any]
+    tokens: int
+    truncated: bool
+    system: str | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.messages)
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+
 RecordLike = RecordInput | Mapping[str, Any]
+MessageLike = MessageInput | Mapping[str, Any]

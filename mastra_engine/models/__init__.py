@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from mastra_engine.models.memory import Append, Message, Thread, WorkingMemory
 from mastra_engine.models.records import Entity, Record
 from mastra_engine.models.vectors import Embedding, VectorIndex
 
-__all__ = ["Embedding", "Entity", "Record", "VectorIndex"]
+__all__ = [
+    "Append",
+    "Embedding",
+    "Entity",
+    "Message",
+    "Record",
+    "Thread",
+    "VectorIndex",
+    "WorkingMemory",
+]

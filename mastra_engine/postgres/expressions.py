@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, Expression, F, Field, TextField
+from django.db.models import BooleanField, Expression, F, Field, Func, JSONField, TextField, Value
 from django.db.models.expressions import OrderBy
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -17,16 +18,23 @@ from mastra_engine.postgres.compile import Sql
 
 Build = Callable[[Mapping[str, str]], Sql]
 
-COLUMNS = ("data", *RECORD_COLUMNS)
+#: What `compile.py` calls a record's columns, and the fields they are.
+_RECORD = {name: name for name in ("data", *RECORD_COLUMNS)}
 
 
 class Compiled(Expression):
-    """SQL built from the names that the query gives to columns."""
+    """SQL built from the names that the query gives to columns; `fields` says which those are."""
 
-    def __init__(self, build: Build, output_field: Field[Any, Any]) -> None:
+    def __init__(
+        self,
+        build: Build,
+        output_field: Field[Any, Any],
+        fields: Mapping[str, str] = MappingProxyType(_RECORD),
+    ) -> None:
         super().__init__(output_field=output_field)
         self.build = build
-        self.sources: list[Any] = [F(name) for name in COLUMNS]
+        self.columns = list(fields)
+        self.sources: list[Any] = [F(field) for field in fields.values()]
 
     def get_source_expressions(self) -> list[Any]:
         return self.sources
@@ -38,13 +46,32 @@ class Compiled(Expression):
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
     ) -> tuple[str, tuple[Any, ...]]:
         names = [compiler.compile(source)[0] for source in self.sources]
-        sql, params = self.build(dict(zip(COLUMNS, names, strict=True)))
+        sql, params = self.build(dict(zip(self.columns, names, strict=True)))
         return sql, tuple(params)
 
 
 def matching(node: Node) -> Compiled:
-    """Return a condition for `filter()`."""
+    """Return a condition on records for `filter()`."""
     return Compiled(lambda columns: compile.where(node, columns), BooleanField())
+
+
+def matching_document(node: Node, field: str) -> Compiled:
+    """Return a condition on the document in a JSON field, for `filter()`."""
+    return Compiled(
+        lambda columns: compile.where(node, columns), BooleanField(), fields={"data": field}
+    )
+
+
+def merged(field: str, patch: dict[str, Any]) -> Expression:
+    """Return the JSON object in a field with the keys of another put over its own."""
+    document: JSONField = JSONField()
+    return Func(
+        F(field),
+        Value(patch, output_field=document),
+        template="(%(expressions)s)",
+        arg_joiner=" || ",
+        output_field=document,
+    )
 
 
 def following(position: Position, sort: tuple[SortKey, ...]) -> Compiled:

@@ -7,6 +7,7 @@ place where it is given, that the error must name.
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -124,6 +125,16 @@ UNFIT_NAMES = [
     Refused("3,000 bytes", "x" * 3_000),
 ]
 
+#: What is no text, of whatever length.
+UNFIT_TEXTS = [
+    Refused("integer", 7),
+    Refused("boolean", False),
+    Refused("list", ["a"]),
+    Refused("bytes", b"a"),
+    Refused("NUL", "a\0"),
+    Refused("lone surrogate", "\ud800"),
+]
+
 #: What is no number of things.
 UNFIT_COUNTS = [
     Refused("negative", -1),
@@ -131,6 +142,20 @@ UNFIT_COUNTS = [
     Refused("text", "10"),
     Refused("float", 1.0),
     Refused("beyond bigint", 2**63),
+]
+
+#: What is no moment.
+UNFIT_MOMENTS = [
+    Refused("number", 1_700_000_000),
+    Refused("boolean", True),
+    Refused("empty", ""),
+    Refused("no time", "yesterday"),
+    Refused("month 13", "2024-13-01T00:00:00Z"),
+    Refused("naive", "2024-01-01T00:00:00"),
+    Refused("naive object", datetime(2024, 1, 1)),  # noqa: DTZ001
+    Refused("year 10000", "10000-01-01T00:00:00Z"),
+    Refused("year 10000 in UTC", "9999-12-31T23:59:59-23:59"),
+    Refused("year 0 in UTC", "0001-01-01T00:00:00+23:59"),
 ]
 
 #: What is no cursor; made ones are in the contract suite.
@@ -234,4 +259,54 @@ UNFIT_VECTORS = [
     Refused("numbers as text", ["1", "0", "0"]),
     Refused("null", [None, 0, 0]),
     Refused("nested", [[1], [0], [0]]),
+]
+
+
+def _message(**fields: Any) -> dict[str, Any]:
+    return {"role": "user", "content": "Hi", **fields}
+
+
+def _calling(call: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": None, "tool_calls": [call]}
+
+
+#: What is no message; the pointer begins at the message.
+UNFIT_MESSAGES = [
+    Refused("none", None),
+    Refused("text", "Hi"),
+    Refused("list", ["user", "Hi"]),
+    Refused("no role", {"content": "Hi"}, "/role"),
+    Refused("no content", {"role": "user"}, "/content"),
+    Refused("unknown role", _message(role="root"), "/role"),
+    Refused("role is a list", _message(role=["user"]), "/role"),
+    Refused("unknown key", _message(thread_id="other"), "/thread_id"),
+    Refused("position", _message(position=1), "/position"),
+    Refused("number as a key", {**_message(), 7: 1}, "/7"),
+    Refused("content is none", _message(content=None), "/content"),
+    Refused("content is a number", _message(content=7), "/content"),
+    Refused("content is one part", _message(content={"type": "text", "text": "a"}), "/content"),
+    Refused("content is bytes", _message(content=b"Hi"), "/content"),
+    Refused("NUL in content", _message(content="a\0"), "/content"),
+    Refused("surrogate in content", _message(content="\ud800"), "/content"),
+    Refused("part is text", _message(content=["Hi"]), "/content/0"),
+    Refused("part without a type", _message(content=[{"text": "Hi"}]), "/content/0/type"),
+    Refused("type is a number", _message(content=[{"type": 7}]), "/content/0/type"),
+    Refused("text part without text", _message(content=[{"type": "text"}]), "/content/0/text"),
+    Refused("text is a list", _message(content=[{"type": "text", "text": []}]), "/content/0/text"),
+    Refused("calls are no list", _message(tool_calls={"id": "1"}), "/tool_calls"),
+    Refused("call is text", _calling("call"), "/tool_calls/0"),
+    Refused("call without a function", _calling({"id": "1"}), "/tool_calls/0"),
+    Refused("call without an id", _calling({"function": {"name": "f"}}), "/tool_calls/0/id"),
+    Refused(
+        "function without a name",
+        _calling({"id": "1", "function": {}}),
+        "/tool_calls/0/function/name",
+    ),
+    Refused("empty id", _message(id=""), "/id"),
+    Refused("id of 513 bytes", _message(id="x" * 513), "/id"),
+    Refused("id is a number", _message(id=7), "/id"),
+    Refused("tool call id is a list", _message(tool_call_id=["1"]), "/tool_call_id"),
+    Refused("metadata is a list", _message(metadata=[]), "/metadata"),
+    Refused("metadata is text", _message(metadata="a"), "/metadata"),
+    Refused("no time", _message(created_at="yesterday"), "/created_at"),
 ]

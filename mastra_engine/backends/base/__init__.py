@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+from mastra_engine.backends.base.erasure import ErasureContract
+from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.syncs import SyncsContract
 from mastra_engine.backends.base.twins import twin
@@ -13,17 +15,18 @@ from mastra_engine.backends.base.vectors import VectorsContract
 __all__ = ["MastraEngine"]
 
 
-class MastraEngine(RecordsContract, SyncsContract, ABC):
-    """An engine: entities, records and syncs, flat, and `vectors`; methods have async twins.
+class MastraEngine(RecordsContract, SyncsContract, ErasureContract, ABC):
+    """An engine: entities, records and syncs, flat, `memory` and `vectors`.
 
-    Arguments are keyword-only, returned values are frozen dataclasses. A subclass implements the
-    underscored methods, whose arguments have been checked.
+    Arguments are keyword-only, returned values are frozen dataclasses, and every method has an
+    async twin. A subclass implements the underscored methods, whose arguments have been checked.
     """
 
     alias: str = "default"
     #: The Django database it keeps its tables in, if any.
     database: str | None = None
     vectors: VectorsContract
+    memory: MemoryContract
 
     @abstractmethod
     def close(self) -> None:

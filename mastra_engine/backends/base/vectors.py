@@ -386,7 +386,7 @@ class VectorsContract(ABC):
             if question is None:
                 raise InvalidInput("give a query_vector or a query_text", path="/query_vector")
             query_vector = embed_query(
-                self._need_embedder("/query_text"), question, dimension=index.dimension
+                self.need_embedder("/query_text"), question, dimension=index.dimension
             )
         return vector(query_vector, index, "/query_vector")
 
@@ -394,9 +394,10 @@ class VectorsContract(ABC):
         if not isinstance(documents, list | tuple):
             raise InvalidInput("give vectors, or a list of documents to embed", path="/documents")
         texts = [text(document, f"/documents/{i}") for i, document in enumerate(documents)]
-        return embed_documents(self._need_embedder("/documents"), texts, dimension=index.dimension)
+        return embed_documents(self.need_embedder("/documents"), texts, dimension=index.dimension)
 
-    def _need_embedder(self, path: str) -> Embedder:
+    def need_embedder(self, path: str) -> Embedder:
+        """Return the embedder; raises InvalidInput about `path` when there is none."""
         if self.embedder is None:
             raise InvalidInput("is to be embedded, but the engine has no EMBEDDER", path=path)
         return self.embedder

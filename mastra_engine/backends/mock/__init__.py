@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.mock.erasure import MockErasure
+from mastra_engine.backends.mock.memory import MockMemory
 from mastra_engine.backends.mock.store import open_store
 from mastra_engine.backends.mock.syncs import MockSyncs
 from mastra_engine.backends.mock.vectors import MockVectors
 from mastra_engine.exceptions import EngineConfigError
-from mastra_engine.protocols import Embedder
+from mastra_engine.protocols import Embedder, Tokenizer
+from mastra_engine.tokens import estimate
 
 __all__ = ["MockMastraEngine"]
 
 
-class MockMastraEngine(MockSyncs, MastraEngine):
+class MockMastraEngine(MockSyncs, MockErasure, MastraEngine):
     """Behaves like PostgresEngine, in memory.
 
     Engines of one URL share their data, across threads, for as long as one of them is referenced.
@@ -28,6 +31,9 @@ class MockMastraEngine(MockSyncs, MastraEngine):
         alias: str = "default",
         embedder: Embedder | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
+        tokenizer: Tokenizer = estimate,
+        working_memory_schema: Mapping[str, Any] | None = None,
+        retention_days: float | None = None,
     ) -> None:
         if not url.startswith("mock://"):
             raise EngineConfigError(f"A mock engine's URL starts with mock://, unlike {url!r}")
@@ -35,12 +41,14 @@ class MockMastraEngine(MockSyncs, MastraEngine):
         self.store = open_store(url)
         self.vectors = MockVectors(self.store, embedder)
         self.vectors.declared = indexes or {}
+        self.memory: MockMemory = MockMemory(
+            self.store, self.vectors, tokenizer, working_memory_schema
+        )
+        self.memory.retention_days = retention_days
 
     def reset(self) -> None:
         """Forget everything that is behind this URL."""
-        with self.store.lock:
-            self.store.entities.clear()
-            self.store.indexes.clear()
+        self.store.clear()
 
     def close(self) -> None:
         return None

@@ -1,7 +1,11 @@
-"""What a mock engine keeps: plain rows, shared by all engines of one URL in the process."""
+"""What a mock engine keeps: plain rows, shared by all engines of one URL in the process.
+
+Whatever is JSON is kept as its text, so that no caller can reach into the store.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
@@ -11,8 +15,11 @@ from weakref import WeakValueDictionary
 
 from uuid_utils.compat import uuid7
 
+from mastra_engine.backends.base.threads import NewThread
+from mastra_engine.backends.base.working import Holder
 from mastra_engine.jsonb import loads
-from mastra_engine.types import Entity, Record
+from mastra_engine.messages import NewMessage
+from mastra_engine.types import Entity, Message, Record, Role, Thread, WorkingMemory
 
 
 def now() -> datetime:
@@ -22,7 +29,7 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class RecordRow:
-    """A record; the document is JSON text, so that no caller can reach into the store."""
+    """A record."""
 
     id: UUID
     external_id: str
@@ -79,6 +86,130 @@ class EntityRow:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRow:
+    """A message."""
+
+    id: str
+    thread_id: str
+    position: int
+    role: Role
+    content: bytes
+    text: str
+    tool_call_id: str | None
+    tokens: int
+    metadata: bytes
+    created_at: datetime
+    embedded: bool = False
+
+    def to_value(self) -> Message:
+        return Message(
+            id=self.id,
+            thread_id=self.thread_id,
+            position=self.position,
+            role=self.role,
+            content=loads(self.content),
+            tool_call_id=self.tool_call_id,
+            tokens=self.tokens,
+            metadata=loads(self.metadata),
+            created_at=self.created_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AppendRow:
+    """What was appended under an idempotency key."""
+
+    body_hash: bytes
+    positions: range
+
+
+@dataclass(slots=True, kw_only=True)
+class ThreadRow:
+    """A thread with its messages by id, in the order of their positions."""
+
+    id: str
+    resource_id: str
+    title: str
+    metadata: bytes
+    created_at: datetime
+    updated_at: datetime
+    version: int = 1
+    last_position: int = 0
+    messages: dict[str, MessageRow] = field(default_factory=dict)
+    appends: dict[str, AppendRow] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, new: NewThread) -> ThreadRow:
+        moment = now()
+        return cls(
+            id=new.id,
+            resource_id=new.resource_id,
+            title=new.title,
+            metadata=new.metadata,
+            created_at=moment,
+            updated_at=moment,
+        )
+
+    def append(self, messages: Sequence[NewMessage]) -> range:
+        """Append messages, whose ids are new, and return their positions."""
+        moment = self.updated_at = max(self.updated_at, now())
+        first = self.last_position + 1
+        for position, new in enumerate(messages, start=first):
+            self.messages[new.id] = MessageRow(
+                id=new.id,
+                thread_id=self.id,
+                position=position,
+                role=new.role,
+                content=new.content,
+                text=new.text,
+                tool_call_id=new.tool_call_id,
+                tokens=new.tokens,
+                metadata=new.metadata,
+                created_at=new.created_at or moment,
+            )
+        self.last_position += len(messages)
+        return range(first, self.last_position + 1)
+
+    def copy_from(self, source: ThreadRow, *, up_to: int | None) -> None:
+        """Copy another thread's messages up to a position into this empty one."""
+        for row in source.messages.values():
+            if up_to is None or row.position <= up_to:
+                self.last_position += 1
+                id = str(uuid7())
+                self.messages[id] = replace(
+                    row, id=id, thread_id=self.id, position=self.last_position, embedded=False
+                )
+
+    def at(self, positions: range) -> list[MessageRow]:
+        """Return the messages at positions; deleted ones are not there."""
+        return [row for row in self.messages.values() if row.position in positions]
+
+    def to_value(self) -> Thread:
+        return Thread(
+            id=self.id,
+            resource_id=self.resource_id,
+            title=self.title,
+            metadata=loads(self.metadata),
+            version=self.version,
+            message_count=len(self.messages),
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingMemoryRow:
+    """What is kept in mind."""
+
+    content: str = ""
+    data: bytes = b"{}"
+    version: int = 0
+
+    def to_value(self) -> WorkingMemory:
+        return WorkingMemory(content=self.content, data=loads(self.data), version=self.version)
+
+
 class Store:
     """The data behind one URL. Hold `lock` while reading or writing it."""
 
@@ -86,6 +217,14 @@ class Store:
         self.lock = RLock()
         self.entities: dict[UUID, EntityRow] = {}
         self.indexes: dict[str, Any] = {}
+        self.threads: dict[str, ThreadRow] = {}
+        self.working_memory: dict[Holder, WorkingMemoryRow] = {}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self.lock:
+            for rows in (self.entities, self.indexes, self.threads, self.working_memory):
+                rows.clear()
 
 
 _stores: WeakValueDictionary[str, Store] = WeakValueDictionary()

@@ -6,6 +6,7 @@ import math
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -178,6 +179,18 @@ class MockVectors(VectorsContract):
             ]
         found = [match for match in scored if match.score]
         return sorted(found, key=lambda match: (-match.score, match.id, match.namespace))[:limit]
+
+    @contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """Whatever vectors are written inside are as they were before when it fails."""
+        with self.store.lock:
+            before = {name: dict(index.rows) for name, index in self.store.indexes.items()}
+            try:
+                yield
+            except BaseException:
+                for name, rows in before.items():
+                    self.store.indexes[name].rows = rows
+                raise
 
     def _rows(self, index: IndexDefinition) -> dict[tuple[str, str], EmbeddingRow]:
         stored = self.store.indexes.get(index.name)

@@ -10,16 +10,19 @@ from django.core import checks
 from django.db import connections
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.postgres.erasure import PostgresErasure
+from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.backends.postgres.syncs import PostgresSyncs
 from mastra_engine.backends.postgres.vectors import PostgresVectors
 from mastra_engine.conf import database_from_url
-from mastra_engine.protocols import Embedder
+from mastra_engine.protocols import Embedder, Tokenizer
+from mastra_engine.tokens import estimate
 
 __all__ = ["PostgresEngine"]
 
 
-class PostgresEngine(PostgresSyncs, MastraEngine):
+class PostgresEngine(PostgresSyncs, PostgresErasure, MastraEngine):
     """Keeps everything in PostgreSQL through Django's connection `database`.
 
     What it does joins the caller's `transaction.atomic()`. With `url`, a PostgreSQL URL, it
@@ -35,6 +38,9 @@ class PostgresEngine(PostgresSyncs, MastraEngine):
         lock_timeout: float = 5.0,
         embedder: Embedder | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
+        tokenizer: Tokenizer = estimate,
+        working_memory_schema: Mapping[str, Any] | None = None,
+        retention_days: float | None = None,
     ) -> None:
         self.alias = alias
         self.owns_connection = url is not None
@@ -44,6 +50,8 @@ class PostgresEngine(PostgresSyncs, MastraEngine):
         self.session = Session(database, lock_timeout=lock_timeout)
         self.vectors = PostgresVectors(self.session, embedder)
         self.vectors.declared = indexes or {}
+        self.memory = PostgresMemory(self.session, self.vectors, tokenizer, working_memory_schema)
+        self.memory.retention_days = retention_days
 
     def close(self) -> None:
         if self.owns_connection:

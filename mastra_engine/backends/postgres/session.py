@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from typing import TypeVar
 
@@ -45,30 +45,41 @@ class Session:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """A transaction whose lock waits are bounded, or a savepoint in the caller's.
-
-        A caller's own transaction keeps its own bounds: SET LOCAL would outlast the savepoint.
-        """
-        connection = connections[self.alias]
-        outermost = connection.get_autocommit()
+        """A transaction whose lock waits are bounded, or a savepoint in the caller's."""
+        bound = self.lock_wait()
         with transaction.atomic(using=self.alias):
-            if outermost and self.lock_timeout:
-                with connection.cursor() as cursor:
-                    bound = f"{round(self.lock_timeout * 1000)}ms"
+            if bound is not None:
+                with connections[self.alias].cursor() as cursor:
                     cursor.execute("SELECT set_config('lock_timeout', %s, true)", [bound])
             yield
 
-    def run(self, operation: Callable[[], R], *, repeatable: bool = True) -> R:
-        """Run a transaction; begin anew when it lost to another one, unless it is the caller's."""
+    def lock_wait(self) -> str | None:
+        """Return the bound of lock waits, for SET LOCAL, where it is the engine's to set.
+
+        A caller's own transaction keeps its own: SET LOCAL would outlast the savepoint.
+        """
+        if not self.lock_timeout or not connections[self.alias].get_autocommit():
+            return None
+        return f"{round(self.lock_timeout * 1000)}ms"
+
+    def run(
+        self, operation: Callable[[], R], *, repeatable: bool = True, single: bool = False
+    ) -> R:
+        """Run a transaction; begin anew when it lost to another one, unless it is the caller's.
+
+        A `single` operation is one statement, which needs no transaction around it.
+        """
         with self.translated():
             # A transaction under way is the caller's: what it did before could not be done again.
-            alone = repeatable and connections[self.alias].get_autocommit()
+            alone = connections[self.alias].get_autocommit()
+        around = nullcontext if single and alone else self.transaction
         for attempt in count(1):
             try:
-                with self.translated(), self.transaction():
+                with self.translated(), around():
                     return operation()
             except Unavailable as error:
-                if not alone or attempt == ATTEMPTS or sqlstate(error) not in RETRYABLE:
+                losing = sqlstate(error) in RETRYABLE and attempt < ATTEMPTS
+                if not (alone and repeatable and losing):
                     raise
             time.sleep(random.uniform(0.01, 0.1) * attempt)  # noqa: S311 - jitter
         raise AssertionError

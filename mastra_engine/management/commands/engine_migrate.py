@@ -34,7 +34,7 @@ class Command(DatabaseCommand):
             wait_until_ready(target, timeout=options["timeout"])
             with migration_lock(target, on_wait=self.tell_waiting):
                 self.migrate(alias, verbosity=options["verbosity"])
-                self.create_declared_indexes(alias)
+                self.create_indexes(alias)
         self.stdout.write(self.style.SUCCESS("Every migration is applied."))
 
     def migrate(self, alias: str, *, verbosity: int) -> None:
@@ -56,10 +56,11 @@ class Command(DatabaseCommand):
         finally:
             self.stdout.ending = "\n"
 
-    def create_declared_indexes(self, alias: str) -> None:
+    def create_indexes(self, alias: str) -> None:
         for engine in engines.all():
             if engine.database == alias:
-                for index in engine.vectors.create_declared_indexes():
+                made = [*engine.vectors.create_declared_indexes(), engine.memory.prepare_index()]
+                for index in filter(None, made):
                     self.stdout.write(f"Vector index {index.name!r}: {index.status}.")
 
     def tell_waiting(self) -> None:

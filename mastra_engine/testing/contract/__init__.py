@@ -9,18 +9,35 @@ def engine():
 
 from __future__ import annotations
 
+from mastra_engine.testing.contract.confined import TestConfinedMemory
+from mastra_engine.testing.contract.hostilememory import TestHostileMemory
+from mastra_engine.testing.contract.messages import TestMessages
 from mastra_engine.testing.contract.queries import TestQueries
+from mastra_engine.testing.contract.recall import TestRecall
 from mastra_engine.testing.contract.records import TestEntities, TestRecords
 from mastra_engine.testing.contract.search import TestVectorSearch
 from mastra_engine.testing.contract.syncs import TestChangeFeed, TestSyncs
+from mastra_engine.testing.contract.threads import TestThreads
+from mastra_engine.testing.contract.transfer import TestErasure, TestTransfer
 from mastra_engine.testing.contract.vectors import TestVectors
+from mastra_engine.testing.contract.windows import TestContextWindows
+from mastra_engine.testing.contract.working import TestWorkingMemory
 
 __all__ = [
     "TestChangeFeed",
+    "TestConfinedMemory",
+    "TestContextWindows",
     "TestEntities",
+    "TestErasure",
+    "TestHostileMemory",
+    "TestMessages",
     "TestQueries",
+    "TestRecall",
     "TestRecords",
     "TestSyncs",
+    "TestThreads",
+    "TestTransfer",
     "TestVectorSearch",
     "TestVectors",
+    "TestWorkingMemory",
 ]

@@ -1,0 +1,334 @@
+"""What every engine recalls of messages by their meaning."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+from zlib import crc32
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.exceptions import (
+    IndexNotFound,
+    InvalidInput,
+    InvalidVector,
+    ThreadNotFound,
+)
+from mastra_engine.testing.contract.threads import WithThread, ids
+from mastra_engine.types import RecalledMessage, Thread
+
+
+class BagOfWords:
+    """Counts words: texts that share some are close, and one without any is zero."""
+
+    dimension = 512
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        vector = [0.0] * self.dimension
+        for word in re.findall(r"\w+", text.lower()):
+            vector[crc32(word.encode()) % self.dimension] += 1
+        return vector
+
+
+class Broken(BagOfWords):
+    """An embedder that is away, or answers with what is no vector."""
+
+    def __init__(self, answer: float | None = None) -> None:
+        self.answer = answer
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        if self.answer is None:
+            raise ConnectionError("away")
+        return [[self.answer] * self.dimension for _ in texts]
+
+
+class TestRecall(WithThread):
+    @pytest.fixture
+    def memory(self, engine: MastraEngine) -> MemoryContract:
+        engine.vectors.embedder = BagOfWords()
+        return engine.memory
+
+    @pytest.fixture
+    def pets(self, memory: MemoryContract, thread: Thread) -> Thread:
+        """Ten messages; those at 3 and 8 are about pets."""
+        said = [f"weather {n}" for n in range(1, 11)]
+        said[2], said[7] = "my dog is Bello", "the cat is Mia"
+        self.say(memory, *said)
+        return memory.get_thread(thread_id="chat")
+
+    def recall(self, memory: MemoryContract, query: str, **options: Any) -> list[int]:
+        if "resource_id" not in options:
+            options = {"thread_id": "chat", **options}
+        return [message.position for message in memory.recall(query=query, **options)]
+
+    def vectors(self, memory: MemoryContract) -> int:
+        return memory.vectors.describe_index(index_name="memory").count
+
+    # Hits and what is around them
+
+    def test_hits_come_with_their_neighbours(self, memory: MemoryContract, pets: Thread) -> None:
+        found = memory.recall(query="dog Bello", thread_id="chat", top_k=1)
+        assert [message.position for message in found] == [2, 3, 4]
+        before, hit, after = found
+        assert (before.score, after.score) == (None, None)
+        assert hit.score == pytest.approx(2 / math.sqrt(2 * 4), abs=1e-6)
+        stored = memory.get_messages_by_id(ids=[hit.id])[0]
+        fields = {name: getattr(stored, name) for name in type(stored).__slots__}
+        assert hit == RecalledMessage(**fields, score=hit.score)
+
+    @pytest.mark.parametrize(
+        ("message_range", "expected"),
+        [
+            ((0, 0), [3, 8]),
+            ((1, 1), [2, 3, 4, 7, 8, 9]),
+            ((2, 0), [1, 2, 3, 6, 7, 8]),
+            ((0, 4), [3, 4, 5, 6, 7, 8, 9, 10]),
+            ((2, 2), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+            ((1000, 1000), list(range(1, 11))),
+            ([0, 1], [3, 4, 8, 9]),
+        ],
+    )
+    def test_ranges_that_touch_are_one(
+        self, memory: MemoryContract, pets: Thread, message_range: Any, expected: list[int]
+    ) -> None:
+        found = self.recall(memory, "dog Bello is", top_k=2, message_range=message_range)
+        assert found == expected
+
+    def test_the_best_range_comes_first(self, memory: MemoryContract, pets: Thread) -> None:
+        assert self.recall(memory, "cat Mia is", top_k=2) == [7, 8, 9, 2, 3, 4]
+        assert self.recall(memory, "cat Mia is", top_k=1) == [7, 8, 9]
+
+    def test_a_gap_of_deleted_messages_is_stepped_over(
+        self, memory: MemoryContract, pets: Thread
+    ) -> None:
+        memory.delete_messages(ids=["weather 2", "weather 4"])
+        assert self.recall(memory, "Bello", top_k=1) == [3]
+        assert self.recall(memory, "Bello", top_k=1, message_range=(2, 2)) == [1, 3, 5]
+
+    def test_min_score(self, memory: MemoryContract, pets: Thread) -> None:
+        options: dict[str, Any] = {"top_k": 10, "message_range": (0, 0)}
+        assert self.recall(memory, "Bello is", min_score=0.6, **options) == [3]
+        assert self.recall(memory, "Bello is", min_score=0.3, **options) == [3, 8]
+        assert self.recall(memory, "Bello is", min_score=1.1, **options) == []
+
+    def test_filters_are_about_metadata(self, memory: MemoryContract, thread: Thread) -> None:
+        for id, data in {"dog a": {"kind": 1}, "dog b": {"kind": 2}, "dog c": {}}.items():
+            self.say(memory, id, metadata=data)
+        assert self.recall(memory, "dog", filter={"kind": 2}) == [1, 2, 3]
+        exactly: dict[str, Any] = {"message_range": (0, 0)}
+        assert self.recall(memory, "dog", filter={"kind": {"$gte": 2}}, **exactly) == [2]
+        assert self.recall(memory, "dog", filter={"kind": None}, **exactly) == [3]
+        assert self.recall(memory, "dog", filter={"kind": 3}, **exactly) == []
+
+    def test_metadata_cannot_pass_for_another_thread(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        memory.create_thread(resource_id="alice", thread_id="other")
+        lies = {"@thread_id": "other", "@position": 7}
+        self.say(memory, "dog", metadata=lies)
+        assert self.recall(memory, "dog", thread_id="other") == []
+        (found,) = memory.recall(query="dog", thread_id="chat")
+        assert (found.position, found.metadata) == (1, lies)
+
+    # Scope
+
+    def test_a_thread_and_a_resource_are_bounds(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        for resource, id in (("alice", "second"), ("bob", "third"), ("alice ", "fourth")):
+            memory.create_thread(resource_id=resource, thread_id=id)
+        for id in ("chat", "second", "third", "fourth"):
+            self.say(memory, f"dog {id}", f"bird {id}", thread_id=id)
+
+        def threads(**whose: Any) -> list[str]:
+            found = memory.recall(query="dog", top_k=10, message_range=(5, 5), **whose)
+            assert len(set(ids(found))) == len(found)
+            return sorted({message.thread_id for message in found})
+
+        assert threads(thread_id="chat") == ["chat"]
+        assert threads(resource_id="alice") == ["chat", "second"]
+        assert threads(resource_id="bob") == ["third"]
+        assert threads(resource_id="nobody") == []
+        assert threads(resource_id="alice", thread_id="second") == ["second"]
+        with pytest.raises(ThreadNotFound):
+            threads(resource_id="bob", thread_id="chat")
+        with pytest.raises(InvalidInput) as caught:
+            memory.recall(query="dog")
+        assert caught.value.path == "/resource_id"
+
+    def test_a_view_recalls_in_a_scope(self, memory: MemoryContract, pets: Thread) -> None:
+        memory.create_thread(resource_id="alice", thread_id="new")
+        self.say(memory, "hello", thread_id="new")
+        options: dict[str, Any] = {"query": "Bello", "top_k": 1, "last": 1}
+        assert memory.get_memory(thread_id="new", **options).recalled == []
+        wide = memory.get_memory(thread_id="new", scope="resource", **options)
+        assert [message.position for message in wide.recalled] == [2, 3, 4]
+        assert ids(wide.messages) == ["hello"]
+        # What is among the latest messages anyway is not recalled as well.
+        near = memory.get_memory(thread_id="chat", query="Mia", top_k=1, last=2)
+        assert [message.position for message in near.messages] == [9, 10]
+        assert [message.position for message in near.recalled] == [7, 8]
+
+    # Embedding
+
+    def test_what_waits_is_found_all_the_same(self, memory: MemoryContract, thread: Thread) -> None:
+        memory.embeds_at_once = False
+        self.say(memory, "dog", "cat")
+        with pytest.raises(IndexNotFound):
+            self.vectors(memory)
+        assert self.recall(memory, "dog", message_range=(0, 0), top_k=1) == [1]
+        assert self.vectors(memory) == 2
+        assert memory.embed_pending() == 0
+
+    def test_pending_messages_are_embedded_on_demand(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        memory.embeds_at_once = False
+        memory.create_thread(resource_id="alice", thread_id="second")
+        memory.create_thread(resource_id="bob", thread_id="third")
+        for id in ("chat", "second", "third"):
+            self.say(memory, f"one {id}", f"two {id}", thread_id=id)
+        assert memory.embed_pending(thread_id="chat") == 2
+        assert memory.embed_pending(resource_id="alice") == 2
+        assert memory.embed_pending() == 2
+        assert memory.embed_pending() == 0
+        assert self.vectors(memory) == 6
+
+    def test_messages_without_text_do_not_wait(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        memory.embeds_at_once = False
+        image = [{"type": "image", "url": "https://example.com/a.png"}]
+        for content in ("", "  \n", [], image):
+            self.say(memory, "", content=content, id=None)
+        assert memory.embed_pending() == 0
+
+    def test_of_long_messages_the_beginning_is_embedded(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        class Narrow(BagOfWords):
+            def embed_documents(self, texts: list[str]) -> list[list[float]]:
+                assert max(map(len, texts)) <= 8_000
+                return super().embed_documents(texts)
+
+        memory.vectors.embedder = Narrow()
+        self.say(memory, "cat", "dog " * 1_000 + " ".join(map(str, range(300_000))), id=None)
+        assert self.recall(memory, "dog", top_k=1, message_range=(0, 0)) == [2]
+
+    def test_what_an_embedder_knows_nothing_of(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        memory.embeds_at_once = False
+        self.say(memory, "dog", "!!!", "?")
+        assert memory.embed_pending() == 3
+        assert self.vectors(memory) == 1
+        assert memory.embed_pending() == 0
+        assert self.recall(memory, "dog") == [1, 2]
+        assert self.recall(memory, "???") == []
+
+    def test_messages_wait_for_an_embedder_that_is_away(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        memory.vectors.embedder = Broken()
+        self.say(memory, "dog", "cat")
+        for call in (
+            memory.embed_pending,
+            lambda: self.recall(memory, "dog"),
+            lambda: memory.get_memory(thread_id="chat", query="dog"),
+        ):
+            with pytest.raises(ConnectionError):
+                call()
+        memory.vectors.embedder = BagOfWords()
+        assert memory.embed_pending() == 2
+        assert self.recall(memory, "dog", message_range=(0, 0), top_k=1) == [1]
+
+    @pytest.mark.parametrize("answer", [math.nan, math.inf])
+    def test_messages_wait_when_the_answer_is_no_vector(
+        self, memory: MemoryContract, thread: Thread, answer: float
+    ) -> None:
+        memory.create_thread(resource_id="bob", thread_id="other")
+        memory.vectors.embedder = Broken(answer)
+        self.say(memory, "dog")
+        self.say(memory, "cat", thread_id="other")
+        with pytest.raises(InvalidVector):
+            memory.embed_pending()
+        assert self.vectors(memory) == 0
+        memory.vectors.embedder = BagOfWords()
+        assert memory.embed_pending() == 2
+
+    def test_without_an_embedder_there_is_no_recall(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        memory.vectors.embedder = None
+        for _ in range(2):
+            with pytest.raises(InvalidInput) as caught:
+                self.recall(memory, "dog")
+            assert caught.value.path == "/query"
+            self.say(memory, "dog", id=None)
+        assert len(self.stored(memory)) == 2
+
+    def test_the_index_can_be_made_beforehand(self, memory: MemoryContract) -> None:
+        made = memory.prepare_index()
+        assert made is not None
+        assert (made.name, made.dimension, made.count) == ("memory", BagOfWords.dimension, 0)
+        assert memory.prepare_index() == made
+        memory.vectors.embedder = None
+        assert memory.prepare_index() is None
+
+    def test_a_new_embedder_embeds_anew(self, memory: MemoryContract, pets: Thread) -> None:
+        class Other(BagOfWords):
+            dimension = 64
+
+        memory.embed_pending()
+        memory.vectors.embedder = Other()
+        with pytest.raises(InvalidVector):
+            self.recall(memory, "dog Bello")
+        assert memory.reembed() == 10
+        assert memory.vectors.describe_index(index_name="memory").dimension == 64
+        assert self.recall(memory, "dog Bello", top_k=1) == [2, 3, 4]
+        memory.vectors.embedder = None
+        with pytest.raises(InvalidInput):
+            memory.reembed()
+        assert self.vectors(memory) == 10
+
+    # Vectors that are left behind
+
+    def test_vectors_go_with_their_messages(self, memory: MemoryContract, pets: Thread) -> None:
+        memory.create_thread(resource_id="alice", thread_id="other")
+        self.say(memory, "another dog", thread_id="other")
+        memory.embed_pending()
+        assert self.vectors(memory) == 11
+        hit = "my dog is Bello"
+        stored = memory.vectors.get_vectors(index_name="memory", ids=[hit], namespace="alice")
+        assert [vector.document for vector in stored] == [hit]
+        memory.delete_messages(ids=[hit])
+        assert self.vectors(memory) == 10
+        assert self.recall(memory, "dog Bello", min_score=0.1) == []
+        memory.delete_thread(thread_id="chat")
+        assert self.vectors(memory) == 1
+        assert self.recall(memory, "dog", resource_id="alice") == [1]
+
+    def test_a_clone_is_recalled_by_itself(self, memory: MemoryContract, pets: Thread) -> None:
+        clone = memory.clone_thread(thread_id="chat", resource_id="bob")
+        found = memory.recall(query="dog Bello", resource_id="bob", top_k=1)
+        assert {message.thread_id for message in found} == {clone.id}
+        memory.delete_thread(thread_id="chat")
+        again = memory.recall(query="dog Bello", thread_id=clone.id, top_k=1)
+        assert again == found
+
+    def test_async_twins(self, memory: MemoryContract, thread: Thread) -> None:
+        memory.embeds_at_once = False
+        self.say(memory, "dog", "cat")
+
+        async def use() -> list[RecalledMessage]:
+            assert await memory.aembed_pending() == 2
+            return await memory.arecall(query="dog", thread_id="chat", message_range=(0, 0))
+
+        assert async_to_sync(use)()[0].id == "dog"

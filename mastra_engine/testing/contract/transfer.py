@@ -1,0 +1,190 @@
+"""What every engine moves out and in again, and what it erases."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.exceptions import Conflict, InvalidInput, ThreadExists, ThreadNotFound
+from mastra_engine.testing.contract.recall import BagOfWords
+from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.threads import WithThread, ids, texts
+from mastra_engine.testing.hostile import DOCUMENTS, TEXTS, Kept
+from mastra_engine.types import Erasure, Thread
+
+HEADER = '{"id": "new", "resource_id": "alice", "title": "T", "metadata": {"a": 1}}'
+HELLO = '{"role": "user", "content": "Hello", "id": "hello"}'
+
+
+class TestTransfer(WithThread):
+    def test_a_thread_comes_back_as_it_was(self, memory: MemoryContract) -> None:
+        before = memory.create_thread(
+            resource_id="alice", thread_id="chat", title="Plan", metadata={"a": [None]}
+        )
+        saved = self.say(memory, "a", "b", "c", metadata={"n": 1.5})
+        part = {"type": "tool-result", "toolCallId": "c", "output": {"x": None}}
+        saved += self.say(memory, "d", role="tool", content=[part])
+        lines = list(memory.export_thread(thread_id="chat"))
+        assert len(lines) == 5
+        assert all("\n" not in line and json.loads(line) for line in lines)
+        memory.delete_thread(thread_id="chat")
+        back = memory.import_thread(lines=iter(lines))
+        assert (back.id, back.resource_id, back.title) == ("chat", "alice", "Plan")
+        assert (back.metadata, back.message_count) == (before.metadata, 4)
+        assert self.stored(memory) == saved
+        assert list(memory.export_thread(thread_id="chat")) == lines
+        assert self.say(memory, "e")[0].position == 5
+
+    def test_it_may_become_another_thread(self, memory: MemoryContract, thread: Thread) -> None:
+        saved = self.say(memory, "a", "b", "c")
+        memory.delete_messages(ids=["b"])
+        lines = [line.encode() for line in memory.export_thread(thread_id="chat")]
+        copy = memory.import_thread(lines=lines, thread_id="copy", resource_id="bob")
+        assert (copy.id, copy.resource_id) == ("copy", "bob")
+        first, second = self.stored(memory, "copy")
+        assert first == replace(saved[0], id=first.id, thread_id="copy")
+        assert second == replace(saved[2], id=second.id, thread_id="copy", position=2)
+        assert not {first.id, second.id} & {"a", "c"}
+
+    def test_a_long_thread_is_read_in_pages(self, memory: MemoryContract, thread: Thread) -> None:
+        messages = [{"role": "user", "content": str(n)} for n in range(2_001)]
+        memory.save_memory(thread_id="chat", messages=messages)
+        lines = list(memory.export_thread(thread_id="chat"))
+        assert len(lines) == 2_002
+        memory.delete_thread(thread_id="chat")
+        assert memory.import_thread(lines=lines).message_count == 2_001
+
+    def test_nothing_is_imported_twice(self, memory: MemoryContract, thread: Thread) -> None:
+        self.say(memory, "a")
+        lines = list(memory.export_thread(thread_id="chat"))
+        with pytest.raises(ThreadExists):
+            memory.import_thread(lines=lines)
+        with pytest.raises(Conflict):
+            memory.import_thread(lines=[HEADER, *lines[1:]])
+        with pytest.raises(ThreadNotFound):
+            memory.get_thread(thread_id="new")
+        assert texts(self.stored(memory)) == ["a"]
+
+    @pytest.mark.parametrize(
+        ("lines", "pointer"),
+        [
+            ([], "/lines"),
+            (["no JSON"], "/lines/0"),
+            ([7], "/lines/0"),
+            (["[]"], "/lines/0"),
+            ([HEADER, "{"], "/lines/1"),
+            (['{"resource_id": "alice"}'], "/lines/0/id"),
+            (['{"id": "", "resource_id": "alice"}'], "/lines/0/id"),
+            (['{"id": "new"}'], "/lines/0/resource_id"),
+            (['{"id": "new", "resource_id": "alice", "title": 7}'], "/lines/0/title"),
+            (['{"id": "new", "resource_id": "alice", "metadata": []}'], "/lines/0/metadata"),
+            ([HEADER, HELLO, '{"role": "user"}'], "/lines/2/content"),
+            ([HEADER, '{"role": "root", "content": ""}'], "/lines/1/role"),
+            ([HEADER, HELLO, HELLO], "/lines/2/id"),
+            ([HEADER, '{"role": "user", "content": "a\\u0000"}'], "/lines/1/content"),
+        ],
+    )
+    def test_refuses_what_is_no_thread(
+        self, memory: MemoryContract, lines: list[Any], pointer: str
+    ) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            memory.import_thread(lines=lines)
+        assert caught.value.path == pointer
+        assert memory.list_threads(resource_id="alice").items == []
+
+    @named([*TEXTS, *DOCUMENTS])
+    def test_whatever_is_stored_can_be_moved(self, memory: MemoryContract, hostile: Kept) -> None:
+        document = hostile.value if isinstance(hostile.value, dict) else {"a": hostile.value}
+        memory.create_thread(resource_id="alice", thread_id="chat", metadata=document)
+        saved = self.say(memory, str(hostile.value)[:100], id="m", metadata=document)
+        lines = list(memory.export_thread(thread_id="chat"))
+        memory.delete_thread(thread_id="chat")
+        assert memory.import_thread(lines=lines).metadata == document
+        assert self.stored(memory) == saved
+
+
+class TestErasure(WithThread):
+    @pytest.fixture
+    def memory(self, engine: MastraEngine) -> MemoryContract:
+        engine.vectors.embedder = BagOfWords()
+        engine.memory.embeds_at_once = False
+        return engine.memory
+
+    def fill(self, memory: MemoryContract, resource_id: str) -> None:
+        for number in (1, 2):
+            id = f"{resource_id} {number}"
+            memory.create_thread(resource_id=resource_id, thread_id=id)
+            self.say(memory, f"dog {id}", f"cat {id}", thread_id=id)
+            memory.update_working_memory(thread_id=id, content="x")
+        memory.update_working_memory(resource_id=resource_id, content="x")
+
+    def test_all_of_a_resource_goes(self, engine: MastraEngine, memory: MemoryContract) -> None:
+        self.fill(memory, "alice")
+        self.fill(memory, "bob")
+        memory.embed_pending(resource_id="alice")
+        found = Erasure(threads=2, messages=4, working_memory=3, vectors=4)
+        assert engine.erase(resource_id="alice", dry_run=True) == found
+        assert engine.erase(resource_id="alice") == found
+        assert engine.erase(resource_id="alice") == Erasure()
+        assert memory.list_threads(resource_id="alice").items == []
+        assert memory.get_messages_by_id(ids=["dog alice 1"]) == []
+        assert memory.get_working_memory(resource_id="alice").version == 0
+        assert memory.recall(query="dog", resource_id="alice") == []
+        assert engine.erase(resource_id="bob", dry_run=True) == replace(found, vectors=0)
+        assert len(memory.recall(query="dog", resource_id="bob", top_k=9)) == 4
+
+    def test_all_of_a_connection_goes(self, engine: MastraEngine) -> None:
+        for connection in ("crm", "shop"):
+            for name in ("Contacts", "Deals"):
+                entity = engine.create_entity(name=name, connection_id=connection)
+                records = [{"external_id": id, "data": {}} for id in "ab"]
+                engine.upsert_records(entity_id=entity.id, records=records)
+                engine.delete_records(entity_id=entity.id, external_ids=["a"])
+        found = Erasure(entities=2, records=4)
+        assert engine.erase(connection_id="crm", dry_run=True) == found
+        assert engine.erase(connection_id="crm") == found
+        assert engine.list_entities(connection_id="crm").items == []
+        assert engine.erase(connection_id="shop", dry_run=True) == found
+
+    def test_one_subject_at_a_time(self, engine: MastraEngine) -> None:
+        subjects: list[dict[str, Any]] = [
+            {},
+            {"resource_id": "a", "connection_id": "b"},
+            {"resource_id": ""},
+        ]
+        for given in subjects:
+            with pytest.raises(InvalidInput) as caught:
+                engine.erase(**given)
+            assert caught.value.path == "/resource_id"
+
+    # Age
+
+    def test_old_messages_expire(self, memory: MemoryContract) -> None:
+        now = datetime.now(UTC)
+        for id in ("kept", "short"):
+            memory.create_thread(resource_id="alice", thread_id=id)
+        self.say(memory, "old a", "old b", thread_id="kept", created_at="2020-01-01T00:00:00Z")
+        self.say(memory, "new c", thread_id="kept", created_at=now + timedelta(hours=2))
+        self.say(memory, "old d", thread_id="short", created_at="2020-01-01T00:00:00Z")
+        memory.embed_pending()
+        assert memory.expire_messages(before=now - timedelta(days=1)) == 0
+        assert memory.expire_messages(before=(now + timedelta(hours=1)).isoformat()) == 3
+        assert ids(self.stored(memory, "kept")) == ["new c"]
+        assert ids(memory.list_threads(resource_id="alice")) == ["kept"]
+        assert memory.vectors.describe_index(index_name="memory").count == 1
+
+    def test_age_is_a_setting(self, memory: MemoryContract) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            memory.expire_messages()
+        assert caught.value.path == "/before"
+        self.fill(memory, "alice")
+        memory.retention_days = 1
+        assert memory.expire_messages() == 0
+        memory.retention_days = -1
+        assert memory.expire_messages() == 4
