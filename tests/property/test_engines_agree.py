@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -18,64 +17,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine
-from mastra_engine.exceptions import EngineError
-from mastra_engine.types import Change, Entity, Page, Record, RecordInput
+from mastra_engine import MastraEngine
+from mastra_engine.types import RecordInput
+from tests.property.pair import QUIET, Pair
 from tests.property.strategies import FILTERS, IDS, METADATA_FILTERS, ROWS, SORTS
 
-QUIET = {
-    "deadline": None,
-    "database": None,
-    "suppress_health_check": list(HealthCheck),
-}
 CONNECTION = "connection"
 Rows = dict[str, dict[str, Any]]
 
 
 def inputs(rows: Rows) -> list[RecordInput]:
     return [RecordInput(external_id, data) for external_id, data in rows.items()]
-
-
-def seen(value: Any) -> Any:
-    """A result without what may differ: ids, times and cursors."""
-    match value:
-        case Entity():
-            return value.name, value.connection_id, value.last_sync_id, value.rev
-        case Record():
-            times = value.created_at == value.updated_at, value.deleted_at is None
-            return value.external_id, value.entity_type, value.data, value.rev, *times
-        case Change():
-            return value.action, value.rev, seen(value.record)
-        case Page():
-            return [seen(item) for item in value], value.next_cursor is None
-        case list() | tuple():
-            return [seen(item) for item in value]
-        case _ if hasattr(value, "__dataclass_fields__"):
-            fields = value.__dataclass_fields__
-            return {name: seen(getattr(value, name)) for name in fields}
-        case _:
-            return value
-
-
-class Pair:
-    """Both engines; a call must give the same result, or the same error at the same place."""
-
-    def __init__(self) -> None:
-        self.mock = MockMastraEngine(url="mock://agreement")
-        self.mock.reset()
-        self.postgres = PostgresEngine()
-
-    def call(self, do: Callable[[MastraEngine], Any]) -> Any:
-        expected, actual = self._outcome(do, self.mock), self._outcome(do, self.postgres)
-        assert seen(actual) == seen(expected)
-        return actual
-
-    def _outcome(self, do: Callable[[MastraEngine], Any], engine: MastraEngine) -> Any:
-        try:
-            with transaction.atomic():
-                return do(engine)
-        except EngineError as error:
-            return type(error), getattr(error, "path", None)
 
 
 class Engines(RuleBasedStateMachine):

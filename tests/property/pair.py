@@ -1,0 +1,75 @@
+"""Two engines, asked the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from hypothesis import HealthCheck
+
+from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine
+from mastra_engine.exceptions import EngineError
+from mastra_engine.types import Change, Entity, Message, Page, Record, Thread
+
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+QUIET = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": list(HealthCheck),
+}
+
+
+def seen(value: Any) -> Any:
+    """A result without what may differ: ids, times and cursors."""
+    match value:
+        case Entity():
+            return value.name, value.connection_id, value.last_sync_id, value.rev
+        case Record():
+            times = value.created_at == value.updated_at, value.deleted_at is None
+            return value.external_id, value.entity_type, value.data, value.rev, *times
+        case Change():
+            return value.action, value.rev, seen(value.record)
+        case Thread():
+            return value.id, value.resource_id, value.title, value.metadata, value.version
+        case Message():
+            fields = value.__dataclass_fields__.keys() - {"id", "created_at"}
+            return seen_id(value.id), {name: seen(getattr(value, name)) for name in fields}
+        case float():
+            return round(value, 5)
+        case Page():
+            return [seen(item) for item in value], value.next_cursor is None
+        case list() | tuple():
+            return [seen(item) for item in value]
+        case _ if hasattr(value, "__dataclass_fields__"):
+            fields = value.__dataclass_fields__
+            return {name: seen(getattr(value, name)) for name in fields}
+        case _:
+            return value
+
+
+def seen_id(id: str) -> str | None:
+    """An id that was given; those that an engine makes are random."""
+    return None if UUID_TEXT.fullmatch(id) else id
+
+
+class Pair:
+    """Both engines; a call must give the same result, or the same error at the same place."""
+
+    def __init__(self) -> None:
+        self.mock = MockMastraEngine(url="mock://agreement")
+        self.mock.reset()
+        self.postgres = PostgresEngine()
+
+    def call(self, do: Callable[[MastraEngine], Any]) -> Any:
+        expected, actual = self._outcome(do, self.mock), self._outcome(do, self.postgres)
+        assert seen(actual) == seen(expected)
+        return actual
+
+    def _outcome(self, do: Callable[[MastraEngine], Any], engine: MastraEngine) -> Any:
+        try:
+            with transaction.atomic():
+                return do(engine)
+        except EngineError as error:
+            return type(error), getattr(error, "path", None)

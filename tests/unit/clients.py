@@ -1,0 +1,94 @@
+"""What the providers' clients take by their types, and what their servers demand beyond them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import anthropic.types
+import openai.types.chat
+from pydantic import TypeAdapter
+
+from mastra_engine.formats import formatted
+from mastra_engine.jsonb import loads
+from mastra_engine.messages import new_messages
+from mastra_engine.tokens import estimate
+from mastra_engine.types import Message
+
+OPENAI: TypeAdapter[Any] = TypeAdapter(openai.types.chat.ChatCompletionMessageParam)
+OPENAI_TOOL: TypeAdapter[Any] = TypeAdapter(openai.types.chat.ChatCompletionToolParam)
+ANTHROPIC: TypeAdapter[Any] = TypeAdapter(anthropic.types.MessageParam)
+ANTHROPIC_TOOL: TypeAdapter[Any] = TypeAdapter(anthropic.types.ToolParam)
+
+
+def stored(*messages: Any) -> list[Message]:
+    """Return messages as a store gives them back."""
+    return [
+        Message(
+            id=str(position),
+            thread_id="t",
+            position=position,
+            role=new.role,  # type: ignore[arg-type]
+            content=loads(new.content),
+            tool_call_id=new.tool_call_id,
+            tokens=new.tokens,
+            metadata={},
+            created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        for position, new in enumerate(new_messages(messages, estimate), start=1)
+    ]
+
+
+def takes(client: TypeAdapter[Any], value: Any) -> None:
+    """Assert that a client's types allow exactly this: what they do not name, they drop."""
+    assert whole(client.validate_python(value)) == value
+
+
+def whole(value: Any) -> Any:
+    """Return what pydantic validated, with the iterables that it reads on demand read."""
+    if isinstance(value, Mapping):
+        return {key: whole(each) for key, each in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [whole(each) for each in value]
+    return value
+
+
+def for_openai(messages: list[Message]) -> list[Any]:
+    shown = formatted(messages, "openai", truncated=False).messages
+    for message in shown:
+        takes(OPENAI, message)
+    for before, message in pairwise([{"role": "system"}, *shown]):
+        if message["role"] == "tool":
+            assert before["role"] == "tool" or "tool_calls" in before
+    waiting: list[str] = []
+    for message in shown:
+        if message["role"] == "tool":
+            waiting.remove(message["tool_call_id"])
+        else:
+            assert not waiting, "something is said before all results are there"
+            waiting = [call["id"] for call in message.get("tool_calls", [])]
+    return shown
+
+
+def for_anthropic(messages: list[Message]) -> list[Any]:
+    shown = formatted(messages, "anthropic", truncated=False).messages
+    for message in shown:
+        takes(ANTHROPIC, message)
+    roles = [message["role"] for message in shown]
+    assert roles == (["user", "assistant"] * len(shown))[: len(shown)]
+    for message, after in pairwise([*shown, None]):
+        types = [block["type"] for block in message["content"]]
+        assert types == sorted(types, key=lambda type: type == "tool_use"), "text after a call"
+        calls = [block["id"] for block in message["content"] if block["type"] == "tool_use"]
+        answers = [] if after is None else after["content"]
+        answered = [block["tool_use_id"] for block in answers if "tool_use_id" in block]
+        if after is None or after is shown[-1]:  # tools may be at work
+            assert {*answered} <= {*calls}
+        else:
+            assert sorted(answered) == sorted(calls)
+        results = types.count("tool_result")
+        assert types[:results] == ["tool_result"] * results
+        assert all(block["text"].strip() for block in message["content"] if "text" in block)
+    return shown

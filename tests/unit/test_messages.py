@@ -1,0 +1,167 @@
+"""Messages come in as three APIs write them; what is wrong is refused at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from openai.types.chat import ChatCompletionMessage
+
+from mastra_engine.exceptions import InvalidInput
+from mastra_engine.jsonb import loads
+from mastra_engine.messages import NewMessage, body_hash, new_messages, tool_calls, tool_results
+from mastra_engine.tokens import MESSAGE_TOKENS, estimate
+from mastra_engine.types import MessageInput
+
+HI = {"role": "user", "content": "Hi"}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+def checked(message: Any) -> NewMessage:
+    [new] = new_messages([message], estimate)
+    return new
+
+
+def calling(**changes: Any) -> dict[str, Any]:
+    return {"role": "assistant", "tool_calls": [{**CALL, **changes}]}
+
+
+def saying(*parts: Any) -> dict[str, Any]:
+    return {"role": "user", "content": list(parts)}
+
+
+@pytest.mark.parametrize(
+    ("messages", "path"),
+    [
+        (None, "/messages"),
+        ("Hi", "/messages"),
+        (HI, "/messages"),
+        (["Hi"], "/messages/0"),
+        ([HI, {"content": "Hi"}], "/messages/1/role"),
+        ([{"role": "user"}], "/messages/0/content"),
+        ([{**HI, "role": "robot"}], "/messages/0/role"),
+        ([{**HI, "role": ["user"]}], "/messages/0/role"),
+        ([{**HI, "name/of": "Ann"}], "/messages/0/name~1of"),
+        ([{**HI, 1: "one"}], "/messages/0/1"),
+        ([{**HI, "toolCallId": "a", "tool_call_id": "b"}], "/messages/0"),
+        ([{**HI, "id": ""}], "/messages/0/id"),
+        ([{**HI, "id": 7}], "/messages/0/id"),
+        ([{**HI, "id": "a"}, HI, {**HI, "id": "a"}], "/messages/2/id"),
+        ([{**HI, "toolCallId": 7}], "/messages/0/tool_call_id"),
+        ([{**HI, "metadata": []}], "/messages/0/metadata"),
+        ([{**HI, "metadata": {"a": {"b": float("nan")}}}], "/messages/0/metadata/a/b"),
+        ([{**HI, "content": None}], "/messages/0/content"),
+        ([{**HI, "content": b"Hi"}], "/messages/0/content"),
+        ([{**HI, "content": {"type": "text", "text": "Hi"}}], "/messages/0/content"),
+        ([saying({"type": "x"}, "Hi")], "/messages/0/content/1"),
+        ([saying({"text": "Hi"})], "/messages/0/content/0/type"),
+        ([saying({"type": ""})], "/messages/0/content/0/type"),
+        ([saying({"type": "text"})], "/messages/0/content/0/text"),
+        ([saying({"type": "text", "text": None})], "/messages/0/content/0/text"),
+        ([{**HI, "content": "\0"}], "/messages/0/content"),
+        ([{**HI, "content": "\ud800"}], "/messages/0/content"),
+        ([saying({"type": "text", "text": "\0"})], "/messages/0/content/0/text"),
+        ([{**HI, "createdAt": "today"}], "/messages/0/created_at"),
+        ([saying({"type": "x", "y": [1, b""]})], "/messages/0/content/0/y/1"),
+        ([{**HI, "tool_calls": "c"}], "/messages/0/tool_calls"),
+        ([{**HI, "tool_calls": ["c"]}], "/messages/0/tool_calls/0"),
+        ([{**HI, "tool_calls": [], "content": 7}], "/messages/0/content"),
+        ([calling(function=None)], "/messages/0/tool_calls/0"),
+        ([calling(id=None)], "/messages/0/tool_calls/0/id"),
+        ([calling(function={})], "/messages/0/tool_calls/0/function/name"),
+        ([MessageInput("robot", "Hi")], "/messages/0/role"),
+        ([MessageInput("user", None)], "/messages/0/content"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_wrong_is_named_by_its_place(messages: Any, path: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        new_messages(messages, estimate)
+    assert refused.value.path == path
+
+
+def test_messages_and_parts_may_come_from_generators() -> None:
+    def parts() -> Iterator[dict[str, str]]:
+        yield {"type": "text", "text": " Hi "}
+        yield {"type": "text", "text": "there"}
+
+    [new] = new_messages(iter([{"role": "user", "content": parts()}]), estimate)
+    assert loads(new.content) == list(parts())
+    assert new.text == "Hi \nthere"
+    assert new.tokens == MESSAGE_TOKENS + 1 + 2
+
+
+def test_parts_are_kept_as_they_are_given_as_far_as_json_goes() -> None:
+    part = {"type": "own", "nested": {"b": [1, None], "a": "é"}, "id": UUID(int=1)}
+    new = checked({"role": "user", "content": [part], "metadata": {"b": 1, "a": 2}})
+    assert loads(new.content) == [{**part, "id": str(UUID(int=1))}]
+    assert (new.text, new.metadata) == ("", b'{"a":2,"b":1}')
+
+
+def test_what_openais_client_answers_goes_in_as_it_dumps_it() -> None:
+    answer = ChatCompletionMessage.model_validate(
+        {
+            "role": "assistant",
+            "content": None,
+            "refusal": None,
+            "annotations": [],
+            "tool_calls": [{**CALL, "function": {"name": "f", "arguments": '{"b": 1, "a": [2]}'}}],
+        }
+    )
+    part = {"type": "tool-call", "tool_call_id": "c", "tool_name": "f", "args": {"b": 1, "a": [2]}}
+    new = checked(answer.model_dump())
+    assert loads(new.content) == [part]
+    answer.content = "Well"
+    assert loads(checked(answer.model_dump()).content) == [{"type": "text", "text": "Well"}, part]
+    answer.refusal = "No."
+    with pytest.raises(InvalidInput) as refused:
+        new_messages([answer.model_dump()], estimate)
+    assert refused.value.path == "/messages/0/refusal"
+
+
+@pytest.mark.parametrize("key", ["tool_call_id", "toolCallId", "tool_use_id", "id"])
+@pytest.mark.parametrize("dash", ["-", "_"])
+def test_calls_and_results_are_found_in_every_spelling(key: str, dash: str) -> None:
+    made = {"-": "tool-call", "_": "tool_use"}[dash]
+    parts = [{"type": f"tool{dash}result", key: "a"}, {"type": made, key: "b"}, {"type": made}]
+    assert tool_results(as_message(saying(*parts))) == {"a"}
+    assert tool_calls(as_message(saying(*parts))) == {"b"}
+
+
+def test_a_tools_message_answers_the_call_it_names_or_its_only_result_does() -> None:
+    def tool(*ids: str, **keys: str) -> Any:
+        results = [{"type": "tool-result", "toolCallId": id} for id in ids]
+        return checked({"role": "tool", "content": results, **keys})
+
+    assert tool("a").tool_call_id == "a"
+    assert tool("a", toolCallId="b").tool_call_id == "b"
+    assert tool("a", "b").tool_call_id is None
+    assert tool().tool_call_id is None
+    assert checked(saying({"type": "tool_result", "tool_use_id": "a"})).tool_call_id is None
+    assert tool_results(as_message({**HI, "role": "tool", "tool_call_id": "a"})) == {"a"}
+    assert tool_results(as_message({**HI, "tool_call_id": "a"})) == set()
+
+
+def test_the_body_hash_tells_what_is_said_and_not_how_it_is_spelled() -> None:
+    def hashed(*messages: Any) -> bytes:
+        return body_hash(new_messages(messages, estimate))
+
+    assert hashed(HI) == hashed(MessageInput("user", [{"text": "Hi", "type": "text"}]))
+    assert hashed(HI) == hashed({**HI, "metadata": {}, "toolCallId": None})
+    others = [
+        {**HI, "role": "system"},
+        {**HI, "content": "hi"},
+        {**HI, "id": "a"},
+        {**HI, "tool_call_id": "a"},
+        {**HI, "metadata": {"a": 1}},
+    ]
+    hashes = {hashed(HI), hashed(), hashed(HI, HI), *map(hashed, others)}
+    assert len(hashes) == 3 + len(others)
+
+
+def as_message(given: Any) -> Any:
+    """Return a message of which only what it says is looked at."""
+    new = checked(given)
+    return SimpleNamespace(role=new.role, content=loads(new.content), tool_call_id=new.tool_call_id)
