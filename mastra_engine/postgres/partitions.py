@@ -19,6 +19,16 @@ _OPERATORS = {"cosine": "<=>", "euclidean": "<->", "dotproduct": "<#>"}
 
 _COLUMNS = [field.name for field in fields(IndexDefinition)]
 _DEFINITION = f"SELECT {', '.join(_COLUMNS)} FROM mastra_engine_vectorindex WHERE name = %s"
+#: Definitions never change, and no two of one name are of the same moment.
+UNCHANGED = "FROM mastra_engine_vectorindex WHERE name = %s AND created_at = %s"
+
+_GIVEN = [name for name in _COLUMNS if name not in ("id", "created_at")]
+_NEW_DEFINITION = f"""
+INSERT INTO mastra_engine_vectorindex ({", ".join(_GIVEN)})
+VALUES ({", ".join(["%s"] * len(_GIVEN))})
+ON CONFLICT (name) DO NOTHING
+RETURNING {", ".join(_COLUMNS)}
+"""
 
 _STATE = """
 SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)),
@@ -51,9 +61,23 @@ def server_cursor(connection: BaseDatabaseWrapper) -> Any:
 
 
 def find_definition(connection: BaseDatabaseWrapper, name: str) -> IndexDefinition | None:
-    """Return an index by name. Every call begins with it, and the ORM would take thrice as long."""
+    """Return an index by name. Most calls begin with it, and the ORM takes thrice as long."""
+    return _definition(connection, _DEFINITION, [name])
+
+
+def add_definition(
+    connection: BaseDatabaseWrapper, wanted: IndexDefinition
+) -> IndexDefinition | None:
+    """Store the definition of a new index; None where there is one of that name."""
+    values = [getattr(wanted, name) for name in _GIVEN]
+    return _definition(connection, _NEW_DEFINITION, values)
+
+
+def _definition(
+    connection: BaseDatabaseWrapper, sql: str, params: list[Any]
+) -> IndexDefinition | None:
     with server_cursor(connection) as cursor:
-        cursor.execute(_DEFINITION, [name])
+        cursor.execute(sql, params)
         row = cursor.fetchone()
     return None if row is None else IndexDefinition(**dict(zip(_COLUMNS, row, strict=True)))
 
