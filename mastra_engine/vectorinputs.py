@@ -131,7 +131,9 @@ def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
     """Return a list or array of numbers as pgvector takes it; raises InvalidVector."""
     if hasattr(value, "tolist"):
         value = value.tolist()
-    if not isinstance(value, list | tuple):
+    elif isinstance(value, tuple):
+        value = list(value)
+    if not isinstance(value, list):
         raise InvalidVector("must be a list of numbers", path=path)
     try:
         length = math.hypot(*value)  # infinite or NaN when a number is
@@ -140,7 +142,7 @@ def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
     _check(len(value), length, index, path)
     if index.storage == "halfvec" and length > _LARGEST_HALF:
         _check_half(max(map(abs, value)), path)
-    return Vector(list(value))
+    return Vector(value)
 
 
 def matrix(

@@ -19,9 +19,6 @@ _OPERATORS = {"cosine": "<=>", "euclidean": "<->", "dotproduct": "<#>"}
 
 _COLUMNS = [field.name for field in fields(IndexDefinition)]
 _DEFINITION = f"SELECT {', '.join(_COLUMNS)} FROM mastra_engine_vectorindex WHERE name = %s"
-#: Definitions never change, and no two of one name are of the same moment.
-UNCHANGED = "FROM mastra_engine_vectorindex WHERE name = %s AND created_at = %s"
-
 _GIVEN = [name for name in _COLUMNS if name not in ("id", "created_at")]
 _NEW_DEFINITION = f"""
 INSERT INTO mastra_engine_vectorindex ({", ".join(_GIVEN)})
@@ -91,13 +88,16 @@ class Partition:
         self.table = f"mastra_engine_embedding_{index.id}"
         self.structure = f"{self.table}_nearest"
         self.type = f"{index.storage}({index.dimension})"
+        #: Holds while the index is what it was when it was found; takes its name. Definitions never
+        #: change, and no two of one name are of the same moment.
+        self.unchanged = (
+            f"FROM mastra_engine_vectorindex WHERE name = %s AND created_at = '{index.created_at}'"
+        )
         self.document = f"to_tsvector('{index.language}'::regconfig, document)"
 
     def distance(self) -> str:
         """Return the distance to a parameter, written as the search structure knows it."""
-        target = f"%s::vector({self.index.dimension})"
-        if self.index.storage != "vector":
-            target = f"{target}::{self.type}"
+        target = "%s::vector" if self.index.storage == "vector" else f"%s::vector::{self.type}"
         return f"(embedding::{self.type}) {_OPERATORS[self.index.metric]} {target}"
 
     def create(self) -> None:

@@ -18,7 +18,7 @@ from pgvector import Vector
 
 from mastra_engine.filters import And, Node
 from mastra_engine.postgres.compile import Sql, where
-from mastra_engine.postgres.partitions import UNCHANGED, Partition, server_cursor
+from mastra_engine.postgres.partitions import Partition, server_cursor
 
 #: Rows that pass a filter are sorted exactly while they are at most so many times the square root
 #: of all rows: sorting takes longer the more pass, the graph the fewer do. Measured in
@@ -97,11 +97,11 @@ class Search:
         statement = (
             f"WITH passed AS MATERIALIZED ("
             f"SELECT * FROM {self.partition.table} "
-            f"WHERE EXISTS (SELECT {UNCHANGED}) AND {sql}{bound}) "
+            f"WHERE EXISTS (SELECT {self.partition.unchanged}) AND {sql}{bound}) "
             f"SELECT {self._columns()}, (SELECT count(*) FROM passed) "
             f"FROM passed ORDER BY distance, id, namespace LIMIT {self.limit}"
         )
-        rows = self._fetch(statement, [*self._version(), *params, self.target])
+        rows = self._fetch(statement, [self.partition.index.name, *params, self.target])
         if rows and at_most is not None and rows[0][-1] > at_most:
             return None
         return [row[:-1] for row in rows]
@@ -114,18 +114,15 @@ class Search:
         """
         sql, params = self.condition
         ties = "" if filtered else ", id, namespace"
+        settings = f"SELECT {self._settings(filtered=filtered)} {self.partition.unchanged}"
         # A condition without columns is checked once, before the scan begins.
         statement = (
             f"SELECT {self._columns()} FROM {self.partition.table} "
-            f"WHERE (SELECT {self._settings(filtered=filtered)} {UNCHANGED}) IS NOT NULL AND {sql} "
+            f"WHERE ({settings}) IS NOT NULL AND {sql} "
             f"ORDER BY distance{ties} LIMIT {self.limit}"
         )
-        rows = self._fetch(statement, [self.target, *self._version(), *params])
+        rows = self._fetch(statement, [self.target, self.partition.index.name, *params])
         return sorted(rows, key=_by_distance)
-
-    def _version(self) -> list[Any]:
-        """Return the parameters of `UNCHANGED`."""
-        return [self.partition.index.name, self.partition.index.created_at]
 
     def _settings(self, *, filtered: bool) -> str:
         order = "relaxed_order" if filtered else "strict_order"

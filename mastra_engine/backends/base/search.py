@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.filters import Node, parse_filter
+from mastra_engine.filters import And, Node, parse_filter
 from mastra_engine.fusion import maximal_marginal_relevance
 from mastra_engine.inputs import count, share, text
 from mastra_engine.types import Match, RerankedMatch
@@ -118,7 +118,7 @@ def question(
 
 def metadata_filter(filter: Any) -> Node:
     """Parse a filter on metadata; None is none."""
-    return parse_filter({} if filter is None else filter)
+    return And() if filter is None else parse_filter(filter)
 
 
 def any_namespace(namespace: Any) -> str | None:
