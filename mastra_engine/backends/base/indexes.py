@@ -35,6 +35,10 @@ class IndexesContract(ABC):
         """Return an index as it was some time ago, if searches notice when it is another now."""
         return None
 
+    def _is_rolling_back(self) -> bool:
+        """Say whether a transaction is under way that can only be rolled back."""
+        return False
+
     @abstractmethod
     def _list_indexes(self) -> list[VectorIndex]: ...
 

@@ -137,7 +137,8 @@ class VectorsContract(IndexesContract):
         try:
             yield
         finally:
-            self._on(index_name, self._build)
+            if not self._is_rolling_back():  # which brings back what was dropped
+                self._on(index_name, self._build)
 
     @asynccontextmanager
     async def abulk_load(self, *, index_name: str) -> AsyncIterator[None]:

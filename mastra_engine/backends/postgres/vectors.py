@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from django.db import connections, transaction
 from django.db.models import QuerySet
 from pgvector import Vector
+from psycopg.pq import TransactionStatus
 
 from mastra_engine.backends.base.search import Scope
 from mastra_engine.backends.base.vectors import VectorsContract
@@ -90,7 +91,14 @@ class PostgresVectors(VectorsContract):
     def _build(self, index: IndexDefinition) -> None:
         if index.index_type != "flat":
             with self._reading(index):
-                self._partition(index).build()
+                self._partition(index).build(patience=self.session.lock_timeout)
+
+    def _is_rolling_back(self) -> bool:
+        connection = connections[self.session.alias]
+        return not connection.get_autocommit() and (
+            connection.needs_rollback
+            or connection.connection.info.transaction_status == TransactionStatus.INERROR
+        )
 
     def _drop_structure(self, index: IndexDefinition) -> None:
         self.session.run(self._partition(index).drop_structure)
