@@ -160,14 +160,15 @@ def condition(node: Node, namespace: str | None) -> Sql:
 def full_text(partition: Partition, query: str, within: Sql, limit: int) -> list[Any]:
     """Return rows of (id, namespace, document, metadata, rank) that share a word, best first.
 
-    The words are ORed: a question seldom has all its words in one passage.
+    The words are ORed: a question seldom has all its words in one passage. An & without spaces is
+    part of a word, an address for instance.
     """
     sql, params = within
     language = partition.index.language
+    words = f"replace(plainto_tsquery('{language}', %s)::text, ' & ', ' | ')::tsquery"
     statement = (
         f"SELECT {_FIELDS}, ts_rank({partition.document}, query) AS rank "
-        f"FROM {partition.table}, "
-        f"(SELECT replace(plainto_tsquery('{language}', %s)::text, '&', '|')::tsquery AS query) q "
+        f"FROM {partition.table}, (SELECT {words} AS query) q "
         f"WHERE {partition.document} @@ query AND {sql} "
         f"ORDER BY rank DESC, id, namespace LIMIT {limit}"
     )

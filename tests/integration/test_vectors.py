@@ -231,6 +231,29 @@ def test_the_number_of_statements(engine: PostgresEngine, few: Any) -> None:
         assert len([each for each in sent if not each.startswith("COPY")]) == expected, (name, sent)
 
 
+def test_an_address_is_one_word(engine: PostgresEngine) -> None:
+    engine.vectors.create_index(index_name="links", dimension=1, language="simple")
+    address = "http://example.org/find?a=1&b=2"
+    engine.vectors.upsert(
+        index_name="links", vectors=[[1], [1]], ids=["a", "b"], documents=["example.org", address]
+    )
+    found = engine.vectors.query(
+        index_name="links", query_vector=[1], query_text=address, hybrid=True, min_score=2
+    )
+    assert ids(found) == ["b", "a"]
+
+
+def test_only_so_many_definitions_are_kept(
+    engine: PostgresEngine, few: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mastra_engine.backends.postgres.vectors._REMEMBERED", 1)
+    engine.vectors.create_index(index_name="another", dimension=DIMENSION)
+    for _ in range(2):
+        assert engine.vectors.query(index_name="another", query_vector=few[0]) == []
+        assert len(engine.vectors.query(index_name="few", query_vector=few[0])) == 10
+        assert len(engine.vectors._found) == 1
+
+
 # Dead rows and broken structures
 
 

@@ -27,6 +27,8 @@ from mastra_engine.vectorinputs import IndexDefinition, VectorRow
 
 R = TypeVar("R")
 
+#: How many definitions are kept at most: projects may make indexes all the time.
+_REMEMBERED = 1_000
 _STORED = "id, vector_send(embedding), document, metadata::text, namespace, created_at, updated_at"
 
 
@@ -61,6 +63,8 @@ class PostgresVectors(VectorsContract):
         if found is None:
             self._found.pop(name, None)
         else:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
             self._found[name] = found
         return found
 
