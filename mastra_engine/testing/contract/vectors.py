@@ -288,7 +288,7 @@ class TestVectors(WithCompass):
     def test_whatever_is_as_long_as_it_may_be(self, engine: MastraEngine) -> None:
         engine.vectors.create_index(index_name="long", dimension=1, storage="halfvec")
         words = " ".join(f"{i:04x}-{i:04x}" for i in range(2**16))[: 2**18]
-        given = {"index_name": "long", "namespace": "n" * 512}
+        given: dict[str, Any] = {"index_name": "long", "namespace": "n" * 512}
         engine.vectors.upsert(**given, vectors=[[1]], ids=["i" * 512], documents=[words])
         (stored,) = engine.vectors.get_vectors(**given, ids=["i" * 512])
         assert stored.document == words
