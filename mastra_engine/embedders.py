@@ -7,7 +7,7 @@ as they are. Nothing here is loaded or connected before the first text is embedd
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from threading import Lock
@@ -28,23 +28,36 @@ if TYPE_CHECKING:
 
 Vectors = Sequence[Sequence[float]]
 
+#: Numbers of Python take eight times the space that they take once they are vectors.
+BATCH_TEXTS = 256
+
 
 # What engines call
 
 
 def embed_documents(
-    embedder: Embedder, texts: Sequence[str], *, dimension: int | None = None
+    embedder: Embedder, texts: Sequence[str], *, dimension: int | None = None, first: int = 0
 ) -> Vectors:
     """Return what the embedder makes of the texts: one vector each, in order, of one length.
 
     That length is `dimension`, where it is given. An answer of another shape raises InvalidVector,
     what the embedder raises passes through, and the numbers are not looked at. No texts, no call.
+    `first` is the number that messages give to the first text.
     """
     if not texts:
         return []
     vectors = embedder.embed_documents(list(texts))
-    checked: Vectors = _checked(vectors, len(texts), dimension, "/documents")
+    checked: Vectors = _checked(vectors, len(texts), dimension, "/documents", first=first)
     return checked
+
+
+def embed_batches(
+    embedder: Embedder, texts: Sequence[str], *, dimension: int | None = None
+) -> Iterator[Vectors]:
+    """Yield what the embedder makes of the texts, `BATCH_TEXTS` a call. See embed_documents()."""
+    for start in range(0, len(texts), BATCH_TEXTS):
+        batch = texts[start : start + BATCH_TEXTS]
+        yield embed_documents(embedder, batch, dimension=dimension, first=start)
 
 
 def embed_query(embedder: Embedder, text: str, *, dimension: int | None = None) -> Sequence[float]:
@@ -54,7 +67,13 @@ def embed_query(embedder: Embedder, text: str, *, dimension: int | None = None) 
 
 
 def _checked(
-    vectors: Any, number: int, dimension: int | None, path: str, source: str = "the embedder"
+    vectors: Any,
+    number: int,
+    dimension: int | None,
+    path: str,
+    source: str = "the embedder",
+    *,
+    first: int = 0,
 ) -> Any:
     """Return `vectors`, an iterator's as a list, if they are `number` vectors of one length."""
     if isinstance(vectors, Iterable) and not hasattr(vectors, "__len__"):
@@ -62,7 +81,7 @@ def _checked(
     if (given := _length(vectors)) != number:
         what = f"a {type(vectors).__name__}" if given is None else f"{given} vectors"
         raise InvalidVector(f"{source} answered with {what} for {number} texts", path=path)
-    for position, vector in enumerate(vectors):
+    for position, vector in enumerate(vectors, first):
         length = _length(vector)
         what = f"a {type(vector).__name__}" if length is None else f"{length} numbers"
         dimension = length if dimension is None else dimension

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar, cast
 
 from pgvector import Vector
 from uuid_utils import uuid7
 
 from mastra_engine.exceptions import InvalidInput, InvalidVector
-from mastra_engine.inputs import choice, count, name, text
+from mastra_engine.inputs import MAX_NAME_BYTES, choice, count, name, text
 from mastra_engine.jsonb import canonical
 from mastra_engine.types import IndexStatus, IndexType, Metric, Storage, VectorIndex
 
@@ -26,6 +27,9 @@ _LONGEST = 1e18
 _SHORTEST = {"vector": 1e-18, "halfvec": 1e-4}
 _LARGEST_HALF = 65_504.0
 
+#: PostgreSQL indexes at most a megabyte of words, and of one byte of text it may make four.
+MAX_DOCUMENT_BYTES = 2**18
+
 #: PostgreSQL's text search configurations.
 LANGUAGES = (
     *("simple", "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english"),
@@ -37,7 +41,7 @@ LANGUAGES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexDefinition:
-    """What an index is; `id` is the engine's."""
+    """What an index is; `id` and `created_at` are the engine's."""
 
     name: str
     dimension: int
@@ -48,6 +52,11 @@ class IndexDefinition:
     m: int
     ef_construction: int
     id: int = 0
+    created_at: datetime | None = None
+
+    def as_asked_for(self) -> IndexDefinition:
+        """Return it without what the engine adds."""
+        return replace(self, id=0, created_at=None)
 
     def described(
         self, *, count: int, size_bytes: int, status: IndexStatus, progress: float | None = None
@@ -122,7 +131,9 @@ def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
     """Return a list or array of numbers as pgvector takes it; raises InvalidVector."""
     if hasattr(value, "tolist"):
         value = value.tolist()
-    if not isinstance(value, list | tuple):
+    elif isinstance(value, tuple):
+        value = list(value)
+    if not isinstance(value, list):
         raise InvalidVector("must be a list of numbers", path=path)
     try:
         length = math.hypot(*value)  # infinite or NaN when a number is
@@ -131,19 +142,24 @@ def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
     _check(len(value), length, index, path)
     if index.storage == "halfvec" and length > _LARGEST_HALF:
         _check_half(max(map(abs, value)), path)
-    return Vector(list(value))
+    return Vector(value)
 
 
-def matrix(vectors: Any, index: IndexDefinition, path: str = "/vectors") -> list[Vector]:
-    """Return the rows of a list of vectors or of a two-dimensional NumPy array, checked."""
+def matrix(
+    vectors: Any, index: IndexDefinition, path: str = "/vectors", *, first: int = 0
+) -> list[Vector]:
+    """Return the rows of a list of vectors or of a two-dimensional NumPy array, checked.
+
+    `first` is the number that the first one has in an error's path.
+    """
     if hasattr(vectors, "dtype"):
-        return _array(vectors, index, path)
+        return _array(vectors, index, path, first)
     if isinstance(vectors, str | bytes | Mapping) or not isinstance(vectors, Iterable):
         raise InvalidVector("must be a list of vectors", path=path)
-    return [vector(value, index, f"{path}/{i}") for i, value in enumerate(vectors)]
+    return [vector(row, index, f"{path}/{i}") for i, row in enumerate(vectors, first)]
 
 
-def _array(vectors: Any, index: IndexDefinition, path: str) -> list[Vector]:
+def _array(vectors: Any, index: IndexDefinition, path: str, first: int) -> list[Vector]:
     import numpy as np
 
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
@@ -151,10 +167,10 @@ def _array(vectors: Any, index: IndexDefinition, path: str) -> list[Vector]:
     with np.errstate(over="ignore"):
         rows = vectors.astype(np.float32, order="C", copy=False)
         lengths = np.linalg.norm(rows, axis=1).tolist()
-    for i, length in enumerate(lengths):
+    for i, (row, length) in enumerate(zip(rows, lengths, strict=True), first):
         _check(rows.shape[1], length, index, f"{path}/{i}")
         if index.storage == "halfvec" and length > _LARGEST_HALF:
-            _check_half(float(abs(rows[i]).max()), f"{path}/{i}")
+            _check_half(float(abs(row).max()), f"{path}/{i}")
     return [Vector(row) for row in rows]
 
 
@@ -174,19 +190,13 @@ def _check_half(largest: float, path: str) -> None:
 
 
 def vector_rows(
-    index: IndexDefinition,
-    *,
-    vectors: Any,
-    ids: Any,
-    metadata: Any,
-    documents: Any,
+    vectors: list[Vector], *, ids: Any, metadata: Any, documents: Any
 ) -> list[VectorRow]:
     """Check everything that comes with vectors; of several with one id the last is kept."""
-    given = matrix(vectors, index)
-    number = len(given)
+    number = len(vectors)
     columns = (
         _column(ids, number, "/ids", name) or [str(uuid7()) for _ in range(number)],
-        given,
+        vectors,
         _column(metadata, number, "/metadata", metadata_json) or [b"{}"] * number,
         _column(documents, number, "/documents", _document) or [None] * number,
     )
@@ -201,8 +211,31 @@ def metadata_json(value: Any, path: str) -> bytes:
     return canonical(value, tuple(path[1:].split("/")))
 
 
+def document_text(value: Any, path: str) -> str:
+    """Return a document, of a size that full-text search can index."""
+    return _bounded(text(value, path), MAX_DOCUMENT_BYTES, path)
+
+
 def _document(value: Any, path: str) -> str | None:
-    return None if value is None else text(value, path)
+    return None if value is None else document_text(value, path)
+
+
+def namespace_name(value: Any) -> str:
+    """Return a namespace, which may be empty; a longer one would not fit the key's index."""
+    return _bounded(text(value, "/namespace"), MAX_NAME_BYTES, "/namespace")
+
+
+def number(value: Any, path: str) -> float:
+    """Return `value` if it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidInput("must be a finite number", path=path)
+    return value
+
+
+def _bounded(value: str, most: int, path: str) -> str:
+    if len(value.encode()) > most:
+        raise InvalidInput(f"is longer than {most} bytes", path=path)
+    return value
 
 
 def _column(values: Any, number: int, path: str, check: Callable[[Any, str], T]) -> list[T] | None:

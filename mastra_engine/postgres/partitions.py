@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any
 
+from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pgvector import Vector
 from psycopg import Cursor
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
+from mastra_engine.exceptions import Unavailable
 from mastra_engine.types import IndexStatus
 from mastra_engine.vectorinputs import IndexDefinition
 
@@ -19,11 +24,41 @@ _OPERATORS = {"cosine": "<=>", "euclidean": "<->", "dotproduct": "<#>"}
 
 _COLUMNS = [field.name for field in fields(IndexDefinition)]
 _DEFINITION = f"SELECT {', '.join(_COLUMNS)} FROM mastra_engine_vectorindex WHERE name = %s"
+_GIVEN = [name for name in _COLUMNS if name not in ("id", "created_at")]
+_NEW_DEFINITION = f"""
+INSERT INTO mastra_engine_vectorindex ({", ".join(_GIVEN)})
+VALUES ({", ".join(["%s"] * len(_GIVEN))})
+ON CONFLICT (name) DO NOTHING
+RETURNING {", ".join(_COLUMNS)}
+"""
 
-_STATE = """
-SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)),
+#: Seconds between two looks at who still writes.
+_PAUSE = 0.05
+
+#: Keeps the locks of builders apart from the advisory locks of others.
+_BUILDERS = 0x76656374
+
+_TRY_LOCK = """
+SELECT pg_try_advisory_xact_lock(%s, %s),
+       set_config('idle_in_transaction_session_timeout', '0', true)
+"""
+
+_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
+
+_STATE = f"""
+SELECT ({_VALID}),
        (SELECT max(coalesce(blocks_done::float / nullif(blocks_total, 0), 0))
-        FROM pg_stat_progress_create_index WHERE relid = to_regclass(%s))
+        FROM pg_stat_progress_create_index WHERE relid = to_regclass(%s)),
+       EXISTS (SELECT FROM pg_locks
+               WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND objsubid = 2
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+
+_WRITERS = """
+SELECT virtualtransaction FROM pg_locks
+WHERE relation = to_regclass(%s) AND pid IS DISTINCT FROM pg_backend_pid() AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 """
 
 
@@ -51,9 +86,23 @@ def server_cursor(connection: BaseDatabaseWrapper) -> Any:
 
 
 def find_definition(connection: BaseDatabaseWrapper, name: str) -> IndexDefinition | None:
-    """Return an index by name. Every call begins with it, and the ORM would take thrice as long."""
+    """Return an index by name. Most calls begin with it, and the ORM takes thrice as long."""
+    return _definition(connection, _DEFINITION, [name])
+
+
+def add_definition(
+    connection: BaseDatabaseWrapper, wanted: IndexDefinition
+) -> IndexDefinition | None:
+    """Store the definition of a new index; None where there is one of that name."""
+    values = [getattr(wanted, name) for name in _GIVEN]
+    return _definition(connection, _NEW_DEFINITION, values)
+
+
+def _definition(
+    connection: BaseDatabaseWrapper, sql: str, params: list[Any]
+) -> IndexDefinition | None:
     with server_cursor(connection) as cursor:
-        cursor.execute(_DEFINITION, [name])
+        cursor.execute(sql, params)
         row = cursor.fetchone()
     return None if row is None else IndexDefinition(**dict(zip(_COLUMNS, row, strict=True)))
 
@@ -67,13 +116,16 @@ class Partition:
         self.table = f"mastra_engine_embedding_{index.id}"
         self.structure = f"{self.table}_nearest"
         self.type = f"{index.storage}({index.dimension})"
+        #: Holds while the index is what it was when it was found; takes its name. Definitions never
+        #: change, and no two of one name are of the same moment.
+        self.unchanged = (
+            f"FROM mastra_engine_vectorindex WHERE name = %s AND created_at = '{index.created_at}'"
+        )
         self.document = f"to_tsvector('{index.language}'::regconfig, document)"
 
     def distance(self) -> str:
         """Return the distance to a parameter, written as the search structure knows it."""
-        target = f"%s::vector({self.index.dimension})"
-        if self.index.storage != "vector":
-            target = f"{target}::{self.type}"
+        target = "%s::vector" if self.index.storage == "vector" else f"%s::vector::{self.type}"
         return f"(embedding::{self.type}) {_OPERATORS[self.index.metric]} {target}"
 
     def create(self) -> None:
@@ -96,12 +148,13 @@ class Partition:
         """Return the search structure's status and, while it is being built, the share done."""
         if self.index.index_type == "flat":
             return "ready", None
-        ((valid, progress),) = self._query(_STATE, [self.structure, self.table])
-        if progress is not None:
-            return "building", progress
-        if valid is None:
-            return "missing", None
-        return ("ready", None) if valid else ("invalid", None)
+        params = [self.structure, self.table, _BUILDERS, self.index.id]
+        ((valid, progress, locked),) = self._query(_STATE, params)
+        if valid:
+            return "ready", None
+        if locked or progress is not None:
+            return "building", progress or 0.0
+        return ("missing" if valid is None else "invalid"), None
 
     def size(self) -> tuple[int, int]:
         """Return the number of vectors and the bytes they take with all indexes."""
@@ -109,16 +162,62 @@ class Partition:
         ((number, size),) = self._query(sql, [])
         return number, size
 
-    def build(self) -> None:
-        """Build the search structure unless it is there and valid, or another process builds it."""
+    def build(self, *, patience: float) -> None:
+        """Build the search structure unless it is there and valid, or another process builds it.
+
+        Outside a transaction nobody has to wait for it, but it has to wait for those who are
+        writing; raises Unavailable when that takes more than `patience` seconds, unless 0.
+        """
         status, _ = self.state()
         if status in ("ready", "building"):
             return
-        concurrently = "" if self.connection.in_atomic_block else "CONCURRENTLY "
-        if status == "invalid":
+        if not self.connection.get_autocommit():
+            self._build("")
+            return
+        with self._only_builder() as alone:
+            if alone:
+                self._wait_for_writers(patience)
+                self._build("CONCURRENTLY ")
+
+    def _build(self, concurrently: str) -> None:
+        stored = self._query(_VALID, [self.structure])
+        if stored == [(True,)]:
+            return
+        if stored:
             self._execute(f"DROP INDEX {concurrently}IF EXISTS {self.structure}")
         self._execute(self._create_structure(f"{concurrently}IF NOT EXISTS "))
         self._execute(f"ANALYZE {self.table}")  # filtered searches rely on the planner's guesses
+
+    @contextmanager
+    def _only_builder(self) -> Iterator[bool]:
+        """Say whether nobody else builds this structure, and keep others from it.
+
+        Two CREATE INDEX CONCURRENTLY of one table end in a deadlock, when all the work is done. As
+        it runs in no transaction, another connection's holds the lock; that has to be READ
+        COMMITTED, or its snapshot would be one of those the build waits for.
+        """
+        guard = self.connection.copy()
+        try:
+            with guard.cursor() as cursor:
+                cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+                cursor.execute(_TRY_LOCK, [_BUILDERS, self.index.id])
+                try:
+                    yield cursor.fetchone()[0]
+                finally:
+                    with suppress(Error):  # it may have been lost in the meantime
+                        cursor.execute("ROLLBACK")
+        finally:
+            guard.close()
+
+    def _wait_for_writers(self, patience: float) -> None:
+        """Wait for the transactions that write now, rather than let the server do it for ever."""
+        deadline = time.monotonic() + patience
+        waiting = older = set(self._query(_WRITERS, [self.table]))
+        while patience and waiting:
+            if time.monotonic() > deadline:
+                raise Unavailable("Others have been writing to the index for too long")
+            time.sleep(_PAUSE)
+            waiting = older.intersection(self._query(_WRITERS, [self.table]))
 
     def drop_structure(self) -> None:
         """Drop the search structure; searches are exact until it is built."""

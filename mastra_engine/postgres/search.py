@@ -48,8 +48,17 @@ class Search:
     def run(self) -> list[Any]:
         """Return rows of (id, namespace, document, metadata, distance[, vector]), nearest first.
 
-        A vector is in pgvector's binary form.
+        A vector is in pgvector's binary form. No rows also say that the index is not what it was
+        when it was found. In the caller's transaction, a savepoint takes back what searching did.
         """
+        if self.connection.get_autocommit():
+            return self._search()
+        with transaction.atomic(using=self.connection.alias):
+            rows = self._search()
+            transaction.set_rollback(True, using=self.connection.alias)
+        return rows
+
+    def _search(self) -> list[Any]:
         filtered = self.condition[0] != "TRUE"
         if filtered:
             passing, total = self._estimate()
@@ -87,11 +96,12 @@ class Search:
         bound = "" if at_most is None else f" LIMIT {at_most + 1}"
         statement = (
             f"WITH passed AS MATERIALIZED ("
-            f"SELECT * FROM {self.partition.table} WHERE {sql}{bound}) "
+            f"SELECT * FROM {self.partition.table} "
+            f"WHERE EXISTS (SELECT {self.partition.unchanged}) AND {sql}{bound}) "
             f"SELECT {self._columns()}, (SELECT count(*) FROM passed) "
             f"FROM passed ORDER BY distance, id, namespace LIMIT {self.limit}"
         )
-        rows = self._fetch(statement, [*params, self.target])
+        rows = self._fetch(statement, [self.partition.index.name, *params, self.target])
         if rows and at_most is not None and rows[0][-1] > at_most:
             return None
         return [row[:-1] for row in rows]
@@ -99,30 +109,20 @@ class Search:
     def _graph(self, *, filtered: bool) -> list[Any]:
         """Walk the search structure, with settings that nobody else will meet.
 
-        They are made by the statement itself and are local to its transaction; in the caller's,
-        they go with a savepoint.
+        They are made by the statement itself and are local to its transaction. Where the search
+        structure gives rows in relaxed order, it finds more of them.
         """
-        statement, params = self._walk(filtered=filtered)
-        if self.connection.get_autocommit():
-            return self._fetch(statement, params)
-        with transaction.atomic(using=self.connection.alias):
-            rows = self._fetch(statement, params)
-            transaction.set_rollback(True, using=self.connection.alias)
-        return rows
-
-    def _walk(self, *, filtered: bool) -> Sql:
         sql, params = self.condition
-        # Relaxed order finds more, out of order, so what was found is sorted again.
-        tie = "" if filtered else ", id"
+        ties = "" if filtered else ", id, namespace"
+        settings = f"SELECT {self._settings(filtered=filtered)} {self.partition.unchanged}"
         # A condition without columns is checked once, before the scan begins.
         statement = (
-            f"WITH found AS MATERIALIZED ("
             f"SELECT {self._columns()} FROM {self.partition.table} "
-            f"WHERE (SELECT {self._settings(filtered=filtered)}) IS NOT NULL AND {sql} "
-            f"ORDER BY distance{tie} LIMIT {self.limit}) "
-            f"SELECT * FROM found ORDER BY distance, id, namespace"
+            f"WHERE ({settings}) IS NOT NULL AND {sql} "
+            f"ORDER BY distance{ties} LIMIT {self.limit}"
         )
-        return statement, [self.target, *params]
+        rows = self._fetch(statement, [self.target, self.partition.index.name, *params])
+        return sorted(rows, key=_by_distance)
 
     def _settings(self, *, filtered: bool) -> str:
         order = "relaxed_order" if filtered else "strict_order"
@@ -142,6 +142,11 @@ class Search:
             return list(cursor.fetchall())
 
 
+def _by_distance(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    id, namespace, _, _, distance, *_ = row
+    return distance, id, namespace
+
+
 def condition(node: Node, namespace: str | None) -> Sql:
     """Return the condition of a filter on metadata within a namespace."""
     parts = [] if node == And() else [where(node, {"data": "metadata"})]
@@ -155,14 +160,15 @@ def condition(node: Node, namespace: str | None) -> Sql:
 def full_text(partition: Partition, query: str, within: Sql, limit: int) -> list[Any]:
     """Return rows of (id, namespace, document, metadata, rank) that share a word, best first.
 
-    The words are ORed: a question seldom has all its words in one passage.
+    The words are ORed: a question seldom has all its words in one passage. An & without spaces is
+    part of a word, an address for instance.
     """
     sql, params = within
     language = partition.index.language
+    words = f"replace(plainto_tsquery('{language}', %s)::text, ' & ', ' | ')::tsquery"
     statement = (
         f"SELECT {_FIELDS}, ts_rank({partition.document}, query) AS rank "
-        f"FROM {partition.table}, "
-        f"(SELECT replace(plainto_tsquery('{language}', %s)::text, '&', '|')::tsquery AS query) q "
+        f"FROM {partition.table}, (SELECT {words} AS query) q "
         f"WHERE {partition.document} @@ query AND {sql} "
         f"ORDER BY rank DESC, id, namespace LIMIT {limit}"
     )

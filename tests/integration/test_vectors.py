@@ -95,7 +95,7 @@ def plans() -> Iterator[list[str]]:
     found: list[str] = []
 
     def explain(execute: Any, statement: str, params: Any, many: bool, context: Any) -> Any:
-        if statement.startswith("WITH"):
+        if " AS distance" in statement:
             execute(f"EXPLAIN {statement}", params, many, context)
             found.append("\n".join(line for (line,) in context["cursor"].fetchall()))
         return execute(statement, params, many, context)
@@ -215,10 +215,10 @@ def test_nearest_of_the_queryset_uses_the_hnsw(engine: PostgresEngine, many: Any
 
 def test_the_number_of_statements(engine: PostgresEngine, few: Any) -> None:
     vectors, some = engine.vectors, {"index_name": "few"}
-    # Each finds the index first; the tests' transaction makes savepoints: three statements each.
+    # Each finds the index first, save searches; the tests' transaction makes savepoints.
     calls: dict[str, tuple[int, Callable[[], Any]]] = {
-        "query": (2, lambda: vectors.query(**some, query_vector=few[0])),
-        "exact": (3, lambda: vectors.query(**some, query_vector=few[0], filter={"percent": 1})),
+        "query": (1, lambda: vectors.query(**some, query_vector=few[0])),
+        "exact": (2, lambda: vectors.query(**some, query_vector=few[0], filter={"percent": 1})),
         "get": (2, lambda: vectors.get_vectors(**some, ids=["1", "2"])),
         "delete": (2, lambda: vectors.delete_vectors(**some, ids=["1", "2"])),
         "upsert": (1, lambda: vectors.upsert(**some, vectors=few[:50])),
@@ -229,6 +229,29 @@ def test_the_number_of_statements(engine: PostgresEngine, few: Any) -> None:
             call()
         sent = [each["sql"] for each in captured if "SAVEPOINT" not in each["sql"]]
         assert len([each for each in sent if not each.startswith("COPY")]) == expected, (name, sent)
+
+
+def test_an_address_is_one_word(engine: PostgresEngine) -> None:
+    engine.vectors.create_index(index_name="links", dimension=1, language="simple")
+    address = "http://example.org/find?a=1&b=2"
+    engine.vectors.upsert(
+        index_name="links", vectors=[[1], [1]], ids=["a", "b"], documents=["example.org", address]
+    )
+    found = engine.vectors.query(
+        index_name="links", query_vector=[1], query_text=address, hybrid=True, min_score=2
+    )
+    assert ids(found) == ["b", "a"]
+
+
+def test_only_so_many_definitions_are_kept(
+    engine: PostgresEngine, few: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mastra_engine.backends.postgres.vectors._REMEMBERED", 1)
+    engine.vectors.create_index(index_name="another", dimension=DIMENSION)
+    for _ in range(2):
+        assert engine.vectors.query(index_name="another", query_vector=few[0]) == []
+        assert len(engine.vectors.query(index_name="few", query_vector=few[0])) == 10
+        assert len(engine.vectors._found) == 1
 
 
 # Dead rows and broken structures

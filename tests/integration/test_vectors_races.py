@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection, transaction
 
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.exceptions import EngineConfigError, IndexNotFound
+from mastra_engine.exceptions import EngineConfigError, IndexNotFound, InvalidVector, NotFound
+from mastra_engine.models import VectorIndex
+from mastra_engine.testing.contract.vectors import ToyEmbedder
 from tests.integration.conftest import Elsewhere
 from tests.integration.interleaving import just_before
 from tests.integration.test_vectors import DIMENSION, few, random_vectors, sql  # noqa: F401
@@ -45,7 +49,27 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "describe": lambda vectors: vectors.describe_index(index_name="few"),
     "build": lambda vectors: vectors.build_index(index_name="few"),
     "truncate": lambda vectors: vectors.truncate_index(index_name="few"),
+    "get": lambda vectors: vectors.get_vectors(index_name="few", ids=["1"]),
+    "remove": lambda vectors: vectors.delete_index(index_name="few"),
 }
+
+
+def step_of(call: Callable[[Any], Any]) -> str:
+    """Return what is in the first statement after the index was found."""
+    if call is CALLS["remove"]:
+        return 'DELETE FROM "mastra_engine_vectorindex"'
+    # The COPY of an upsert is no statement to step in before; what begins its transaction is.
+    return "lock_timeout" if call is CALLS["upsert"] else "mastra_engine_embedding_"
+
+
+def make_anew(engine: PostgresEngine, **definition: Any) -> None:
+    """Delete the index and make another of its name, as one step."""
+    with transaction.atomic(using=engine.session.alias):
+        engine.vectors.delete_index(index_name="few")
+        engine.vectors.create_index(index_name="few", **{"dimension": DIMENSION, **definition})
+        engine.vectors.upsert(
+            index_name="few", vectors=random_vectors(3), ids=["1", "2", "3"], metadata=[{}] * 3
+        )
 
 
 @committing
@@ -58,11 +82,186 @@ def test_an_index_deleted_in_between_is_not_found(
 ) -> None:
     """Its definition was found, its table is gone."""
     delete = lambda: other.vectors.delete_index(index_name="few")  # noqa: E731
-    # The COPY of an upsert is no statement to step in before; what begins its transaction is.
-    step = "lock_timeout" if call is CALLS["upsert"] else "mastra_engine_embedding_"
-    with just_before(step, delete), pytest.raises(IndexNotFound):
+    with just_before(step_of(call), delete), pytest.raises(IndexNotFound):
         call(engine.vectors)
     assert not connection.needs_rollback
+
+
+@committing
+@pytest.mark.parametrize("within", [False, True], ids=["alone", "within a transaction"])
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_an_index_made_anew_in_between_is_used(
+    engine: PostgresEngine,
+    other: PostgresEngine,
+    few: Any,  # noqa: F811
+    call: Callable[[Any], Any],
+    within: bool,
+) -> None:
+    """There was an index of that name at all times, so it is never said not to be found."""
+    # Alone, what sets the bound of an upsert's waiting begins its transaction.
+    step = "SAVEPOINT" if within and call is CALLS["upsert"] else step_of(call)
+    around = transaction.atomic() if within else nullcontext()
+    with just_before(step, lambda: make_anew(other)), around:
+        call(engine.vectors)
+        assert VectorIndex.objects.count() == (0 if call is CALLS["remove"] else 1)
+    if call in (CALLS["upsert"], CALLS["given ids"]):
+        assert engine.vectors.describe_index(index_name="few").count in (4, 5)
+
+
+@committing
+@pytest.mark.parametrize("within", [False, True], ids=["alone", "within a transaction"])
+def test_a_search_begins_with_what_it_knows_and_notices_that_it_is_old(
+    engine: PostgresEngine,
+    other: PostgresEngine,
+    few: Any,  # noqa: F811
+    within: bool,
+) -> None:
+    def found(vector: Any, **options: Any) -> list[str]:
+        with transaction.atomic() if within else nullcontext():
+            matches = engine.vectors.query(index_name="few", query_vector=vector, **options)
+            assert sql("SELECT 1")
+        return sorted(match.id for match in matches)
+
+    one = [1] * DIMENSION
+    assert len(found(one)) == 10
+    make_anew(other)
+    assert found(one) == ["1", "2", "3"]
+    make_anew(other)
+    assert found(one, filter={"odd": None}) == ["1", "2", "3"]
+    other.vectors.truncate_index(index_name="few")
+    assert found(one) == []
+    other.vectors.delete_index(index_name="few")
+    other.vectors.create_index(index_name="few", dimension=2)
+    assert found([1, 0]) == []
+    with pytest.raises(InvalidVector):
+        found(one)
+    other.vectors.delete_index(index_name="few")
+    for vector in ([1, 0], one):
+        with pytest.raises(IndexNotFound):
+            found(vector)
+
+
+@committing
+def test_names_that_change_places_are_noticed(engine: PostgresEngine) -> None:
+    """Nothing of the engine renames an index, but a person with SQL may."""
+    for name in ("blue", "green"):
+        engine.vectors.create_index(index_name=name, dimension=2)
+        engine.vectors.upsert(index_name=name, vectors=[[1, 0]], ids=[name])
+
+    def found(**options: Any) -> list[str]:
+        matches = engine.vectors.query(index_name="blue", query_vector=[1, 0], **options)
+        return [match.id for match in matches]
+
+    assert found() == ["blue"]
+    VectorIndex.objects.filter(name="blue").update(name="old")
+    VectorIndex.objects.filter(name="green").update(name="blue")
+    assert found(filter={"a": None}) == ["green"]
+    VectorIndex.objects.filter(name="blue").delete()
+    with pytest.raises(IndexNotFound):
+        found()
+
+
+@committing
+def test_an_index_that_was_never_committed_is_forgotten(
+    engine: PostgresEngine,
+    other: PostgresEngine,
+) -> None:
+    with transaction.atomic():
+        engine.vectors.create_index(index_name="few", dimension=2)
+        engine.vectors.upsert(index_name="few", vectors=[[1, 0]])
+        assert len(engine.vectors.query(index_name="few", query_vector=[1, 0])) == 1
+        transaction.set_rollback(True)
+    with pytest.raises(IndexNotFound):
+        engine.vectors.query(index_name="few", query_vector=[1, 0])
+    other.vectors.create_index(index_name="few", dimension=3)
+    assert engine.vectors.query(index_name="few", query_vector=[1, 0, 0]) == []
+
+
+@committing
+def test_ids_that_are_given_out_again_are_noticed(engine: PostgresEngine) -> None:
+    """As in test suites that reset sequences, or a database restored under a running process."""
+    for dimension, id in ((2, "first"), (3, "second")):
+        sql("TRUNCATE mastra_engine_vectorindex, mastra_engine_embedding RESTART IDENTITY")
+        engine.vectors.create_index(index_name="few", dimension=dimension)
+        vector = [1] * dimension
+        PostgresEngine().vectors.upsert(index_name="few", vectors=[vector], ids=[id])
+        (match,) = engine.vectors.query(index_name="few", query_vector=vector)
+        assert match.id == id
+
+
+@committing
+def test_threads_share_what_an_engine_knows(engine: PostgresEngine, few: Any) -> None:  # noqa: F811
+    def search(_: int) -> int:
+        try:
+            return len(engine.vectors.query(index_name="few", query_vector=few[0]))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(search, range(20))) == [10] * 20
+
+
+@committing
+def test_an_index_made_and_deleted_in_between_is_made(
+    engine: PostgresEngine,
+    other: PostgresEngine,
+) -> None:
+    other_makes = lambda: other.vectors.create_index(index_name="mine", dimension=3)  # noqa: E731
+    other_deletes = lambda: other.vectors.delete_index(index_name="mine")  # noqa: E731
+    with (
+        just_before("INSERT INTO mastra_engine_vectorindex", other_makes),
+        just_before("FROM mastra_engine_vectorindex", lambda: None, other_deletes),
+    ):
+        made = engine.vectors.create_index(index_name="mine", dimension=3)
+    assert (made.count, made.status) == (0, "ready")
+    assert VectorIndex.objects.filter(name="mine").count() == 1
+
+
+@committing
+def test_an_index_deleted_before_it_is_described_is_made(
+    engine: PostgresEngine,
+    other: PostgresEngine,
+    few: Any,  # noqa: F811
+) -> None:
+    delete = lambda: other.vectors.delete_index(index_name="few")  # noqa: E731
+    with just_before("pg_total_relation_size", delete):
+        assert engine.vectors.create_index(index_name="few", dimension=DIMENSION).count == 0
+
+
+@committing
+def test_a_vector_deleted_in_between_is_not_found(
+    engine: PostgresEngine,
+    other: PostgresEngine,
+    few: Any,  # noqa: F811
+) -> None:
+    delete = lambda: other.vectors.delete_vectors(index_name="few", ids=["1"])  # noqa: E731
+    with just_before("UPDATE", delete), pytest.raises(NotFound):
+        engine.vectors.update_vector(index_name="few", id="1", metadata={})
+
+
+@committing
+def test_texts_are_embedded_outside_transactions(engine: PostgresEngine) -> None:
+    class Watching(ToyEmbedder):
+        def embed_documents(self, texts: list[str]) -> Any:
+            assert not connection.in_atomic_block
+            return super().embed_documents(texts)
+
+    engine.vectors.embedder = Watching()
+    engine.vectors.create_index(index_name="docs", dimension=3)
+    engine.vectors.upsert(index_name="docs", documents=["aa"] * 600, ids=list(map(str, range(600))))
+    engine.vectors.update_vector(index_name="docs", id="1", document="bbbb")
+    assert len(engine.vectors.query(index_name="docs", query_text="b")) == 10
+
+
+@committing
+def test_a_bulk_load_that_breaks_the_transaction_raises_what_broke_it(
+    engine: PostgresEngine,
+    few: Any,  # noqa: F811
+) -> None:
+    load = engine.vectors.bulk_load(index_name="few")
+    with pytest.raises(DataError), transaction.atomic(), load:
+        sql("SELECT 1 / 0")
+    assert engine.vectors.describe_index(index_name="few").status == "ready"
 
 
 @committing

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.exceptions import IndexNotFound
+from mastra_engine.exceptions import IndexNotFound, Unavailable
 from mastra_engine.models import Embedding, VectorIndex
 from tests.concurrency.conftest import start  # noqa: F401 - a fixture
 from tests.concurrency.processes import Worker, report, run_at_once
+from tests.integration.conftest import Elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -76,9 +77,48 @@ def query_until_it_is_gone(*, filter: Any) -> int:
     return done
 
 
+def query_all_the_time(*, seconds: float) -> int:
+    vectors = PostgresEngine().vectors
+    deadline = time.monotonic() + seconds
+    done = 0
+    while time.monotonic() < deadline:
+        (match,) = vectors.query(index_name="shared", query_vector=[1, 0, 0], filter={"a": 1})
+        assert match.id == "it"
+        assert len(vectors.get_vectors(index_name="shared", ids=["it"])) == 1
+        done += 1
+    return done
+
+
+def make_and_delete(*, seconds: float) -> int:
+    vectors = PostgresEngine(lock_timeout=60).vectors
+    deadline = time.monotonic() + seconds
+    done = 0
+    while time.monotonic() < deadline:
+        assert vectors.create_index(index_name="twice", dimension=3).name == "twice"
+        with suppress(IndexNotFound):  # another worker was faster
+            vectors.delete_index(index_name="twice")
+        done += 1
+    return done
+
+
 def build() -> str:
     report("building")
     return PostgresEngine().vectors.build_index(index_name="shared").status
+
+
+def write_and_wait(*, seconds: float) -> None:
+    with transaction.atomic():
+        PostgresEngine().vectors.upsert(index_name="shared", vectors=[[1, 0, 0]])
+        report("written")
+        time.sleep(seconds)
+
+
+def read_and_wait(*, seconds: float) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute("SELECT 1")
+        report("reading")
+        time.sleep(seconds)
 
 
 # The tests
@@ -134,12 +174,103 @@ def test_an_index_deleted_under_queries(start: Start, vectors: Any) -> None:  # 
     assert all(worker.result() for worker in workers)
 
 
+def test_an_index_made_anew_under_queries(start: Start, vectors: Any) -> None:  # noqa: F811
+    """Those who search never learn of it."""
+
+    def fill() -> None:
+        vectors.upsert(index_name="shared", vectors=[[1, 0, 0]], ids=["it"], metadata=[{"a": 1}])
+
+    fill()
+    workers = start(query_all_the_time, [{"seconds": 1.5}] * 2)
+    for worker in workers:
+        worker.go()
+    deadline = time.monotonic() + 1.2
+    done = 0
+    while time.monotonic() < deadline:
+        with transaction.atomic():
+            vectors.delete_index(index_name="shared")
+            vectors.create_index(index_name="shared", dimension=3)
+            fill()
+        done += 1
+    assert done > 3
+    assert all(worker.result() for worker in workers)
+
+
+def test_an_index_made_and_deleted_by_many(start: Start) -> None:  # noqa: F811
+    assert all(run_at_once(start(make_and_delete, [{"seconds": 2}] * 4)))
+
+
+def test_builds_at_the_same_time(start: Start) -> None:  # noqa: F811
+    vectors = PostgresEngine().vectors
+    vectors.create_index(index_name="shared", dimension=64)
+    rows = np.random.default_rng(1).normal(size=(4_000, 64))
+    drop_structure()
+    vectors.upsert(index_name="shared", vectors=rows)
+    workers = start(build, [{}] * 4)
+    for worker in workers:
+        worker.go()
+    assert {worker.report() for worker in workers} == {"building"}
+    statuses = [worker.result() for worker in workers]
+    assert "ready" in statuses
+    assert set(statuses) <= {"ready", "building"}
+    assert vectors.describe_index(index_name="shared").status == "ready"
+
+
+def test_a_build_waits_for_writers_only_so_long(start: Start, vectors: Any) -> None:  # noqa: F811
+    drop_structure()
+    (writer,) = start(write_and_wait, [{"seconds": 2}])
+    writer.go()
+    writer.report()
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        PostgresEngine(lock_timeout=0.3).vectors.build_index(index_name="shared")
+    assert time.monotonic() - began < 1.5
+    assert vectors.describe_index(index_name="shared").status == "missing"
+    assert vectors.build_index(index_name="shared").status == "ready"  # it waits longer
+    writer.result()
+
+
+def test_a_build_that_the_server_ends_can_be_repeated(
+    start: Start,  # noqa: F811
+    vectors: Any,
+    elsewhere: Elsewhere,
+) -> None:
+    """One that waits for an older snapshot, for instance, which has no bound of the engine's."""
+    drop_structure()
+    (reader,) = start(read_and_wait, [{"seconds": 2}])
+    reader.go()
+    reader.report()
+    with pytest.raises(Unavailable):
+        elsewhere(statement_timeout="500ms").vectors.build_index(index_name="shared")
+    assert vectors.describe_index(index_name="shared").status == "invalid"
+    assert vectors.query(index_name="shared", query_vector=[1, 0, 0]) == []
+    assert vectors.build_index(index_name="shared").status == "ready"
+    reader.result()
+
+
+def test_a_builder_that_is_killed_leaves_no_lock(start: Start) -> None:  # noqa: F811
+    vectors = PostgresEngine().vectors
+    vectors.create_index(index_name="shared", dimension=64)
+    drop_structure()
+    rows = np.random.default_rng(1).normal(size=(10_000, 64))
+    vectors.upsert(index_name="shared", vectors=rows)
+    (worker,) = start(build, [{}])
+    worker.go()
+    worker.report()
+    while vectors.describe_index(index_name="shared").status != "building":
+        time.sleep(0.01)
+    worker.kill()
+    assert vectors.build_index(index_name="shared").status in ("building", "ready")
+    while vectors.describe_index(index_name="shared").status == "building":
+        time.sleep(0.05)
+    assert vectors.build_index(index_name="shared").status == "ready"
+
+
 def test_a_build_shows_its_progress_and_stops_no_writers(start: Start) -> None:  # noqa: F811
     vectors = PostgresEngine().vectors
     vectors.create_index(index_name="shared", dimension=64)
     rows = np.random.default_rng(1).normal(size=(10_000, 64))
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP INDEX mastra_engine_embedding_{_id('shared')}_nearest")
+    drop_structure()
     vectors.upsert(index_name="shared", vectors=rows)
     (worker,) = start(build, [{}])
     worker.go()
@@ -156,5 +287,7 @@ def test_a_build_shows_its_progress_and_stops_no_writers(start: Start) -> None: 
     assert vectors.describe_index(index_name="shared").count == 10_000 + inserted
 
 
-def _id(name: str) -> int:
-    return VectorIndex.objects.get(name=name).pk
+def drop_structure() -> None:
+    id = VectorIndex.objects.get(name="shared").pk
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX mastra_engine_embedding_{id}_nearest")

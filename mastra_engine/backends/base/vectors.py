@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from pgvector import Vector
 
+from mastra_engine.backends.base.indexes import IndexesContract
+from mastra_engine.backends.base.search import (
+    Question,
+    Reranks,
+    Scope,
+    any_namespace,
+    metadata_filter,
+    question,
+)
 from mastra_engine.backends.base.twins import twin
-from mastra_engine.embedders import embed_documents, embed_query
-from mastra_engine.exceptions import IndexMismatch, IndexNotFound, InvalidInput, NotFound
-from mastra_engine.filters import Node, parse_filter
-from mastra_engine.fusion import maximal_marginal_relevance, reciprocal_rank_fusion
-from mastra_engine.inputs import count, name, names, share, text
+from mastra_engine.embedders import embed_batches, embed_query
+from mastra_engine.exceptions import IndexMismatch, InvalidInput, NotFound
+from mastra_engine.filters import And
+from mastra_engine.fusion import reciprocal_rank_fusion
+from mastra_engine.inputs import name, names
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import (
     UNSET,
     IndexType,
     Match,
     Metric,
-    RerankedMatch,
     Storage,
     StoredVector,
     Unset,
@@ -32,39 +38,17 @@ from mastra_engine.types import (
 )
 from mastra_engine.vectorinputs import (
     IndexDefinition,
-    VectorRow,
+    document_text,
     index_definition,
     matrix,
     metadata_json,
-    vector,
+    namespace_name,
     vector_rows,
 )
-
-T = TypeVar("T")
-
-#: How much of the graph a search looks at. Measured in docs/explanation/vectors.md.
-EF_SEARCH = 100
-MAX_EF_SEARCH = 1_000
-#: How many more candidates than asked for are fused, diversified or reranked.
-_CANDIDATES_PER_RESULT, _FEWEST_CANDIDATES = 4, 50
+from mastra_engine.vectorinputs import vector as checked_vector
 
 
-class Reranks(Protocol):
-    """What `reranker=` takes: a `Reranker`, or anything with its method."""
-
-    def rerank(self, results: list[Match], query: str, top_k: int = 3) -> list[RerankedMatch]: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """Which vectors of an index a call is about; `namespace=None` means all of them."""
-
-    index: IndexDefinition
-    where: Node
-    namespace: str | None
-
-
-class VectorsContract(ABC):
+class VectorsContract(IndexesContract):
     """Vector indexes, reached as `engine.vectors`. Every method has an async twin."""
 
     embedder: Embedder | None = None
@@ -100,10 +84,13 @@ class VectorsContract(ABC):
             storage=storage,
             language=language,
         )
-        stored = self._get_or_create_index(wanted)
-        if replace(stored, id=wanted.id) != wanted:
-            raise IndexMismatch(f"{wanted.name!r} is {stored}")
-        return self._describe(stored)
+
+        def describe(stored: IndexDefinition) -> VectorIndex:
+            if stored.as_asked_for() != wanted:
+                raise IndexMismatch(f"{wanted.name!r} is {stored}")
+            return self._describe(stored)
+
+        return self._using(lambda: self._get_or_create_index(wanted), describe)
 
     def create_declared_indexes(self) -> list[VectorIndex]:
         """Create the indexes that the settings declare; raises IndexMismatch like create_index."""
@@ -118,24 +105,27 @@ class VectorsContract(ABC):
 
     def describe_index(self, *, index_name: str) -> VectorIndex:
         """Return an index with its counts; raises IndexNotFound."""
-        return self._describe(self._index(index_name))
+        return self._on(index_name, self._describe)
 
     def build_index(self, *, index_name: str) -> VectorIndex:
         """Build the search structure where it is missing or invalid, without stopping writers.
 
         Inside `transaction.atomic()` it is built in that transaction, and writers wait.
         """
-        index = self._index(index_name)
-        self._build(index)
-        return self._describe(index)
+
+        def build(index: IndexDefinition) -> VectorIndex:
+            self._build(index)
+            return self._describe(index)
+
+        return self._on(index_name, build)
 
     def delete_index(self, *, index_name: str) -> None:
         """Delete an index and its vectors; raises IndexNotFound."""
-        self._delete_index(self._index(index_name))
+        self._on(index_name, self._delete_index)
 
     def truncate_index(self, *, index_name: str) -> None:
         """Delete all vectors of an index, in every namespace."""
-        self._truncate(self._index(index_name))
+        self._on(index_name, self._truncate)
 
     @contextmanager
     def bulk_load(self, *, index_name: str) -> Iterator[None]:
@@ -143,12 +133,12 @@ class VectorsContract(ABC):
 
         Meanwhile search is exact. It is built even when the loading fails.
         """
-        index = self._index(index_name)
-        self._drop_structure(index)
+        self._on(index_name, self._drop_structure)
         try:
             yield
         finally:
-            self._build(index)
+            if not self._is_rolling_back():  # which brings back what was dropped
+                self._on(index_name, self._build)
 
     @asynccontextmanager
     async def abulk_load(self, *, index_name: str) -> AsyncIterator[None]:
@@ -180,13 +170,16 @@ class VectorsContract(ABC):
 
         Raises IndexNotFound, InvalidVector and InvalidInput that name the place.
         """
-        index = self._index(index_name)
-        space = text(namespace, "/namespace")
-        if vectors is None:
-            vectors = self._embedded(documents, index)
-        rows = vector_rows(index, vectors=vectors, ids=ids, metadata=metadata, documents=documents)
-        self._put(index, space, rows, generated=ids is None)
-        return [row.id for row in rows] if ids is None else list(ids)
+        space = namespace_name(namespace)
+        given = list(vectors) if isinstance(vectors, Iterator) else vectors
+
+        def put(index: IndexDefinition) -> list[str]:
+            checked = self._embedded(documents, index) if given is None else matrix(given, index)
+            rows = vector_rows(checked, ids=ids, metadata=metadata, documents=documents)
+            self._put(index, space, rows, generated=ids is None)
+            return [row.id for row in rows] if ids is None else list(ids)
+
+        return self._on(index_name, put)
 
     def update_vector(
         self,
@@ -202,22 +195,27 @@ class VectorsContract(ABC):
 
         A new document without a vector is embedded where there is an embedder.
         """
-        index = self._index(index_name)
-        if vector is UNSET and isinstance(document, str) and self.embedder is not None:
-            (vector,) = self._embedded([document], index)
+        key, space = name(id, "/id"), namespace_name(namespace)
         changes: dict[str, Any] = {}
-        if vector is not UNSET:
-            (changes["vector"],) = matrix([vector], index, "/vector")
         if not isinstance(metadata, Unset):
             changes["metadata"] = metadata_json(metadata, "/metadata")
         if not isinstance(document, Unset):
-            changes["document"] = None if document is None else text(document, "/document")
-        if not changes:
-            raise InvalidInput("give a vector, metadata or a document", path="/vector")
-        key, space = name(id, "/id"), text(namespace, "/namespace")
-        if not self._change(index, space, key, changes):
-            raise NotFound(f"The index has no vector {key!r}")
-        return self._get(index, space, [key])[0]
+            empty = document is None
+            changes["document"] = None if empty else document_text(document, "/document")
+
+        def change(index: IndexDefinition) -> StoredVector:
+            if vector is not UNSET:
+                changes["vector"] = checked_vector(vector, index, "/vector")
+            elif isinstance(document, str) and self.embedder is not None:
+                (changes["vector"],) = self._embedded([document], index)
+            if not changes:
+                raise InvalidInput("give a vector, metadata or a document", path="/vector")
+            changed = self._change(index, space, key, changes)
+            if changed is None:
+                raise NotFound(f"The index has no vector {key!r}")
+            return changed
+
+        return self._on(index_name, change)
 
     def delete_vectors(
         self,
@@ -228,11 +226,15 @@ class VectorsContract(ABC):
         namespace: str | None = "",
     ) -> int:
         """Delete vectors by id or by metadata and return how many; `namespace=None` means all."""
-        index = self._index(index_name)
-        if (ids is None) == (filter is None) or filter == {}:
+        where, space = metadata_filter(filter), any_namespace(namespace)
+        if (ids is None) == (filter is None) or (ids is None and where == And()):
             raise InvalidInput("give ids or a filter that says something", path="/ids")
-        scope = self._scope(index, filter, namespace)
-        return self._delete(scope, None if ids is None else names(ids, "/ids"))
+        keys = None if ids is None else names(ids, "/ids")
+
+        def delete(index: IndexDefinition) -> int:
+            return self._delete(Scope(index=index, where=where, namespace=space), keys)
+
+        return self._on(index_name, delete)
 
     # Reading
 
@@ -240,8 +242,8 @@ class VectorsContract(ABC):
         self, *, index_name: str, ids: list[str], namespace: str = ""
     ) -> list[StoredVector]:
         """Return stored vectors in the order of their ids; unknown ones are left out."""
-        index = self._index(index_name)
-        return self._get(index, text(namespace, "/namespace"), names(ids, "/ids"))
+        space, keys = namespace_name(namespace), names(ids, "/ids")
+        return self._on(index_name, lambda index: self._get(index, space, keys))
 
     def query(
         self,
@@ -268,37 +270,24 @@ class VectorsContract(ABC):
         `reranker` reorders; after fusing or reranking the score is theirs. `min_score` is about
         the vector's score.
         """
-        index = self._index(index_name)
-        scope = self._scope(index, filter, namespace)
-        limit = count(top_k, "/top_k", least=1)
-        balance = None if mmr is None else share(mmr, "/mmr")
-        target = self._target(index, query_vector, query_text)
-        rescoring = hybrid or reranker is not None
-        if rescoring and query_text is None:
-            raise InvalidInput("is needed for hybrid search and for reranking", path="/query_text")
-        wide = rescoring or balance is not None
-        with_vector = include_vector or balance is not None
-        candidates = max(_CANDIDATES_PER_RESULT * limit, _FEWEST_CANDIDATES) if wide else limit
-        found = self._nearest(
-            scope,
-            target,
-            limit=candidates,
-            ef_search=_ef_search(ef_search, candidates),
-            with_vector=with_vector,
+        asked = question(
+            query_vector=query_vector,
+            query_text=query_text,
+            top_k=top_k,
+            filter=filter,
+            namespace=namespace,
+            min_score=min_score,
+            include_vector=include_vector,
+            ef_search=ef_search,
+            hybrid=hybrid,
+            reranker=reranker,
+            mmr=mmr,
         )
-        if min_score is not None:
-            found = [match for match in found if match.score >= min_score]
-        if hybrid and query_text is not None:
-            found = reciprocal_rank_fusion(found, self._full_text(scope, query_text, candidates))
-        if balance is not None:
-            found = maximal_marginal_relevance(found, top_k=candidates, relevance=balance)
-        if reranker is not None and query_text is not None:
-            reranked = reranker.rerank(found, query_text, top_k=limit)
-            found = [replace(each.match, score=each.score) for each in reranked]
-        found = found[:limit]
-        if with_vector and not include_vector:
-            return [replace(match, vector=None) for match in found]
-        return found
+        return self._using(
+            lambda: self._index(index_name),
+            lambda index: self._answer(asked, index),
+            first=self._remembered_index(name(index_name, "/index_name")),
+        )
 
     acreate_index = twin(create_index)
     acreate_declared_indexes = twin(create_declared_indexes)
@@ -313,97 +302,44 @@ class VectorsContract(ABC):
     aget_vectors = twin(get_vectors)
     aquery = twin(query)
 
-    # What a backend implements
+    # Steps
 
-    @abstractmethod
-    def _get_or_create_index(self, wanted: IndexDefinition) -> IndexDefinition: ...
+    def _answer(self, asked: Question, index: IndexDefinition) -> list[Match]:
+        scope = Scope(index=index, where=asked.where, namespace=asked.namespace)
+        found = self._nearest(
+            scope,
+            self._target(asked, index),
+            limit=asked.candidates,
+            ef_search=asked.breadth,
+            with_vector=asked.with_vector,
+        )
+        if asked.min_score is not None:
+            found = [match for match in found if match.score >= asked.min_score]
+        if asked.hybrid and asked.text is not None:
+            words = self._full_text(scope, asked.text, asked.candidates)
+            found = reciprocal_rank_fusion(found, words)
+        return asked.chosen(found)
 
-    @abstractmethod
-    def _find_index(self, name: str) -> IndexDefinition | None: ...
+    def _target(self, asked: Question, index: IndexDefinition) -> Vector:
+        given = asked.vector
+        if given is None and asked.text is not None:
+            embedder = self.need_embedder("/query_text")
+            given = embed_query(embedder, asked.text, dimension=index.dimension)
+        return checked_vector(given, index, "/query_vector")
 
-    @abstractmethod
-    def _list_indexes(self) -> list[VectorIndex]: ...
-
-    @abstractmethod
-    def _describe(self, index: IndexDefinition) -> VectorIndex: ...
-
-    @abstractmethod
-    def _build(self, index: IndexDefinition) -> None: ...
-
-    @abstractmethod
-    def _drop_structure(self, index: IndexDefinition) -> None: ...
-
-    @abstractmethod
-    def _delete_index(self, index: IndexDefinition) -> None: ...
-
-    @abstractmethod
-    def _truncate(self, index: IndexDefinition) -> None: ...
-
-    @abstractmethod
-    def _put(
-        self, index: IndexDefinition, namespace: str, rows: list[VectorRow], *, generated: bool
-    ) -> None:
-        """Store rows of distinct ids; `generated` says that the ids are new."""
-
-    @abstractmethod
-    def _change(
-        self, index: IndexDefinition, namespace: str, id: str, changes: dict[str, Any]
-    ) -> bool: ...
-
-    @abstractmethod
-    def _delete(self, scope: Scope, ids: list[str] | None) -> int: ...
-
-    @abstractmethod
-    def _get(
-        self, index: IndexDefinition, namespace: str, ids: list[str]
-    ) -> list[StoredVector]: ...
-
-    @abstractmethod
-    def _nearest(
-        self, scope: Scope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
-    ) -> list[Match]: ...
-
-    @abstractmethod
-    def _full_text(self, scope: Scope, query: str, limit: int) -> list[Match]:
-        """Return documents that share a word with the query, best first."""
-
-    # Shared steps
-
-    def _index(self, index_name: str) -> IndexDefinition:
-        index = self._find_index(name(index_name, "/index_name"))
-        if index is None:
-            raise IndexNotFound(f"There is no index {index_name!r}")
-        return index
-
-    def _scope(self, index: IndexDefinition, filter: Any, namespace: str | None) -> Scope:
-        space = None if namespace is None else text(namespace, "/namespace")
-        where = parse_filter({} if filter is None else filter)
-        return Scope(index=index, where=where, namespace=space)
-
-    def _target(self, index: IndexDefinition, query_vector: Any, query_text: Any) -> Vector:
-        question = None if query_text is None else text(query_text, "/query_text")
-        if query_vector is None:
-            if question is None:
-                raise InvalidInput("give a query_vector or a query_text", path="/query_vector")
-            query_vector = embed_query(
-                self.need_embedder("/query_text"), question, dimension=index.dimension
-            )
-        return vector(query_vector, index, "/query_vector")
-
-    def _embedded(self, documents: Any, index: IndexDefinition) -> Any:
+    def _embedded(self, documents: Any, index: IndexDefinition) -> list[Vector]:
+        """Embed documents, some at a time; only what the index will store of it is kept."""
         if not isinstance(documents, list | tuple):
             raise InvalidInput("give vectors, or a list of documents to embed", path="/documents")
-        texts = [text(document, f"/documents/{i}") for i, document in enumerate(documents)]
-        return embed_documents(self.need_embedder("/documents"), texts, dimension=index.dimension)
+        texts = [document_text(document, f"/documents/{i}") for i, document in enumerate(documents)]
+        embedder = self.need_embedder("/documents")
+        vectors: list[Vector] = []
+        for batch in embed_batches(embedder, texts, dimension=index.dimension):
+            vectors += matrix(batch, index, "/documents", first=len(vectors))
+        return vectors
 
     def need_embedder(self, path: str) -> Embedder:
         """Return the embedder; raises InvalidInput about `path` when there is none."""
         if self.embedder is None:
             raise InvalidInput("is to be embedded, but the engine has no EMBEDDER", path=path)
         return self.embedder
-
-
-def _ef_search(value: Any, limit: int) -> int:
-    if value is None:
-        return min(max(EF_SEARCH, limit), MAX_EF_SEARCH)
-    return count(value, "/ef_search", least=1, most=MAX_EF_SEARCH)

@@ -13,7 +13,8 @@ from typing import Any
 
 from pgvector import Vector
 
-from mastra_engine.backends.base.vectors import Scope, VectorsContract
+from mastra_engine.backends.base.search import Scope
+from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.backends.mock.match import matches
 from mastra_engine.backends.mock.store import Store, now
 from mastra_engine.exceptions import IndexNotFound
@@ -77,7 +78,8 @@ class MockVectors(VectorsContract):
 
     def _get_or_create_index(self, wanted: IndexDefinition) -> IndexDefinition:
         with self.store.lock:
-            stored: IndexRows = self.store.indexes.setdefault(wanted.name, IndexRows(wanted))
+            new = IndexRows(replace(wanted, created_at=now()))
+            stored: IndexRows = self.store.indexes.setdefault(wanted.name, new)
             return stored.definition
 
     def _find_index(self, name: str) -> IndexDefinition | None:
@@ -107,6 +109,7 @@ class MockVectors(VectorsContract):
 
     def _delete_index(self, index: IndexDefinition) -> None:
         with self.store.lock:
+            self._rows(index)
             del self.store.indexes[index.name]
 
     def _truncate(self, index: IndexDefinition) -> None:
@@ -133,15 +136,16 @@ class MockVectors(VectorsContract):
 
     def _change(
         self, index: IndexDefinition, namespace: str, id: str, changes: dict[str, Any]
-    ) -> bool:
+    ) -> StoredVector | None:
         if "vector" in changes:
             changes = {**changes, "vector": tuple(changes["vector"].to_list())}
         with self.store.lock:
             rows = self._rows(index)
             old = rows.get((namespace, id))
-            if old is not None:
-                rows[namespace, id] = replace(old, updated_at=now(), **changes)
-            return old is not None
+            if old is None:
+                return None
+            rows[namespace, id] = new = replace(old, updated_at=now(), **changes)
+            return new.to_value()
 
     def _delete(self, scope: Scope, ids: list[str] | None) -> int:
         with self.store.lock:
@@ -194,7 +198,7 @@ class MockVectors(VectorsContract):
 
     def _rows(self, index: IndexDefinition) -> dict[tuple[str, str], EmbeddingRow]:
         stored = self.store.indexes.get(index.name)
-        if stored is None:
+        if stored is None or stored.definition is not index:
             raise IndexNotFound
         rows: dict[tuple[str, str], EmbeddingRow] = stored.rows
         return rows

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any, TypeVar
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import QuerySet
 from pgvector import Vector
+from psycopg.pq import TransactionStatus
 
-from mastra_engine.backends.base.vectors import Scope, VectorsContract
-from mastra_engine.backends.postgres.session import Session
-from mastra_engine.exceptions import EngineConfigError, IndexNotFound
+from mastra_engine.backends.base.search import Scope
+from mastra_engine.backends.base.vectors import VectorsContract
+from mastra_engine.backends.postgres.session import RACES, Session
+from mastra_engine.exceptions import EngineConfigError, IndexNotFound, Unavailable
 from mastra_engine.jsonb import loads
-from mastra_engine.models import Embedding as EmbeddingRow
 from mastra_engine.models import VectorIndex as IndexRow
 from mastra_engine.postgres import bulkvectors
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
-from mastra_engine.postgres.partitions import Partition, find_definition
+from mastra_engine.postgres.partitions import Partition, add_definition, find_definition
 from mastra_engine.postgres.search import Search, condition, full_text
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.vectorinputs import IndexDefinition, VectorRow
+
+R = TypeVar("R")
+
+#: How many definitions are kept at most: projects may make indexes all the time.
+_REMEMBERED = 1_000
+_STORED = "id, vector_send(embedding), document, metadata::text, namespace, created_at, updated_at"
 
 
 class PostgresVectors(VectorsContract):
@@ -31,23 +38,38 @@ class PostgresVectors(VectorsContract):
     def __init__(self, session: Session, embedder: Embedder | None) -> None:
         self.session = session
         self.embedder = embedder
+        #: What was found last, by name. It may have been deleted since, or never committed: only
+        #: searches, which check it as they go, begin with it.
+        self._found: dict[str, IndexDefinition] = {}
 
     # Indexes
 
     def _get_or_create_index(self, wanted: IndexDefinition) -> IndexDefinition:
         def create() -> IndexDefinition:
-            values = {name: getattr(wanted, name) for name in wanted.__slots__ if name != "id"}
-            row, created = self._indexes().get_or_create(name=values.pop("name"), defaults=values)
-            index = row.to_definition()
-            if created:
-                self._partition(index).create()
-            return index
+            connection = connections[self.session.alias]
+            for _ in range(RACES):
+                if (found := find_definition(connection, wanted.name)) is not None:
+                    return found
+                if (added := add_definition(connection, wanted)) is not None:
+                    self._partition(added).create()
+                    return added
+            raise Unavailable("The index is made and deleted by others all the time")
 
         return self.session.run(create)
 
     def _find_index(self, name: str) -> IndexDefinition | None:
         with self.session.translated():
-            return find_definition(connections[self.session.alias], name)
+            found = find_definition(connections[self.session.alias], name)
+        if found is None:
+            self._found.pop(name, None)
+        else:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[name] = found
+        return found
+
+    def _remembered_index(self, name: str) -> IndexDefinition | None:
+        return self._found.get(name)
 
     def _list_indexes(self) -> list[VectorIndex]:
         with self.session.translated():
@@ -59,7 +81,7 @@ class PostgresVectors(VectorsContract):
         return found
 
     def _describe(self, index: IndexDefinition) -> VectorIndex:
-        with self._while_it_is_there(index):
+        with self._reading(index):
             partition = self._partition(index)
             number, size = partition.size()
             status, progress = partition.state()
@@ -72,15 +94,24 @@ class PostgresVectors(VectorsContract):
 
     def _build(self, index: IndexDefinition) -> None:
         if index.index_type != "flat":
-            with self._while_it_is_there(index):
-                self._partition(index).build()
+            with self._reading(index):
+                self._partition(index).build(patience=self.session.lock_timeout)
+
+    def _is_rolling_back(self) -> bool:
+        connection = connections[self.session.alias]
+        return not connection.get_autocommit() and (
+            connection.needs_rollback
+            or connection.connection.info.transaction_status == TransactionStatus.INERROR
+        )
 
     def _drop_structure(self, index: IndexDefinition) -> None:
         self.session.run(self._partition(index).drop_structure)
 
     def _delete_index(self, index: IndexDefinition) -> None:
         def delete() -> None:
-            self._indexes().filter(id=index.id).delete()
+            deleted, _ = self._indexes().filter(id=index.id).delete()
+            if not deleted:
+                raise _gone(index)
             self._partition(index).drop()
 
         self.session.run(delete)
@@ -100,7 +131,7 @@ class PostgresVectors(VectorsContract):
 
     def _change(
         self, index: IndexDefinition, namespace: str, id: str, changes: dict[str, Any]
-    ) -> bool:
+    ) -> StoredVector | None:
         assignments: dict[str, list[Any]] = {"updated_at = statement_timestamp()": []}
         if "vector" in changes:
             assignments["embedding = %s::vector"] = [changes["vector"].to_text()]
@@ -111,21 +142,25 @@ class PostgresVectors(VectorsContract):
         params = [value for values in assignments.values() for value in values]
         table = self._partition(index).table
         sql = f"UPDATE {table} SET {', '.join(assignments)} WHERE namespace = %s AND id = %s"  # noqa: S608
-        return self._execute(index, sql, [*params, namespace, id]) == 1
+        row = self._execute(
+            index, f"{sql} RETURNING {_STORED}", [*params, namespace, id], _first_row
+        )
+        return None if row is None else _stored(row)
 
     def _delete(self, scope: Scope, ids: list[str] | None) -> int:
         sql, params = condition(scope.where, scope.namespace)
         if ids is not None:
             sql, params = f"{sql} AND id = ANY(%s)", [*params, ids]
         table = self._partition(scope.index).table
-        return self._execute(scope.index, f"DELETE FROM {table} WHERE {sql}", params)  # noqa: S608
+        statement = f"DELETE FROM {table} WHERE {sql}"  # noqa: S608
+        return self._execute(scope.index, statement, params, _row_count)
 
     def _get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
-        rows = EmbeddingRow.objects.using(self.session.alias).filter(
-            vector_index_id=index.id, namespace=namespace, vector_id__in=ids
-        )
-        with self.session.translated():
-            found = {row.vector_id: row.to_value() for row in rows}
+        table = self._partition(index).table
+        sql = f"SELECT {_STORED} FROM {table} WHERE namespace = %s AND id = ANY(%s)"  # noqa: S608
+        with self._reading(index), connections[self.session.alias].cursor() as cursor:
+            cursor.execute(sql, [namespace, ids])
+            found = {row[0]: _stored(row) for row in cursor.fetchall()}
         return [found[id] for id in ids if id in found]
 
     # Search
@@ -143,11 +178,13 @@ class PostgresVectors(VectorsContract):
         )
         with self._while_it_is_there(scope.index):
             rows = search.run()
+        if not rows and self._find_index(scope.index.name) != scope.index:
+            raise _gone(scope.index)
         return [_match(row, scope.index.metric) for row in rows]
 
     def _full_text(self, scope: Scope, query: str, limit: int) -> list[Match]:
         within = condition(scope.where, scope.namespace)
-        with self._while_it_is_there(scope.index):
+        with self._reading(scope.index):
             rows = full_text(self._partition(scope.index), query, within, limit)
         return [
             Match(id=id, namespace=space, document=document, metadata=loads(metadata), score=rank)
@@ -163,7 +200,16 @@ class PostgresVectors(VectorsContract):
         except EngineConfigError as error:
             if sqlstate(error) != MISSING_TABLE:
                 raise
-            raise IndexNotFound(f"There is no index {index.name!r} any more") from error
+            raise _gone(index) from error
+
+    @contextmanager
+    def _reading(self, index: IndexDefinition) -> Iterator[None]:
+        """Likewise, and leave the caller's transaction usable, if there is one."""
+        alias = self.session.alias
+        with self._while_it_is_there(index):
+            alone = connections[alias].get_autocommit()
+            with nullcontext() if alone else transaction.atomic(using=alias):
+                yield
 
     def _partition(self, index: IndexDefinition) -> Partition:
         return Partition(connections[self.session.alias], index)
@@ -171,14 +217,42 @@ class PostgresVectors(VectorsContract):
     def _indexes(self) -> QuerySet[IndexRow]:
         return IndexRow.objects.using(self.session.alias)
 
-    def _execute(self, index: IndexDefinition, sql: str, params: list[Any]) -> int:
-        def execute() -> int:
+    def _execute(
+        self, index: IndexDefinition, sql: str, params: list[Any], result: Callable[[Any], R]
+    ) -> R:
+        def execute() -> R:
             with connections[self.session.alias].cursor() as cursor:
                 cursor.execute(sql, params)
-                return int(cursor.rowcount)
+                return result(cursor)
 
         with self._while_it_is_there(index):
             return self.session.run(execute)
+
+
+def _row_count(cursor: Any) -> int:
+    return int(cursor.rowcount)
+
+
+def _first_row(cursor: Any) -> tuple[Any, ...] | None:
+    row: tuple[Any, ...] | None = cursor.fetchone()
+    return row
+
+
+def _gone(index: IndexDefinition) -> IndexNotFound:
+    return IndexNotFound(f"There is no index {index.name!r} any more")
+
+
+def _stored(row: tuple[Any, ...]) -> StoredVector:
+    id, vector, document, metadata, namespace, created_at, updated_at = row
+    return StoredVector(
+        id=id,
+        vector=Vector.from_binary(vector).to_list(),
+        document=document,
+        metadata=loads(metadata),
+        namespace=namespace,
+        created_at=created_at,
+        updated_at=updated_at,
+    )
 
 
 def _match(row: tuple[Any, ...], metric: Metric) -> Match:

@@ -181,15 +181,49 @@ class TestVectorSearch(WithCompass):
         assert engine.vectors.describe_index(index_name="docs").count == 0
 
     def test_an_embedder_that_fails_stores_nothing(self, engine: MastraEngine) -> None:
-        class Away(ToyEmbedder):
-            def embed_documents(self, texts: list[str]) -> Any:
-                raise ConnectionError
+        class SoonAway(ToyEmbedder):
+            calls = 0
 
-        engine.vectors.embedder = Away()
+            def embed_documents(self, texts: list[str]) -> Any:
+                self.calls += 1
+                if self.calls == 3:
+                    raise ConnectionError
+                return super().embed_documents(texts)
+
+        engine.vectors.embedder = SoonAway()
         engine.vectors.create_index(index_name="docs", dimension=3)
         with pytest.raises(ConnectionError):
-            engine.vectors.upsert(index_name="docs", documents=["one"])
+            engine.vectors.upsert(index_name="docs", documents=["one"] * 1_000)
         assert engine.vectors.describe_index(index_name="docs").count == 0
+
+    def test_many_documents_are_embedded_some_at_a_time(self, engine: MastraEngine) -> None:
+        asked: list[int] = []
+
+        class Counting(ToyEmbedder):
+            def embed_documents(self, texts: list[str]) -> Any:
+                asked.append(len(texts))
+                return super().embed_documents(texts)
+
+        engine.vectors.embedder = Counting()
+        engine.vectors.create_index(index_name="docs", dimension=3)
+        documents = ["a" * (i % 7) + "b" * (i % 11) for i in range(1_000)]
+        ids = engine.vectors.upsert(index_name="docs", documents=documents)
+        assert sum(asked) == 1_000
+        assert max(asked) <= 256
+        for i in (0, 255, 256, 999):
+            (stored,) = engine.vectors.get_vectors(index_name="docs", ids=[ids[i]])
+            assert (stored.document, stored.vector) == (documents[i], [1 + i % 7, 1 + i % 11, 1])
+
+    def test_an_embedder_is_told_where_it_went_wrong(self, engine: MastraEngine) -> None:
+        class OnceWrong(ToyEmbedder):
+            def embed_documents(self, texts: list[str]) -> Any:
+                return [[math.nan] * 3 if text == "x" else [1.0] * 3 for text in texts]
+
+        engine.vectors.embedder = OnceWrong()
+        engine.vectors.create_index(index_name="docs", dimension=3)
+        with pytest.raises(InvalidVector) as caught:
+            engine.vectors.upsert(index_name="docs", documents=[*["one"] * 700, "x"])
+        assert caught.value.path == "/documents/700"
 
     def test_hybrid_search_finds_words_too(self, engine: MastraEngine) -> None:
         self.fill(engine, "compass", language="simple")

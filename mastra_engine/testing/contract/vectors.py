@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -271,7 +272,10 @@ class TestVectors(WithCompass):
         assert delete(index_name=compass, ids=["east", "east", "down"]) == 1
         assert delete(index_name=compass, filter={"letters": {"$lt": 5}}) == 2
         assert self.query(engine) == ["northeast", "north"]
-        unclear: list[dict[str, Any]] = [{}, {"ids": ["a"], "filter": {"a": 1}}, {"filter": {}}]
+        unclear: list[dict[str, Any]] = [
+            *({}, {"ids": ["a"], "filter": {"a": 1}}, {"ids": ["a"], "filter": {}}),
+            *({"filter": {}}, {"filter": []}),
+        ]
         for nothing in unclear:
             with pytest.raises(InvalidInput):
                 delete(index_name=compass, **nothing)
@@ -280,6 +284,19 @@ class TestVectors(WithCompass):
     def test_get_keeps_the_order_asked_for(self, engine: MastraEngine, compass: str) -> None:
         found = engine.vectors.get_vectors(index_name=compass, ids=["up", "down", "east"])
         assert [each.id for each in found] == ["up", "east"]
+
+    def test_whatever_is_as_long_as_it_may_be(self, engine: MastraEngine) -> None:
+        engine.vectors.create_index(index_name="long", dimension=1, storage="halfvec")
+        words = " ".join(f"{i:04x}-{i:04x}" for i in range(2**16))[: 2**18]
+        given: dict[str, Any] = {"index_name": "long", "namespace": "n" * 512}
+        engine.vectors.upsert(**given, vectors=[[1]], ids=["i" * 512], documents=[words])
+        (stored,) = engine.vectors.get_vectors(**given, ids=["i" * 512])
+        assert stored.document == words
+
+    def test_vectors_may_come_one_by_one(self, engine: MastraEngine, compass: str) -> None:
+        rows = ([1, 0, i] for i in range(3))
+        assert len(engine.vectors.upsert(index_name=compass, vectors=rows)) == 3
+        assert engine.vectors.describe_index(index_name=compass).count == 8
 
     # Bad input: refused before anything is written.
 
@@ -293,8 +310,9 @@ class TestVectors(WithCompass):
         with pytest.raises(InvalidVector) as caught:
             engine.vectors.query(index_name=compass, query_vector=hostile.value)
         assert caught.value.path == "/query_vector"
-        with pytest.raises(InvalidVector):
+        with pytest.raises(InvalidVector) as caught:
             engine.vectors.update_vector(index_name=compass, id="up", vector=hostile.value)
+        assert caught.value.path == "/vector"
         assert engine.vectors.describe_index(index_name=compass).count == 5
 
     def test_zero_is_a_vector_where_it_has_a_distance(self, engine: MastraEngine) -> None:
@@ -338,6 +356,8 @@ class TestVectors(WithCompass):
             ({"documents": ["a", "b"]}, "/documents"),
             ({"documents": [5]}, "/documents/0"),
             ({"documents": ["\0"]}, "/documents/0"),
+            ({"documents": ["a" * 2**18 + "a"]}, "/documents/0"),
+            ({"namespace": "\u00e9" * 257}, "/namespace"),
             ({"namespace": None}, "/namespace"),
             ({"namespace": "\ud800"}, "/namespace"),
         ],
@@ -359,6 +379,9 @@ class TestVectors(WithCompass):
             ({"ef_search": 1001}, "/ef_search"),
             ({"query_text": "\0", "hybrid": True}, "/query_text"),
             ({"namespace": 5}, "/namespace"),
+            ({"min_score": "0.5"}, "/min_score"),
+            ({"min_score": math.nan}, "/min_score"),
+            ({"top_k": 2**61}, "/top_k"),
         ],
     )
     def test_refuses_bad_options(

@@ -1,0 +1,119 @@
+"""Finding a vector index, and what a backend does with one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pgvector import Vector
+
+from mastra_engine.backends.base.search import Scope
+from mastra_engine.exceptions import IndexNotFound, InvalidVector, Unavailable
+from mastra_engine.inputs import name
+from mastra_engine.types import Match, StoredVector, VectorIndex
+from mastra_engine.vectorinputs import IndexDefinition, VectorRow
+
+T = TypeVar("T")
+
+#: How often an index may be made anew between being found and being used.
+REMAKES = 20
+
+
+class IndexesContract(ABC):
+    """The steps of which the methods of vectors are made."""
+
+    # What a backend implements. Each raises IndexNotFound when the index is gone by then.
+
+    @abstractmethod
+    def _get_or_create_index(self, wanted: IndexDefinition) -> IndexDefinition: ...
+
+    @abstractmethod
+    def _find_index(self, name: str) -> IndexDefinition | None: ...
+
+    def _remembered_index(self, name: str) -> IndexDefinition | None:
+        """Return an index as it was some time ago, if searches notice when it is another now."""
+        return None
+
+    def _is_rolling_back(self) -> bool:
+        """Say whether a transaction is under way that can only be rolled back."""
+        return False
+
+    @abstractmethod
+    def _list_indexes(self) -> list[VectorIndex]: ...
+
+    @abstractmethod
+    def _describe(self, index: IndexDefinition) -> VectorIndex: ...
+
+    @abstractmethod
+    def _build(self, index: IndexDefinition) -> None: ...
+
+    @abstractmethod
+    def _drop_structure(self, index: IndexDefinition) -> None: ...
+
+    @abstractmethod
+    def _delete_index(self, index: IndexDefinition) -> None: ...
+
+    @abstractmethod
+    def _truncate(self, index: IndexDefinition) -> None: ...
+
+    @abstractmethod
+    def _put(
+        self, index: IndexDefinition, namespace: str, rows: list[VectorRow], *, generated: bool
+    ) -> None:
+        """Store rows of distinct ids; `generated` says that the ids are new."""
+
+    @abstractmethod
+    def _change(
+        self, index: IndexDefinition, namespace: str, id: str, changes: dict[str, Any]
+    ) -> StoredVector | None:
+        """Replace parts of a vector and return it; None where there is none of that id."""
+
+    @abstractmethod
+    def _delete(self, scope: Scope, ids: list[str] | None) -> int: ...
+
+    @abstractmethod
+    def _get(
+        self, index: IndexDefinition, namespace: str, ids: list[str]
+    ) -> list[StoredVector]: ...
+
+    @abstractmethod
+    def _nearest(
+        self, scope: Scope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
+    ) -> list[Match]: ...
+
+    @abstractmethod
+    def _full_text(self, scope: Scope, query: str, limit: int) -> list[Match]:
+        """Return documents that share a word with the query, best first."""
+
+    # Finding an index
+
+    def _on(self, index_name: str, work: Callable[[IndexDefinition], T]) -> T:
+        return self._using(lambda: self._index(index_name), work)
+
+    def _using(
+        self,
+        find: Callable[[], IndexDefinition],
+        work: Callable[[IndexDefinition], T],
+        *,
+        first: IndexDefinition | None = None,
+    ) -> T:
+        """Do some work with an index; with the new one, where others have made it anew since.
+
+        A vector may be wrong for the index that was found and right for the one there is.
+        """
+        index = first or find()
+        for _ in range(REMAKES):
+            try:
+                return work(index)
+            except (IndexNotFound, InvalidVector):
+                used, index = index, find()
+                if index == used:
+                    raise
+        raise Unavailable("The index is made anew by others all the time")
+
+    def _index(self, index_name: str) -> IndexDefinition:
+        index = self._find_index(name(index_name, "/index_name"))
+        if index is None:
+            raise IndexNotFound(f"There is no index {index_name!r}")
+        return index
