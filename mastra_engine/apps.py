@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.core import checks
+from django.utils.module_loading import autodiscover_modules
 
 
 class MastraEngineConfig(AppConfig):
@@ -17,3 +18,4 @@ class MastraEngineConfig(AppConfig):
 
         checks.register(check_engines)
         checks.register(check_servers, checks.Tags.database)
+        autodiscover_modules("syncs")  # where apps declare theirs

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.writer import Chunks, EntityWriter
-from mastra_engine.exceptions import CursorExpired, InvalidInput, SyncAborted, SyncConflict
-from mastra_engine.inputs import choice, count, full_name, share, text, uuid
+from mastra_engine.exceptions import CursorExpired, SyncAborted, SyncConflict
+from mastra_engine.inputs import choice, count, delete_ratio, full_name, text, uuid
 from mastra_engine.pausing import reached
 from mastra_engine.types import (
     UNSET,
@@ -50,7 +50,7 @@ class SyncsContract(ABC):
         stored now, None for nothing, else SyncConflict. Whatever is raised, nothing has changed.
         """
         full = choice(mode, "/mode", "incremental", "full") == "full"
-        ratio = _ratio(max_delete_ratio, full)
+        ratio = delete_ratio(max_delete_ratio, full=full)
         cursor = None if last_sync_id is None else text(last_sync_id, "/last_sync_id")
         expected = if_last_sync_id
         if isinstance(expected, str):
@@ -119,15 +119,6 @@ class SyncsContract(ABC):
         self, entity_id: UUID, after: int, limit: int
     ) -> tuple[int, list[tuple[Record, int]]]:
         """Return the purged `rev`, and records with their creation's `rev`, tombstones too."""
-
-
-def _ratio(value: float | None, full: bool) -> float | None:
-    if value is None:
-        return None
-    ratio = share(value, "/max_delete_ratio")
-    if not full:
-        raise InvalidInput("goes with mode='full' only", path="/max_delete_ratio")
-    return ratio
 
 
 def _delete_unseen(writer: EntityWriter, live: int, ratio: float | None) -> int:
