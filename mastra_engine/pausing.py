@@ -15,6 +15,14 @@ PAUSE_POINTS = (
     "sync_before_cursor",
     "sync_before_commit",
 )
+#: What a declared sync comes by beside the writing of its pages.
+RUN_PAUSE_POINTS = (
+    "run_claimed",
+    "run_before_deletions",
+    "run_page_written",
+    "run_page_fenced",
+    "run_page_committed",
+)
 
 
 def _nothing(name: str) -> None:

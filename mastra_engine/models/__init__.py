@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mastra_engine.models.records import Entity, Record
+from mastra_engine.models.syncs import SyncPage, SyncRun
 from mastra_engine.models.vectors import Embedding, VectorIndex
 
-__all__ = ["Embedding", "Entity", "Record", "VectorIndex"]
+__all__ = ["Embedding", "Entity", "Record", "SyncPage", "SyncRun", "VectorIndex"]

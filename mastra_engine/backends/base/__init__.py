@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from mastra_engine.backends.base.records import RecordsContract
+from mastra_engine.backends.base.runs import RunsContract
 from mastra_engine.backends.base.syncs import SyncsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
@@ -13,7 +13,7 @@ from mastra_engine.backends.base.vectors import VectorsContract
 __all__ = ["MastraEngine"]
 
 
-class MastraEngine(RecordsContract, SyncsContract, ABC):
+class MastraEngine(RunsContract, SyncsContract, ABC):
     """An engine: entities, records and syncs, flat, and `vectors`; methods have async twins.
 
     Arguments are keyword-only, returned values are frozen dataclasses. A subclass implements the

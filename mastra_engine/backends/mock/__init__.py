@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.mock.runs import MockLedger
 from mastra_engine.backends.mock.store import open_store
 from mastra_engine.backends.mock.syncs import MockSyncs
 from mastra_engine.backends.mock.vectors import MockVectors
@@ -26,6 +27,7 @@ class MockMastraEngine(MockSyncs, MastraEngine):
         url: str = "mock://localhost",
         *,
         alias: str = "default",
+        sync_lease: float = 60.0,
         embedder: Embedder | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
@@ -33,6 +35,8 @@ class MockMastraEngine(MockSyncs, MastraEngine):
             raise EngineConfigError(f"A mock engine's URL starts with mock://, unlike {url!r}")
         self.alias = alias
         self.store = open_store(url)
+        self.ledger = MockLedger(self.store)
+        self.sync_lease = sync_lease
         self.vectors = MockVectors(self.store, embedder)
         self.vectors.declared = indexes or {}
 
@@ -41,6 +45,7 @@ class MockMastraEngine(MockSyncs, MastraEngine):
         with self.store.lock:
             self.store.entities.clear()
             self.store.indexes.clear()
+            self.store.runs.clear()
 
     def close(self) -> None:
         return None

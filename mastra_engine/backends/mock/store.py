@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from uuid_utils.compat import uuid7
 
 from mastra_engine.jsonb import loads
-from mastra_engine.types import Entity, Record
+from mastra_engine.types import Entity, Record, SyncRun
 
 
 def now() -> datetime:
@@ -79,6 +79,15 @@ class EntityRow:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A sync run with the fencing token of its worker and what its pages found unchanged."""
+
+    run: SyncRun
+    lease_token: UUID | None = None
+    found: tuple[bytes, ...] = ()
+
+
 class Store:
     """The data behind one URL. Hold `lock` while reading or writing it."""
 
@@ -86,6 +95,7 @@ class Store:
         self.lock = RLock()
         self.entities: dict[UUID, EntityRow] = {}
         self.indexes: dict[str, Any] = {}
+        self.runs: dict[UUID, RunRow] = {}
 
 
 _stores: WeakValueDictionary[str, Store] = WeakValueDictionary()

@@ -10,6 +10,7 @@ from django.core import checks
 from django.db import connections
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.postgres.runs import PostgresLedger
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.backends.postgres.syncs import PostgresSyncs
 from mastra_engine.backends.postgres.vectors import PostgresVectors
@@ -23,7 +24,8 @@ class PostgresEngine(PostgresSyncs, MastraEngine):
     """Keeps everything in PostgreSQL through Django's connection `database`.
 
     What it does joins the caller's `transaction.atomic()`. With `url`, a PostgreSQL URL, it
-    connects there instead. `lock_timeout` is in seconds; 0 leaves the server's.
+    connects there instead. `lock_timeout` is in seconds; 0 leaves the server's. So is
+    `sync_lease`, after which a sync's silent worker is taken for dead.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class PostgresEngine(PostgresSyncs, MastraEngine):
         database: str = "default",
         url: str | None = None,
         lock_timeout: float = 5.0,
+        sync_lease: float = 60.0,
         embedder: Embedder | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
@@ -42,6 +45,8 @@ class PostgresEngine(PostgresSyncs, MastraEngine):
             database = add_database(url)
         self.database = database
         self.session = Session(database, lock_timeout=lock_timeout)
+        self.ledger = PostgresLedger(self.session)
+        self.sync_lease = sync_lease
         self.vectors = PostgresVectors(self.session, embedder)
         self.vectors.declared = indexes or {}
 

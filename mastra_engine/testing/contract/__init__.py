@@ -11,8 +11,11 @@ from __future__ import annotations
 
 from mastra_engine.testing.contract.queries import TestQueries
 from mastra_engine.testing.contract.records import TestEntities, TestRecords
+from mastra_engine.testing.contract.runfailures import TestSyncFailures, TestSyncParams
+from mastra_engine.testing.contract.runs import TestSyncRuns
 from mastra_engine.testing.contract.search import TestVectorSearch
 from mastra_engine.testing.contract.syncs import TestChangeFeed, TestSyncs
+from mastra_engine.testing.contract.takeovers import TestSyncQueue, TestSyncTakeover
 from mastra_engine.testing.contract.vectors import TestVectors
 
 __all__ = [
@@ -20,6 +23,11 @@ __all__ = [
     "TestEntities",
     "TestQueries",
     "TestRecords",
+    "TestSyncFailures",
+    "TestSyncParams",
+    "TestSyncQueue",
+    "TestSyncRuns",
+    "TestSyncTakeover",
     "TestSyncs",
     "TestVectorSearch",
     "TestVectors",
