@@ -9,11 +9,17 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from mastra_engine.exceptions import EngineConfigError
+
+OPTIONS = {"backend", "queue_name", "priority"}
+
 
 class TaskQueue:
-    """The runs of one engine. `options` are for `task.using`: backend, queue_name, priority."""
+    """The runs of one engine; `options` go to `task.using`. Raises EngineConfigError for others."""
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
+        if unknown := sorted(options.keys() - OPTIONS):
+            raise EngineConfigError(f"TASKS has no option {', '.join(unknown)}")
         self.alias = alias
         self.options = options
 

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from mastra_engine.backends.base.ledger import FromNow, Guard, RunLedger
-from mastra_engine.exceptions import EngineError
 from mastra_engine.types import SyncRun
 
 logger = logging.getLogger("mastra_engine.syncs")
@@ -95,5 +94,5 @@ class Heartbeat:
             try:
                 if not self.beat():
                     return  # the worker finds out when it writes
-            except EngineError as error:
-                logger.warning("The lease of a sync run was not renewed: %s", error)
+            except Exception:  # there is time for another beat
+                logger.warning("The lease of a sync run was not renewed", exc_info=True)

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.ledger import FromNow, Guard
 from mastra_engine.exceptions import InvalidInput, SyncConflict, SyncNotFound
 from mastra_engine.registry import sync
 from mastra_engine.testing.contract.records import named
@@ -88,6 +89,32 @@ class TestSyncTakeover(WithSyncs):
         assert list(self.stored(engine)) == ["1a", "2a", "2b", "stale"]
         assert run.created == 4
         assert len(engine.list_sync_runs()) == 1
+
+    def test_a_stale_worker_writes_nothing_while_another_is_at_it(
+        self, engine: MastraEngine
+    ) -> None:
+        turns = []
+
+        @sync(entity="Contacts")
+        def contacts(ctx: Any) -> Any:
+            turns.append(ctx.checkpoint)
+            if len(turns) > 1:
+                raise Killed
+            yield records("a")
+            ctx.save_checkpoint("a")
+            yield records("b")
+            self.expire(engine)
+            with pytest.raises(Killed):
+                self.run(engine)
+            (other,) = engine.list_sync_runs(status="running")
+            alive = {"lease_expires_at": FromNow(60)}
+            assert engine.ledger.update(other.id, Guard("running"), **alive)
+            yield records("c")
+
+        run = self.run(engine)
+        assert (run.status, run.attempts, run.checkpoint) == ("running", 2, "a")
+        assert turns == [None, "a"]
+        assert list(self.stored(engine)) == ["a"]
 
     def test_a_cancelled_worker_writes_nothing(self, engine: MastraEngine) -> None:
         @sync(entity="Contacts")
