@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,9 @@ from hypothesis.stateful import (
 
 from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine
 from mastra_engine.exceptions import EngineError
-from mastra_engine.types import Change, Entity, Page, Record, RecordInput
+from mastra_engine.registry import registry
+from mastra_engine.registry import sync as declare
+from mastra_engine.types import Change, Entity, Page, Record, RecordInput, SyncRun
 from tests.property.strategies import FILTERS, IDS, METADATA_FILTERS, ROWS, SORTS
 
 QUIET = {
@@ -29,7 +31,18 @@ QUIET = {
     "suppress_health_check": list(HealthCheck),
 }
 CONNECTION = "connection"
+DIFFERING_IN_RUNS = {
+    *("id", "entity_id", "lease_expires_at", "created_at", "started_at", "finished_at"),
+}
 Rows = dict[str, dict[str, Any]]
+
+
+class SourceFailed(Exception):
+    pass
+
+
+class WorkerDied(BaseException):
+    pass
 
 
 def inputs(rows: Rows) -> list[RecordInput]:
@@ -44,6 +57,9 @@ def seen(value: Any) -> Any:
         case Record():
             times = value.created_at == value.updated_at, value.deleted_at is None
             return value.external_id, value.entity_type, value.data, value.rev, *times
+        case SyncRun():
+            values = {name: getattr(value, name) for name in SyncRun.__slots__}
+            return {name: values[name] for name in values.keys() - DIFFERING_IN_RUNS}
         case Change():
             return value.action, value.rev, seen(value.record)
         case Page():
@@ -130,6 +146,60 @@ class Engines(RuleBasedStateMachine):
                 **options,
             )
         )
+
+    @rule(
+        name=st.sampled_from("AB"),
+        pages=st.lists(ROWS, max_size=3),
+        end=st.sampled_from(["well", "failure", "death"]),
+        reset=st.booleans(),
+        ratio=st.none() | st.sampled_from([0, 0.3, 1]),
+        dry_run=st.booleans(),
+    )
+    def run_full_sync(self, name: str, **options: Any) -> None:
+        self.run_sync(name, "full", **options)
+
+    @rule(
+        name=st.sampled_from("AB"),
+        pages=st.lists(ROWS, max_size=3),
+        end=st.sampled_from(["well", "failure", "death"]),
+        reset=st.booleans(),
+        dry_run=st.booleans(),
+    )
+    def run_incremental_sync(self, name: str, **options: Any) -> None:
+        self.run_sync(name, "incremental", **options, ratio=None)
+
+    def run_sync(
+        self,
+        name: str,
+        mode: Any,
+        *,
+        pages: list[Rows],
+        end: str,
+        reset: bool,
+        ratio: Any,
+        dry_run: bool,
+    ) -> None:
+        """Run a sync whose worker may die, to be taken over when the next one is run."""
+
+        def source(context: Any) -> Iterator[Any]:
+            for number, page in enumerate(pages):
+                yield inputs(page)
+                context.save_checkpoint([context.checkpoint, number])
+            if end != "well":
+                raise SourceFailed if end == "failure" else WorkerDied
+
+        def run(engine: MastraEngine) -> SyncRun | None:
+            declare(entity=name, name=f"{mode} {name}", mode=mode, max_delete_ratio=ratio)(source)
+            try:
+                return engine.run_sync(
+                    f"{mode} {name}", connection_id=CONNECTION, reset=reset, dry_run=dry_run
+                )
+            except WorkerDied:
+                return None
+
+        with registry.empty():
+            self.pair.call(run)
+        self.pair.call(lambda e: e.list_sync_runs())
 
     @rule(name=st.sampled_from("AB"), ids=st.lists(IDS, max_size=3))
     def delete_records(self, name: str, ids: list[str]) -> None:

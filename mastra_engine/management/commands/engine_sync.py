@@ -22,7 +22,9 @@ class Command(EngineCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", help="name of the sync")
         parser.add_argument("--connection", help="id of the connection to sync")
-        parser.add_argument("--params", type=_json, metavar="JSON", help="parameters of the sync")
+        parser.add_argument(
+            "--params", type=json.loads, metavar="JSON", help="parameters of the sync"
+        )
         parser.add_argument("--engine", default="default", help="alias of the engine")
         parser.add_argument("--reset", action="store_true", help="begin without a checkpoint")
         how = parser.add_mutually_exclusive_group()
@@ -68,14 +70,10 @@ class Command(EngineCommand):
         self.stdout.write(self.style.SUCCESS(f"{would}{_summary(run)}"))
 
 
-def _json(text: str) -> Any:
-    return json.loads(text)
-
-
 def _summary(run: SyncRun) -> str:
     return (
         f"{run.created} created, {run.updated} updated, {run.unchanged} unchanged, "
-        f"{run.deleted} deleted; {run.pages} pages."
+        f"{run.deleted} deleted."
     )
 
 
