@@ -20,12 +20,12 @@ _SECRETS = [
     re.compile(r"(?P<kept>\b(?:bearer|basic|digest)\s+)[^\s,;'\"]+", re.IGNORECASE),
     # api_key=…, "password": "…"
     re.compile(
-        rf"(?P<kept>[\w-]*(?:{_TELLING})[\w-]*[\"']?\s*[:=]\s*)"
+        rf"(?P<kept>(?<![\w-])[\w-]*(?:{_TELLING})[\w-]*[\"']?\s*[:=]\s*)"
         r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)",
         re.IGNORECASE,
     ),
     # What looks like a key: long, and letters mixed with digits.
-    re.compile(r"(?P<kept>)\b(?=[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}"),
+    re.compile(r"(?P<kept>)(?<![\w+=-])(?=[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}"),
 ]
 
 
@@ -54,7 +54,7 @@ def _first_line(error: BaseException) -> str:
         lines = str(error).splitlines()
     except Exception:
         return ""
-    return lines[0][: 10 * MAX_MESSAGE] if lines else ""
+    return lines[0][: 4 * MAX_MESSAGE] if lines else ""
 
 
 def _place(error: BaseException, module: str) -> str | None:

@@ -31,8 +31,8 @@ QUIET = {
     "suppress_health_check": list(HealthCheck),
 }
 CONNECTION = "connection"
-DIFFERING_IN_RUNS = {
-    *("id", "entity_id", "lease_expires_at", "created_at", "started_at", "finished_at"),
+DIFFERING_IN_RUNS = {"id", "entity_id"} | {
+    field for field in SyncRun.__slots__ if field.endswith("_at")
 }
 Rows = dict[str, dict[str, Any]]
 
