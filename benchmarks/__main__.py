@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import records, retrieval, vectors
+from benchmarks import records, retrieval, syncs, vectors
 from benchmarks.database import own_database
 
-BENCHMARKS = {"records": records, "retrieval": retrieval, "vectors": vectors}
+BENCHMARKS = {"records": records, "retrieval": retrieval, "syncs": syncs, "vectors": vectors}
 
 
 def main() -> None:

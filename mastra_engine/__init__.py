@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mastra_engine.backends.mock import MockMastraEngine
     from mastra_engine.backends.postgres import PostgresEngine
     from mastra_engine.handler import PgMemory, PgVector, engine, engines
+    from mastra_engine.registry import index_records, sync
     from mastra_engine.rerank import Reranker
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Reranker",
     "engine",
     "engines",
+    "index_records",
+    "sync",
 ]
 
 __version__ = "0.1.0"
@@ -35,6 +38,8 @@ _HOMES = {
     "Reranker": "mastra_engine.rerank",
     "engine": "mastra_engine.handler",
     "engines": "mastra_engine.handler",
+    "index_records": "mastra_engine.registry",
+    "sync": "mastra_engine.registry",
 }
 
 

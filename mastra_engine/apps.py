@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.core import checks
+from django.utils.module_loading import autodiscover_modules
 
 
 class MastraEngineConfig(AppConfig):
@@ -14,6 +15,10 @@ class MastraEngineConfig(AppConfig):
 
     def ready(self) -> None:
         from mastra_engine.checks import check_engines, check_servers
+        from mastra_engine.handler import engines
+        from mastra_engine.queueing import TaskQueue
 
         checks.register(check_engines)
         checks.register(check_servers, checks.Tags.database)
+        engines.make_queue = TaskQueue
+        autodiscover_modules("syncs")  # where apps declare theirs

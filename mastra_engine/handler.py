@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import RLock
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.conf import engine_settings
 from mastra_engine.exceptions import EngineConfigError
+from mastra_engine.protocols import RunQueue
 
 DEFAULT_ALIAS = "default"
 PLUG_INS = {"EMBEDDER", "TOKENIZER"}
@@ -25,6 +26,9 @@ class EngineHandler:
 
     An engine holds no connection, so threads share it; Django keeps their connections apart.
     """
+
+    #: Makes what carries an engine's sync runs to workers, of its alias and its option `TASKS`.
+    make_queue: Callable[[str, dict[str, Any]], RunQueue] | None = None
 
     def __init__(self) -> None:
         self._engines: dict[str, MastraEngine] = {}
@@ -53,13 +57,15 @@ class EngineHandler:
             options = engine_settings()[alias]
         except KeyError:
             raise EngineConfigError(f"MASTRA_ENGINE has no engine {alias!r}") from None
-        backend = options.pop("BACKEND", None)
+        backend, tasks = options.pop("BACKEND", None), options.pop("TASKS", {})
         try:
             made: MastraEngine = import_string(backend)(
                 alias=alias, **{key.lower(): _plugged(value, key) for key, value in options.items()}
             )
         except (ImportError, AttributeError, TypeError) as error:
             raise EngineConfigError(f"MASTRA_ENGINE[{alias!r}] cannot be used: {error}") from error
+        if self.make_queue is not None:
+            made.queue = self.make_queue(alias, tasks)
         return made
 
 

@@ -71,6 +71,16 @@ def share(value: Any, path: str) -> float:
     return float(value)
 
 
+def delete_ratio(value: Any, *, full: bool) -> float | None:
+    """Return `value` if it is a limit to the deletions of a full sync, or None."""
+    if value is None:
+        return None
+    ratio = share(value, "/max_delete_ratio")
+    if not full:
+        raise InvalidInput("goes with mode='full' only", path="/max_delete_ratio")
+    return ratio
+
+
 def choice(value: Any, path: str, *allowed: str) -> str:
     """Return `value` if it is one of `allowed`."""
     if value not in allowed:

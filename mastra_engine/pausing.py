@@ -22,6 +22,14 @@ MEMORY_PAUSE_POINTS = (
     "embeddings_made",
     "embeddings_stored",
 )
+#: What a declared sync comes by beside the writing of its pages.
+RUN_PAUSE_POINTS = (
+    "run_claimed",
+    "run_before_deletions",
+    "run_page_written",
+    "run_page_fenced",
+    "run_page_committed",
+)
 
 
 def _nothing(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
+from uuid import UUID
 
 
 @runtime_checkable
@@ -29,3 +30,14 @@ class Scorer(Protocol):
 
     def __call__(self, query: str, texts: list[str]) -> Sequence[float]:
         """Return a score for each text, in order; 0 to 1, larger is better."""
+
+
+class RunQueue(Protocol):
+    """Carries sync runs to the workers that perform them."""
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether `send` can be told to wait."""
+
+    def send(self, run_id: UUID, *, delay: float = 0) -> None:
+        """Have `perform_sync_run` called for the run, not before `delay` seconds; maybe twice."""

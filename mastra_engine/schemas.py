@@ -21,6 +21,7 @@ def satisfy(value: Any, schema: Mapping[str, Any], path: Path) -> None:
         kind.check_schema(dict(schema))
     except SchemaError as error:
         raise EngineConfigError(f"The JSON Schema is not valid: {error.message}") from error
-    fault = next(iter(kind(dict(schema)).iter_errors(value)), None)
+    faults = kind(dict(schema)).iter_errors(value)
+    fault = min(faults, key=lambda each: list(map(str, each.path)), default=None)
     if fault is not None:
-        raise InvalidInput(fault.message, path=pointer((*path, *fault.absolute_path)))
+        raise InvalidInput(fault.message[:200], path=pointer((*path, *fault.absolute_path)))

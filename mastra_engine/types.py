@@ -25,6 +25,7 @@ ToolFormat = Literal["openai", "anthropic"]
 WindowFormat = Literal["raw", "openai", "anthropic"]
 #: A piece of a message: an object with a `type`, such as `{"type": "text", "text": "Hello"}`.
 Part = dict[str, Any]
+RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 class Unset(Enum):
@@ -102,6 +103,59 @@ class SyncResult:
     unchanged: int
     deleted: int
     run_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a sync says it is; `total` is None while it does not know."""
+
+    done: int
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncError:
+    """Why a run failed: the exception's type, its message without secrets, and the place.
+
+    `place` is the innermost "module:function:line" in the sync's own module, or None.
+    """
+
+    type: str
+    message: str
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRun:
+    """One run of a declared sync on a connection.
+
+    The counts are of what its pages committed. `start_rev` is the entity's `rev` when it began,
+    from where the change feed tells what it changed.
+    """
+
+    id: UUID
+    sync: str
+    connection_id: str
+    entity_id: UUID
+    entity: str
+    mode: SyncMode
+    status: RunStatus
+    params: dict[str, Any]
+    checkpoint: Any
+    progress: Progress | None
+    pages: int
+    created: int
+    updated: int
+    unchanged: int
+    deleted: int
+    attempts: int
+    error: SyncError | None
+    start_rev: int | None
+    lease_expires_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mastra_engine.models.memory import Append, Message, Thread, WorkingMemory
 from mastra_engine.models.records import Entity, Record
+from mastra_engine.models.syncs import SyncPage, SyncRun
 from mastra_engine.models.vectors import Embedding, VectorIndex
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "Entity",
     "Message",
     "Record",
+    "SyncPage",
+    "SyncRun",
     "Thread",
     "VectorIndex",
     "WorkingMemory",

@@ -15,6 +15,7 @@ import pytest
 import mastra_engine
 from mastra_engine import MastraEngine, exceptions
 from mastra_engine.backends.base.records import RecordsContract
+from mastra_engine.backends.base.runs import RunsContract
 from mastra_engine.backends.base.syncs import SyncsContract
 
 ROOT = Path(mastra_engine.__file__).parent
@@ -55,7 +56,7 @@ def public_methods(owner: type) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("contract", [RecordsContract, SyncsContract])
+@pytest.mark.parametrize("contract", [RecordsContract, RunsContract, SyncsContract])
 def test_every_method_has_an_async_twin_of_the_same_signature(contract: type) -> None:
     methods = public_methods(contract)
     plain = [name for name, value in methods.items() if not is_async(value)]
@@ -76,8 +77,10 @@ def is_async(value: object) -> bool:
 def test_arguments_are_keyword_only() -> None:
     for name, method in inspect.getmembers(MastraEngine, inspect.isfunction):
         if not name.startswith("_"):
-            kinds = [p.kind for p in inspect.signature(method).parameters.values()][1:]
-            assert set(kinds) <= {inspect.Parameter.KEYWORD_ONLY}, name
+            arguments = list(inspect.signature(method).parameters.values())[1:]
+            # Only the sync that is run may be named without its keyword.
+            kinds = {argument.kind for argument in arguments if argument.name != "sync"}
+            assert kinds <= {inspect.Parameter.KEYWORD_ONLY}, name
 
 
 def test_the_error_tree_is_drawn_as_it_is() -> None:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.models import Entity, Record
-from mastra_engine.types import SyncResult
+from mastra_engine.registry import sync as declare
+from mastra_engine.types import SyncResult, SyncRun
 
 NAME = {"name": "Products", "connection_id": "shop"}
 
@@ -28,6 +29,22 @@ def sync(engine: MastraEngine, version: int) -> SyncResult:
     """Bring in a version whole; what is not in it any more is deleted."""
     return engine.sync_records(
         **NAME, records=records(version), last_sync_id=f"version {version}", mode="full"
+    )
+
+
+@declare(entity=NAME["name"], mode="full")
+def catalogue_pages(ctx: Any) -> Iterator[list[dict[str, Any]]]:
+    """Bring in the version that is asked for, page by page."""
+    whole = list(records(ctx.params["version"]))
+    for start in range(ctx.checkpoint or 0, SIZE, CHUNK):
+        yield whole[start : start + CHUNK]
+        ctx.save_checkpoint(start + CHUNK)
+
+
+def run(engine: MastraEngine, version: int) -> SyncRun:
+    """Bring in a version by a run of the declared sync."""
+    return engine.run_sync(
+        "catalogue_pages", connection_id=NAME["connection_id"], params={"version": version}
     )
 
 
@@ -59,13 +76,19 @@ def state() -> State:
 
 def assert_is_version(now: State, version: int, *, before: State) -> None:
     """Check that the tables hold exactly a version, come to from the state `before`."""
+    assert now.cursor == f"version {version}"
+    assert_holds(now, version, before=before)
+
+
+def assert_holds(now: State, version: int, *, before: State) -> int:
+    """Check the records alone, each written once, and return how many had to be."""
     wanted = {record["external_id"]: record["data"] for record in records(version)}
     old, old_revs, new_revs = before.live(), before.revs(), now.revs()
     gone = old.keys() - wanted.keys()
     written = {id for id, data in wanted.items() if old.get(id) != data} | gone
     assert now.live() == wanted
     assert now.tombstones() == (before.tombstones() | gone) - wanted.keys()
-    assert now.cursor == f"version {version}"
     assert now.rev == before.rev + len(written)
     assert {id for id, rev in new_revs.items() if old_revs.get(id) != rev} == written
     assert {new_revs[id] for id in written} == set(range(before.rev + 1, now.rev + 1))
+    return len(written)

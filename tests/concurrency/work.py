@@ -17,8 +17,8 @@ import mastra_engine.backends.postgres.writer
 import mastra_engine.inputs
 from mastra_engine import pausing
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.exceptions import EntityNotFound
-from mastra_engine.types import UpsertResult
+from mastra_engine.exceptions import EntityNotFound, SyncConflict
+from mastra_engine.types import SyncRun, UpsertResult
 from tests.concurrency import catalogue
 from tests.concurrency.processes import report
 
@@ -105,6 +105,40 @@ def sync_catalogue_and_stop(*, version: int, place: str) -> None:
 
     _at(place, 1, stop)
     catalogue.sync(PostgresEngine(lock_timeout=PATIENT), version)
+
+
+def run_catalogue(*, version: int) -> SyncRun | None:
+    """Run the declared sync, reporting each pause point; None when somebody else is at it."""
+    pausing.handler = report
+    return _run_catalogue(version)
+
+
+def run_catalogue_at_once(*, version: int) -> SyncRun | None:
+    return _run_catalogue(version)
+
+
+def run_catalogue_and_die(*, version: int, place: str, visit: int) -> None:
+    """Run the declared sync and be killed at the given visit of a pause point."""
+    _at(place, visit, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    _run_catalogue(version)
+
+
+def run_catalogue_and_stop(*, version: int, place: str, visit: int, lease: float) -> SyncRun | None:
+    """Run the declared sync and be stopped at the given visit of a pause point."""
+
+    def stop() -> None:
+        report(place)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    _at(place, visit, stop)
+    return _run_catalogue(version, lease)
+
+
+def _run_catalogue(version: int, lease: float = 60.0) -> SyncRun | None:
+    engine = PostgresEngine(lock_timeout=PATIENT, sync_lease=lease)
+    with suppress(SyncConflict):
+        return catalogue.run(engine, version)
+    return None
 
 
 def _cut_small_chunks() -> None:

@@ -5,14 +5,17 @@ COPY counts as one: Django logs it when it begins, and its rows are no statement
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.inputs import CHUNK_RECORDS
+from mastra_engine.registry import registry
+from mastra_engine.registry import sync as declare
 from mastra_engine.types import Entity, QueryOptions
 from tests.integration.queries import statements
 
@@ -20,6 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 NAME = {"name": "Contacts", "connection_id": "crm"}
 Call = Callable[[PostgresEngine, Entity], Any]
+RUNS: dict[str, UUID] = {}
 
 
 def records(size: int, version: int = 0, start: int = 0) -> list[dict[str, Any]]:
@@ -42,6 +46,40 @@ def upsert(given: list[dict[str, Any]], **options: Any) -> Call:
 
 def sync(given: list[dict[str, Any]], **options: Any) -> Call:
     return lambda engine, entity: engine.sync_records(**NAME, records=given, **options)
+
+
+class Nobody:
+    """A queue that nobody serves."""
+
+    can_wait = False
+
+    def send(self, run_id: UUID, *, delay: float = 0) -> None:
+        return None
+
+
+@pytest.fixture(autouse=True)
+def _runs(engine: PostgresEngine) -> Iterator[None]:
+    """Syncs of a page or two of records, and elsewhere a run that is queued and a cancelled one."""
+    with registry.empty():
+        for mode in ("incremental", "full"):
+            of = {"entity": "Contacts", "mode": mode}
+            declare(**of, name=f"{mode} new")(lambda ctx: [records(200, start=1_000)])
+            declare(**of, name=f"{mode} unchanged")(lambda ctx: [records(300)])
+            declare(**of, name=f"{mode} pages")(lambda ctx: [records(300), records(300)])
+        engine.queue = Nobody()
+        queued = engine.enqueue_sync("full new", connection_id="queued")
+        cancelled = engine.enqueue_sync("full new", connection_id="cancelled")
+        engine.cancel_sync_run(id=cancelled.id)
+        RUNS.update(queued=queued.id, cancelled=cancelled.id)
+        yield
+
+
+def run(name: str) -> Call:
+    return lambda engine, entity: engine.run_sync(name, connection_id="crm")
+
+
+def of_run(method: str, status: str = "queued") -> Call:
+    return lambda engine, entity: getattr(engine, method)(id=RUNS[status])
 
 
 # Each write begins with the lock timeout, the entity's lock and the entity as it is under it.
@@ -129,6 +167,25 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         2,
         lambda engine, entity: engine.get_changes(entity_id=entity.id),
     ),
+    # Around the pages: the entity, the run before, the new run, the claim, the run as it ended.
+    ("run_sync", "unchanged", 15, run("incremental unchanged")),
+    ("run_sync", "new", 17, run("incremental new")),
+    # Per page one UPDATE of the run, beside what an upsert sends.
+    ("run_sync", "another page", 20, run("incremental pages")),
+    # What each page found, read, noted and dropped; what is live.
+    ("run_sync", "full and unchanged", 19, run("full unchanged")),
+    ("run_sync", "full, another page", 26, run("full pages")),
+    (
+        "enqueue_sync",
+        "",
+        6,
+        lambda engine, entity: engine.enqueue_sync("full unchanged", connection_id="crm"),
+    ),
+    ("perform_sync_run", "", 17, of_run("perform_sync_run")),
+    ("get_sync_run", "", 1, of_run("get_sync_run")),
+    ("cancel_sync_run", "", 6, of_run("cancel_sync_run")),
+    ("retry_sync_run", "", 5, of_run("retry_sync_run", "cancelled")),
+    ("list_sync_runs", "", 1, lambda engine, entity: engine.list_sync_runs(sync="full new")),
     ("close", "", 0, lambda engine, entity: engine.close()),
 ]
 

@@ -11,8 +11,11 @@ from hypothesis import HealthCheck
 
 from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine
 from mastra_engine.exceptions import EngineError
-from mastra_engine.types import Change, Entity, Message, Page, Record, Thread
+from mastra_engine.types import Change, Entity, Message, Page, Record, SyncRun, Thread
 
+DIFFERING_IN_RUNS = {"id", "entity_id"} | {
+    field for field in SyncRun.__slots__ if field.endswith("_at")
+}
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 QUIET = {
     "deadline": None,
@@ -21,7 +24,7 @@ QUIET = {
 }
 
 
-def seen(value: Any) -> Any:
+def seen(value: Any) -> Any:  # noqa: C901 - one case for each type
     """A result without what may differ: ids, times and cursors."""
     match value:
         case Entity():
@@ -29,6 +32,9 @@ def seen(value: Any) -> Any:
         case Record():
             times = value.created_at == value.updated_at, value.deleted_at is None
             return value.external_id, value.entity_type, value.data, value.rev, *times
+        case SyncRun():
+            fields = value.__dataclass_fields__.keys() - DIFFERING_IN_RUNS
+            return {name: seen(getattr(value, name)) for name in fields}
         case Change():
             return value.action, value.rev, seen(value.record)
         case Thread():

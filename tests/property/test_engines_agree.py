@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +19,22 @@ from hypothesis.stateful import (
 )
 
 from mastra_engine import MastraEngine
-from mastra_engine.types import RecordInput
+from mastra_engine.registry import registry
+from mastra_engine.registry import sync as declare
+from mastra_engine.types import RecordInput, SyncRun
 from tests.property.pair import QUIET, Pair
 from tests.property.strategies import FILTERS, IDS, METADATA_FILTERS, ROWS, SORTS
 
 CONNECTION = "connection"
 Rows = dict[str, dict[str, Any]]
+
+
+class SourceFailed(Exception):
+    pass
+
+
+class WorkerDied(BaseException):
+    pass
 
 
 def inputs(rows: Rows) -> list[RecordInput]:
@@ -82,6 +93,60 @@ class Engines(RuleBasedStateMachine):
                 **options,
             )
         )
+
+    @rule(
+        name=st.sampled_from("AB"),
+        pages=st.lists(ROWS, max_size=3),
+        end=st.sampled_from(["well", "failure", "death"]),
+        reset=st.booleans(),
+        ratio=st.none() | st.sampled_from([0, 0.3, 1]),
+        dry_run=st.booleans(),
+    )
+    def run_full_sync(self, name: str, **options: Any) -> None:
+        self.run_sync(name, "full", **options)
+
+    @rule(
+        name=st.sampled_from("AB"),
+        pages=st.lists(ROWS, max_size=3),
+        end=st.sampled_from(["well", "failure", "death"]),
+        reset=st.booleans(),
+        dry_run=st.booleans(),
+    )
+    def run_incremental_sync(self, name: str, **options: Any) -> None:
+        self.run_sync(name, "incremental", **options, ratio=None)
+
+    def run_sync(
+        self,
+        name: str,
+        mode: Any,
+        *,
+        pages: list[Rows],
+        end: str,
+        reset: bool,
+        ratio: Any,
+        dry_run: bool,
+    ) -> None:
+        """Run a sync whose worker may die, to be taken over when the next one is run."""
+
+        def source(context: Any) -> Iterator[Any]:
+            for number, page in enumerate(pages):
+                yield inputs(page)
+                context.save_checkpoint([context.checkpoint, number])
+            if end != "well":
+                raise SourceFailed if end == "failure" else WorkerDied
+
+        def run(engine: MastraEngine) -> SyncRun | None:
+            declare(entity=name, name=f"{mode} {name}", mode=mode, max_delete_ratio=ratio)(source)
+            try:
+                return engine.run_sync(
+                    f"{mode} {name}", connection_id=CONNECTION, reset=reset, dry_run=dry_run
+                )
+            except WorkerDied:
+                return None
+
+        with registry.empty():
+            self.pair.call(run)
+        self.pair.call(lambda e: e.list_sync_runs())
 
     @rule(name=st.sampled_from("AB"), ids=st.lists(IDS, max_size=3))
     def delete_records(self, name: str, ids: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mastra_engine.backends.base.erasure import ErasureContract
 from mastra_engine.backends.base.memory import MemoryContract
-from mastra_engine.backends.base.records import RecordsContract
+from mastra_engine.backends.base.runs import RunsContract
 from mastra_engine.backends.base.syncs import SyncsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
@@ -15,7 +15,7 @@ from mastra_engine.backends.base.vectors import VectorsContract
 __all__ = ["MastraEngine"]
 
 
-class MastraEngine(RecordsContract, SyncsContract, ErasureContract, ABC):
+class MastraEngine(RunsContract, SyncsContract, ErasureContract, ABC):
     """An engine: entities, records and syncs, flat, `memory` and `vectors`.
 
     Arguments are keyword-only, returned values are frozen dataclasses, and every method has an

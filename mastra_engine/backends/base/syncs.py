@@ -8,9 +8,9 @@ from typing import TypeVar
 from uuid import UUID
 
 from mastra_engine.backends.base.twins import twin
-from mastra_engine.backends.base.writer import Chunks, EntityWriter
-from mastra_engine.exceptions import CursorExpired, InvalidInput, SyncAborted, SyncConflict
-from mastra_engine.inputs import choice, count, full_name, share, text, uuid
+from mastra_engine.backends.base.writer import Chunks, EntityWriter, Seen
+from mastra_engine.exceptions import CursorExpired, SyncAborted, SyncConflict
+from mastra_engine.inputs import choice, count, delete_ratio, full_name, text, uuid
 from mastra_engine.pausing import reached
 from mastra_engine.types import (
     UNSET,
@@ -50,7 +50,7 @@ class SyncsContract(ABC):
         stored now, None for nothing, else SyncConflict. Whatever is raised, nothing has changed.
         """
         full = choice(mode, "/mode", "incremental", "full") == "full"
-        ratio = _ratio(max_delete_ratio, full)
+        ratio = delete_ratio(max_delete_ratio, full=full)
         cursor = None if last_sync_id is None else text(last_sync_id, "/last_sync_id")
         expected = if_last_sync_id
         if isinstance(expected, str):
@@ -62,10 +62,11 @@ class SyncsContract(ABC):
             reached("sync_locked")
             if not isinstance(expected, Unset) and writer.entity.last_sync_id != expected:
                 raise SyncConflict
+            writer.seen = Seen(writer.entity.rev) if full else None
             live = writer.live() if ratio is not None else 0
             written = sum((writer.put(chunk) for chunk in chunks), start=UpsertResult())
             reached("sync_before_deletions")
-            deleted = _delete_unseen(writer, live, ratio) if full else 0
+            deleted = delete_unseen(writer, writer.seen, ratio=ratio, live=live)
             reached("sync_before_cursor")
             if cursor is not None:
                 writer.set_cursor(cursor)
@@ -78,9 +79,7 @@ class SyncsContract(ABC):
                 deleted=deleted,
             )
 
-        return self._write_named(
-            entity_name, connection, sync, track=full, repeatable=chunks.repeatable
-        )
+        return self._write_named(entity_name, connection, sync, repeatable=chunks.repeatable)
 
     def get_changes(self, *, entity_id: UUID | str, after: int = 0, limit: int = 1000) -> Changes:
         """Return the records that changed since `rev` `after`, in their latest state, by `rev`.
@@ -109,10 +108,9 @@ class SyncsContract(ABC):
         connection_id: str,
         operation: Callable[[EntityWriter], R],
         *,
-        track: bool,
         repeatable: bool,
     ) -> R:
-        """Like `_write`, making the entity when there is none; `track` what is put for unseen()."""
+        """Like `_write`, making the entity when there is none."""
 
     @abstractmethod
     def _select_changes(
@@ -121,17 +119,13 @@ class SyncsContract(ABC):
         """Return the purged `rev`, and records with their creation's `rev`, tombstones too."""
 
 
-def _ratio(value: float | None, full: bool) -> float | None:
-    if value is None:
-        return None
-    ratio = share(value, "/max_delete_ratio")
-    if not full:
-        raise InvalidInput("goes with mode='full' only", path="/max_delete_ratio")
-    return ratio
-
-
-def _delete_unseen(writer: EntityWriter, live: int, ratio: float | None) -> int:
-    unseen = writer.unseen()
+def delete_unseen(
+    writer: EntityWriter, seen: Seen | None, *, ratio: float | None, live: int
+) -> int:
+    """End a full sync by its deletions; raises SyncAborted beyond `ratio` of `live` records."""
+    if seen is None:
+        return 0
+    unseen = writer.unseen(seen)
     if ratio is not None and len(unseen) > ratio * live:
         raise SyncAborted(
             f"{len(unseen)} of {live} records would be deleted, more than {ratio:.0%}; "

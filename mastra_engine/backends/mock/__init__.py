@@ -8,6 +8,7 @@ from typing import Any
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.mock.erasure import MockErasure
 from mastra_engine.backends.mock.memory import MockMemory
+from mastra_engine.backends.mock.runs import MockLedger
 from mastra_engine.backends.mock.store import open_store
 from mastra_engine.backends.mock.syncs import MockSyncs
 from mastra_engine.backends.mock.vectors import MockVectors
@@ -29,6 +30,7 @@ class MockMastraEngine(MockSyncs, MockErasure, MastraEngine):
         url: str = "mock://localhost",
         *,
         alias: str = "default",
+        sync_lease: float = 60.0,
         embedder: Embedder | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
         tokenizer: Tokenizer = estimate,
@@ -39,6 +41,8 @@ class MockMastraEngine(MockSyncs, MockErasure, MastraEngine):
             raise EngineConfigError(f"A mock engine's URL starts with mock://, unlike {url!r}")
         self.alias = alias
         self.store = open_store(url)
+        self.ledger = MockLedger(self.store)
+        self.sync_lease = sync_lease
         self.vectors = MockVectors(self.store, embedder)
         self.vectors.declared = indexes or {}
         self.memory: MockMemory = MockMemory(

@@ -54,6 +54,8 @@ class MockRecords(RecordsContract):
         with self.store.lock:
             entity = self._row(id).to_value()
             del self.store.entities[id]
+            for run in [row.run for row in self.store.runs.values() if row.run.entity_id == id]:
+                del self.store.runs[run.id]
             return entity
 
     def _select_records(

@@ -19,7 +19,7 @@ from mastra_engine.backends.base.threads import NewThread
 from mastra_engine.backends.base.working import Holder
 from mastra_engine.jsonb import loads
 from mastra_engine.messages import NewMessage
-from mastra_engine.types import Entity, Message, Record, Role, Thread, WorkingMemory
+from mastra_engine.types import Entity, Message, Record, Role, SyncRun, Thread, WorkingMemory
 
 
 def now() -> datetime:
@@ -210,6 +210,15 @@ class WorkingMemoryRow:
         return WorkingMemory(content=self.content, data=loads(self.data), version=self.version)
 
 
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A sync run with the fencing token of its worker and what its pages found unchanged."""
+
+    run: SyncRun
+    lease_token: UUID | None = None
+    found: tuple[bytes, ...] = ()
+
+
 class Store:
     """The data behind one URL. Hold `lock` while reading or writing it."""
 
@@ -219,12 +228,14 @@ class Store:
         self.indexes: dict[str, Any] = {}
         self.threads: dict[str, ThreadRow] = {}
         self.working_memory: dict[Holder, WorkingMemoryRow] = {}
+        self.runs: dict[UUID, RunRow] = {}
 
     def clear(self) -> None:
         """Forget everything."""
         with self.lock:
             for rows in (self.entities, self.indexes, self.threads, self.working_memory):
                 rows.clear()
+            self.runs.clear()
 
 
 _stores: WeakValueDictionary[str, Store] = WeakValueDictionary()

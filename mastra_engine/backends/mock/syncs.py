@@ -23,7 +23,6 @@ class MockSyncs(MockRecords, SyncsContract):
         connection_id: str,
         operation: Callable[[EntityWriter], R],
         *,
-        track: bool,
         repeatable: bool,
     ) -> R:
         with self.store.lock:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from uuid_utils.compat import uuid7
 
-from mastra_engine.backends.base.writer import Chunk, EntityWriter
+from mastra_engine.backends.base.writer import Chunk, EntityWriter, Seen
 from mastra_engine.backends.mock.store import EntityRow, RecordRow, now
 from mastra_engine.jsonb import canonical, loads
 from mastra_engine.pausing import reached
@@ -20,7 +20,6 @@ class MockWriter(EntityWriter):
         self.row = row
         self.entity = row.to_value()
         self.now = now()
-        self._seen: set[str] = set()
 
     def put(self, chunk: Chunk, *, merge: bool = False) -> UpsertResult:
         created = updated = 0
@@ -33,7 +32,6 @@ class MockWriter(EntityWriter):
             else:
                 raw = _merged(old.raw, raw) if merge else raw
                 updated += self._update(old, raw)
-        self._seen.update(chunk)
         reached("records_copied")
         reached("records_updated")
         return UpsertResult(
@@ -43,10 +41,8 @@ class MockWriter(EntityWriter):
     def live(self) -> int:
         return len(self.row.live())
 
-    def unseen(self) -> list[str]:
-        return sorted(
-            row.external_id for row in self.row.live() if row.external_id not in self._seen
-        )
+    def unseen(self, seen: Seen) -> list[str]:
+        return sorted(row.external_id for row in self.row.live() if row.rev not in seen)
 
     def delete(self, external_ids: list[str]) -> int:
         live = {row.external_id: row for row in self.row.live()}
@@ -89,6 +85,8 @@ class MockWriter(EntityWriter):
     def _update(self, old: RecordRow, raw: bytes) -> bool:
         if changed := raw != old.raw:
             self._store(old, raw=raw)
+        elif self.seen is not None:
+            self.seen.add([old.rev])
         return changed
 
     def _store(self, old: RecordRow, **changes: object) -> None:

@@ -12,6 +12,7 @@ from django.db import connections
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.postgres.erasure import PostgresErasure
 from mastra_engine.backends.postgres.memory import PostgresMemory
+from mastra_engine.backends.postgres.runs import PostgresLedger
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.backends.postgres.syncs import PostgresSyncs
 from mastra_engine.backends.postgres.vectors import PostgresVectors
@@ -26,7 +27,8 @@ class PostgresEngine(PostgresSyncs, PostgresErasure, MastraEngine):
     """Keeps everything in PostgreSQL through Django's connection `database`.
 
     What it does joins the caller's `transaction.atomic()`. With `url`, a PostgreSQL URL, it
-    connects there instead. `lock_timeout` is in seconds; 0 leaves the server's.
+    connects there instead. `lock_timeout` is in seconds; 0 leaves the server's. So is
+    `sync_lease`, after which a sync's silent worker is taken for dead.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class PostgresEngine(PostgresSyncs, PostgresErasure, MastraEngine):
         database: str = "default",
         url: str | None = None,
         lock_timeout: float = 5.0,
+        sync_lease: float = 60.0,
         embedder: Embedder | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
         tokenizer: Tokenizer = estimate,
@@ -48,6 +51,8 @@ class PostgresEngine(PostgresSyncs, PostgresErasure, MastraEngine):
             database = add_database(url)
         self.database = database
         self.session = Session(database, lock_timeout=lock_timeout)
+        self.ledger = PostgresLedger(self.session)
+        self.sync_lease = sync_lease
         self.vectors = PostgresVectors(self.session, embedder)
         self.vectors.declared = indexes or {}
         self.memory = PostgresMemory(self.session, self.vectors, tokenizer, working_memory_schema)

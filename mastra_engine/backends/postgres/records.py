@@ -87,11 +87,10 @@ class PostgresRecords(RecordsContract):
         entity_id: UUID,
         operation: Callable[[EntityWriter], R],
         *,
-        track: bool = False,
         repeatable: bool = True,
     ) -> R:
         def write() -> R:
-            return operation(PostgresWriter(self.session.alias, entity_id, track=track))
+            return operation(PostgresWriter(self.session.alias, entity_id))
 
         return self.session.run(write, repeatable=repeatable)
 

@@ -28,20 +28,19 @@ class PostgresSyncs(PostgresRecords, SyncsContract):
         connection_id: str,
         operation: Callable[[EntityWriter], R],
         *,
-        track: bool,
         repeatable: bool,
     ) -> R:
         def write() -> R:
-            return operation(self._writer(name, connection_id, track=track))
+            return operation(self._writer(name, connection_id))
 
         return self.session.run(write, repeatable=repeatable)
 
-    def _writer(self, name: str, connection_id: str, *, track: bool) -> PostgresWriter:
+    def _writer(self, name: str, connection_id: str) -> PostgresWriter:
         """Lock the entity; one that is deleted before the lock is there is made anew."""
         for _ in range(RACES):
             entity, _ = self._get_or_create_entity(name, connection_id)
             with suppress(EntityNotFound):
-                return PostgresWriter(self.session.alias, entity.id, track=track)
+                return PostgresWriter(self.session.alias, entity.id)
         raise Unavailable("The entity is deleted by others all the time")
 
     def _select_changes(

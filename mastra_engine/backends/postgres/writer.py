@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from uuid import UUID
 
 from django.db import connections
 from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
-from mastra_engine.backends.base.writer import Chunk, EntityWriter
+from mastra_engine.backends.base.writer import Chunk, EntityWriter, Seen
 from mastra_engine.exceptions import EntityNotFound
 from mastra_engine.inputs import CHUNK_RECORDS
 from mastra_engine.jsonb import canonical, content_hash, loads
@@ -24,7 +24,7 @@ from mastra_engine.types import Entity, UpsertResult
 class PostgresWriter(EntityWriter):
     """Takes the entity's lock on construction; raises EntityNotFound when it is gone by then."""
 
-    def __init__(self, alias: str, entity_id: UUID, *, track: bool = False) -> None:
+    def __init__(self, alias: str, entity_id: UUID) -> None:
         self.alias = alias
         self.table = EntityRecords(connections[alias], entity_id)
         self.table.lock()
@@ -32,18 +32,15 @@ class PostgresWriter(EntityWriter):
         if row is None:
             raise EntityNotFound
         self.entity = row.to_value()
-        self._seen = Bits(self.entity.rev + 1) if track else None
 
     def put(self, chunk: Chunk, *, merge: bool = False) -> UpsertResult:
         if merge:
             chunk = self._merged(chunk)
         hashes = {external_id: content_hash(raw) for external_id, raw in chunk.items()}
         differing = sorted(self.table.differing(hashes))
-        if self._seen is not None:
+        if self.seen is not None:
             written = {difference.external_id for difference in differing}
-            stored = self.table.revs(chunk.keys() - written)
-            # A newer one is of this very sync: an earlier chunk had the record, too.
-            self._seen.add(rev for rev in stored if rev <= self.entity.rev)
+            self.seen.add(self.table.revs(chunk.keys() - written))
         new: list[Row] = []
         changed: list[Row] = []
         revs = self.table.next_revs(len(differing))
@@ -64,11 +61,10 @@ class PostgresWriter(EntityWriter):
     def live(self) -> int:
         return self._records().live().count()
 
-    def unseen(self) -> list[str]:
-        assert self._seen is not None
-        old = self._records().live().filter(rev__lte=self.entity.rev).order_by("external_id")
+    def unseen(self, seen: Seen) -> list[str]:
+        old = self._records().live().filter(rev__lte=seen.start).order_by("external_id")
         rows = old.values_list("external_id", "rev").iterator(chunk_size=CHUNK_RECORDS)
-        return [external_id for external_id, rev in rows if rev not in self._seen]
+        return [external_id for external_id, rev in rows if rev not in seen]
 
     def delete(self, external_ids: list[str]) -> int:
         return sum(self._delete(ids) for ids in _batches(external_ids))
@@ -112,20 +108,6 @@ class PostgresWriter(EntityWriter):
         doomed = live.order_by("external_id").values_list("external_id", flat=True)
         self.table.bury(dict(zip(doomed, self.table.next_revs(len(doomed)), strict=True)))
         return len(doomed)
-
-
-class Bits:
-    """A set of small integers, one bit each: a million of them take 125 kB."""
-
-    def __init__(self, size: int) -> None:
-        self.bits = bytearray(size // 8 + 1)
-
-    def add(self, numbers: Iterable[int]) -> None:
-        for number in numbers:
-            self.bits[number >> 3] |= 1 << (number & 7)
-
-    def __contains__(self, number: int) -> bool:
-        return bool(self.bits[number >> 3] & 1 << (number & 7))
 
 
 def _batches(items: list[str]) -> Iterator[list[str]]:

@@ -15,8 +15,11 @@ from mastra_engine.testing.contract.messages import TestMessages
 from mastra_engine.testing.contract.queries import TestQueries
 from mastra_engine.testing.contract.recall import TestRecall
 from mastra_engine.testing.contract.records import TestEntities, TestRecords
+from mastra_engine.testing.contract.runfailures import TestSyncFailures, TestSyncParams
+from mastra_engine.testing.contract.runs import TestSyncRuns
 from mastra_engine.testing.contract.search import TestVectorSearch
 from mastra_engine.testing.contract.syncs import TestChangeFeed, TestSyncs
+from mastra_engine.testing.contract.takeovers import TestSyncQueue, TestSyncTakeover
 from mastra_engine.testing.contract.threads import TestThreads
 from mastra_engine.testing.contract.transfer import TestErasure, TestTransfer
 from mastra_engine.testing.contract.vectors import TestVectors
@@ -34,6 +37,11 @@ __all__ = [
     "TestQueries",
     "TestRecall",
     "TestRecords",
+    "TestSyncFailures",
+    "TestSyncParams",
+    "TestSyncQueue",
+    "TestSyncRuns",
+    "TestSyncTakeover",
     "TestSyncs",
     "TestThreads",
     "TestTransfer",

@@ -1,0 +1,157 @@
+"""Runs of declared syncs in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from mastra_engine.backends.base.ledger import FromNow, Guard, NewRun, RunLedger
+from mastra_engine.backends.mock.store import RunRow, Store, now
+from mastra_engine.exceptions import EntityNotFound, SyncNotFound
+from mastra_engine.types import RunStatus, SyncRun
+
+ACTIVE = ("queued", "running")
+
+
+class MockLedger(RunLedger):
+    """Rows that are replaced under the store's lock."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def insert(self, new: NewRun) -> SyncRun | None:
+        with self.store.lock:
+            entity = self.store.entities.get(new.entity_id)
+            if entity is None:
+                raise EntityNotFound
+            if self._active(new.sync, new.connection_id):
+                return None
+            if new.mode == "full":
+                self.forget(sync=new.sync, connection_id=new.connection_id)
+            given = {field.name: deepcopy(getattr(new, field.name)) for field in fields(new)}
+            run = SyncRun(id=uuid7(), entity=entity.name, created_at=now(), **given, **_UNTOUCHED)
+            self.store.runs[run.id] = RunRow(run)
+            return deepcopy(run)
+
+    def find(self, id: UUID) -> SyncRun:
+        with self.store.lock:
+            row = self.store.runs.get(id)
+            if row is None:
+                raise SyncNotFound("There is no such sync run")
+            return deepcopy(row.run)
+
+    def select(
+        self,
+        *,
+        sync: str | None = None,
+        connection_id: str | None = None,
+        params: dict[str, Any] | None = None,
+        statuses: tuple[RunStatus, ...] = (),
+        before: UUID | None = None,
+        limit: int = 1,
+    ) -> list[SyncRun]:
+        with self.store.lock:
+            found = [
+                row.run
+                for id, row in sorted(self.store.runs.items(), reverse=True)
+                if sync in (None, row.run.sync)
+                and connection_id in (None, row.run.connection_id)
+                and params in (None, row.run.params)
+                and (not statuses or row.run.status in statuses)
+                and (before is None or id < before)
+            ]
+            return deepcopy(found[:limit])
+
+    def update(self, id: UUID, guard: Guard, **changes: Any) -> bool:
+        with self.store.lock:
+            row = self.store.runs.get(id)
+            if row is None or not _holds(guard, row):
+                return False
+            values = {field: _stored(value) for field, value in changes.items()}
+            token = values.pop("lease_token", row.lease_token)
+            run = replace(row.run, **values)
+            others = self._active(run.sync, run.connection_id) - {id}
+            if others and run.status in ACTIVE:
+                return False
+            self.store.runs[id] = RunRow(run, token, row.found)
+            return True
+
+    def renew(self, id: UUID, guard: Guard, seconds: float) -> bool:
+        return self.update(id, guard, lease_expires_at=FromNow(seconds))
+
+    def note(self, id: UUID, found: bytes) -> None:
+        with self.store.lock:
+            row = self.store.runs[id]
+            self.store.runs[id] = replace(row, found=(*row.found, found))
+
+    def noted(self, id: UUID) -> list[bytes]:
+        with self.store.lock:
+            row = self.store.runs.get(id)
+            return [] if row is None else list(row.found)
+
+    def forget(self, *, sync: str, connection_id: str) -> None:
+        with self.store.lock:
+            for id, row in self.store.runs.items():
+                if (row.run.sync, row.run.connection_id) == (sync, connection_id):
+                    self.store.runs[id] = replace(row, found=())
+
+    def shared(self) -> bool:
+        return True
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        act()
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        with self.store.lock:
+            # Rows are replaced, never changed, so that the old ones are as they were.
+            before = dict(self.store.entities), dict(self.store.runs)
+            try:
+                yield
+            finally:
+                self.store.entities, self.store.runs = before
+
+    def _active(self, sync: str, connection_id: str) -> set[UUID]:
+        found = self.select(
+            sync=sync, connection_id=connection_id, statuses=("queued", "running"), limit=2
+        )
+        return {run.id for run in found}
+
+
+_UNTOUCHED: dict[str, Any] = {
+    "status": "queued",
+    "progress": None,
+    "pages": 0,
+    "created": 0,
+    "updated": 0,
+    "unchanged": 0,
+    "deleted": 0,
+    "attempts": 0,
+    "error": None,
+    "start_rev": None,
+    "lease_expires_at": None,
+    "started_at": None,
+    "finished_at": None,
+}
+
+
+def _holds(guard: Guard, row: RunRow) -> bool:
+    expires = row.run.lease_expires_at
+    if row.run.status != guard.status or guard.token not in (None, row.lease_token):
+        return False
+    if guard.lease is None:
+        return True
+    return expires is not None and (expires > now()) == (guard.lease == "alive")
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, FromNow):
+        return now() + timedelta(seconds=value.seconds)
+    return deepcopy(value)

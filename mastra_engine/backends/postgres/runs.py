@@ -1,0 +1,137 @@
+"""Runs of declared syncs in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, is_dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, connections, transaction
+from django.db.models import DateTimeField, Func, Q, QuerySet
+
+from mastra_engine.backends.base.ledger import FromNow, Guard, NewRun, RunLedger
+from mastra_engine.backends.postgres.session import Session
+from mastra_engine.exceptions import EntityNotFound, SyncNotFound
+from mastra_engine.models import SyncPage as PageRow
+from mastra_engine.models import SyncRun as RunRow
+from mastra_engine.types import RunStatus, SyncRun
+
+#: The time as it goes on within a transaction, by the clock that all workers share.
+CLOCK = Func(function="clock_timestamp", output_field=DateTimeField())
+
+
+class PostgresLedger(RunLedger):
+    """Rows that are changed by one conditional UPDATE each."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def insert(self, new: NewRun) -> SyncRun | None:
+        row = RunRow(**{field.name: getattr(new, field.name) for field in fields(new)})
+
+        def insert() -> RunRow | None:
+            self._rows().bulk_create([row], ignore_conflicts=True)
+            inserted = self._rows().filter(id=row.id).first()
+            if inserted is not None and new.mode == "full":
+                self.forget(sync=new.sync, connection_id=new.connection_id)
+            return inserted
+
+        try:
+            inserted = self.session.run(insert)
+        except IntegrityError as error:
+            raise EntityNotFound from error
+        return None if inserted is None else inserted.to_value()
+
+    def find(self, id: UUID) -> SyncRun:
+        with self.session.translated():
+            row = self._rows().filter(id=id).first()
+        if row is None:
+            raise SyncNotFound("There is no such sync run")
+        return row.to_value()
+
+    def select(
+        self,
+        *,
+        sync: str | None = None,
+        connection_id: str | None = None,
+        params: dict[str, Any] | None = None,
+        statuses: tuple[RunStatus, ...] = (),
+        before: UUID | None = None,
+        limit: int = 1,
+    ) -> list[SyncRun]:
+        wanted = {
+            "sync": sync,
+            "connection_id": connection_id,
+            "params": params,
+            "status__in": statuses or None,
+            "id__lt": before,
+        }
+        rows = self._rows().filter(
+            **{column: value for column, value in wanted.items() if value is not None}
+        )
+        with self.session.translated():
+            return [row.to_value() for row in rows.order_by("-id")[:limit]]
+
+    def update(self, id: UUID, guard: Guard, **changes: Any) -> bool:
+        rows = RunRow.objects.using(self.session.alias).filter(_holds(guard), id=id)
+        values = {field: _stored(value) for field, value in changes.items()}
+        try:
+            return bool(self.session.run(lambda: rows.update(**values)))
+        except IntegrityError:
+            return False  # another run of the sync and connection is active
+
+    def renew(self, id: UUID, guard: Guard, seconds: float) -> bool:
+        try:
+            return self.update(id, guard, lease_expires_at=FromNow(seconds))
+        finally:
+            connections[self.session.alias].close()
+
+    def note(self, id: UUID, found: bytes) -> None:
+        self._pages().create(run_id=id, unchanged=found)
+
+    def noted(self, id: UUID) -> list[bytes]:
+        with self.session.translated():
+            pages = self._pages().filter(run_id=id).values_list("unchanged", flat=True)
+            return [bytes(page) for page in pages]
+
+    def forget(self, *, sync: str, connection_id: str) -> None:
+        self._pages().filter(run__sync=sync, run__connection_id=connection_id).delete()
+
+    def shared(self) -> bool:
+        with self.session.translated():
+            return connections[self.session.alias].get_autocommit()
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        transaction.on_commit(act, using=self.session.alias)
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        with self.session.translated(), self.session.transaction():
+            yield
+            transaction.set_rollback(True, using=self.session.alias)
+
+    def _rows(self) -> QuerySet[RunRow]:
+        return RunRow.objects.using(self.session.alias).select_related("entity")
+
+    def _pages(self) -> QuerySet[PageRow]:
+        return PageRow.objects.using(self.session.alias)
+
+
+def _holds(guard: Guard) -> Q:
+    condition = Q(status=guard.status)
+    if guard.token is not None:
+        condition &= Q(lease_token=guard.token)
+    if guard.lease == "alive":
+        condition &= Q(lease_expires_at__gt=CLOCK)
+    if guard.lease == "expired":
+        condition &= Q(lease_expires_at__lte=CLOCK)
+    return condition
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, FromNow):
+        return CLOCK + timedelta(seconds=value.seconds) if value.seconds else CLOCK
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

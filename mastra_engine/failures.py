@@ -1,0 +1,69 @@
+"""Why a run failed, in words that may be kept: useful, short and without secrets."""
+
+from __future__ import annotations
+
+import re
+import traceback
+
+from mastra_engine.types import SyncError
+
+MAX_MESSAGE = 500
+HIDDEN = "…"
+
+_TELLING = "token|secret|passw|pwd|api.?key|access.?key|auth|credential|session|cookie|sign"
+#: What hides a part of a message, in this order; the named group stays.
+_SECRETS = [
+    # user:password@ and the query of a URL
+    re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", re.IGNORECASE),
+    re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]*://[^\s?#'\"]*[?#])[^\s'\")]*", re.IGNORECASE),
+    # Authorization: Bearer …
+    re.compile(r"(?P<kept>\b(?:bearer|basic|digest)\s+)[^\s,;'\"]+", re.IGNORECASE),
+    # api_key=…, "password": "…"
+    re.compile(
+        rf"(?P<kept>(?<![\w-])[\w-]*(?:{_TELLING})[\w-]*[\"']?\s*[:=]\s*)"
+        r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)",
+        re.IGNORECASE,
+    ),
+    # What looks like a key: long, and letters mixed with digits.
+    re.compile(r"(?P<kept>)(?<![\w+=-])(?=[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}"),
+]
+
+
+def described(error: BaseException, module: str) -> SyncError:
+    """Return an error as a run keeps it; the place is the innermost one in `module`."""
+    kind = type(error)
+    name = kind.__qualname__
+    return SyncError(
+        type=_storable(name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}"),
+        message=without_secrets(_first_line(error)),
+        place=_place(error, module),
+    )
+
+
+def without_secrets(message: str) -> str:
+    """Return a message with what may be a secret hidden: better one word too many."""
+    for secret in _SECRETS:
+        message = secret.sub(rf"\g<kept>{HIDDEN}", message)
+    message = _storable(message)
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + HIDDEN
+
+
+def _first_line(error: BaseException) -> str:
+    """Databases quote whole rows in the lines after the first."""
+    try:
+        lines = str(error).splitlines()
+    except Exception:
+        return ""
+    return lines[0][: 4 * MAX_MESSAGE] if lines else ""
+
+
+def _place(error: BaseException, module: str) -> str | None:
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__") == module:
+            found = f"{module}:{frame.f_code.co_name}:{line}"
+    return found
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -1,0 +1,100 @@
+"""`manage.py engine_sync`."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from mastra_engine import engines
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.management.base import EngineCommand
+from mastra_engine.registry import registry
+from mastra_engine.types import SyncRun
+
+
+class Command(EngineCommand):
+    help = "Run a declared sync, or list syncs and runs; exit with 1 unless the run succeeds."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", nargs="?", help="name of the sync")
+        parser.add_argument("--connection", help="id of the connection to sync")
+        parser.add_argument(
+            "--params", type=json.loads, metavar="JSON", help="parameters of the sync"
+        )
+        parser.add_argument("--engine", default="default", help="alias of the engine")
+        parser.add_argument("--reset", action="store_true", help="begin without a checkpoint")
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--dry-run", action="store_true", help="tell what would change")
+        how.add_argument("--enqueue", action="store_true", help="let a worker run it")
+        how.add_argument("--list", action="store_true", help="list syncs and their latest runs")
+
+    def handle(self, **options: Any) -> None:
+        engine = engines[options["engine"]]
+        if options["list"]:
+            self.stdout.write("\n".join(_listed(engine, options["name"], options["connection"])))
+            return
+        if not (options["name"] and options["connection"]):
+            raise CommandError("Name a sync and a --connection, or say --list")
+        what = {key: options[key] for key in ("params", "reset")}
+        if options["enqueue"]:
+            run = engine.enqueue_sync(options["name"], connection_id=options["connection"], **what)
+            self.stdout.write(f"Queued as {run.id}.")
+            return
+        run = engine.run_sync(
+            options["name"],
+            connection_id=options["connection"],
+            dry_run=options["dry_run"],
+            watch=self.show,
+            **what,
+        )
+        self.tell(run)
+
+    def show(self, run: SyncRun) -> None:
+        """Keep a terminal up to date in one line."""
+        if self.stdout.isatty():
+            self.stdout.write(f"\r{_summary(run)}{_progress(run)}\x1b[K", ending="")
+            self.stdout.flush()
+
+    def tell(self, run: SyncRun) -> None:
+        """Say how the run ended; raises CommandError unless it is well."""
+        if self.stdout.isatty():
+            self.stdout.write("\r\x1b[K", ending="")
+        would = "It would be: " if run.dry_run else ""
+        if run.status != "succeeded":
+            why = "" if run.error is None else f" {_reason(run)}"
+            raise CommandError(f"The run {run.id} is {run.status}.{why} {_summary(run)}")
+        self.stdout.write(self.style.SUCCESS(f"{would}{_summary(run)}"))
+
+
+def _summary(run: SyncRun) -> str:
+    return (
+        f"{run.created} created, {run.updated} updated, {run.unchanged} unchanged, "
+        f"{run.deleted} deleted."
+    )
+
+
+def _progress(run: SyncRun) -> str:
+    if run.progress is None:
+        return ""
+    of = "" if run.progress.total is None else f" of {run.progress.total}"
+    return f" {run.progress.done}{of} done."
+
+
+def _reason(run: SyncRun) -> str:
+    assert run.error is not None
+    place = f" in {run.error.place}" if run.error.place else ""
+    return f"{run.error.type}{place}: {run.error.message}"
+
+
+def _listed(engine: MastraEngine, name: str | None, connection: str | None) -> Iterator[str]:
+    for declared in registry.syncs.values():
+        if name in (None, declared.name):
+            yield f"{declared.name}: {declared.mode} sync into {declared.entity!r}"
+    for run in engine.list_sync_runs(sync=name, connection_id=connection, limit=20):
+        ended = run.finished_at or run.started_at or run.created_at
+        line = f"  {run.id} {run.sync} {run.connection_id!r} {run.status} {ended:%Y-%m-%d %H:%M:%S}"
+        yield f"{line} {_reason(run)}" if run.error else f"{line} {_summary(run)}"

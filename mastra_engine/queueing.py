@@ -1,0 +1,39 @@
+"""Sync runs handed to Django's tasks, and so to whichever backend the project's `TASKS` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from mastra_engine.exceptions import EngineConfigError
+
+OPTIONS = {"backend", "queue_name", "priority"}
+
+
+class TaskQueue:
+    """The runs of one engine; `options` go to `task.using`. Raises EngineConfigError for others."""
+
+    def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
+        if unknown := sorted(options.keys() - OPTIONS):
+            raise EngineConfigError(f"TASKS has no option {', '.join(unknown)}")
+        self.alias = alias
+        self.options = options
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether the backend takes `run_after`."""
+        return bool(self._task().get_backend().supports_defer)
+
+    def send(self, run_id: UUID, *, delay: float = 0) -> None:
+        """Enqueue the task; workers find the engine by its alias."""
+        wait = {"run_after": timezone.now() + timedelta(seconds=delay)} if delay else {}
+        self._task(**wait).enqueue(self.alias, str(run_id))
+
+    def _task(self, **options: Any) -> Any:
+        from mastra_engine.tasks import perform_sync_run
+
+        return perform_sync_run.using(**self.options, **options)

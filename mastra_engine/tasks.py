@@ -1,0 +1,18 @@
+"""What the project's task workers run. Imported when a task is sent, for Django checks it then."""
+
+from __future__ import annotations
+
+from mastra_engine.handler import engines
+
+try:
+    from django.tasks import task
+except ImportError:  # Django below 6
+    from django_tasks import task  # type: ignore[no-redef]
+
+
+# Queue and backend are given when it is sent: here they would be checked against settings that may
+# not have them.
+@task()
+def perform_sync_run(alias: str, run_id: str) -> None:
+    """Perform a queued sync run on the engine of that alias; doing it twice does no harm."""
+    engines[alias].perform_sync_run(id=run_id)

@@ -1,0 +1,111 @@
+"""engine_sync: what it prints and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from mastra_engine import MockMastraEngine, engine, sync
+from mastra_engine.registry import registry
+
+MOCK = {"BACKEND": "mastra_engine.MockMastraEngine", "URL": "mock://engine_sync"}
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _two_syncs() -> Iterator[None]:
+    with registry.empty(), override_settings(MASTRA_ENGINE={"default": MOCK}):
+        MockMastraEngine(url=MOCK["URL"]).reset()
+
+        @sync(entity="Contacts", mode="full")
+        def contacts(ctx: Any) -> Any:
+            for number in (1, 2):
+                yield [{"external_id": str(number), "data": {"team": ctx.params.get("team")}}]
+                ctx.progress(number, 2)
+
+        @sync(entity="Orders")
+        def orders(ctx: Any) -> Any:
+            yield [{"external_id": "1", "data": {}}]
+            raise ConnectionError("no answer from https://shop.example/?token=s3cret")
+
+        yield
+
+
+def call(*arguments: str, out: StringIO | None = None) -> str:
+    out = out or StringIO()
+    call_command("engine_sync", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_it_runs_a_sync_and_says_what_was_done() -> None:
+    out = call("contacts", "--connection", "c", "--params", '{"team": "red"}')
+    assert out == "2 created, 0 updated, 0 unchanged, 0 deleted.\n"
+    (record, _) = engine.get_records(entity_name="Contacts", connection_id="c")
+    assert record.data == {"team": "red"}
+
+
+def test_a_terminal_sees_it_advance() -> None:
+    out = call("contacts", "--connection", "c", out=Terminal())
+    assert "\r1 created, 0 updated, 0 unchanged, 0 deleted. 1 of 2 done." in out
+    assert "\r2 created, 0 updated, 0 unchanged, 0 deleted. 2 of 2 done." in out
+    assert "2 created, 0 updated, 0 unchanged, 0 deleted.\n" in out
+
+
+def test_a_dry_run_says_what_would_be_done() -> None:
+    out = call("contacts", "--connection", "c", "--dry-run")
+    assert out == "It would be: 2 created, 0 updated, 0 unchanged, 0 deleted.\n"
+    assert engine.list_entities().items == []
+
+
+def test_a_failed_run_is_an_error_without_secrets() -> None:
+    with pytest.raises(CommandError) as caught:
+        call("orders", "--connection", "c")
+    assert "is failed. ConnectionError in " in str(caught.value)
+    assert ":orders:" in str(caught.value)
+    assert "no answer from https://shop.example/?…" in str(caught.value)
+    assert str(caught.value).endswith("1 created, 0 updated, 0 unchanged, 0 deleted.")
+
+
+def test_it_queues_a_run() -> None:
+    out = call("contacts", "--connection", "c", "--enqueue")
+    (run,) = engine.list_sync_runs()
+    assert out == f"Queued as {run.id}.\n"
+
+
+def test_it_lists_syncs_and_runs() -> None:
+    call("contacts", "--connection", "c")
+    with pytest.raises(CommandError):
+        call("orders", "--connection", "c")
+    out = call("--list")
+    assert "contacts: full sync into 'Contacts'" in out
+    assert "orders: incremental sync into 'Orders'" in out
+    assert "contacts 'c' succeeded" in out
+    assert "orders 'c' failed" in out
+    assert "orders" not in call("contacts", "--list")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--connection"),
+        (("contacts",), "--connection"),
+        (("nothing", "--connection", "c"), "No sync 'nothing' is declared"),
+        (("contacts", "--connection", "c", "--params", "{"), "--params"),
+        (("contacts", "--connection", "c", "--params", "[1]"), "/params: must be a JSON object"),
+        (("contacts", "--connection", "c", "--engine", "other"), "no engine 'other'"),
+        (("contacts", "--connection", "c", "--enqueue", "--dry-run"), "not allowed"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_one_clear_message(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        call(*arguments)
