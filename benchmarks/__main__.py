@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import records, retrieval, vectors
+from benchmarks import memory, records, retrieval, vectors
 from benchmarks.database import own_database
 
-BENCHMARKS = {"records": records, "retrieval": retrieval, "vectors": vectors}
+BENCHMARKS = {"memory": memory, "records": records, "retrieval": retrieval, "vectors": vectors}
 
 
 def main() -> None:
