@@ -7,10 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import records, retrieval, syncs, vectors
+from benchmarks import memory, records, retrieval, syncs, vectors
 from benchmarks.database import own_database
 
-BENCHMARKS = {"records": records, "retrieval": retrieval, "syncs": syncs, "vectors": vectors}
+BENCHMARKS = {
+    "memory": memory,
+    "records": records,
+    "retrieval": retrieval,
+    "syncs": syncs,
+    "vectors": vectors,
+}
 
 
 def main() -> None:

@@ -16,13 +16,17 @@ from django.core.management import load_command_class
 
 import mastra_engine
 from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine, exceptions, filters, types
+from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.checks import OLDEST_POSTGRES
+from mastra_engine.messages import CALLS, RESULTS, ROLES
+from mastra_engine.tokens import MEDIA
 from tests.docs.pages import DOCS, ROOT, Row, code_spans, headings, name, rows
 
 REFERENCE = DOCS / "reference"
-ENGINE, FILTERS, ERRORS, SETTINGS, COMMANDS = (
-    REFERENCE / f"{page}.md" for page in ("engine", "filters", "errors", "settings", "commands")
+ENGINE, MEMORY, VECTORS, FILTERS, ERRORS, SETTINGS, COMMANDS = (
+    REFERENCE / f"{page}.md"
+    for page in ("engine", "memory", "vectors", "filters", "errors", "settings", "commands")
 )
 PACKAGE = Path(mastra_engine.__file__).parent
 ENGINE_COMMANDS = sorted(
@@ -35,7 +39,7 @@ def words(page: Path) -> set[str]:
     return {word for span in code_spans(page) for word in re.findall(r"[-$@\w.]+", span)}
 
 
-# engine.md
+# engine.md, memory.md
 
 
 def is_async(function: Any) -> bool:
@@ -47,9 +51,17 @@ def methods(engine: type) -> dict[str, Any]:
     return {name: function for name, function in found if not name.startswith("_")}
 
 
-SYNC = {
-    name: function for name, function in methods(MastraEngine).items() if not is_async(function)
-}
+def sync_methods(contract: type) -> dict[str, Any]:
+    return {
+        name: function for name, function in methods(contract).items() if not is_async(function)
+    }
+
+
+SYNC = sync_methods(MastraEngine)
+OF_MEMORY = sync_methods(MemoryContract)
+HEADED = [(ENGINE, *each) for each in SYNC.items()] + [
+    (MEMORY, *each) for each in OF_MEMORY.items()
+]
 
 
 def written(name: str, function: Any) -> str:
@@ -66,43 +78,58 @@ def test_everything_public_is_named() -> None:
     assert set(mastra_engine.__all__) <= set(re.findall(r"\w+", ENGINE.read_text()))
 
 
-@pytest.mark.parametrize("method", SYNC)
-def test_methods_are_headed_by_their_signature(method: str) -> None:
-    assert written(method, SYNC[method]) in headings(ENGINE)
+@pytest.mark.parametrize(("page", "method", "function"), HEADED, ids=lambda value: str(value)[:30])
+def test_methods_are_headed_by_their_signature(page: Path, method: str, function: Any) -> None:
+    assert written(method, function) in headings(page)
 
 
-def test_no_method_is_made_up() -> None:
-    signatures = [heading for heading in headings(ENGINE) if "→" in heading]
-    known = {**SYNC, **methods(MockMastraEngine)}
-    assert {heading[1:].partition("(")[0] for heading in signatures} <= known.keys()
+@pytest.mark.parametrize(
+    ("page", "known"),
+    [(ENGINE, {*SYNC, *methods(MockMastraEngine)}), (MEMORY, {*OF_MEMORY})],
+    ids=["engine", "memory"],
+)
+def test_no_method_is_made_up(page: Path, known: set[str]) -> None:
+    signatures = [heading for heading in headings(page) if "→" in heading]
+    assert {heading[1:].partition("(")[0] for heading in signatures} <= known
     assert len(signatures) == len(set(signatures))
 
 
-def test_only_one_twin_is_spelled_unlike_its_method() -> None:
-    twins = {name for name, function in methods(MastraEngine).items() if is_async(function)}
-    assert twins == {f"a{name}" for name in SYNC if name != "check"}
+@pytest.mark.parametrize(
+    ("contract", "without"), [(MastraEngine, "check"), (MemoryContract, "within")]
+)
+def test_every_method_but_one_has_a_twin(contract: type, without: str) -> None:
+    twins = {name for name, function in methods(contract).items() if is_async(function)}
+    assert twins == {f"a{name}" for name in sync_methods(contract) if name != without}
+
+
+def test_the_twin_that_reads_like_a_word_is_named() -> None:
     assert "async_records" in words(ENGINE)
 
 
 def test_every_method_of_vectors_is_there() -> None:
-    page = "\n".join(code_spans(REFERENCE / "vectors.md"))
+    page = "\n".join(code_spans(VECTORS))
     vectors = methods(VectorsContract)
     for method, function in vectors.items():
         if method[0] != "a" or method[1:] not in vectors:
             assert f"{method}(" in page, method
             for argument in list(inspect.signature(function).parameters)[1:]:
-                assert argument in words(REFERENCE / "vectors.md"), f"{method}: {argument}"
+                assert argument in words(VECTORS), f"{method}: {argument}"
+
+
+LIKE = {
+    "Options": types.QueryOptions,
+    "RecordLike": types.RecordInput,
+    "MessageLike": types.MessageInput,
+}
 
 
 def values() -> Iterator[type]:
     """Yield the dataclasses that methods take and return, and those inside them."""
-    annotations = [text for method in SYNC.values() for text in method.__annotations__.values()]
+    annotations = [text for _, _, method in HEADED for text in method.__annotations__.values()]
     seen: set[type] = set()
     while annotations:
         for word in re.findall(r"\w+", str(annotations.pop())):
-            value = getattr(types, word, None)
-            if word in ("Options", "RecordLike"):
-                value = types.QueryOptions if word == "Options" else types.RecordInput
+            value = LIKE.get(word, getattr(types, word, None))
             if dataclasses.is_dataclass(value) and value not in seen:
                 assert isinstance(value, type)
                 seen.add(value)
@@ -113,7 +140,13 @@ def values() -> Iterator[type]:
 @pytest.mark.parametrize("value", list(values()), ids=lambda value: value.__name__)
 def test_values_are_listed_with_their_fields(value: type) -> None:
     fields = ", ".join(field.name for field in dataclasses.fields(value))
-    assert f"{value.__name__}({fields})" in code_spans(ENGINE)
+    listed = [span for page in (ENGINE, MEMORY, VECTORS) for span in code_spans(page)]
+    assert f"{value.__name__}({fields})" in listed
+
+
+def test_every_part_and_key_of_a_message_is_there() -> None:
+    fields = {field.name for field in dataclasses.fields(types.MessageInput)}
+    assert {*CALLS, *RESULTS, *MEDIA, *ROLES, *fields} <= words(MEMORY)
 
 
 # filters.md

@@ -66,7 +66,12 @@ def steps(page: Path) -> Iterator[tuple[Block, str]]:
 @pytest.mark.django_db
 @pytest.mark.parametrize("page", pages("python"))
 def test_python_runs_and_prints_what_is_shown(
-    page: Path, tmp_path: Path, request: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    tmp_path: Path,
+    request: Any,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
 ) -> None:
     if is_test_module(page):
         return  # the next test runs it
@@ -77,6 +82,8 @@ def test_python_runs_and_prints_what_is_shown(
         before = set(vars(module))
         source = "\n" * (block.line - 1) + block.text
         exec(compile(source, str(page), "exec", dont_inherit=True), vars(module))
+        if "MASTRA_ENGINE" in set(vars(module)) - before:
+            settings.MASTRA_ENGINE = vars(module)["MASTRA_ENGINE"]
         call_tests(module, set(vars(module)) - before, request)
         assert capsys.readouterr().out == expected, f"{name(page)}, line {block.line}"
 

@@ -33,10 +33,10 @@ def plan_of(sql: str) -> list[dict[str, Any]]:
         ((explained,),) = cursor.fetchall()
     if isinstance(explained, str):
         explained = json.loads(explained)
-    return list(_nodes(explained[0]["Plan"]))
+    return list(nodes_of(explained[0]["Plan"]))
 
 
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield node
     for child in node.get("Plans", []):
-        yield from _nodes(child)
+        yield from nodes_of(child)

@@ -186,6 +186,9 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     ("cancel_sync_run", "", 6, of_run("cancel_sync_run")),
     ("retry_sync_run", "", 5, of_run("retry_sync_run", "cancelled")),
     ("list_sync_runs", "", 1, lambda engine, entity: engine.list_sync_runs(sync="full new")),
+    # two counts before and two after; the entities of it, and each deleted under its lock
+    ("erase", "a connection", 9, lambda engine, entity: engine.erase(connection_id="crm")),
+    ("vacuum", "", 1, lambda engine, entity: engine.vacuum()),
     ("close", "", 0, lambda engine, entity: engine.close()),
 ]
 

@@ -30,7 +30,7 @@ def stored(*messages: Any) -> list[Message]:
             id=str(position),
             thread_id="t",
             position=position,
-            role=new.role,  # type: ignore[arg-type]
+            role=new.role,
             content=loads(new.content),
             tool_call_id=new.tool_call_id,
             tokens=new.tokens,

@@ -124,7 +124,7 @@ def test_every_spelling_comes_out_in_every_format(given: list[Any]) -> None:
 def test_raw_is_the_messages_themselves_and_tokens_are_their_sum() -> None:
     messages = stored(*FROM_OPENAI)
     for format in ("raw", "openai", "anthropic"):
-        window = formatted(messages, format, truncated=True)  # type: ignore[arg-type]
+        window = formatted(messages, format, truncated=True)
         assert window.tokens == sum(message.tokens for message in messages)
         assert window.truncated
     assert formatted(messages, "raw", truncated=False).messages == messages

@@ -45,7 +45,7 @@ def saying(*parts: Any) -> dict[str, Any]:
         ([{**HI, "role": "robot"}], "/messages/0/role"),
         ([{**HI, "role": ["user"]}], "/messages/0/role"),
         ([{**HI, "name/of": "Ann"}], "/messages/0/name~1of"),
-        ([{**HI, 1: "one"}], "/messages/0/1"),
+        ([{1: "one", "role": "user", "content": "Hi"}], "/messages/0/1"),
         ([{**HI, "toolCallId": "a", "tool_call_id": "b"}], "/messages/0"),
         ([{**HI, "id": ""}], "/messages/0/id"),
         ([{**HI, "id": 7}], "/messages/0/id"),

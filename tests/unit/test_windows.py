@@ -94,6 +94,13 @@ def test_a_call_whose_tool_is_at_work_is_shown_at_the_end_only(thread: str, with
     assert whole(thread, to_the_end=False) == without
 
 
+def test_a_tools_plain_text_does_not_end_the_wait_for_another() -> None:
+    text = [{"type": "text", "text": "6"}]
+    answer = replace(message("t"), tool_call_id="x", content=text)
+    messages = [message("a?x?y"), answer]
+    assert whole_exchanges(messages, to_the_end=True) == messages
+
+
 SAID = st.one_of(
     st.just("u"),
     st.builds(

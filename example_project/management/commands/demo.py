@@ -7,14 +7,16 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from rich.console import Console
 
+from example_project.demo.memory import MemoryDemo
 from example_project.demo.records import RecordsDemo
 from example_project.demo.retrieval import RetrievalDemo
 
 
 class Command(BaseCommand):
-    help = "Sync real data, query it, sync again; embed the language reference and question it."
+    help = "Sync and query real data; question the language reference; remember the conversation."
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console()
         RecordsDemo(console).run()
         RetrievalDemo(console).run()
+        MemoryDemo(console).run()

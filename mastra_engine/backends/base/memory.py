@@ -153,24 +153,29 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
 
         Raises ThreadNotFound, and like recall().
         """
-        thread = self._get_thread(name(thread_id, "/thread_id"))
+        id = name(thread_id, "/thread_id")
         choice(format, "/format", "raw", "openai", "anthropic")
         budget = None if max_tokens is None else count(max_tokens, "/max_tokens")
         since = None if start is None else moment(start, "/start")
         until = None if end is None else moment(end, "/end")
-        notes = Notes(thread, self.tokenizer, budget)
-        if system is not None:
-            notes.add(text(system, "/system"))
-        if working_memory:
-            notes.add_working_memory(self._working_memory_of(thread))
-        if query is not None:
-            notes.add_recalled(self._recalled(thread, query, top_k, message_range, scope))
-        if notes.left is not None and notes.left < 0:
+        notes = None
+        if system is not None or working_memory or query is not None:
+            thread = self._get_thread(id)
+            notes = Notes(thread, self.tokenizer, budget)
+            if system is not None:
+                notes.add(text(system, "/system"))
+            if working_memory:
+                notes.add_working_memory(self._working_memory_of(thread))
+            if query is not None:
+                notes.add_recalled(self._recalled(thread, query, top_k, message_range, scope))
+        left = notes.left if notes else budget
+        if left is not None and left < 0:
             return ContextWindow(messages=[], tokens=0, truncated=True)
-        found, older = self._window(thread.id, Span(since, until, notes.left))
+        found, older = self._window(id, Span(since, until, left))
+        self._need_thread_of(found, id)
         history = whole_exchanges(found, to_the_end=until is None)
         return formatted(
-            [*notes.beside(history), *history],
+            [*(notes.beside(history) if notes else []), *history],
             format,
             truncated=older or len(history) < len(found),
         )
@@ -186,12 +191,12 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
         metadata: Any = None,
     ) -> Page[Message]:
         """Return a page of a thread's messages by position; raises ThreadNotFound."""
-        thread = self._get_thread(name(thread_id, "/thread_id"))
+        id = name(thread_id, "/thread_id")
         where = parse_filter({} if metadata is None else metadata, path=("metadata",))
         wanted = None if role is None else choice(role, "/role", *ROLES)
         size = count(limit, "/limit")
         descending = descends(order)
-        made_by = fingerprint("messages", thread.id, wanted, where, descending)
+        made_by = fingerprint("messages", id, wanted, where, descending)
         selection = Selection(
             descending=descending,
             limit=size + 1,
@@ -199,7 +204,8 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
             role=wanted,
             where=where,
         )
-        found = self._messages(thread.id, selection)
+        found = self._messages(id, selection)
+        self._need_thread_of(found, id)
         items = found[:size]
         if not items or len(found) == len(items):
             return Page(items)
@@ -272,6 +278,14 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
         if self.retention_days is None:
             raise InvalidInput("is needed where RETENTION_DAYS is not set", path="/before")
         return datetime.now(UTC) - timedelta(days=self.retention_days)
+
+    def _need_thread_of(self, found: Sequence[Message], thread_id: str) -> None:
+        """Raise ThreadNotFound unless what was found shows that the thread is there.
+
+        Where resources confine this memory, it must be one of theirs as well.
+        """
+        if not found or self.owners is not None:
+            self._get_thread(thread_id)
 
     def _recalled(
         self,

@@ -16,7 +16,7 @@ from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.embedders import Vectors, embed_documents, embed_query
 from mastra_engine.exceptions import IndexNotFound, InvalidInput
-from mastra_engine.filters import And, Equals, Field, Node, parse_filter
+from mastra_engine.filters import And, Equals, Exists, Field, Node, parse_filter
 from mastra_engine.inputs import count, text
 from mastra_engine.types import Match, Message, RecalledMessage, VectorIndex
 
@@ -24,6 +24,7 @@ logger = logging.getLogger("mastra_engine")
 
 #: What a message's vector knows of it, beside its metadata. A filter cannot name these keys.
 _THREAD, _POSITION = "@thread_id", "@position"
+OF_ANY_THREAD: Node = Exists(Field(path=(_THREAD,)))
 
 EMBED_BATCH = 256
 #: How much of a message is embedded, in characters. OpenAI's models refuse more than 8,191 tokens,
@@ -148,7 +149,7 @@ class RecallContract(ThreadsContract):
 
         Meanwhile a recall finds what is embedded already, and embeds some of the rest itself.
         """
-        self.vectors.need_embedder("/embedder")
+        self.vectors._need_embedder("/embedder")
         self._forget_embeddings()
         return self._embed(None, None)
 
@@ -229,7 +230,7 @@ class RecallContract(ThreadsContract):
             waiting = self._unembedded(resource_id, thread_id, limit=EMBED_BATCH)
             if not waiting:
                 break
-            embedder = self.vectors.need_embedder("/query")
+            embedder = self.vectors._need_embedder("/query")
             vectors = embed_documents(embedder, [message.excerpt for message in waiting])
             self._need_index(len(vectors[0]))
             self._embedded(waiting, vectors)
@@ -250,7 +251,7 @@ class RecallContract(ThreadsContract):
         limit: int,
         min_score: float | None,
     ) -> list[Match]:
-        vector = embed_query(self.vectors.need_embedder("/query"), question)
+        vector = embed_query(self.vectors._need_embedder("/query"), question)
         if not any(vector):  # the embedder knows nothing of it
             return []
         with suppress(IndexNotFound):  # nothing was embedded yet

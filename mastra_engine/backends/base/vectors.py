@@ -323,7 +323,7 @@ class VectorsContract(IndexesContract):
     def _target(self, asked: Question, index: IndexDefinition) -> Vector:
         given = asked.vector
         if given is None and asked.text is not None:
-            embedder = self.need_embedder("/query_text")
+            embedder = self._need_embedder("/query_text")
             given = embed_query(embedder, asked.text, dimension=index.dimension)
         return checked_vector(given, index, "/query_vector")
 
@@ -332,13 +332,13 @@ class VectorsContract(IndexesContract):
         if not isinstance(documents, list | tuple):
             raise InvalidInput("give vectors, or a list of documents to embed", path="/documents")
         texts = [document_text(document, f"/documents/{i}") for i, document in enumerate(documents)]
-        embedder = self.need_embedder("/documents")
+        embedder = self._need_embedder("/documents")
         vectors: list[Vector] = []
         for batch in embed_batches(embedder, texts, dimension=index.dimension):
             vectors += matrix(batch, index, "/documents", first=len(vectors))
         return vectors
 
-    def need_embedder(self, path: str) -> Embedder:
+    def _need_embedder(self, path: str) -> Embedder:
         """Return the embedder; raises InvalidInput about `path` when there is none."""
         if self.embedder is None:
             raise InvalidInput("is to be embedded, but the engine has no EMBEDDER", path=path)

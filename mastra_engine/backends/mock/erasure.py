@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mastra_engine.backends.base.erasure import ErasureContract
+from mastra_engine.backends.base.recall import OF_ANY_THREAD
 from mastra_engine.backends.mock.memory import MockMemory
 from mastra_engine.backends.mock.records import MockRecords
 from mastra_engine.backends.mock.store import EntityRow, ThreadRow
-from mastra_engine.filters import And
 from mastra_engine.types import Erasure
 
 
@@ -42,7 +42,7 @@ class MockErasure(MockRecords, ErasureContract):
             held = self.store.working_memory
             for holder in [each for each in held if each.resource_id == resource_id]:
                 del held[holder]
-            self.memory._forget_vectors(resource_id, And())
+            self.memory._forget_vectors(resource_id, OF_ANY_THREAD)
 
     def _connection_census(self, connection_id: str) -> Erasure:
         with self.store.lock:

@@ -8,9 +8,9 @@ from django.db import connections
 
 from mastra_engine.backends.base.erasure import ErasureContract
 from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.backends.base.recall import OF_ANY_THREAD
 from mastra_engine.backends.postgres.records import PostgresRecords
 from mastra_engine.exceptions import EngineError, EntityNotFound
-from mastra_engine.filters import And
 from mastra_engine.models import Append, Embedding, Entity, Message, Record, Thread, WorkingMemory
 from mastra_engine.types import Erasure
 
@@ -61,7 +61,7 @@ class PostgresErasure(PostgresRecords, ErasureContract):
             alias = self.session.alias
             Thread.objects.using(alias).filter(resource_id=resource_id).delete()
             WorkingMemory.objects.using(alias).filter(resource_id=resource_id).delete()
-            self.memory._forget_vectors(resource_id, And())
+            self.memory._forget_vectors(resource_id, OF_ANY_THREAD)
 
         self.session.run(erase)
 

@@ -38,7 +38,7 @@ class BagOfWords:
 
 
 class Broken(BagOfWords):
-    """An embedder that is away, or answers with what is no vector."""
+    """An embedder that is away or, of cats, answers with what is no vector."""
 
     def __init__(self, answer: float | None = None) -> None:
         self.answer = answer
@@ -46,7 +46,11 @@ class Broken(BagOfWords):
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         if self.answer is None:
             raise ConnectionError("away")
-        return [[self.answer] * self.dimension for _ in texts]
+        vectors = super().embed_documents(texts)
+        for text, vector in zip(texts, vectors, strict=True):
+            if "cat" in text:
+                vector[0] = self.answer
+        return vectors
 
 
 class TestRecall(WithThread):
@@ -104,6 +108,9 @@ class TestRecall(WithThread):
     def test_the_best_range_comes_first(self, memory: MemoryContract, pets: Thread) -> None:
         assert self.recall(memory, "cat Mia is", top_k=2) == [7, 8, 9, 2, 3, 4]
         assert self.recall(memory, "cat Mia is", top_k=1) == [7, 8, 9]
+        # Side by side they are one, in the order of the thread.
+        side_by_side = self.recall(memory, "cat Mia is", top_k=2, message_range=(2, 2))
+        assert side_by_side == list(range(1, 11))
 
     def test_a_gap_of_deleted_messages_is_stepped_over(
         self, memory: MemoryContract, pets: Thread
@@ -253,15 +260,16 @@ class TestRecall(WithThread):
     def test_messages_wait_when_the_answer_is_no_vector(
         self, memory: MemoryContract, thread: Thread, answer: float
     ) -> None:
-        memory.create_thread(resource_id="bob", thread_id="other")
+        memory.embeds_at_once = False
         memory.vectors.embedder = Broken(answer)
-        self.say(memory, "dog")
-        self.say(memory, "cat", thread_id="other")
+        memory.create_thread(resource_id="bob", thread_id="other")
+        for id, text in (("chat", "dog"), ("other", "cat"), ("other", "bird")):
+            self.say(memory, text, thread_id=id)
         with pytest.raises(InvalidVector):
             memory.embed_pending()
         assert self.vectors(memory) == 0
         memory.vectors.embedder = BagOfWords()
-        assert memory.embed_pending() == 2
+        assert memory.embed_pending() == 3
 
     def test_without_an_embedder_there_is_no_recall(
         self, memory: MemoryContract, thread: Thread

@@ -1,0 +1,155 @@
+"""What is compared: a call of ours, and the least that SQL takes for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from django.db import connection
+from psycopg.types.json import Jsonb
+from uuid_utils.compat import uuid7
+
+from benchmarks.database import connect
+from benchmarks.memory_data import LONG, OURS, RAW
+from mastra_engine import engine
+
+BUDGETS = (4_000, 32_000, 128_000)
+PAGE = 100
+
+_COLUMNS = """
+    id, thread_id, position, role, content, tool_call_id, tokens, metadata, created_at
+"""
+_BY_ID = f"SELECT {_COLUMNS} FROM mastra_engine_message WHERE id = %s"
+_LAST = f"""
+    SELECT {_COLUMNS} FROM mastra_engine_message
+    WHERE thread_id = %s ORDER BY position DESC LIMIT %s
+"""
+_INSERT = """
+    INSERT INTO mastra_engine_message
+        (id, thread_id, position, role, content, text, tokens, cum_tokens, metadata, created_at)
+    VALUES (%s, %s, %s, 'user', %s, %s, %s, %s, %s, clock_timestamp())
+    RETURNING id, position, created_at
+"""
+
+Rows = list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A call and what it is measured by, which gives the same messages unless it says so.
+
+    `limit` is the goal: how many times as long the call may take.
+    """
+
+    name: str
+    ours: Callable[[], Rows]
+    raw: Callable[[], Rows]
+    limit: float | None = None
+    same: bool = True
+
+    def check(self) -> None:
+        """Make sure that they give as many rows."""
+        if self.same:
+            assert len(self.ours()) == len(self.raw()), self.name
+
+
+class Raw:
+    """The driver alone: statements prepared, results binary, on a connection of its own."""
+
+    def __init__(self) -> None:
+        self._connection = connect()
+        self._connection.prepare_threshold = 0
+        self._cursor = self._connection.cursor(binary=True)
+        self._positions = count(1)
+        (self._id,) = self._rows("SELECT id FROM mastra_engine_message WHERE position = 7 LIMIT 1")
+
+    def _rows(self, sql: str, *parameters: Any) -> Rows:
+        return self._cursor.execute(sql, parameters).fetchall()
+
+    def by_id(self) -> Rows:
+        return self._rows(_BY_ID, self._id[0])
+
+    def last(self, number: int) -> Rows:
+        return self._rows(_LAST, LONG, number)
+
+    def insert(self) -> Rows:
+        position, text = next(self._positions), _text()
+        content = Jsonb([{"type": "text", "text": text}])
+        tokens = len(text) // 4
+        sums = tokens * position
+        return self._rows(
+            _INSERT, str(uuid7()), RAW, position, content, text, tokens, sums, Jsonb({})
+        )
+
+
+def pairs(long: int) -> list[Pair]:
+    """Return the comparisons; the long thread has `long` messages."""
+    raw, memory = Raw(), engine.memory
+
+    def last() -> Rows:
+        return memory.list_messages(thread_id=LONG, limit=20, order="desc").items
+
+    def raw_last() -> Rows:
+        return raw.last(20)
+
+    def view() -> Rows:
+        return memory.get_memory(thread_id=LONG, last=20).messages
+
+    def save() -> Rows:
+        return memory.save_memory(thread_id=OURS, messages=[{"role": "user", "content": _text()}])
+
+    first, deep = _pages(long)
+    return [
+        Pair("last 20 / one by primary key", last, raw.by_id, limit=2, same=False),
+        Pair("last 20, preparing / one by primary key", preparing(last), raw.by_id, same=False),
+        Pair("last 20, raw as well / one by primary key", raw_last, raw.by_id, same=False),
+        Pair("last 20 / last 20", last, raw_last),
+        Pair("get_memory / last 20", view, raw_last),
+        *(window for budget in BUDGETS for window in _windows(raw, budget)),
+        Pair("save one / insert one", save, raw.insert, limit=2),
+        Pair(f"page at {long - PAGE:,} / page one", deep, first, limit=1.2),
+    ]
+
+
+def _windows(raw: Raw, budget: int) -> list[Pair]:
+    def window() -> Rows:
+        return engine.memory.get_context_window(thread_id=LONG, max_tokens=budget).messages
+
+    def last() -> Rows:
+        return raw.last(number)
+
+    number = len(window())
+    name = f"window of {budget // 1000}k tokens / last {number}"
+    return [
+        Pair(name, window, last, limit=1.3),
+        Pair(name.replace(" /", ", preparing /"), preparing(window), last),
+    ]
+
+
+def preparing(call: Callable[[], Rows]) -> Callable[[], Rows]:
+    """Return the call with Django's connection preparing statements, as by default it does not."""
+
+    def prepared() -> Rows:
+        connection.connection.prepare_threshold = 0
+        try:
+            return call()
+        finally:
+            connection.connection.prepare_threshold = None
+
+    return prepared
+
+
+def _pages(long: int) -> tuple[Callable[[], Rows], Callable[[], Rows]]:
+    """Return how to read the first page of the long thread and the last."""
+    before = engine.memory.list_messages(thread_id=LONG, limit=long - PAGE)
+
+    def page(cursor: str | None) -> Rows:
+        return engine.memory.list_messages(thread_id=LONG, limit=PAGE, cursor=cursor).items
+
+    return lambda: page(None), lambda: page(before.next_cursor)
+
+
+def _text() -> str:
+    return "word " * 92

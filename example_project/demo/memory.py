@@ -1,0 +1,163 @@
+"""Memory: a conversation about the language reference, kept, cut to size and recalled.
+
+There is no language model here. The questions are written down; for each, the search of the
+retrieval demo is called as a tool, and the answer quotes what it found.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from example_project.demo import progress, title
+from example_project.demo.retrieval import INDEX, QUESTIONS
+from mastra_engine import engine
+from mastra_engine.exceptions import IdempotencyConflict
+
+RESOURCE = "reader"
+THREAD = "a tour of Python"
+BUDGETS = (500, 1_000, 2_000, 4_000, 8_000, None)
+
+#: How the conversation begins, and what is asked about that when it is long past.
+INTRODUCTION = (
+    "Hello, I am Robin. Before we start: our servers run Python 3.11, and I come from Java.",
+    "Welcome, Robin. Ask me anything about the language, and I will look it up.",
+)
+REMEMBER = "which release is installed on the servers?"
+
+#: What an agent would have noted on the way, as the patches that it asks for.
+PATCHES: list[dict[str, Any]] = [
+    {"name": "Robin", "python": "3.11", "knows": {"Java": "well"}},
+    {"knows": {"Python": "some"}, "asked_about": ["exceptions", "scopes", "imports"]},
+    {"python": "3.13", "asked_about": None},
+]
+
+
+class MemoryDemo:
+    """Each step does one thing and prints what came of it."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.memory = engine.memory
+
+    def run(self) -> None:
+        title(self.console, "Hold a conversation with a tool, then hold it again")
+        self.talk_twice()
+        title(self.console, "Fit it into a context window")
+        self.fit()
+        title(self.console, "Recall what was said first")
+        self.recall()
+        title(self.console, "Keep in mind what matters")
+        self.keep_in_mind()
+
+    def talk_twice(self) -> None:
+        table = Table("pass", "turns", "messages in the thread", "tokens", "ms")
+        for label in "first", "again":
+            started = time.perf_counter()
+            turns = list(progress(self.console, "Turns", list(QUESTIONS)))
+            self.save("introduction", introduction())
+            for number, question in enumerate(turns, start=1):
+                self.save(f"turn {number}", self.turn(number, question))
+            window = self.memory.get_context_window(thread_id=THREAD)
+            milliseconds = (time.perf_counter() - started) * 1000
+            figures = len(turns) + 1, len(window), window.tokens, round(milliseconds)
+            table.add_row(label, *map(str, figures))
+        self.console.print(table)
+        self.console.print(
+            "[dim]The second pass has the same keys, so it appends nothing. "
+            "No language model took part: the answers quote what was found.[/dim]"
+        )
+
+    def fit(self) -> None:
+        table = Table("budget", "messages", "tokens", "truncated", "begins with", title="OpenAI's")
+        for budget in BUDGETS:
+            window = self.memory.get_context_window(
+                thread_id=THREAD, max_tokens=budget, format="openai"
+            )
+            begins = window.messages[0]["role"] if window.messages else ""
+            table.add_row(
+                "none" if budget is None else f"{budget:,}",
+                str(len(window)),
+                f"{window.tokens:,}",
+                "yes" if window.truncated else "no",
+                begins,
+            )
+        self.console.print(table)
+        self.console.print("[dim]A tool's call and its result are both there, or neither.[/dim]")
+
+    def recall(self) -> None:
+        recalled = self.memory.recall(
+            query=REMEMBER, resource_id=RESOURCE, top_k=1, message_range=(0, 1)
+        )
+        last = self.memory.get_thread(thread_id=THREAD).message_count
+        table = Table("position", "role", "text", "score", title=REMEMBER)
+        for message in recalled:
+            score = "" if message.score is None else f"{message.score:.2f}"
+            text = message.content[0]["text"]
+            table.add_row(f"{message.position} of {last}", message.role, text, score)
+        self.console.print(table)
+
+    def keep_in_mind(self) -> None:
+        """Versions count the changes, so they tell which patches are still to come."""
+        kept = self.memory.get_working_memory(resource_id=RESOURCE)
+        for version, patch in enumerate(PATCHES):
+            if kept.version == version:
+                kept = self.memory.update_working_memory(
+                    resource_id=RESOURCE, patch=patch, if_version=version
+                )
+                self.console.print("patch  ", json.dumps(patch))
+        self.console.print(f"version {kept.version}", json.dumps(kept.data))
+
+    # Pieces
+
+    def save(self, key: str, messages: list[dict[str, Any]]) -> None:
+        """Append messages once; what was said in an earlier run stays said."""
+        try:
+            self.memory.save_memory(
+                thread_id=THREAD, resource_id=RESOURCE, messages=messages, idempotency_key=key
+            )
+        except IdempotencyConflict:  # another Python, whose reference says something else
+            self.console.print(f"[dim]{key}: answered differently before, which is kept[/dim]")
+
+    def turn(self, number: int, question: str) -> list[dict[str, Any]]:
+        """Return what is said in a turn, in which a tool looks the question up."""
+        found = look_up(question)
+        call = {"name": "look_up", "arguments": json.dumps({"question": question})}
+        id = f"call_{number}"
+        return [
+            {"role": "user", "content": question},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": id, "type": "function", "function": call}],
+            },
+            # As a part, not as text: a recall should find what was said, not what was looked up.
+            {
+                "role": "tool",
+                "content": [{"type": "tool-result", "tool_call_id": id, "result": found}],
+            },
+            {"role": "assistant", "content": quoted(found[0]["text"])},
+        ]
+
+
+def introduction() -> list[dict[str, Any]]:
+    said, answered = INTRODUCTION
+    return [{"role": "user", "content": said}, {"role": "assistant", "content": answered}]
+
+
+def look_up(question: str) -> list[dict[str, Any]]:
+    """The tool: the passages of the language reference that answer best."""
+    found = engine.vectors.query(index_name=INDEX, query_text=question, top_k=2)
+    return [{"topic": match.metadata["topic"], "text": match.document} for match in found]
+
+
+def quoted(passage: str) -> str:
+    """Return the first sentence of a passage, and where it is from."""
+    heading, _, text = passage.partition("\n\n")
+    sentence = re.split(r"(?<=[.:?])\s", " ".join(text.split()), maxsplit=1)[0]
+    return f"The reference, under {heading!r}: {sentence}"

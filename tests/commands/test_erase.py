@@ -1,0 +1,226 @@
+"""engine_erase: what is kept of somebody is counted and deleted, in the end to the last byte."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+
+from mastra_engine import engine
+from mastra_engine.models import Thread
+from mastra_engine.types import Erasure
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+_READ_TABLES = """
+SELECT relname FROM pg_class
+WHERE relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace)
+  AND position(%s::bytea IN pg_read_binary_file(pg_relation_filepath(oid), true)) > 0
+"""
+
+
+class Dice:
+    """An embedder whose vectors nobody else has."""
+
+    def embed_query(self, text: str) -> list[float]:
+        dice = random.Random(text)
+        return [dice.random() for _ in range(32)]
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+
+def configured(**options: Any) -> dict[str, Any]:
+    postgres = {"BACKEND": "mastra_engine.PostgresEngine", "EMBEDDER": Dice, **options}
+    mock = {"BACKEND": "mastra_engine.MockMastraEngine", "URL": "mock://erased"}
+    return {"default": postgres, "mock": mock}
+
+
+@pytest.fixture(autouse=True)
+def _memory(settings: Any) -> Iterator[None]:
+    """Ann's and Bob's messages lie side by side, in the tables' pages too."""
+    settings.MASTRA_ENGINE = configured()
+    for number in range(40):
+        for resource in "ann", "bob":
+            engine.memory.save_memory(
+                thread_id=f"{resource}-{number % 2}",
+                resource_id=resource,
+                messages=[said(resource, number)],
+                idempotency_key=f"{resource}'s {number}",
+            )
+    for resource in "ann", "bob":
+        engine.memory.update_working_memory(resource_id=resource, content=f"{resource}-is-vegan")
+    yield
+    engine.vectors.delete_index(index_name=engine.memory.index_name)
+
+
+def said(resource: str, number: int) -> dict[str, Any]:
+    text = f"{resource}-secret-{number} " + "and so on " * (number * 7 % 60)
+    return {"role": "user", "content": text, "metadata": {"by": f"{resource}-secret"}}
+
+
+def erase(*arguments: str) -> str:
+    out = StringIO()
+    call_command("engine_erase", *arguments, stdout=out)
+    return out.getvalue().strip()
+
+
+def kept(resource_id: str) -> Erasure:
+    return engine.erase(resource_id=resource_id, dry_run=True)
+
+
+EVERYTHING = Erasure(threads=2, messages=40, working_memory=1, vectors=40)
+SPELLED_OUT = "2 threads, 40 messages, 1 working memory, 40 vectors"
+
+
+def files_with(data: bytes) -> set[str]:
+    """Return the tables and indexes in whose files the bytes are."""
+    with connection.cursor() as cursor:
+        cursor.execute("CHECKPOINT")
+        cursor.execute(_READ_TABLES, [data])
+        return {name for (name,) in cursor}
+
+
+def test_a_resource_is_erased_and_no_other() -> None:
+    assert erase("--resource=ann") == f"Erased: {SPELLED_OUT}"
+    assert kept("ann") == Erasure()
+    assert kept("bob") == EVERYTHING
+    assert engine.memory.recall(query=said("bob", 7)["content"], resource_id="bob", top_k=1)
+
+
+def test_erasing_again_finds_nothing() -> None:
+    erase("--resource=ann")
+    assert erase("--resource=ann") == "Erased: nothing"
+
+
+def test_a_dry_run_only_counts() -> None:
+    assert erase("--resource=ann", "--dry-run") == f"There are: {SPELLED_OUT}"
+    assert erase("--connection=ann", "--dry-run") == "There are: nothing"
+    assert kept("ann") == EVERYTHING
+
+
+def test_a_connections_records_are_erased_and_no_others() -> None:
+    for connection_id in "ann", "bob":
+        for name in "Notes", "Contacts":
+            records = [{"external_id": id, "data": {}} for id in "123"]
+            engine.sync_records(name=name, connection_id=connection_id, records=records)
+    notes = engine.get_entity(name="Notes", connection_id="ann")
+    assert notes is not None
+    engine.delete_records(entity_id=notes.id, external_ids=["1"])
+
+    assert erase("--connection=ann") == "Erased: 2 entities, 6 records"  # one is a tombstone
+    assert engine.erase(connection_id="ann", dry_run=True) == Erasure()
+    assert engine.erase(connection_id="bob", dry_run=True) == Erasure(entities=2, records=6)
+    assert kept("ann") == EVERYTHING  # a resource of that name is somebody else
+
+
+def test_no_byte_of_it_stays_in_the_tables() -> None:
+    text, mind = b"ann-secret", b"ann-is-vegan"
+    vector = struct.pack("=32f", *Dice().embed_query(said("ann", 7)["content"].strip()))
+    assert files_with(text) >= {"mastra_engine_message"}
+    assert files_with(mind) == {"mastra_engine_workingmemory"}
+    assert [name.startswith("mastra_engine_embedding") for name in files_with(vector)] == [True]
+
+    erase("--resource=ann", "--no-vacuum")
+    assert files_with(text)  # what is deleted is still there
+
+    erase("--resource=ann", "--full")
+    assert not any(map(files_with, (text, mind, vector, b"ann's ")))
+    assert files_with(b"bob-secret") >= {"mastra_engine_message"}
+    assert kept("bob") == EVERYTHING
+
+
+def test_the_room_it_took_is_given_back() -> None:
+    erase("--resource=bob", "--no-vacuum")
+    erase("--resource=ann", "--no-vacuum")
+    assert size("mastra_engine_message") > 0
+    erase("--resource=ann")
+    assert size("mastra_engine_message") == size("mastra_engine_workingmemory") == 0
+
+
+def size(table: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_relation_size(%s)", [table])
+        return int(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def aged() -> None:
+    """Ann said something 10 days ago, and Bob 40 days ago, in a thread that he still uses."""
+    for resource, days in ("ann", 10), ("bob", 40):
+        before = datetime.now(UTC) - timedelta(days=days)
+        engine.memory.save_memory(
+            thread_id=f"{resource}-before",
+            resource_id=resource,
+            messages=[{**said(resource, 1), "created_at": before}, said(resource, 2)],
+        )
+        Thread.objects.filter(id=f"{resource}-before").update(created_at=before)
+
+
+@pytest.mark.usefixtures("aged")
+def test_messages_of_an_age_are_erased_with_their_vectors() -> None:
+    assert erase("--older-than=30") == "Erased: 1 messages"
+    assert (kept("ann").messages, kept("bob").messages) == (42, 41)
+    assert erase("--older-than=9.5") == "Erased: 1 messages"
+    assert (kept("ann").messages, kept("ann").vectors) == (41, 41)
+    assert erase("--older-than=9.5") == "Erased: 0 messages"
+
+
+@pytest.mark.usefixtures("aged")
+def test_expired_messages_are_erased(settings: Any) -> None:
+    settings.MASTRA_ENGINE = configured(RETENTION_DAYS=30)
+    assert erase("--expired") == "Erased: 1 messages"
+    assert (kept("ann").messages, kept("bob").messages) == (42, 41)
+    settings.MASTRA_ENGINE = configured(RETENTION_DAYS=9)
+    assert erase("--expired") == "Erased: 1 messages"
+
+
+def test_nothing_expires_without_the_setting() -> None:
+    with pytest.raises(CommandError, match="RETENTION_DAYS is not set"):
+        erase("--expired")
+
+
+def test_other_engines_are_named() -> None:
+    assert erase("--engine=mock", "--resource=ann") == "Erased: nothing"
+    assert kept("ann") == EVERYTHING
+    with pytest.raises(CommandError, match="no engine 'third'"):
+        erase("--engine=third", "--resource=ann")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--dry-run"],
+        ["--resource=ann", "--connection=ann"],
+        ["--resource=ann", "--expired"],
+        ["--resource="],
+        ["--older-than=soon"],
+        ["--older-than=-1"],
+        ["--older-than=nan"],
+        ["--older-than=1e9"],
+        ["--older-than=0", "--dry-run"],
+        ["--resource=ann", "--full", "--no-vacuum"],
+    ],
+    ids=" ".join,
+)
+def test_what_makes_no_sense_erases_nothing(arguments: list[str]) -> None:
+    with pytest.raises(CommandError):
+        erase(*arguments)
+    assert kept("ann") == EVERYTHING
+
+
+def test_within_a_transaction_there_is_no_vacuum() -> None:
+    with pytest.raises(CommandError, match="A transaction is under way"), transaction.atomic():
+        erase("--resource=ann")
+    assert kept("ann") == EVERYTHING
+    with transaction.atomic():
+        erase("--resource=ann", "--no-vacuum")
+    assert kept("ann") == Erasure()

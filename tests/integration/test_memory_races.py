@@ -1,0 +1,238 @@
+"""The unlucky moments of memory, one by one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.backends.postgres.memory import PostgresMemory
+from mastra_engine.exceptions import ThreadNotFound, Unavailable
+from mastra_engine.models import Embedding, Message, Thread, WorkingMemory
+from tests.concurrency.memory_work import Letters
+from tests.integration.conftest import Elsewhere
+from tests.integration.interleaving import just_before
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+THREAD = "a thread"
+APPEND = "INSERT INTO mastra_engine_message"
+MAKE_THREAD = "INSERT INTO mastra_engine_thread"
+
+
+def texts(*ids: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": f"Text {id}", "id": id} for id in ids]
+
+
+@pytest.fixture
+def memory(transactional_db: None) -> PostgresMemory:
+    """A memory with a thread of three messages that wait for their vectors."""
+    memory = PostgresEngine(embedder=Letters()).memory
+    memory.vectors.create_index(index_name="memory", dimension=8)
+    memory.embeds_at_once = False
+    memory.save_memory(thread_id=THREAD, messages=texts("1", "2", "3"), resource_id="anna")
+    return memory
+
+
+@pytest.fixture
+def theirs(other: PostgresEngine, memory: PostgresMemory) -> PostgresMemory:
+    """Somebody else's memory of the same."""
+    other.memory.vectors.embedder = Letters()
+    other.memory.embeds_at_once = False
+    return other.memory
+
+
+def vectors() -> set[str]:
+    return set(Embedding.objects.values_list("vector_id", flat=True))
+
+
+# Deleting and embedding
+
+
+@pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
+def test_a_thread_deleted_while_its_messages_are_embedded_leaves_no_vectors(
+    memory: PostgresMemory, theirs: PostgresMemory, moment: str
+) -> None:
+    with just_before(moment, lambda: theirs.delete_thread(thread_id=THREAD)):
+        memory.embed_pending()
+    assert not Message.objects.exists()
+    assert vectors() == set()
+
+
+@pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
+def test_messages_deleted_while_they_are_embedded_leave_no_vectors(
+    memory: PostgresMemory, theirs: PostgresMemory, moment: str
+) -> None:
+    with just_before(moment, lambda: theirs.delete_messages(ids=["1", "3"])):
+        memory.embed_pending()
+    assert vectors() == {"2"}
+
+
+@pytest.mark.parametrize("name", ["delete_thread", "delete_messages"])
+def test_a_deletion_waits_for_whoever_puts_the_vectors(
+    memory: PostgresMemory, elsewhere: Elsewhere, name: str
+) -> None:
+    hasty = elsewhere(lock_timeout=0.1, statement_timeout="3s").memory
+    delete: Any = {
+        "delete_thread": lambda: hasty.delete_thread(thread_id=THREAD),
+        "delete_messages": lambda: hasty.delete_messages(ids=["1", "2", "3"]),
+    }[name]
+
+    def try_to_delete() -> None:
+        with pytest.raises(Unavailable):
+            delete()
+
+    # Once when vectors are about to be put, and once when they are.
+    with (
+        just_before("SELECT EXISTS", try_to_delete),
+        just_before('SET "embedded_at"', try_to_delete),
+    ):
+        memory.embed_pending()
+    assert vectors() == {"1", "2", "3"}
+    delete()
+    assert vectors() == set()
+
+
+@pytest.mark.parametrize("isolation", ["repeatable\\ read", "serializable"])
+def test_a_deletion_that_began_before_vectors_were_put_begins_anew(
+    memory: PostgresMemory, elsewhere: Elsewhere, isolation: str
+) -> None:
+    """In its old snapshot the vectors are not there to be deleted."""
+    isolated = elsewhere(default_transaction_isolation=isolation)
+    delete = 'DELETE FROM "mastra_engine_thread"'
+    with just_before(delete, memory.embed_pending, on=isolated):
+        isolated.memory.delete_thread(thread_id=THREAD)
+    assert vectors() == set()
+
+
+def test_messages_embedded_twice_at_once_have_one_vector_each(
+    memory: PostgresMemory, theirs: PostgresMemory
+) -> None:
+    with just_before("FOR NO KEY UPDATE", theirs.embed_pending):
+        memory.embed_pending()
+    assert sorted(Embedding.objects.values_list("vector_id", flat=True)) == ["1", "2", "3"]
+
+
+def test_the_index_of_messages_made_by_another_in_between_is_used(
+    memory: PostgresMemory, theirs: PostgresMemory
+) -> None:
+    memory.vectors.delete_index(index_name="memory")
+    with just_before("INSERT INTO mastra_engine_vectorindex", theirs.embed_pending):
+        memory.embed_pending()
+    assert vectors() == {"1", "2", "3"}
+
+
+# Appending
+
+
+def test_a_thread_made_by_another_in_between_is_appended_to(
+    memory: PostgresMemory, theirs: PostgresMemory
+) -> None:
+    def save(by: PostgresMemory, id: str) -> int:
+        messages = texts(id)
+        return by.save_memory(thread_id="new", messages=messages, resource_id="anna")[0].position
+
+    with just_before(MAKE_THREAD, lambda: save(theirs, "theirs")):
+        assert save(memory, "mine") == 2
+
+
+def test_a_thread_made_by_another_resource_in_between_is_not_found(
+    memory: PostgresMemory, theirs: PostgresMemory
+) -> None:
+    make = lambda: theirs.create_thread(resource_id="bert", thread_id="new")  # noqa: E731
+    with just_before(MAKE_THREAD, make), pytest.raises(ThreadNotFound):
+        memory.save_memory(thread_id="new", messages=texts("mine"), resource_id="anna")
+    assert not Message.objects.filter(thread="new").exists()
+
+
+def test_a_thread_deleted_in_between_is_made_anew_where_its_resource_is_known(
+    memory: PostgresMemory, theirs: PostgresMemory
+) -> None:
+    with just_before(APPEND, lambda: theirs.delete_thread(thread_id=THREAD)):
+        (saved,) = memory.save_memory(thread_id=THREAD, messages=texts("mine"), resource_id="anna")
+    assert saved.position == 1
+    assert memory.get_thread(thread_id=THREAD).message_count == 1
+
+
+def test_a_thread_deleted_in_between_is_not_found(
+    memory: PostgresMemory, theirs: PostgresMemory
+) -> None:
+    delete = lambda: theirs.delete_thread(thread_id=THREAD)  # noqa: E731
+    with just_before(APPEND, delete), pytest.raises(ThreadNotFound):
+        memory.save_memory(thread_id=THREAD, messages=texts("mine"))
+    assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize("isolation", ["repeatable\\ read", "serializable"])
+def test_an_append_that_began_before_another_ended_begins_anew(
+    memory: PostgresMemory, elsewhere: Elsewhere, isolation: str
+) -> None:
+    """A project may have chosen such an isolation level for all its transactions."""
+    isolated = elsewhere(default_transaction_isolation=isolation)
+    mine = isolated.memory
+
+    def save(by: PostgresMemory, id: str) -> Any:
+        return by.save_memory(thread_id="new", messages=texts(id), resource_id="anna")
+
+    with just_before(MAKE_THREAD, lambda: save(memory, "theirs"), on=isolated):
+        assert save(mine, "mine")[0].position == 2
+
+
+def test_times_do_not_run_against_positions_whatever_the_clock_does(
+    memory: PostgresMemory,
+) -> None:
+    """As after the clock was set back: what was last used is in the future."""
+    for thread in Thread.objects.all():
+        thread.updated_at += timedelta(hours=1)
+        thread.save()
+    memory.save_memory(thread_id=THREAD, messages=texts("4"))
+    memory.update_thread(thread_id=THREAD, title="New")
+    memory.save_memory(thread_id=THREAD, messages=texts("5"))
+    times = [message.created_at for message in memory.list_messages(thread_id=THREAD)]
+    assert all(earlier <= later for earlier, later in pairwise(times))
+
+
+# Cloning, and working memory
+
+
+def test_a_thread_deleted_before_it_is_cloned_is_not_found(
+    memory: PostgresMemory, theirs: PostgresMemory
+) -> None:
+    delete = lambda: theirs.delete_thread(thread_id=THREAD)  # noqa: E731
+    with just_before(MAKE_THREAD, delete), pytest.raises(ThreadNotFound):
+        memory.clone_thread(thread_id=THREAD, new_thread_id="new")
+    assert not Thread.objects.exists()
+
+
+def test_a_thread_appended_to_before_it_is_cloned_is_cloned_whole(
+    memory: PostgresMemory, theirs: PostgresMemory
+) -> None:
+    save = lambda: theirs.save_memory(thread_id=THREAD, messages=texts("4"))  # noqa: E731
+    with just_before(MAKE_THREAD, save):
+        clone = memory.clone_thread(thread_id=THREAD)
+    assert clone.message_count == 4
+    assert len(memory.get_context_window(thread_id=clone.id, max_tokens=10_000)) == 4
+
+
+def test_messages_deleted_after_they_were_chosen_are_not_counted_twice(
+    memory: PostgresMemory, theirs: PostgresMemory
+) -> None:
+    with just_before("FOR NO KEY UPDATE", lambda: theirs.delete_messages(ids=["1"])):
+        assert memory.delete_messages(ids=["1", "2"]) == 1
+    thread = Thread.objects.get()
+    (left,) = Message.objects.all()
+    assert (thread.message_count, thread.total_tokens) == (1, left.tokens)
+    assert left.cum_tokens == left.tokens
+
+
+def test_working_memory_of_a_thread_deleted_in_between_is_not_found(
+    memory: PostgresMemory, theirs: PostgresMemory
+) -> None:
+    delete = lambda: theirs.delete_thread(thread_id=THREAD)  # noqa: E731
+    write = "INSERT INTO mastra_engine_workingmemory"
+    with just_before(write, delete), pytest.raises(ThreadNotFound):
+        memory.update_working_memory(thread_id=THREAD, content="Asks about tea")
+    assert not WorkingMemory.objects.exists()
