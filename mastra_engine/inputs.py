@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -41,11 +41,16 @@ def full_name(given: Any, connection_id: Any) -> tuple[str, str]:
     return name(given, "/name"), name(connection_id, "/connection_id")
 
 
-def names(values: Any, path: str) -> list[str]:
+def names(values: Any, path: str, *, check: Callable[[Any, str], str] = name) -> list[str]:
     """Return the distinct names of an iterable of them, in its order."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise InvalidInput("must be a list of text", path=path)
-    return list(dict.fromkeys(name(value, f"{path}/{i}") for i, value in enumerate(values)))
+    return list(dict.fromkeys(check(value, f"{path}/{i}") for i, value in enumerate(values)))
+
+
+def narrowed(allowed: frozenset[str] | None, wanted: Iterable[str]) -> frozenset[str]:
+    """Return what of the wanted is allowed; None allows everything."""
+    return frozenset(wanted) if allowed is None else allowed.intersection(wanted)
 
 
 def count(

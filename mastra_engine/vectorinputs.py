@@ -220,9 +220,9 @@ def _document(value: Any, path: str) -> str | None:
     return None if value is None else document_text(value, path)
 
 
-def namespace_name(value: Any) -> str:
+def namespace_name(value: Any, path: str = "/namespace") -> str:
     """Return a namespace, which may be empty; a longer one would not fit the key's index."""
-    return _bounded(text(value, "/namespace"), MAX_NAME_BYTES, "/namespace")
+    return _bounded(text(value, path), MAX_NAME_BYTES, path)
 
 
 def number(value: Any, path: str) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,11 +148,11 @@ def _by_distance(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return distance, id, namespace
 
 
-def condition(node: Node, namespace: str | None) -> Sql:
-    """Return the condition of a filter on metadata within a namespace."""
+def condition(node: Node, namespaces: Collection[str] | None) -> Sql:
+    """Return the condition of a filter on metadata within namespaces."""
     parts = [] if node == And() else [where(node, {"data": "metadata"})]
-    if namespace is not None:
-        parts.append(("namespace = %s", [namespace]))
+    if namespaces is not None:
+        parts.append(("namespace = ANY(%s)", [sorted(namespaces)]))
     if not parts:
         return "TRUE", []
     return " AND ".join(sql for sql, _ in parts), [p for _, params in parts for p in params]

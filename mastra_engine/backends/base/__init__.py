@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Iterable
+from copy import copy
+from typing import Any, Self
 
 from mastra_engine.backends.base.erasure import ErasureContract
 from mastra_engine.backends.base.memory import MemoryContract
@@ -11,6 +13,7 @@ from mastra_engine.backends.base.runs import RunsContract
 from mastra_engine.backends.base.syncs import SyncsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
+from mastra_engine.inputs import names, narrowed
 
 __all__ = ["MastraEngine"]
 
@@ -27,6 +30,29 @@ class MastraEngine(RunsContract, SyncsContract, ErasureContract, ABC):
     database: str | None = None
     vectors: VectorsContract
     memory: MemoryContract
+
+    def within(
+        self,
+        *,
+        resource_ids: Iterable[str] | None = None,
+        connection_ids: Iterable[str] | None = None,
+        namespaces: Iterable[str] | None = None,
+    ) -> Self:
+        """Return this engine confined: what is beyond is not found, and cannot be made.
+
+        Memory to resources, records, syncs and runs to connections, vectors to namespaces; None
+        leaves that as it is. Confined once more, it is to those of both. Vector indexes are
+        everybody's: who may make and delete them is not decided here.
+        """
+        confined = copy(self)
+        if resource_ids is not None:
+            confined.memory = self.memory.within(resource_ids=resource_ids)
+        if connection_ids is not None:
+            wanted = names(connection_ids, "/connection_ids")
+            confined.connection_ids = narrowed(self.connection_ids, wanted)
+        if namespaces is not None:
+            confined.vectors = self.vectors.within(namespaces=namespaces)
+        return confined
 
     @abstractmethod
     def close(self) -> None:

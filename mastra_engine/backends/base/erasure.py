@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
+from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.exceptions import InvalidInput, Unavailable
 from mastra_engine.inputs import name
@@ -14,6 +15,8 @@ from mastra_engine.types import Erasure
 
 class ErasureContract(ABC):
     """Erasing a resource's memory or a connection's records."""
+
+    memory: MemoryContract
 
     def erase(
         self,
@@ -53,6 +56,9 @@ class ErasureContract(ABC):
     # What a backend implements
 
     @abstractmethod
+    def _own_connection(self, connection_id: str) -> str: ...
+
+    @abstractmethod
     def _resource_census(self, resource_id: str) -> Erasure: ...
 
     @abstractmethod
@@ -73,7 +79,7 @@ class ErasureContract(ABC):
         if (resource_id is None) == (connection_id is None):
             raise InvalidInput("give a resource_id or a connection_id", path="/resource_id")
         if resource_id is not None:
-            id = name(resource_id, "/resource_id")
+            id = self.memory._own(name(resource_id, "/resource_id"))
             return partial(self._resource_census, id), partial(self._erase_resource, id)
-        id = name(connection_id, "/connection_id")
+        id = self._own_connection(name(connection_id, "/connection_id"))
         return partial(self._connection_census, id), partial(self._erase_connection, id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -51,8 +51,8 @@ class RunLedger(ABC):
         """
 
     @abstractmethod
-    def find(self, id: UUID) -> SyncRun:
-        """Raise SyncNotFound on a miss."""
+    def find(self, id: UUID, *, among: Collection[str] | None = None) -> SyncRun:
+        """Raise SyncNotFound on a miss, and for a run beyond some connections."""
 
     @abstractmethod
     def select(
@@ -60,12 +60,13 @@ class RunLedger(ABC):
         *,
         sync: str | None = None,
         connection_id: str | None = None,
+        among: Collection[str] | None = None,
         params: dict[str, Any] | None = None,
         statuses: tuple[RunStatus, ...] = (),
         before: UUID | None = None,
         limit: int = 1,
     ) -> list[SyncRun]:
-        """Return runs that match whatever is given, the newest first."""
+        """Return runs that match whatever is given, the newest first; `among` some connections."""
 
     @abstractmethod
     def update(self, id: UUID, guard: Guard, **changes: Any) -> bool:

@@ -51,6 +51,9 @@ _EVERYTHING = Query(where=And(), sort=(), limit=None, offset=0, cursor=None)
 class RecordsContract(ABC):
     """Entities and the records in them."""
 
+    #: The connections this engine is confined to; None for all.
+    connection_ids: frozenset[str] | None = None
+
     # Entities
 
     def create_entity(self, *, name: str, connection_id: str) -> Entity:
@@ -62,7 +65,8 @@ class RecordsContract(ABC):
 
     def get_or_create_entity(self, *, name: str, connection_id: str) -> tuple[Entity, bool]:
         """Return the entity and whether this call made it; of many at once, one does."""
-        return self._get_or_create_entity(*full_name(name, connection_id))
+        entity_name, connection = full_name(name, connection_id)
+        return self._get_or_create_entity(entity_name, self._own_connection(connection))
 
     def get_entity_by_id(self, *, id: UUID | str) -> Entity:
         """Return an entity; raises EntityNotFound."""
@@ -230,6 +234,12 @@ class RecordsContract(ABC):
         """
 
     # Shared steps
+
+    def _own_connection(self, connection_id: str) -> str:
+        """Return a connection that is within reach; what any other has is not there."""
+        if self.connection_ids is not None and connection_id not in self.connection_ids:
+            raise EntityNotFound
+        return connection_id
 
     def _named_entity(self, name: str, connection_id: str) -> Entity:
         found = self._list_entities(*full_name(name, connection_id), after=None, limit=1)

@@ -133,6 +133,7 @@ class RunsContract(RecordsContract, ABC):
             sync=None if sync is None else name(sync, "/sync"),
             connection_id=None if connection_id is None else name(connection_id, "/connection_id"),
             statuses=() if status is None else (choice(status, "/status", *STATUSES),),  # type: ignore[arg-type]
+            among=self.connection_ids,
             before=None if cursor is None else uuid(decode(cursor, made_by, str)[0], "/cursor"),
             limit=limit + 1,
         )
@@ -142,7 +143,7 @@ class RunsContract(RecordsContract, ABC):
 
     def get_sync_run(self, *, id: UUID | str) -> SyncRun:
         """Return a run; raises SyncNotFound."""
-        return self.ledger.find(uuid(id, "/id"))
+        return self.ledger.find(uuid(id, "/id"), among=self.connection_ids)
 
     def cancel_sync_run(self, *, id: UUID | str) -> SyncRun:
         """Cancel a run; its worker, if any, writes nothing more. Raises SyncNotFound.
@@ -190,7 +191,7 @@ class RunsContract(RecordsContract, ABC):
     ) -> tuple[SyncDeclaration, SyncRun]:
         """Return the active run of a sync and connection, which is a new one if there is none."""
         declared = registry.sync(name(sync, "/sync"))
-        connection = name(connection_id, "/connection_id")
+        connection = self._own_connection(name(connection_id, "/connection_id"))
         given = given_params(params)
         checked_params(declared.params, given)
         for _ in range(RACES):

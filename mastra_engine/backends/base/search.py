@@ -29,11 +29,11 @@ class Reranks(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which vectors of an index a call is about; `namespace=None` means all of them."""
+    """Which vectors of an index a call is about; `namespaces=None` means those of all."""
 
     index: IndexDefinition
     where: Node
-    namespace: str | None
+    namespaces: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

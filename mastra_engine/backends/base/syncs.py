@@ -56,6 +56,7 @@ class SyncsContract(ABC):
         if isinstance(expected, str):
             text(expected, "/if_last_sync_id")
         entity_name, connection = full_name(name, connection_id)
+        self._own_connection(connection)
         chunks = Chunks(records, entity_type=entity_name)
 
         def sync(writer: EntityWriter) -> SyncResult:
@@ -100,6 +101,9 @@ class SyncsContract(ABC):
     aget_changes = twin(get_changes)
 
     # What a backend implements
+
+    @abstractmethod
+    def _own_connection(self, connection_id: str) -> str: ...
 
     @abstractmethod
     def _write_named(

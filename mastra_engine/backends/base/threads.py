@@ -21,7 +21,7 @@ from mastra_engine.exceptions import (
     ThreadNotFound,
 )
 from mastra_engine.filters import Node, parse_filter
-from mastra_engine.inputs import choice, count, json_object, moment, name, names, text
+from mastra_engine.inputs import choice, count, json_object, moment, name, names, narrowed, text
 from mastra_engine.jsonb import canonical, loads
 from mastra_engine.messages import NewMessage
 from mastra_engine.types import UNSET, Message, Order, Page, Thread, Unset
@@ -62,8 +62,7 @@ class ThreadsContract(ABC):
         Confined once more, it is to those of both.
         """
         confined = copy(self)
-        wanted = frozenset(names(resource_ids, "/resource_ids"))
-        confined.owners = wanted if self.owners is None else wanted & self.owners
+        confined.owners = narrowed(self.owners, names(resource_ids, "/resource_ids"))
         return confined
 
     def create_thread(

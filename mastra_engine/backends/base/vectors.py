@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from asgiref.sync import sync_to_async
 from pgvector import Vector
@@ -24,7 +25,7 @@ from mastra_engine.embedders import embed_batches, embed_query
 from mastra_engine.exceptions import IndexMismatch, InvalidInput, NotFound
 from mastra_engine.filters import And
 from mastra_engine.fusion import reciprocal_rank_fusion
-from mastra_engine.inputs import name, names
+from mastra_engine.inputs import name, names, narrowed
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import (
     UNSET,
@@ -54,6 +55,19 @@ class VectorsContract(IndexesContract):
     embedder: Embedder | None = None
     #: `INDEXES` of the settings: definitions by name.
     declared: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    #: The namespaces these vectors are confined to; None for all.
+    namespaces: frozenset[str] | None = None
+
+    def within(self, *, namespaces: Iterable[str]) -> Self:
+        """Return these vectors confined to some namespaces: those of others are not there.
+
+        Confined once more, they are to those of both. It says nothing of the indexes themselves,
+        which are everybody's.
+        """
+        confined = copy(self)
+        wanted = names(namespaces, "/namespaces", check=namespace_name)
+        confined.namespaces = narrowed(self.namespaces, wanted)
+        return confined
 
     # Indexes
 
@@ -170,7 +184,7 @@ class VectorsContract(IndexesContract):
 
         Raises IndexNotFound, InvalidVector and InvalidInput that name the place.
         """
-        space = namespace_name(namespace)
+        space = self._own_namespace(namespace)
         given = list(vectors) if isinstance(vectors, Iterator) else vectors
 
         def put(index: IndexDefinition) -> list[str]:
@@ -195,7 +209,7 @@ class VectorsContract(IndexesContract):
 
         A new document without a vector is embedded where there is an embedder.
         """
-        key, space = name(id, "/id"), namespace_name(namespace)
+        key, space = name(id, "/id"), self._own_namespace(namespace)
         changes: dict[str, Any] = {}
         if not isinstance(metadata, Unset):
             changes["metadata"] = metadata_json(metadata, "/metadata")
@@ -226,13 +240,13 @@ class VectorsContract(IndexesContract):
         namespace: str | None = "",
     ) -> int:
         """Delete vectors by id or by metadata and return how many; `namespace=None` means all."""
-        where, space = metadata_filter(filter), any_namespace(namespace)
+        where, spaces = metadata_filter(filter), self._reach(any_namespace(namespace))
         if (ids is None) == (filter is None) or (ids is None and where == And()):
             raise InvalidInput("give ids or a filter that says something", path="/ids")
         keys = None if ids is None else names(ids, "/ids")
 
         def delete(index: IndexDefinition) -> int:
-            return self._delete(Scope(index=index, where=where, namespace=space), keys)
+            return self._delete(Scope(index=index, where=where, namespaces=spaces), keys)
 
         return self._on(index_name, delete)
 
@@ -242,7 +256,7 @@ class VectorsContract(IndexesContract):
         self, *, index_name: str, ids: list[str], namespace: str = ""
     ) -> list[StoredVector]:
         """Return stored vectors in the order of their ids; unknown ones are left out."""
-        space, keys = namespace_name(namespace), names(ids, "/ids")
+        space, keys = self._own_namespace(namespace), names(ids, "/ids")
         return self._on(index_name, lambda index: self._get(index, space, keys))
 
     def query(
@@ -305,7 +319,8 @@ class VectorsContract(IndexesContract):
     # Steps
 
     def _answer(self, asked: Question, index: IndexDefinition) -> list[Match]:
-        scope = Scope(index=index, where=asked.where, namespace=asked.namespace)
+        reach = self._reach(asked.namespace)
+        scope = Scope(index=index, where=asked.where, namespaces=reach)
         found = self._nearest(
             scope,
             self._target(asked, index),
@@ -319,6 +334,19 @@ class VectorsContract(IndexesContract):
             words = self._full_text(scope, asked.text, asked.candidates)
             found = reciprocal_rank_fusion(found, words)
         return asked.chosen(found)
+
+    def _own_namespace(self, namespace: Any) -> str:
+        """Return a namespace that is within reach; raises NotFound."""
+        space = namespace_name(namespace)
+        if self.namespaces is not None and space not in self.namespaces:
+            raise NotFound(f"There is no namespace {space!r}")
+        return space
+
+    def _reach(self, namespace: str | None) -> frozenset[str] | None:
+        """Return the namespaces that one stands for; None stands for all within reach."""
+        if namespace is None:
+            return self.namespaces
+        return frozenset([self._own_namespace(namespace)])
 
     def _target(self, asked: Question, index: IndexDefinition) -> Vector:
         given = asked.vector

@@ -46,6 +46,7 @@ class MockRecords(RecordsContract):
                 for id, row in sorted(self.store.entities.items())
                 if name in (None, row.name)
                 and connection_id in (None, row.connection_id)
+                and self._reaches(row)
                 and (after is None or id > after)
             ]
         return found[:limit]
@@ -88,6 +89,9 @@ class MockRecords(RecordsContract):
 
     def _row(self, id: UUID) -> EntityRow:
         row = self.store.entities.get(id)
-        if row is None:
+        if row is None or not self._reaches(row):
             raise EntityNotFound
         return row
+
+    def _reaches(self, row: EntityRow) -> bool:
+        return self.connection_ids is None or row.connection_id in self.connection_ids

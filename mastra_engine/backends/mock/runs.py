@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields, replace
@@ -40,10 +40,10 @@ class MockLedger(RunLedger):
             self.store.runs[run.id] = RunRow(run)
             return deepcopy(run)
 
-    def find(self, id: UUID) -> SyncRun:
+    def find(self, id: UUID, *, among: Collection[str] | None = None) -> SyncRun:
         with self.store.lock:
             row = self.store.runs.get(id)
-            if row is None:
+            if row is None or (among is not None and row.run.connection_id not in among):
                 raise SyncNotFound("There is no such sync run")
             return deepcopy(row.run)
 
@@ -52,6 +52,7 @@ class MockLedger(RunLedger):
         *,
         sync: str | None = None,
         connection_id: str | None = None,
+        among: Collection[str] | None = None,
         params: dict[str, Any] | None = None,
         statuses: tuple[RunStatus, ...] = (),
         before: UUID | None = None,
@@ -63,6 +64,7 @@ class MockLedger(RunLedger):
                 for id, row in sorted(self.store.runs.items(), reverse=True)
                 if sync in (None, row.run.sync)
                 and connection_id in (None, row.run.connection_id)
+                and (among is None or row.run.connection_id in among)
                 and params in (None, row.run.params)
                 and (not statuses or row.run.status in statuses)
                 and (before is None or id < before)

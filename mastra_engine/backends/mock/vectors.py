@@ -205,9 +205,8 @@ class MockVectors(VectorsContract):
 
     def _within(self, scope: Scope) -> Iterator[EmbeddingRow]:
         for row in list(self._rows(scope.index).values()):
-            if scope.namespace in (None, row.namespace) and matches(
-                scope.where, loads(row.metadata)
-            ):
+            within = scope.namespaces is None or row.namespace in scope.namespaces
+            if within and matches(scope.where, loads(row.metadata)):
                 yield row
 
 

@@ -90,9 +90,15 @@ class PostgresRecords(RecordsContract):
         repeatable: bool = True,
     ) -> R:
         def write() -> R:
-            return operation(PostgresWriter(self.session.alias, entity_id))
+            writer = PostgresWriter(self.session.alias, entity_id)
+            self._own_connection(writer.entity.connection_id)
+            return operation(writer)
 
         return self.session.run(write, repeatable=repeatable)
 
     def _entities(self) -> QuerySet[EntityRow]:
-        return EntityRow.objects.using(self.session.alias)
+        """The entities within reach: every one, unless the engine is confined."""
+        rows = EntityRow.objects.using(self.session.alias)
+        if self.connection_ids is None:
+            return rows.all()
+        return rows.filter(connection_id__in=self.connection_ids)

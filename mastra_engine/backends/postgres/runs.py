@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from datetime import timedelta
@@ -45,9 +45,9 @@ class PostgresLedger(RunLedger):
             raise EntityNotFound from error
         return None if inserted is None else inserted.to_value()
 
-    def find(self, id: UUID) -> SyncRun:
+    def find(self, id: UUID, *, among: Collection[str] | None = None) -> SyncRun:
         with self.session.translated():
-            row = self._rows().filter(id=id).first()
+            row = self._rows(among).filter(id=id).first()
         if row is None:
             raise SyncNotFound("There is no such sync run")
         return row.to_value()
@@ -57,6 +57,7 @@ class PostgresLedger(RunLedger):
         *,
         sync: str | None = None,
         connection_id: str | None = None,
+        among: Collection[str] | None = None,
         params: dict[str, Any] | None = None,
         statuses: tuple[RunStatus, ...] = (),
         before: UUID | None = None,
@@ -69,7 +70,7 @@ class PostgresLedger(RunLedger):
             "status__in": statuses or None,
             "id__lt": before,
         }
-        rows = self._rows().filter(
+        rows = self._rows(among).filter(
             **{column: value for column, value in wanted.items() if value is not None}
         )
         with self.session.translated():
@@ -113,8 +114,9 @@ class PostgresLedger(RunLedger):
             yield
             transaction.set_rollback(True, using=self.session.alias)
 
-    def _rows(self) -> QuerySet[RunRow]:
-        return RunRow.objects.using(self.session.alias).select_related("entity")
+    def _rows(self, among: Collection[str] | None = None) -> QuerySet[RunRow]:
+        rows = RunRow.objects.using(self.session.alias).select_related("entity")
+        return rows if among is None else rows.filter(connection_id__in=among)
 
     def _pages(self) -> QuerySet[PageRow]:
         return PageRow.objects.using(self.session.alias)

@@ -148,7 +148,7 @@ class PostgresVectors(VectorsContract):
         return None if row is None else _stored(row)
 
     def _delete(self, scope: Scope, ids: list[str] | None) -> int:
-        sql, params = condition(scope.where, scope.namespace)
+        sql, params = condition(scope.where, scope.namespaces)
         if ids is not None:
             sql, params = f"{sql} AND id = ANY(%s)", [*params, ids]
         table = self._partition(scope.index).table
@@ -171,7 +171,7 @@ class PostgresVectors(VectorsContract):
         search = Search(
             partition=self._partition(scope.index),
             target=target,
-            condition=condition(scope.where, scope.namespace),
+            condition=condition(scope.where, scope.namespaces),
             limit=limit,
             ef_search=ef_search,
             with_vector=with_vector,
@@ -183,7 +183,7 @@ class PostgresVectors(VectorsContract):
         return [_match(row, scope.index.metric) for row in rows]
 
     def _full_text(self, scope: Scope, query: str, limit: int) -> list[Match]:
-        within = condition(scope.where, scope.namespace)
+        within = condition(scope.where, scope.namespaces)
         with self._reading(scope.index):
             rows = full_text(self._partition(scope.index), query, within, limit)
         return [

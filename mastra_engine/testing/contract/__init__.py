@@ -10,6 +10,7 @@ def engine():
 from __future__ import annotations
 
 from mastra_engine.testing.contract.confined import TestConfinedMemory
+from mastra_engine.testing.contract.confinedengine import TestConfinedEngine
 from mastra_engine.testing.contract.hostilememory import TestHostileMemory
 from mastra_engine.testing.contract.messages import TestMessages
 from mastra_engine.testing.contract.queries import TestQueries
@@ -28,6 +29,7 @@ from mastra_engine.testing.contract.working import TestWorkingMemory
 
 __all__ = [
     "TestChangeFeed",
+    "TestConfinedEngine",
     "TestConfinedMemory",
     "TestContextWindows",
     "TestEntities",
