@@ -57,5 +57,6 @@ MASTRA_ENGINE = {
     "default": {
         "BACKEND": "mastra_engine.PostgresEngine",
         "EMBEDDER": "mastra_engine.embedders.WordLlamaEmbedder",
+        "SYNC_LEASE": 10.0,  # seconds until a killed demo can be gone on with
     },
 }

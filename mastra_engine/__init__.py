@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mastra_engine.backends.base import MastraEngine
+    from mastra_engine.backends.base.running import SyncContext
     from mastra_engine.backends.mock import MockMastraEngine
     from mastra_engine.backends.postgres import PostgresEngine
     from mastra_engine.handler import PgMemory, PgVector, engine, engines
@@ -20,6 +21,7 @@ __all__ = [
     "PgVector",
     "PostgresEngine",
     "Reranker",
+    "SyncContext",
     "engine",
     "engines",
     "index_records",
@@ -31,6 +33,7 @@ __version__ = "0.1.0"
 # Importing the package needs no settings and loads no tables: names are fetched when first used.
 _HOMES = {
     "MastraEngine": "mastra_engine.backends.base",
+    "SyncContext": "mastra_engine.backends.base.running",
     "MockMastraEngine": "mastra_engine.backends.mock",
     "PostgresEngine": "mastra_engine.backends.postgres",
     "PgMemory": "mastra_engine.handler",

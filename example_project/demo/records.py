@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from django.core.management import CommandError
+from django.utils import timezone
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
-from example_project.demo import progress, title
-from example_project.sources import packages, reference
+from example_project.demo import title
+from example_project.sources import packages
 from mastra_engine import engine
-from mastra_engine.types import Filter, QueryOptions, RecordInput, Sort, SyncResult
+from mastra_engine.types import Filter, QueryOptions, RecordInput, Sort, SyncResult, SyncRun
 
 CONNECTION = "this-machine"
+SYNCS = "packages", "topics"
 
 
 class RecordsDemo:
@@ -21,8 +25,6 @@ class RecordsDemo:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.packages = list(packages())
-        self.topics = list(reference())
 
     def run(self) -> None:
         self.sync_twice()
@@ -35,10 +37,10 @@ class RecordsDemo:
         title(self.console, "Sync two sources, then sync them again")
         table = results_table()
         for label in ("first", "again"):
-            for name, records in (("Packages", self.packages), ("Topics", self.topics)):
+            for sync in SYNCS:
                 started = time.perf_counter()
-                result = self.sync(name, progress(self.console, name, records))
-                table.add_row(label, name, *figures(result), milliseconds(started))
+                run = self.run_sync(sync)
+                table.add_row(label, run.entity, *figures(run), milliseconds(started))
         self.console.print(table)
         self.console.print(
             "[dim]The second pass finds every record as it was and writes nothing.[/dim]"
@@ -90,12 +92,14 @@ class RecordsDemo:
         entity = engine.get_entity(name="Packages", connection_id=CONNECTION)
         assert entity is not None
         seen = engine.get_changes(entity_id=entity.id, after=entity.rev).next
-        gone, upgraded, *rest = self.packages
+        gone, upgraded, *rest = packages()
         newer = RecordInput(upgraded.external_id, {**upgraded.data, "version": "99.0"})
         new = RecordInput("brand-new", {"name": "brand-new", "version": "0.1", "files": 1})
         table = results_table()
         started = time.perf_counter()
-        result = self.sync("Packages", [newer, new, *rest])
+        result = engine.sync_records(
+            name="Packages", connection_id=CONNECTION, records=[newer, new, *rest], mode="full"
+        )
         table.add_row("changed", "Packages", *figures(result), milliseconds(started))
         self.console.print(table)
 
@@ -109,7 +113,7 @@ class RecordsDemo:
         self.console.print(
             f"[dim]{gone.external_id} left the source, so it is a tombstone now.[/dim]"
         )
-        self.sync("Packages", self.packages)
+        self.run_sync("packages")  # and all is as it was
 
     def tell_what_is_left(self) -> None:
         title(self.console, "Left in the database")
@@ -124,10 +128,32 @@ class RecordsDemo:
 
     # Pieces
 
-    def sync(self, name: str, records: Iterable[RecordInput]) -> SyncResult:
-        return engine.sync_records(
-            name=name, connection_id=CONNECTION, records=records, mode="full"
-        )
+    def run_sync(self, sync: str) -> SyncRun:
+        """Run a declared sync, which goes on where a demo that was killed had got to."""
+        self.await_lease(sync)
+        hidden = not self.console.is_terminal
+        with Progress(console=self.console, transient=True, disable=hidden) as bars:
+            bar = bars.add_task(sync, total=None)
+
+            def watch(run: SyncRun) -> None:
+                if run.progress is not None:
+                    bars.update(bar, completed=run.progress.done, total=run.progress.total)
+
+            run = engine.run_sync(sync, connection_id=CONNECTION, watch=watch)
+        if run.status != "succeeded":
+            raise CommandError(f"The sync {sync} {run.status}: {run.error}")
+        return run
+
+    def await_lease(self, sync: str) -> None:
+        """Wait until the worker of a run, if there is one, can be taken for dead."""
+        for run in engine.list_sync_runs(sync=sync, connection_id=CONNECTION, status="running"):
+            assert run.lease_expires_at is not None
+            left = max((run.lease_expires_at - timezone.now()).total_seconds(), 0)
+            self.console.print(
+                f"Another demo's sync of {run.entity} got to {run.checkpoint!r}; "
+                f"going on from there when its lease is over, in {left:.0f} s"
+            )
+            time.sleep(left)
 
     def show(self, title: str, entity: str, options: QueryOptions, *fields: str) -> None:
         table = Table("record", *fields, title=title)
@@ -142,7 +168,7 @@ def results_table() -> Table:
     return Table("pass", "entity", "created", "updated", "unchanged", "deleted", "ms")
 
 
-def figures(result: SyncResult) -> Iterator[str]:
+def figures(result: SyncResult | SyncRun) -> Iterator[str]:
     return map(str, (result.created, result.updated, result.unchanged, result.deleted))
 
 
