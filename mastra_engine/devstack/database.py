@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.migrations.executor import MigrationExecutor
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
@@ -36,12 +35,6 @@ def conninfo(alias: str) -> str:
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     arguments = connection.get_connection_params()
     return make_conninfo(**{name: arguments[name] for name in known & arguments.keys()})
-
-
-def unapplied_migrations(alias: str) -> int:
-    """Count the migrations that `migrate` would run on `alias`, changing nothing."""
-    executor = MigrationExecutor(connections[alias])
-    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def _engine_alias() -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PGconn, Ping
-from psycopg.rows import class_row
 
 from mastra_engine.exceptions import Unavailable
 
@@ -20,48 +18,7 @@ CONNECT_TIMEOUT = 5  # seconds; libpq's own default is to wait for ever
 MIGRATION_LOCK = 7_226_418_044_101
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """What a server tells of itself and of the database connected to."""
-
-    version: str
-    encoding: str
-    pgvector_available: str | None
-    pgvector_installed: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """A table of the engine's; `rows` is the planner's estimate, None before the first ANALYZE."""
-
-    name: str
-    rows: int | None
-    bytes: int
-
-
 _SHOWN = ("service", "host", "port", "user", "dbname")
-
-_SERVER_SQL = """
-SELECT current_setting('server_version') AS version,
-       current_setting('server_encoding') AS encoding,
-       (SELECT default_version FROM pg_available_extensions WHERE name = 'vector')
-           AS pgvector_available,
-       (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS pgvector_installed
-"""
-
-# A partitioned table counts as the sum of its partitions, which are not listed themselves.
-_TABLES_SQL = r"""
-SELECT t.relname AS name,
-       sum(part.reltuples) FILTER (WHERE part.reltuples >= 0)::bigint AS rows,
-       sum(pg_total_relation_size(part.oid))::bigint AS bytes
-FROM pg_class t
-LEFT JOIN LATERAL pg_partition_tree(t.oid) branch ON branch.isleaf
-JOIN pg_class part ON part.oid = coalesce(branch.relid, t.oid)
-WHERE t.relkind IN ('r', 'p') AND NOT t.relispartition
-  AND t.relname LIKE 'mastra\_engine\_%' AND pg_table_is_visible(t.oid)
-GROUP BY t.relname
-ORDER BY t.relname
-"""
 
 # The session waits, and then stands idle for as long as the migrations take.
 _PATIENCE_SQL = """
@@ -113,15 +70,6 @@ def wait_until_ready(conninfo: str, *, timeout: float) -> None:
         time.sleep(0.1)
     with connected(conninfo) as connection:
         connection.execute("SELECT 1")
-
-
-def inspect(conninfo: str) -> tuple[Server, list[Table]]:
-    """Return what the server is and which tables of the engine it has, reading catalogs only."""
-    with connected(conninfo) as connection:
-        server = connection.cursor(row_factory=class_row(Server)).execute(_SERVER_SQL).fetchone()
-        assert server is not None
-        tables = connection.cursor(row_factory=class_row(Table)).execute(_TABLES_SQL).fetchall()
-        return server, tables
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 from mastra_engine.exceptions import Unavailable
+from mastra_engine.postgres.structures import BUILDERS, status_of
 from mastra_engine.types import IndexStatus
 from mastra_engine.vectorinputs import IndexDefinition
 
@@ -34,9 +35,6 @@ RETURNING {", ".join(_COLUMNS)}
 
 #: Seconds between two looks at who still writes.
 _PAUSE = 0.05
-
-#: Keeps the locks of builders apart from the advisory locks of others.
-_BUILDERS = 0x76656374
 
 _TRY_LOCK = """
 SELECT pg_try_advisory_xact_lock(%s, %s),
@@ -146,15 +144,9 @@ class Partition:
 
     def state(self) -> tuple[IndexStatus, float | None]:
         """Return the search structure's status and, while it is being built, the share done."""
-        if self.index.index_type == "flat":
-            return "ready", None
-        params = [self.structure, self.table, _BUILDERS, self.index.id]
-        ((valid, progress, locked),) = self._query(_STATE, params)
-        if valid:
-            return "ready", None
-        if locked or progress is not None:
-            return "building", progress or 0.0
-        return ("missing" if valid is None else "invalid"), None
+        params = [self.structure, self.table, BUILDERS, self.index.id]
+        ((valid, share, locked),) = self._query(_STATE, params)
+        return status_of(self.index.index_type, valid=valid, share=share, locked=locked)
 
     def size(self) -> tuple[int, int]:
         """Return the number of vectors and the bytes they take with all indexes."""
@@ -200,7 +192,7 @@ class Partition:
         try:
             with guard.cursor() as cursor:
                 cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-                cursor.execute(_TRY_LOCK, [_BUILDERS, self.index.id])
+                cursor.execute(_TRY_LOCK, [BUILDERS, self.index.id])
                 try:
                     yield cursor.fetchone()[0]
                 finally:

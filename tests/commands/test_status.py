@@ -44,10 +44,16 @@ def test_migrated_database_is_healthy(project: Project, database: str) -> None:
     assert found["server"]["encoding"] == "UTF8"
     assert found["server"]["pgvector_installed"] == found["server"]["pgvector_available"]
     assert all(table["name"].startswith("mastra_engine_") for table in found["tables"])
+    assert found["indexes"] == []
+    assert found["waiting"] == {"messages": 0}
+    assert found["runs"] == {"queued": 0, "running": 0, "stalled": 0, "failures": []}
+    assert found["growth"][-1]["records"] == 0
 
     text = project.must("engine_status", DATABASE_URL=database)
     assert f"PostgreSQL: {found['server']['version']}, UTF8" in text
     assert f"pgvector: {found['server']['pgvector_installed']}\n" in text
+    assert f"django-mastra-engine {found['versions']['django-mastra-engine']}, Django" in text
+    assert "Sync runs: 0 queued, 0 running, 0 stalled" in text
 
 
 def test_says_how_to_install_pgvector(project: Project, database: str) -> None:
@@ -60,6 +66,7 @@ def test_missing_migrations_are_a_problem(status: Status, database: str) -> None
     assert found["unapplied_migrations"] > 10
     assert found["problems"] == [error]
     assert "Run engine_migrate" in error
+    assert (found["waiting"], found["runs"], found["growth"]) == (None, None, [])
 
 
 def test_asking_changes_nothing(status: Status, database: str) -> None:
@@ -71,6 +78,7 @@ def test_absent_server_is_reported(status: Status) -> None:
     found, error = status("host=/nowhere dbname=none user=me")
     assert found["reachable"] is False
     assert found["server"] is None
+    assert found["versions"]["django-mastra-engine"]
     assert found["address"] == "host=/nowhere user=me dbname=none"
     assert error.startswith("The database does not answer")
 

@@ -15,7 +15,15 @@ import pytest
 from django.core.management import load_command_class
 
 import mastra_engine
-from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine, exceptions, filters, types
+from mastra_engine import (
+    MastraEngine,
+    MockMastraEngine,
+    PostgresEngine,
+    exceptions,
+    filters,
+    health,
+    types,
+)
 from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.checks import OLDEST_POSTGRES
@@ -32,6 +40,18 @@ PACKAGE = Path(mastra_engine.__file__).parent
 ENGINE_COMMANDS = sorted(
     path.stem for path in (PACKAGE / "management" / "commands").glob("engine_*.py")
 )
+
+
+STATUS = [
+    health.Health,
+    health.Server,
+    health.Table,
+    health.Structure,
+    health.Waiting,
+    health.Runs,
+    health.Run,
+    health.Day,
+]
 
 
 def words(page: Path) -> set[str]:
@@ -230,6 +250,11 @@ def test_every_command_is_there_with_its_options(command: str) -> None:
         if option not in common - {"--database"}
     }
     assert {command, *options} <= words(COMMANDS)
+
+
+@pytest.mark.parametrize("value", STATUS, ids=lambda value: value.__name__)
+def test_every_key_of_the_status_is_there(value: type) -> None:
+    assert {field.name for field in dataclasses.fields(value)} <= words(COMMANDS)
 
 
 def test_no_command_is_made_up() -> None:

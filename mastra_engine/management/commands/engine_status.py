@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import Error
 from django.template.defaultfilters import filesizeformat
 
-from mastra_engine.devstack.database import selected_database
-from mastra_engine.devstack.server import Server, Table
-from mastra_engine.devstack.status import Status, read_status
+from mastra_engine.devstack.database import conninfo, selected_database
+from mastra_engine.devstack.server import address, connected
+from mastra_engine.exceptions import Unavailable
+from mastra_engine.health import Health, Run, Server, Structure, Table, read_health
 from mastra_engine.management.base import DatabaseCommand
 
 
@@ -25,25 +29,45 @@ class Command(DatabaseCommand):
 
     def handle(self, **options: Any) -> None:
         with selected_database(options["database"]) as alias:
-            status = read_status(alias)
-        self.stdout.write(_as_json(status) if options["json"] else _as_text(status))
-        if status.problems:
-            raise CommandError("\n".join(status.problems))
+            where, health = address(conninfo(alias)), _read(alias)
+        show = _as_json if options["json"] else _as_text
+        self.stdout.write(show(where, health))
+        if health.problems:
+            raise CommandError("\n".join(health.problems))
 
 
-def _as_json(status: Status) -> str:
-    return json.dumps(asdict(status), indent=2)
+def _read(alias: str) -> Health:
+    """Return the state of the database; one that is away is a state too."""
+    try:
+        with connected(conninfo(alias)):  # gives up in time, which Django's own connection may not
+            return read_health(alias)
+    except (Unavailable, Error) as error:
+        return Health(problems=[str(error)])
 
 
-def _as_text(status: Status) -> str:
-    lines = [f"Database: {status.address}"]
-    if status.server is not None:
-        lines += [
-            f"PostgreSQL: {status.server.version}, {status.server.encoding}",
-            f"pgvector: {_pgvector(status.server)}",
-            f"Migrations to apply: {status.unapplied_migrations}",
-        ]
-    return "\n".join([*lines, *map(_table, status.tables)])
+def _as_json(where: str, health: Health) -> str:
+    found = {"address": where, "reachable": health.server is not None, **asdict(health)}
+    return json.dumps(found, indent=2, cls=DjangoJSONEncoder)
+
+
+def _as_text(where: str, health: Health) -> str:
+    return "\n".join([f"Database: {where}", *_lines(health)])
+
+
+def _lines(health: Health) -> Iterator[str]:
+    yield "Versions: " + ", ".join(f"{name} {version}" for name, version in health.versions.items())
+    if health.server is not None:
+        yield f"PostgreSQL: {health.server.version}, {health.server.encoding}"
+        yield f"pgvector: {_pgvector(health.server)}"
+        yield f"Migrations to apply: {health.unapplied_migrations}"
+    yield from map(_table, health.tables)
+    yield from map(_index, health.indexes)
+    if health.waiting is not None:
+        yield f"Messages that wait for their vectors: {health.waiting.messages}"
+    if health.runs is not None:
+        runs = health.runs
+        yield f"Sync runs: {runs.queued} queued, {runs.running} running, {runs.stalled} stalled"
+        yield from map(_failure, runs.failures)
 
 
 def _pgvector(server: Server) -> str:
@@ -55,5 +79,18 @@ def _pgvector(server: Server) -> str:
 
 
 def _table(table: Table) -> str:
-    rows = "not yet counted" if table.rows is None else f"about {table.rows} rows"
-    return f"  {table.name}: {rows}, {filesizeformat(table.bytes)}"
+    return f"  {table.name}: {_estimate(table.rows, 'rows')}, {filesizeformat(table.bytes)}"
+
+
+def _index(index: Structure) -> str:
+    status = index.status if index.progress is None else f"{index.status}, {index.progress:.0%}"
+    size = f"{_estimate(index.vectors, 'vectors')}, {filesizeformat(index.bytes)}"
+    return f"  index {index.name}: {status}, {size}"
+
+
+def _estimate(number: int | None, things: str) -> str:
+    return "not yet counted" if number is None else f"about {number} {things}"
+
+
+def _failure(run: Run) -> str:
+    return f"  {run.finished_at:%Y-%m-%d %H:%M} {run.sync} of {run.connection_id}: {run.error}"

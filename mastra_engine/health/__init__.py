@@ -1,0 +1,101 @@
+"""How an engine's database is: read by `engine_status` and the admin, and changed by neither.
+
+All of it costs the same with ten rows and with ten million: catalogs, the planner's estimates,
+counts that stop at a limit, and samples.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from django.core import checks
+from django.db import connections
+
+from mastra_engine.health.growth import Day, read_growth
+from mastra_engine.health.server import Server, Table, read_server, read_tables, unapplied
+from mastra_engine.health.work import COUNTED, Run, Runs, Waiting, read_runs, read_waiting
+from mastra_engine.postgres.structures import Structure, read_structures
+
+__all__ = [
+    "COUNTED",
+    "Day",
+    "Health",
+    "Run",
+    "Runs",
+    "Server",
+    "Structure",
+    "Table",
+    "Waiting",
+    "read_growth",
+    "read_health",
+]
+
+_PACKAGES = ("django-mastra-engine", "Django", "psycopg")
+
+
+def package_versions() -> dict[str, str]:
+    """Return what runs here, and in which version."""
+    return {**{name: version(name) for name in _PACKAGES}, "Python": platform.python_version()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What was found. `problems` says, in words, what somebody should do something about.
+
+    `server` is None while nobody answers. What comes after `tables` is not known before the
+    engine's migrations are applied.
+    """
+
+    problems: list[str]
+    versions: dict[str, str] = field(default_factory=package_versions)
+    server: Server | None = None
+    unapplied_migrations: int | None = None
+    tables: list[Table] = field(default_factory=list)
+    indexes: list[Structure] = field(default_factory=list)
+    waiting: Waiting | None = None
+    runs: Runs | None = None
+    growth: list[Day] = field(default_factory=list)
+
+
+def read_health(alias: str, *, growth: Callable[[str], list[Day]] = read_growth) -> Health:
+    """Return the state of a Django database alias; raises Django's errors where it is away.
+
+    `growth` may be a function that remembers what read_growth() said.
+    """
+    connection = connections[alias]
+    server, tables = read_server(connection), read_tables(connection)
+    pending = unapplied(connection)
+    messages = checks.run_checks(tags=[checks.Tags.database], databases=[alias])
+    problems = [message.msg for message in messages if message.is_serious()]
+    if pending:
+        problems.append(f"Migrations to apply: {len(pending)}. Run engine_migrate.")
+    if "mastra_engine" in pending:
+        return Health(
+            problems=problems, server=server, unapplied_migrations=len(pending), tables=tables
+        )
+    indexes, runs = read_structures(connection), read_runs(alias)
+    return Health(
+        problems=[*problems, *_faults(indexes, runs)],
+        server=server,
+        unapplied_migrations=len(pending),
+        tables=tables,
+        indexes=indexes,
+        waiting=read_waiting(alias),
+        runs=runs,
+        growth=growth(alias),
+    )
+
+
+def _faults(indexes: list[Structure], runs: Runs) -> list[str]:
+    faults = [
+        f"The search structure of index {index.name!r} is {index.status}: "
+        "its searches are exact, and slow. Call build_index."
+        for index in indexes
+        if index.status == "invalid" or (index.status == "missing" and index.vectors != 0)
+    ]
+    if runs.stalled:
+        faults.append(f"Sync runs whose worker is silent: {runs.stalled}. Run those syncs again.")
+    return faults

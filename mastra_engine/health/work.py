@@ -1,0 +1,86 @@
+"""What waits to be done, and how the runs of syncs fare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Now
+
+from mastra_engine.models import Message, SyncRun
+from mastra_engine.models.syncs import ACTIVE
+
+#: Counting what waits stops here: a larger number says no more.
+COUNTED = 10_000
+#: Among how many of the latest runs failures are looked for, and how many are told.
+_LATEST, _TOLD = 1_000, 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What waits for a worker, each counted up to `COUNTED`: messages for their vectors."""
+
+    messages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A failed run. The message is the exception's, without secrets."""
+
+    id: UUID
+    sync: str
+    connection_id: str
+    finished_at: datetime
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """How many runs there are now; `stalled` ones are running, but their worker is silent.
+
+    `failures` are the last ones among the latest 1,000 runs.
+    """
+
+    queued: int
+    running: int
+    stalled: int
+    failures: list[Run]
+
+
+def read_waiting(alias: str) -> Waiting:
+    """Return how much waits."""
+    # The condition is that of a partial index, which holds nothing else.
+    messages = Message.objects.using(alias).filter(~Q(text=""), embedded_at=None)
+    return Waiting(messages=_counted(messages))
+
+
+def read_runs(alias: str) -> Runs:
+    """Return how many runs are active, and the last failures."""
+    runs = SyncRun.objects.using(alias)
+    silent = Q(status="running", lease_expires_at__lte=Now())
+    counts = runs.filter(status__in=ACTIVE).aggregate(
+        queued=Count("id", filter=Q(status="queued")),
+        running=Count("id", filter=Q(status="running")),
+        stalled=Count("id", filter=silent),
+    )
+    latest = runs.order_by("-id").values("id")[:_LATEST]
+    failed = runs.filter(id__in=latest, status="failed").order_by("-id")[:_TOLD]
+    return Runs(**counts, failures=[_failure(run) for run in failed])
+
+
+def _failure(run: SyncRun) -> Run:
+    error = run.error or {}
+    return Run(
+        id=run.id,
+        sync=run.sync,
+        connection_id=run.connection_id,
+        finished_at=run.finished_at or run.created_at,
+        error=f"{error.get('type', '')}: {error.get('message', '')}",
+    )
+
+
+def _counted(rows: QuerySet[Any]) -> int:
+    return rows[:COUNTED].count()

@@ -1,0 +1,74 @@
+"""The search structures of all vector indexes, read from the catalogs without counting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from mastra_engine.types import IndexStatus, IndexType
+
+#: Keeps the locks of builders apart from the advisory locks of others.
+BUILDERS = 0x76656374
+
+_ALL = """
+SELECT v.name, v.index_type, i.indisvalid, built.share, held.objid IS NOT NULL,
+       CASE WHEN t.reltuples >= 0 THEN t.reltuples::bigint
+            WHEN pg_relation_size(t.oid) = 0 THEN 0 END,
+       coalesce(pg_total_relation_size(t.oid), 0)
+FROM mastra_engine_vectorindex v
+JOIN pg_class t ON t.oid = to_regclass('mastra_engine_embedding_' || v.id)
+LEFT JOIN pg_index i ON i.indexrelid = to_regclass(t.relname || '_nearest')
+LEFT JOIN (
+    SELECT relid, max(coalesce(blocks_done::float / nullif(blocks_total, 0), 0)) AS share
+    FROM pg_stat_progress_create_index GROUP BY relid
+) built ON built.relid = t.oid
+LEFT JOIN (
+    SELECT DISTINCT objid FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+) held ON held.objid = v.id
+ORDER BY v.name
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """How an index stands. `vectors` is the planner's estimate, None before the first ANALYZE.
+
+    `progress`, 0 to 1, is there while the search structure is being built.
+    """
+
+    name: str
+    status: IndexStatus
+    progress: float | None
+    vectors: int | None
+    bytes: int
+
+
+def read_structures(connection: BaseDatabaseWrapper) -> list[Structure]:
+    """Return the state of every vector index, by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ALL, [BUILDERS])
+        rows = cursor.fetchall()
+    found = []
+    for name, index_type, valid, share, locked, vectors, size in rows:
+        status, progress = status_of(index_type, valid=valid, share=share, locked=locked)
+        found.append(
+            Structure(name=name, status=status, progress=progress, vectors=vectors, bytes=size)
+        )
+    return found
+
+
+def status_of(
+    index_type: IndexType, *, valid: bool | None, share: float | None, locked: bool
+) -> tuple[IndexStatus, float | None]:
+    """Return the status of a search structure and, while it is being built, the share done.
+
+    `valid` is None where there is none; a builder holds a lock before it shows a `share`.
+    """
+    if valid or index_type == "flat":
+        return "ready", None
+    if locked or share is not None:
+        return "building", share or 0.0
+    return ("missing" if valid is None else "invalid"), None

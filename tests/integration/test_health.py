@@ -1,0 +1,164 @@
+"""What engine_status and the admin say of a database, and what saying it costs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.health import Health, read_growth, read_health
+from mastra_engine.health import work as health_work
+from mastra_engine.models import Entity, Message, Record, SyncRun, VectorIndex
+from mastra_engine.postgres import samples
+from tests.integration.queries import plan_of, statements
+
+pytestmark = pytest.mark.django_db
+
+
+def health() -> Health:
+    return read_health("default")
+
+
+def sql(statement: str, params: Any = ()) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+
+
+def run(entity: Entity, **fields: Any) -> SyncRun:
+    values = {"sync": "contacts", "connection_id": "crm", "mode": "full", "params": {}}
+    return SyncRun.objects.create(entity=entity, **{**values, **fields})
+
+
+@pytest.fixture
+def entity(db: None) -> Entity:
+    return Entity.objects.create(name="Contacts", connection_id="crm")
+
+
+def test_a_new_database_is_healthy() -> None:
+    found = health()
+    assert found.problems == []
+    assert found.unapplied_migrations == 0
+    assert found.server is not None
+    assert found.versions.keys() == {"django-mastra-engine", "Django", "psycopg", "Python"}
+    assert "mastra_engine_record" in {table.name for table in found.tables}
+    assert len(found.growth) == 30
+
+
+def test_an_index_says_how_it_stands(engine: PostgresEngine) -> None:
+    engine.vectors.create_index(index_name="docs", dimension=2)
+    engine.vectors.create_index(index_name="exact", dimension=2, index_type="flat")
+    engine.vectors.create_index(index_name="later", dimension=2, index_type="ivfflat")
+    states = {index.name: (index.status, index.vectors) for index in health().indexes}
+    assert states == {"docs": ("ready", 0), "exact": ("ready", 0), "later": ("missing", 0)}
+    assert health().problems == []  # an IVFFlat index is built once there are vectors
+
+    engine.vectors.upsert(index_name="later", vectors=[[1, 0]])
+    (problem,) = health().problems
+    assert "'later' is missing" in problem
+    engine.vectors.build_index(index_name="later")
+    assert health().problems == []
+
+
+def test_a_broken_search_structure_is_a_problem(engine: PostgresEngine) -> None:
+    engine.vectors.create_index(index_name="docs", dimension=2)
+    id = VectorIndex.objects.get(name="docs").pk
+    structure = f"mastra_engine_embedding_{id}_nearest"
+    sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", [structure])
+    (problem,) = health().problems
+    assert "'docs' is invalid" in problem
+
+
+def test_messages_without_a_vector_wait(
+    engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [{"role": "user", "content": text} for text in ("one", "two", "three", "")]
+    engine.memory.save_memory(thread_id="t", resource_id="r", messages=said)
+    Message.objects.filter(position=1).update(embedded_at=datetime.now(UTC))
+    waiting = health().waiting
+    assert waiting is not None
+    assert waiting.messages == 2
+
+    monkeypatch.setattr(health_work, "COUNTED", 1)
+    waiting = health().waiting
+    assert waiting is not None
+    assert waiting.messages == 1
+
+
+def test_runs_are_counted_and_silent_workers_are_a_problem(entity: Entity) -> None:
+    now = datetime.now(UTC)
+    run(entity, sync="a", status="queued")
+    run(entity, sync="b", status="running", lease_expires_at=now + timedelta(minutes=1))
+    run(entity, sync="c", status="running", lease_expires_at=now - timedelta(minutes=1))
+    run(entity, sync="d", status="succeeded", lease_expires_at=now - timedelta(minutes=1))
+    found = health()
+    assert found.runs is not None
+    assert (found.runs.queued, found.runs.running, found.runs.stalled) == (1, 2, 1)
+    assert found.problems == ["Sync runs whose worker is silent: 1. Run those syncs again."]
+
+
+def test_the_last_failures_are_told(entity: Entity) -> None:
+    for number in range(7):
+        error = {"type": "ValueError", "message": f"number {number}", "place": None}
+        run(entity, status="failed", error=error, finished_at=datetime.now(UTC))
+    run(entity, status="succeeded")
+    found = health()
+    assert found.runs is not None
+    assert [failure.error for failure in found.runs.failures] == [
+        f"ValueError: number {number}" for number in (6, 5, 4, 3, 2)
+    ]
+    assert found.problems == []  # they are told, but nothing has to be done to the database
+
+
+def test_growth_is_counted_by_day(engine: PostgresEngine) -> None:
+    records = [{"external_id": str(number), "data": {}} for number in range(5)]
+    engine.sync_records(name="Contacts", connection_id="crm", records=records)
+    engine.memory.create_thread(resource_id="r")
+    ago = datetime.now(UTC) - timedelta(days=3)
+    Record.objects.filter(external_id__in="01").update(created_at=ago)
+    Record.objects.filter(external_id="2").update(created_at=ago - timedelta(days=60))
+    days = read_growth("default")
+    today = days[-1]
+    assert (today.day, today.records, today.threads) == (datetime.now(UTC).date(), 2, 1)
+    assert {day.day: day.records for day in days if day.records} == {today.day: 2, ago.date(): 2}
+
+
+def test_the_growth_of_a_large_table_is_estimated(
+    entity: Entity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql(
+        "INSERT INTO mastra_engine_record "
+        "(id, entity_id, external_id, data, content_hash, rev, created_rev, created_at) "
+        "SELECT gen_random_uuid(), %s, i, '{}', gen_random_uuid(), i, i, now() - i %% 2 * "
+        "interval '1 day' FROM generate_series(1, 30000) i",
+        [entity.pk],
+    )
+    monkeypatch.setattr(samples, "PAGES", 100)
+    today, yesterday = (read_growth("default")[-days].records for days in (1, 2))
+    assert today != 15_000  # or it was no sample
+    assert today == pytest.approx(15_000, rel=0.3)
+    assert yesterday == pytest.approx(15_000, rel=0.3)
+
+
+@pytest.mark.parametrize("many", [1, 40])
+def test_the_number_of_statements_is_that_of_any_size(
+    engine: PostgresEngine, entity: Entity, many: int
+) -> None:
+    for number in range(many):
+        engine.vectors.create_index(index_name=f"index {number}", dimension=2)
+        run(entity, sync=f"sync {number}", status="failed", error={})
+    assert len(statements(health)) == 17
+
+
+def test_what_is_counted_is_found_by_an_index(entity: Entity) -> None:
+    sql("SET LOCAL enable_seqscan = off")
+    used = {
+        node.get("Index Name")
+        for statement in statements(health)
+        if "mastra_engine_message" in statement or "mastra_engine_syncrun" in statement
+        if "TABLESAMPLE" not in statement and "pg_" not in statement
+        for node in plan_of(statement)
+    }
+    assert {"mastra_engine_message_waiting", "mastra_engine_syncrun_active"} <= used
