@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "mastra_engine",
     "example_project",
+    "example_project.desk",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -1,0 +1,17 @@
+"""The issue tracker that the desk reads its tickets from; its pages come from a file here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+TICKETS = Path(__file__).parent / "data" / "tickets.json"
+PER_PAGE = 2
+
+
+def get_page(number: int) -> tuple[list[dict[str, Any]], int | None]:
+    """Return a page of tickets, from 1 on, and the number of the next, as an HTTP API would."""
+    tickets = json.loads(TICKETS.read_text(encoding="utf-8"))
+    end = number * PER_PAGE
+    return tickets[end - PER_PAGE : end], number + 1 if end < len(tickets) else None
