@@ -15,10 +15,11 @@ from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.conf import engine_settings
 from mastra_engine.exceptions import EngineConfigError
-from mastra_engine.protocols import RunQueue
+from mastra_engine.protocols import Embedder, Reranks, RunQueue
 
 DEFAULT_ALIAS = "default"
-PLUG_INS = {"EMBEDDER", "TOKENIZER"}
+#: Options that a project plugs in, and what each has to be.
+PLUG_INS: dict[str, Any] = {"EMBEDDER": Embedder, "RERANKER": Reranks, "TOKENIZER": Callable}
 
 
 class EngineHandler:
@@ -71,9 +72,13 @@ class EngineHandler:
 
 def _plugged(value: Any, key: str) -> Any:
     """A plug-in may be an object, a class to be called, or the dotted path of either."""
-    if key in PLUG_INS and isinstance(value, str):
-        value = import_string(value)
-    return value() if key in PLUG_INS and isinstance(value, type) else value
+    if key not in PLUG_INS or value is None:
+        return value
+    found = import_string(value) if isinstance(value, str) else value
+    plug_in = found() if isinstance(found, type) else found
+    if not isinstance(plug_in, PLUG_INS[key]):
+        raise TypeError(f"a {type(plug_in).__name__} cannot be its {key}")
+    return plug_in
 
 
 engines = EngineHandler()

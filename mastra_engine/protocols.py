@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from mastra_engine.types import Match, RerankedMatch
 
 
 @runtime_checkable
@@ -30,6 +33,14 @@ class Scorer(Protocol):
 
     def __call__(self, query: str, texts: list[str]) -> Sequence[float]:
         """Return a score for each text, in order; 0 to 1, larger is better."""
+
+
+@runtime_checkable
+class Reranks(Protocol):
+    """Puts matches in a better order: a `Reranker`, or anything with its method."""
+
+    def rerank(self, results: list[Match], query: str, top_k: int = 3) -> list[RerankedMatch]:
+        """Return the `top_k` best of `results`, best first."""
 
 
 class RunQueue(Protocol):

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.test import override_settings
 
-from mastra_engine import MockMastraEngine, PostgresEngine, engine, engines
+from mastra_engine import MockMastraEngine, PostgresEngine, Reranker, engine, engines
 from mastra_engine.conf import database, database_from_url
 from mastra_engine.exceptions import EngineConfigError, EngineError
 
@@ -65,6 +65,10 @@ def test_mocks_share_by_url_while_one_is_alive() -> None:
         ["mastra_engine.PostgresEngine"],
         {"other": {"BACKEND": "mastra_engine.MockMastraEngine"}},
         {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "URL": "postgres://x"}},
+        {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "EMBEDDER": "nowhere.Embedder"}},
+        {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "EMBEDDER": len}},
+        {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "RERANKER": len}},
+        {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "TOKENIZER": 4}},
     ],
     ids=str,
 )
@@ -76,6 +80,16 @@ def test_a_bad_setting_is_a_config_error(setting: Any) -> None:
             assert check_ids() == ["mastra_engine.E001"]
     assert isinstance(caught.value, ImproperlyConfigured)
     assert isinstance(caught.value, EngineError)
+
+
+@pytest.mark.parametrize("backend", ["MockMastraEngine", "PostgresEngine"])
+@pytest.mark.parametrize("reranker", [Reranker, Reranker(), "mastra_engine.Reranker"], ids=str)
+def test_a_reranker_is_plugged_in(backend: str, reranker: Any) -> None:
+    options = {"BACKEND": f"mastra_engine.{backend}", "RERANKER": reranker}
+    with override_settings(MASTRA_ENGINE={"default": options}):
+        assert isinstance(engines["default"].vectors.reranker, Reranker)
+        if isinstance(reranker, Reranker):
+            assert engines["default"].vectors.reranker is reranker
 
 
 def test_a_missing_database_is_checked() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.filters import And, Node, parse_filter
 from mastra_engine.fusion import maximal_marginal_relevance
 from mastra_engine.inputs import count, share, text
-from mastra_engine.types import Match, RerankedMatch
+from mastra_engine.protocols import Reranks
+from mastra_engine.types import Match
 from mastra_engine.vectorinputs import IndexDefinition, namespace_name, number
 
 #: How much of the graph a search looks at. Measured in docs/explanation/vectors.md.
@@ -19,12 +20,6 @@ MAX_EF_SEARCH = 1_000
 MAX_TOP_K = 2**60
 #: How many more candidates than asked for are fused, diversified or reranked.
 _CANDIDATES_PER_RESULT, _FEWEST_CANDIDATES = 4, 50
-
-
-class Reranks(Protocol):
-    """What `reranker=` takes: a `Reranker`, or anything with its method."""
-
-    def rerank(self, results: list[Match], query: str, top_k: int = 3) -> list[RerankedMatch]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +119,16 @@ def metadata_filter(filter: Any) -> Node:
 def any_namespace(namespace: Any) -> str | None:
     """Check a namespace that may be None, which means all of them."""
     return None if namespace is None else namespace_name(namespace)
+
+
+def chosen_reranker(given: Any, own: Reranks) -> Reranks | None:
+    """Return what `reranker=` stands for; True means the engine's own."""
+    if given is None or given is False:
+        return None
+    reranker = own if given is True else given
+    if not isinstance(reranker, Reranks):
+        raise InvalidInput("must be a Reranker, or True for the engine's own", path="/reranker")
+    return reranker
 
 
 def _ef_search(value: Any) -> int | None:

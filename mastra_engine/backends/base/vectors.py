@@ -14,9 +14,9 @@ from pgvector import Vector
 from mastra_engine.backends.base.indexes import IndexesContract
 from mastra_engine.backends.base.search import (
     Question,
-    Reranks,
     Scope,
     any_namespace,
+    chosen_reranker,
     metadata_filter,
     question,
 )
@@ -26,7 +26,8 @@ from mastra_engine.exceptions import IndexMismatch, InvalidInput, NotFound
 from mastra_engine.filters import And
 from mastra_engine.fusion import reciprocal_rank_fusion
 from mastra_engine.inputs import name, names, narrowed
-from mastra_engine.protocols import Embedder
+from mastra_engine.protocols import Embedder, Reranks
+from mastra_engine.rerank import Reranker
 from mastra_engine.types import (
     UNSET,
     IndexType,
@@ -53,6 +54,8 @@ class VectorsContract(IndexesContract):
     """Vector indexes, reached as `engine.vectors`. Every method has an async twin."""
 
     embedder: Embedder | None = None
+    #: What `reranker=True` stands for.
+    reranker: Reranks = Reranker()
     #: `INDEXES` of the settings: definitions by name.
     declared: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     #: The namespaces these vectors are confined to; None for all.
@@ -272,7 +275,7 @@ class VectorsContract(IndexesContract):
         include_vector: bool = False,
         ef_search: int | None = None,
         hybrid: bool = False,
-        reranker: Reranks | None = None,
+        reranker: Reranks | bool | None = None,
         mmr: float | None = None,
     ) -> list[Match]:
         """Return the `top_k` closest vectors that satisfy the filter, closest first, ties by id.
@@ -281,8 +284,8 @@ class VectorsContract(IndexesContract):
         for cosine 1 - distance, for euclidean 1 / (1 + distance), for dotproduct the product.
         `query_text` is embedded where no vector is given. `hybrid` adds full-text search and
         fuses both rankings, `mmr` (0 to 1, the weight of relevance) chooses different ones, and
-        `reranker` reorders; after fusing or reranking the score is theirs. `min_score` is about
-        the vector's score.
+        `reranker` reorders, the engine's own when True; after fusing or reranking the score is
+        theirs. `min_score` is about the vector's score.
         """
         asked = question(
             query_vector=query_vector,
@@ -294,7 +297,7 @@ class VectorsContract(IndexesContract):
             include_vector=include_vector,
             ef_search=ef_search,
             hybrid=hybrid,
-            reranker=reranker,
+            reranker=chosen_reranker(reranker, self.reranker),
             mmr=mmr,
         )
         return self._using(

@@ -13,7 +13,7 @@ from mastra_engine.backends.mock.store import open_store
 from mastra_engine.backends.mock.syncs import MockSyncs
 from mastra_engine.backends.mock.vectors import MockVectors
 from mastra_engine.exceptions import EngineConfigError
-from mastra_engine.protocols import Embedder, Tokenizer
+from mastra_engine.protocols import Embedder, Reranks, Tokenizer
 from mastra_engine.tokens import estimate
 
 __all__ = ["MockMastraEngine"]
@@ -32,6 +32,7 @@ class MockMastraEngine(MockSyncs, MockErasure, MastraEngine):
         alias: str = "default",
         sync_lease: float = 60.0,
         embedder: Embedder | None = None,
+        reranker: Reranks | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
         tokenizer: Tokenizer = estimate,
         working_memory_schema: Mapping[str, Any] | None = None,
@@ -45,6 +46,8 @@ class MockMastraEngine(MockSyncs, MockErasure, MastraEngine):
         self.sync_lease = sync_lease
         self.vectors = MockVectors(self.store, embedder)
         self.vectors.declared = indexes or {}
+        if reranker is not None:
+            self.vectors.reranker = reranker
         self.memory: MockMemory = MockMemory(
             self.store, self.vectors, tokenizer, working_memory_schema
         )

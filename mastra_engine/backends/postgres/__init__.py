@@ -17,7 +17,7 @@ from mastra_engine.backends.postgres.session import Session
 from mastra_engine.backends.postgres.syncs import PostgresSyncs
 from mastra_engine.backends.postgres.vectors import PostgresVectors
 from mastra_engine.conf import database_from_url
-from mastra_engine.protocols import Embedder, Tokenizer
+from mastra_engine.protocols import Embedder, Reranks, Tokenizer
 from mastra_engine.tokens import estimate
 
 __all__ = ["PostgresEngine"]
@@ -40,6 +40,7 @@ class PostgresEngine(PostgresSyncs, PostgresErasure, MastraEngine):
         lock_timeout: float = 5.0,
         sync_lease: float = 60.0,
         embedder: Embedder | None = None,
+        reranker: Reranks | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
         tokenizer: Tokenizer = estimate,
         working_memory_schema: Mapping[str, Any] | None = None,
@@ -55,6 +56,8 @@ class PostgresEngine(PostgresSyncs, PostgresErasure, MastraEngine):
         self.sync_lease = sync_lease
         self.vectors = PostgresVectors(self.session, embedder)
         self.vectors.declared = indexes or {}
+        if reranker is not None:
+            self.vectors.reranker = reranker
         self.memory = PostgresMemory(self.session, self.vectors, tokenizer, working_memory_schema)
         self.memory.retention_days = retention_days
 

@@ -22,6 +22,7 @@ from mastra_engine.testing.hostile import (
     Kept,
     Refused,
 )
+from mastra_engine.types import Match, RerankedMatch
 
 
 class TestVectorSearch(WithCompass):
@@ -296,3 +297,28 @@ class TestVectorSearch(WithCompass):
         )
         assert (found[0].id, found[0].score) == ("up", 1)
         assert len(found) == 2
+
+    def test_true_is_the_engines_own_reranker(self, engine: MastraEngine, compass: str) -> None:
+        asked = {"query_vector": [1, 0, 0.9], "query_text": "way up", "top_k": 1}
+        assert self.query(engine, **asked, reranker=False) == ["east"]
+        assert self.query(engine, **asked, reranker=True) == ["up"]
+        engine.vectors.reranker = LastFirst()
+        assert self.query(engine, **asked, reranker=True) == ["west"]
+
+    @pytest.mark.parametrize("bad", ["mastra_engine.Reranker", 1, {}, lambda query, texts: [1.0]])
+    def test_refuses_what_is_no_reranker(
+        self, engine: MastraEngine, compass: str, bad: Any
+    ) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            self.query(engine, query_text="way up", reranker=bad)
+        assert caught.value.path == "/reranker"
+
+
+class LastFirst:
+    """Puts matches in the opposite order."""
+
+    def rerank(self, results: list[Match], query: str, top_k: int = 3) -> list[RerankedMatch]:
+        return [
+            RerankedMatch(match=match, score=0, semantic=0, vector=0, position=0)
+            for match in results[::-1][:top_k]
+        ]
