@@ -29,6 +29,10 @@ class Thread(models.Model):
                 fields=["resource_id", "updated_at", "id"], name="mastra_engine_thread_resource"
             ),
         ]
+        # Of all that is kept, beside the permissions to view it. Django wants a model to own it.
+        permissions = [
+            ("read_content", "Can read what conversations, records and vectors hold"),
+        ]
 
     def __str__(self) -> str:
         return f"Thread {self.pk}"

@@ -1,0 +1,22 @@
+"""The engine in Django's admin: what is stored, and what may be done about it.
+
+Django imports this package where `django.contrib.admin` is installed.
+"""
+
+from __future__ import annotations
+
+from mastra_engine.admin.memory import MessageAdmin, ThreadAdmin, WorkingMemoryAdmin
+from mastra_engine.admin.records import EntityAdmin, RecordAdmin
+from mastra_engine.admin.syncs import SyncRunAdmin
+from mastra_engine.admin.vectors import EmbeddingAdmin, VectorIndexAdmin
+
+__all__ = [
+    "EmbeddingAdmin",
+    "EntityAdmin",
+    "MessageAdmin",
+    "RecordAdmin",
+    "SyncRunAdmin",
+    "ThreadAdmin",
+    "VectorIndexAdmin",
+    "WorkingMemoryAdmin",
+]

@@ -1,0 +1,296 @@
+"""What all pages of the engine in Django's admin have in common.
+
+`EngineAdmin` is the base of every ModelAdmin here, in the look of the stock admin or of
+django-unfold, whichever is installed. It reads, and acts through the engine only.
+
+A page of its own is a `View` in a ModelAdmin's `views`, answered by the method it names:
+
+    class IndexAdmin(EngineAdmin):
+        views = (View("playground", "playground/", label="Search", content=True),)
+
+        def playground(self, request):
+            return self.page(request, "playground.html", title="Search", hits=[])
+
+Its address is `admin:mastra_engine_playground`; with a label it is listed on the app's index page.
+The template extends `admin/mastra_engine/page.html`, fills the block `page`, and finds
+`reads_content` in its context. What the engine raises becomes a page that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce, wraps
+from operator import or_
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.apps import apps
+from django.contrib.admin.utils import quote, unquote
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import PermissionDenied
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Model, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from mastra_engine.admin.paging import BoundedPaginator
+from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
+from mastra_engine.handler import engine
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    Themed = ModelAdmin[Any]
+elif apps.is_installed("unfold"):
+    from unfold.admin import ModelAdmin as Themed
+else:
+    from django.contrib.admin import ModelAdmin as Themed
+
+APP = "mastra_engine"
+READ_CONTENT = f"{APP}.read_content"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A page beside those that Django makes: `path` is below the model's, `name` the method.
+
+    It needs the permission to view the model and, with `content`, to read content. With a label it
+    is listed on the app's index page.
+    """
+
+    name: str
+    path: str
+    label: str = ""
+    content: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where somebody may go from a page."""
+
+    label: str
+    url: str
+
+
+class EngineAdmin(Themed):
+    """Lists and pages of a table: read-only, in a bounded number of queries of bounded cost."""
+
+    class Media:
+        css = {"all": (f"{APP}/admin.css",)}
+
+    views: tuple[View, ...] = ()
+    #: Parameters that a list's address may select by, beside its filters.
+    lookups: frozenset[str] = frozenset()
+    #: Columns that only those see who may read content.
+    content_columns: tuple[str, ...] = ()
+    #: Whether the app's index leads to its list; else only other pages do.
+    listed = True
+    #: What a row's page tells anybody, and the JSON it shows to those who may read content.
+    facts: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
+    template = "row.html"
+
+    actions = None
+    ordering = ("-pk",)
+    sortable_by = ()
+    list_per_page = 50
+    show_full_result_count = False
+    paginator = BoundedPaginator
+
+    # Reading
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return self.rows(self.model)
+
+    def rows(self, model: type[Model]) -> QuerySet[Any]:
+        """Return the rows of a table in the default engine's database."""
+        return model._default_manager.using(database())
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any | None:
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        hidden = () if reads_content(request) else self.content_columns
+        return [column for column in self.list_display if column not in hidden]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Refuse what is not foreseen: a search tells what it finds."""
+        filters = {name for name in self.list_filter if isinstance(name, str)}
+        foreseen = self.lookups | {f"{name}__exact" for name in filters}
+        return lookup in foreseen and "\0" not in value
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if search_term:  # by how a column begins, which its index can do
+            begins = (Q(**{f"{field}__startswith": search_term}) for field in self.search_fields)
+            queryset = queryset.filter(reduce(or_, begins))
+        return queryset, False
+
+    # Permissions: rows are written by engines
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return False
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.listed and super().has_module_permission(request)
+
+    def may(self, request: HttpRequest, action: str) -> bool:
+        """Say whether a user has the model's permission: view, add, change or delete."""
+        return request.user.has_perm(f"{APP}.{get_permission_codename(action, self.opts)}")
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Name what is deleted; Django would look for all that hangs on it."""
+        return [str(row) for row in objs], {}, set(), []
+
+    # Pages
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(view.path, self.admin_site.admin_view(self._answering(view)), name=url_name(view))
+            for view in self.views
+        ]
+        return own + super().get_urls()
+
+    def links(self, request: HttpRequest) -> Iterator[Link]:
+        """Yield the labelled views that this user may open."""
+        for view in self.views:
+            if view.label and self._may_open(request, view):
+                yield Link(view.label, self.url(view.name))
+
+    def tools(self, request: HttpRequest, row: Any) -> list[Link]:
+        """Return where one may go from a row's page."""
+        return []
+
+    def about(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return what the template of a row's page shows beside its facts and documents."""
+        return {}
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        return self._handled(self._row_page)(request, object_id)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return self._handled(super().delete_view)(request, object_id, extra_context)
+
+    def _row_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.row(request, object_id)
+        tools = self.tools(request, row)
+        if self.has_delete_permission(request, row):
+            tools.append(Link("Delete", self.url(f"{self.opts.model_name}_delete", row.pk)))
+        context = {
+            "row": row,
+            "tools": tools,
+            "facts": self.labelled(row, self.facts),
+            "documents": self.labelled(row, self.documents) if reads_content(request) else [],
+            "hides": bool(self.documents) and not reads_content(request),
+        }
+        return self.page(
+            request, self.template, title=str(row), **{**context, **self.about(request, row)}
+        )
+
+    def labelled(self, row: Any, names: tuple[str, ...]) -> list[tuple[str, Any]]:
+        """Return columns of a row under the names that people read."""
+        return [(self._label(name), getattr(row, name)) for name in names]
+
+    def row(self, request: HttpRequest, object_id: str) -> Any:
+        """Return the row that an address names; raises Http404."""
+        found = self.get_object(request, unquote(object_id))
+        if found is None:
+            raise Http404(f"There is no such {self.opts.verbose_name}")
+        if not self.has_view_permission(request, found):
+            raise PermissionDenied
+        return found
+
+    def page(
+        self, request: HttpRequest, template: str, *, title: str, status: int = 200, **context: Any
+    ) -> HttpResponse:
+        """Return a page from one of this app's templates. Titles hold no content."""
+        request.current_app = self.admin_site.name
+        shared = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": title,
+            "reads_content": reads_content(request),
+        }
+        return TemplateResponse(
+            request, f"admin/{APP}/{template}", {**shared, **context}, status=status
+        )
+
+    def url(self, name: str, *keys: Any, **query: Any) -> str:
+        """Return the address of a view of this app, of a row's where keys are given."""
+        args = [quote(key) for key in keys]
+        found = reverse(f"{self.admin_site.name}:{APP}_{name}", args=args)
+        return f"{found}?{urlencode(query)}" if query else found
+
+    # Steps
+
+    def _label(self, name: str) -> str:
+        return name.removesuffix("_id").replace("_", " ")
+
+    def _may_open(self, request: HttpRequest, view: View) -> bool:
+        return self.has_view_permission(request) and (not view.content or reads_content(request))
+
+    def _answering(self, view: View) -> Callable[..., HttpResponse]:
+        answer = self._handled(getattr(self, view.name))
+
+        def answered(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+            if not self._may_open(request, view):
+                raise PermissionDenied
+            return answer(request, **kwargs)
+
+        return answered
+
+    def _handled(self, answer: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """Make a page of what an engine raises."""
+
+        @wraps(answer)
+        def handled(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                return answer(request, *args, **kwargs)
+            except NotFound as error:
+                raise Http404(str(error)) from error
+            except EngineError as error:
+                title = "This did not work"
+                return self.page(
+                    request, "error.html", title=title, status=status_of(error), error=error
+                )
+
+        return handled
+
+
+def database() -> str:
+    """Return the alias of the database that the default engine keeps its tables in."""
+    return engine.database or DEFAULT_DB_ALIAS
+
+
+def reads_content(request: HttpRequest) -> bool:
+    """Say whether a user may read what conversations, records and vectors hold."""
+    return request.user.has_perm(READ_CONTENT)
+
+
+def url_name(view: View) -> str:
+    return f"{APP}_{view.name}"
+
+
+def status_of(error: EngineError) -> int:
+    if isinstance(error, InvalidInput):
+        return 400
+    return 409 if isinstance(error, Conflict) else 503

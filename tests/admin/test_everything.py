@@ -1,0 +1,64 @@
+"""Every table has a list and pages, which say no more than they should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from mastra_engine.admin.base import APP, EngineAdmin
+from tests.admin.conftest import list_of, signed_in
+from tests.admin.store import SECRET
+
+MODELS = list(apps.get_app_config(APP).get_models())
+every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.model_name)
+
+
+def page_of(row: Any) -> str:
+    return reverse(f"admin:{APP}_{row._meta.model_name}_change", args=[quote(row.pk)])
+
+
+@every_model
+def test_every_table_is_there(model: Any) -> None:
+    assert isinstance(admin.site.get_model_admin(model), EngineAdmin)
+
+
+@every_model
+def test_its_list_and_its_page_open(model: Any, owner: Client, store: dict[str, Any]) -> None:
+    row = store[model._meta.model_name]
+    assert owner.get(list_of(model)).status_code == 200
+    page = owner.get(page_of(row))
+    assert page.status_code == 200
+    assert str(row.pk) in page.content.decode()
+
+
+@every_model
+def test_nobody_adds_or_changes_anything(model: Any, owner: Client, store: dict[str, Any]) -> None:
+    row = store[model._meta.model_name]
+    assert owner.get(reverse(f"admin:{APP}_{model._meta.model_name}_add")).status_code == 403
+    before = model._default_manager.values().get(pk=row.pk)
+    owner.post(page_of(row), {"title": "other", "content": "other"})
+    assert model._default_manager.values().get(pk=row.pk) == before
+
+
+@every_model
+def test_content_is_hidden_from_onlookers(
+    model: Any, onlooker: Client, store: dict[str, Any]
+) -> None:
+    for address in (list_of(model), page_of(store[model._meta.model_name])):
+        answer = onlooker.get(address)
+        assert answer.status_code == 200
+        assert SECRET not in answer.content.decode()
+
+
+@every_model
+def test_strangers_see_nothing(model: Any, store: dict[str, Any]) -> None:
+    stranger = signed_in("stranger", Permission.objects.none())
+    for address in (list_of(model), page_of(store[model._meta.model_name])):
+        assert stranger.get(address).status_code == 403
