@@ -157,7 +157,8 @@ def test_a_deep_page_costs_what_the_first_one_costs(memory: PostgresMemory, orde
     assert len(page(depth.next_cursor)) == 100
     assert indexes(first) == indexes(deep) == {BY_POSITION}
     assert rows_read(deep) <= rows_read(first) == 101
-    assert buffers(deep) <= 1.2 * buffers(first)
+    # A few more or less is where the rows happen to lie; walking there takes a thousand and more.
+    assert buffers(deep) <= buffers(first) + 10
 
 
 def test_messages_are_found_by_their_ids(memory: PostgresMemory) -> None:
