@@ -72,6 +72,7 @@ class Link:
 
     label: str
     url: str
+    danger: bool = False
 
 
 class EngineAdmin(Themed):
@@ -194,7 +195,8 @@ class EngineAdmin(Themed):
         row = self.row(request, object_id)
         tools = self.tools(request, row)
         if self.has_delete_permission(request, row):
-            tools.append(Link("Delete", self.url(f"{self.opts.model_name}_delete", row.pk)))
+            url = self.url(f"{self.opts.model_name}_delete", row.pk)
+            tools.append(Link("Delete", url, danger=True))
         context = {
             "row": row,
             "tools": tools,

@@ -4,22 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.db.models import Count, Sum
+from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin, database
-from mastra_engine.admin.paging import table_rows
+from mastra_engine.admin.base import EngineAdmin, Link, View, database, reads_content
+from mastra_engine.admin.paging import counted, table_rows
+from mastra_engine.admin.transcript import stretch
 from mastra_engine.handler import engine
-from mastra_engine.models import Append, Message, Thread, WorkingMemory
+from mastra_engine.models import Append, Embedding, Entity, Message, Thread, WorkingMemory
 
 #: Up to so many threads are listed by when they were last used, for which there is no index.
 SORTED_BY_USE = 100_000
+#: How many things of a kind a page lists that is not about them.
+SOME = 50
+#: How many messages of a context window are shown; it may have very many.
+SHOWN = 200
+
+
+class WindowForm(forms.Form):
+    """What a context window is asked for."""
+
+    max_tokens = forms.IntegerField(label="Budget in tokens", min_value=0, max_value=2**31 - 1)
+    format = forms.ChoiceField(
+        choices=[("raw", "As stored"), ("openai", "OpenAI"), ("anthropic", "Anthropic")]
+    )
+    working_memory = forms.BooleanField(label="With working memory", required=False)
 
 
 @admin.register(Thread)
 class ThreadAdmin(EngineAdmin):
-    """Conversations."""
+    """Conversations, whose pages are their transcripts."""
 
+    views = (
+        View("context", "<path:object_id>/context/", content=True),
+        View("resources", "resources/", label="Resources"),
+    )
     list_display = ("id", "resource_id", "title", "message_count", "total_tokens", "updated_at")
     content_columns = ("title",)
     search_fields = ("id", "resource_id")
@@ -34,6 +55,7 @@ class ThreadAdmin(EngineAdmin):
         "updated_at",
     )
     documents = ("title", "metadata")
+    template = "thread.html"
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         few = table_rows(Thread, database()) <= SORTED_BY_USE
@@ -44,6 +66,78 @@ class ThreadAdmin(EngineAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Thread) -> None:
         engine.memory.delete_thread(thread_id=obj.id)
+
+    def tools(self, request: HttpRequest, row: Thread) -> list[Link]:
+        whose = Link("Resource", self.url("resources", resource_id=row.resource_id))
+        if not reads_content(request):
+            return [whose]
+        return [Link("Context window", self.url("context", row.id)), whose]
+
+    def about(self, request: HttpRequest, row: Thread) -> dict[str, Any]:
+        messages = self.rows(Message).filter(thread=row)
+        return {"stretch": stretch(messages, row, request.GET), "last": row.last_position}
+
+    def context(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What the model would see at a budget."""
+        thread = self.row(request, object_id)
+        asked = {"max_tokens": 4_000, "format": "raw", **request.GET.dict()}
+        form = WindowForm(asked)
+        window = None
+        if form.is_valid():
+            window = engine.memory.get_context_window(thread_id=thread.id, **form.cleaned_data)
+        return self.page(
+            request,
+            "context.html",
+            title=f"Context window of {thread}",
+            row=thread,
+            form=form,
+            window=window,
+            newest=window.messages[-SHOWN:] if window else [],
+            tools=[Link("Transcript", self.url("thread_change", thread.id))],
+        )
+
+    def resources(self, request: HttpRequest) -> HttpResponse:
+        """Whom memory is about, or what one of them has."""
+        if (resource_id := request.GET.get("resource_id", "")) and "\0" not in resource_id:
+            return self._resource(request, resource_id)
+        begins = request.GET.get("q", "").replace("\0", "")
+        after = request.GET.get("after", "").replace("\0", "")
+        known = self.rows(Thread).filter(resource_id__startswith=begins, resource_id__gt=after)
+        found = list(
+            known.order_by("resource_id")
+            .values_list("resource_id", flat=True)
+            .distinct()[: SOME + 1]
+        )
+        return self.page(
+            request,
+            "resources.html",
+            title="Resources",
+            begins=begins,
+            resources=found[:SOME],
+            more=self.url("resources", q=begins, after=found[SOME - 1])
+            if len(found) > SOME
+            else None,
+        )
+
+    def _resource(self, request: HttpRequest, resource_id: str) -> HttpResponse:
+        threads = self.rows(Thread).filter(resource_id=resource_id)
+        sums = threads.aggregate(
+            threads=Count("id"), messages=Sum("message_count"), tokens=Sum("total_tokens")
+        )
+        vectors = self.rows(Embedding).filter(
+            vector_index__name=engine.memory.index_name, namespace=resource_id
+        )
+        return self.page(
+            request,
+            "resource.html",
+            title=f"Resource {resource_id}",
+            facts=[*sums.items(), ("vectors", counted(vectors))],
+            resource_id=resource_id,
+            threads=threads.order_by("-updated_at", "-id")[:SOME],
+            memories=self.rows(WorkingMemory).filter(resource_id=resource_id)[:SOME],
+            entities=self.rows(Entity).filter(connection_id=resource_id).order_by("name")[:SOME],
+            some=SOME,
+        )
 
 
 @admin.register(Message)

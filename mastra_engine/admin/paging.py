@@ -30,6 +30,12 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return max(1, -(-min(self.count, COUNTED) // self.per_page))
 
 
+def counted(queryset: QuerySet[Any]) -> str:
+    """Return how many rows there are, up to COUNTED, as text."""
+    found = queryset.order_by()[: COUNTED + 1].count()
+    return f"{found:,}" if found <= COUNTED else f"more than {COUNTED:,}"
+
+
 def estimate(queryset: QuerySet[Any]) -> int:
     """Return how many rows the planner expects of a query, to two digits."""
     plan = json.loads(queryset.explain(format="json"))

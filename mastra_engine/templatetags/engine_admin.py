@@ -1,20 +1,35 @@
-"""Tags and filters of the admin's templates."""
+"""Tags and filters of the admin's templates.
+
+Django imports this when it first makes a template, which django-unfold does while it is imported;
+so what belongs to the admin is imported on use.
+"""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django import template
 from django.apps import apps
 from django.contrib.admin import site
+from django.contrib.admin.utils import quote
+from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mastra_engine.admin.base import APP, EngineAdmin, Link
+from mastra_engine import types
+from mastra_engine.models import Message
+
+if TYPE_CHECKING:
+    from mastra_engine.admin.base import Link
+    from mastra_engine.admin.content import Piece
+
+APP = "mastra_engine"
 
 register = template.Library()
 
@@ -25,8 +40,37 @@ LONGEST = 50_000
 @register.simple_tag
 def engine_links(request: HttpRequest) -> list[Link]:
     """Return the pages of the app that belong to no row, those that the user may open."""
+    from mastra_engine.admin.base import EngineAdmin
+
     admins = [site.get_model_admin(model) for model in apps.get_app_config(APP).get_models()]
     return [each for one in admins if isinstance(one, EngineAdmin) for each in one.links(request)]
+
+
+@register.simple_tag
+def engine_pieces(message: Message | types.Message) -> list[Piece]:
+    """Return what is shown of a message."""
+    from mastra_engine.admin.content import pieces
+
+    return pieces(message.content, message.role)
+
+
+@register.simple_tag
+def engine_page(row: Model) -> str:
+    """Return the address of a row's page."""
+    model_name = row._meta.model_name
+    return reverse(f"admin:{APP}_{model_name}_change", args=[quote(row.pk)])
+
+
+@register.simple_tag
+def engine_message(message: Message | types.Message) -> str:
+    """Return the address of a message's page."""
+    return reverse(f"admin:{APP}_message_change", args=[quote(message.id)])
+
+
+@register.simple_tag
+def engine_query(**query: Any) -> str:
+    """Return what comes after the question mark of an address."""
+    return urlencode(query)
 
 
 @register.filter

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import pytest
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.db.models import Model
 from django.test import Client
@@ -43,10 +44,17 @@ def signed_in(name: str, permissions: Any) -> Client:
     return client
 
 
-def list_of(model: type[Model] | str, **query: Any) -> str:
-    name = model if isinstance(model, str) else model._meta.model_name
-    address = reverse(f"admin:{APP}_{name}_changelist")
-    return address + "".join(
-        f"{'&' if i else '?'}{key}={quote(str(value))}"
-        for i, (key, value) in enumerate(query.items())
-    )
+def list_of(model: type[Model], **query: Any) -> str:
+    return with_query(reverse(f"admin:{APP}_{model._meta.model_name}_changelist"), query)
+
+
+def page_of(row: Model) -> str:
+    return reverse(f"admin:{APP}_{row._meta.model_name}_change", args=[quote(row.pk)])
+
+
+def view(name: str, *keys: Any, **query: Any) -> str:
+    return with_query(reverse(f"admin:{APP}_{name}", args=[quote(key) for key in keys]), query)
+
+
+def with_query(address: str, query: dict[str, Any]) -> str:
+    return f"{address}?{urlencode(query)}" if query else address

@@ -7,21 +7,16 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
 from mastra_engine.admin.base import APP, EngineAdmin
-from tests.admin.conftest import list_of, signed_in
+from tests.admin.conftest import list_of, page_of, signed_in
 from tests.admin.store import SECRET
 
 MODELS = list(apps.get_app_config(APP).get_models())
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.model_name)
-
-
-def page_of(row: Any) -> str:
-    return reverse(f"admin:{APP}_{row._meta.model_name}_change", args=[quote(row.pk)])
 
 
 @every_model

@@ -1,0 +1,192 @@
+"""Transcripts, context windows and resources."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from mastra_engine import engine
+from mastra_engine.admin.transcript import PAGE
+from mastra_engine.models import Thread
+from tests.admin.conftest import list_of, page_of, view
+from tests.admin.store import SECRET
+
+
+def transcript(client: Client, thread_id: str, **query: Any) -> str:
+    answer = client.get(page_of(Thread(id=thread_id)), query)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def positions(page: str) -> list[int]:
+    return [int(each) for each in re.findall(r'id="m(\d+)"', page)]
+
+
+def link(page: str, label: str) -> str | None:
+    found = re.search(rf'href="\?([^"]*)">{label}<', page)
+    return found and found[1]
+
+
+@pytest.fixture
+def long_thread(db: None) -> str:
+    engine.memory.create_thread(thread_id="long", resource_id="ann")
+    engine.memory.save_memory(
+        thread_id="long",
+        messages=[{"role": "user", "content": f"Message {i}"} for i in range(1, 3 * PAGE + 1)],
+    )
+    return "long"
+
+
+def test_a_transcript_shows_who_said_what_and_folds_the_tools(
+    owner: Client, store: dict[str, Any]
+) -> None:
+    page = transcript(owner, "chat/1")
+    assert positions(page) == [1, 2, 3, 4]
+    assert f"<strong>{SECRET}</strong> is a sled." in page
+    assert "Calls look_up" in page
+    assert "Result of c1" in page
+    folded = re.findall(r"<details.*?</details>", page, re.DOTALL)
+    assert any("look_up" in each and SECRET in each for each in folded)
+
+
+def test_an_onlooker_sees_that_something_was_said(onlooker: Client, store: dict[str, Any]) -> None:
+    page = transcript(onlooker, "chat/1")
+    assert positions(page) == [1, 2, 3, 4]
+    assert "look_up" not in page
+
+
+def test_a_transcript_begins_with_the_latest(owner: Client, long_thread: str) -> None:
+    page = transcript(owner, long_thread)
+    assert positions(page) == list(range(2 * PAGE + 1, 3 * PAGE + 1))
+    assert link(page, "Later messages") is None
+
+
+def test_earlier_and_later_lead_to_all_messages(owner: Client, long_thread: str) -> None:
+    page = transcript(owner, long_thread)
+    seen = positions(page)
+    while earlier := link(page, "Earlier messages"):
+        page = transcript(owner, long_thread, before=earlier.partition("=")[2])
+        seen = positions(page) + seen
+    assert seen == list(range(1, 3 * PAGE + 1))
+    while later := link(page, "Later messages"):
+        page = transcript(owner, long_thread, at=later.partition("=")[2])
+    assert positions(page)[-1] == 3 * PAGE
+
+
+def test_one_may_jump_to_a_position(owner: Client, long_thread: str) -> None:
+    page = transcript(owner, long_thread, at=70)
+    assert positions(page) == list(range(70, 70 + PAGE))
+    assert link(page, "Earlier messages") == "before=70"
+    assert link(page, "Later messages") == f"at={70 + PAGE}"
+
+
+def test_a_jump_beyond_the_end_says_so(owner: Client, long_thread: str) -> None:
+    assert "There are no messages here" in transcript(owner, long_thread, at=10**6)
+
+
+@pytest.mark.parametrize("at", ["x", "-1", "1.5", "9" * 30, "\0", "٣"])
+def test_what_is_no_position_is_refused(owner: Client, long_thread: str, at: str) -> None:
+    answer = owner.get(page_of(Thread(id=long_thread)), {"at": at})
+    assert answer.status_code == 400
+    assert "/at" in answer.content.decode()
+
+
+@pytest.mark.parametrize("format", ["raw", "openai", "anthropic"])
+def test_a_context_window_is_what_the_engine_gives(
+    owner: Client, store: dict[str, Any], format: str
+) -> None:
+    page = owner.get(view("context", "chat/1"), {"format": format, "working_memory": "on"})
+    window = engine.memory.get_context_window(
+        thread_id="chat/1", max_tokens=4_000, format=format, working_memory=True
+    )
+    text = page.content.decode()
+    assert f"<strong>{window.tokens}</strong> of 4000 tokens" in text
+    assert text.count('<li class="me-message') == len(window.messages)
+    assert f"She asks about {SECRET}" in text
+
+
+def test_a_small_budget_leaves_messages_out(owner: Client, store: dict[str, Any]) -> None:
+    text = owner.get(view("context", "chat/1"), {"max_tokens": 12}).content.decode()
+    assert text.count('<li class="me-message') == 1
+    assert "Older messages were left out" in text
+
+
+@pytest.mark.parametrize("asked", [{"max_tokens": "-1"}, {"max_tokens": "x"}, {"format": "xml"}])
+def test_a_window_that_makes_no_sense_is_explained(
+    owner: Client, store: dict[str, Any], asked: dict[str, str]
+) -> None:
+    text = owner.get(view("context", "chat/1"), asked).content.decode()
+    assert "errorlist" in text
+    assert "me-message" not in text
+
+
+def test_a_context_window_needs_the_permission_to_read(
+    onlooker: Client, store: dict[str, Any]
+) -> None:
+    assert onlooker.get(view("context", "chat/1")).status_code == 403
+
+
+def test_resources_are_found_by_how_they_begin(owner: Client, store: dict[str, Any]) -> None:
+    engine.memory.create_thread(resource_id="bob")
+    everybody = owner.get(view("resources")).content.decode()
+    some = owner.get(view("resources"), {"q": "an"}).content.decode()
+    assert "resource_id=ann" in everybody
+    assert "resource_id=bob" in everybody
+    assert "resource_id=bob" not in some
+
+
+def test_resources_come_in_pages(owner: Client, db: None) -> None:
+    wanted = [f"user {i:03}" for i in range(120)]
+    for resource_id in wanted:
+        engine.memory.create_thread(resource_id=resource_id)
+    seen: list[str] = []
+    address: str | None = view("resources")
+    while address:
+        text = owner.get(address).content.decode()
+        seen += re.findall(r"<bdi>(user \d+)</bdi>", text)
+        more = re.search(r'href="([^"]*)">More<', text)
+        address = more[1].replace("&amp;", "&") if more else None
+    assert seen == wanted
+
+
+def test_a_resource_shows_all_it_has(owner: Client, store: dict[str, Any]) -> None:
+    engine.create_entity(name="Orders", connection_id="ann")
+    text = owner.get(view("resources"), {"resource_id": "ann"}).content.decode()
+    for part in ("chat/1", "Version 2", "Orders", f"She asks about {SECRET}"):
+        assert part in text
+
+
+def test_an_onlooker_sees_that_a_resource_has_something(
+    onlooker: Client, store: dict[str, Any]
+) -> None:
+    text = onlooker.get(view("resources"), {"resource_id": "ann"}).content.decode()
+    assert "chat/1" in text
+    assert SECRET not in text
+
+
+def test_threads_are_found_by_thread_or_resource(owner: Client, store: dict[str, Any]) -> None:
+    engine.memory.create_thread(thread_id="other", resource_id="bob")
+    for term, found in [("chat", True), ("an", True), ("x", False), ("hat", False)]:
+        text = owner.get(list_of(Thread, q=term)).content.decode()
+        assert (quote("chat_2F1") in text) is found, term
+
+
+def test_deleting_goes_through_the_engine(owner: Client, store: dict[str, Any]) -> None:
+    address = reverse("admin:mastra_engine_thread_delete", args=["chat_2F1"])
+    question = owner.get(address)
+    assert question.status_code == 200
+    assert SECRET not in question.content.decode()
+    owner.post(address, {"post": "yes"})
+    assert not Thread.objects.filter(id="chat/1").exists()
+    assert engine.erase(resource_id="ann", dry_run=True).messages == 0
+
+
+def test_onlookers_delete_nothing(onlooker: Client, store: dict[str, Any]) -> None:
+    address = reverse("admin:mastra_engine_thread_delete", args=["chat_2F1"])
+    assert onlooker.post(address, {"post": "yes"}).status_code == 403
+    assert Thread.objects.filter(id="chat/1").exists()
