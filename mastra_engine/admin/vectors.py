@@ -5,13 +5,17 @@ from __future__ import annotations
 from django.contrib import admin
 
 from mastra_engine.admin.base import EngineAdmin
+from mastra_engine.admin.map import Map
+from mastra_engine.admin.overview import Overview
+from mastra_engine.admin.playground import Playground
 from mastra_engine.models import Embedding, VectorIndex
 
 
 @admin.register(VectorIndex)
-class VectorIndexAdmin(EngineAdmin):
+class VectorIndexAdmin(Overview, Playground, Map):
     """Sets of vectors."""
 
+    views = (*Overview.views, *Playground.views, *Map.views)
     list_display = ("name", "dimension", "metric", "index_type", "storage", "created_at")
     search_fields = ("name",)
     search_help_text = "How the name of an index begins"

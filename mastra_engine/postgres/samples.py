@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+from pgvector import Vector
+
+from mastra_engine.postgres.partitions import Partition
 
 #: How much of a table is read: 8 MiB of it, at the usual page of 8 KiB.
 PAGES = 1_000
@@ -22,9 +27,7 @@ def rows_by_day(connection: BaseDatabaseWrapper, table: str, *, since: datetime)
     A small table is counted; a large one's sample, always of the same pages, is scaled up.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_PAGES_OF, [table, table])
-        (pages,) = cursor.fetchone()
-        share = min(1.0, PAGES / max(int(pages), 1))
+        share = _share(cursor, table)
         cursor.execute(
             f"SELECT (created_at AT TIME ZONE 'UTC')::date, count(*) "
             f"FROM {table} TABLESAMPLE SYSTEM (%s) REPEATABLE (0) "
@@ -32,3 +35,28 @@ def rows_by_day(connection: BaseDatabaseWrapper, table: str, *, since: datetime)
             [100 * share, since],
         )
         return {day: round(number / share) for day, number in cursor.fetchall()}
+
+
+def sample_vectors(partition: Partition, *, most: int) -> list[tuple[UUID, Vector]]:
+    """Return up to `most` vectors with their `row_id`, from all over a partition.
+
+    They are always the same while the table is: a share of its pages, and of their rows those with
+    the least hash.
+    """
+    with partition.connection.cursor() as cursor:
+        share = _share(cursor, partition.table)
+        cursor.execute(
+            f"SELECT row_id, vector_send(embedding) FROM ("
+            f"SELECT row_id, embedding FROM {partition.table} "
+            f"TABLESAMPLE SYSTEM (%s) REPEATABLE (0) "
+            f"ORDER BY md5(row_id::text) LIMIT %s) sample",
+            [100 * share, most],
+        )
+        return [(row_id, Vector.from_binary(vector)) for row_id, vector in cursor.fetchall()]
+
+
+def _share(cursor: CursorWrapper, table: str) -> float:
+    """Return which share of a table's pages may be read, from 0 to 1."""
+    cursor.execute(_PAGES_OF, [table, table])
+    (pages,) = cursor.fetchone()
+    return min(1.0, PAGES / max(int(pages), 1))

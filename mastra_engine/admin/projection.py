@@ -1,0 +1,50 @@
+"""Many dimensions seen as two. Needs NumPy, which the extra `admin` brings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgvector import Vector
+
+from mastra_engine.exceptions import EngineConfigError
+
+#: How many directions are followed, and how often, to find two of them well.
+_RANK, _ROUNDS = 10, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Points of the plane in which vectors differ most, and the share of their variance in it."""
+
+    points: list[tuple[float, float]]
+    variance: float
+
+
+def project(vectors: Sequence[Vector], *, unit: bool) -> Projection:
+    """Return the first two principal components of vectors; of their directions where `unit`.
+
+    By randomized PCA, whose time grows with the number of values and no faster: N. Halko,
+    P.-G. Martinsson and J. A. Tropp, "Finding Structure with Randomness", SIAM Review 53 (2011).
+    The same vectors always give the same picture. Raises EngineConfigError without NumPy.
+    """
+    try:
+        import numpy as np
+    except ImportError as error:
+        message = "The map needs pip install 'django-mastra-engine[admin]'"
+        raise EngineConfigError(message) from error
+    rows = np.stack([vector.to_numpy() for vector in vectors]).astype(float)
+    if unit:
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows -= rows.mean(axis=0)
+    basis = np.random.default_rng(0).standard_normal((rows.shape[1], _RANK))
+    for _ in range(_ROUNDS):
+        basis, _ = np.linalg.qr(rows.T @ (rows @ basis))
+    _, strengths, turns = np.linalg.svd(rows @ basis, full_matrices=False)
+    plane = np.zeros((len(rows), 2))  # one vector, or one dimension, does not span it
+    plane[:, : len(turns[:2])] = rows @ basis @ turns[:2].T
+    total = float((rows**2).sum())
+    return Projection(
+        points=[(x, y) for x, y in plane.tolist()],
+        variance=float((strengths[:2] ** 2).sum()) / total if total else 0.0,
+    )

@@ -1,0 +1,107 @@
+// Draws what a page holds as JSON: a map of points, or bars by day. Colours are the page's own.
+"use strict";
+
+(() => {
+  const charts = [];
+  const held = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
+  const colourOf = (selector, property) =>
+    getComputedStyle(document.querySelector(selector))[property];
+
+  function map(groups) {
+    const canvas = document.getElementById("map");
+    const chart = new Chart(canvas, {
+      type: "scatter",
+      data: {
+        datasets: groups.map(({ label, points }) => ({
+          label,
+          data: points.map(([x, y]) => ({ x, y })),
+          radius: points.length > 300 ? 3 : 4,
+          hoverRadius: 7,
+          borderWidth: 0,
+        })),
+      },
+      options: {
+        animation: false,
+        maintainAspectRatio: false,
+        scales: {
+          x: { ticks: { display: false } },
+          y: { ticks: { display: false } },
+        },
+        plugins: {
+          legend: { display: false },
+          tooltip: {
+            displayColors: false,
+            callbacks: {
+              title: ([item]) => item.dataset.label,
+              label: (item) => lines(groups[item.datasetIndex].points[item.dataIndex][3]),
+            },
+          },
+        },
+        onHover: (event, [item]) => {
+          canvas.style.cursor = item ? "pointer" : "";
+        },
+        onClick: (event, [item]) => {
+          if (item) location.assign(groups[item.datasetIndex].points[item.index][2]);
+        },
+      },
+    });
+    document.querySelectorAll("[data-group]").forEach((box) => {
+      const show = () => chart.setDatasetVisibility(Number(box.dataset.group), box.checked);
+      box.addEventListener("change", () => {
+        show();
+        chart.update();
+      });
+      show();
+    });
+    charts.push([chart, (set, i) => colourOf(`.me-colour-${i}`, "backgroundColor")]);
+  }
+
+  function growth(days, canvas) {
+    const chart = new Chart(canvas, {
+      type: "bar",
+      data: {
+        labels: days.map(({ day }) => day),
+        datasets: [{ data: days.map((day) => day[canvas.dataset.kind]) }],
+      },
+      options: {
+        animation: false,
+        maintainAspectRatio: false,
+        scales: {
+          x: { grid: { display: false }, ticks: { maxTicksLimit: 4, maxRotation: 0 } },
+          y: { beginAtZero: true, ticks: { maxTicksLimit: 4, precision: 0 } },
+        },
+        plugins: { legend: { display: false }, tooltip: { displayColors: false } },
+      },
+    });
+    charts.push([chart, () => colourOf(".me-page a", "color")]);
+  }
+
+  function lines(text) {
+    return text.match(/.{1,50}(\s|$)|.{50}/gsu) ?? [text];
+  }
+
+  function paint() {
+    const quiet = colourOf(".me-page .me-quiet, .me-page small", "color");
+    const line = colourOf(".me-map, .me-chart", "borderTopColor");
+    for (const [chart, colour] of charts) {
+      for (const scale of Object.values(chart.options.scales)) {
+        scale.ticks.color = quiet;
+        scale.grid.color = line;
+      }
+      chart.data.datasets.forEach((set, i) => {
+        set.backgroundColor = set.hoverBackgroundColor = colour(set, i);
+      });
+      chart.update();
+    }
+  }
+
+  const points = held("map-data");
+  if (points) map(points);
+  const days = held("growth-data");
+  if (days) document.querySelectorAll("[data-kind]").forEach((canvas) => growth(days, canvas));
+  if (charts.length) {
+    paint();
+    new MutationObserver(paint).observe(document.documentElement, { attributes: true });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+  }
+})();

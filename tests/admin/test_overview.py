@@ -1,0 +1,74 @@
+"""The overview: how the database is, on a page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+
+from mastra_engine.models import SyncRun
+from tests.admin.store import SECRET
+from tests.integration.queries import statements
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _no_growth_is_kept() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def address() -> str:
+    return reverse("admin:mastra_engine_overview")
+
+
+def test_says_that_nothing_is_wrong(owner: Client, address: str) -> None:
+    page = owner.get(address).content.decode()
+    assert "Nothing is wrong." in page
+    assert "mastra_engine_record" in page
+
+
+def test_says_what_is_wrong(owner: Client, address: str, store: dict[str, Any]) -> None:
+    SyncRun.objects.update(status="running", lease_expires_at=datetime.now(UTC) - timedelta(1))
+    page = owner.get(address).content.decode()
+    assert "Sync runs whose worker is silent: 1." in page
+    assert "Nothing is wrong." not in page
+
+
+def test_leads_to_the_last_failures(owner: Client, address: str, store: dict[str, Any]) -> None:
+    page = owner.get(address).content.decode()
+    run = store["syncrun"]
+    assert reverse("admin:mastra_engine_syncrun_change", args=[run.pk]) in page
+    assert f"ValueError: {SECRET} was in the way" in page
+
+
+def test_shows_no_content_to_onlookers(
+    onlooker: Client, address: str, store: dict[str, Any]
+) -> None:
+    answer = onlooker.get(address)
+    assert answer.status_code == 200
+    assert SECRET not in answer.content.decode()
+
+
+def test_growth_is_remembered_for_a_while(owner: Client, address: str) -> None:
+    sampled = [
+        sum("TABLESAMPLE" in sql for sql in statements(lambda: owner.get(address))) for _ in "12"
+    ]
+    assert sampled == [4, 0]
+
+
+def test_the_number_of_statements_is_fixed(
+    owner: Client, address: str, store: dict[str, Any]
+) -> None:
+    assert len(statements(lambda: owner.get(address))) <= 22
+
+
+def test_the_apps_index_leads_to_it(owner: Client, address: str) -> None:
+    index = owner.get(reverse("admin:app_list", args=["mastra_engine"])).content.decode()
+    assert address in index
+    assert reverse("admin:mastra_engine_playground") in index

@@ -1,0 +1,145 @@
+"""The search playground: what it finds, what it says of bad input, and what it costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from mastra_engine import engine
+from mastra_engine.models import Embedding
+from mastra_engine.testing.hostile import TEXTS, UNFIT_FILTERS
+from tests.integration.queries import statements
+
+pytestmark = pytest.mark.django_db
+ASKED = {"query": "north", "index": "ways", "top_k": 3}
+#: JSON knows no numbers as keys.
+UNFIT = [refused for refused in UNFIT_FILTERS if refused.name != "number as a field"]
+PLACES = ["north", "east", "south", "west"]
+
+
+class Compass:
+    """An embedder that knows the four quarters."""
+
+    def embed_query(self, text: str) -> list[float]:
+        return {"north": [0.1, 1], "east": [1, 0], "south": [0, -1]}.get(text, [-1.0, 0.1])
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+
+@pytest.fixture(autouse=True)
+def ways(db: None, settings: Any) -> Iterator[None]:
+    """An index of the quarters, and an embedder to ask with."""
+    settings.MASTRA_ENGINE = {
+        "default": {"BACKEND": "mastra_engine.PostgresEngine", "EMBEDDER": Compass()}
+    }
+    engine.vectors.create_index(index_name="ways", dimension=2)
+    engine.vectors.upsert(
+        index_name="ways",
+        ids=PLACES,
+        documents=PLACES,
+        metadata=[{"place": place, "number": i} for i, place in enumerate(PLACES)],
+    )
+    engine.vectors.upsert(
+        index_name="ways", ids=["home"], vectors=[[0.5, 0.5]], namespace="inside", documents=["in"]
+    )
+
+
+@pytest.fixture
+def address() -> str:
+    return reverse("admin:mastra_engine_playground")
+
+
+def found(answer: Any) -> list[list[str]]:
+    return [[hit.match.id for hit in ranking.hits] for ranking in answer.context["rankings"]]
+
+
+def test_shows_what_is_nearest_and_leads_to_it(owner: Client, address: str) -> None:
+    answer = owner.post(address, ASKED)
+    assert found(answer) == [["north", "home", "east"]]
+    row = Embedding.objects.get(vector_id="north")
+    assert reverse("admin:mastra_engine_embedding_change", args=[row.pk]) in answer.content.decode()
+
+
+def test_shows_what_was_asked_for_beside_vectors_alone(owner: Client, address: str) -> None:
+    asked = {**ASKED, "query": "south", "hybrid": "on", "rerank": "on"}
+    answer = owner.post(address, asked)
+    titles = [ranking.title for ranking in answer.context["rankings"]]
+    assert titles == ["Vectors alone", "Hybrid and rerank"]
+    plain, chosen = (ranking.hits for ranking in answer.context["rankings"])
+    assert plain[0].match.id == chosen[0].match.id == "south"
+    assert [hit.place for hit in plain] == [1, 2, 3]
+    places = {hit.match.id: hit.place for hit in plain}
+    assert [hit.place for hit in chosen] == [places.get(hit.match.id) for hit in chosen]
+
+
+def test_filters_and_namespaces_narrow(owner: Client, address: str) -> None:
+    narrow = owner.post(address, {**ASKED, "filter": '{"number": {"$gte": 2}}'})
+    assert found(narrow) == [["west", "south"]]
+    inside = owner.post(address, {**ASKED, "namespace": "inside"})
+    assert found(inside) == [["home"]]
+
+
+@pytest.mark.parametrize("refused", UNFIT, ids=lambda refused: refused.name)
+def test_a_bad_filter_is_refused_at_its_field(owner: Client, address: str, refused: Any) -> None:
+    answer = owner.post(address, {**ASKED, "filter": json.dumps(refused.value)})
+    assert list(answer.context["form"].errors) == ["filter"]
+    assert answer.context["rankings"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "message"),
+    [
+        ({"filter": '{"a": 1,\n}'}, "filter", "line 2, column 1"),
+        ({"filter": "[" * 100_000}, "filter", "nests too deeply"),
+        ({"query": ""}, "query", "required"),
+        ({"index": "nowhere"}, "index", "nowhere is not one"),
+        ({"top_k": "0"}, "top_k", "greater than or equal to 1"),
+        ({"namespace": "n" * 513}, "namespace", "512 bytes"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_wrong_is_said_where_it_is(
+    owner: Client, address: str, given: dict[str, str], field: str, message: str
+) -> None:
+    answer = owner.post(address, {**ASKED, **given})
+    assert message in answer.context["form"].errors[field].as_text()
+
+
+def test_without_an_embedder_it_says_so(owner: Client, address: str, settings: Any) -> None:
+    settings.MASTRA_ENGINE = {"default": {"BACKEND": "mastra_engine.PostgresEngine"}}
+    answer = owner.post(address, ASKED)
+    assert "no EMBEDDER" in answer.context["form"].errors["query"].as_text()
+
+
+@pytest.mark.parametrize("text", [text.value for text in TEXTS], ids=ascii)
+def test_any_question_is_only_text(owner: Client, address: str, text: str) -> None:
+    answer = owner.post(address, {**ASKED, "query": text, "hybrid": "on"})
+    assert answer.status_code == 200
+    assert "<script>alert" not in answer.content.decode()
+
+
+def test_a_question_comes_by_post_only(owner: Client, address: str) -> None:
+    answer = owner.get(address, {**ASKED, "index": "ways"})
+    assert answer.context["rankings"] == []
+    assert answer.context["form"].initial["index"] == "ways"
+
+
+def test_needs_the_permission_to_read_content(onlooker: Client, address: str) -> None:
+    assert onlooker.get(address).status_code == 403
+    assert onlooker.post(address, ASKED).status_code == 403
+
+
+@pytest.mark.parametrize("top_k", [1, 50])
+def test_the_number_of_statements_is_that_of_any_result(
+    owner: Client, address: str, top_k: int
+) -> None:
+    many = [str(i) for i in range(100)]
+    engine.vectors.upsert(index_name="ways", ids=many, documents=many)
+    asked = {**ASKED, "top_k": top_k, "hybrid": "on", "rerank": "on"}
+    assert len(statements(lambda: owner.post(address, asked))) <= 8
