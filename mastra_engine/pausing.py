@@ -31,6 +31,15 @@ RUN_PAUSE_POINTS = (
     "run_page_committed",
 )
 
+#: What an indexer comes by.
+INDEX_PAUSE_POINTS = (
+    "bookmark_claimed",
+    "passages_embedded",
+    "passages_deleted",
+    "passages_stored",
+    "bookmark_moved",
+)
+
 
 def _nothing(name: str) -> None:
     return None

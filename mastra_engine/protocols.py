@@ -44,7 +44,7 @@ class Reranks(Protocol):
 
 
 class RunQueue(Protocol):
-    """Carries sync runs to the workers that perform them."""
+    """Carries sync runs, and entities to be indexed, to the workers that see to them."""
 
     @property
     def can_wait(self) -> bool:
@@ -52,3 +52,6 @@ class RunQueue(Protocol):
 
     def send(self, run_id: UUID, *, delay: float = 0) -> None:
         """Have `perform_sync_run` called for the run, not before `delay` seconds; maybe twice."""
+
+    def index(self, entity_id: UUID) -> None:
+        """Have `index_pending` called for the entity; maybe twice."""

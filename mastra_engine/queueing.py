@@ -1,4 +1,4 @@
-"""Sync runs handed to Django's tasks, and so to whichever backend the project's `TASKS` names."""
+"""Background work handed to Django's tasks, and so to whatever the project's `TASKS` names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OPTIONS = {"backend", "queue_name", "priority"}
 
 
 class TaskQueue:
-    """The runs of one engine; `options` go to `task.using`. Raises EngineConfigError for others."""
+    """Tasks of one engine; `options` go to `task.using`. Raises EngineConfigError for others."""
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         if unknown := sorted(options.keys() - OPTIONS):
@@ -32,6 +32,12 @@ class TaskQueue:
         """Enqueue the task; workers find the engine by its alias."""
         wait = {"run_after": timezone.now() + timedelta(seconds=delay)} if delay else {}
         self._task(**wait).enqueue(self.alias, str(run_id))
+
+    def index(self, entity_id: UUID) -> None:
+        """Enqueue the task that indexes an entity."""
+        from mastra_engine.tasks import index_entity
+
+        index_entity.using(**self.options).enqueue(self.alias, str(entity_id))
 
     def _task(self, **options: Any) -> Any:
         from mastra_engine.tasks import perform_sync_run

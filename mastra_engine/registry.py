@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from mastra_engine import inputs
 from mastra_engine.exceptions import EngineConfigError, SyncNotFound
+from mastra_engine.protocols import Embedder
 from mastra_engine.types import SyncMode
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,9 +48,11 @@ class IndexDeclaration:
 
     entity: str
     index: str
-    text: Callable[[Document], str]
+    text: Callable[[Document], str | None]
     metadata: Callable[[Document], Mapping[str, Any]] | None
-    chunk: Callable[[str], Iterable[str]] | None
+    chunk: Callable[[str], Iterable[Any]] | None
+    embedder: Embedder | None
+    replaces: str | None
 
     @property
     def origin(self) -> str:
@@ -74,6 +77,10 @@ class Registry:
         known = self.indexes.get((declared.entity, declared.index))
         _refuse_another(known, declared, f"{declared.entity!r} in the index {declared.index!r}")
         self.indexes[declared.entity, declared.index] = declared
+
+    def indexes_of(self, entity: str) -> list[IndexDeclaration]:
+        """Return what is declared about an entity's records."""
+        return [declared for declared in self.indexes.values() if declared.entity == entity]
 
     def sync(self, name: str) -> SyncDeclaration:
         """Return a sync; raises SyncNotFound."""
@@ -136,15 +143,24 @@ def index_records(
     *,
     entity: str,
     index: str,
-    text: Callable[[Document], str],
+    text: Callable[[Document], str | None],
     metadata: Callable[[Document], Mapping[str, Any]] | None = None,
-    chunk: Callable[[str], Iterable[str]] | None = None,
+    chunk: Callable[[str], Iterable[Any]] | None = None,
+    embedder: Embedder | None = None,
+    replaces: str | None = None,
 ) -> Callable[[F], F]:
     """Declare that the vector index is to hold the records of an entity, by the text of each.
+
+    `text` and `metadata` are made of a record's data; a record without a text is left out.
+    `chunk` cuts a text into passages, which are text or have a `text`; without it, a record is
+    one passage. `embedder` is the engine's unless given. `replaces` names the index that serves
+    searches of these records until this one has all of them.
 
     It takes effect at once; as a decorator it returns what it is put above unchanged. Raises
     InvalidInput, and EngineConfigError when the pair is declared elsewhere.
     """
+    if replaces == index:
+        raise EngineConfigError(f"The index {index!r} replaces itself")
     registry.add_index(
         IndexDeclaration(
             entity=inputs.name(entity, "/entity"),
@@ -152,6 +168,8 @@ def index_records(
             text=text,
             metadata=metadata,
             chunk=chunk,
+            embedder=embedder,
+            replaces=replaces if replaces is None else inputs.name(replaces, "/replaces"),
         )
     )
     return _unchanged

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from mastra_engine.exceptions import EntityNotFound
 from mastra_engine.handler import engines
 
 try:
@@ -16,3 +19,12 @@ except ImportError:  # Django below 6
 def perform_sync_run(alias: str, run_id: str) -> None:
     """Perform a queued sync run on the engine of that alias; doing it twice does no harm."""
     engines[alias].perform_sync_run(id=run_id)
+
+
+@task()
+def index_entity(alias: str, entity_id: str) -> None:
+    """Bring the indexes of an entity's records up to date; doing it twice does no harm."""
+    engine = engines[alias]
+    with suppress(EntityNotFound):  # deleted since, and its vectors with it
+        entity = engine.get_entity_by_id(id=entity_id)
+        engine.index_pending(entity_name=entity.name, connection_id=entity.connection_id)

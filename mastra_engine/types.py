@@ -273,6 +273,38 @@ class StoredVector:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordMatch:
+    """A record that a search found, and its passage that matched best.
+
+    `index` holds the passage, `chunk` counts a record's passages from 0, and `metadata` is what
+    the declaration of the index made of the record.
+    """
+
+    record: Record
+    score: float
+    passage: str
+    index: str
+    chunk: int
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexing:
+    """How far a declared index is with the records of an entity.
+
+    `connections` have the entity; of so many all records were `complete` in the index at some
+    time. `pending` records have changed since it read them, the first of them at `waiting_since`.
+    """
+
+    entity: str
+    index: str
+    connections: int
+    complete: int
+    pending: int
+    waiting_since: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """How much each part of a reranked score counts; together 1."""

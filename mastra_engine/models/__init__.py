@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mastra_engine.models.indexing import Bookmark
 from mastra_engine.models.memory import Append, Message, Thread, WorkingMemory
 from mastra_engine.models.records import Entity, Record
 from mastra_engine.models.syncs import SyncPage, SyncRun
@@ -9,6 +10,7 @@ from mastra_engine.models.vectors import Embedding, VectorIndex
 
 __all__ = [
     "Append",
+    "Bookmark",
     "Embedding",
     "Entity",
     "Message",

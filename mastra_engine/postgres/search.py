@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pgvector import Vector
 
-from mastra_engine.filters import And, Node
+from mastra_engine.filters import RECORD_COLUMNS, And, Node
 from mastra_engine.postgres.compile import Sql, where
 from mastra_engine.postgres.partitions import Partition, server_cursor
 
@@ -148,14 +149,33 @@ def _by_distance(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return distance, id, namespace
 
 
-def condition(node: Node, namespaces: Collection[str] | None) -> Sql:
-    """Return the condition of a filter on metadata within namespaces."""
+def condition(node: Node, namespaces: Collection[str] | None, about: Sql | None = None) -> Sql:
+    """Return the condition of a filter on metadata within namespaces, and of another one."""
     parts = [] if node == And() else [where(node, {"data": "metadata"})]
     if namespaces is not None:
         parts.append(("namespace = ANY(%s)", [sorted(namespaces)]))
+    if about is not None:
+        parts.append(about)
     if not parts:
         return "TRUE", []
     return " AND ".join(sql for sql, _ in parts), [p for _, params in parts for p in params]
+
+
+def passages_of(entity_ids: Sequence[UUID], node: Node, *, keys: tuple[str, str]) -> Sql:
+    """Return the condition of being about a live record of these entities that satisfies a filter.
+
+    `keys` are those of the metadata that name the record's entity and its `external_id`.
+    """
+    columns = {name: f"record.{name}" for name in ("data", *RECORD_COLUMNS)}
+    sql, params = where(node, columns)
+    entity, external_id = keys
+    exists = (
+        "EXISTS (SELECT FROM mastra_engine_record AS record "
+        "WHERE record.entity_id = ANY(%s) AND record.entity_id::text = metadata ->> %s "
+        'AND record.external_id = (metadata ->> %s) COLLATE "C" '
+        f"AND record.deleted_at IS NULL AND {sql})"
+    )
+    return exists, [list(entity_ids), entity, external_id, *params]
 
 
 def full_text(partition: Partition, query: str, within: Sql, limit: int) -> list[Any]:

@@ -18,6 +18,7 @@ from mastra_engine.registry import registry
 from mastra_engine.registry import sync as declare
 from mastra_engine.types import Entity, QueryOptions
 from tests.integration.queries import statements
+from tests.integration.test_indexing_query_counts import COUNTS as INDEXING
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,6 +55,9 @@ class Nobody:
     can_wait = False
 
     def send(self, run_id: UUID, *, delay: float = 0) -> None:
+        return None
+
+    def index(self, entity_id: UUID) -> None:
         return None
 
 
@@ -103,7 +107,8 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     (
         "delete_entity_by_id",
         "",
-        4,
+        # the entity and its bookmarks, both locked
+        6,
         lambda engine, entity: engine.delete_entity_by_id(id=entity.id),
     ),
     ("upsert_records", "all unchanged", 5, upsert(records(300))),
@@ -186,8 +191,8 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     ("cancel_sync_run", "", 6, of_run("cancel_sync_run")),
     ("retry_sync_run", "", 5, of_run("retry_sync_run", "cancelled")),
     ("list_sync_runs", "", 1, lambda engine, entity: engine.list_sync_runs(sync="full new")),
-    # two counts before and two after; the entities of it, and each deleted under its lock
-    ("erase", "a connection", 9, lambda engine, entity: engine.erase(connection_id="crm")),
+    # three counts before and three after; the entities of it, and each deleted under its lock
+    ("erase", "a connection", 13, lambda engine, entity: engine.erase(connection_id="crm")),
     ("vacuum", "", 1, lambda engine, entity: engine.vacuum()),
     ("close", "", 0, lambda engine, entity: engine.close()),
 ]
@@ -217,4 +222,4 @@ def test_records_are_iterated_over_in_pages_of_two_thousand(
 
 def test_every_method_of_an_engine_is_counted() -> None:
     methods = {name for name in dir(MastraEngine) if f"a{name}" in dir(MastraEngine)}
-    assert methods - {"iter_records"} == {method for method, *_ in COUNTS}
+    assert methods - {"iter_records"} == {method for method, *_ in COUNTS + INDEXING}

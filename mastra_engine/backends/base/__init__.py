@@ -8,9 +8,9 @@ from copy import copy
 from typing import Any, Self
 
 from mastra_engine.backends.base.erasure import ErasureContract
+from mastra_engine.backends.base.indexing import IndexingContract
 from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.runs import RunsContract
-from mastra_engine.backends.base.syncs import SyncsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.inputs import names, narrowed
@@ -18,7 +18,7 @@ from mastra_engine.inputs import names, narrowed
 __all__ = ["MastraEngine"]
 
 
-class MastraEngine(RunsContract, SyncsContract, ErasureContract, ABC):
+class MastraEngine(RunsContract, IndexingContract, ErasureContract, ABC):
     """An engine: entities, records and syncs, flat, `memory` and `vectors`.
 
     Arguments are keyword-only, returned values are frozen dataclasses, and every method has an

@@ -28,9 +28,9 @@ class ErasureContract(ABC):
         """Delete what is kept of a resource or of a connection, and return how much it was.
 
         Of a resource: threads, messages, their vectors and working memory. Of a connection:
-        entities, records, and what hangs on them. All or nothing; afterwards it is counted, and
-        Unavailable is raised when something was written meanwhile: erase again. The bytes stay in
-        the tables until vacuum().
+        entities, records, their vectors and sync runs. All or nothing; afterwards it is counted,
+        and Unavailable is raised when something was written meanwhile: erase again. The bytes stay
+        in the tables until vacuum().
         """
         census, erase = self._subject(resource_id, connection_id)
         found = census()

@@ -241,6 +241,17 @@ class RecordsContract(ABC):
             raise EntityNotFound
         return connection_id
 
+    def _operate(self, writer: EntityWriter, operation: Callable[[EntityWriter], R]) -> R:
+        """Run an operation, and take note if it changed records."""
+        result = operation(writer)
+        if writer.rev > writer.entity.rev:
+            self._changed(replace(writer.entity, rev=writer.rev))
+        return result
+
+    @abstractmethod
+    def _changed(self, entity: Entity) -> None:
+        """Prepare, in the transaction that changed an entity, what is to follow its commit."""
+
     def _named_entity(self, name: str, connection_id: str) -> Entity:
         found = self._list_entities(*full_name(name, connection_id), after=None, limit=1)
         if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.filters import And, Node, parse_filter
@@ -21,14 +22,30 @@ MAX_TOP_K = 2**60
 #: How many more candidates than asked for are fused, diversified or reranked.
 _CANDIDATES_PER_RESULT, _FEWEST_CANDIDATES = 4, 50
 
+#: What the vector of a record's passage knows of it, beside what the declaration of its index
+#: makes of the record. A filter cannot name these keys.
+ENTITY, RECORD, CHUNK = "@entity_id", "@external_id", "@chunk"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordScope:
+    """Live records of entities whose data satisfies a filter."""
+
+    entity_ids: tuple[UUID, ...]
+    where: Node
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which vectors of an index a call is about; `namespaces=None` means those of all."""
+    """Which vectors of an index a call is about; `namespaces=None` means those of all.
+
+    With `records`, they are the passages of such records.
+    """
 
     index: IndexDefinition
     where: Node
     namespaces: frozenset[str] | None
+    records: RecordScope | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,8 @@ class EntityWriter(ABC):
 
     #: The entity as it was when it was locked.
     entity: Entity
+    #: The last `rev` that was given out, the entity's own at first.
+    rev: int
     #: Takes note of what is put, if anybody wants to know.
     seen: Seen | None = None
 

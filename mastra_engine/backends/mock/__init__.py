@@ -7,6 +7,7 @@ from typing import Any
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.mock.erasure import MockErasure
+from mastra_engine.backends.mock.indexing import MockBookmarks, MockIndexing
 from mastra_engine.backends.mock.memory import MockMemory
 from mastra_engine.backends.mock.runs import MockLedger
 from mastra_engine.backends.mock.store import open_store
@@ -19,7 +20,7 @@ from mastra_engine.tokens import estimate
 __all__ = ["MockMastraEngine"]
 
 
-class MockMastraEngine(MockSyncs, MockErasure, MastraEngine):
+class MockMastraEngine(MockSyncs, MockIndexing, MockErasure, MastraEngine):
     """Behaves like PostgresEngine, in memory.
 
     Engines of one URL share their data, across threads, for as long as one of them is referenced.
@@ -44,7 +45,8 @@ class MockMastraEngine(MockSyncs, MockErasure, MastraEngine):
         self.store = open_store(url)
         self.ledger = MockLedger(self.store)
         self.sync_lease = sync_lease
-        self.vectors = MockVectors(self.store, embedder)
+        self.vectors: MockVectors = MockVectors(self.store, embedder)
+        self.bookmarks = MockBookmarks(self.store, self.vectors)
         self.vectors.declared = indexes or {}
         if reranker is not None:
             self.vectors.reranker = reranker

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from mastra_engine.backends.base.erasure import ErasureContract
 from mastra_engine.backends.base.recall import OF_ANY_THREAD
+from mastra_engine.backends.base.search import ENTITY
 from mastra_engine.backends.mock.memory import MockMemory
 from mastra_engine.backends.mock.records import MockRecords
 from mastra_engine.backends.mock.store import EntityRow, ThreadRow
+from mastra_engine.jsonb import loads
 from mastra_engine.types import Erasure
 
 
@@ -48,7 +52,12 @@ class MockErasure(MockRecords, ErasureContract):
         with self.store.lock:
             entities = self._entities_of(connection_id)
             records = sum(len(entity.records) for entity in entities)
-            return Erasure(entities=len(entities), records=records)
+            vectors = sum(self._record_vectors(entity.id) for entity in entities)
+            return Erasure(entities=len(entities), records=records, vectors=vectors)
+
+    def _record_vectors(self, entity_id: UUID) -> int:
+        rows = [row for index in self.store.indexes.values() for row in index.rows.values()]
+        return sum(loads(row.metadata).get(ENTITY) == str(entity_id) for row in rows)
 
     def _erase_connection(self, connection_id: str) -> None:
         with self.store.lock:

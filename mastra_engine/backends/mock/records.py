@@ -81,9 +81,9 @@ class MockRecords(RecordsContract):
         *,
         repeatable: bool = True,
     ) -> R:
-        with self.store.lock:
+        with self.store.transaction():
             copy = self._row(entity_id).copy()
-            result = operation(MockWriter(copy))
+            result = self._operate(MockWriter(copy), operation)
             self.store.entities[entity_id] = copy
             return result
 

@@ -108,11 +108,11 @@ class MockLedger(RunLedger):
         return True
 
     def after_commit(self, act: Callable[[], None]) -> None:
-        act()
+        self.store.after_commit(act)
 
     @contextmanager
     def undone(self) -> Iterator[None]:
-        with self.store.lock:
+        with self.store.transaction(undone=True):
             # Rows are replaced, never changed, so that the old ones are as they were.
             before = dict(self.store.entities), dict(self.store.runs)
             try:

@@ -5,7 +5,8 @@ Whatever is JSON is kept as its text, so that no caller can reach into the store
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
@@ -219,16 +220,54 @@ class RunRow:
     found: tuple[bytes, ...] = ()
 
 
+@dataclass(slots=True)
+class BookmarkRow:
+    """How far an index has read the change feed of an entity."""
+
+    rev: int = 0
+    complete: bool = False
+    claimed_until: datetime | None = None
+
+
 class Store:
     """The data behind one URL. Hold `lock` while reading or writing it."""
 
     def __init__(self) -> None:
         self.lock = RLock()
+        #: What is to be done when the transaction that holds the lock has ended.
+        self._acts: list[Callable[[], None]] | None = None
         self.entities: dict[UUID, EntityRow] = {}
         self.indexes: dict[str, Any] = {}
         self.threads: dict[str, ThreadRow] = {}
         self.working_memory: dict[Holder, WorkingMemoryRow] = {}
         self.runs: dict[UUID, RunRow] = {}
+
+    @contextmanager
+    def transaction(self, *, undone: bool = False) -> Iterator[None]:
+        """Hold the lock; what is to follow the outermost commit follows it, unless it fails."""
+        with self.lock:
+            outer = self._acts
+            acts: list[Callable[[], None]] = []
+            self._acts = acts
+            try:
+                yield
+            finally:
+                self._acts = outer
+            if undone:
+                return
+            if outer is not None:
+                outer.extend(acts)
+                return
+        for act in acts:
+            act()
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Act once the transaction under way has ended, at once if there is none."""
+        with self.lock:
+            if self._acts is not None:
+                self._acts.append(act)
+                return
+        act()
 
     def clear(self) -> None:
         """Forget everything."""

@@ -25,7 +25,7 @@ class MockSyncs(MockRecords, SyncsContract):
         *,
         repeatable: bool,
     ) -> R:
-        with self.store.lock:
+        with self.store.transaction():
             entity, created = self._get_or_create_entity(name, connection_id)
             try:
                 return self._write(entity.id, operation)

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from pgvector import Vector
 
-from mastra_engine.backends.base.search import Scope
+from mastra_engine.backends.base.search import ENTITY, RECORD, RecordScope, Scope
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.backends.mock.match import matches
-from mastra_engine.backends.mock.store import Store, now
+from mastra_engine.backends.mock.store import BookmarkRow, Store, now
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.fusion import cosine
 from mastra_engine.jsonb import loads
@@ -67,6 +68,8 @@ class IndexRows:
 
     definition: IndexDefinition
     rows: dict[tuple[str, str], EmbeddingRow] = field(default_factory=dict)
+    #: How far it has read the change feeds of entities.
+    bookmarks: dict[UUID, BookmarkRow] = field(default_factory=dict)
 
 
 class MockVectors(VectorsContract):
@@ -115,6 +118,7 @@ class MockVectors(VectorsContract):
     def _truncate(self, index: IndexDefinition) -> None:
         with self.store.lock:
             self._rows(index).clear()
+            self._stored(index).bookmarks.clear()
 
     def _put(
         self, index: IndexDefinition, namespace: str, rows: list[VectorRow], *, generated: bool
@@ -196,18 +200,35 @@ class MockVectors(VectorsContract):
                     self.store.indexes[name].rows = rows
                 raise
 
-    def _rows(self, index: IndexDefinition) -> dict[tuple[str, str], EmbeddingRow]:
-        stored = self.store.indexes.get(index.name)
+    def _stored(self, index: IndexDefinition) -> IndexRows:
+        stored: IndexRows | None = self.store.indexes.get(index.name)
         if stored is None or stored.definition is not index:
             raise IndexNotFound
-        rows: dict[tuple[str, str], EmbeddingRow] = stored.rows
-        return rows
+        return stored
+
+    def _rows(self, index: IndexDefinition) -> dict[tuple[str, str], EmbeddingRow]:
+        return self._stored(index).rows
 
     def _within(self, scope: Scope) -> Iterator[EmbeddingRow]:
         for row in list(self._rows(scope.index).values()):
-            within = scope.namespaces is None or row.namespace in scope.namespaces
-            if within and matches(scope.where, loads(row.metadata)):
+            metadata = loads(row.metadata)
+            if (
+                (scope.namespaces is None or row.namespace in scope.namespaces)
+                and matches(scope.where, metadata)
+                and (scope.records is None or self._is_about(scope.records, metadata))
+            ):
                 yield row
+
+    def _is_about(self, records: RecordScope, metadata: dict[str, Any]) -> bool:
+        """Whether a passage is of such a record, which is there."""
+        for id in records.entity_ids:
+            entity = self.store.entities.get(id)
+            if entity is not None and metadata.get(ENTITY) == str(id):
+                row = entity.records.get(metadata.get(RECORD, ""))
+                if row is not None and row.deleted_at is None:
+                    record = row.to_value(entity)
+                    return matches(records.where, record.data, record)
+        return False
 
 
 def _rounded(numbers: Sequence[float], index: IndexDefinition) -> Sequence[float]:

@@ -21,6 +21,10 @@ class MockWriter(EntityWriter):
         self.entity = row.to_value()
         self.now = now()
 
+    @property
+    def rev(self) -> int:  # type: ignore[override]
+        return self.row.rev
+
     def put(self, chunk: Chunk, *, merge: bool = False) -> UpsertResult:
         created = updated = 0
         for external_id in sorted(chunk):

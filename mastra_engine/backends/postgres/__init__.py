@@ -11,6 +11,7 @@ from django.db import connections
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.postgres.erasure import PostgresErasure
+from mastra_engine.backends.postgres.indexing import PostgresBookmarks, PostgresIndexing
 from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.backends.postgres.runs import PostgresLedger
 from mastra_engine.backends.postgres.session import Session
@@ -23,7 +24,7 @@ from mastra_engine.tokens import estimate
 __all__ = ["PostgresEngine"]
 
 
-class PostgresEngine(PostgresSyncs, PostgresErasure, MastraEngine):
+class PostgresEngine(PostgresSyncs, PostgresIndexing, PostgresErasure, MastraEngine):
     """Keeps everything in PostgreSQL through Django's connection `database`.
 
     What it does joins the caller's `transaction.atomic()`. With `url`, a PostgreSQL URL, it
@@ -55,6 +56,7 @@ class PostgresEngine(PostgresSyncs, PostgresErasure, MastraEngine):
         self.ledger = PostgresLedger(self.session)
         self.sync_lease = sync_lease
         self.vectors = PostgresVectors(self.session, embedder)
+        self.bookmarks = PostgresBookmarks(self.session)
         self.vectors.declared = indexes or {}
         if reranker is not None:
             self.vectors.reranker = reranker

@@ -5,13 +5,25 @@ from __future__ import annotations
 from contextlib import suppress
 
 from django.db import connections
+from django.db.models import QuerySet
 
 from mastra_engine.backends.base.erasure import ErasureContract
+from mastra_engine.backends.base.indexer import of_entity
 from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.recall import OF_ANY_THREAD
 from mastra_engine.backends.postgres.records import PostgresRecords
 from mastra_engine.exceptions import EngineError, EntityNotFound
-from mastra_engine.models import Append, Embedding, Entity, Message, Record, Thread, WorkingMemory
+from mastra_engine.models import (
+    Append,
+    Bookmark,
+    Embedding,
+    Entity,
+    Message,
+    Record,
+    Thread,
+    WorkingMemory,
+)
+from mastra_engine.postgres.expressions import matching_document
 from mastra_engine.types import Erasure
 
 _TABLES = [
@@ -72,7 +84,22 @@ class PostgresErasure(PostgresRecords, ErasureContract):
             return Erasure(
                 entities=entities.count(),
                 records=records.filter(entity__in=entities).count(),
+                vectors=self._record_vectors(entities),
             )
+
+    def _record_vectors(self, entities: QuerySet[Entity]) -> int:
+        """Count the passages of entities, which are in their connection's namespace."""
+        marks = Bookmark.objects.using(self.session.alias).filter(entity__in=entities)
+        of = marks.values_list("vector_index", "entity", "entity__connection_id")
+        vectors = Embedding.objects.using(self.session.alias)
+        return sum(
+            vectors.filter(
+                matching_document(of_entity(entity), "metadata"),
+                vector_index=index,
+                namespace=connection,
+            ).count()
+            for index, entity, connection in of
+        )
 
     def _erase_connection(self, connection_id: str) -> None:
         def erase() -> None:

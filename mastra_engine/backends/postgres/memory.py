@@ -9,7 +9,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, connections
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Greatest, Now
 
@@ -345,10 +345,7 @@ class PostgresMemory(MemoryContract):
         self.session.run(forget)
 
     def _after_commit(self, action: Callable[[], None]) -> None:
-        connection = connections[self.session.alias]
-        # With autocommit off and no atomic(), nobody learns of the commit: the messages wait.
-        if connection.in_atomic_block or connection.get_autocommit():
-            transaction.on_commit(action, using=connection.alias)
+        self.session.after_commit(action)
 
     # Working memory
 

@@ -92,7 +92,7 @@ class PostgresRecords(RecordsContract):
         def write() -> R:
             writer = PostgresWriter(self.session.alias, entity_id)
             self._own_connection(writer.entity.connection_id)
-            return operation(writer)
+            return self._operate(writer, operation)
 
         return self.session.run(write, repeatable=repeatable)
 

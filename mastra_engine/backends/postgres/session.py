@@ -62,6 +62,13 @@ class Session:
             return None
         return f"{round(self.lock_timeout * 1000)}ms"
 
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Act once what was written is there for others, at once if it is."""
+        connection = connections[self.alias]
+        # With autocommit off and no atomic(), nobody learns of the commit: it is left undone.
+        if connection.in_atomic_block or connection.get_autocommit():
+            transaction.on_commit(act, using=self.alias)
+
     def run(
         self, operation: Callable[[], R], *, repeatable: bool = True, single: bool = False
     ) -> R:

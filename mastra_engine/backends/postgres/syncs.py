@@ -31,7 +31,7 @@ class PostgresSyncs(PostgresRecords, SyncsContract):
         repeatable: bool,
     ) -> R:
         def write() -> R:
-            return operation(self._writer(name, connection_id))
+            return self._operate(self._writer(name, connection_id), operation)
 
         return self.session.run(write, repeatable=repeatable)
 

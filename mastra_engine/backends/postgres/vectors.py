@@ -11,16 +11,18 @@ from django.db.models import QuerySet
 from pgvector import Vector
 from psycopg.pq import TransactionStatus
 
-from mastra_engine.backends.base.search import Scope
+from mastra_engine.backends.base.search import ENTITY, RECORD, Scope
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.backends.postgres.session import RACES, Session
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound, Unavailable
 from mastra_engine.jsonb import loads
+from mastra_engine.models import Bookmark as BookmarkRow
 from mastra_engine.models import VectorIndex as IndexRow
 from mastra_engine.postgres import bulkvectors
+from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
 from mastra_engine.postgres.partitions import Partition, add_definition, find_definition
-from mastra_engine.postgres.search import Search, condition, full_text
+from mastra_engine.postgres.search import Search, condition, full_text, passages_of
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.vectorinputs import IndexDefinition, VectorRow
@@ -117,8 +119,12 @@ class PostgresVectors(VectorsContract):
         self.session.run(delete)
 
     def _truncate(self, index: IndexDefinition) -> None:
+        def truncate() -> None:
+            BookmarkRow.objects.using(self.session.alias).filter(vector_index=index.id).delete()
+            self._partition(index).truncate()
+
         with self._while_it_is_there(index):
-            self.session.run(self._partition(index).truncate)
+            self.session.run(truncate)
 
     # Rows
 
@@ -148,7 +154,7 @@ class PostgresVectors(VectorsContract):
         return None if row is None else _stored(row)
 
     def _delete(self, scope: Scope, ids: list[str] | None) -> int:
-        sql, params = condition(scope.where, scope.namespaces)
+        sql, params = _condition(scope)
         if ids is not None:
             sql, params = f"{sql} AND id = ANY(%s)", [*params, ids]
         table = self._partition(scope.index).table
@@ -171,7 +177,7 @@ class PostgresVectors(VectorsContract):
         search = Search(
             partition=self._partition(scope.index),
             target=target,
-            condition=condition(scope.where, scope.namespaces),
+            condition=_condition(scope),
             limit=limit,
             ef_search=ef_search,
             with_vector=with_vector,
@@ -183,9 +189,8 @@ class PostgresVectors(VectorsContract):
         return [_match(row, scope.index.metric) for row in rows]
 
     def _full_text(self, scope: Scope, query: str, limit: int) -> list[Match]:
-        within = condition(scope.where, scope.namespaces)
         with self._reading(scope.index):
-            rows = full_text(self._partition(scope.index), query, within, limit)
+            rows = full_text(self._partition(scope.index), query, _condition(scope), limit)
         return [
             Match(id=id, namespace=space, document=document, metadata=loads(metadata), score=rank)
             for id, space, document, metadata, rank in rows
@@ -227,6 +232,12 @@ class PostgresVectors(VectorsContract):
 
         with self._while_it_is_there(index):
             return self.session.run(execute)
+
+
+def _condition(scope: Scope) -> Sql:
+    of = scope.records
+    about = None if of is None else passages_of(of.entity_ids, of.where, keys=(ENTITY, RECORD))
+    return condition(scope.where, scope.namespaces, about)
 
 
 def _row_count(cursor: Any) -> int:

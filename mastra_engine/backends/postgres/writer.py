@@ -32,6 +32,7 @@ class PostgresWriter(EntityWriter):
         if row is None:
             raise EntityNotFound
         self.entity = row.to_value()
+        self.rev = self.entity.rev
 
     def put(self, chunk: Chunk, *, merge: bool = False) -> UpsertResult:
         if merge:
@@ -43,7 +44,7 @@ class PostgresWriter(EntityWriter):
             self.seen.add(self.table.revs(chunk.keys() - written))
         new: list[Row] = []
         changed: list[Row] = []
-        revs = self.table.next_revs(len(differing))
+        revs = self._next_revs(len(differing))
         for rev, (external_id, _, known) in zip(revs, differing, strict=True):
             row = Row(external_id, chunk[external_id], hashes[external_id], rev)
             (changed if known else new).append(row)
@@ -84,6 +85,11 @@ class PostgresWriter(EntityWriter):
     def result(self) -> Entity:
         return self._entity().get().to_value()
 
+    def _next_revs(self, number: int) -> range:
+        revs = self.table.next_revs(number)
+        self.rev = max(self.rev, revs.stop - 1)
+        return revs
+
     def _entity(self) -> QuerySet[EntityRow]:
         return EntityRow.objects.using(self.alias).filter(id=self.entity.id)
 
@@ -106,7 +112,7 @@ class PostgresWriter(EntityWriter):
     def _delete(self, external_ids: list[str]) -> int:
         live = self._records().live().filter(external_id__in=external_ids)
         doomed = live.order_by("external_id").values_list("external_id", flat=True)
-        self.table.bury(dict(zip(doomed, self.table.next_revs(len(doomed)), strict=True)))
+        self.table.bury(dict(zip(doomed, self._next_revs(len(doomed)), strict=True)))
         return len(doomed)
 
 

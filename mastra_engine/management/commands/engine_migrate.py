@@ -59,8 +59,8 @@ class Command(DatabaseCommand):
     def create_indexes(self, alias: str) -> None:
         for engine in engines.all():
             if engine.database == alias:
-                made = [*engine.vectors.create_declared_indexes(), engine.memory.prepare_index()]
-                for index in filter(None, made):
+                made = [*engine.vectors.create_declared_indexes(), *engine.prepare_indexes()]
+                for index in filter(None, [*made, engine.memory.prepare_index()]):
                     self.stdout.write(f"Vector index {index.name!r}: {index.status}.")
 
     def tell_waiting(self) -> None:

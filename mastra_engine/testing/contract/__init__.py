@@ -12,10 +12,12 @@ from __future__ import annotations
 from mastra_engine.testing.contract.confined import TestConfinedMemory
 from mastra_engine.testing.contract.confinedengine import TestConfinedEngine
 from mastra_engine.testing.contract.hostilememory import TestHostileMemory
+from mastra_engine.testing.contract.indexing import TestIndexDeclarations, TestIndexing
 from mastra_engine.testing.contract.messages import TestMessages
 from mastra_engine.testing.contract.queries import TestQueries
 from mastra_engine.testing.contract.recall import TestRecall
 from mastra_engine.testing.contract.records import TestEntities, TestRecords
+from mastra_engine.testing.contract.recordsearch import TestRecordSearch
 from mastra_engine.testing.contract.runfailures import TestSyncFailures, TestSyncParams
 from mastra_engine.testing.contract.runs import TestSyncRuns
 from mastra_engine.testing.contract.search import TestVectorSearch
@@ -35,9 +37,12 @@ __all__ = [
     "TestEntities",
     "TestErasure",
     "TestHostileMemory",
+    "TestIndexDeclarations",
+    "TestIndexing",
     "TestMessages",
     "TestQueries",
     "TestRecall",
+    "TestRecordSearch",
     "TestRecords",
     "TestSyncFailures",
     "TestSyncParams",

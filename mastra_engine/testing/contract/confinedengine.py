@@ -50,6 +50,7 @@ ABOUT_A_CONNECTION: dict[str, Callable[[MastraEngine], Any]] = {
     "iter_records": lambda e: e.iter_records(**BY_NAME),
     "sync_records": lambda e: e.sync_records(**NAMED, records=[RECORD]),
     "sync_records, new": lambda e: e.sync_records(name="New", connection_id="bob", records=[]),
+    "search_records": lambda e: e.search_records(query="bob", connection_id="bob"),
     "run_sync": lambda e: e.run_sync("contacts", connection_id="bob"),
     "run_sync, dry": lambda e: e.run_sync("contacts", connection_id="bob", dry_run=True),
     "enqueue_sync": lambda e: e.enqueue_sync("contacts", connection_id="bob"),

@@ -45,15 +45,19 @@ class SourceFailed(Exception):
 
 
 class Held:
-    """A queue whose runs nobody performs."""
+    """A queue whose tasks nobody performs."""
 
     can_wait = False
 
     def __init__(self) -> None:
         self.sent: list[tuple[UUID, bool]] = []
+        self.indexed: list[UUID] = []
 
     def send(self, run_id: UUID, *, delay: float = 0) -> None:
         self.sent.append((run_id, delay > 0))
+
+    def index(self, entity_id: UUID) -> None:
+        self.indexed.append(entity_id)
 
 
 class Patient(Held):

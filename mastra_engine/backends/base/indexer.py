@@ -1,0 +1,248 @@
+"""Bringing what one index holds of one entity up to date, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from math import inf
+from typing import Any
+from uuid import UUID
+
+from mastra_engine.backends.base.bookmarks import Bookmark, Bookmarks
+from mastra_engine.backends.base.search import CHUNK, ENTITY, RECORD, Scope
+from mastra_engine.backends.base.vectors import VectorsContract
+from mastra_engine.embedders import embed_batches, embed_query
+from mastra_engine.exceptions import CursorExpired, EngineError
+from mastra_engine.filters import And, Equals, Field, Node
+from mastra_engine.inputs import text
+from mastra_engine.pausing import reached
+from mastra_engine.protocols import Embedder
+from mastra_engine.registry import IndexDeclaration
+from mastra_engine.types import Change, Changes, Entity, Record
+from mastra_engine.vectorinputs import IndexDefinition, VectorRow, vector_rows
+from mastra_engine.vectorinputs import vector as checked_vector
+
+#: How many changes are read at a time, and about how many passages are stored at a time.
+PAGE, BATCH = 256, 256
+#: How much of a passage is embedded, in characters, as of a message.
+EXCERPT = 8_000
+
+Watch = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a record on its way into an index."""
+
+    text: str
+    metadata: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Changes that are stored together, up to `rev`."""
+
+    rev: int = 0
+    external_ids: list[str] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
+
+    def add(self, change: Change, passages: list[Passage]) -> None:
+        self.rev = change.rev
+        self.external_ids.append(change.record.external_id)
+        self.passages += passages
+
+
+class Indexer:
+    """Follows the change feed of an entity from where the index's bookmark is.
+
+    What it writes commits with the bookmark's move, which happens only from where it was read: an
+    indexer that was overtaken by another writes nothing, and the latest state of a record, being
+    further on in the feed, is written last. Nothing is locked while texts are embedded; a claim on
+    the bookmark spares others the same work, and ends by itself.
+    """
+
+    def __init__(
+        self,
+        declared: IndexDeclaration,
+        entity: Entity,
+        *,
+        vectors: VectorsContract,
+        bookmarks: Bookmarks,
+        read: Callable[..., Changes],
+        lease: float,
+    ) -> None:
+        self.declared = declared
+        self.entity = entity
+        self.vectors = vectors
+        self.bookmarks = bookmarks
+        self.read = partial(read, entity_id=entity.id, limit=PAGE)
+        self.lease = lease
+
+    def work(self, *, limit: float = inf, watch: Watch | None = None) -> int:
+        """Deal with changes until there are none, `limit` is reached or another indexer is at it.
+
+        Return how many it were. Raises EntityNotFound or IndexNotFound when either is deleted.
+        """
+        done = 0
+        while done < limit:
+            mark = self._mark()
+            changes = self._changes(mark)
+            if changes is None:
+                continue
+            if not changes.items:
+                break
+            for batch in self._batches(changes):
+                # Whoever has it looks for changes again, after releasing it, before it ends.
+                if not self.bookmarks.claim(mark, self.lease):
+                    return done
+                reached("bookmark_claimed")
+                last = not changes.more and batch.rev == changes.next
+                moved = self._store(batch, mark, last=last)
+                if moved is None:
+                    break
+                reached("bookmark_moved")
+                mark = moved
+                done += len(batch.external_ids)
+                if watch is not None:
+                    watch(len(batch.external_ids))
+        return done
+
+    def restart(self) -> None:
+        """Have everything read anew; meanwhile what is there serves."""
+        while True:
+            mark = self._mark()
+            if self._changes(mark) is None:  # it has forgotten what is to be deleted
+                continue
+            if self.bookmarks.move(mark, rev=0, complete=mark.complete, write=_nothing):
+                return
+
+    # Reading
+
+    def _mark(self) -> Bookmark:
+        return self.bookmarks.open(self.entity.id, needed_index(self.vectors, self.declared))
+
+    def _changes(self, mark: Bookmark) -> Changes | None:
+        """Read what comes after a bookmark; None when that was purged, and all is to be read."""
+        try:
+            changes = self.read(after=mark.rev)
+        except CursorExpired:
+            everything = partial(self._delete, mark.index)
+            self.bookmarks.move(mark, rev=0, complete=False, write=everything)
+            return None
+        if not changes.items and mark.rev < self.entity.rev:  # purged before it was read
+            self.bookmarks.move(mark, rev=self.entity.rev, complete=True, write=_nothing)
+        return changes
+
+    def _batches(self, changes: Changes) -> Iterator[Batch]:
+        batch = Batch()
+        for change in changes:
+            batch.add(change, self._passages(change))
+            if len(batch.passages) >= BATCH:
+                yield batch
+                batch = Batch()
+        if batch.external_ids:
+            yield batch
+
+    def _passages(self, change: Change) -> list[Passage]:
+        if change.action == "deleted":
+            return []
+        try:
+            return list(self._made_of(change.record))
+        except Exception as error:
+            id, entity, index = change.record.external_id, self.entity.name, self.declared.index
+            error.add_note(f"The record {id!r} of {entity!r} was to be put into {index!r}.")
+            raise
+
+    def _made_of(self, record: Record) -> Iterator[Passage]:
+        declared = self.declared
+        whole = declared.text(record.data)
+        if whole is None:
+            return
+        text(whole, "/text")
+        about = {} if declared.metadata is None else dict(declared.metadata(record.data))
+        about |= {ENTITY: str(record.entity_id), RECORD: record.external_id}
+        pieces = [whole] if declared.chunk is None else declared.chunk(whole)
+        for number, piece in enumerate(pieces):
+            content = text(getattr(piece, "text", piece), f"/chunk/{number}")[:EXCERPT]
+            if content.strip():
+                yield Passage(content, {**about, CHUNK: number})
+
+    # Writing
+
+    def _store(self, batch: Batch, mark: Bookmark, *, last: bool) -> Bookmark | None:
+        """Embed a batch and store it; None, nothing being stored, where another was faster."""
+        try:
+            rows = self._embedded(batch.passages, mark.index)
+            reached("passages_embedded")
+
+            def write() -> None:
+                self._delete(mark.index, batch.external_ids)
+                reached("passages_deleted")
+                self.vectors._put(mark.index, self.entity.connection_id, rows, generated=True)
+                reached("passages_stored")
+
+            complete = mark.complete or last
+            return self.bookmarks.move(mark, rev=batch.rev, complete=complete, write=write)
+        except BaseException:
+            with suppress(EngineError):
+                self.bookmarks.release(mark)
+            raise
+
+    def _embedded(self, passages: list[Passage], index: IndexDefinition) -> list[VectorRow]:
+        """Return passages as rows.
+
+        Some embedders give zeros for a text they know nothing of; there is no finding that one.
+        """
+        texts = [passage.text for passage in passages]
+        embedder = needed_embedder(self.vectors, self.declared)
+        batches = embed_batches(embedder, texts, dimension=index.dimension)
+        pairs = zip(passages, chain.from_iterable(batches), strict=True)
+        known = [
+            (passage, checked_vector(vector, index, "/vectors"))
+            for passage, vector in pairs
+            if any(vector)
+        ]
+        return vector_rows(
+            [vector for _, vector in known],
+            ids=None,
+            metadata=[passage.metadata for passage, _ in known],
+            documents=[passage.text for passage, _ in known],
+        )
+
+    def _delete(self, index: IndexDefinition, external_ids: list[str] | None = None) -> None:
+        where = of_entity(self.entity.id, external_ids)
+        scope = Scope(index=index, where=where, namespaces=frozenset([self.entity.connection_id]))
+        self.vectors._delete(scope, None)
+
+
+def needed_embedder(vectors: VectorsContract, declared: IndexDeclaration) -> Embedder:
+    """Return what embeds for an index; raises InvalidInput when there is nothing."""
+    return declared.embedder or vectors._need_embedder("/embedder")
+
+
+def needed_index(vectors: VectorsContract, declared: IndexDeclaration) -> IndexDefinition:
+    """Return a declared index, made as the settings say or as long as the embedder's vectors."""
+    name = declared.index
+    index = vectors._find_index(name)
+    if index is not None:
+        return index
+    definition = vectors.declared.get(name)
+    if definition is None:
+        definition = {"dimension": len(embed_query(needed_embedder(vectors, declared), name))}
+    vectors.create_index(index_name=name, **definition)
+    return vectors._index(name)
+
+
+def of_entity(entity_id: UUID, external_ids: list[str] | None = None) -> Node:
+    """Return the filter of an entity's vectors, or of those of some of its records."""
+    of_it = Equals(Field(path=(ENTITY,)), (str(entity_id),))
+    if external_ids is None:
+        return of_it
+    return And((of_it, Equals(Field(path=(RECORD,)), tuple(external_ids))))
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,145 @@
+"""Indexing of records in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+from mastra_engine.backends.base.bookmarks import Bookmark, Bookmarks
+from mastra_engine.backends.base.indexer import of_entity
+from mastra_engine.backends.base.indexing import IndexingContract
+from mastra_engine.backends.base.search import Scope
+from mastra_engine.backends.mock.records import MockRecords
+from mastra_engine.backends.mock.store import BookmarkRow, EntityRow, Store, now
+from mastra_engine.backends.mock.vectors import MockVectors
+from mastra_engine.exceptions import IndexNotFound
+from mastra_engine.types import Entity, Indexing
+from mastra_engine.vectorinputs import IndexDefinition
+
+
+class MockBookmarks(Bookmarks):
+    """Rows that each index keeps, and so forgets with its vectors."""
+
+    def __init__(self, store: Store, vectors: MockVectors) -> None:
+        self.store = store
+        self.vectors = vectors
+
+    def open(self, entity_id: UUID, index: IndexDefinition) -> Bookmark:
+        with self.store.lock:
+            rows = self._rows(index)
+            if entity_id not in self.store.entities:
+                raise IndexNotFound("The entity or its index is deleted")
+            row = rows.setdefault(entity_id, BookmarkRow())
+            return Bookmark(entity_id, index, row.rev, row.complete)
+
+    def claim(self, mark: Bookmark, seconds: float) -> bool:
+        with self.store.lock:
+            row = self._at(mark)
+            if row is None or (row.claimed_until is not None and row.claimed_until > now()):
+                return False
+            row.claimed_until = now() + timedelta(seconds=seconds)
+            return True
+
+    def release(self, mark: Bookmark) -> None:
+        with self.store.lock:
+            if (row := self._at(mark)) is not None:
+                row.claimed_until = None
+
+    def move(
+        self, mark: Bookmark, *, rev: int, complete: bool, write: Callable[[], None]
+    ) -> Bookmark | None:
+        with self.store.lock, self.vectors.all_or_none():
+            if self._at(mark) is None:
+                return None
+            write()
+            self._rows(mark.index)[mark.entity_id] = BookmarkRow(rev, complete)
+        return replace(mark, rev=rev, complete=complete)
+
+    def entities(
+        self,
+        entity_name: str,
+        index_name: str,
+        among: Collection[str] | None,
+        *,
+        behind: bool,
+        after: UUID | None,
+        limit: int,
+    ) -> list[Entity]:
+        with self.store.lock:
+            found = [
+                entity.to_value()
+                for entity in self._entities(entity_name, among)
+                if (after is None or entity.id > after)
+                and not (behind and entity.rev <= self._row(entity.id, index_name).rev)
+            ]
+        return found[:limit]
+
+    def read(self, entity_ids: list[UUID]) -> dict[tuple[UUID, str], Bookmark]:
+        with self.store.lock:
+            return {
+                (id, name): Bookmark(id, index.definition, row.rev, row.complete)
+                for name, index in self.store.indexes.items()
+                for id, row in index.bookmarks.items()
+                if id in entity_ids
+            }
+
+    def count(self, entity_name: str, index_name: str, among: Collection[str] | None) -> Indexing:
+        with self.store.lock:
+            entities = list(self._entities(entity_name, among))
+            marks = {entity.id: self._row(entity.id, index_name) for entity in entities}
+            waiting = [
+                record.updated_at
+                for entity in entities
+                for record in entity.records.values()
+                if record.rev > marks[entity.id].rev
+            ]
+        return Indexing(
+            entity=entity_name,
+            index=index_name,
+            connections=len(entities),
+            complete=sum(mark.complete for mark in marks.values()),
+            pending=len(waiting),
+            waiting_since=min(waiting, default=None),
+        )
+
+    def _entities(self, name: str, among: Collection[str] | None) -> Iterator[EntityRow]:
+        for _, entity in sorted(self.store.entities.items()):
+            within = among is None or entity.connection_id in among
+            if entity.name == name and within:
+                yield entity
+
+    def _row(self, entity_id: UUID, index_name: str) -> BookmarkRow:
+        index = self.store.indexes.get(index_name)
+        row: BookmarkRow | None = None if index is None else index.bookmarks.get(entity_id)
+        return row or BookmarkRow()
+
+    def _rows(self, index: IndexDefinition) -> dict[UUID, BookmarkRow]:
+        return self.vectors._stored(index).bookmarks
+
+    def _at(self, mark: Bookmark) -> BookmarkRow | None:
+        stored = self.store.indexes.get(mark.index.name)
+        if stored is None or stored.definition is not mark.index:
+            return None
+        row: BookmarkRow | None = stored.bookmarks.get(mark.entity_id)
+        return row if row is not None and row.rev == mark.rev else None
+
+
+class MockIndexing(MockRecords, IndexingContract):
+    """Indexing over the mock's records."""
+
+    vectors: MockVectors
+
+    def _after_commit(self, act: Callable[[], None]) -> None:
+        self.store.after_commit(act)
+
+    def _delete_entity(self, id: UUID) -> Entity:
+        with self.store.transaction():
+            entity = super()._delete_entity(id)
+            for index in self.store.indexes.values():
+                if index.bookmarks.pop(id, None) is not None:
+                    where, spaces = of_entity(id), frozenset([entity.connection_id])
+                    scope = Scope(index=index.definition, where=where, namespaces=spaces)
+                    self.vectors._delete(scope, None)
+            return entity

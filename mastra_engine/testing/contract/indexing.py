@@ -1,0 +1,373 @@
+"""How every engine keeps vector indexes of records up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base import indexer as indexers
+from mastra_engine.exceptions import EngineConfigError, IndexNotFound, InvalidInput
+from mastra_engine.registry import index_records, registry
+from mastra_engine.testing.contract.recall import BagOfWords, Broken
+from mastra_engine.testing.contract.runs import Held
+from mastra_engine.types import Entity, Erasure, Match
+
+CONNECTION = "crm"
+
+
+class WithIndex:
+    """Tests of an engine that indexes notes by their text, when told to."""
+
+    @pytest.fixture(autouse=True)
+    def _none_declared(self, engine: MastraEngine) -> Iterator[None]:
+        engine.vectors.embedder = BagOfWords()
+        engine.indexes_at_once = False
+        with registry.empty():
+            self.declare()
+            yield
+
+    @pytest.fixture
+    def notes(self, engine: MastraEngine) -> Entity:
+        return engine.create_entity(name="Notes", connection_id=CONNECTION)
+
+    def declare(self, **options: Any) -> None:
+        registry.indexes.pop((options.get("entity", "Notes"), options.get("index", "notes")), None)
+        index_records(
+            **{"entity": "Notes", "index": "notes", "text": lambda data: data["text"], **options}
+        )
+
+    def put(self, engine: MastraEngine, connection_id: str = CONNECTION, **notes: Any) -> Entity:
+        """Write notes by their ids, None being a deletion."""
+        entity, _ = engine.get_or_create_entity(name="Notes", connection_id=connection_id)
+        data = {
+            id: note if isinstance(note, dict) else {"text": note}
+            for id, note in notes.items()
+            if note is not None
+        }
+        records = [{"external_id": id, "data": each} for id, each in data.items()]
+        engine.upsert_records(entity_id=entity.id, records=records)
+        gone = [id for id, note in notes.items() if note is None]
+        engine.delete_records(entity_id=entity.id, external_ids=gone)
+        return entity
+
+    def index(self, engine: MastraEngine, **notes: Any) -> int:
+        """Write notes and index what waits."""
+        self.put(engine, **notes)
+        return engine.index_pending()
+
+    def stored(self, engine: MastraEngine, index_name: str = "notes") -> list[Match]:
+        """Return all vectors of an index, by record and passage."""
+        number = engine.vectors.describe_index(index_name=index_name).count
+        found = engine.vectors.query(
+            index_name=index_name,
+            query_vector=[1.0] * BagOfWords.dimension,
+            top_k=max(number, 1),
+            include_vector=True,
+        )
+        assert len(found) == number
+        return sorted(
+            found, key=lambda each: (each.metadata["@external_id"], each.metadata["@chunk"])
+        )
+
+    def passages(self, engine: MastraEngine, index_name: str = "notes") -> list[str | None]:
+        return [each.document for each in self.stored(engine, index_name)]
+
+
+class TestIndexing(WithIndex):
+    # What is in an index
+
+    def test_records_become_passages(self, engine: MastraEngine) -> None:
+        self.declare(
+            metadata=lambda data: {"by": data["by"], "@chunk": "not yours"},
+            chunk=lambda text: text.split("|"),
+        )
+        assert (
+            self.index(engine, a={"text": "one|two", "by": "Ann"}, b={"text": "three", "by": 1})
+            == 2
+        )
+        first, second, third = self.stored(engine)
+        assert [each.document for each in (first, second, third)] == ["one", "two", "three"]
+        assert [each.metadata["@chunk"] for each in (first, second, third)] == [0, 1, 0]
+        assert (second.metadata["by"], third.metadata["by"]) == ("Ann", 1)
+        assert {each.namespace for each in (first, second, third)} == {CONNECTION}
+        assert first.vector == BagOfWords().embed_query("one")
+        assert engine.vectors.describe_index(index_name="notes").dimension == BagOfWords.dimension
+
+    def test_changes_replace_and_deletions_remove(self, engine: MastraEngine) -> None:
+        self.declare(chunk=lambda text: text.split("|"))
+        self.index(engine, a="one|two|three", b="four", c="five")
+        assert self.index(engine, a="six|seven", b=None, d="eight") == 3
+        assert self.passages(engine) == ["six", "seven", "five", "eight"]
+        assert self.index(engine, a=None, b="four again") == 2
+        assert self.passages(engine) == ["four again", "five", "eight"]
+
+    def test_what_did_not_change_is_not_embedded_again(self, engine: MastraEngine) -> None:
+        self.index(engine, a="one", b="two")
+        engine.vectors.embedder = Broken()
+        assert self.index(engine, a="one", b="two") == 0
+
+    def test_a_record_without_a_text_is_left_out(self, engine: MastraEngine) -> None:
+        self.declare(text=lambda data: data.get("text"))
+        assert self.index(engine, a={"other": 1}, b=" \n", c="", d="...", e="here") == 5
+        assert self.passages(engine) == ["here"]
+        self.index(engine, e={"other": 2})
+        assert self.passages(engine) == []
+
+    def test_long_texts_are_cut(self, engine: MastraEngine) -> None:
+        self.index(engine, a="word " * 10_000)
+        (passage,) = self.passages(engine)
+        assert passage == ("word " * 10_000)[: indexers.EXCERPT]
+
+    def test_chunks_may_be_objects(self, engine: MastraEngine) -> None:
+        from mastra_engine.chunking import chunk
+
+        self.declare(chunk=lambda text: chunk(text, size=20, overlap=0))
+        self.index(engine, a="The first sentence. The second one.")
+        assert self.passages(engine) == ["The first sentence.", "The second one."]
+
+    def test_many_passages_are_stored_some_at_a_time(
+        self, engine: MastraEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexers, "PAGE", 7)
+        monkeypatch.setattr(indexers, "BATCH", 4)
+        self.declare(chunk=lambda text: text.split())
+        notes = {f"n{i:02}": " ".join(f"w{i}x{j}" for j in range(i % 4)) for i in range(30)}
+        watched: list[int] = []
+        self.put(engine, **notes)
+        assert engine.index_pending(watch=watched.append) == 30
+        assert sum(watched) == 30
+        assert len(watched) > 5
+        assert self.passages(engine) == [word for text in notes.values() for word in text.split()]
+        assert engine.index_pending() == 0
+
+    def test_an_index_may_hold_several_entities(self, engine: MastraEngine) -> None:
+        self.declare(entity="Mails", text=lambda data: data["subject"])
+        mails = [{"external_id": "a", "data": {"subject": "two"}}]
+        engine.sync_records(name="Mails", connection_id=CONNECTION, records=mails)
+        self.index(engine, a="one")
+        assert sorted(self.passages(engine), key=str) == ["one", "two"]
+        self.index(engine, a=None)
+        assert self.passages(engine) == ["two"]
+
+    def test_the_settings_may_define_the_index(self, engine: MastraEngine) -> None:
+        engine.vectors.declared = {
+            "notes": {"dimension": BagOfWords.dimension, "metric": "dotproduct"}
+        }
+        self.index(engine, a="one")
+        assert engine.vectors.describe_index(index_name="notes").metric == "dotproduct"
+
+    def test_indexes_can_be_prepared(self, engine: MastraEngine) -> None:
+        (made,) = engine.prepare_indexes()
+        assert (made.name, made.dimension, made.count) == ("notes", BagOfWords.dimension, 0)
+        engine.vectors.embedder = None
+        assert engine.prepare_indexes() == []
+
+    # When
+
+    def test_writes_are_indexed_by_the_queue(self, engine: MastraEngine) -> None:
+        engine.queue, engine.indexes_at_once = (held := Held()), True
+        entity = self.put(engine, a="one")
+        assert engine.list_indexings()[0].pending == 1
+        assert held.indexed in ([entity.id], [])  # within a test's transaction it is not sent
+        sent = len(held.indexed)
+        self.put(engine, a="one")
+        assert len(held.indexed) == sent
+
+    def test_only_what_is_asked_for(self, engine: MastraEngine) -> None:
+        self.declare(entity="Mails", index="mails")
+        mail = [{"external_id": "m", "data": {"text": "mail"}}]
+        engine.sync_records(name="Mails", connection_id=CONNECTION, records=mail)
+        self.put(engine, a="one")
+        self.put(engine, "other", a="two", b="three")
+        assert engine.index_pending(entity_name="Notes", connection_id="other") == 2
+        assert engine.index_pending(index_name="mails") == 1
+        assert engine.index_pending(index_name="mails") == 0
+        assert engine.index_pending(connection_id="nobody") == 0
+        assert engine.index_pending() == 1
+        with pytest.raises(IndexNotFound):
+            engine.index_pending(entity_name="Contacts")
+        with pytest.raises(IndexNotFound):
+            engine.index_pending(entity_name="Notes", index_name="mails")
+        with pytest.raises(InvalidInput, match="/connection_id"):
+            engine.index_pending(connection_id="")
+
+    def test_status_counts_and_dates(self, engine: MastraEngine) -> None:
+        (none,) = engine.list_indexings()
+        assert (none.entity, none.index) == ("Notes", "notes")
+        assert (none.connections, none.complete, none.pending, none.waiting_since) == (
+            0,
+            0,
+            0,
+            None,
+        )
+        self.index(engine, a="one")
+        entity = self.put(engine, "other", a="two", b="three")
+        (waiting,) = engine.list_indexings()
+        assert (waiting.connections, waiting.complete, waiting.pending) == (2, 1, 2)
+        assert waiting.waiting_since is not None
+        records = engine.get_records_by_entity_id(entity_id=entity.id)
+        assert waiting.waiting_since == min(record.updated_at for record in records)
+        (one,) = engine.list_indexings(connection_id=CONNECTION)
+        assert (one.connections, one.complete, one.pending) == (1, 1, 0)
+        engine.index_pending()
+        (done,) = engine.list_indexings()
+        assert (done.connections, done.complete, done.pending) == (2, 2, 0)
+
+    # When it fails
+
+    def test_a_failure_leaves_its_changes_waiting(self, engine: MastraEngine) -> None:
+        self.put(engine, a="one")
+        engine.vectors.embedder = Broken()
+        engine.prepare_indexes()
+        for _ in range(2):  # the claim is given back
+            with pytest.raises(ConnectionError):
+                engine.index_pending()
+        assert engine.list_indexings()[0].pending == 1
+        engine.vectors.embedder = BagOfWords()
+        assert engine.index_pending() == 1
+
+    def test_a_record_that_fails_is_named_and_keeps_no_other_entity_waiting(
+        self, engine: MastraEngine
+    ) -> None:
+        self.put(engine, a={"no text": 1})
+        self.put(engine, "other", a="two")
+        with pytest.raises(KeyError) as raised:
+            engine.index_pending()
+        assert raised.value.__notes__ == ["The record 'a' of 'Notes' was to be put into 'notes'."]
+        assert self.passages(engine) == ["two"]
+
+    @pytest.mark.parametrize("text", [5, "nul \0", ["a"]])
+    def test_what_is_no_text_is_refused(self, engine: MastraEngine, text: Any) -> None:
+        self.declare(text=lambda data: text)
+        self.put(engine, a="one")
+        with pytest.raises(InvalidInput, match="/text"):
+            engine.index_pending()
+
+    def test_without_an_embedder_records_wait(self, engine: MastraEngine) -> None:
+        engine.vectors.embedder = None
+        engine.indexes_at_once = True
+        self.put(engine, a="one")
+        with pytest.raises(InvalidInput, match="EMBEDDER"):
+            engine.index_pending()
+
+    # What goes with what
+
+    def test_vectors_go_with_their_entity(self, engine: MastraEngine) -> None:
+        entity = self.put(engine, a="one", b="two")
+        self.index(engine)
+        self.put(engine, "other", a="three")
+        engine.index_pending()
+        engine.delete_entity_by_id(id=entity.id)
+        assert self.passages(engine) == ["three"]
+        assert self.index(engine, a="four") == 1
+        assert sorted(self.passages(engine), key=str) == ["four", "three"]
+
+    def test_vectors_go_with_their_connection(self, engine: MastraEngine) -> None:
+        self.index(engine, a="one", b="two")
+        self.put(engine, "other", a="three")
+        engine.index_pending()
+        found = engine.erase(connection_id=CONNECTION, dry_run=True)
+        assert found == Erasure(entities=1, records=2, vectors=2)
+        assert engine.erase(connection_id=CONNECTION) == found
+        assert self.passages(engine) == ["three"]
+
+    def test_an_index_that_was_emptied_is_filled_anew(self, engine: MastraEngine) -> None:
+        self.index(engine, a="one", b="two")
+        engine.vectors.truncate_index(index_name="notes")
+        assert engine.index_pending() == 2
+        engine.vectors.delete_index(index_name="notes")
+        assert engine.index_pending() == 2
+        assert self.passages(engine) == ["one", "two"]
+
+    def test_everything_can_be_read_anew(self, engine: MastraEngine) -> None:
+        self.index(engine, a="one", b="two")
+        self.put(engine, b=None)
+        self.declare(text=lambda data: data["text"].upper())
+        assert engine.index_pending(rebuild=True) == 2
+        assert self.passages(engine) == ["ONE"]
+
+    def test_purged_deletions_are_made_up_for(self, engine: MastraEngine) -> None:
+        entity = self.put(engine, a="one", b="two")
+        engine.index_pending()
+        self.put(engine, b=None)
+        rev = engine.get_entity_by_id(id=entity.id).rev
+        self.put(engine, c="three")
+        engine.purge_deleted_records(entity_id=entity.id, up_to_rev=rev)
+        engine.index_pending()
+        assert self.passages(engine) == ["one", "three"]
+
+    def test_what_was_purged_before_it_was_read_does_not_wait(self, engine: MastraEngine) -> None:
+        entity = self.put(engine, a="one")
+        self.put(engine, a=None)
+        engine.purge_deleted_records(entity_id=entity.id, up_to_rev=10)
+        assert engine.index_pending() == 0
+        assert engine.list_indexings()[0].complete == 1
+
+    def test_a_confined_engine_indexes_and_finds_its_own(self, engine: MastraEngine) -> None:
+        self.put(engine, a="one")
+        self.put(engine, "other", a="two")
+        own = engine.within(connection_ids=["other"], namespaces=["elsewhere"])
+        assert [each.pending for each in own.list_indexings()] == [1]
+        assert [each.pending for each in own.list_indexings(connection_id=CONNECTION)] == [0]
+        assert own.index_pending(connection_id=CONNECTION) == 0
+        assert own.index_pending() == 1
+        (match,) = own.search_records(query="two", connection_id="other")
+        assert match.passage == "two"
+        assert own.vectors.query(index_name="notes", query_text="two") == []
+        own.delete_entity_by_id(id=match.record.entity_id)
+        assert engine.index_pending() == 1
+        assert self.passages(engine) == ["one"]
+
+    # Others
+
+    def test_an_indexer_that_is_overtaken_writes_nothing(self, engine: MastraEngine) -> None:
+        self.put(engine, a="old")
+
+        class Slow(BagOfWords):
+            def embed_documents(slow, texts: list[str]) -> list[list[float]]:
+                engine.vectors.embedder = BagOfWords()
+                engine.index_lease = 60.0
+                self.put(engine, a="new", b="more")
+                assert engine.index_pending() == 2
+                return super().embed_documents(texts)
+
+        engine.prepare_indexes()
+        engine.vectors.embedder = Slow()
+        engine.index_lease = -1.0  # its claim is over at once
+        assert engine.index_pending() == 0
+        assert self.passages(engine) == ["new", "more"]
+
+    def test_what_another_is_at_is_left_to_it(self, engine: MastraEngine) -> None:
+        self.put(engine, a="one")
+        seen: list[int] = []
+
+        class Meanwhile(BagOfWords):
+            def embed_documents(slow, texts: list[str]) -> list[list[float]]:
+                if not seen:
+                    seen.append(engine.index_pending())
+                    self.put(engine, b="two")
+                    seen.append(engine.index_pending())
+                return super().embed_documents(texts)
+
+        engine.prepare_indexes()
+        engine.vectors.embedder = Meanwhile()
+        assert engine.index_pending() == 2  # with what came after it began
+        assert seen == [0, 0]
+        assert self.passages(engine) == ["one", "two"]
+
+    def test_async(self, engine: MastraEngine) -> None:
+        self.put(engine, a="one")
+        assert async_to_sync(engine.aindex_pending)() == 1
+        (match,) = async_to_sync(engine.asearch_records)(query="one", connection_id=CONNECTION)
+        assert match.record.external_id == "a"
+        assert async_to_sync(engine.alist_indexings)() == engine.list_indexings()
+
+
+class TestIndexDeclarations:
+    def test_an_index_cannot_replace_itself(self) -> None:
+        with registry.empty(), pytest.raises(EngineConfigError, match="itself"):
+            index_records(entity="Notes", index="notes", text=str, replaces="notes")
