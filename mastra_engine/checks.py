@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.db import connections
 
+from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import EngineConfigError
 from mastra_engine.handler import engines
 
@@ -33,6 +35,28 @@ def check_engines(**_: Any) -> list[checks.CheckMessage]:
         return [message for engine in engines.all() for message in engine.check()]
     except EngineConfigError as error:
         return [checks.Error(str(error), id="mastra_engine.E001")]
+
+
+def check_api(**_: Any) -> list[checks.CheckMessage]:
+    """Check what the API needs, where a project has REST framework."""
+    if not apps.is_installed("rest_framework"):
+        return []
+    try:
+        aliases = list(engines)
+    except EngineConfigError:  # which check_engines says
+        return []
+    try:
+        alias = api_settings().engine
+        if alias not in aliases:
+            raise EngineConfigError(f"MASTRA_ENGINE_API names {alias!r}, which is no engine")
+        policy = engines.access_policy(alias)
+    except EngineConfigError as error:
+        return [checks.Error(str(error), id="mastra_engine.E008")]
+    if policy is None and not apps.is_installed("django.contrib.auth"):
+        message = "The API's default access policy needs users, and there are none."
+        hint = 'Install "django.contrib.auth", or name an ACCESS_POLICY of your own.'
+        return [checks.Error(message, hint=hint, id="mastra_engine.E009")]
+    return []
 
 
 def check_servers(databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,30 @@ _DJANGO_KEYS = {
     "host": "HOST",
     "port": "PORT",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """`MASTRA_ENGINE_API`, each key in lower case. Sizes are in bytes, `retry_after` in seconds."""
+
+    engine: str = "default"
+    max_bytes: int = 10 * 1024 * 1024
+    max_upload_bytes: int = 1024 * 1024 * 1024
+    max_depth: int = 72
+    max_items: int = 10_000
+    max_page: int = 1_000
+    max_tokens: int = 1_000_000
+    retry_after: int = 1
+    throttle_rates: Mapping[str, str] = field(default_factory=dict)
+
+
+def api_settings() -> ApiSettings:
+    """Return `MASTRA_ENGINE_API`; raises EngineConfigError for a key that is none."""
+    configured = getattr(settings, "MASTRA_ENGINE_API", {})
+    try:
+        return ApiSettings(**{key.lower(): value for key, value in configured.items()})
+    except (TypeError, AttributeError) as error:
+        raise EngineConfigError(f"MASTRA_ENGINE_API cannot be used: {error}") from error
 
 
 def engine_settings() -> dict[str, dict[str, Any]]:

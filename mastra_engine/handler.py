@@ -15,11 +15,16 @@ from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.conf import engine_settings
 from mastra_engine.exceptions import EngineConfigError
-from mastra_engine.protocols import Embedder, Reranks, RunQueue
+from mastra_engine.protocols import AccessPolicy, Embedder, Reranks, RunQueue
 
 DEFAULT_ALIAS = "default"
 #: Options that a project plugs in, and what each has to be.
-PLUG_INS: dict[str, Any] = {"EMBEDDER": Embedder, "RERANKER": Reranks, "TOKENIZER": Callable}
+PLUG_INS: dict[str, Any] = {
+    "ACCESS_POLICY": Callable,
+    "EMBEDDER": Embedder,
+    "RERANKER": Reranks,
+    "TOKENIZER": Callable,
+}
 
 
 class EngineHandler:
@@ -48,6 +53,16 @@ class EngineHandler:
         """Return every configured engine."""
         return [self[alias] for alias in self]
 
+    def access_policy(self, alias: str) -> AccessPolicy | None:
+        """Return the access policy of an engine's settings, or None when they name none."""
+        policy = engine_settings().get(alias, {}).get("ACCESS_POLICY")
+        try:
+            return cast("AccessPolicy | None", _plugged(policy, "ACCESS_POLICY"))
+        except (ImportError, TypeError) as error:
+            raise EngineConfigError(
+                f"The ACCESS_POLICY of {alias!r} cannot be used: {error}"
+            ) from error
+
     def reset(self) -> None:
         """Forget the engines, since the settings changed."""
         with self._making:
@@ -59,6 +74,7 @@ class EngineHandler:
         except KeyError:
             raise EngineConfigError(f"MASTRA_ENGINE has no engine {alias!r}") from None
         backend, tasks = options.pop("BACKEND", None), options.pop("TASKS", {})
+        options.pop("ACCESS_POLICY", None)  # the API's
         try:
             made: MastraEngine = import_string(backend)(
                 alias=alias, **{key.lower(): _plugged(value, key) for key, value in options.items()}

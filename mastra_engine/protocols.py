@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from mastra_engine.types import Match, RerankedMatch
+    from mastra_engine.types import Match, RerankedMatch, Scope
 
 
 @runtime_checkable
@@ -41,6 +41,17 @@ class Reranks(Protocol):
 
     def rerank(self, results: list[Match], query: str, top_k: int = 3) -> list[RerankedMatch]:
         """Return the `top_k` best of `results`, best first."""
+
+
+class AccessPolicy(Protocol):
+    """Says what a request to the API may touch; any callable of this signature does."""
+
+    def __call__(self, request: Any, permission: str, /) -> Scope | None:
+        """Return the scope, or None when it may not do it at all.
+
+        `permission` is the codename of a Django permission of this app: "view_thread",
+        "add_record", "delete_vectorindex". An operation may ask for several, one after the other.
+        """
 
 
 class RunQueue(Protocol):

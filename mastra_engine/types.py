@@ -41,6 +41,15 @@ UNSET: Final = Unset.UNSET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What somebody may touch; None is everything. `engine.within()` takes the same."""
+
+    resource_ids: frozenset[str] | None = None
+    connection_ids: frozenset[str] | None = None
+    namespaces: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
     """A kind of thing that a connection has, such as the "Contacts" of one user's CRM."""
 

@@ -1,0 +1,142 @@
+"""One operation of the API: a method of the engine, what it asks for and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, is_dataclass, replace
+from functools import wraps
+from typing import Any, get_type_hints
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from mastra_engine.api.arguments import Arguments
+from mastra_engine.api.pagination import signed, unsigned
+from mastra_engine.api.renderers import JsonLines, dumps
+from mastra_engine.conf import api_settings
+from mastra_engine.exceptions import InvalidInput
+from mastra_engine.types import Page, Thread, WorkingMemory
+
+READING = {"GET", "HEAD"}
+#: What is read from a header, never from a body or a URL.
+_HEADERS = {"if_version", "idempotency_key"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A request and its answer; `path` has what the URL's variables stand for."""
+
+    path: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    answer: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What there is to know about a view's method."""
+
+    name: str
+    description: str
+    asks: tuple[str, ...]
+    takes: Arguments
+    gives: Any
+    example: Example
+    status: int
+    fills: tuple[str, ...]
+    versioned: bool
+    searches: bool
+    lines: bool
+
+    def given(self, view: Any, request: Request, known: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a request; raises InvalidInput."""
+        if request.method in READING or request.method == "DELETE":
+            given = self.takes.from_query(request.query_params, known=known)
+        elif self.lines and request.content_type == "application/x-ndjson":
+            given = self.takes.from_query(request.query_params, known=known)
+            given["records"] = request.data
+        else:
+            given = self.takes.from_body(request.data, known=known)
+        given = {**view.usual(self.fills), **given}
+        if given.get("cursor") is not None:
+            given["cursor"] = unsigned(given["cursor"], view.principal)
+        if self.versioned:
+            given["if_version"] = _version(request)
+        given |= known
+        self.takes.need(given)
+        self.takes.bound(given, api_settings())
+        return given
+
+    def answer(self, view: Any, request: Request, result: Any) -> HttpResponseBase:
+        """Return what the engine gave as an answer."""
+        if isinstance(result, Iterator):
+            asynchronous = isinstance(request._request, ASGIRequest)
+            return JsonLines((_line(each) for each in result), asynchronous=asynchronous)
+        if isinstance(result, Page):
+            result = replace(result, next_cursor=signed(result.next_cursor, view.principal))
+        headers = {}
+        if isinstance(result, Thread | WorkingMemory):
+            headers["ETag"] = f'"{result.version}"'
+        return Response(result, status=self.status, headers=headers)
+
+
+def operation(
+    method: Callable[..., Any],
+    *asks: str,
+    example: Example,
+    name: str | None = None,
+    without: Collection[str] = (),
+    fills: tuple[str, ...] = (),
+    status: int = 200,
+    versioned: bool = False,
+    searches: bool = False,
+    lines: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., HttpResponseBase]]:
+    """Make a view's method of a function that is called with the arguments of an engine's method.
+
+    `asks` are the permissions that the access policy is asked for, one after the other. `fills`
+    are arguments that a user with just one resource, connection or namespace need not give.
+    `versioned` takes `If-Match`, `lines` takes records as JSON Lines besides.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
+        described = Operation(
+            name=name or method.__name__,
+            description=function.__doc__ or "",
+            asks=asks,
+            takes=Arguments(method, without={*without, *_HEADERS}),
+            gives=get_type_hints(function)["return"],
+            example=example,
+            status=status,
+            fills=fills,
+            versioned=versioned,
+            searches=searches,
+            lines=lines,
+        )
+
+        @wraps(function)
+        def handler(view: Any, request: Request, **known: str) -> HttpResponseBase:
+            given = described.given(view, request, dict(known))
+            return described.answer(view, request, function(view, **given))
+
+        handler.operation = described  # type: ignore[attr-defined]
+        return handler
+
+    return decorate
+
+
+def _version(request: Request) -> int | None:
+    """Return the version that `If-Match` asks for; raises InvalidInput for any other tag."""
+    tag = request.headers.get("If-Match", "*").strip()
+    if tag == "*":
+        return None
+    number = tag.removeprefix('"').removesuffix('"')
+    if not (number.isascii() and number.isdigit() and len(number) < 20 and tag == f'"{number}"'):
+        raise InvalidInput("must be an ETag that was given out here", path="/If-Match")
+    return int(number)
+
+
+def _line(value: Any) -> bytes:
+    return dumps(value) if is_dataclass(value) else str(value).encode()

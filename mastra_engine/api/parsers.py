@@ -1,0 +1,132 @@
+"""Reading bodies: JSON as strict as the engine, and JSON Lines of any length in flat memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from tempfile import TemporaryFile
+from typing import IO, Any, NoReturn
+
+from django.http import UnreadablePostError
+from rest_framework.exceptions import APIException, ParseError
+from rest_framework.parsers import BaseParser
+
+from mastra_engine.conf import api_settings
+from mastra_engine.exceptions import InvalidInput
+
+_BLOCK = 64 * 1024
+
+
+class TooLarge(APIException):
+    status_code = 413
+    default_code = "too_large"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The body is larger than {most} bytes.")
+
+
+class JsonParser(BaseParser):
+    """JSON in UTF-8, whatever charset is claimed; refuses what would not come back as it is."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        limits = api_settings()
+        body = b"".join(_blocks(stream, most=limits.max_bytes))
+        return loads(body, depth=limits.max_depth)
+
+
+class JsonLinesParser(BaseParser):
+    """One JSON value per line.
+
+    All of it is read into a temporary file before anything is locked, so that a slow client keeps
+    nobody waiting.
+    """
+
+    media_type = "application/x-ndjson"
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        file = TemporaryFile()  # noqa: SIM115 - open for as long as its lines are read
+        for block in _blocks(stream, most=api_settings().max_upload_bytes):
+            file.write(block)
+        file.seek(0)
+        return _lines(file)
+
+
+def loads(raw: bytes, *, depth: int = 64, path: str = "") -> Any:
+    """Return the value of JSON; raises InvalidInput, also for a key that occurs twice."""
+    try:
+        value = json.loads(raw.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"is not JSON: {_reason(error)}", path=path) from None
+    if _nests_deeper(value, depth):
+        raise InvalidInput(f"nests deeper than {depth} levels", path=path)
+    return value
+
+
+def _lines(file: IO[bytes]) -> Iterator[Any]:
+    limits = api_settings()
+    with file:
+        number = 0
+        while line := file.readline(limits.max_bytes + 1):
+            if len(line) > limits.max_bytes:
+                raise TooLarge(limits.max_bytes)
+            if line.strip():
+                yield loads(line, depth=limits.max_depth, path=f"/{number}")
+                number += 1
+
+
+def _blocks(stream: Any, *, most: int) -> Iterator[bytes]:
+    """Yield the body; raises TooLarge as soon as it is longer than `most` bytes."""
+    size = 0
+    try:
+        while block := stream.read(_BLOCK):
+            size += len(block)
+            if size > most:
+                raise TooLarge(most)
+            yield block
+    except UnreadablePostError as error:
+        raise ParseError("The body broke off.") from error
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it nests too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return str(error)
+
+
+def _nests_deeper(value: Any, levels: int) -> bool:
+    """Look at one level after the other."""
+    nodes: list[Any] = [value]
+    for _ in range(levels + 1):
+        nodes = [child for node in nodes if isinstance(node, dict | list) for child in _of(node)]
+        if not nodes:
+            return False
+    return True
+
+
+def _of(node: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return node.values() if isinstance(node, dict) else node

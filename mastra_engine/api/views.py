@@ -1,0 +1,115 @@
+"""What all views of the API have in common; nothing of it depends on the project's own settings
+for REST framework but who its users are."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from django.apps import apps
+from django.http import HttpRequest, HttpResponseBase
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BrowsableAPIRenderer
+from rest_framework.request import Request
+from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.views import APIView
+
+from mastra_engine.api import requestid
+from mastra_engine.api.access import Allowed
+from mastra_engine.api.errors import handle
+from mastra_engine.api.operations import READING, Operation
+from mastra_engine.api.parsers import JsonParser
+from mastra_engine.api.renderers import JsonRenderer
+from mastra_engine.api.schema import EngineSchema
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.conf import api_settings
+from mastra_engine.cursors import fingerprint
+
+logger = logging.getLogger("mastra_engine.api")
+
+
+class Negotiation(DefaultContentNegotiation):
+    """By the `Accept` header alone: `?format=` is an argument of context windows."""
+
+    settings: Any = SimpleNamespace(URL_FORMAT_OVERRIDE=None)
+
+
+class Throttle(ScopedRateThrottle):
+    """Counts reading, writing and searching apart, each at the rate the settings say, if any."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        self.scope = view.throttled_as
+        self.rate = api_settings().throttle_rates.get(self.scope)
+        if self.rate is None:
+            return True
+        self.num_requests, self.duration = self.parse_rate(self.rate)
+        return super(ScopedRateThrottle, self).allow_request(request, view)
+
+
+class EngineView(APIView):
+    """A view of the engine, confined to what its user may touch."""
+
+    engine: MastraEngine
+    #: Under which heading its operations are in the documentation.
+    tag: ClassVar[str]
+
+    permission_classes = [Allowed]
+    parser_classes: Any = [JsonParser]
+    renderer_classes: Any = [JsonRenderer, BrowsableAPIRenderer]
+    throttle_classes = [Throttle]
+    content_negotiation_class = Negotiation
+    metadata_class = None
+    versioning_class = None
+    schema = EngineSchema()
+
+    @property
+    def operation(self) -> Operation | None:
+        """The operation that is asked for, if there is one."""
+        method = "get" if self.request.method == "HEAD" else (self.request.method or "").lower()
+        return getattr(getattr(self, method, None), "operation", None)
+
+    @property
+    def throttled_as(self) -> str:
+        if self.operation is not None and self.operation.searches:
+            return "search"
+        return "read" if self.request.method in READING else "write"
+
+    @property
+    def principal(self) -> str:
+        """Stands for the user and for what they may touch."""
+        engine = self.engine
+        reach = (engine.memory.owners, engine.connection_ids, engine.vectors.namespaces)
+        return fingerprint(
+            str(self.request.user.pk), *(None if each is None else sorted(each) for each in reach)
+        )
+
+    def usual(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return what these arguments are for a user who has just one of each."""
+        reach = {
+            "resource_id": self.engine.memory.owners,
+            "connection_id": self.engine.connection_ids,
+            "namespace": self.engine.vectors.namespaces,
+        }
+        return {
+            name: each
+            for name in names
+            if (owned := reach[name]) and len(owned) == 1
+            for each in owned
+        }
+
+    def get_renderers(self) -> Any:
+        """Leave out the browsable API where its templates are not installed."""
+        found = super().get_renderers()
+        return found if apps.is_installed("rest_framework") else found[:1]
+
+    def get_exception_handler(self) -> Any:
+        return handle
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with requestid.taken_from(request) as id:
+            response = super().dispatch(request, *args, **kwargs)
+            response["X-Request-ID"] = id
+            route = request.resolver_match.route if request.resolver_match else ""
+            logger.info("%s %s %s", request.method, route, response.status_code)
+        return response
