@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-all lint bench up down clean
+.PHONY: help demo test test-all test-celery lint bench up down clean
 
 help:
 	@echo "make demo      sync real data into an embedded PostgreSQL and query it"
 	@echo "make test      run the tests"
 	@echo "make test-all  run the long ones too"
+	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
 	@echo "make lint      style, types, import contracts, missing migrations"
 	@echo "make bench     measure against the raw floor and the peers"
 	@echo "make down      stop the demo's database; its data stays in .mastra/"
@@ -29,7 +30,11 @@ test: $(VENV)/ready
 	$(BIN)/pytest
 
 test-all: $(VENV)/ready
-	$(BIN)/pytest -m ""
+	$(BIN)/pytest -m "not services"
+
+test-celery: $(VENV)/ready
+	.ci/debian redis-server
+	PATH="$$PATH:$(CURDIR)/.debian/bin" $(BIN)/pytest -m services tests/distributed
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

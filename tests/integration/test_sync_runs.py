@@ -284,6 +284,27 @@ def test_a_failed_run_is_sent_again_with_a_delay() -> None:
     assert engines["default"].get_sync_run(id=queued.id).status == "failed"
 
 
+def test_a_task_that_finds_another_worker_at_it_comes_again() -> None:
+    """It was delivered again, perhaps because that worker is dead, and its lease is not over."""
+
+    def source(_context: Any) -> Any:
+        sent()[0].task.call(*sent()[0].args)
+        return [record("1")]
+
+    declare(source)
+    with dummy():
+        queued = enqueue(engines["default"])
+        sent()[0].task.call(*sent()[0].args)
+        _, again = sent()
+        again.task.call(*again.args)
+        assert len(sent()) == 2
+    assert again.args == ["default", str(queued.id)]
+    wait = again.task.run_after - timezone.now()
+    assert timedelta(seconds=50) < wait < timedelta(seconds=60)
+    done = engines["default"].get_sync_run(id=queued.id)
+    assert (done.status, done.attempts) == ("succeeded", 1)
+
+
 def test_where_tasks_are_sent_is_a_setting() -> None:
     declare(one_record)
     backend = {"BACKEND": "mastra_engine.PostgresEngine", "TASKS": {"queue_name": "syncs"}}

@@ -20,6 +20,10 @@ class LeaseLost(Exception):
     """The run was cancelled or taken over, or its lease ran out: this worker must not write."""
 
 
+class WorkersLost(Exception):
+    """As many workers as may try a run have died of it, or seem to: another one is not risked."""
+
+
 class Lease:
     """A fencing token on a run. Every write checks it, in the write's own transaction.
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from mastra_engine.backends.base.lease import Lease, LeaseLost
+from mastra_engine.backends.base.lease import Lease, LeaseLost, WorkersLost
 from mastra_engine.backends.base.ledger import FromNow, Guard, NewRun, RunLedger
 from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.running import Worker
@@ -107,14 +107,24 @@ class RunsContract(RecordsContract, ABC):
     def perform_sync_run(self, *, id: UUID | str) -> SyncRun:
         """Perform a run that is queued, or whose worker died; return it as it is otherwise.
 
-        This is what a task calls; calling it twice does no harm. A failed run is queued again,
-        with a delay, as often as its sync allows and if the queue can wait.
+        This is what a task calls; calling it twice does no harm. If the queue can wait, a failed
+        run is queued again, with a delay, as often as its sync allows; and a task that finds
+        another worker at it comes again, since that worker may be dead and its lease not over yet.
         """
         run = self.get_sync_run(id=id)
         declared = registry.sync(run.sync)
-        lease = self._lease(run) if run.status in ACTIVE else None
-        if lease is None:
+        if run.status not in ACTIVE:
             return run
+        lease = self._lease(run)
+        if lease is None:
+            if self._can_wait():
+                self._sent(run.id, delay=self.sync_lease)
+            return run
+        if run.status == "running" and run.attempts >= declared.max_attempts:
+            died = WorkersLost(f"{run.attempts} workers died or were stopped")
+            logger.error("%s failed: %s", _named(run), died)
+            self._failed(run, declared, lease, died, retry=False)
+            return self.ledger.find(run.id)
         return self._perform(declared, lease, retry=True)
 
     def list_sync_runs(
@@ -237,6 +247,9 @@ class RunsContract(RecordsContract, ABC):
             self.ledger.after_commit(partial(self.queue.send, id, delay=delay))
         return run
 
+    def _can_wait(self) -> bool:
+        return self.queue is not None and self.queue.can_wait
+
     def _lease(self, run: SyncRun) -> Lease | None:
         """Return the right to go on with a run, or None while another worker has it."""
         lease = Lease(self.ledger, run.id, self.sync_lease)
@@ -280,8 +293,7 @@ class RunsContract(RecordsContract, ABC):
         again = (
             retry
             and run.attempts < declared.max_attempts
-            and self.queue is not None
-            and self.queue.can_wait
+            and self._can_wait()
             and not isinstance(error, InvalidInput | SyncAborted)  # would fail again
         )
         try:

@@ -226,6 +226,26 @@ class TestSyncQueue(WithSyncs):
 
         assert self.run(engine).status == "succeeded"
 
+    def test_a_run_that_kills_its_workers_fails(self, engine: MastraEngine, held: Held) -> None:
+        turns = []
+
+        @sync(entity="Contacts", max_attempts=2)
+        def contacts(ctx: Any) -> Any:
+            turns.append(ctx.checkpoint)
+            yield records("a")
+            ctx.save_checkpoint("a")
+            yield records("b")
+            raise Killed
+
+        queued = self.enqueue(engine)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                engine.perform_sync_run(id=queued.id)
+        run = engine.perform_sync_run(id=queued.id)
+        assert (run.status, run.attempts, turns) == ("failed", 3, [None, "a"])
+        assert run.error is not None
+        assert run.error.message == "2 workers died or were stopped"
+
     def test_a_queued_run_can_be_cancelled(self, engine: MastraEngine, held: Held) -> None:
         self.declare()
         queued = self.enqueue(engine)

@@ -1,0 +1,45 @@
+"""Syncs on a queue in the project's own database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from tests.distributed.conftest import (
+    Start,
+    check_complete,
+    enqueue,
+    is_halfway,
+    kill_group,
+    run_of,
+    wait_until,
+)
+from tests.sites import Site, site
+
+
+@pytest.fixture
+def project(django_db_blocker: Any) -> Iterator[Site]:
+    with site("tests.distributed.database_settings", django_db_blocker) as made:
+        yield made
+
+
+def test_a_run_is_taken_over_by_the_next_call(project: Site, start: Start) -> None:
+    """This queue keeps the task of a worker that was killed for ever."""
+    enqueue(project, "north")
+    assert run_of(project, "north").status == "queued"
+    worker = start(project, "-m", "django", "db_worker", "--no-startup-delay")
+    wait_until(lambda: is_halfway(project, "north"))
+    kill_group(worker.pid)
+    worker.wait()
+    left = run_of(project, "north")
+    assert left.status == "running"
+
+    assert left.lease_expires_at is not None
+    wait_until(lambda: timezone.now() > left.lease_expires_at)
+    enqueue(project, "north")
+    project.manage("db_worker", "--batch")
+    assert run_of(project, "north").id == left.id
+    check_complete(project, "north", attempts=2)
