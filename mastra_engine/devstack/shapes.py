@@ -1,0 +1,108 @@
+"""The observed shape of records: a JSON Schema per entity, inferred by genson from a sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.exceptions import EngineConfigError, EntityNotFound
+from mastra_engine.inputs import count
+from mastra_engine.types import Entity
+
+Schema = dict[str, Any]
+
+SAMPLE = 1_000
+# An object with more keys than a type would list is a dictionary: its keys are data.
+MOST_KEYS = 200
+# Deeper down anything goes; the readers of YAML that some generators use take 100 levels of schema.
+MOST_LEVELS = 20
+_DICTIONARY: Schema = {"type": "object", "additionalProperties": {}}
+
+
+def record_shapes(
+    engine: MastraEngine,
+    *,
+    connections: Collection[str] = (),
+    names: Collection[str] = (),
+    sample: int = SAMPLE,
+) -> dict[str, Schema]:
+    """Return the shape of the data of each entity, by its name, of all or of those named.
+
+    Entities of one name in several connections share a shape, and `sample`: the number of records
+    looked at, the latest of each. Raises EntityNotFound for a name that no connection has.
+    """
+    count(sample, "/sample", least=1)
+    entities = sorted(_entities(engine, connections), key=lambda entity: (entity.name, entity.id))
+    shapes = {
+        name: infer(_latest(engine, list(group), sample))
+        for name, group in groupby(entities, key=lambda entity: entity.name)
+        if not names or name in names
+    }
+    for name in names:
+        if name not in shapes:
+            raise EntityNotFound(f"No connection has an entity {name!r}")
+    return shapes
+
+
+def infer(documents: Iterable[dict[str, Any]]) -> Schema:
+    """Return a JSON Schema of JSON objects; a key that all of them have is required.
+
+    The order of the documents does not matter. Raises EngineConfigError without genson.
+    """
+    try:
+        from genson import SchemaBuilder
+    except ImportError as error:
+        raise EngineConfigError("Shapes need django-mastra-engine[generate]") from error
+    builder = SchemaBuilder(schema_uri=None)
+    builder.add_schema({"type": "object"})
+    for document in documents:
+        builder.add_object(document)
+    return _tidied(builder.to_schema())
+
+
+def _entities(engine: MastraEngine, connections: Collection[str]) -> Iterator[Entity]:
+    scopes: list[str | None] = [*connections] or [None]
+    for connection in scopes:
+        cursor: str | None = None
+        while page := engine.list_entities(connection_id=connection, limit=1_000, cursor=cursor):
+            yield from page
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+
+
+def _latest(engine: MastraEngine, entities: list[Entity], sample: int) -> Iterator[dict[str, Any]]:
+    """Yield about as many documents from each entity, `sample` in all."""
+    share = -(-sample // len(entities))
+    for entity in entities[:sample]:
+        records = engine.iter_records(
+            entity_name=entity.name,
+            connection_id=entity.connection_id,
+            options={"sort": [{"field": "@rev", "direction": "desc"}], "limit": share},
+        )
+        for record in records:
+            yield record.data
+
+
+def _tidied(schema: Schema, levels: int = MOST_LEVELS) -> Schema:
+    """Return the schema in an order of its own, without what is too wide or too deep for a type."""
+    if schema == {"type": "object"} or len(schema.get("properties", ())) > MOST_KEYS:
+        return _DICTIONARY
+    if levels == 0 and not schema.keys() <= {"type"}:
+        return {}
+    tidy = dict(schema)
+    if "anyOf" in schema:
+        options = (_tidied(option, levels) for option in schema["anyOf"])
+        tidy["anyOf"] = sorted(options, key=json.dumps)
+    if "items" in schema:
+        tidy["items"] = _tidied(schema["items"], levels - 1)
+    if "properties" in schema:
+        # Below a key with a percent sign openapi-typescript loses its way.
+        tidy["properties"] = {
+            key: _tidied(value, 0 if "%" in key else levels - 1)
+            for key, value in sorted(schema["properties"].items())
+        }
+    return tidy

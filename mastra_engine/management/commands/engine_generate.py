@@ -1,0 +1,64 @@
+"""`manage.py engine_generate`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from mastra_engine import engines
+from mastra_engine.devstack import codegen
+from mastra_engine.devstack.shapes import SAMPLE, record_shapes
+from mastra_engine.handler import DEFAULT_ALIAS
+from mastra_engine.management.base import EngineCommand
+
+SHOWN = 40
+
+
+class Command(EngineCommand):
+    help = "Write types of the records, as they were observed, for TypeScript or Python."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--lang", choices=tuple(codegen.LANGUAGES), required=True)
+        parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+        parser.add_argument(
+            "--check", action="store_true", help="write nothing; exit with 1 if FILE is out of date"
+        )
+        parser.add_argument(
+            "--entity", action="append", default=[], metavar="NAME", help="only this; repeatable"
+        )
+        parser.add_argument(
+            "--connection", action="append", default=[], metavar="ID", help="likewise"
+        )
+        parser.add_argument(
+            "--sample",
+            type=int,
+            default=SAMPLE,
+            metavar="N",
+            help=f"how many records of an entity to look at, latest first (default: {SAMPLE})",
+        )
+        parser.add_argument("--engine", default=DEFAULT_ALIAS, help="alias (default: default)")
+
+    def handle(self, **options: Any) -> None:
+        shapes = record_shapes(
+            engines[options["engine"]],
+            connections=options["connection"],
+            names=options["entity"],
+            sample=options["sample"],
+        )
+        text = codegen.LANGUAGES[options["lang"]](codegen.document(shapes))
+        if options["check"]:
+            self.check_file(options["out"], text)
+        elif codegen.write(options["out"], text):
+            self.stdout.write(f"Wrote {options['out']}: {len(shapes)} entities.")
+            return
+        self.stdout.write(f"{options['out']} is up to date.")
+
+    def check_file(self, path: Path, text: str) -> None:
+        """Raise CommandError, with the beginning of the difference, when the file is another."""
+        lines = codegen.difference(path, text)
+        if lines:
+            more = [f"… and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []
+            raise CommandError("\n".join([f"{path} is out of date.", *lines[:SHOWN], *more]))

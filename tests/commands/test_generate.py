@@ -1,0 +1,109 @@
+"""engine_generate: a file of types that is right, and a check that says when it is not."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from mastra_engine import engine
+from mastra_engine.handler import engines
+
+
+def generate(out: Path, *arguments: str, lang: str = "openapi") -> str:
+    said = StringIO()
+    call_command("engine_generate", f"--lang={lang}", f"--out={out}", *arguments, stdout=said)
+    return said.getvalue().strip()
+
+
+def save(connection_id: str, name: str, *data: dict[str, Any]) -> None:
+    records = [{"external_id": str(i), "data": each} for i, each in enumerate(data)]
+    engine.sync_records(name=name, connection_id=connection_id, records=records)
+
+
+@pytest.fixture(autouse=True, params=["PostgresEngine", "MockMastraEngine"])
+def _records(request: Any, settings: Any, db: None) -> None:
+    settings.MASTRA_ENGINE = {"default": {"BACKEND": f"mastra_engine.{request.param}"}}
+    if request.param == "MockMastraEngine":
+        engines["default"].reset()
+    save("ann", "Contacts", {"name": "Ann", "phones": [{"number": 1}]}, {"name": "Bob"})
+    save("bob", "Contacts", {"name": None})
+    save("bob", "open tickets", {"id": 7})
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "types"
+
+
+def test_what_was_written_is_up_to_date(out: Path) -> None:
+    assert generate(out) == f"Wrote {out}: 2 entities."
+    written = out.stat().st_mtime_ns
+    assert generate(out) == f"{out} is up to date."
+    assert generate(out, "--check") == f"{out} is up to date."
+    assert out.stat().st_mtime_ns == written
+
+
+def test_a_check_fails_when_records_have_another_shape(out: Path) -> None:
+    generate(out)
+    before = out.read_text()
+    save("ann", "Contacts", {"name": "Ann", "age": 34})
+    with pytest.raises(CommandError, match=rf"{out} is out of date(.|\n)*\+ *\"age\""):
+        generate(out, "--check")
+    assert out.read_text() == before
+    generate(out)
+    assert generate(out, "--check") == f"{out} is up to date."
+
+
+def test_a_check_passes_when_there_are_more_of_the_same(out: Path) -> None:
+    generate(out)
+    save("eve", "Contacts", {"name": "Eve"}, {"name": None, "phones": []})
+    assert generate(out, "--check") == f"{out} is up to date."
+
+
+def test_a_check_fails_without_a_file_and_shows_a_part(out: Path) -> None:
+    save("ann", "Wide", {f"key {number}": 1 for number in range(99)})
+    with pytest.raises(CommandError) as caught:
+        generate(out, "--check")
+    *shown, more = str(caught.value).splitlines()
+    assert len(shown) == 41
+    assert more.startswith("… and ")
+    assert not out.exists()
+
+
+def test_python_has_a_model_of_each_entity(out: Path) -> None:
+    generate(out, lang="python")
+    assert "class ContactsData(BaseModel)" in out.read_text()
+    assert "name: str | None" in out.read_text()
+    assert "class OpenTicketsData(BaseModel)" in out.read_text()
+
+
+def test_entities_and_connections_are_chosen(out: Path) -> None:
+    generate(out, "--connection=ann", lang="python")
+    assert "OpenTicketsData" not in out.read_text()
+    assert "name: str\n" in out.read_text()
+    generate(out, "--entity=open tickets", lang="python")
+    assert "ContactsData" not in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--entity=Contact"], "No connection has an entity 'Contact'"),
+        (["--connection=eve", "--entity=Contacts"], "No connection has an entity 'Contacts'"),
+        (["--sample=0"], "/sample: must be from 1"),
+        (["--engine=third"], "no engine 'third'"),
+    ],
+)
+def test_what_makes_no_sense_writes_nothing(out: Path, arguments: list[str], said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        generate(out, *arguments)
+    assert not out.exists()
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="Is a directory"):
+        generate(tmp_path)
