@@ -38,6 +38,7 @@ from django.urls import URLPattern, path, reverse
 from mastra_engine.admin.paging import BoundedPaginator
 from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
 from mastra_engine.handler import engine
+from mastra_engine.inputs import count
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -286,6 +287,16 @@ def database() -> str:
 def reads_content(request: HttpRequest) -> bool:
     """Say whether a user may read what conversations, records and vectors hold."""
     return request.user.has_perm(READ_CONTENT)
+
+
+def asked(request: HttpRequest, name: str) -> int | None:
+    """Return the whole number that an address asks for, if any; raises InvalidInput."""
+    written = request.GET.get(name, "").strip()
+    if not written:
+        return None
+    if not (written.isascii() and written.isdigit() and len(written) < 20):
+        raise InvalidInput("must be a whole number", path=f"/{name}")
+    return count(int(written), f"/{name}")
 
 
 def url_name(view: View) -> str:

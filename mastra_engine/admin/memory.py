@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin, Link, View, database, reads_content
+from mastra_engine.admin.base import EngineAdmin, Link, View, asked, database, reads_content
 from mastra_engine.admin.paging import counted, table_rows
 from mastra_engine.admin.transcript import stretch
 from mastra_engine.handler import engine
@@ -75,13 +75,13 @@ class ThreadAdmin(EngineAdmin):
 
     def about(self, request: HttpRequest, row: Thread) -> dict[str, Any]:
         messages = self.rows(Message).filter(thread=row)
-        return {"stretch": stretch(messages, row, request.GET), "last": row.last_position}
+        at, before = asked(request, "at"), asked(request, "before")
+        return {"stretch": stretch(messages, row, at=at, before=before), "last": row.last_position}
 
     def context(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What the model would see at a budget."""
         thread = self.row(request, object_id)
-        asked = {"max_tokens": 4_000, "format": "raw", **request.GET.dict()}
-        form = WindowForm(asked)
+        form = WindowForm({"max_tokens": 4_000, "format": "raw", **request.GET.dict()})
         window = None
         if form.is_valid():
             window = engine.memory.get_context_window(thread_id=thread.id, **form.cleaned_data)

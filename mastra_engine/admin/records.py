@@ -4,28 +4,99 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin
+from mastra_engine.admin.base import EngineAdmin, Link, View, asked, reads_content
+from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine
-from mastra_engine.models import Entity, Record
+from mastra_engine.models import Entity, Record, SyncRun
+from mastra_engine.types import Page
+from mastra_engine.types import Record as RecordValue
+
+PAGE = 50
+
+
+class RecordsForm(forms.Form):
+    """Which records of an entity, and in which order."""
+
+    filter = forms.CharField(
+        required=False,
+        help_text='For example {"state": "open", "priority": {"$gte": 3}}',
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    )
+    sort = forms.CharField(required=False, help_text="A field; -field begins with the largest")
+
+    def clean_filter(self) -> Any:
+        try:
+            return orjson.loads(self.cleaned_data["filter"].strip() or "{}")
+        except orjson.JSONDecodeError as error:
+            raise forms.ValidationError(f"This is not JSON: {error}") from error
+
+    def clean_sort(self) -> list[dict[str, str]]:
+        field: str = self.cleaned_data["sort"]
+        if not field:
+            return []
+        return [{"field": field.lstrip("-"), "direction": "desc" if field[0] == "-" else "asc"}]
 
 
 @admin.register(Entity)
 class EntityAdmin(EngineAdmin):
-    """Kinds of things that connections have."""
+    """Kinds of things that connections have, whose pages list their records."""
 
+    views = (View("changes", "<path:object_id>/changes/"),)
     list_display = ("id", "name", "connection_id", "rev", "updated_at")
     search_fields = ("connection_id", "name")
     search_help_text = "How the name of a connection or of an entity begins"
+    lookups = frozenset({"connection_id__exact"})
     facts = ("name", "connection_id", "rev", "last_sync_id", "created_at", "updated_at")
+    template = "entity.html"
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return self.may(request, "delete")
 
     def delete_model(self, request: HttpRequest, obj: Entity) -> None:
         engine.delete_entity_by_id(id=obj.id)
+
+    def tools(self, request: HttpRequest, row: Entity) -> list[Link]:
+        return [
+            Link("Changes", self.url("changes", row.pk)),
+            Link("Sync runs", self.url("syncrun_changelist", entity__id__exact=row.pk)),
+        ]
+
+    def about(self, request: HttpRequest, row: Entity) -> dict[str, Any]:
+        """List records by a filter; whoever may not read them gets them by external id."""
+        if not reads_content(request):
+            return {"records": _records(row, {}, request.GET.get("cursor"))}
+        form = RecordsForm(request.GET)
+        records: Page[RecordValue] = Page([])
+        if form.is_valid():
+            options = {"filters": form.cleaned_data["filter"], "sort": form.cleaned_data["sort"]}
+            try:
+                records = _records(row, options, request.GET.get("cursor"))
+            except InvalidInput as error:
+                form.add_error(None, str(error))
+        given = {name: request.GET[name] for name in ("filter", "sort") if name in request.GET}
+        return {"form": form, "records": records, "given": given}
+
+    def changes(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What changed at which `rev`; the latest, unless the address says after which."""
+        entity = self.row(request, object_id)
+        after = asked(request, "after")
+        if after is None:
+            after = max(entity.rev - PAGE, entity.purged_rev)
+        return self.page(
+            request,
+            "changes.html",
+            title=f"Changes of {entity}",
+            row=entity,
+            changes=engine.get_changes(entity_id=entity.id, after=after, limit=PAGE),
+            earlier=max(after - PAGE, entity.purged_rev) if after > entity.purged_rev else None,
+            tools=[Link("Records", self.url("entity_change", entity.pk))],
+        )
 
 
 @admin.register(Record)
@@ -44,3 +115,33 @@ class RecordAdmin(EngineAdmin):
         "deleted_at",
     )
     documents = ("data",)
+
+    def tools(self, request: HttpRequest, row: Record) -> list[Link]:
+        found = [
+            Link("Entity", self.url("entity_change", row.entity_id)),
+            Link("Changes from here", self.url("changes", row.entity_id, after=row.rev - 1)),
+        ]
+        run = self._written_by(row)
+        if run is not None:
+            found.append(Link("Sync run that wrote it", self.url("syncrun_change", run.pk)))
+        return found
+
+    def _written_by(self, record: Record) -> SyncRun | None:
+        """Return the run that was at work when the record was last written, if any was."""
+        when = record.updated_at
+        ended_later = Q(finished_at=None) | Q(finished_at__gte=when)
+        runs = self.rows(SyncRun).filter(
+            ended_later,
+            entity_id=record.entity_id,
+            start_rev__lt=record.rev,
+            started_at__lte=when,
+        )
+        return runs.order_by("-id").first()
+
+
+def _records(entity: Entity, options: dict[str, Any], cursor: str | None) -> Page[RecordValue]:
+    return engine.get_records(
+        entity_name=entity.name,
+        connection_id=entity.connection_id,
+        options={**options, "limit": PAGE, "cursor": cursor or None},
+    )

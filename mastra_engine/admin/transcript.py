@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from mastra_engine.exceptions import InvalidInput
-from mastra_engine.inputs import count
 from mastra_engine.models import Message, Thread
 
 PAGE = 50
@@ -23,12 +21,10 @@ class Stretch:
     after: int | None
 
 
-def stretch(messages: QuerySet[Message], thread: Thread, asked: Mapping[str, str]) -> Stretch:
-    """Return the messages from the position `at`, those before `before`, or else the last ones.
-
-    Raises InvalidInput for what is no position.
-    """
-    at, before = position(asked, "at"), position(asked, "before")
+def stretch(
+    messages: QuerySet[Message], thread: Thread, *, at: int | None, before: int | None
+) -> Stretch:
+    """Return the messages from a position on, those before one, or else the last ones."""
     if at is not None:
         found = list(messages.filter(position__gte=at).order_by("position")[: PAGE + 1])
         shown = found[:PAGE]
@@ -46,13 +42,3 @@ def stretch(messages: QuerySet[Message], thread: Thread, asked: Mapping[str, str
         before=shown[0].position if len(found) > PAGE else None,
         after=before if before is not None and before <= thread.last_position else None,
     )
-
-
-def position(asked: Mapping[str, str], name: str) -> int | None:
-    """Return the position that an address asks for; raises InvalidInput where it is none."""
-    written = asked.get(name, "").strip()
-    if not written:
-        return None
-    if not (written.isascii() and written.isdigit() and len(written) < 20):
-        raise InvalidInput("must be a position: a whole number", path=f"/{name}")
-    return count(int(written), f"/{name}")

@@ -21,6 +21,7 @@ from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 
 from mastra_engine import types
 from mastra_engine.models import Message
@@ -68,9 +69,9 @@ def engine_message(message: Message | types.Message) -> str:
 
 
 @register.simple_tag
-def engine_query(**query: Any) -> str:
+def engine_query(given: dict[str, Any] | None = None, **query: Any) -> str:
     """Return what comes after the question mark of an address."""
-    return urlencode(query)
+    return urlencode({**(given or {}), **query})
 
 
 @register.filter
@@ -78,6 +79,12 @@ def pretty(value: Any) -> str:
     """Return JSON over several lines, text as it is; cut where it is very long."""
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n… {len(text) - LONGEST:,} more"
+
+
+@register.filter
+def brief(value: Any) -> str:
+    """Return the beginning of JSON, on one line."""
+    return Truncator(json.dumps(value, ensure_ascii=False)).chars(200)
 
 
 @register.filter

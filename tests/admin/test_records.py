@@ -1,0 +1,159 @@
+"""Entities, their records by filter, and what changed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from mastra_engine import engine
+from mastra_engine.models import Entity, Record, SyncRun
+from mastra_engine.testing.hostile import TOO_DEEP_FILTERS, UNFIT_FILTERS
+from tests.admin.conftest import page_of, view
+from tests.admin.store import SECRET
+
+
+@pytest.fixture
+def tickets(db: None) -> Entity:
+    records = [
+        {"external_id": f"T-{i:03}", "data": {"n": i, "state": "open" if i % 2 else "closed"}}
+        for i in range(120)
+    ]
+    synced = engine.sync_records(name="Tickets", connection_id="desk", records=records)
+    return Entity.objects.get(id=synced.entity.id)
+
+
+def listed(client: Client, entity: Entity, **query: Any) -> list[str]:
+    answer = client.get(page_of(entity), query)
+    assert answer.status_code == 200
+    return re.findall(r"<bdi>(T-\d+)</bdi>", answer.content.decode())
+
+
+def test_records_come_in_pages(owner: Client, tickets: Entity) -> None:
+    seen: list[str] = []
+    query: str | None = ""
+    while query is not None:
+        text = owner.get(f"{page_of(tickets)}?{query}").content.decode()
+        seen += re.findall(r"<bdi>(T-\d+)</bdi>", text)
+        more = re.search(r'href="\?([^"]*cursor[^"]*)">More<', text)
+        query = more[1].replace("&amp;", "&") if more else None
+    assert seen == [f"T-{i:03}" for i in range(120)]
+
+
+def test_records_are_filtered_and_sorted_in_the_engines_language(
+    owner: Client, tickets: Entity
+) -> None:
+    mongo = json.dumps({"state": "open", "n": {"$gte": 110}})
+    assert listed(owner, tickets, filter=mongo) == ["T-111", "T-113", "T-115", "T-117", "T-119"]
+    listing = json.dumps([{"field": "n", "operator": "lt", "value": 3}])
+    assert listed(owner, tickets, filter=listing, sort="-n") == ["T-002", "T-001", "T-000"]
+
+
+def test_a_filter_goes_along_to_the_next_page(owner: Client, tickets: Entity) -> None:
+    query = {"filter": '{"state": "open"}', "sort": "-n"}
+    text = owner.get(page_of(tickets), query).content.decode()
+    more = re.search(r'href="\?([^"]*cursor[^"]*)">More<', text)
+    assert more
+    rest = owner.get(f"{page_of(tickets)}?{more[1].replace('&amp;', '&')}").content.decode()
+    assert re.findall(r"<bdi>(T-\d+)</bdi>", rest) == [f"T-{i:03}" for i in range(19, 0, -2)]
+
+
+#: JSON has no integers of its own, and no keys but text.
+FIT_AS_JSON = {"huge integer", "number as a field"}
+
+
+def written(filter: Any) -> str | None:
+    """Return a filter as JSON, if it can be written as that."""
+    try:
+        found = json.dumps(filter)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return found if len(found) < 4_000 else None
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        *(
+            pytest.param(text, id=case.name)
+            for case in [*UNFIT_FILTERS, *TOO_DEEP_FILTERS]
+            if case.name not in FIT_AS_JSON and (text := written(case.value))
+        ),
+        *("{", "nonsense", "[" * 4_000, '{"a": NaN}', "{'a': 1}", "\0", "[[1]]"),
+    ],
+)
+def test_a_filter_that_says_nothing_is_explained(
+    owner: Client, tickets: Entity, filter: str
+) -> None:
+    answer = owner.get(page_of(tickets), {"filter": filter})
+    assert answer.status_code == 200
+    text = answer.content.decode()
+    assert "errorlist" in text
+    assert "T-000" not in text
+
+
+@pytest.mark.parametrize("query", [{"sort": "a..b"}, {"sort": "-"}, {"cursor": "x"}])
+def test_a_sort_or_cursor_that_says_nothing_is_explained(
+    owner: Client, tickets: Entity, query: dict[str, str]
+) -> None:
+    assert "errorlist" in owner.get(page_of(tickets), query).content.decode()
+
+
+def test_onlookers_may_not_search_in_what_they_may_not_read(
+    onlooker: Client, tickets: Entity
+) -> None:
+    everything = [f"T-{i:03}" for i in range(50)]
+    assert listed(onlooker, tickets, filter='{"n": 7}', sort="-n") == everything
+    assert "state" not in onlooker.get(page_of(tickets)).content.decode()
+
+
+def test_the_latest_changes_come_first(owner: Client, tickets: Entity) -> None:
+    engine.delete_records(entity_id=tickets.id, external_ids=["T-005"])
+    engine.upsert_records(
+        entity_id=tickets.id, records=[{"external_id": "T-006", "data": {"n": 0}}]
+    )
+    text = owner.get(view("changes", tickets.pk)).content.decode()
+    found = re.findall(r"<td>(added|updated|deleted)</td>\s*<td><a[^>]*><bdi>(T-\d+)", text)
+    assert found[-2:] == [("deleted", "T-005"), ("updated", "T-006")]
+    assert "Earlier changes" in text
+
+
+def test_changes_lead_from_the_first_to_the_last(owner: Client, tickets: Entity) -> None:
+    seen: list[str] = []
+    query: str | None = "after=0"
+    while query is not None:
+        text = owner.get(f"{view('changes', tickets.pk)}?{query}").content.decode()
+        seen += re.findall(r"<bdi>(T-\d+)</bdi>", text)
+        later = re.search(r'href="\?(after=\d+)">Later', text)
+        query = later[1] if later else None
+    assert sorted(seen) == [f"T-{i:03}" for i in range(120)]
+
+
+def test_changes_that_were_purged_are_not_made_up(owner: Client, tickets: Entity) -> None:
+    engine.delete_records(entity_id=tickets.id, external_ids=["T-005"])
+    engine.purge_deleted_records(entity_id=tickets.id, up_to_rev=121)
+    assert owner.get(view("changes", tickets.pk)).status_code == 200
+    assert owner.get(view("changes", tickets.pk, after=3)).status_code == 409
+
+
+def test_a_record_leads_to_the_run_that_wrote_it(owner: Client, store: dict[str, Any]) -> None:
+    run = SyncRun.objects.get()
+    assert page_of(run) in owner.get(page_of(store["record"])).content.decode()
+    engine.upsert_records(
+        entity_id=run.entity_id, records=[{"external_id": "mine", "data": {"by": "hand"}}]
+    )
+    mine = Record.objects.get(external_id="mine")
+    assert page_of(run) not in owner.get(page_of(mine)).content.decode()
+
+
+def test_deleting_an_entity_goes_through_the_engine(owner: Client, store: dict[str, Any]) -> None:
+    entity = store["entity"]
+    address = reverse("admin:mastra_engine_entity_delete", args=[entity.pk])
+    assert SECRET not in owner.get(address).content.decode()
+    owner.post(address, {"post": "yes"})
+    assert not Entity.objects.exists()
+    assert not Record.objects.exists()
