@@ -9,7 +9,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from mastra_engine.exceptions import EngineConfigError
+from mastra_engine.conf import engine_settings
+from mastra_engine.exceptions import EngineConfigError, EngineError
 
 OPTIONS = {"backend", "queue_name", "priority"}
 
@@ -43,3 +44,16 @@ class TaskQueue:
         from mastra_engine.tasks import perform_sync_run
 
         return perform_sync_run.using(**self.options, **options)
+
+
+def enqueue_build(alias: str, index_name: str) -> None:
+    """Have a worker build the search structure of an engine's index.
+
+    Raises EngineError where the project's tasks run at once and the build failed.
+    """
+    from mastra_engine.tasks import build_index
+
+    options = engine_settings()[alias].get("TASKS", {})
+    result = build_index.using(**options).enqueue(alias, index_name)
+    for error in result.errors:
+        raise EngineError(f"The build failed: {error.exception_class_path}")

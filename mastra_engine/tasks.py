@@ -28,3 +28,9 @@ def index_entity(alias: str, entity_id: str) -> None:
     with suppress(EntityNotFound):  # deleted since, and its vectors with it
         entity = engine.get_entity_by_id(id=entity_id)
         engine.index_pending(entity_name=entity.name, connection_id=entity.connection_id)
+
+
+@task()
+def build_index(alias: str, index_name: str) -> None:
+    """Build the search structure of an index; doing it twice does no harm."""
+    engines[alias].vectors.build_index(index_name=index_name)

@@ -5,16 +5,24 @@ Django imports this package where `django.contrib.admin` is installed.
 
 from __future__ import annotations
 
-from mastra_engine.admin.memory import MessageAdmin, ThreadAdmin, WorkingMemoryAdmin
+from mastra_engine.admin.memory import (
+    AppendAdmin,
+    MessageAdmin,
+    ThreadAdmin,
+    WorkingMemoryAdmin,
+)
 from mastra_engine.admin.records import EntityAdmin, RecordAdmin
-from mastra_engine.admin.syncs import SyncRunAdmin
-from mastra_engine.admin.vectors import EmbeddingAdmin, VectorIndexAdmin
+from mastra_engine.admin.syncs import SyncPageAdmin, SyncRunAdmin
+from mastra_engine.admin.vectors import BookmarkAdmin, EmbeddingAdmin, VectorIndexAdmin
 
 __all__ = [
+    "AppendAdmin",
+    "BookmarkAdmin",
     "EmbeddingAdmin",
     "EntityAdmin",
     "MessageAdmin",
     "RecordAdmin",
+    "SyncPageAdmin",
     "SyncRunAdmin",
     "ThreadAdmin",
     "VectorIndexAdmin",

@@ -26,12 +26,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.apps import apps
+from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
@@ -57,14 +59,15 @@ READ_CONTENT = f"{APP}.read_content"
 class View:
     """A page beside those that Django makes: `path` is below the model's, `name` the method.
 
-    It needs the permission to view the model and, with `content`, to read content. With a label it
-    is listed on the app's index page.
+    It needs the permission to view the model or, for an action, the one it `needs`, and with
+    `content` also that to read content. With a label it is listed on the app's index page.
     """
 
     name: str
     path: str
     label: str = ""
     content: bool = False
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class EngineAdmin(Themed):
         css = {"all": (f"{APP}/admin.css",)}
 
     views: tuple[View, ...] = ()
-    #: Parameters that a list's address may select by, beside its filters.
+    #: The parameters that a list's address may select by.
     lookups: frozenset[str] = frozenset()
     #: Columns that only those see who may read content.
     content_columns: tuple[str, ...] = ()
@@ -121,9 +124,7 @@ class EngineAdmin(Themed):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Refuse what is not foreseen: a search tells what it finds."""
-        filters = {name for name in self.list_filter if isinstance(name, str)}
-        foreseen = self.lookups | {f"{name}__exact" for name in filters}
-        return lookup in foreseen and "\0" not in value
+        return lookup in self.lookups and "\0" not in value
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -237,6 +238,36 @@ class EngineAdmin(Themed):
             request, f"admin/{APP}/{template}", {**shared, **context}, status=status
         )
 
+    def confirm(
+        self,
+        request: HttpRequest,
+        row: Any,
+        *,
+        question: str,
+        label: str,
+        act: Callable[[], object],
+        done: str,
+    ) -> HttpResponse:
+        """Ask whether to act on a row, do so once that is posted, and go back to its page."""
+        back = self.url(f"{self.opts.model_name}_change", row.pk)
+        if request.method != "POST":
+            title = f"{label}: {row}"
+            return self.page(
+                request, "confirm.html", title=title, question=question, label=label, back=back
+            )
+        try:
+            act()
+        except EngineError as error:
+            messages.error(request, str(error))
+        else:
+            self.log_change(request, row, done)
+            messages.success(request, done)
+        return redirect(back)
+
+    def embedding_url(self, index_id: int, row_id: Any) -> str:
+        """Return the address of an embedding's page, which names the row by its table's key."""
+        return self.url("embedding_change", f"{index_id}.{row_id}")
+
     def url(self, name: str, *keys: Any, **query: Any) -> str:
         """Return the address of a view of this app, of a row's where keys are given."""
         args = [quote(key) for key in keys]
@@ -249,7 +280,10 @@ class EngineAdmin(Themed):
         return name.removesuffix("_id").replace("_", " ")
 
     def _may_open(self, request: HttpRequest, view: View) -> bool:
-        return self.has_view_permission(request) and (not view.content or reads_content(request))
+        allowed = self.has_view_permission(request)
+        if view.needs:
+            allowed = allowed and self.may(request, view.needs)
+        return allowed and (not view.content or reads_content(request))
 
     def _answering(self, view: View) -> Callable[..., HttpResponse]:
         answer = self._handled(getattr(self, view.name))

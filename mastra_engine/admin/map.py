@@ -94,10 +94,10 @@ class Map(EngineAdmin):
         found = rows.annotate(value=Left(value, LABEL), excerpt=Left("document", EXCERPT))
         places = dict(zip(picture.rows, picture.projection.points, strict=True))
         points: dict[str, list[list[Any]]] = defaultdict(list)
-        for row_id, vector_id, label, excerpt in found.values_list(
-            "row_id", "vector_id", "value", "excerpt"
+        for index_id, row_id, vector_id, label, excerpt in found.values_list(
+            "vector_index_id", "row_id", "vector_id", "value", "excerpt"
         ):
-            address = self.url("embedding_change", row_id)
+            address = self.embedding_url(index_id, row_id)
             points[label or NOTHING].append([*places[row_id], address, excerpt or vector_id])
         ordered = sorted(points, key=lambda label: (-len(points[label]), label))
         groups = [Group(label=label, points=points[label]) for label in ordered[:COLOURS]]

@@ -157,7 +157,7 @@ class MessageAdmin(EngineAdmin):
 class WorkingMemoryAdmin(EngineAdmin):
     """What agents keep in mind."""
 
-    list_display = ("id", "resource_id", "thread_id", "version", "updated_at")
+    list_display = ("resource_id", "thread_id", "version", "updated_at")
     search_fields = ("resource_id",)
     search_help_text = "How the id of a resource begins"
     lookups = frozenset({"resource_id__exact", "thread__id__exact"})

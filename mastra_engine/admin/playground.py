@@ -149,8 +149,10 @@ class Playground(EngineAdmin):
             vector_id__in={id for _, id in keys},
         )
         return {
-            (namespace, id): self.url("embedding_change", row_id)
-            for row_id, namespace, id in rows.values_list("row_id", "namespace", "vector_id")
+            (namespace, id): self.embedding_url(index_id, row_id)
+            for index_id, row_id, namespace, id in rows.values_list(
+                "vector_index_id", "row_id", "namespace", "vector_id"
+            )
         }
 
 

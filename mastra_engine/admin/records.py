@@ -11,13 +11,16 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, asked, reads_content
+from mastra_engine.backends.base.search import ENTITY, RECORD
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine
-from mastra_engine.models import Entity, Record, SyncRun
+from mastra_engine.models import Bookmark, Embedding, Entity, Record, SyncRun
 from mastra_engine.types import Page
 from mastra_engine.types import Record as RecordValue
 
 PAGE = 50
+#: How many indexes and vectors are named that hold an entity or a record.
+SOME = 50
 
 
 class RecordsForm(forms.Form):
@@ -48,7 +51,7 @@ class EntityAdmin(EngineAdmin):
     """Kinds of things that connections have, whose pages list their records."""
 
     views = (View("changes", "<path:object_id>/changes/"),)
-    list_display = ("id", "name", "connection_id", "rev", "updated_at")
+    list_display = ("name", "connection_id", "rev", "updated_at")
     search_fields = ("connection_id", "name")
     search_help_text = "How the name of a connection or of an entity begins"
     lookups = frozenset({"connection_id__exact"})
@@ -69,8 +72,10 @@ class EntityAdmin(EngineAdmin):
 
     def about(self, request: HttpRequest, row: Entity) -> dict[str, Any]:
         """List records by a filter; whoever may not read them gets them by external id."""
+        bookmarks = self.rows(Bookmark).filter(entity=row).select_related("vector_index")
+        indexed = {"bookmarks": bookmarks.order_by("id")[:SOME]}
         if not reads_content(request):
-            return {"records": _records(row, {}, request.GET.get("cursor"))}
+            return {"records": _records(row, {}, request.GET.get("cursor")), **indexed}
         form = RecordsForm(request.GET)
         records: Page[RecordValue] = Page([])
         if form.is_valid():
@@ -80,7 +85,7 @@ class EntityAdmin(EngineAdmin):
             except InvalidInput as error:
                 form.add_error(None, str(error))
         given = {name: request.GET[name] for name in ("filter", "sort") if name in request.GET}
-        return {"form": form, "records": records, "given": given}
+        return {"form": form, "records": records, "given": given, **indexed}
 
     def changes(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What changed at which `rev`; the latest, unless the address says after which."""
@@ -103,18 +108,33 @@ class EntityAdmin(EngineAdmin):
 class RecordAdmin(EngineAdmin):
     """Records, tombstones too."""
 
-    list_display = ("id", "entity_id", "external_id", "rev", "updated_at", "deleted_at")
+    list_display = ("external_id", "kind", "connection", "rev", "updated_at", "deleted_at")
+    list_select_related = ("entity",)
     lookups = frozenset({"entity__id__exact"})
-    listed = False
-    facts = (
-        "external_id",
-        "rev",
-        "created_rev",
-        "created_at",
-        "updated_at",
-        "deleted_at",
-    )
+    facts = ("external_id", "rev", "created_rev", "created_at", "updated_at", "deleted_at")
     documents = ("data",)
+    template = "record.html"
+
+    @admin.display(description="entity")
+    def kind(self, row: Record) -> str:
+        return row.entity.name
+
+    @admin.display(description="connection")
+    def connection(self, row: Record) -> str:
+        return row.entity.connection_id
+
+    def about(self, request: HttpRequest, row: Record) -> dict[str, Any]:
+        """Add the vectors made from it, by the indexes that read its entity."""
+        indexes = self.rows(Bookmark).filter(entity_id=row.entity_id)
+        made = self.rows(Embedding).filter(
+            vector_index__in=list(indexes.values_list("vector_index_id", flat=True)[:SOME]),
+            metadata__contains={ENTITY: str(row.entity_id), RECORD: row.external_id},
+        )
+        made = made.select_related("vector_index").defer("embedding", "metadata")
+        vectors = [
+            (each, self.embedding_url(each.vector_index_id, each.row_id)) for each in made[:SOME]
+        ]
+        return {"vectors": vectors}
 
     def tools(self, request: HttpRequest, row: Record) -> list[Link]:
         found = [

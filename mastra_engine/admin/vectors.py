@@ -2,42 +2,214 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+import math
+from contextlib import suppress
+from typing import Any, cast
 
-from mastra_engine.admin.base import EngineAdmin
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db import connections
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.defaultfilters import filesizeformat
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from mastra_engine.admin.base import EngineAdmin, Link, View, database, reads_content
 from mastra_engine.admin.map import Map
 from mastra_engine.admin.overview import Overview
 from mastra_engine.admin.playground import Playground
-from mastra_engine.models import Embedding, VectorIndex
+from mastra_engine.backends.base.recall import POSITION, THREAD
+from mastra_engine.backends.base.search import ENTITY, RECORD
+from mastra_engine.exceptions import InvalidInput, NotFound
+from mastra_engine.handler import DEFAULT_ALIAS, engine
+from mastra_engine.models import Bookmark, Embedding, VectorIndex
+from mastra_engine.postgres.structures import Structure, read_structures
+from mastra_engine.queueing import enqueue_build
+from mastra_engine.types import Match
+
+NEIGHBOURS = 10
+#: How many entities are named that an index reads.
+SOME = 50
 
 
 @admin.register(VectorIndex)
 class VectorIndexAdmin(Overview, Playground, Map):
     """Sets of vectors."""
 
-    views = (*Overview.views, *Playground.views, *Map.views)
-    list_display = ("name", "dimension", "metric", "index_type", "storage", "created_at")
+    views = (
+        *Overview.views,
+        *Playground.views,
+        *Map.views,
+        View("structure", "<path:object_id>/structure/"),
+        View("build", "<path:object_id>/build/", needs="change"),
+    )
+    list_display = ("name", "dimension", "metric", "index_type", "storage")
     search_fields = ("name",)
     search_help_text = "How the name of an index begins"
     facts = (
-        "name",
-        "dimension",
-        "metric",
-        "index_type",
-        "storage",
-        "language",
-        "m",
-        "ef_construction",
-        "created_at",
+        *("name", "dimension", "metric", "index_type", "storage", "language"),
+        *("m", "ef_construction", "created_at"),
     )
+    template = "index.html"
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Add how each index stands, which one query tells of all of them."""
+        known = {each.name: each for each in read_structures(connections[database()])}
+
+        def status(row: VectorIndex) -> str | None:
+            return known[row.name].status if row.name in known else None
+
+        def vectors(row: VectorIndex) -> str | None:
+            return _about(known[row.name].vectors) if row.name in known else None
+
+        def size(row: VectorIndex) -> str | None:
+            return filesizeformat(known[row.name].bytes) if row.name in known else None
+
+        return [*super().get_list_display(request), status, vectors, size]
+
+    def tools(self, request: HttpRequest, row: VectorIndex) -> list[Link]:
+        found = [Link("Vectors", self.url("embedding_changelist", vector_index__id__exact=row.pk))]
+        if reads_content(request):
+            found += [
+                Link("Search", self.url("playground", index=row.name)),
+                Link("Map", self.url("map", row.pk)),
+            ]
+        if self.may(request, "change"):
+            found.append(Link("Build", self.url("build", row.pk)))
+        return found
+
+    def about(self, request: HttpRequest, row: VectorIndex) -> dict[str, Any]:
+        bookmarks = self.rows(Bookmark).filter(vector_index=row).select_related("entity")
+        return {**self._structure(row), "bookmarks": bookmarks.order_by("id")[:SOME]}
+
+    def structure(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The part of an index's page that changes while it is built."""
+        row = self.row(request, object_id)
+        return self.page(request, "structure.html", title=str(row), row=row, **self._structure(row))
+
+    def build(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Have the search structure of an index built."""
+        row = self.row(request, object_id)
+        return self.confirm(
+            request,
+            row,
+            question="Its search structure will be built, by a worker if the project has any. "
+            "Meanwhile it can be searched and written to.",
+            label="Build",
+            act=lambda: enqueue_build(DEFAULT_ALIAS, row.name),
+            done="The build was begun.",
+        )
+
+    def _structure(self, row: VectorIndex) -> dict[str, Any]:
+        found = read_structures(connections[database()])
+        state: Structure | None = next((each for each in found if each.name == row.name), None)
+        if state is None:
+            return {"state": None}
+        facts = [("Vectors", _about(state.vectors)), ("Size", filesizeformat(state.bytes))]
+        return {"state": state, "sizes": facts, "active": state.status == "building"}
 
 
 @admin.register(Embedding)
 class EmbeddingAdmin(EngineAdmin):
-    """Vectors, with what belongs to them."""
+    """Vectors, with what belongs to them. They are listed by index: each is a table of its own."""
 
-    list_display = ("vector_id", "namespace", "created_at", "updated_at")
+    list_display = ("link", "namespace", "created_at", "updated_at")
+    list_display_links = None
+    search_fields = ("vector_id", "namespace")
+    search_help_text = "How the id of a vector or its namespace begins"
     lookups = frozenset({"vector_index__id__exact"})
     listed = False
     facts = ("vector_id", "namespace", "created_at", "updated_at")
     documents = ("document", "metadata")
+    template = "embedding.html"
+
+    @admin.display(description="id")
+    def link(self, row: Embedding) -> SafeString:
+        address = self.embedding_url(row.vector_index_id, row.row_id)
+        return format_html('<a href="{}"><bdi>{}</bdi></a>', address, row.vector_id)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("embedding", "document", "metadata")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if "vector_index__id__exact" not in request.GET and self.has_view_permission(request):
+            messages.info(request, "Choose the index whose vectors you want to see.")
+            return redirect(self.url("vectorindex_changelist"))
+        return super().changelist_view(request, extra_context)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Embedding | None:
+        """Find a row by its index and its own id, which together are the table's key."""
+        index_id, _, row_id = object_id.partition(".")
+        rows = self.rows(Embedding).select_related("vector_index")
+        try:
+            return cast(Embedding, rows.get(vector_index_id=int(index_id), row_id=row_id))
+        except (Embedding.DoesNotExist, ValidationError, ValueError):
+            return None
+
+    def tools(self, request: HttpRequest, row: Embedding) -> list[Link]:
+        found = [Link("Index", self.url("vectorindex_change", row.vector_index_id))]
+        if reads_content(request):
+            found += self._sources(row.metadata)
+        return found
+
+    def about(self, request: HttpRequest, row: Embedding) -> dict[str, Any]:
+        vector = list(row.embedding)
+        length = math.sqrt(math.fsum(number * number for number in vector))
+        facts = [("Index", row.vector_index.name), *self.labelled(row, self.facts)]
+        return {
+            "facts": [*facts, ("Dimension", len(vector)), ("Length", f"{length:.3f}")],
+            "neighbours": self._neighbours(row, vector) if reads_content(request) else [],
+        }
+
+    def _neighbours(self, row: Embedding, vector: list[float]) -> list[tuple[Match, str]]:
+        """Return what is closest in the same namespace, each with its page's address."""
+        found = engine.vectors.query(
+            index_name=row.vector_index.name,
+            query_vector=vector,
+            namespace=row.namespace,
+            top_k=NEIGHBOURS + 1,
+        )
+        others = [match for match in found if match.id != row.vector_id][:NEIGHBOURS]
+        rows = self.rows(Embedding).filter(
+            vector_index=row.vector_index,
+            namespace=row.namespace,
+            vector_id__in=[match.id for match in others],
+        )
+        keys = dict(rows.values_list("vector_id", "row_id"))
+        return [
+            (match, self.embedding_url(row.vector_index_id, keys[match.id]))
+            for match in others
+            if match.id in keys  # it may be deleted since
+        ]
+
+    def _sources(self, metadata: dict[str, Any]) -> list[Link]:
+        """Return where a vector was made from: a record or a message."""
+        if THREAD in metadata:
+            address = self.url("thread_change", metadata[THREAD], at=metadata.get(POSITION, 1))
+            return [Link("Message", address)]
+        with suppress(InvalidInput, NotFound):  # metadata is the project's, and may look alike
+            record = engine.get_record(
+                entity_id=metadata.get(ENTITY, ""), external_id=metadata.get(RECORD, "")
+            )
+            return [Link("Record", self.url("record_change", record.id))]
+        return []
+
+
+@admin.register(Bookmark)
+class BookmarkAdmin(EngineAdmin):
+    """How far indexes have read what changed in entities."""
+
+    list_display = ("id", "entity_id", "vector_index_id", "rev", "complete", "updated_at")
+    lookups = frozenset({"entity__id__exact", "vector_index__id__exact"})
+    listed = False
+    facts = ("entity_id", "vector_index_id", "rev", "complete", "claimed_until", "updated_at")
+
+
+def _about(vectors: int | None) -> str:
+    return "not known yet" if vectors is None else f"about {vectors:,}"

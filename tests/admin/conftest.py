@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from mastra_engine.admin.base import APP
+from mastra_engine.models import Embedding, VectorIndex
 from tests.admin.store import fill
 
 
@@ -45,11 +46,14 @@ def signed_in(name: str, permissions: Any) -> Client:
 
 
 def list_of(model: type[Model], **query: Any) -> str:
+    if model is Embedding:  # listed by index
+        query.setdefault("vector_index__id__exact", VectorIndex.objects.get(name="docs").pk)
     return with_query(reverse(f"admin:{APP}_{model._meta.model_name}_changelist"), query)
 
 
 def page_of(row: Model) -> str:
-    return reverse(f"admin:{APP}_{row._meta.model_name}_change", args=[quote(row.pk)])
+    key = f"{row.vector_index_id}.{row.pk}" if isinstance(row, Embedding) else row.pk
+    return reverse(f"admin:{APP}_{row._meta.model_name}_change", args=[quote(key)])
 
 
 def view(name: str, *keys: Any, **query: Any) -> str:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from mastra_engine import engine, sync
 from mastra_engine.admin.base import APP
-from mastra_engine.models import SyncPage, SyncRun
+from mastra_engine.models import Bookmark, SyncPage, SyncRun, VectorIndex
 from mastra_engine.registry import registry
 
 SECRET = "Rosebud"
@@ -20,7 +20,9 @@ def fill() -> dict[str, Any]:
     remember()
     search()
     run()
-    SyncPage.objects.create(run=SyncRun.objects.get(), unchanged=b"")
+    run_row, index = SyncRun.objects.get(), VectorIndex.objects.get(name="docs")
+    SyncPage.objects.create(run=run_row, unchanged=b"")
+    Bookmark.objects.create(entity=run_row.entity, vector_index=index)
     return {
         model._meta.model_name: model._default_manager.last()
         for model in apps.get_app_config(APP).get_models()

@@ -17,6 +17,7 @@ from mastra_engine.admin import map as admin_map
 from mastra_engine.admin.projection import project
 from mastra_engine.models import Embedding, VectorIndex
 from mastra_engine.postgres import samples
+from tests.admin.conftest import page_of
 from tests.integration.queries import statements
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +75,7 @@ def test_each_point_leads_to_its_vector(owner: Client, address: str) -> None:
     group = owner.get(address).context["groups"][0]
     *_, url, excerpt = group.points[0]
     row = Embedding.objects.get(document=excerpt)
-    assert url == reverse("admin:mastra_engine_embedding_change", args=[row.pk])
+    assert url == page_of(row)
     assert owner.get(url).status_code == 200
 
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from mastra_engine import engine
 from mastra_engine.models import Embedding
 from mastra_engine.testing.hostile import TEXTS, UNFIT_FILTERS
+from tests.admin.conftest import page_of
 from tests.integration.queries import statements
 
 pytestmark = pytest.mark.django_db
@@ -63,7 +64,7 @@ def test_shows_what_is_nearest_and_leads_to_it(owner: Client, address: str) -> N
     answer = owner.post(address, ASKED)
     assert found(answer) == [["north", "home", "east"]]
     row = Embedding.objects.get(vector_id="north")
-    assert reverse("admin:mastra_engine_embedding_change", args=[row.pk]) in answer.content.decode()
+    assert page_of(row) in answer.content.decode()
 
 
 def test_shows_what_was_asked_for_beside_vectors_alone(owner: Client, address: str) -> None:

@@ -23,8 +23,8 @@ from mastra_engine.types import Match, Message, RecalledMessage, VectorIndex
 logger = logging.getLogger("mastra_engine")
 
 #: What a message's vector knows of it, beside its metadata. A filter cannot name these keys.
-_THREAD, _POSITION = "@thread_id", "@position"
-OF_ANY_THREAD: Node = Exists(Field(path=(_THREAD,)))
+THREAD, POSITION = "@thread_id", "@position"
+OF_ANY_THREAD: Node = Exists(Field(path=(THREAD,)))
 
 EMBED_BATCH = 256
 #: How much of a message is embedded, in characters. OpenAI's models refuse more than 8,191 tokens,
@@ -212,7 +212,7 @@ class RecallContract(ThreadsContract):
                 vectors=[vector for _, vector in pairs],
                 documents=[message.excerpt for message, _ in pairs],
                 metadata=[
-                    {**message.metadata, _THREAD: message.thread_id, _POSITION: message.position}
+                    {**message.metadata, THREAD: message.thread_id, POSITION: message.position}
                     for message, _ in pairs
                 ],
             )
@@ -268,7 +268,7 @@ class RecallContract(ThreadsContract):
 
 def of_thread(thread_id: str) -> Node:
     """Return the filter of a thread's vectors."""
-    return Equals(Field(path=(_THREAD,)), (thread_id,))
+    return Equals(Field(path=(THREAD,)), (thread_id,))
 
 
 def _range(given: Any) -> tuple[int, int]:
@@ -290,8 +290,8 @@ def _stretches(matches: Sequence[Match], before: int, after: int) -> list[Stretc
     """Return the stretches around matches; those that touch are one."""
     found: list[Stretch] = []
     for rank, match in enumerate(matches):
-        position = match.metadata[_POSITION]
-        new = Stretch(match.metadata[_THREAD], position - before, position + after, rank)
+        position = match.metadata[POSITION]
+        new = Stretch(match.metadata[THREAD], position - before, position + after, rank)
         touching = [each for each in found if each.touches(new)]
         apart = [each for each in found if each not in touching]
         found = [*apart, reduce(Stretch.joined, touching, new)]

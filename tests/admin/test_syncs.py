@@ -1,0 +1,143 @@
+"""Runs of syncs: their state, and trying again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from mastra_engine import engine, sync
+from mastra_engine.models import SyncRun
+from mastra_engine.registry import registry
+from tests.admin.conftest import list_of, page_of, signed_in, view
+
+
+@pytest.fixture
+def contacts(db: None) -> Iterator[list[Exception]]:
+    """A declared sync that fails as often as there are errors in this list."""
+    errors: list[Exception] = []
+    with registry.empty():
+
+        @sync(entity="Contacts")
+        def contacts(ctx: Any) -> Any:
+            yield {"external_id": "c1", "data": {"n": 1}}
+            ctx.progress(1, 4)
+            ctx.save_checkpoint({"page": 1})
+            yield {"external_id": "c2", "data": {"n": 2}}
+            if errors:
+                raise errors.pop()
+
+        yield errors
+
+
+@pytest.fixture
+def failed(contacts: list[Exception]) -> SyncRun:
+    contacts.append(ConnectionError("The source said secret-token-17"))
+    run = engine.run_sync("contacts", connection_id="crm-1")
+    return SyncRun.objects.get(id=run.id)
+
+
+@pytest.fixture
+def queued(contacts: list[Exception]) -> SyncRun:
+    """A run whose worker has not come yet."""
+    run = engine.run_sync("contacts", connection_id="crm-1")
+    SyncRun.objects.filter(id=run.id).update(status="queued", finished_at=None)
+    return SyncRun.objects.get(id=run.id)
+
+
+def test_a_run_shows_its_counts_and_why_it_failed(owner: Client, failed: SyncRun) -> None:
+    text = owner.get(page_of(failed)).content.decode()
+    for part in ("failed", "ConnectionError", "secret-token-17", "1 of", "created"):
+        assert part in text or part.capitalize() in text, part
+    assert "data-live" not in text
+
+
+def test_an_onlooker_learns_what_failed_but_not_what_was_said(
+    onlooker: Client, failed: SyncRun
+) -> None:
+    text = onlooker.get(page_of(failed)).content.decode()
+    assert "ConnectionError" in text
+    assert "secret-token-17" not in text
+
+
+def test_a_run_that_goes_on_is_looked_at_again(owner: Client, queued: SyncRun) -> None:
+    page = owner.get(page_of(queued)).content.decode()
+    live = re.search(r'data-live="([^"]+)"', page)
+    assert live
+    part = owner.get(live[1]).content.decode()
+    assert part.lstrip().startswith("<section")
+    assert live[1] in part
+    SyncRun.objects.filter(id=queued.id).update(status="succeeded")
+    assert "data-live" not in owner.get(live[1]).content.decode()
+
+
+def test_retrying_asks_first_and_goes_through_the_engine(
+    owner: Client, failed: SyncRun, django_capture_on_commit_callbacks: Any
+) -> None:
+    address = view("retry", failed.pk)
+    assert address in owner.get(page_of(failed)).content.decode()
+    assert owner.get(address).status_code == 200
+    assert SyncRun.objects.get().status == "failed"
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = owner.post(address, follow=True)
+    assert "Retried." in answer.content.decode()
+    again = SyncRun.objects.get()
+    assert (again.status, again.attempts) == ("succeeded", 2)
+
+
+def test_what_cannot_be_retried_is_explained(owner: Client, contacts: list[Exception]) -> None:
+    run = engine.run_sync("contacts", connection_id="crm-1")
+    answer = owner.post(view("retry", run.id), follow=True)
+    assert answer.status_code == 200
+    assert "succeeded" in "".join(str(message) for message in answer.context["messages"])
+
+
+def test_retrying_a_sync_that_is_declared_no_more_is_explained(
+    owner: Client, failed: SyncRun
+) -> None:
+    with registry.empty():
+        answer = owner.post(view("retry", failed.pk), follow=True)
+    assert "No sync" in "".join(str(message) for message in answer.context["messages"])
+
+
+def test_cancelling(owner: Client, queued: SyncRun) -> None:
+    assert view("cancel", queued.pk) in owner.get(page_of(queued)).content.decode()
+    owner.post(view("cancel", queued.pk))
+    assert SyncRun.objects.get().status == "cancelled"
+
+
+def test_the_log_says_who_did_it_and_no_content(owner: Client, failed: SyncRun) -> None:
+    owner.post(view("retry", failed.pk))
+    entry = LogEntry.objects.get()
+    assert entry.user.get_username() == "owner"
+    assert entry.object_repr == f"Sync run {failed.pk}"
+    assert entry.get_change_message() == "Retried."
+
+
+@pytest.mark.parametrize("action", ["retry", "cancel"])
+def test_acting_needs_the_permission_to_change(
+    onlooker: Client, failed: SyncRun, action: str
+) -> None:
+    assert onlooker.get(view(action, failed.pk)).status_code == 403
+    assert onlooker.post(view(action, failed.pk)).status_code == 403
+    assert view(action, failed.pk) not in onlooker.get(page_of(failed)).content.decode()
+    changer = signed_in("changer", Permission.objects.filter(codename__endswith="_syncrun"))
+    assert changer.get(view(action, failed.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("action", ["retry", "cancel"])
+def test_a_forged_request_does_nothing(owner: Client, failed: SyncRun, action: str) -> None:
+    forger = Client(enforce_csrf_checks=True)
+    forger.cookies = owner.cookies
+    assert forger.post(view(action, failed.pk)).status_code == 403
+    assert SyncRun.objects.get().status == "failed"
+
+
+def test_runs_are_listed_by_status(owner: Client, failed: SyncRun) -> None:
+    assert str(failed.pk) in owner.get(list_of(SyncRun, status="failed")).content.decode()
+    assert str(failed.pk) not in owner.get(list_of(SyncRun, status="queued")).content.decode()

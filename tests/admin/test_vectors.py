@@ -1,0 +1,116 @@
+"""Vector indexes and embeddings."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from mastra_engine import engine
+from mastra_engine.models import Bookmark, Embedding, VectorIndex
+from tests.admin.conftest import list_of, page_of, view
+from tests.admin.store import SECRET
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+@pytest.fixture
+def docs(store: dict[str, Any]) -> VectorIndex:
+    return VectorIndex.objects.get(name="docs")
+
+
+def test_the_list_tells_how_each_index_stands(owner: Client, docs: VectorIndex) -> None:
+    text = owner.get(list_of(VectorIndex)).content.decode()
+    for part in ("ready", "cosine", "KB"):
+        assert part in text
+
+
+def test_building_asks_first_and_is_done_by_a_task(owner: Client, docs: VectorIndex) -> None:
+    engine.vectors.create_index(index_name="later", dimension=3, index_type="ivfflat")
+    index = VectorIndex.objects.get(name="later")
+    address = view("build", index.pk)
+    assert address in owner.get(page_of(index)).content.decode()
+    assert owner.get(address).status_code == 200
+    assert engine.vectors.describe_index(index_name="later").status == "missing"
+    owner.post(address)
+    assert engine.vectors.describe_index(index_name="later").status == "ready"
+
+
+def test_a_build_that_fails_is_told(
+    owner: Client, docs: VectorIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(engine.vectors, "build_index", fail)
+    answer = owner.post(view("build", docs.pk), follow=True)
+    assert "MemoryError" in "".join(str(message) for message in answer.context["messages"])
+
+
+def test_building_needs_the_permission_to_change(onlooker: Client, docs: VectorIndex) -> None:
+    assert onlooker.post(view("build", docs.pk)).status_code == 403
+    assert view("build", docs.pk) not in onlooker.get(page_of(docs)).content.decode()
+
+
+def test_vectors_are_listed_by_index_only(owner: Client, docs: VectorIndex) -> None:
+    everything = reverse("admin:mastra_engine_embedding_changelist")
+    answer = owner.get(everything, follow=True)
+    assert answer.redirect_chain == [(reverse("admin:mastra_engine_vectorindex_changelist"), 302)]
+    text = owner.get(list_of(Embedding)).content.decode()
+    assert [f"<bdi>{id}</bdi>" in text for id in "abc"] == [True] * 3
+    assert page_of(Embedding.objects.get(vector_id="a")) in text
+
+
+def test_a_vector_shows_its_neighbours_and_no_wall_of_numbers(
+    owner: Client, docs: VectorIndex
+) -> None:
+    text = owner.get(page_of(Embedding.objects.get(vector_id="a"))).content.decode()
+    assert re.findall(r"<td>(-?[\d.]+)</td><td><a[^>]*><bdi>(\w+)", text) == [
+        ("0.994", "b"),
+        ("0.000", "c"),
+    ]
+    assert "0.9, " not in text
+    assert f"{SECRET} 1" in text
+
+
+def test_onlookers_see_no_neighbours(onlooker: Client, docs: VectorIndex) -> None:
+    text = onlooker.get(page_of(Embedding.objects.get(vector_id="a"))).content.decode()
+    assert "neighbours" not in text
+
+
+@pytest.mark.parametrize("key", ["x", "1.x", "x.1", "1", "9999999999999999999999.{}", "{}"])
+def test_an_address_of_nothing_is_not_found(owner: Client, docs: VectorIndex, key: str) -> None:
+    row = Embedding.objects.get(vector_id="a")
+    address = reverse("admin:mastra_engine_embedding_change", args=[key.format(row.pk)])
+    assert owner.get(address).status_code == 404
+
+
+def test_a_record_and_its_vectors_lead_to_each_other(owner: Client, store: dict[str, Any]) -> None:
+    record, bookmark = store["record"], Bookmark.objects.get()
+    about = {"@entity_id": str(record.entity_id), "@external_id": record.external_id}
+    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[about])
+    vector = Embedding.objects.get(vector_id="of")
+    assert page_of(vector) in owner.get(page_of(record)).content.decode()
+    assert page_of(record) in owner.get(page_of(vector)).content.decode()
+    assert page_of(bookmark.vector_index) in owner.get(page_of(bookmark.entity)).content.decode()
+    assert page_of(bookmark.entity) in owner.get(page_of(bookmark.vector_index)).content.decode()
+
+
+def test_a_vector_of_a_message_leads_to_its_place(owner: Client, store: dict[str, Any]) -> None:
+    about = {"@thread_id": "chat/1", "@position": 2}
+    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[about])
+    text = owner.get(page_of(Embedding.objects.get(vector_id="of"))).content.decode()
+    assert f"{page_of(store['thread'])}?at=2" in text
+
+
+@pytest.mark.parametrize(
+    "about",
+    [{"@entity_id": "x", "@external_id": 1}, {"@entity_id": None}, {"@thread_id": 5}],
+    ids=str,
+)
+def test_metadata_that_looks_alike_leads_nowhere(owner: Client, about: dict[str, Any]) -> None:
+    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[about])
+    assert owner.get(page_of(Embedding.objects.get(vector_id="of"))).status_code == 200
