@@ -103,7 +103,7 @@ def pairs(long: int) -> list[Pair]:
     first, deep = _pages(long)
     return [
         Pair("last 20 / one by primary key", last, raw.by_id, limit=2, same=False),
-        Pair("last 20, preparing / one by primary key", preparing(last), raw.by_id, same=False),
+        Pair("last 20, unprepared / one by primary key", unprepared(last), raw.by_id, same=False),
         Pair("last 20, raw as well / one by primary key", raw_last, raw.by_id, same=False),
         Pair("last 20 / last 20", last, raw_last),
         Pair("get_memory / last 20", view, raw_last),
@@ -124,21 +124,22 @@ def _windows(raw: Raw, budget: int) -> list[Pair]:
     name = f"window of {budget // 1000}k tokens / last {number}"
     return [
         Pair(name, window, last, limit=1.3),
-        Pair(name.replace(" /", ", preparing /"), preparing(window), last),
+        Pair(name.replace(" /", ", unprepared /"), unprepared(window), last),
     ]
 
 
-def preparing(call: Callable[[], Rows]) -> Callable[[], Rows]:
-    """Return the call with Django's connection preparing statements, as by default it does not."""
+def unprepared(call: Callable[[], Rows]) -> Callable[[], Rows]:
+    """Return the call with nothing prepared on Django's connection, as behind a pooler."""
 
-    def prepared() -> Rows:
-        connection.connection.prepare_threshold = 0
+    def planned() -> Rows:
+        threshold = connection.connection.prepare_threshold
+        connection.connection.prepare_threshold = None
         try:
             return call()
         finally:
-            connection.connection.prepare_threshold = None
+            connection.connection.prepare_threshold = threshold
 
-    return prepared
+    return planned
 
 
 def _pages(long: int) -> tuple[Callable[[], Rows], Callable[[], Rows]]:

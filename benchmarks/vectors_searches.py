@@ -109,7 +109,7 @@ def _one_filter(data: Dataset, key: str, queries: Matrix) -> dict[str, Found]:
         "unfiltered": by_engine(),
         "ours": by_engine(filter={key: True}),
         "exact": _alone(key, lambda search: search._exact() or []),
-        "graph": _alone(key, lambda search: search._graph(filtered=True)),
+        "graph": _alone(key, lambda search: search._graph()),
     }
     return compare(ways, queries, truth)
 
@@ -125,16 +125,17 @@ def _alone(key: str, search_by: Callable[[Search], list[Any]]) -> Find:
     return find
 
 
-def with_prepared_statements(work: Callable[[], Any]) -> Any:
-    """Do it with Django's connection set to prepare statements, which it is not by default."""
+def unprepared(work: Callable[[], Any]) -> Any:
+    """Do it with nothing prepared on Django's connection, as behind a pooler."""
     from django.db import connection
 
-    connection.ensure_connection()
-    connection.connection.prepare_threshold = 0
+    threshold = connection.connection.prepare_threshold
+    assert threshold is not None, "the engine has not looked at the connection yet"
+    connection.connection.prepare_threshold = None
     try:
         return work()
     finally:
-        connection.connection.prepare_threshold = None
+        connection.connection.prepare_threshold = threshold
 
 
 def many_indexes(data: Dataset, number: int) -> dict[str, float]:

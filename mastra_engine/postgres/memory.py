@@ -18,7 +18,7 @@ from psycopg.pq import Format
 from mastra_engine.jsonb import loads
 from mastra_engine.messages import NewMessage
 from mastra_engine.postgres.compile import Sql
-from mastra_engine.postgres.partitions import server_cursor
+from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.types import Message, Role, Thread
 
 _DOCUMENTS = ("content", "metadata")
@@ -161,9 +161,7 @@ RETURNING content, data::text, version
 
 def _reader(connection: BaseDatabaseWrapper) -> Any:
     """Return a cursor whose results come in binary, which psycopg reads in half the time."""
-    cursor = server_cursor(connection)
-    cursor.cursor.format = Format.BINARY
-    return cursor
+    return server_cursor(connection, format=Format.BINARY)
 
 
 def find_thread(
@@ -203,11 +201,14 @@ class ThreadMessages:
         sql = " AND ".join(condition for condition, _ in (within, *conditions))
         params = [param for _, each in (within, *conditions) for param in each]
         order = "DESC" if descending else "ASC"
+        most = (
+            "" if limit is None else f"LIMIT {limit}"
+        )  # no parameter, or the plan allows for more
         with _reader(self.connection) as cursor:
             cursor.execute(
                 f"SELECT {_MESSAGE} FROM mastra_engine_message WHERE {sql} "
-                f"ORDER BY position {order} LIMIT %s",
-                [*params, limit],
+                f"ORDER BY position {order} {most}",
+                params,
             )
             return [_message(*row) for row in cursor.fetchall()]
 

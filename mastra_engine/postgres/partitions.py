@@ -10,12 +10,9 @@ from typing import Any
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
-from pgvector import Vector
-from psycopg import Cursor
-from psycopg.adapt import Dumper
-from psycopg.pq import Format
 
 from mastra_engine.exceptions import Unavailable
+from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.postgres.structures import BUILDERS, status_of
 from mastra_engine.types import IndexStatus
 from mastra_engine.vectorinputs import IndexDefinition
@@ -58,29 +55,6 @@ WHERE relation = to_regclass(%s) AND pid IS DISTINCT FROM pg_backend_pid() AND g
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 """
-
-
-class _BinaryVector(Dumper):
-    """Sends a vector as it is stored; without a type's number, which differs by database."""
-
-    format = Format.BINARY
-
-    def dump(self, obj: Vector) -> bytes:
-        return obj.to_binary()
-
-
-def server_cursor(connection: BaseDatabaseWrapper) -> Any:
-    """Return a cursor of Django's connection that binds parameters on the server, vectors binary.
-
-    Django's own writes them as text into the statement, which takes longer than all else the
-    client does for a search. This one also prepares statements where the connection's
-    `prepare_threshold` says so. Being wrapped alike, it is logged and counted alike.
-    """
-    connection.ensure_connection()
-    cursor: Any = Cursor(connection.connection)
-    cursor.adapters.register_dumper(Vector, _BinaryVector)
-    wrapped = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    return wrapped(cursor)
 
 
 def find_definition(connection: BaseDatabaseWrapper, name: str) -> IndexDefinition | None:

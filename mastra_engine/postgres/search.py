@@ -20,7 +20,8 @@ from pgvector import Vector
 
 from mastra_engine.filters import RECORD_COLUMNS, And, Node
 from mastra_engine.postgres.compile import Sql, where
-from mastra_engine.postgres.partitions import Partition, server_cursor
+from mastra_engine.postgres.partitions import Partition
+from mastra_engine.postgres.prepared import server_cursor
 
 #: Rows that pass a filter are sorted exactly while they are at most so many times the square root
 #: of all rows: sorting takes longer the more pass, the graph the fewer do. Measured in
@@ -47,6 +48,10 @@ class Search:
     def connection(self) -> BaseDatabaseWrapper:
         return self.partition.connection
 
+    @property
+    def filtered(self) -> bool:
+        return self.condition[0] != "TRUE"
+
     def run(self) -> list[Any]:
         """Return rows of (id, namespace, document, metadata, distance[, vector]), nearest first.
 
@@ -61,14 +66,13 @@ class Search:
         return rows
 
     def _search(self) -> list[Any]:
-        filtered = self.condition[0] != "TRUE"
-        if filtered:
+        if self.filtered:
             passing, total = self._estimate()
             most = EXACT_PER_ROOT * math.sqrt(total)
             rows = self._exact(at_most=round(_MISJUDGED * most)) if passing <= most else None
             if rows is not None:
                 return rows
-        rows = self._graph(filtered=filtered)
+        rows = self._graph()
         # Dead rows, a missing structure's neighbours or a scan that gave up: never too few.
         return rows if len(rows) == self.limit else self._exact() or []
 
@@ -108,15 +112,15 @@ class Search:
             return None
         return [row[:-1] for row in rows]
 
-    def _graph(self, *, filtered: bool) -> list[Any]:
+    def _graph(self) -> list[Any]:
         """Walk the search structure, with settings that nobody else will meet.
 
         They are made by the statement itself and are local to its transaction. Where the search
         structure gives rows in relaxed order, it finds more of them.
         """
         sql, params = self.condition
-        ties = "" if filtered else ", id, namespace"
-        settings = f"SELECT {self._settings(filtered=filtered)} {self.partition.unchanged}"
+        ties = "" if self.filtered else ", id, namespace"
+        settings = f"SELECT {self._settings()} {self.partition.unchanged}"
         # A condition without columns is checked once, before the scan begins.
         statement = (
             f"SELECT {self._columns()} FROM {self.partition.table} "
@@ -126,8 +130,8 @@ class Search:
         rows = self._fetch(statement, [self.target, self.partition.index.name, *params])
         return sorted(rows, key=_by_distance)
 
-    def _settings(self, *, filtered: bool) -> str:
-        order = "relaxed_order" if filtered else "strict_order"
+    def _settings(self) -> str:
+        order = "relaxed_order" if self.filtered else "strict_order"
         settings = {"hnsw.ef_search": self.ef_search, "hnsw.iterative_scan": order}
         if self.partition.index.index_type == "ivfflat":
             probes = max(1, self.ef_search // 10)
@@ -139,7 +143,7 @@ class Search:
         return f"{_FIELDS}, {self.partition.distance()} AS distance{vector}"
 
     def _fetch(self, sql: str, params: list[Any]) -> list[Any]:
-        with server_cursor(self.connection) as cursor:
+        with server_cursor(self.connection, one_plan=not self.filtered) as cursor:
             cursor.execute(sql, params)
             return list(cursor.fetchall())
 

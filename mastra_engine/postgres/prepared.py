@@ -1,0 +1,75 @@
+"""Cursors that bind on the server, and prepare what is asked often where nothing forbids it."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from pgvector import Vector
+from psycopg import Connection, Cursor
+from psycopg.abc import Params
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+#: How often a statement is seen before it is prepared, as psycopg has it.
+_THRESHOLD = 5
+
+#: How many cursors a connection of the driver has had: short-lived ones are not looked into.
+_cursors: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()
+
+
+class _BinaryVector(Dumper):
+    """Sends a vector as it is stored; without a type's number, which differs by database."""
+
+    format = Format.BINARY
+
+    def dump(self, obj: Vector) -> bytes:
+        return obj.to_binary()
+
+
+class _PlannedEachTime(Cursor[Any]):
+    """Prepares nothing."""
+
+    def execute(self, query: Any, params: Params | None = None, **_: Any) -> Any:
+        return super().execute(query, params, prepare=False)
+
+
+def server_cursor(
+    connection: BaseDatabaseWrapper, *, format: Format = Format.TEXT, one_plan: bool = True
+) -> Any:
+    """Return a cursor of Django's connection that binds parameters on the server, vectors binary.
+
+    Django's own writes them as text into the statement, which takes longer than all else the
+    client does for a search. `one_plan` says that the statement has one good plan whatever its
+    parameters: then it may be prepared. Being wrapped alike, it is logged and counted alike.
+    """
+    connection.ensure_connection()
+    driver = connection.connection
+    if driver.prepare_threshold is None:
+        _cursors[driver] = _cursors.get(driver, 0) + 1
+        if _cursors[driver] == _THRESHOLD and _may_prepare(connection):
+            driver.prepare_threshold = _THRESHOLD
+    logged = connection.queries_logged  # by their text, which the driver keeps of unprepared ones
+    cursor: Any = (Cursor if one_plan and not logged else _PlannedEachTime)(driver)
+    cursor.format = format
+    cursor.adapters.register_dumper(Vector, _BinaryVector)
+    return connection.make_debug_cursor(cursor) if logged else connection.make_cursor(cursor)
+
+
+def _may_prepare(connection: BaseDatabaseWrapper) -> bool:
+    """Whether prepared statements are safe here, and the project has not decided about them.
+
+    Django prepares nothing by default, for a pooler may give each transaction to another server,
+    where a statement of that name is missing or is somebody else's. Such a pooler cannot hand out
+    a server's own key for cancelling, or one client would cancel another's query; and the key
+    begins with the server's process id. Django's own cursors bind on the client, so this changes
+    nothing for them, unless they are told to bind on the server.
+    """
+    options = connection.settings_dict["OPTIONS"]
+    if "prepare_threshold" in options or options.get("server_side_binding"):
+        return False
+    driver = connection.connection
+    with connection.wrap_database_errors:
+        (process,) = driver.execute("SELECT pg_backend_pid()").fetchone()
+    return bool(process == driver.info.backend_pid)

@@ -1,0 +1,127 @@
+"""Statements that are asked often are prepared, unless that could go wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
+
+from mastra_engine.backends.postgres import PostgresEngine
+from tests.integration.conftest import Elsewhere
+
+OFTEN = 12
+
+
+@pytest.fixture
+def one(elsewhere: Elsewhere) -> PostgresEngine:
+    """An engine that has a connection of its own, an index and a thread."""
+    made = elsewhere()
+    made.vectors.create_index(index_name="compass", dimension=3)
+    made.vectors.upsert(
+        index_name="compass",
+        vectors=[[1, 0, 0], [0, 1, 0]],
+        ids=["east", "north"],
+        metadata=[{"n": 1}, {"n": 2}],
+    )
+    made.memory.save_memory(
+        thread_id="t", resource_id="r", messages=[{"role": "user", "content": "hello"}]
+    )
+    connections[made.database].close()
+    return made
+
+
+def search(engine: PostgresEngine, **options: Any) -> list[str]:
+    found = engine.vectors.query(index_name="compass", query_vector=[1, 0.1, 0], **options)
+    return [match.id for match in found]
+
+
+def prepared(engine: PostgresEngine) -> list[str]:
+    with connections[engine.database].cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements ORDER BY prepare_time")
+        return [statement for (statement,) in cursor.fetchall()]
+
+
+def test_searches_and_reads_are_prepared(one: PostgresEngine) -> None:
+    for _ in range(OFTEN):
+        assert search(one) == ["east", "north"]
+        assert len(one.memory.get_memory(thread_id="t").messages) == 1
+        assert len(one.memory.get_context_window(thread_id="t", max_tokens=1_000)) == 1
+    assert any("ORDER BY distance" in statement for statement in prepared(one))
+    assert any("cum_tokens BETWEEN" in statement for statement in prepared(one))
+
+
+def test_a_connection_that_is_used_a_few_times_is_not_looked_into(one: PostgresEngine) -> None:
+    for _ in range(3):
+        search(one, top_k=1)
+    assert connections[one.database].connection.prepare_threshold is None
+
+
+def test_a_filter_is_planned_for_what_it_asks(one: PostgresEngine) -> None:
+    for n in range(OFTEN):
+        assert search(one, filter={"n": {"$gt": n % 2}}) == ["east", "north"][n % 2 :]
+    assert not any("passed" in s or "metadata" in s.split("WHERE")[1] for s in prepared(one))
+
+
+def test_behind_a_pooler_nothing_is_prepared(
+    one: PostgresEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", 107_531_969)  # as PgBouncer's are
+    for _ in range(OFTEN):
+        search(one)
+    assert prepared(one) == []
+
+
+@pytest.mark.parametrize("option", [{"prepare_threshold": None}, {"server_side_binding": True}])
+def test_what_the_project_says_about_preparing_holds(
+    one: PostgresEngine, option: dict[str, Any]
+) -> None:
+    connections[one.database].settings_dict["OPTIONS"].update(option)
+    for _ in range(OFTEN):
+        assert search(one) == ["east", "north"]
+    assert prepared(one) == []
+
+
+def test_djangos_log_of_queries_has_their_text(one: PostgresEngine) -> None:
+    for _ in range(OFTEN):
+        search(one)
+    with CaptureQueriesContext(connections[one.database]) as captured:
+        search(one, top_k=2)
+    assert "ORDER BY distance" in captured[0]["sql"]
+
+
+def test_djangos_own_statements_are_not_prepared(one: PostgresEngine) -> None:
+    for _ in range(OFTEN):
+        search(one)
+        one.list_entities()
+    assert not any("mastra_engine_entity" in statement for statement in prepared(one))
+
+
+def test_prepared_statements_outlive_what_happens_to_a_session(one: PostgresEngine) -> None:
+    django = connections[one.database]
+    for n in range(3 * OFTEN):
+        assert search(one) == ["east", "north"]
+        if n % 10 == 9:
+            with django.cursor() as cursor:
+                cursor.execute(
+                    ["DISCARD ALL", "DEALLOCATE ALL", "SET search_path = public"][n // 10]
+                )
+    with transaction.atomic(using=one.database):
+        for _ in range(OFTEN):
+            assert search(one) == ["east", "north"]
+        transaction.set_rollback(True, using=one.database)
+    assert search(one) == ["east", "north"]
+
+
+def test_an_index_made_anew_is_found_by_who_prepared(
+    one: PostgresEngine, other: PostgresEngine
+) -> None:
+    for _ in range(OFTEN):
+        search(one)
+    other.vectors.delete_index(index_name="compass")
+    other.vectors.create_index(index_name="compass", dimension=3, metric="euclidean")
+    other.vectors.upsert(index_name="compass", vectors=[[1, 0, 0]], ids=["new"])
+    for _ in range(OFTEN):
+        assert search(one) == ["new"]
