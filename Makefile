@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-all test-celery lint bench up down clean
+.PHONY: help demo test test-all test-celery lint openapi bench up down clean
 
 help:
 	@echo "make demo      sync real data into an embedded PostgreSQL and query it"
@@ -11,6 +11,7 @@ help:
 	@echo "make test-all  run the long ones too"
 	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
 	@echo "make lint      style, types, import contracts, missing migrations"
+	@echo "make openapi   write the API's description in tests/api/openapi.yaml anew"
 	@echo "make bench     measure against the raw floor and the peers"
 	@echo "make down      stop the demo's database; its data stays in .mastra/"
 
@@ -35,6 +36,9 @@ test-all: $(VENV)/ready
 test-celery: $(VENV)/ready
 	.ci/debian redis-server
 	PATH="$$PATH:$(CURDIR)/.debian/bin" $(BIN)/pytest -m services tests/distributed
+
+openapi: $(VENV)/ready
+	WRITE_GOLDEN=1 $(BIN)/pytest -q tests/api/test_openapi.py
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

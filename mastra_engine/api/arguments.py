@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from inspect import Parameter, signature
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from django.http import QueryDict
 
@@ -18,8 +18,8 @@ from mastra_engine.types import Unset
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
-#: Arguments that say how much is read, and what they are when nothing is said.
-_BOUNDED = {"limit": 100, "last": 10, "top_k": None}
+#: Arguments that say how much is read, and how much that usually is.
+_BOUNDED = {"limit": 100, "last": 10, "top_k": 10}
 #: Lists that are one value; their length says nothing about how much is asked for.
 _WHOLE = {"vector", "query_vector", "content"}
 
@@ -67,17 +67,22 @@ class Arguments:
 
     def bound(self, given: dict[str, Any], limits: ApiSettings) -> None:
         """Raise InvalidInput for more than the settings allow; say how much where nothing is."""
-        for name, usual in _BOUNDED.items():
-            if name in self.parameters and usual is not None:
-                given.setdefault(name, usual)
-            _need_at_most(limits.max_page, given.get(name), name)
-        if "max_tokens" in self.parameters:
-            given.setdefault("max_tokens", limits.max_tokens)
-            _need_at_most(limits.max_tokens, given["max_tokens"], "max_tokens")
+        for name in _BOUNDED:
+            self._bound(given, name, limits.max_page)
+        self._bound(given, "max_tokens", limits.max_tokens)
         for name, value in given.items():
             if isinstance(value, list) and len(value) > limits.max_items and name not in _WHOLE:
                 message = f"has {len(value)} items; at most {limits.max_items} are taken at once"
                 raise InvalidInput(message, path=f"/{name}")
+
+    def _bound(self, given: dict[str, Any], name: str, most: int) -> None:
+        if name not in self.parameters:
+            return
+        if given.get(name) is None:
+            usual = self.parameters[name].default
+            given[name] = min(_BOUNDED.get(name, most) if usual is None else usual, most)
+        if isinstance(given[name], int) and given[name] > most:
+            raise InvalidInput(f"must be at most {most}", path=f"/{name}")
 
     def _need_known(self, name: str, known: Collection[str]) -> None:
         if name not in self.parameters or name in known:
@@ -90,9 +95,18 @@ def alternatives(hint: Any) -> list[Any]:
     return [each for each in among if each not in (NoneType, Unset)]
 
 
+def is_json(hint: Any) -> bool:
+    """Say whether an argument in a URL is JSON, since it is not a scalar."""
+    kinds = alternatives(hint)
+    scalar = {bool, int, float, str}.intersection(kinds) or get_origin(kinds[0]) is Literal
+    return not scalar
+
+
 def _meant(text: str, hint: Any, path: str) -> Any:
     """Return what text in a URL stands for; JSON, where it is not a scalar."""
     kinds = alternatives(hint)
+    if is_json(hint):
+        return loads(text.encode("utf-8", "surrogatepass"), path=path)
     if bool in kinds:
         if text not in _BOOLEANS:
             raise InvalidInput("must be true or false", path=path)
@@ -106,11 +120,4 @@ def _meant(text: str, hint: Any, path: str) -> Any:
             return float(text)
         except ValueError:
             raise InvalidInput("must be a number", path=path) from None
-    if Any in kinds or get_origin(kinds[0]) in (tuple, dict, Mapping):
-        return loads(text.encode("utf-8", "surrogatepass"), path=path)
     return text
-
-
-def _need_at_most(most: int, value: Any, name: str) -> None:
-    if isinstance(value, int) and value > most:
-        raise InvalidInput(f"must be at most {most}", path=f"/{name}")

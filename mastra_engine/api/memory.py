@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from django.urls import path
 
 from mastra_engine.api.operations import Example, operation
+from mastra_engine.api.records import Deleted
 from mastra_engine.api.views import EngineView
 from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.types import (
@@ -55,16 +55,7 @@ _ANSWER = {
 _IN_MIND = {"content": "", "data": {"diet": "vegan"}, "version": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """How many there were."""
-
-    deleted: int
-
-
 class ThreadsView(EngineView):
-    tag = "memory"
-
     @operation(
         MemoryContract.list_threads,
         "view_thread",
@@ -97,8 +88,6 @@ class ThreadsView(EngineView):
 
 
 class ThreadView(EngineView):
-    tag = "memory"
-
     @operation(
         MemoryContract.get_thread, "view_thread", example=Example(path=_CHAT, answer=_THREAD)
     )
@@ -134,8 +123,6 @@ class ThreadView(EngineView):
 
 
 class CloneView(EngineView):
-    tag = "memory"
-
     @operation(
         MemoryContract.clone_thread,
         "view_thread",
@@ -153,14 +140,12 @@ class CloneView(EngineView):
 
 
 class ExportView(EngineView):
-    tag = "memory"
-
     @operation(
         MemoryContract.export_thread,
         "view_message",
         example=Example(
             path=_CHAT,
-            answer='{"id":"chat-1","resource_id":"7","title":"Lunch","metadata":{"channel":"web"}}\n…',
+            answer='{"id":"chat-1","resource_id":"7","title":"Lunch",…}\n{"id":"m-1",…}\n',
         ),
     )
     def get(self, **given: Any) -> Iterator[str]:
@@ -169,8 +154,6 @@ class ExportView(EngineView):
 
 
 class MessagesView(EngineView):
-    tag = "memory"
-
     @operation(
         MemoryContract.list_messages,
         "view_message",
@@ -222,8 +205,6 @@ class MessagesView(EngineView):
 
 
 class ManyMessagesView(EngineView):
-    tag = "memory"
-
     @operation(
         MemoryContract.get_messages_by_id,
         "view_message",
@@ -237,8 +218,6 @@ class ManyMessagesView(EngineView):
 
 
 class DeleteMessagesView(EngineView):
-    tag = "memory"
-
     @operation(
         MemoryContract.delete_messages,
         "delete_message",
@@ -250,8 +229,6 @@ class DeleteMessagesView(EngineView):
 
 
 class MemoryOfThreadView(EngineView):
-    tag = "memory"
-
     @operation(
         MemoryContract.get_memory,
         "view_message",
@@ -273,8 +250,6 @@ class MemoryOfThreadView(EngineView):
 
 
 class ContextWindowView(EngineView):
-    tag = "memory"
-
     @operation(
         MemoryContract.get_context_window,
         "view_message",
@@ -300,8 +275,6 @@ class ContextWindowView(EngineView):
 
 
 class RecallView(EngineView):
-    tag = "memory"
-
     @operation(
         MemoryContract.recall,
         "view_message",
@@ -326,8 +299,6 @@ def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
     others = {"thread_id", "resource_id"} - where.keys()
 
     class WorkingMemoryView(EngineView):
-        tag = "memory"
-
         @operation(
             MemoryContract.get_working_memory,
             "view_workingmemory",

@@ -56,7 +56,7 @@ class Operation:
             given = self.takes.from_query(request.query_params, known=known)
         elif self.lines and request.content_type == "application/x-ndjson":
             given = self.takes.from_query(request.query_params, known=known)
-            given["records"] = request.data
+            given["records"] = request.data or []
         else:
             given = self.takes.from_body(request.data, known=known)
         given = {**view.usual(self.fills), **given}

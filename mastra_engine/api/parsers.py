@@ -82,7 +82,7 @@ def _lines(file: IO[bytes]) -> Iterator[Any]:
             if len(line) > limits.max_bytes:
                 raise TooLarge(limits.max_bytes)
             if line.strip():
-                yield loads(line, depth=limits.max_depth, path=f"/{number}")
+                yield loads(line, depth=limits.max_depth, path=f"/records/{number}")
                 number += 1
 
 

@@ -15,18 +15,21 @@ from drf_spectacular.plumbing import ResolvedComponent, append_meta
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
 from mastra_engine import types
-from mastra_engine.api.arguments import alternatives
+from mastra_engine.api.arguments import alternatives, is_json
 from mastra_engine.types import Page
 
 Schema = dict[str, Any]
 
 JSON, JSON_LINES = "application/json", "application/x-ndjson"
 _NUMBERS: Schema = {"type": "array", "items": {"type": "number"}}
+#: What stands for a UUID in a path.
+_UUIDS = {"entity_id", "run_id"}
 #: What the hints leave open.
 _BY_NAME: dict[str, Schema] = {
     "vector": _NUMBERS,
     "query_vector": _NUMBERS,
     "vectors": {"type": "array", "items": _NUMBERS},
+    "filter": {"description": "A filter: a mapping, or a list of conditions."},
 }
 _BY_TYPE: dict[Any, Schema] = {
     str: {"type": "string"},
@@ -69,7 +72,7 @@ class EngineSchema(AutoSchema):
         return str(self.operation.name)
 
     def get_tags(self) -> list[str]:
-        return [str(vars(type(self.view))["tag"])]
+        return [type(self.view).__module__.rpartition(".")[2]]  # the noun that it is about
 
     def get_summary(self) -> str:
         return cleandoc(self.operation.description).split("\n")[0].rstrip(".")
@@ -88,11 +91,9 @@ class EngineSchema(AutoSchema):
 
     def _of_path(self) -> Iterator[OpenApiParameter]:
         for name in self._path_variables():
-            parameter = self.operation.takes.parameters.get(name)
-            kinds = [str] if parameter is None else alternatives(parameter.annotation)
             yield OpenApiParameter(
                 name,
-                UUID if UUID in kinds else str,
+                UUID if name in _UUIDS else str,
                 OpenApiParameter.PATH,
                 required=True,
                 examples=self._shown(name, self.operation.example.path),
@@ -105,7 +106,7 @@ class EngineSchema(AutoSchema):
             if name in self._path_variables() or (self.in_body and name == "records"):
                 continue
             schema = self._argument(name, parameter)
-            if schema.get("type") in ("array", "object", None) and "$ref" not in schema:
+            if is_json(parameter.annotation):
                 schema = {"type": "string", "description": "JSON"}
             yield OpenApiParameter(
                 name,

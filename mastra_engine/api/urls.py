@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from mastra_engine.api import memory
+from mastra_engine.api import documentation, memory, records, syncs, vectors
 
 app_name = "mastra_engine_api"
 
-urlpatterns = [path("v1/", include([*memory.urlpatterns]))]
+_ROOMS = (records, syncs, memory, vectors, documentation)
+
+urlpatterns = [path("v1/", include([each for room in _ROOMS for each in room.urlpatterns]))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 from django.apps import apps
 from django.http import HttpRequest, HttpResponseBase
@@ -51,8 +51,6 @@ class EngineView(APIView):
     """A view of the engine, confined to what its user may touch."""
 
     engine: MastraEngine
-    #: Under which heading its operations are in the documentation.
-    tag: ClassVar[str]
 
     permission_classes = [Allowed]
     parser_classes: Any = [JsonParser]

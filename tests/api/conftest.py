@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,7 +13,9 @@ from rest_framework.test import APIClient
 
 from mastra_engine import MastraEngine
 from mastra_engine.handler import engines
+from mastra_engine.registry import index_records, registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords
+from tests.api.catalogue import Case
 
 BACKENDS = {
     "mock": "mastra_engine.MockMastraEngine",
@@ -35,23 +38,47 @@ def engine(request: Any, settings: Any, db: None) -> Iterator[MastraEngine]:
     made = engines["default"]
     if request.param == "mock":
         made.reset()  # type: ignore[attr-defined]
-    return made
+    made.memory.embeds_at_once = made.indexes_at_once = False
+    with registry.empty():
+        for name in ("contacts", "deals"):
+            sync(entity="Contacts", name=name)(lambda ctx: [])
+        index_records(entity="Contacts", index="people", text=lambda data: data.get("name"))
+        made.queue = Nobody()
+        yield made
+
+
+class Nobody:
+    """A queue that nobody serves."""
+
+    can_wait = False
+
+    def send(self, run_id: UUID, *, delay: float = 0) -> None:
+        return None
+
+    def index(self, entity_id: UUID) -> None:
+        return None
 
 
 @dataclass(frozen=True)
 class World:
-    """What ann, who is user 7, and bob, user 8, have alike."""
+    """An engine, and who may ask for what: ann, who is user 7, bob, user 8, staff and nobody."""
 
     engine: MastraEngine
     ann: APIClient
     bob: APIClient
     staff: APIClient
     nobody: APIClient
-    entity_id: str
+    #: What stands in the URLs of the examples for what ann has.
+    path: dict[str, str]
+
+    def path_of(self, case: Case) -> dict[str, str]:
+        """Return what the variables in an operation's URL stand for in its example."""
+        ended = {"run_id": self.path["cancelled_id"]} if "retry" in case.route else {}
+        return {**case.operation.example.path, **self.path, **ended}
 
 
-def furnish(engine: MastraEngine, owner: str, prefix: str = "") -> str:
-    """Make what the examples of the API are about; return the id of the entity."""
+def furnish(engine: MastraEngine, owner: str, prefix: str = "") -> dict[str, str]:
+    """Make what the examples of the API are about; return the ids that they do not choose."""
     memory = engine.memory
     memory.create_thread(
         resource_id=owner,
@@ -67,7 +94,30 @@ def furnish(engine: MastraEngine, owner: str, prefix: str = "") -> str:
     memory.save_memory(thread_id=f"{prefix}chat-1", messages=messages)
     memory.update_working_memory(resource_id=owner, content={"diet": "vegan"})
     memory.update_working_memory(thread_id=f"{prefix}chat-1", content={"diet": "vegan"})
-    return ""
+    contacts: Any = [
+        {"external_id": "c1", "data": {"name": "Alice", "age": 34}},
+        {"external_id": "c2", "data": {"name": "Bob", "age": 17}},
+    ]
+    engine.vectors.create_index(index_name="docs", dimension=3)
+    engine.vectors.upsert(
+        index_name="docs",
+        namespace=owner,
+        vectors=[[1, 0, 0], [0, 1, 0]],
+        ids=["east", "north"],
+        metadata=[{"lang": "en"}, {"lang": "de"}],
+        documents=["the way east", "der Weg nach Norden"],
+    )
+    synced = engine.sync_records(
+        name="Contacts", connection_id=owner, records=contacts, last_sync_id="page-1"
+    )
+    queued = engine.enqueue_sync("contacts", connection_id=owner)
+    cancelled = engine.enqueue_sync("deals", connection_id=owner)
+    engine.cancel_sync_run(id=cancelled.id)
+    return {
+        "entity_id": str(synced.entity.id),
+        "run_id": str(queued.id),
+        "cancelled_id": str(cancelled.id),
+    }
 
 
 @pytest.fixture
@@ -78,5 +128,5 @@ def world(engine: MastraEngine) -> World:
         bob=client_of(User(pk=8, username="bob")),
         staff=client_of(User(pk=9, username="eve", is_staff=True, is_superuser=True)),
         nobody=client_of(None),
-        entity_id=furnish(engine, "7"),
+        path=furnish(engine, "7"),
     )

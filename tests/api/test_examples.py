@@ -12,24 +12,28 @@ from tests.api.catalogue import Case, call, cases
 from tests.api.conftest import World
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_SIZE = re.compile(r'"size_bytes": ?\d+')
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 def shaped(text: str) -> Any:
     """Return JSON without what is another each time."""
-    return json.loads(_TIME.sub("time", _UUID.sub("uuid", text)), parse_float=lambda _: 0.5)
+    same = _SIZE.sub('"size_bytes":1', _TIME.sub("time", _UUID.sub("uuid", text)))
+    return json.loads(same, parse_float=lambda _: 0.5)
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.operation.name)
 def test_the_example_is_what_happens(case: Case, world: World) -> None:
     example = case.operation.example
     client = world.staff if "_vectorindex" in "".join(case.operation.asks) else world.ann
-    response = call(client, case, {**example.path, "entity_id": world.entity_id})
+    response = call(client, case, world.path_of(case))
     told = b"".join(response) if response.streaming else response.content
     assert response.status_code == case.operation.status, told
     if response.streaming:
-        first = json.loads(told.splitlines()[0])
-        assert first.keys() == json.loads(example.answer.splitlines()[0]).keys()
+        shown = re.findall(r'"\w+":"?[\w-]+', _UUID.sub("uuid", example.answer))
+        assert shown
+        for value in shown:  # what is left out is an ellipsis
+            assert value in _UUID.sub("uuid", told.decode())
     elif example.answer is None:
         assert told == b""
     else:

@@ -79,12 +79,12 @@ class IndexingContract(RecordsContract, SyncsContract, ABC):
             include_vector=False,
             ef_search=None,
             hybrid=hybrid,
-            reranker=chosen_reranker(reranker, self.vectors.reranker),
+            reranker=chosen_reranker(reranker, self._all_vectors.reranker),
             mmr=None,
         )
         where = parse_filter({} if filter is None else filter, columns=RECORD_COLUMNS)
         places = self._places(self._declared(entity_name, None), connection)
-        found = RecordSearch(self.vectors, connection, asked, where).run(places)
+        found = RecordSearch(self._all_vectors, connection, asked, where).run(places)
         return self._with_records(found, places)
 
     def index_pending(
@@ -135,9 +135,9 @@ class IndexingContract(RecordsContract, SyncsContract, ABC):
         """
         made = {}
         for declared in registry.indexes.values():
-            if declared.embedder is not None or self.vectors.embedder is not None:
-                needed_index(self.vectors, declared)
-                made[declared.index] = self.vectors.describe_index(index_name=declared.index)
+            if declared.embedder is not None or self._all_vectors.embedder is not None:
+                needed_index(self._all_vectors, declared)
+                made[declared.index] = self._all_vectors.describe_index(index_name=declared.index)
         return list(made.values())
 
     asearch_records = twin(search_records)
@@ -152,6 +152,11 @@ class IndexingContract(RecordsContract, SyncsContract, ABC):
         """Act once what was written is there for others, at once if it is."""
 
     # Steps
+
+    @property
+    def _all_vectors(self) -> VectorsContract:
+        """Vectors in any namespace: those of records are kept apart by their connections."""
+        return self.vectors._unconfined()
 
     def _changed(self, entity: Entity) -> None:
         wanted = self.indexes_at_once and registry.indexes_of(entity.name)
@@ -169,7 +174,7 @@ class IndexingContract(RecordsContract, SyncsContract, ABC):
             logger.exception("%s waits for being indexed", _named(entity))
 
     def _can_embed(self, declared: IndexDeclaration) -> bool:
-        return (declared.embedder or self.vectors.embedder) is not None
+        return (declared.embedder or self._all_vectors.embedder) is not None
 
     def _declared(self, entity_name: str | None, index_name: str | None) -> list[IndexDeclaration]:
         entity = None if entity_name is None else name(entity_name, "/entity_name")
@@ -215,7 +220,7 @@ class IndexingContract(RecordsContract, SyncsContract, ABC):
         return Indexer(
             declared,
             entity,
-            vectors=self.vectors,
+            vectors=self._all_vectors,
             bookmarks=self.bookmarks,
             read=self.get_changes,
             lease=self.index_lease,

@@ -53,7 +53,7 @@ class SyncsContract(ABC):
         ratio = delete_ratio(max_delete_ratio, full=full)
         cursor = None if last_sync_id is None else text(last_sync_id, "/last_sync_id")
         expected = if_last_sync_id
-        if isinstance(expected, str):
+        if not (expected is None or isinstance(expected, Unset)):
             text(expected, "/if_last_sync_id")
         entity_name, connection = full_name(name, connection_id)
         self._own_connection(connection)

@@ -345,6 +345,14 @@ class VectorsContract(IndexesContract):
             raise NotFound(f"There is no namespace {space!r}")
         return space
 
+    def _unconfined(self) -> Self:
+        """Return these vectors without the namespaces they are confined to."""
+        if self.namespaces is None:
+            return self
+        everywhere = copy(self)
+        everywhere.namespaces = None
+        return everywhere
+
     def _reach(self, namespace: str | None) -> frozenset[str] | None:
         """Return the namespaces that one stands for; None stands for all within reach."""
         if namespace is None:

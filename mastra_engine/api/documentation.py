@@ -1,0 +1,83 @@
+"""The description of this API alone, and pages that show it without anything from elsewhere."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+from django.templatetags.static import static
+from django.urls import include, path
+from drf_spectacular.views import (
+    SpectacularAPIView,
+    SpectacularRedocView,
+    SpectacularSwaggerView,
+)
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+import mastra_engine
+
+TITLE = "Mastra Engine"
+#: What drf-spectacular is told, whatever the project tells it for views of its own:
+#: `manage.py spectacular --custom-settings mastra_engine.api.documentation.SETTINGS`.
+SETTINGS: dict[str, Any] = {
+    "TITLE": TITLE,
+    "VERSION": mastra_engine.__version__,
+    "DESCRIPTION": "Memory, vectors and synced records of AI agents.",
+    "OAS_VERSION": "3.1.1",
+    "POSTPROCESSING_HOOKS": [],
+    "PREPROCESSING_HOOKS": [],
+}
+_ROUTE = "v1/schema/"
+# drf-spectacular keeps its settings in one place for all threads.
+_generating = Lock()
+
+
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI description, as YAML or JSON by the `Accept` header or `?format=json`."""
+
+    schema = None
+    custom_settings = SETTINGS
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        mounted_at = request.path.removesuffix(_ROUTE).lstrip("/")
+        self.patterns = [path(mounted_at, include("mastra_engine.api.urls"))]
+        with _generating:
+            answer: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return answer
+
+
+class SwaggerView(SpectacularSwaggerView):
+    """Swagger UI from `drf-spectacular-sidecar`."""
+
+    schema = None
+    title = TITLE
+    url = "../schema/"
+
+    @staticmethod
+    def _swagger_ui_resource(filename: str) -> str:
+        return static(f"drf_spectacular_sidecar/swagger-ui-dist/{filename}")
+
+    @staticmethod
+    def _swagger_ui_favicon() -> str:
+        return static("drf_spectacular_sidecar/swagger-ui-dist/favicon-32x32.png")
+
+
+class RedocView(SpectacularRedocView):
+    """Redoc from `drf-spectacular-sidecar`, without the fonts that it would load from Google."""
+
+    schema = None
+    template_name = "mastra_engine/redoc.html"
+    title = TITLE
+    url = "../schema/"
+
+    @staticmethod
+    def _redoc_standalone() -> str:
+        return static("drf_spectacular_sidecar/redoc/bundles/redoc.standalone.js")
+
+
+urlpatterns = [
+    path(_ROUTE.removeprefix("v1/"), SchemaView.as_view(), name="schema"),
+    path("swagger/", SwaggerView.as_view(), name="swagger"),
+    path("redoc/", RedocView.as_view(), name="redoc"),
+]

@@ -1,0 +1,87 @@
+"""The description of the API: current, valid, whole, and shown without the internet."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.renderers import OpenApiYamlRenderer
+from drf_spectacular.settings import patched_settings
+
+from mastra_engine.api.documentation import SETTINGS
+from tests.api.catalogue import cases
+
+GOLDEN = Path(__file__).with_name("openapi.yaml")
+JSON = "application/json"
+
+
+def described(client: Client) -> Any:
+    return client.get("/api/v1/schema/?format=json").json()
+
+
+def test_the_golden_file_is_current(client: Client) -> None:
+    """`make openapi` writes it anew; look at what changed for those who use the API."""
+    written = OpenApiYamlRenderer().render(described(client)).decode()
+    if os.environ.get("WRITE_GOLDEN"):
+        GOLDEN.write_text(written)
+    assert written == GOLDEN.read_text()
+
+
+def test_it_is_valid_and_makes_no_warnings(tmp_path: Path) -> None:
+    call_command(
+        "spectacular",
+        validate=True,
+        fail_on_warn=True,
+        file=str(tmp_path / "openapi.yaml"),
+        custom_settings="mastra_engine.api.documentation.SETTINGS",
+    )
+
+
+def test_beside_the_views_of_a_project_it_makes_no_warnings_either(tmp_path: Path) -> None:
+    """With drf-spectacular as it comes, which describes OpenAPI 3.0."""
+    GENERATOR_STATS.reset()
+    call_command("spectacular", fail_on_warn=True, file=str(tmp_path / "openapi.yaml"))
+
+
+def test_every_operation_is_described_with_an_example(client: Client) -> None:
+    paths = described(client)["paths"]
+    found = {
+        operation["operationId"]: operation
+        for each in paths.values()
+        for operation in each.values()
+    }
+    assert set(found) == {case.operation.name for case in cases()}
+    for name, operation in found.items():
+        assert operation["summary"], name
+        good = next(each for code, each in operation["responses"].items() if code[0] == "2")
+        for content in good.get("content", {}).values():
+            assert content["examples"], name
+        takes = operation.get("requestBody", {}).get("content", {}).get(JSON)
+        assert takes is None or takes["examples"], name
+
+
+def test_it_is_where_the_api_is(client: Client) -> None:
+    assert all(path.startswith("/api/v1/") for path in described(client)["paths"])
+
+
+def test_others_settings_stay_as_they_are(client: Client) -> None:
+    with patched_settings({}):
+        described(client)
+    from drf_spectacular.settings import spectacular_settings
+
+    assert spectacular_settings.OAS_VERSION == "3.0.3" != SETTINGS["OAS_VERSION"]
+
+
+@pytest.mark.parametrize("page", ["swagger", "redoc"])
+def test_pages_load_nothing_from_elsewhere(client: Client, page: str) -> None:
+    html = client.get(f"/api/v1/{page}/").content.decode()
+    assert "../schema/" in html
+    loaded = re.findall(r"""(?:src|href)=["']([^"'#]+)""", html)
+    assert loaded
+    assert [each for each in loaded if not each.startswith("/static/")] == []
