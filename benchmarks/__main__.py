@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import memory, records, retrieval, syncs, vectors
+from benchmarks import indexing, memory, records, retrieval, syncs, vectors
 from benchmarks.database import own_database
 
 BENCHMARKS = {
+    "indexing": indexing,
     "memory": memory,
     "records": records,
     "retrieval": retrieval,

@@ -41,6 +41,20 @@ SELECT EXISTS (
 )
 """
 
+# By the key's index, a range for each: a slash comes right before a zero. OFFSET 0 leaves the planner
+# no other way; free to choose, it compared each id with each row until it had statistics.
+_DELETE_PARTS = """
+DELETE FROM {table} WHERE ctid = ANY(ARRAY(
+    SELECT part.ctid FROM json_array_elements_text(%s::json) AS whole
+    CROSS JOIN LATERAL (
+        SELECT ctid FROM {table}
+        WHERE index_id = %s AND namespace = %s
+          AND id >= (whole || '/') COLLATE "C" AND id < (whole || '0') COLLATE "C"
+        OFFSET 0
+    ) AS part
+))
+"""
+
 
 def put(partition: Partition, namespace: str, rows: Sequence[VectorRow], *, fresh: bool) -> None:
     """Insert or replace rows, within a transaction; `fresh` says that no id can be there yet."""
@@ -57,6 +71,13 @@ def put(partition: Partition, namespace: str, rows: Sequence[VectorRow], *, fres
         else:
             return
     _merge(partition, namespace, rows)
+
+
+def delete_parts(partition: Partition, namespace: str, wholes: Sequence[str]) -> None:
+    """Delete the rows whose id is one of these, a slash and whatever."""
+    sql = _DELETE_PARTS.format(table=partition.table)
+    with partition.connection.cursor() as cursor:
+        cursor.execute(sql, [orjson.dumps(wholes).decode(), partition.index.id, namespace])
 
 
 def _any_known(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> bool:

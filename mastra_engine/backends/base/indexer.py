@@ -16,7 +16,7 @@ from mastra_engine.backends.base.search import CHUNK, ENTITY, RECORD, Scope
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.embedders import embed_batches, embed_query
 from mastra_engine.exceptions import CursorExpired, EngineError
-from mastra_engine.filters import And, Equals, Field, Node
+from mastra_engine.filters import Equals, Field, Node
 from mastra_engine.inputs import text
 from mastra_engine.pausing import reached
 from mastra_engine.protocols import Embedder
@@ -37,6 +37,7 @@ Watch = Callable[[int], None]
 class Passage:
     """A piece of a record on its way into an index."""
 
+    id: str
     text: str
     metadata: dict[str, Any]
 
@@ -46,12 +47,12 @@ class Batch:
     """Changes that are stored together, up to `rev`."""
 
     rev: int = 0
-    external_ids: list[str] = field(default_factory=list)
+    records: list[str] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
 
     def add(self, change: Change, passages: list[Passage]) -> None:
         self.rev = change.rev
-        self.external_ids.append(change.record.external_id)
+        self.records.append(str(change.record.id))
         self.passages += passages
 
 
@@ -105,9 +106,9 @@ class Indexer:
                     break
                 reached("bookmark_moved")
                 mark = moved
-                done += len(batch.external_ids)
+                done += len(batch.records)
                 if watch is not None:
-                    watch(len(batch.external_ids))
+                    watch(len(batch.records))
         return done
 
     def restart(self) -> None:
@@ -129,7 +130,7 @@ class Indexer:
         try:
             changes = self.read(after=mark.rev)
         except CursorExpired:
-            everything = partial(self._delete, mark.index)
+            everything = partial(delete_passages, self.vectors, mark.index, self.entity)
             self.bookmarks.move(mark, rev=0, complete=False, write=everything)
             return None
         if not changes.items and mark.rev < self.entity.rev:  # purged before it was read
@@ -143,7 +144,7 @@ class Indexer:
             if len(batch.passages) >= BATCH:
                 yield batch
                 batch = Batch()
-        if batch.external_ids:
+        if batch.records:
             yield batch
 
     def _passages(self, change: Change) -> list[Passage]:
@@ -168,7 +169,7 @@ class Indexer:
         for number, piece in enumerate(pieces):
             content = text(getattr(piece, "text", piece), f"/chunk/{number}")[:EXCERPT]
             if content.strip():
-                yield Passage(content, {**about, CHUNK: number})
+                yield Passage(f"{record.id}/{number}", content, {**about, CHUNK: number})
 
     # Writing
 
@@ -177,11 +178,12 @@ class Indexer:
         try:
             rows = self._embedded(batch.passages, mark.index)
             reached("passages_embedded")
+            namespace = self.entity.connection_id
 
             def write() -> None:
-                self._delete(mark.index, batch.external_ids)
+                self.vectors._delete_parts(mark.index, namespace, batch.records)
                 reached("passages_deleted")
-                self.vectors._put(mark.index, self.entity.connection_id, rows, generated=True)
+                self.vectors._put(mark.index, namespace, rows, generated=True)
                 reached("passages_stored")
 
             complete = mark.complete or last
@@ -207,15 +209,10 @@ class Indexer:
         ]
         return vector_rows(
             [vector for _, vector in known],
-            ids=None,
+            ids=[passage.id for passage, _ in known],
             metadata=[passage.metadata for passage, _ in known],
             documents=[passage.text for passage, _ in known],
         )
-
-    def _delete(self, index: IndexDefinition, external_ids: list[str] | None = None) -> None:
-        where = of_entity(self.entity.id, external_ids)
-        scope = Scope(index=index, where=where, namespaces=frozenset([self.entity.connection_id]))
-        self.vectors._delete(scope, None)
 
 
 def needed_embedder(vectors: VectorsContract, declared: IndexDeclaration) -> Embedder:
@@ -236,12 +233,15 @@ def needed_index(vectors: VectorsContract, declared: IndexDeclaration) -> IndexD
     return vectors._index(name)
 
 
-def of_entity(entity_id: UUID, external_ids: list[str] | None = None) -> Node:
-    """Return the filter of an entity's vectors, or of those of some of its records."""
-    of_it = Equals(Field(path=(ENTITY,)), (str(entity_id),))
-    if external_ids is None:
-        return of_it
-    return And((of_it, Equals(Field(path=(RECORD,)), tuple(external_ids))))
+def delete_passages(vectors: VectorsContract, index: IndexDefinition, entity: Entity) -> None:
+    """Delete all passages of an entity."""
+    spaces = frozenset([entity.connection_id])
+    vectors._delete(Scope(index=index, where=of_entity(entity.id), namespaces=spaces), None)
+
+
+def of_entity(entity_id: UUID) -> Node:
+    """Return the filter of an entity's passages."""
+    return Equals(Field(path=(ENTITY,)), (str(entity_id),))
 
 
 def _nothing() -> None:

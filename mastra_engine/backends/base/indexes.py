@@ -73,6 +73,10 @@ class IndexesContract(ABC):
     def _delete(self, scope: Scope, ids: list[str] | None) -> int: ...
 
     @abstractmethod
+    def _delete_parts(self, index: IndexDefinition, namespace: str, wholes: list[str]) -> None:
+        """Delete the vectors whose id is one of these, a slash and whatever."""
+
+    @abstractmethod
     def _get(
         self, index: IndexDefinition, namespace: str, ids: list[str]
     ) -> list[StoredVector]: ...

@@ -8,9 +8,8 @@ from datetime import timedelta
 from uuid import UUID
 
 from mastra_engine.backends.base.bookmarks import Bookmark, Bookmarks
-from mastra_engine.backends.base.indexer import of_entity
+from mastra_engine.backends.base.indexer import delete_passages
 from mastra_engine.backends.base.indexing import IndexingContract
-from mastra_engine.backends.base.search import Scope
 from mastra_engine.backends.mock.records import MockRecords
 from mastra_engine.backends.mock.store import BookmarkRow, EntityRow, Store, now
 from mastra_engine.backends.mock.vectors import MockVectors
@@ -139,7 +138,5 @@ class MockIndexing(MockRecords, IndexingContract):
             entity = super()._delete_entity(id)
             for index in self.store.indexes.values():
                 if index.bookmarks.pop(id, None) is not None:
-                    where, spaces = of_entity(id), frozenset([entity.connection_id])
-                    scope = Scope(index=index.definition, where=where, namespaces=spaces)
-                    self.vectors._delete(scope, None)
+                    delete_passages(self.vectors, index.definition, entity)
             return entity

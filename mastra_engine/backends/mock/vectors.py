@@ -159,6 +159,13 @@ class MockVectors(VectorsContract):
                 del rows[row.namespace, row.id]
         return len(gone)
 
+    def _delete_parts(self, index: IndexDefinition, namespace: str, wholes: list[str]) -> None:
+        with self.store.lock:
+            rows = self._rows(index)
+            for key in [key for key in rows if key[0] == namespace]:
+                if key[1].partition("/")[0] in wholes:
+                    del rows[key]
+
     def _get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
         with self.store.lock:
             rows = self._rows(index)

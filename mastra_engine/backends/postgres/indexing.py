@@ -12,9 +12,8 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from mastra_engine.backends.base.bookmarks import Bookmark, Bookmarks
-from mastra_engine.backends.base.indexer import of_entity
+from mastra_engine.backends.base.indexer import delete_passages
 from mastra_engine.backends.base.indexing import IndexingContract
-from mastra_engine.backends.base.search import Scope
 from mastra_engine.backends.base.writer import EntityWriter
 from mastra_engine.backends.postgres.records import PostgresRecords
 from mastra_engine.backends.postgres.runs import CLOCK
@@ -147,7 +146,5 @@ class PostgresIndexing(PostgresRecords, IndexingContract):
     def _delete_locked(self, writer: EntityWriter) -> Entity:
         entity = writer.entity
         for index in self.bookmarks.hold(entity.id):
-            where = of_entity(entity.id)
-            spaces = frozenset([entity.connection_id])
-            self.vectors._delete(Scope(index=index, where=where, namespaces=spaces), None)
+            delete_passages(self.vectors, index, entity)
         return super()._delete_locked(writer)

@@ -161,6 +161,11 @@ class PostgresVectors(VectorsContract):
         statement = f"DELETE FROM {table} WHERE {sql}"  # noqa: S608
         return self._execute(scope.index, statement, params, _row_count)
 
+    def _delete_parts(self, index: IndexDefinition, namespace: str, wholes: list[str]) -> None:
+        partition = self._partition(index)
+        with self._while_it_is_there(index):
+            self.session.run(lambda: bulkvectors.delete_parts(partition, namespace, wholes))
+
     def _get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
         table = self._partition(index).table
         sql = f"SELECT {_STORED} FROM {table} WHERE namespace = %s AND id = ANY(%s)"  # noqa: S608
