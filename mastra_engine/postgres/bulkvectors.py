@@ -41,8 +41,8 @@ SELECT EXISTS (
 )
 """
 
-# By the key's index, a range for each: a slash comes right before a zero. OFFSET 0 leaves the planner
-# no other way; free to choose, it compared each id with each row until it had statistics.
+# By the key's index, a range for each: a slash comes right before a zero. OFFSET 0 leaves the
+# planner no other way; free to choose, it compared each id with each row, knowing no statistics.
 _DELETE_PARTS = """
 DELETE FROM {table} WHERE ctid = ANY(ARRAY(
     SELECT part.ctid FROM json_array_elements_text(%s::json) AS whole

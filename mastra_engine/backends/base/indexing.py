@@ -165,11 +165,11 @@ class IndexingContract(RecordsContract, SyncsContract, ABC):
 
     def _index_soon(self, entity: Entity) -> None:
         """Index an entity where tasks are run, or here; a failure leaves its changes waiting."""
-        if self.queue is not None:
-            self.queue.index(entity.id)
-            return
         try:
-            self.index_pending(entity_name=entity.name, connection_id=entity.connection_id)
+            if self.queue is not None:
+                self.queue.index(entity.id)
+            else:
+                self.index_pending(entity_name=entity.name, connection_id=entity.connection_id)
         except Exception:  # the records are written, and whoever wrote them must not do it again
             logger.exception("%s waits for being indexed", _named(entity))
 

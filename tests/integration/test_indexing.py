@@ -1,0 +1,284 @@
+"""When records are indexed, and the unlucky moments of it, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test import override_settings
+
+from mastra_engine import engines
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.exceptions import Unavailable
+from mastra_engine.models import Bookmark, Embedding
+from mastra_engine.registry import index_records, registry, sync
+from mastra_engine.testing.contract.recall import BagOfWords, Broken
+from mastra_engine.types import Entity
+from tests.integration.conftest import Elsewhere, record
+from tests.integration.interleaving import just_before
+from tests.integration.test_sync_runs import dummy
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NAME = {"name": "Notes", "connection_id": "crm"}
+CLAIM, STORE, DELETE, PUT = '"claimed_until" = (', 'SET "rev" = ', "ctid = ANY", "COPY"
+
+
+class Watchful(BagOfWords):
+    """Notes whether it was called within a transaction."""
+
+    def __init__(self) -> None:
+        self.within: list[bool] = []
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.within.append(connection.in_atomic_block)
+        return super().embed_documents(texts)
+
+
+@pytest.fixture(autouse=True)
+def _declared() -> Iterator[None]:
+    with registry.empty():
+        index_records(entity="Notes", index="notes", text=lambda data: data["text"])
+        yield
+
+
+@pytest.fixture
+def embedder() -> Watchful:
+    return Watchful()
+
+
+@pytest.fixture
+def engine(transactional_db: None, embedder: Watchful) -> PostgresEngine:
+    engine = PostgresEngine(embedder=embedder)
+    engine.prepare_indexes()
+    return engine
+
+
+@pytest.fixture
+def theirs(other: PostgresEngine) -> PostgresEngine:
+    """Somebody else's engine."""
+    other.vectors.embedder = BagOfWords()
+    other.indexes_at_once = False
+    return other
+
+
+def write(engine: Any, **texts: str) -> Entity:
+    records = [record(id, text=text) for id, text in texts.items()]
+    return engine.sync_records(**NAME, records=records).entity  # type: ignore[no-any-return]
+
+
+def passages() -> set[str | None]:
+    return set(Embedding.objects.values_list("document", flat=True))
+
+
+# When
+
+
+def test_what_is_written_is_indexed_after_the_commit(
+    engine: PostgresEngine, embedder: Watchful
+) -> None:
+    with transaction.atomic():
+        write(engine, a="one", b="two")
+        engine.delete_records(entity_id=write(engine, c="three").id, external_ids=["b"])
+        assert passages() == set()
+    assert passages() == {"one", "three"}
+    assert set(embedder.within) == {False}
+
+
+def test_what_is_rolled_back_is_not_indexed(engine: PostgresEngine, embedder: Watchful) -> None:
+    with transaction.atomic():
+        write(engine, a="one")
+        transaction.set_rollback(True)
+    assert embedder.within == []
+
+
+def test_what_did_not_change_is_not_looked_at(engine: PostgresEngine, embedder: Watchful) -> None:
+    write(engine, a="one")
+    del embedder.within[:]
+    assert write(engine, a="one").rev == 1
+    assert embedder.within == []
+
+
+def test_a_declared_sync_is_indexed_page_by_page(
+    engine: PostgresEngine, embedder: Watchful
+) -> None:
+    sync(entity="Notes", name="notes")(
+        lambda ctx: [[record("a", text="one")], [record("b", text="two")]]
+    )
+    assert engine.run_sync("notes", connection_id="crm").status == "succeeded"
+    assert passages() == {"one", "two"}
+    assert embedder.within == [False, False]
+
+
+def test_a_dry_run_is_not_indexed(engine: PostgresEngine, embedder: Watchful) -> None:
+    sync(entity="Notes", name="notes")(lambda ctx: [[record("a", text="one")]])
+    engine.run_sync("notes", connection_id="crm", dry_run=True)
+    assert embedder.within == []
+
+
+def test_a_failure_does_not_reach_whoever_writes(engine: PostgresEngine, caplog: Any) -> None:
+    engine.vectors.embedder = Broken()
+    write(engine, a="one")
+    assert "'Notes' of 'crm' waits for being indexed" in caplog.messages
+    engine.vectors.embedder = BagOfWords()
+    write(engine, b="two")
+    assert passages() == {"one", "two"}
+
+
+def test_a_queue_that_is_away_does_not_reach_whoever_writes(
+    engine: PostgresEngine, caplog: Any
+) -> None:
+    class Away:
+        can_wait = False
+
+        def send(self, run_id: Any, *, delay: float = 0) -> None:
+            raise ConnectionError
+
+        def index(self, entity_id: Any) -> None:
+            raise ConnectionError
+
+    engine.queue = Away()
+    write(engine, a="one")
+    assert "'Notes' of 'crm' waits for being indexed" in caplog.messages
+
+
+def test_tasks_do_it_where_they_are_set_up() -> None:
+    from mastra_engine.tasks import index_entity
+
+    path = f"{BagOfWords.__module__}.{BagOfWords.__qualname__}"
+    backend = {"BACKEND": "mastra_engine.PostgresEngine", "EMBEDDER": path}
+    with override_settings(MASTRA_ENGINE={"default": backend}), dummy():
+        entity = write(engines["default"], a="one")
+        (task,) = index_entity.get_backend().results
+        assert (list(task.args), task.kwargs) == (["default", str(entity.id)], {})
+        assert passages() == set()
+        task.task.call(*task.args)
+        task.task.call(*task.args)
+        assert passages() == {"one"}
+        engines["default"].delete_entity_by_id(id=entity.id)
+        task.task.call(*task.args)
+
+
+# Unlucky moments
+
+
+@pytest.mark.parametrize("moment", [CLAIM, "lock_timeout", STORE])
+def test_an_entity_deleted_while_it_is_indexed_leaves_nothing(
+    engine: PostgresEngine, theirs: PostgresEngine, moment: str
+) -> None:
+    engine.indexes_at_once = False
+    entity = write(engine, a="one")
+    with just_before(moment, lambda: theirs.delete_entity_by_id(id=entity.id)):
+        assert engine.index_pending() == 0
+    assert passages() == set()
+    assert not Bookmark.objects.exists()
+
+
+@pytest.mark.parametrize("moment", [CLAIM, "lock_timeout", STORE])
+@pytest.mark.parametrize("name", ["delete_index", "truncate_index"])
+def test_an_index_emptied_while_it_is_filled_is_filled_again(
+    engine: PostgresEngine, theirs: PostgresEngine, moment: str, name: str
+) -> None:
+    engine.indexes_at_once = False
+    write(engine, a="one")
+    empty = getattr(theirs.vectors, name)
+    with just_before(moment, lambda: empty(index_name="notes")):
+        engine.index_pending()
+    engine.index_pending()
+    assert passages() == {"one"}
+
+
+@pytest.mark.parametrize("moment", [CLAIM, "lock_timeout", STORE])
+def test_a_record_changed_while_it_is_indexed_ends_as_it_is(
+    engine: PostgresEngine, theirs: PostgresEngine, moment: str
+) -> None:
+    engine.indexes_at_once = False
+    write(engine, a="one", b="two")
+    with just_before(moment, lambda: write(theirs, a="new")):
+        engine.index_pending()
+    assert passages() == {"new", "two"}
+
+
+def test_the_slower_of_two_indexers_writes_nothing(
+    engine: PostgresEngine, theirs: PostgresEngine
+) -> None:
+    engine.indexes_at_once = False
+    engine.index_lease = -1.0  # its claim is over at once
+    write(engine, a="one")
+
+    def overtake() -> None:
+        write(theirs, a="new")
+        assert theirs.index_pending() == 1
+
+    with just_before("lock_timeout", overtake):
+        assert engine.index_pending() == 0
+    assert passages() == {"new"}
+
+
+@pytest.mark.parametrize("name", ["delete_entity_by_id", "erase"])
+def test_a_deletion_waits_for_whoever_stores_passages(
+    engine: PostgresEngine, elsewhere: Elsewhere, name: str
+) -> None:
+    engine.indexes_at_once = False
+    entity = write(engine, a="one")
+    hasty = elsewhere(lock_timeout=0.1, statement_timeout="3s")
+    delete: Any = {
+        "delete_entity_by_id": lambda: hasty.delete_entity_by_id(id=entity.id),
+        "erase": lambda: hasty.erase(connection_id="crm"),
+    }[name]
+
+    def refused() -> None:
+        with pytest.raises(Unavailable):
+            delete()
+
+    with just_before(DELETE, refused):
+        engine.index_pending()
+    assert passages() == {"one"}
+    delete()
+    assert passages() == set()
+
+
+def test_a_failure_while_storing_takes_everything_back(
+    engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.indexes_at_once = False
+    write(engine, a="one")
+    engine.index_pending()
+    write(engine, a="new")
+    monkeypatch.setattr(engine.vectors, "_put", _refuse)
+    with pytest.raises(ZeroDivisionError):
+        engine.index_pending()
+    assert passages() == {"one"}
+    monkeypatch.undo()
+    assert engine.index_pending() == 1
+    assert passages() == {"new"}
+
+
+def _refuse(*_: Any, **__: Any) -> None:
+    raise ZeroDivisionError
+
+
+def test_indexing_may_be_part_of_a_transaction(engine: PostgresEngine) -> None:
+    engine.indexes_at_once = False
+    write(engine, a="one")
+    with transaction.atomic():
+        assert engine.index_pending() == 1
+        assert engine.search_records(query="one", connection_id="crm")[0].passage == "one"
+        transaction.set_rollback(True)
+    assert passages() == set()
+    assert engine.index_pending() == 1
+
+
+def test_searching_for_what_was_deleted_since(
+    engine: PostgresEngine, theirs: PostgresEngine
+) -> None:
+    entity = write(engine, a="one", b="one two")
+
+    def delete() -> None:
+        theirs.delete_records(entity_id=entity.id, external_ids=["a"])
+
+    with just_before('FROM "mastra_engine_record"', delete):
+        found = engine.search_records(query="one", connection_id="crm", hybrid=False)
+    assert [match.record.external_id for match in found] == ["b"]
