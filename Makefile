@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PORT ?= 8000
 
-.PHONY: help demo test test-all test-celery lint openapi bench up down clean
+.PHONY: help demo serve test test-all test-celery lint openapi bench up down clean
 
 help:
 	@echo "make demo      sync real data into an embedded PostgreSQL and query it"
+	@echo "make serve     chat with a support desk, and look into it in the admin; PORT=8000"
 	@echo "make test      run the tests"
 	@echo "make test-all  run the long ones too"
 	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
@@ -20,6 +22,10 @@ demo: up
 	$(BIN)/python manage.py demo
 	@echo
 	@echo "The database is still running: make down stops it, make demo goes on with it."
+
+serve: up
+	$(BIN)/python manage.py engine_migrate
+	$(BIN)/python manage.py serve --port $(PORT)
 
 up: $(VENV)/ready
 	$(BIN)/python manage.py engine_add --embedded

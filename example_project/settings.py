@@ -30,6 +30,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "example_project.middleware.ContentSecurityPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -51,6 +52,8 @@ TEMPLATES = [
 ]
 ROOT_URLCONF = "example_project.urls"
 STATIC_URL = "static/"
+LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "login", "start", "login"
+TIME_ZONE = "UTC"
 USE_TZ = True
 
 # DB_URL from the environment or from .env, where `manage.py engine_add` writes it.

@@ -8,4 +8,5 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("mastra_engine.api.urls")),
+    path("", include("example_project.desk.urls")),
 ]

@@ -1,15 +1,29 @@
-"""What the desk knows, and how it comes in."""
+"""What the desk knows: how it comes in, and what of it is searched."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from example_project.desk import tracker
-from mastra_engine import sync
-from mastra_engine.backends.base.running import SyncContext
+from example_project.desk.knowledge import INDEX, text
+from mastra_engine import SyncContext, index_records, sync
+from mastra_engine.chunking import chunk
 from mastra_engine.types import RecordInput
 
+#: Topics that only repeat others, as the chapters made of them.
+CHAPTERS = {"Compound statements", "Special method names"}
 
+
+def topic_text(topic: dict[str, Any]) -> str | None:
+    return None if topic["title"] in CHAPTERS else text(topic)
+
+
+def ticket_text(ticket: dict[str, Any]) -> str:
+    return f"{ticket['title']}\n\n{text(ticket)}"
+
+
+@index_records(entity="Tickets", index=INDEX, text=ticket_text)
 @sync(entity="Tickets", mode="full")
 def tickets(ctx: SyncContext) -> Iterator[list[RecordInput]]:
     page = ctx.checkpoint or 1
@@ -17,3 +31,7 @@ def tickets(ctx: SyncContext) -> Iterator[list[RecordInput]]:
         found, page = tracker.get_page(page)
         yield [RecordInput(f"{each['repository']}#{each['number']}", each) for each in found]
         ctx.save_checkpoint(page)
+
+
+# The topics are synced by the project itself.
+index_records(entity="Topics", index=INDEX, text=topic_text, chunk=chunk)

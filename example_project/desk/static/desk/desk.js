@@ -1,0 +1,85 @@
+// Shows an answer while it is made, then the page as the server has it. Without this script, the
+// form is sent and the page comes with the whole answer.
+"use strict";
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches(".say")) return;
+  event.preventDefault();
+  ask(event.target);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  if (!event.target.matches("#ask textarea")) return;
+  event.preventDefault();
+  event.target.form.requestSubmit();
+});
+
+document.addEventListener("click", (event) => {
+  if (!event.target.matches(".example")) return;
+  const form = document.querySelector("#ask");
+  form.elements.question.value = event.target.textContent;
+  form.requestSubmit();
+});
+
+async function ask(form) {
+  const { question } = form.elements;
+  if (form.dataset.busy || !question.value.trim()) return;
+  form.dataset.busy = "yes";
+  const body = new FormData(form);
+  const status = document.querySelector("[role=status]");
+  status.textContent = "Looking for an answer …";
+  const said = document.querySelector(".said");
+  const added = [];
+  if (form.id === "ask") {
+    added.push(add(said, "user", question.value));
+    question.value = "";
+  }
+  const answer = add(said, "assistant", "");
+  added.push(answer);
+  try {
+    for await (const event of events(form.action, body)) {
+      if (event.error) throw new Error(event.error);
+      answer.textContent += event.text;
+      answer.scrollIntoView({ block: "end" });
+    }
+    await show(form.action);
+  } catch (error) {
+    // The form still has the name of this turn: sent again, the question is not asked twice.
+    status.textContent = `${error.message} Your question is still there; try again.`;
+    added.forEach((each) => each.remove());
+    question.value = body.get("question");
+    delete form.dataset.busy;
+  }
+}
+
+function add(said, role, text) {
+  const item = document.createElement("li");
+  item.className = `${role} plain`;
+  item.textContent = text;
+  said.append(item);
+  return item;
+}
+
+async function* events(url, body) {
+  const response = await fetch(url, { method: "POST", body, headers: { Accept: "text/event-stream" } });
+  if (response.redirected) location.reload(); // the session is over
+  if (!response.ok) throw new Error(`The server answered with ${response.status}.`);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop();
+    for (const part of parts) yield JSON.parse(part.slice("data: ".length));
+  }
+}
+
+async function show(url) {
+  const response = await fetch(url);
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  document.querySelector("#page").replaceWith(page.querySelector("#page"));
+  document.title = page.title;
+  history.replaceState(null, "", url);
+  document.querySelector("#ask textarea").focus({ preventScroll: true });
+  document.querySelector(".said").lastElementChild.scrollIntoView({ block: "end" });
+}

@@ -1,0 +1,49 @@
+"""An answer on its way to the browser, as server-sent events."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, StreamingHttpResponse
+
+from example_project.desk.model import ModelFailed
+from example_project.desk.turns import Turn
+from mastra_engine.exceptions import EngineError
+
+EVENTS = "text/event-stream"
+
+logger = logging.getLogger(__name__)
+
+
+def stream(request: HttpRequest, turn: Turn) -> StreamingHttpResponse:
+    """Respond with the pieces of an answer as they are made, on WSGI and on ASGI servers."""
+    events = (f"data: {json.dumps(event)}\n\n" for event in told(turn))
+    return StreamingHttpResponse(
+        _threaded(events) if isinstance(request, ASGIRequest) else events,
+        content_type=EVENTS,
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def told(turn: Turn) -> Iterator[dict[str, str]]:
+    """Answer, and yield each piece as an event; the last one may be an error for the user."""
+    try:
+        for piece in turn.answer():
+            yield {"text": piece}
+    except ModelFailed as error:
+        logger.exception("A question was not answered")
+        yield {"error": str(error)}
+    except EngineError:
+        logger.exception("A question was not answered")
+        yield {"error": "Something went wrong on our side. Please try again."}
+
+
+async def _threaded(items: Iterator[str]) -> AsyncIterator[str]:
+    """Take each item in the thread of the request, where its database connection is."""
+    following = sync_to_async(lambda: next(items, None))
+    while (item := await following()) is not None:
+        yield item

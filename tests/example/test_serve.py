@@ -1,0 +1,56 @@
+"""`make serve` can be run again and again."""
+
+from __future__ import annotations
+
+import socket
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib.auth import authenticate
+from django.core.management import CommandError, call_command
+
+from example_project.management.commands import serve
+from mastra_engine import engine
+
+
+def run(monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[str, tuple[Any, ...]]:
+    """Return what the command prints, and what it would have served."""
+    served: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(serve, "call_command", lambda *args, **kwargs: served.append(args))
+    out = StringIO()
+    call_command("serve", stdout=out, **options)
+    return out.getvalue(), served[0]
+
+
+@pytest.mark.usefixtures("knowledge")
+def test_it_syncs_tells_the_way_in_and_can_be_repeated(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DEBUG = True
+    monkeypatch.setattr(serve, "SYNCS", {"Tickets": "tickets"})
+    for _ in range(2):
+        told, served = run(monkeypatch)
+        command, address = served
+        assert command == "runserver"
+        assert f"http://{address}/" in told
+        assert f"http://{address}/admin/" in told
+        for name in ("demo", "admin"):
+            user = authenticate(username=name, password=name)
+            assert user is not None
+            assert user.is_superuser is (name == "admin")
+    assert len(engine.list_sync_runs(sync="tickets")) == 3
+
+
+def test_a_port_that_is_taken_is_passed_over() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert serve.free_port(port) > port
+
+
+def test_its_passwords_are_for_a_development_server(settings: Any) -> None:
+    settings.DEBUG = False
+    with pytest.raises(CommandError, match="DEBUG"):
+        call_command("serve")
