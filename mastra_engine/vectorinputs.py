@@ -227,7 +227,11 @@ def namespace_name(value: Any, path: str = "/namespace") -> str:
 
 def number(value: Any, path: str) -> float:
     """Return `value` if it is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not -math.inf < value < math.inf
+    ):
         raise InvalidInput("must be a finite number", path=path)
     return value
 

@@ -56,7 +56,8 @@ class JsonLinesParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        file = TemporaryFile()  # noqa: SIM115 - open for as long as its lines are read
+        file = TemporaryFile()  # noqa: SIM115 - the view closes it, read or not
+        (parser_context or {})["view"].closing.callback(file.close)
         for block in _blocks(stream, most=api_settings().max_upload_bytes):
             file.write(block)
         file.seek(0)
@@ -76,14 +77,13 @@ def loads(raw: bytes, *, depth: int = 64, path: str = "") -> Any:
 
 def _lines(file: IO[bytes]) -> Iterator[Any]:
     limits = api_settings()
-    with file:
-        number = 0
-        while line := file.readline(limits.max_bytes + 1):
-            if len(line) > limits.max_bytes:
-                raise TooLarge(limits.max_bytes)
-            if line.strip():
-                yield loads(line, depth=limits.max_depth, path=f"/records/{number}")
-                number += 1
+    number = 0
+    while line := file.readline(limits.max_bytes + 1):
+        if len(line) > limits.max_bytes:
+            raise TooLarge(limits.max_bytes)
+        if line.strip():
+            yield loads(line, depth=limits.max_depth, path=f"/records/{number}")
+            number += 1
 
 
 def _blocks(stream: Any, *, most: int) -> Iterator[bytes]:

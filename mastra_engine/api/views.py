@@ -4,6 +4,7 @@ for REST framework but who its users are."""
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,6 +52,8 @@ class EngineView(APIView):
     """A view of the engine, confined to what its user may touch."""
 
     engine: MastraEngine
+    #: What is over with the request.
+    closing: ExitStack
 
     permission_classes = [Allowed]
     parser_classes: Any = [JsonParser]
@@ -105,7 +108,7 @@ class EngineView(APIView):
         return handle
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with requestid.taken_from(request) as id:
+        with requestid.taken_from(request) as id, ExitStack() as self.closing:
             response = super().dispatch(request, *args, **kwargs)
             response["X-Request-ID"] = id
             route = request.resolver_match.route if request.resolver_match else ""

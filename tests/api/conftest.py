@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -70,6 +70,8 @@ class World:
     nobody: APIClient
     #: What stands in the URLs of the examples for what ann has.
     path: dict[str, str]
+    #: What a test remembers from one request to the next.
+    known: dict[str, Any] = field(default_factory=dict)
 
     def path_of(self, case: Case) -> dict[str, str]:
         """Return what the variables in an operation's URL stand for in its example."""
@@ -118,6 +120,28 @@ def furnish(engine: MastraEngine, owner: str, prefix: str = "") -> dict[str, str
         "run_id": str(queued.id),
         "cancelled_id": str(cancelled.id),
     }
+
+
+def state(engine: MastraEngine) -> Any:
+    """Return all that ann has."""
+    memory, vectors = engine.memory, engine.vectors
+    threads = memory.list_threads(resource_id="7").items
+    entities = engine.list_entities(connection_id="7").items
+    return (
+        threads,
+        [memory.list_messages(thread_id=thread.id).items for thread in threads],
+        [memory.get_working_memory(thread_id=thread.id) for thread in threads],
+        memory.get_working_memory(resource_id="7"),
+        entities,
+        [engine.get_changes(entity_id=entity.id) for entity in entities],
+        engine.list_sync_runs(connection_id="7").items,
+        [index.name for index in vectors.list_indexes()],
+        [
+            vectors.query(index_name=index.name, query_vector=[1, 1, 1], namespace="7")
+            for index in vectors.list_indexes()
+            if index.name == "docs"
+        ],
+    )
 
 
 @pytest.fixture

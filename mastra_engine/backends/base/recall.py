@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
-from math import inf, isnan
+from math import inf
 from typing import Any
 
 from mastra_engine.backends.base.threads import ThreadsContract
@@ -281,7 +281,7 @@ def _range(given: Any) -> tuple[int, int]:
 
 
 def _score(given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or isnan(given):
+    if isinstance(given, bool) or not isinstance(given, int | float) or not -inf <= given <= inf:
         raise InvalidInput("must be a number", path="/min_score")
     return given
 

@@ -1,0 +1,177 @@
+"""Nobody learns of, or changes, what is somebody else's: every operation, with every foreign id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+
+from mastra_engine.api.access import CONTENT, own_or_staff
+from mastra_engine.types import Scope
+from tests.api.catalogue import Case, call, cases, sent
+from tests.api.conftest import World, client_of, state
+
+#: What of ann's world must not be in an answer to anybody else.
+SECRETS = ("vegan", "lentil", "Lunch", "Alice", "the way east", "page-1", '"7"')
+#: Arguments that name whose it is.
+OWNERS = ("resource_id", "connection_id", "namespace")
+every_operation = pytest.mark.parametrize("case", cases(), ids=lambda case: case.operation.name)
+
+
+def told(response: Any) -> Any:
+    """Return all of an answer that may tell something."""
+    body = b"".join(response) if response.streaming else response.content
+    headers = {name: value for name, value in response.items() if name != "X-Request-ID"}
+    return response.status_code, body, headers
+
+
+def unknown(path: dict[str, str]) -> dict[str, str]:
+    """Return a URL's variables, standing for what there is none of."""
+    made_up = {
+        "thread_id": "no-such-thread",
+        "resource_id": "nobody",
+        "entity_id": str(uuid4()),
+        "run_id": str(uuid4()),
+        "id": "nowhere",
+    }
+    return {**path, **{name: made_up[name] for name in path.keys() & made_up.keys()}}
+
+
+@every_operation
+def test_without_a_login_there_is_nothing(case: Case, world: World) -> None:
+    before, path = state(world.engine), world.path_of(case)
+    answer = told(call(world.nobody, case, path))
+    assert answer[0] in (401, 403)
+    assert answer == told(call(world.nobody, case, unknown(path)))
+    assert state(world.engine) == before
+
+
+@every_operation
+def test_a_foreign_id_is_like_one_that_does_not_exist(case: Case, world: World) -> None:
+    before, path = state(world.engine), world.path_of(case)
+    foreign = told(call(world.bob, case, path))
+    assert state(world.engine) == before
+    if case.variables:
+        assert foreign == told(call(world.bob, case, unknown(path)))
+    if set(case.variables) - {"index_name"}:
+        assert foreign[0] == 404
+    assert [secret for secret in SECRETS if secret.encode() in foreign[1]] == []
+
+
+def naming_an_owner() -> Iterator[Any]:
+    for case in cases():
+        for owner in OWNERS:
+            if owner in case.operation.takes.parameters and owner not in case.variables:
+                yield pytest.param(case, owner, id=f"{case.operation.name}-{owner}")
+
+
+@pytest.mark.parametrize(("case", "owner"), [*naming_an_owner()])
+def test_to_name_another_does_not_help(case: Case, owner: str, world: World) -> None:
+    before = state(world.engine)
+    path = unknown(world.path_of(case)) | {"thread_id": "chat-1"}
+    example = sent(case)
+    foreign, nobodys = (
+        told(call(world.bob, case, path, given={**example, owner: name}))
+        for name in ("7", "nobody")
+    )
+    assert foreign == nobodys
+    assert foreign[0] in (200, 404)  # lists and searches leave out what is not within reach
+    assert [secret for secret in SECRETS if secret.encode() in foreign[1]] == []
+    assert state(world.engine) == before
+
+
+def test_ids_in_a_body_are_looked_for_among_ones_own(world: World) -> None:
+    before = state(world.engine)
+    messages = {"ids": ["m-1", "m-2"]}
+    assert world.bob.post("/api/v1/messages/read/", messages, format="json").json() == {
+        "items": [],
+        "next_cursor": None,
+    }
+    assert world.bob.post("/api/v1/messages/delete/", messages, format="json").json() == {
+        "deleted": 0
+    }
+    for body in ({"query": "vegan", "thread_id": "chat-1"}, {"query": "vegan", "resource_id": "7"}):
+        assert world.bob.post("/api/v1/recall/", body, format="json").status_code == 404
+    assert state(world.engine) == before
+
+
+def test_a_cursor_fits_the_user_it_was_made_for(world: World) -> None:
+    for name in ("chat-2", "chat-3"):
+        world.engine.memory.create_thread(resource_id="7", thread_id=name)
+    first = world.ann.get("/api/v1/threads/", {"limit": 1}).json()
+    again = {"limit": 1, "cursor": first["next_cursor"], "resource_id": "7"}
+    second = world.ann.get("/api/v1/threads/", again).json()
+    assert second["items"][0]["id"] != first["items"][0]["id"]
+    for client in (world.bob, world.staff):
+        refused = client.get("/api/v1/threads/", again)
+        assert refused.status_code == 400
+        assert refused.json()["errors"][0]["attr"] == "/cursor"
+    forged = first["next_cursor"][:-1] + "x"
+    assert world.ann.get("/api/v1/threads/", {"cursor": forged}).status_code == 400
+
+
+def test_vectors_made_of_messages_and_records_are_not_touched(world: World) -> None:
+    memory = world.engine.memory
+    assert memory.prepare_index() is not None
+    assert memory.embed_pending() == 2
+    for index in (memory.index_name, "people"):
+        body = {"query_text": "vegan"}
+        refused = world.ann.post(f"/api/v1/indexes/{index}/query/", body, format="json")
+        assert refused.json()["errors"][0]["code"] == "index_not_found"
+
+
+# The policy that holds unless the project names its own
+
+
+class Asking:
+    """A request of a user with some permissions."""
+
+    def __init__(self, *permissions: str, **fields: Any) -> None:
+        self.user = User(pk=5, username="x", **fields)
+        had = {f"mastra_engine.{permission}" for permission in permissions}
+        self.user.has_perms = lambda asked: {*asked} <= had  # type: ignore[method-assign]
+
+
+MINE = frozenset(["5"])
+OWN = Scope(resource_ids=MINE, connection_ids=MINE, namespaces=MINE)
+
+
+def test_staff_needs_the_permission_that_is_asked_for() -> None:
+    staff = Asking("view_thread", "view_message", is_staff=True)
+    assert own_or_staff(staff, "view_thread") == Scope()
+    assert own_or_staff(staff, "delete_thread") == OWN
+    assert own_or_staff(Asking("view_thread"), "view_thread") == OWN
+
+
+@pytest.mark.parametrize("permission", sorted(CONTENT))
+def test_staff_needs_one_more_permission_for_content(permission: str) -> None:
+    assert own_or_staff(Asking(permission, is_staff=True), permission) == OWN
+    assert own_or_staff(Asking(permission, "read_content", is_staff=True), permission) == Scope()
+
+
+@pytest.mark.parametrize("verb", ["add", "view", "change", "delete"])
+def test_indexes_are_for_staff(verb: str) -> None:
+    permission = f"{verb}_vectorindex"
+    assert own_or_staff(Asking(permission), permission) is None
+    assert own_or_staff(Asking(is_staff=True), permission) is None
+    assert own_or_staff(Asking(permission, is_staff=True), permission) == Scope()
+
+
+def only_views(request: Any, permission: str) -> Scope | None:
+    return Scope(resource_ids=frozenset(["7"])) if permission == "view_thread" else None
+
+
+@pytest.mark.parametrize("policy", [only_views, f"{__name__}.only_views"])
+def test_a_project_may_name_its_own_policy(world: World, settings: Any, policy: Any) -> None:
+    of_default = {**settings.MASTRA_ENGINE["default"], "ACCESS_POLICY": policy}
+    world.engine.memory.create_thread(resource_id="8", thread_id="bobs")
+    kept = world.engine  # the mock's store is there as long as its engine
+    settings.MASTRA_ENGINE = {"default": of_default}
+    client = client_of(User(pk=99))
+    assert client.get("/api/v1/threads/").json()["items"][0]["id"] == "chat-1"
+    assert client.get("/api/v1/threads/bobs/").status_code == 404
+    assert client.get("/api/v1/threads/chat-1/messages/").status_code == 403
+    assert kept.memory.get_thread(thread_id="bobs")
