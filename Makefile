@@ -13,7 +13,7 @@ help:
 	@echo "make test-all  run the long ones too"
 	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
 	@echo "make lint      style, types, import contracts, missing migrations"
-	@echo "make openapi   write the API's description in tests/api/openapi.yaml anew"
+	@echo "make openapi   write the API's description and reference anew"
 	@echo "make bench     measure against the raw floor and the peers"
 	@echo "make down      stop the demo's database; its data stays in .mastra/"
 
@@ -44,7 +44,7 @@ test-celery: $(VENV)/ready
 	PATH="$$PATH:$(CURDIR)/.debian/bin" $(BIN)/pytest -m services tests/distributed
 
 openapi: $(VENV)/ready
-	WRITE_GOLDEN=1 $(BIN)/pytest -q tests/api/test_openapi.py
+	WRITE_GOLDEN=1 $(BIN)/pytest -q tests/api/test_openapi.py tests/api/test_pages.py
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -175,6 +175,7 @@ class MessagesView(EngineView):
         "add_message",
         name="save_messages",
         status=201,
+        keyed=True,
         example=Example(
             path=_CHAT,
             body={
@@ -199,7 +200,8 @@ class MessagesView(EngineView):
     def post(self, **given: Any) -> Page[Message]:
         """Append messages to a thread, all or none.
 
-        With a `resource_id` the thread is made when there is none.
+        With a `resource_id` the thread is made when there is none. Sent again under the same
+        `Idempotency-Key`, they are not appended again.
         """
         return Page(self.engine.memory.save_memory(**given))
 

@@ -47,6 +47,7 @@ class Operation:
     status: int
     fills: tuple[str, ...]
     versioned: bool
+    keyed: bool
     searches: bool
     lines: bool
 
@@ -64,6 +65,8 @@ class Operation:
             given["cursor"] = unsigned(given["cursor"], view.principal)
         if self.versioned:
             given["if_version"] = _version(request)
+        if self.keyed:
+            given["idempotency_key"] = request.headers.get("Idempotency-Key")
         given |= known
         self.takes.need(given)
         self.takes.bound(given, api_settings())
@@ -91,6 +94,7 @@ def operation(
     fills: tuple[str, ...] = (),
     status: int = 200,
     versioned: bool = False,
+    keyed: bool = False,
     searches: bool = False,
     lines: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., HttpResponseBase]]:
@@ -98,7 +102,8 @@ def operation(
 
     `asks` are the permissions that the access policy is asked for, one after the other. `fills`
     are arguments that a user with just one resource, connection or namespace need not give.
-    `versioned` takes `If-Match`, `lines` takes records as JSON Lines besides.
+    `versioned` takes `If-Match`, `keyed` takes `Idempotency-Key`, `lines` takes records as JSON
+    Lines besides.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
@@ -112,6 +117,7 @@ def operation(
             status=status,
             fills=fills,
             versioned=versioned,
+            keyed=keyed,
             searches=searches,
             lines=lines,
         )

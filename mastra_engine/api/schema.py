@@ -120,6 +120,10 @@ class EngineSchema(AutoSchema):
             yield OpenApiParameter(
                 "If-Match", str, "header", description="The `ETag` that it must have."
             )
+        if self.operation.keyed:
+            yield OpenApiParameter(
+                "Idempotency-Key", str, "header", description="What names this call in its thread."
+            )
         if any(hasattr(each, "version") for each in alternatives(self.operation.gives)):
             yield OpenApiParameter(
                 "ETag", str, "header", description="Its version.", response=[200, 201]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -22,12 +23,17 @@ class Case(NamedTuple):
     method: str
     route: str
     operation: Operation
+    noun: str
 
     def url(self, path: dict[str, str]) -> str:
         def value(found: re.Match[str]) -> str:
             return quote(path[found[1]], safe="")
 
         return "/api/" + re.sub(r"<\w+:(\w+)>", value, self.route)
+
+    @property
+    def description(self) -> str:
+        return cleandoc(self.operation.description)
 
     @property
     def variables(self) -> list[str]:
@@ -48,7 +54,7 @@ def _found(patterns: Any, prefix: str) -> Iterator[Case]:
             view = pattern.callback.cls  # type: ignore[attr-defined]
             for method in METHODS:
                 if operation := getattr(getattr(view, method, None), "operation", None):
-                    yield Case(method, route, operation)
+                    yield Case(method, route, operation, view.__module__.rpartition(".")[2])
 
 
 def sent(case: Case) -> dict[str, Any]:

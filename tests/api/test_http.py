@@ -1,0 +1,276 @@
+"""The API as HTTP would have it: versions, keys, limits, streams and what is unavailable."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from rest_framework.test import APIRequestFactory, force_authenticate
+
+from mastra_engine.api.memory import ThreadsView
+from mastra_engine.api.records import ExportRecordsView, RecordsView
+from mastra_engine.api.renderers import JsonLines
+from mastra_engine.api.requestid import RequestIdFilter
+from mastra_engine.exceptions import Unavailable
+from tests.api.conftest import World
+
+CHAT = "/api/v1/threads/chat-1/"
+LINES = "application/x-ndjson"
+
+
+def refusal(response: Any) -> tuple[int, str, str | None]:
+    (error,) = response.json()["errors"]
+    return response.status_code, error["code"], error["attr"]
+
+
+# Versions
+
+
+def test_a_change_of_another_version_is_not_made(world: World) -> None:
+    tag = world.ann.get(CHAT)["ETag"]
+    first = world.ann.patch(CHAT, {"title": "A"}, format="json", headers={"If-Match": tag})
+    assert (first.status_code, first["ETag"]) == (200, '"2"')
+    late = world.ann.patch(CHAT, {"title": "B"}, format="json", headers={"If-Match": tag})
+    assert refusal(late) == (412, "version_conflict", None)
+    assert world.engine.memory.get_thread(thread_id="chat-1").title == "A"
+
+
+@pytest.mark.parametrize("of", ["threads/chat-1", "resources/7"])
+def test_working_memory_has_a_version_too(world: World, of: str) -> None:
+    url = f"/api/v1/{of}/working-memory/"
+    tag = world.ann.get(url)["ETag"]
+    for status in (200, 412):
+        answer = world.ann.put(url, {"content": "x"}, format="json", headers={"If-Match": tag})
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize("tag", ["1", '"x"', 'W/"1"', '"1", "2"', '"٣"', '"-1"', '""'])
+def test_what_is_no_tag_of_ours_is_refused(world: World, tag: str) -> None:
+    answer = world.ann.patch(CHAT, {"title": "A"}, format="json", headers={"If-Match": tag})
+    assert refusal(answer) == (400, "invalid_input", "/If-Match")
+
+
+# Keys
+
+
+def test_messages_sent_again_under_a_key_are_not_appended_again(world: World) -> None:
+    url, key = f"{CHAT}messages/", {"Idempotency-Key": "turn-2"}
+    body = {"messages": [{"role": "user", "content": "How much?"}]}
+    first, again = (world.ann.post(url, body, format="json", headers=key) for _ in range(2))
+    assert first.status_code == again.status_code == 201
+    assert first.content == again.content
+    other = {"messages": [{"role": "user", "content": "How many?"}]}
+    refused = world.ann.post(url, other, format="json", headers=key)
+    assert refusal(refused) == (422, "idempotency_conflict", None)
+    assert world.engine.memory.get_thread(thread_id="chat-1").message_count == 3
+
+
+# Request ids
+
+
+@pytest.mark.parametrize("given", ["abc-1", "x" * 128, "a:b.c_d"])
+def test_a_request_id_comes_back_and_is_logged(
+    world: World, caplog: pytest.LogCaptureFixture, given: str
+) -> None:
+    caplog.handler.addFilter(RequestIdFilter())
+    with caplog.at_level(logging.INFO, "mastra_engine.api"):
+        answer = world.ann.get(CHAT, headers={"X-Request-ID": given})
+    assert answer["X-Request-ID"] == given
+    (line,) = [each for each in caplog.records if each.name == "mastra_engine.api"]
+    assert line.request_id == given  # type: ignore[attr-defined]
+    assert line.getMessage() == "GET api/v1/threads/<str:thread_id>/ 200"  # no id of anybody's
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "a b", "a\nb", "é"])
+def test_an_odd_request_id_is_replaced(world: World, given: str) -> None:
+    made = world.ann.get(CHAT, headers={"X-Request-ID": given})["X-Request-ID"]
+    assert len(made) == 32
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("limit", "url", "body", "attr"),
+    [
+        (
+            "MAX_ITEMS",
+            f"{CHAT}messages/",
+            {"messages": [{"role": "user", "content": "a"}] * 3},
+            "messages",
+        ),
+        ("MAX_ITEMS", "/api/v1/messages/read/", {"ids": ["a", "b", "c"]}, "ids"),
+        ("MAX_PAGE", "/api/v1/recall/", {"query": "a", "top_k": 3}, "top_k"),
+        ("MAX_PAGE", "/api/v1/recall/", {"query": "a", "top_k": 2**70}, "top_k"),
+    ],
+)
+def test_more_than_the_settings_allow_is_refused(
+    world: World, settings: Any, limit: str, url: str, body: Any, attr: str
+) -> None:
+    settings.MASTRA_ENGINE_API = {limit: 2}
+    assert refusal(world.ann.post(url, body, format="json")) == (400, "invalid_input", f"/{attr}")
+
+
+def test_a_page_is_no_longer_than_the_settings_allow(world: World, settings: Any) -> None:
+    settings.MASTRA_ENGINE_API = {"MAX_PAGE": 1}
+    url = f"/api/v1/entities/{world.path['entity_id']}/records/"
+    for query in ({}, {"limit": ""}):
+        assert len(world.ann.get(url, query).json().get("items", [1])) == 1
+    assert (
+        len(world.ann.post(f"{url[:-8]}query/", {"limit": None}, format="json").json()["items"])
+        == 1
+    )
+
+
+def test_a_body_is_read_no_further_than_the_limit(world: World, settings: Any) -> None:
+    settings.MASTRA_ENGINE_API = {"MAX_BYTES": 100, "MAX_UPLOAD_BYTES": 150}
+    large = {"messages": [{"role": "user", "content": "x" * 100}]}
+    assert refusal(world.ann.post(f"{CHAT}messages/", large, format="json"))[:2] == (
+        413,
+        "too_large",
+    )
+    url = f"/api/v1/entities/{world.path['entity_id']}/records/"
+    for body in (b'{"external_id": "x"}\n' * 20, b"x" * 120):
+        answer = world.ann.generic("POST", url, body, LINES)
+        assert refusal(answer)[:2] == (413, "too_large")
+
+
+def test_depth_is_a_setting(world: World, settings: Any) -> None:
+    settings.MASTRA_ENGINE_API = {"MAX_DEPTH": 3}
+    deep = {"metadata": {"a": {"b": {}}}}
+    assert world.ann.patch(CHAT, deep, format="json").status_code == 200
+    deep = {"metadata": {"a": {"b": {"c": {}}}}}
+    assert world.ann.patch(CHAT, deep, format="json").status_code == 400
+
+
+def test_who_asks_too_often_is_told_when_to_come_back(world: World, settings: Any) -> None:
+    cache.clear()
+    settings.MASTRA_ENGINE_API = {"THROTTLE_RATES": {"read": "2/min"}}
+    answers = [world.ann.get(CHAT) for _ in range(3)]
+    assert [each.status_code for each in answers] == [200, 200, 429]
+    assert int(answers[2]["Retry-After"]) <= 60
+    assert world.ann.patch(CHAT, {"title": "A"}, format="json").status_code == 200
+    assert world.staff.get(CHAT).status_code == 200
+
+
+def test_a_database_that_is_away_is_503(
+    world: World, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise Unavailable("The database cannot do this now (SQLSTATE 57P01)")
+
+    settings.MASTRA_ENGINE_API = {"RETRY_AFTER": 7}
+    monkeypatch.setattr(type(world.engine.memory), "_get_thread", away)
+    answer = world.ann.get(CHAT)
+    assert refusal(answer) == (503, "unavailable", None)
+    assert answer["Retry-After"] == "7"
+    assert "SQLSTATE" not in answer.content.decode()
+
+
+# Streams
+
+
+def test_lines_are_upserted_and_exported(world: World) -> None:
+    url = f"/api/v1/entities/{world.path['entity_id']}/"
+    lines = b'{"external_id": "c1", "data": {"city": "Rome"}}\n\n{"external_id": "c9", "data": {}}'
+    answer = world.ann.generic("POST", f"{url}records/?mode=merge", lines, LINES)
+    assert answer.json() == {"created": 1, "updated": 1, "unchanged": 0}
+    exported = b"".join(world.ann.get(f"{url}export/")).splitlines()
+    records = [json.loads(line) for line in exported]
+    assert [each["external_id"] for each in records] == ["c1", "c2", "c9"]
+    assert records[0]["data"] == {"name": "Alice", "age": 34, "city": "Rome"}
+
+
+def test_a_bad_line_stops_everything_and_is_named(world: World) -> None:
+    url = "/api/v1/sync/?name=Contacts&mode=full"
+    lines = b'{"external_id": "c1", "data": {}}\n{"external_id": ""}\n'
+    answer = world.ann.generic("POST", url, lines, LINES)
+    assert refusal(answer) == (400, "invalid_input", "/records/1/data")
+    broken = world.ann.generic("POST", url, b'{"external_id": "c1", "data": {}}\n{', LINES)
+    assert refusal(broken) == (400, "invalid_input", "/records/1")
+    assert world.engine.get_record(entity_id=world.path["entity_id"], external_id="c2")
+
+
+class Upload:
+    """A body that is made as it is read."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self.lines, self.rest = lines, b""
+
+    def read(self, size: int = -1) -> bytes:
+        while len(self.rest) < size and (line := next(self.lines, b"")):
+            self.rest += line
+        block, self.rest = self.rest[:size], self.rest[size:]
+        return block
+
+
+def peaks(world: World, number: int) -> tuple[int, int]:
+    """Return how many bytes are held at most on an upload and on an export of so many records."""
+    text = b"x" * 550
+    lines = (b'{"external_id": "%d", "data": {"text": "%s"}}\n' % (i, text) for i in range(number))
+    entity = world.engine.create_entity(name=f"{number} records", connection_id="7")
+    factory, ann = APIRequestFactory(), User(pk=7)
+    upload, export = factory.generic("POST", "/", b"-", LINES), factory.get("/")
+    upload._stream = Upload(lines)  # type: ignore[attr-defined]
+    for request in (upload, export):
+        force_authenticate(request, ann)
+    tracemalloc.start()
+    answer = RecordsView.as_view()(upload, entity_id=str(entity.id))
+    _, uploading = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    streamed = ExportRecordsView.as_view()(export, entity_id=str(entity.id))
+    size = sum(len(block) for block in streamed)
+    _, exporting = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert answer.data.created == number
+    assert size > number * len(text)
+    return uploading, exporting
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+@pytest.mark.parametrize("number", [45_000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_memory_stays_flat_on_an_upload_and_an_export(world: World, number: int) -> None:
+    few, many = peaks(world, 15_000), peaks(world, number)
+    assert many[0] < 1.3 * few[0]
+    assert many[1] < 1.3 * few[1]
+
+
+def test_lines_are_not_read_all_at_once_under_asgi() -> None:
+    read: list[int] = []
+
+    def lines() -> Iterator[bytes]:
+        for number in range(5_000):
+            read.append(number)
+            yield b"{}"
+
+    async def first_block() -> bytes:
+        async for block in JsonLines(lines(), asynchronous=True):
+            return block
+        raise AssertionError
+
+    assert asyncio.run(first_block()) == b"{}\n" * 1_000
+    assert len(read) == 1_000
+
+
+# In a browser
+
+
+def test_it_can_be_browsed(world: World) -> None:
+    page = world.ann.get("/api/v1/threads/", headers={"Accept": "text/html"})
+    assert page["Content-Type"] == "text/html; charset=utf-8"
+    assert "chat-1" in page.content.decode()
+    assert world.ann.get("/api/v1/threads/", headers={"Accept": "text/csv"}).status_code == 406
+
+
+def test_without_its_templates_there_is_no_browsing(world: World, settings: Any) -> None:
+    settings.INSTALLED_APPS = [each for each in settings.INSTALLED_APPS if each != "rest_framework"]
+    page = world.ann.get("/api/v1/threads/", headers={"Accept": "text/html,*/*"})
+    assert page["Content-Type"] == "application/json"
+    assert len(ThreadsView().get_renderers()) == 1

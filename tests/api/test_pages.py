@@ -1,0 +1,73 @@
+"""The reference of the API's operations is written from their examples, which other tests run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+from tests.api.catalogue import Case, cases
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "api-operations.md"
+HEAD = """# Operations of the API
+
+Every operation with an example that the tests run. The user is signed in, has the primary key 7,
+and has just the one resource, connection and namespace. What holds for all of them is in
+[the API](api.md); the types of all arguments are in the description at `api/v1/schema/`. This page
+is written by `make openapi`.
+"""
+
+
+def page() -> str:
+    return "\n".join([HEAD, *(line for noun in NOUNS for line in section(noun))])
+
+
+NOUNS = list(dict.fromkeys(case.noun for case in cases()))
+
+
+def section(noun: str) -> Iterator[str]:
+    yield f"## {noun.capitalize()}\n"
+    for case in cases():
+        if case.noun == noun:
+            yield from described(case)
+
+
+def described(case: Case) -> Iterator[str]:
+    route = re.sub(r"<\w+:(\w+)>", r"{\1}", case.route)
+    example = case.operation.example
+    yield f"### `{case.method.upper()} /api/{route}`\n"
+    yield f"{case.description}\n"
+    asks = ", ".join(f"`{permission}`" for permission in case.operation.asks)
+    yield f"Asks for {asks}.\n"
+    query = f"?{urlencode(example.query)}" if example.query else ""
+    yield f"```http\n{case.method.upper()} {case.url(example.path)}{query}"
+    if example.body is not None:
+        yield f"\n{shown(example.body)}"
+    yield "```\n"
+    if isinstance(example.answer, str):
+        yield f"```text\n{example.answer.rstrip()}\n```\n"
+    elif example.answer is None:
+        yield "The answer is empty, with status 204.\n"
+    else:
+        yield f"```json\n{shown(example.answer)}\n```\n"
+
+
+def shown(value: object) -> str:
+    """Return JSON with what is short in one line."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    short = re.compile(r"([\[{])\n\s+([^\[\]{}]{0,300}?)\n\s+([\]}])")
+
+    def joined(found: re.Match[str]) -> str:
+        line = re.sub(r"\n\s+", " ", found[2])
+        return f"{found[1]}{line}{found[3]}" if len(line) < 60 else found[0]
+
+    return short.sub(joined, text)
+
+
+def test_the_reference_of_the_operations_is_current() -> None:
+    if os.environ.get("WRITE_GOLDEN"):
+        PAGE.write_text(page())
+    assert page() == PAGE.read_text()

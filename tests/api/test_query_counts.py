@@ -1,0 +1,84 @@
+"""How many statements each operation sends, with what the examples of the API ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.catalogue import Case, call, cases
+from tests.api.conftest import World
+from tests.integration.queries import statements
+
+COUNTS = {
+    "build_index": 4,
+    "cancel_sync_run": 4,
+    "clone_thread": 6,
+    "create_entity": 3,
+    "create_index": 9,
+    "create_thread": 2,
+    "delete_entity": 6,
+    "delete_index": 3,
+    "delete_messages": 6,
+    "delete_records": 5,
+    "delete_thread": 4,
+    "delete_vectors": 2,
+    "describe_index": 3,
+    "enqueue_sync": 6,
+    "export_records": 3,
+    "export_thread": 3,
+    "get_changes": 2,
+    "get_context_window": 4,
+    "get_entity": 1,
+    "get_memory": 3,
+    "get_messages_by_id": 1,
+    "get_record": 2,
+    "get_resource_working_memory": 1,
+    "get_sync_run": 1,
+    "get_thread": 1,
+    "get_thread_working_memory": 2,
+    "get_vectors": 2,
+    "list_entities": 1,
+    "list_indexes": 7,
+    "list_messages": 2,
+    "list_records": 3,
+    "list_sync_runs": 1,
+    "list_threads": 1,
+    "patch_resource_working_memory": 1,
+    "patch_thread_working_memory": 2,
+    "query_records": 3,
+    "query_vectors": 2,
+    "recall": 5,
+    "replace_resource_working_memory": 1,
+    "replace_thread_working_memory": 2,
+    "retry_sync_run": 4,
+    "save_messages": 1,
+    "search_records": 7,
+    "sync_records": 13,
+    "truncate_index": 3,
+    "update_thread": 2,
+    "update_vector": 2,
+    "upsert_records": 7,
+    "upsert_vectors": 3,
+}
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.operation.name)
+def test_the_number_of_statements_is_known(case: Case, world: World) -> None:
+    client = world.staff if "_vectorindex" in "".join(case.operation.asks) else world.ann
+    path = world.path_of(case)
+
+    def ask() -> Any:
+        response = call(client, case, path)
+        assert response.status_code == case.operation.status
+        return b"".join(response) if response.streaming else response.content
+
+    world.engine.memory.embed_pending()
+    world.engine.index_pending()
+    sent = statements(ask)
+    assert len(sent) == COUNTS[case.operation.name], sent
+
+
+def test_every_operation_is_counted() -> None:
+    assert set(COUNTS) == {case.operation.name for case in cases()}
