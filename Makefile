@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: help demo serve test test-all test-celery lint openapi bench up down clean
+.PHONY: help demo serve test test-all test-browser test-celery lint openapi bench up down clean
 
 help:
 	@echo "make demo      sync real data into an embedded PostgreSQL and query it"
 	@echo "make serve     chat with a support desk, and look into it in the admin; PORT=8000"
 	@echo "make test      run the tests"
 	@echo "make test-all  run the long ones too"
+	@echo "make test-browser    open every page of the admin in a browser"
 	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
 	@echo "make lint      style, types, import contracts, missing migrations"
 	@echo "make openapi   write the API's description and reference anew"
@@ -37,7 +38,7 @@ test: $(VENV)/ready
 	$(BIN)/pytest
 
 test-all: $(VENV)/ready
-	$(BIN)/pytest -m "not services"
+	$(BIN)/pytest -m "not services and not browser"
 
 test-celery: $(VENV)/ready
 	.ci/debian redis-server
@@ -45,6 +46,10 @@ test-celery: $(VENV)/ready
 
 openapi: $(VENV)/ready
 	WRITE_GOLDEN=1 $(BIN)/pytest -q tests/api/test_openapi.py tests/api/test_pages.py
+
+# Pictures of every page are left in build/screenshots/.
+test-browser: $(VENV)/browser
+	$(BIN)/pytest -m browser tests/browser --ds=tests.browser.stock
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -62,6 +67,13 @@ bench: $(VENV)/ready
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/browser: $(VENV)/ready
+	@command -v chromium >/dev/null && command -v npm >/dev/null || \
+		{ echo "Chromium and npm are needed; on Debian: apt install chromium npm"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[browser]"
+	npm install --silent --no-save --prefix $(VENV) axe-core@4
+	@touch $@
 
 $(VENV)/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

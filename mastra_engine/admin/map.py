@@ -58,6 +58,7 @@ class ColourForm(forms.Form):
 
     def __init__(self, *args: Any, fields: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.label_suffix = ""
         names = [(name, name) for name in fields]
         self.fields["by"].choices = [*names, (NAMESPACE, "namespace")]  # type: ignore[attr-defined]
 

@@ -44,8 +44,8 @@ def _facts(health: Health) -> Iterator[tuple[str, Any]]:
     """Yield what is told in a word each."""
     if health.server is not None:
         yield "PostgreSQL", health.server.version
-        yield "pgvector", health.server.pgvector_installed
-    yield from health.versions.items()
+        yield "Extension vector", health.server.pgvector_installed
+    yield from ((name.removeprefix("django-"), each) for name, each in health.versions.items())
     yield "Migrations to apply", health.unapplied_migrations
     if health.waiting is not None:
         messages = health.waiting.messages

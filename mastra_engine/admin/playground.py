@@ -11,7 +11,8 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin, View
+from mastra_engine.admin.base import EngineAdmin, Link, View
+from mastra_engine.admin.sources import sources
 from mastra_engine.exceptions import EngineError, IndexNotFound, InvalidFilter, InvalidInput
 from mastra_engine.handler import engine
 from mastra_engine.models import Embedding, VectorIndex
@@ -36,10 +37,11 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A match, its page's address, and its place in the search by vectors alone, if any."""
+    """A match, its page's address, what it was made from, and its place by vectors alone."""
 
     match: Match
     url: str
+    source: Link | None
     place: int | None
 
 
@@ -73,6 +75,7 @@ class SearchForm(forms.Form):
 
     def __init__(self, *args: Any, indexes: Iterable[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.label_suffix = ""
         self.fields["index"].choices = [(name, name) for name in indexes]  # type: ignore[attr-defined]
 
     def clean_filter(self) -> Any:
@@ -85,6 +88,8 @@ class SearchForm(forms.Form):
             raise forms.ValidationError(f"No JSON at {where}: {error.msg}") from error
         except RecursionError:
             raise forms.ValidationError("It nests too deeply") from None
+        except ValueError:  # Python reads numbers of some thousand digits only
+            raise forms.ValidationError("It holds a number that is too long") from None
 
     def blame(self, error: EngineError) -> None:
         """Show what an engine raised at the field that it is about."""
@@ -125,24 +130,23 @@ class Playground(EngineAdmin):
         except EngineError as error:
             form.blame(error)
             return []
-        plain = searches[0].matches
-        places = {_key(match): place for place, match in enumerate(plain, start=1)}
-        pages = self._pages(form.cleaned_data["index"], [s.matches for s in searches])
-        return [
-            Ranking(
-                title=search.title,
-                milliseconds=search.milliseconds,
-                hits=[
-                    Hit(match=match, url=pages.get(_key(match), ""), place=places.get(_key(match)))
-                    for match in search.matches
-                ],
-            )
-            for search in searches
-        ]
+        places = {_key(match): i for i, match in enumerate(searches[0].matches, start=1)}
+        pages = self._pages(form.cleaned_data["index"], searches)
 
-    def _pages(self, index: str, found: list[list[Match]]) -> dict[Key, str]:
+        def hit(match: Match, source: Link | None) -> Hit:
+            key = _key(match)
+            return Hit(match=match, url=pages.get(key, ""), source=source, place=places.get(key))
+
+        def ranking(search: Search) -> Ranking:
+            made_from = sources(self, [match.metadata for match in search.matches])
+            hits = list(map(hit, search.matches, made_from))
+            return Ranking(title=search.title, milliseconds=search.milliseconds, hits=hits)
+
+        return list(map(ranking, searches))
+
+    def _pages(self, index: str, searches: list[Search]) -> dict[Key, str]:
         """Return the address of the page of each match."""
-        keys = {_key(match) for matches in found for match in matches}
+        keys = {_key(match) for search in searches for match in search.matches}
         rows = self.rows(Embedding).filter(
             vector_index__name=index,
             namespace__in={namespace for namespace, _ in keys},

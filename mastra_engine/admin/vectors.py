@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -20,9 +19,7 @@ from mastra_engine.admin.base import EngineAdmin, Link, View, database, reads_co
 from mastra_engine.admin.map import Map
 from mastra_engine.admin.overview import Overview
 from mastra_engine.admin.playground import Playground
-from mastra_engine.backends.base.recall import POSITION, THREAD
-from mastra_engine.backends.base.search import ENTITY, RECORD
-from mastra_engine.exceptions import InvalidInput, NotFound
+from mastra_engine.admin.sources import sources
 from mastra_engine.handler import DEFAULT_ALIAS, engine
 from mastra_engine.models import Bookmark, Embedding, VectorIndex
 from mastra_engine.postgres.structures import Structure, read_structures
@@ -155,7 +152,7 @@ class EmbeddingAdmin(EngineAdmin):
     def tools(self, request: HttpRequest, row: Embedding) -> list[Link]:
         found = [Link("Index", self.url("vectorindex_change", row.vector_index_id))]
         if reads_content(request):
-            found += self._sources(row.metadata)
+            found += filter(None, sources(self, [row.metadata]))
         return found
 
     def about(self, request: HttpRequest, row: Embedding) -> dict[str, Any]:
@@ -187,18 +184,6 @@ class EmbeddingAdmin(EngineAdmin):
             for match in others
             if match.id in keys  # it may be deleted since
         ]
-
-    def _sources(self, metadata: dict[str, Any]) -> list[Link]:
-        """Return where a vector was made from: a record or a message."""
-        if THREAD in metadata:
-            address = self.url("thread_change", metadata[THREAD], at=metadata.get(POSITION, 1))
-            return [Link("Message", address)]
-        with suppress(InvalidInput, NotFound):  # metadata is the project's, and may look alike
-            record = engine.get_record(
-                entity_id=metadata.get(ENTITY, ""), external_id=metadata.get(RECORD, "")
-            )
-            return [Link("Record", self.url("record_change", record.id))]
-        return []
 
 
 @admin.register(Bookmark)

@@ -43,7 +43,8 @@ def engine_links(request: HttpRequest) -> list[Link]:
     """Return the pages of the app that belong to no row, those that the user may open."""
     from mastra_engine.admin.base import EngineAdmin
 
-    admins = [site.get_model_admin(model) for model in apps.get_app_config(APP).get_models()]
+    models = filter(site.is_registered, apps.get_app_config(APP).get_models())
+    admins = map(site.get_model_admin, models)
     return [each for one in admins if isinstance(one, EngineAdmin) for each in one.links(request)]
 
 

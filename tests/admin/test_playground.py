@@ -86,6 +86,32 @@ def test_filters_and_namespaces_narrow(owner: Client, address: str) -> None:
     assert found(inside) == [["home"]]
 
 
+def test_leads_to_the_message_or_record_that_it_was_made_from(owner: Client, address: str) -> None:
+    engine.memory.save_memory(
+        thread_id="chat", resource_id="ann", messages=[{"role": "user", "content": "north"}]
+    )
+    engine.memory.embed_pending()  # this transaction never commits
+    entity = engine.create_entity(name="Places", connection_id="atlas")
+    engine.upsert_records(entity_id=entity.id, records=[{"external_id": "p1", "data": {}}])
+    record = engine.get_record(entity_id=entity.id, external_id="p1")
+    metadata = [
+        {"@entity_id": str(entity.id), "@external_id": "p1"},
+        {"@entity_id": str(entity.id), "@external_id": "gone"},
+        {"@entity_id": 7, "@external_id": None},
+    ]
+    engine.vectors.upsert(
+        index_name="ways", ids=["p1", "p2", "p3"], documents=["north"] * 3, metadata=metadata
+    )
+    (ranking,) = owner.post(address, {**ASKED, "top_k": 4}).context["rankings"]
+    urls = {hit.match.id: hit.source and hit.source.url for hit in ranking.hits}
+    of_record = reverse("admin:mastra_engine_record_change", args=[record.id])
+    assert urls == {"north": None, "p1": of_record, "p2": None, "p3": None}
+    (ranking,) = owner.post(address, {**ASKED, "index": "memory"}).context["rankings"]
+    assert ranking.hits[0].source.url == (
+        reverse("admin:mastra_engine_thread_change", args=["chat"]) + "?at=1"
+    )
+
+
 @pytest.mark.parametrize("refused", UNFIT, ids=lambda refused: refused.name)
 def test_a_bad_filter_is_refused_at_its_field(owner: Client, address: str, refused: Any) -> None:
     answer = owner.post(address, {**ASKED, "filter": json.dumps(refused.value)})
@@ -98,6 +124,7 @@ def test_a_bad_filter_is_refused_at_its_field(owner: Client, address: str, refus
     [
         ({"filter": '{"a": 1,\n}'}, "filter", "line 2, column 1"),
         ({"filter": "[" * 100_000}, "filter", "nests too deeply"),
+        ({"filter": "1" * 5_000}, "filter", "number that is too long"),
         ({"query": ""}, "query", "required"),
         ({"index": "nowhere"}, "index", "nowhere is not one"),
         ({"top_k": "0"}, "top_k", "greater than or equal to 1"),

@@ -9,6 +9,8 @@
 
   function map(groups) {
     const canvas = document.getElementById("map");
+    // Where a point is says nothing but how close it is to others.
+    const axis = { display: false, grace: "5%" };
     const chart = new Chart(canvas, {
       type: "scatter",
       data: {
@@ -24,8 +26,8 @@
         animation: false,
         maintainAspectRatio: false,
         scales: {
-          x: { ticks: { display: false } },
-          y: { ticks: { display: false } },
+          x: axis,
+          y: axis,
         },
         plugins: {
           legend: { display: false },
@@ -60,20 +62,20 @@
     const chart = new Chart(canvas, {
       type: "bar",
       data: {
-        labels: days.map(({ day }) => day),
+        labels: days.map(({ day }) => day.slice(5)),
         datasets: [{ data: days.map((day) => day[canvas.dataset.kind]) }],
       },
       options: {
         animation: false,
         maintainAspectRatio: false,
         scales: {
-          x: { grid: { display: false }, ticks: { maxTicksLimit: 4, maxRotation: 0 } },
-          y: { beginAtZero: true, ticks: { maxTicksLimit: 4, precision: 0 } },
+          x: { grid: { display: false }, ticks: { maxTicksLimit: 5, maxRotation: 0 } },
+          y: { beginAtZero: true, border: { display: false }, ticks: { maxTicksLimit: 4, precision: 0 } },
         },
         plugins: { legend: { display: false }, tooltip: { displayColors: false } },
       },
     });
-    charts.push([chart, () => colourOf(".me-page a", "color")]);
+    charts.push([chart, () => colourOf(".me-chart", "color")]);
   }
 
   function lines(text) {

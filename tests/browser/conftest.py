@@ -1,0 +1,79 @@
+"""A browser, somebody who is signed in, and an eye on what goes wrong meanwhile.
+
+Run by `make test-browser`, which installs what is needed, once for each look of the admin.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOK = settings.SETTINGS_MODULE.rpartition(".")[2]
+SCREENSHOTS = ROOT / "build" / "screenshots" / LOOK
+#: What Chromium is called, by system.
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    # Playwright runs a loop in this thread, where Django would then refuse the database.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    path = next(filter(None, map(shutil.which, NAMES)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any, live_server: Any) -> Iterator[Any]:
+    """A page in which nothing may go wrong: no error, no failing answer, no other host."""
+    context = chromium.new_context(base_url=live_server.url, viewport=DESKTOP)
+    opened = context.new_page()
+    wrong: list[str] = []
+    opened.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    opened.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.accept()))
+    opened.on("console", lambda said: wrong.extend(complaint(said)))
+    opened.on("request", lambda request: wrong.extend(elsewhere(request.url, live_server.url)))
+    opened.on("response", lambda answer: wrong.extend(failure(answer)))
+    yield opened
+    context.close()
+    assert not wrong, "\n".join(wrong)
+
+
+def complaint(said: Any) -> list[str]:
+    """Return what a script or the policy complained of; failing answers are looked at below."""
+    grave = said.type == "error" and not said.text.startswith("Failed to load resource")
+    return [f"{said.location['url']}: {said.text}"] if grave else []
+
+
+def elsewhere(url: str, home: str) -> list[str]:
+    known = url.startswith(("data:", f"{home}/"))
+    return [] if known else [f"asked another host: {url}"]
+
+
+def failure(answer: Any) -> list[str]:
+    fine = answer.status < 400 or answer.url.endswith("/favicon.ico")  # which is the site's to have
+    return [] if fine else [f"{answer.status} {answer.url}"]
+
+
+@pytest.fixture
+def admin(page: Any, transactional_db: None) -> Any:
+    """The page, after somebody who may do everything has signed in as people do."""
+    User.objects.create_superuser("owner", password="secret")
+    page.goto("/admin/")
+    page.get_by_label("Username").fill("owner")
+    page.get_by_label("Password").fill("secret")
+    page.get_by_role("button", name="Log in").click()
+    return page

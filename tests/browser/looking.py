@@ -1,0 +1,69 @@
+"""Looking at a page as its readers do: in the light, in the dark, on a phone, without eyes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.browser.conftest import DESKTOP, PHONE, SCREENSHOTS
+
+AXE = Path(sys.prefix) / "node_modules" / "axe-core" / "axe.min.js"
+SEVERE = ("serious", "critical")
+#: Of Django's own field for searching lists: axe sees no text in its label, which is a picture.
+DJANGOS = {"label-title-only": {"enabled": False}}
+
+
+def look(page: Any, name: str, *, within: str = "body") -> list[str]:
+    """Keep pictures of a page and return what is severely wrong for some reader.
+
+    `within` is the part of the page that is judged.
+    """
+    faults = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        settle(page)
+        keep(page, f"{name}-{scheme}")
+        faults += [f"{name}, {scheme}: {fault}" for fault in inaccessible(page, within)]
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(PHONE)
+    keep(page, f"{name}-phone")
+    if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+        faults.append(f"{name}: wider than a phone")
+    page.set_viewport_size(DESKTOP)
+    return faults
+
+
+def settle(page: Any) -> None:
+    """Wait until colours have faded into each other, and nothing moves."""
+    page.evaluate("Promise.allSettled(document.getAnimations().map(each => each.finished))")
+
+
+def until(page: Any, condition: str) -> None:
+    """Wait until a script says so; Playwright's own wait evaluates text, which is forbidden."""
+    for _ in range(100):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"It is never true that {condition}")
+
+
+def keep(page: Any, name: str) -> None:
+    """Keep a picture for people to look at."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=False)
+
+
+def inaccessible(page: Any, within: str) -> list[str]:
+    """Return what axe finds to be a serious barrier."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found = page.evaluate(
+        "([part, rules]) => axe.run(part, {resultTypes: ['violations'], rules})", [within, DJANGOS]
+    )
+    return [
+        f"{violation['id']}: {node['target']} {node['failureSummary']}"
+        for violation in found["violations"]
+        if violation["impact"] in SEVERE
+        for node in violation["nodes"][:3]
+    ]

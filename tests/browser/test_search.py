@@ -1,0 +1,117 @@
+"""Searching and looking at the map, as a person does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.urls import reverse
+
+from mastra_engine.models import VectorIndex
+from tests.browser.filling import fill_with_articles
+from tests.browser.looking import look, until
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def articles(admin: Any) -> Any:
+    cache.clear()
+    fill_with_articles(200)
+    return admin
+
+
+def test_a_search_beside_another_leads_to_a_passage(articles: Any) -> None:
+    page = articles
+    page.goto("/admin/mastra_engine/")
+    page.get_by_role("link", name="Search playground").click()
+    page.get_by_label("Question").fill("When do I get a refund for my invoice?")
+    page.get_by_label("Filter", exact=True).fill('{"year": {"$gte": 2022}}')
+    page.get_by_label("Hybrid").check()
+    page.get_by_label("Rerank").check()
+    page.get_by_role("button", name="Search", exact=True).click()
+    for heading in ("Vectors alone", "Hybrid and rerank"):
+        found = page.get_by_role("region", name=heading)
+        assert found.get_by_role("listitem").count() == 10
+    assert look(page, "found") == []
+
+    first = page.get_by_role("region", name="Hybrid and rerank").get_by_role("listitem").first
+    assert "Billing" in first.inner_text()
+    id = first.get_by_role("link").first.inner_text()
+    first.get_by_role("link").first.click()
+    assert page.get_by_text(id).count() > 0
+    assert "Billing" in page.locator("body").inner_text()
+
+
+def test_a_mistake_is_shown_at_its_field_and_can_be_mended(articles: Any) -> None:
+    page = articles
+    page.goto(reverse("admin:mastra_engine_playground"))
+    page.get_by_label("Question").fill("parcels")
+    page.get_by_label("Filter", exact=True).fill('{"topic": {"$like": "ship"}}')
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Search", exact=True).press("Enter")
+    field = page.get_by_label("Filter", exact=True)
+    assert field.get_attribute("aria-invalid") == "true"
+    assert "$like" in page.locator("#id_filter_error").inner_text()
+    assert page.get_by_label("Question").input_value() == "parcels"
+    assert look(page, "refused") == []
+
+    field.fill('{"topic": "shipping"}')
+    page.get_by_role("button", name="Search", exact=True).click()
+    documents = page.get_by_role("region", name="Vectors alone").inner_text()
+    assert set(re.findall(r"(\w+), part", documents)) == {"Shipping"}
+
+
+@pytest.fixture
+def map_page(articles: Any) -> Any:
+    index = VectorIndex.objects.get(name="articles")
+    articles.goto(reverse("admin:mastra_engine_map", args=[index.pk]))
+    return articles
+
+
+def place_of(page: Any, group: int, point: int) -> dict[str, float]:
+    """Return where on the map a point is drawn."""
+    found: dict[str, float] = page.evaluate(
+        "([group, point]) => {"
+        "  const chart = Chart.getChart('map');"
+        "  const { x, y } = chart.getDatasetMeta(group).data[point];"
+        "  return { x, y };"
+        "}",
+        [group, point],
+    )
+    return found
+
+
+def test_a_point_leads_to_its_passage(map_page: Any) -> None:
+    place = place_of(map_page, 3, 7)
+    map_page.locator("#map").hover(position=place)
+    until(map_page, "document.getElementById('map').style.cursor === 'pointer'")
+    map_page.locator("#map").click(position=place)
+    map_page.wait_for_url("**/embedding/**")
+    assert "part" in map_page.locator("body").inner_text()
+
+
+def test_colours_can_be_chosen_and_hidden(map_page: Any) -> None:
+    shown = "Chart.getChart('map').getVisibleDatasetCount()"
+    assert map_page.evaluate(shown) == 4
+    map_page.get_by_role("checkbox", name="shipping").uncheck()
+    assert map_page.evaluate(shown) == 3
+    map_page.get_by_label("Colour by").select_option("year")
+    map_page.get_by_role("button", name="Colour").click()
+    assert map_page.evaluate(shown) == 5
+    assert look(map_page, "map") == []
+
+
+def test_the_map_follows_the_look(map_page: Any) -> None:
+    colour = "Chart.getChart('map').options.scales.x.grid.color"
+    light = map_page.evaluate(colour)
+    map_page.emulate_media(color_scheme="dark")
+    until(map_page, f"{colour} !== {light!r}")
+
+
+def test_the_points_can_be_reached_without_the_picture(map_page: Any) -> None:
+    map_page.get_by_text("Some of each, as a list").press("Enter")
+    map_page.get_by_role("link", name="Billing, part").first.press("Enter")
+    map_page.wait_for_url("**/embedding/**")
