@@ -51,6 +51,7 @@ def _facts(health: Health) -> Iterator[tuple[str, Any]]:
         messages = health.waiting.messages
         more = messages == COUNTED
         yield "Messages without a vector", f"{COUNTED:,} or more" if more else messages
+        yield "Changes not indexed", health.waiting.changes
     if health.runs is not None:
         yield "Syncs queued", health.runs.queued
         yield "Syncs running", health.runs.running

@@ -1,7 +1,7 @@
 """How an engine's database is: read by `engine_status` and the admin, and changed by neither.
 
 All of it costs the same with ten rows and with ten million: catalogs, the planner's estimates,
-counts that stop at a limit, and samples.
+counts that stop at a limit, and samples. What grows with the number of entities is one sum.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
-from mastra_engine.models import Message, SyncRun
+from mastra_engine.models import Bookmark, Message, SyncRun
 from mastra_engine.models.syncs import ACTIVE
 
 #: Counting what waits stops here: a larger number says no more.
@@ -21,9 +21,12 @@ _LATEST, _TOLD = 1_000, 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What waits for a worker, each counted up to `COUNTED`: messages for their vectors."""
+    """What waits for a worker: messages for their vectors, counted up to `COUNTED`, and changes of
+    records for the indexes that read them.
+    """
 
     messages: int
+    changes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,9 @@ def read_waiting(alias: str) -> Waiting:
     """Return how much waits."""
     # The condition is that of a partial index, which holds nothing else.
     messages = Message.objects.using(alias).filter(~Q(text=""), embedded_at=None)
-    return Waiting(messages=_counted(messages))
+    behind = Bookmark.objects.using(alias).filter(entity__rev__gt=F("rev"))
+    changes = behind.aggregate(number=Sum(F("entity__rev") - F("rev")))["number"]
+    return Waiting(messages=_counted(messages), changes=int(changes or 0))
 
 
 def read_runs(alias: str) -> Runs:

@@ -11,7 +11,7 @@ from django.db import connection
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.health import Health, read_growth, read_health
 from mastra_engine.health import work as health_work
-from mastra_engine.models import Entity, Message, Record, SyncRun, VectorIndex
+from mastra_engine.models import Bookmark, Entity, Message, Record, SyncRun, VectorIndex
 from mastra_engine.postgres import samples
 from tests.integration.queries import plan_of, statements
 
@@ -87,6 +87,17 @@ def test_messages_without_a_vector_wait(
     assert waiting.messages == 1
 
 
+def test_changes_that_indexes_have_not_read_wait(engine: PostgresEngine, entity: Entity) -> None:
+    for name, read in (("behind", 3), ("up to date", 5)):
+        engine.vectors.create_index(index_name=name, dimension=2)
+        index = VectorIndex.objects.get(name=name)
+        Bookmark.objects.create(entity=entity, vector_index=index, rev=read)
+    Entity.objects.update(rev=5)
+    waiting = health().waiting
+    assert waiting is not None
+    assert waiting.changes == 2
+
+
 def test_runs_are_counted_and_silent_workers_are_a_problem(entity: Entity) -> None:
     now = datetime.now(UTC)
     run(entity, sync="a", status="queued")
@@ -149,7 +160,7 @@ def test_the_number_of_statements_is_that_of_any_size(
     for number in range(many):
         engine.vectors.create_index(index_name=f"index {number}", dimension=2)
         run(entity, sync=f"sync {number}", status="failed", error={})
-    assert len(statements(health)) == 17
+    assert len(statements(health)) == 18
 
 
 def test_what_is_counted_is_found_by_an_index(entity: Entity) -> None:

@@ -64,6 +64,7 @@ def _lines(health: Health) -> Iterator[str]:
     yield from map(_index, health.indexes)
     if health.waiting is not None:
         yield f"Messages that wait for their vectors: {health.waiting.messages}"
+        yield f"Changes of records that wait for indexes: {health.waiting.changes}"
     if health.runs is not None:
         runs = health.runs
         yield f"Sync runs: {runs.queued} queued, {runs.running} running, {runs.stalled} stalled"
