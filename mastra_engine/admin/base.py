@@ -27,6 +27,7 @@ from urllib.parse import urlencode
 
 from django.apps import apps
 from django.contrib import messages
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
@@ -102,6 +103,7 @@ class EngineAdmin(Themed):
     sortable_by = ()
     list_per_page = 50
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER
     paginator = BoundedPaginator
 
     # Reading
@@ -171,6 +173,10 @@ class EngineAdmin(Themed):
             if view.label and self._may_open(request, view):
                 yield Link(view.label, self.url(view.name))
 
+    def heading(self, request: HttpRequest, row: Any) -> str:
+        """Return what a row's page is headed by; unlike its title, it is in no history."""
+        return str(row)
+
     def tools(self, request: HttpRequest, row: Any) -> list[Link]:
         """Return where one may go from a row's page."""
         return []
@@ -201,9 +207,10 @@ class EngineAdmin(Themed):
             tools.append(Link("Delete", url, danger=True))
         context = {
             "row": row,
+            "heading": self.heading(request, row),
             "tools": tools,
             "facts": self.labelled(row, self.facts),
-            "documents": self.labelled(row, self.documents) if reads_content(request) else [],
+            "documents": self._documents(row) if reads_content(request) else [],
             "hides": bool(self.documents) and not reads_content(request),
         }
         return self.page(
@@ -276,8 +283,12 @@ class EngineAdmin(Themed):
 
     # Steps
 
+    def _documents(self, row: Any) -> list[tuple[str, Any]]:
+        found = self.labelled(row, self.documents)
+        return [(label, value) for label, value in found if value not in (None, "")]
+
     def _label(self, name: str) -> str:
-        return name.removesuffix("_id").replace("_", " ")
+        return str(self.opts.get_field(name).verbose_name)  # type: ignore[union-attr]
 
     def _may_open(self, request: HttpRequest, view: View) -> bool:
         allowed = self.has_view_permission(request)

@@ -67,6 +67,9 @@ class ThreadAdmin(EngineAdmin):
     def delete_model(self, request: HttpRequest, obj: Thread) -> None:
         engine.memory.delete_thread(thread_id=obj.id)
 
+    def heading(self, request: HttpRequest, row: Thread) -> str:
+        return row.title if row.title and reads_content(request) else str(row)
+
     def tools(self, request: HttpRequest, row: Thread) -> list[Link]:
         whose = Link("Resource", self.url("resources", resource_id=row.resource_id))
         if not reads_content(request):
@@ -152,6 +155,9 @@ class MessageAdmin(EngineAdmin):
     facts = ("thread_id", "position", "role", "tokens", "embedded_at", "created_at")
     documents = ("content", "metadata")
 
+    def tools(self, request: HttpRequest, row: Message) -> list[Link]:
+        return [Link("Transcript", self.url("thread_change", row.thread_id, at=row.position))]
+
 
 @admin.register(WorkingMemory)
 class WorkingMemoryAdmin(EngineAdmin):
@@ -163,6 +169,9 @@ class WorkingMemoryAdmin(EngineAdmin):
     lookups = frozenset({"resource_id__exact", "thread__id__exact"})
     facts = ("resource_id", "thread_id", "version", "created_at", "updated_at")
     documents = ("content", "data")
+
+    def tools(self, request: HttpRequest, row: WorkingMemory) -> list[Link]:
+        return [Link("Resource", self.url("resources", resource_id=row.resource_id))]
 
 
 @admin.register(Append)

@@ -64,6 +64,9 @@ class EntityAdmin(EngineAdmin):
     def delete_model(self, request: HttpRequest, obj: Entity) -> None:
         engine.delete_entity_by_id(id=obj.id)
 
+    def heading(self, request: HttpRequest, row: Entity) -> str:
+        return f"{row.name} of {row.connection_id}"
+
     def tools(self, request: HttpRequest, row: Entity) -> list[Link]:
         return [
             Link("Changes", self.url("changes", row.pk)),
@@ -83,7 +86,7 @@ class EntityAdmin(EngineAdmin):
             try:
                 records = _records(row, options, request.GET.get("cursor"))
             except InvalidInput as error:
-                form.add_error(None, str(error))
+                form.add_error(_field_of(error), str(error))
         given = {name: request.GET[name] for name in ("filter", "sort") if name in request.GET}
         return {"form": form, "records": records, "given": given, **indexed}
 
@@ -97,6 +100,7 @@ class EntityAdmin(EngineAdmin):
             request,
             "changes.html",
             title=f"Changes of {entity}",
+            heading=f"Changes of {self.heading(request, entity)}",
             row=entity,
             changes=engine.get_changes(entity_id=entity.id, after=after, limit=PAGE),
             earlier=max(after - PAGE, entity.purged_rev) if after > entity.purged_rev else None,
@@ -136,6 +140,9 @@ class RecordAdmin(EngineAdmin):
         ]
         return {"vectors": vectors}
 
+    def heading(self, request: HttpRequest, row: Record) -> str:
+        return f"{row.external_id}, a record"
+
     def tools(self, request: HttpRequest, row: Record) -> list[Link]:
         found = [
             Link("Entity", self.url("entity_change", row.entity_id)),
@@ -157,6 +164,12 @@ class RecordAdmin(EngineAdmin):
             started_at__lte=when,
         )
         return runs.order_by("-id").first()
+
+
+def _field_of(error: InvalidInput) -> str | None:
+    """Return the field of the form that an error of the engine is about."""
+    _, _, option = error.path.partition("/options/")
+    return {"filters": "filter", "sort": "sort"}.get(option.partition("/")[0])
 
 
 def _records(entity: Entity, options: dict[str, Any], cursor: str | None) -> Page[RecordValue]:

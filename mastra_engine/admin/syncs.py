@@ -44,7 +44,7 @@ class SyncRunAdmin(EngineAdmin):
     )
     list_display = (
         *("sync", "connection_id", "status"),
-        *("created", "updated", "unchanged", "deleted", "attempts", "created_at"),
+        *("created", "updated", "deleted", "started_at"),
     )
     list_filter = (StatusFilter,)
     search_fields = ("sync", "connection_id")
@@ -56,6 +56,9 @@ class SyncRunAdmin(EngineAdmin):
     )
     documents = ("params", "checkpoint")
     template = "run.html"
+
+    def heading(self, request: HttpRequest, row: SyncRun) -> str:
+        return f"{row.sync} of {row.connection_id}"
 
     def tools(self, request: HttpRequest, row: SyncRun) -> list[Link]:
         found = [

@@ -66,6 +66,9 @@ class VectorIndexAdmin(Overview, Playground, Map):
 
         return [*super().get_list_display(request), status, vectors, size]
 
+    def heading(self, request: HttpRequest, row: VectorIndex) -> str:
+        return f"{row.name}, a vector index"
+
     def tools(self, request: HttpRequest, row: VectorIndex) -> list[Link]:
         found = [Link("Vectors", self.url("embedding_changelist", vector_index__id__exact=row.pk))]
         if reads_content(request):
@@ -148,6 +151,9 @@ class EmbeddingAdmin(EngineAdmin):
             return cast(Embedding, rows.get(vector_index_id=int(index_id), row_id=row_id))
         except (Embedding.DoesNotExist, ValidationError, ValueError):
             return None
+
+    def heading(self, request: HttpRequest, row: Embedding) -> str:
+        return f"{row.vector_id}, a vector"
 
     def tools(self, request: HttpRequest, row: Embedding) -> list[Link]:
         found = [Link("Index", self.url("vectorindex_change", row.vector_index_id))]
