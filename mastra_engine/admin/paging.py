@@ -38,7 +38,7 @@ def counted(queryset: QuerySet[Any]) -> str:
 
 def estimate(queryset: QuerySet[Any]) -> int:
     """Return how many rows the planner expects of a query, to two digits."""
-    plan = json.loads(queryset.explain(format="json"))
+    (plan,) = json.loads(queryset.explain(format="json"))
     return rounded(plan["Plan"]["Plan Rows"])
 
 

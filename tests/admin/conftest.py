@@ -46,8 +46,8 @@ def signed_in(name: str, permissions: Any) -> Client:
 
 
 def list_of(model: type[Model], **query: Any) -> str:
-    if model is Embedding:  # listed by index
-        query.setdefault("vector_index__id__exact", VectorIndex.objects.get(name="docs").pk)
+    if model is Embedding and not query:  # listed by index
+        query = {"vector_index__id__exact": VectorIndex.objects.get(name="docs").pk}
     return with_query(reverse(f"admin:{APP}_{model._meta.model_name}_changelist"), query)
 
 

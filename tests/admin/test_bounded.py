@@ -1,0 +1,130 @@
+"""What a page costs does not depend on how much there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from mastra_engine import engine
+from mastra_engine.admin import paging
+from mastra_engine.admin.paging import BoundedPaginator, rounded
+from mastra_engine.models import (
+    Embedding,
+    Entity,
+    Message,
+    Record,
+    SyncRun,
+    Thread,
+    VectorIndex,
+    WorkingMemory,
+)
+from tests.admin.conftest import list_of, page_of, view
+from tests.integration.queries import statements
+
+#: Statements that every page sends: the session and the user.
+WHO = 2
+
+PAGES: dict[str, tuple[Callable[[], str], int]] = {
+    "threads": (lambda: list_of(Thread), 3),
+    "threads of a resource": (lambda: list_of(Thread, q="ann"), 3),
+    "messages": (lambda: list_of(Message), 2),
+    "working memory": (lambda: list_of(WorkingMemory), 2),
+    "entities": (lambda: list_of(Entity), 2),
+    "records": (lambda: list_of(Record), 2),
+    "sync runs": (lambda: list_of(SyncRun, status="failed"), 2),
+    "vector indexes": (lambda: list_of(VectorIndex), 3),
+    "embeddings": (lambda: list_of(Embedding), 2),
+    "thread": (lambda: page_of(Thread.objects.get(id="chat/1")), 2),
+    "context window": (lambda: view("context", "chat/1", working_memory="on"), 4),
+    "resources": (lambda: view("resources"), 1),
+    "resource": (lambda: view("resources", resource_id="ann"), 5),
+    "message": (lambda: page_of(first(Message)), 1),
+    "memory": (lambda: page_of(first(WorkingMemory)), 1),
+    "entity": (lambda: page_of(first(Entity)), 4),
+    "changes": (lambda: view("changes", first(Entity).pk), 3),
+    "record": (lambda: page_of(first(Record)), 4),
+    "run": (lambda: page_of(first(SyncRun)), 1),
+    "progress of a run": (lambda: view("progress", first(SyncRun).pk), 1),
+    "index": (lambda: page_of(VectorIndex.objects.get(name="docs")), 3),
+    "embedding": (lambda: page_of(Embedding.objects.get(vector_id="a")), 4),
+}
+
+
+def first(model: Any) -> Any:
+    return model.objects.order_by("pk").first()
+
+
+def grow() -> None:
+    """Have a good deal more of everything."""
+    for i in range(60):
+        engine.memory.create_thread(resource_id="ann", thread_id=f"t{i:03}")
+        engine.memory.update_working_memory(thread_id=f"t{i:03}", content="x")
+        engine.create_entity(name=f"E{i:03}", connection_id="crm-1")
+    engine.memory.save_memory(
+        thread_id="chat/1", messages=[{"role": "user", "content": "Hi"}] * 120
+    )
+    run = SyncRun.objects.get()
+    SyncRun.objects.bulk_create(
+        SyncRun(
+            **{
+                name: getattr(run, name)
+                for name in ("sync", "connection_id", "entity_id", "mode", "params", "created_at")
+            },
+            status="failed",
+        )
+        for _ in range(60)
+    )
+    records = [{"external_id": f"r{i:03}", "data": {"n": i}} for i in range(120)]
+    engine.upsert_records(entity_id=run.entity_id, records=records)
+    engine.vectors.upsert(index_name="docs", vectors=[[1, 0, i + 1] for i in range(120)])
+    for i in range(5):
+        engine.vectors.create_index(index_name=f"index {i}", dimension=3)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_sends_a_fixed_number_of_statements(
+    owner: Client, store: dict[str, Any], name: str
+) -> None:
+    address, expected = PAGES[name]
+    few = statements(lambda: owner.get(address()))
+    asked = len(statements(address))
+    grow()
+    many = statements(lambda: owner.get(address()))
+    assert len(few) - asked - WHO == expected, "\n".join(few)
+    assert len(many) == len(few), "\n".join(many)
+
+
+def test_nothing_is_counted_beyond_a_limit(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "COUNTED", 100)
+    records = [{"external_id": f"r{i:03}", "data": {}} for i in range(260)]
+    engine.sync_records(name="Many", connection_id="c", records=records)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE mastra_engine_record")
+    paginator = BoundedPaginator(Record.objects.order_by("id"), 50)
+    sent = statements(lambda: paginator.count)
+    assert "LIMIT 101" in sent[0]
+    assert sent[1].startswith("EXPLAIN")
+    assert paginator.count == 260
+    assert paginator.num_pages == 2  # of those that are counted
+    assert len(paginator.page(2).object_list) == 50
+
+
+def test_little_is_counted_as_it_is(db: None) -> None:
+    paginator = BoundedPaginator(Record.objects.order_by("id"), 50)
+    assert (paginator.count, paginator.num_pages) == (0, 1)
+
+
+@pytest.mark.parametrize(("number", "seen"), [(7, 7), (101, 100), (1_234_567, 1_200_000)])
+def test_an_estimate_looks_like_one(number: int, seen: int) -> None:
+    assert rounded(number) == seen
+
+
+def test_lists_select_by_what_is_foreseen_only(owner: Client, store: dict[str, Any]) -> None:
+    foreseen = {"resource_id__exact": "ann"}
+    assert owner.get(list_of(Thread), foreseen).status_code == 200
+    for lookup in ("title__startswith", "metadata__topic", "messages__text__contains", "id__gt"):
+        assert owner.get(list_of(Thread), {lookup: "R"}).status_code == 400
