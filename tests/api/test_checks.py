@@ -1,0 +1,48 @@
+"""What a project is told when the API cannot work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.checks import run_checks
+
+from mastra_engine.checks import check_api
+
+MOCK = {"BACKEND": "mastra_engine.MockMastraEngine"}
+
+
+def said() -> list[str]:
+    return [str(each.id) for each in run_checks() if str(each.id).startswith("mastra_engine")]
+
+
+@pytest.mark.parametrize(
+    "api",
+    [{"ENGINE": "other"}, {"MAX_ITEM": 1}, {1: 1}, ["ENGINE"]],
+    ids=["no such engine", "no such key", "key is no text", "list"],
+)
+def test_settings_that_cannot_be_used(settings: Any, api: Any) -> None:
+    settings.MASTRA_ENGINE = {"default": MOCK}
+    settings.MASTRA_ENGINE_API = api
+    assert said() == ["mastra_engine.E008"]
+
+
+@pytest.mark.parametrize("policy", ["nowhere.at_all", "tests.api.test_checks.MOCK", 7])
+def test_a_policy_that_cannot_be_used(settings: Any, policy: Any) -> None:
+    settings.MASTRA_ENGINE = {"default": {**MOCK, "ACCESS_POLICY": policy}}
+    assert said() == ["mastra_engine.E008"]
+
+
+def test_the_default_policy_needs_users(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.MASTRA_ENGINE = {"default": MOCK}
+    assert said() == []
+    monkeypatch.setattr(apps, "is_installed", lambda name: name == "rest_framework")
+    assert [each.id for each in check_api()] == ["mastra_engine.E009"]
+
+
+def test_a_project_without_rest_framework_is_left_alone(settings: Any) -> None:
+    settings.MASTRA_ENGINE = {"default": MOCK}
+    settings.MASTRA_ENGINE_API = {"ENGINE": "other"}
+    settings.INSTALLED_APPS = [each for each in settings.INSTALLED_APPS if each != "rest_framework"]
+    assert said() == []
