@@ -21,6 +21,7 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 
 from mastra_engine.conf import database_from_url
+from mastra_engine.registry import registry
 from tests.docs.pages import (
     DOCS,
     PAGES,
@@ -78,14 +79,15 @@ def test_python_runs_and_prints_what_is_shown(
     module = ModuleType("shown")
     vars(module)["BASE_DIR"] = tmp_path  # what pages show of settings relies on
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    for block, expected in steps(page):
-        before = set(vars(module))
-        source = "\n" * (block.line - 1) + block.text
-        exec(compile(source, str(page), "exec", dont_inherit=True), vars(module))
-        if "MASTRA_ENGINE" in set(vars(module)) - before:
-            settings.MASTRA_ENGINE = vars(module)["MASTRA_ENGINE"]
-        call_tests(module, set(vars(module)) - before, request)
-        assert capsys.readouterr().out == expected, f"{name(page)}, line {block.line}"
+    with registry.empty():  # what the example project declares may have the same names
+        for block, expected in steps(page):
+            before = set(vars(module))
+            source = "\n" * (block.line - 1) + block.text
+            exec(compile(source, str(page), "exec", dont_inherit=True), vars(module))
+            if "MASTRA_ENGINE" in set(vars(module)) - before:
+                settings.MASTRA_ENGINE = vars(module)["MASTRA_ENGINE"]
+            call_tests(module, set(vars(module)) - before, request)
+            assert capsys.readouterr().out == expected, f"{name(page)}, line {block.line}"
 
 
 def call_tests(module: ModuleType, names: set[str], request: Any) -> None:

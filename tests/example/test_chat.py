@@ -208,6 +208,10 @@ def test_hostile_text_stays_text(ann: Browser) -> None:
     assert "style=" not in page
 
 
+def test_the_pages_of_the_api_may_have_scripts_inline(ann: Browser) -> None:
+    assert "Content-Security-Policy" not in ann.client.get("/api/v1/swagger/").headers
+
+
 def test_staff_find_a_conversation_in_the_admin(ann: Browser, staff: Browser) -> None:
     thread_id = staff.ask(LAMBDA)
     (link,) = [each for each in links_in(staff.read(thread_id)) if "/thread/" in each]
