@@ -11,7 +11,7 @@ help:
 	@echo "make serve     chat with a support desk, and look into it in the admin; PORT=8000"
 	@echo "make test      run the tests"
 	@echo "make test-all  run the long ones too"
-	@echo "make test-browser    open every page of the admin in a browser"
+	@echo "make test-browser    use the admin in a browser, in both its looks"
 	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
 	@echo "make lint      style, types, import contracts, missing migrations"
 	@echo "make openapi   write the API's description and reference anew"
@@ -50,6 +50,7 @@ openapi: $(VENV)/ready
 # Pictures of every page are left in build/screenshots/.
 test-browser: $(VENV)/browser
 	$(BIN)/pytest -m browser tests/browser --ds=tests.browser.stock
+	$(BIN)/pytest -m browser tests/browser --ds=tests.browser.unfold
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from mastra_engine.models import VectorIndex
 from tests.browser.filling import fill_with_articles
-from tests.browser.looking import look, until
+from tests.browser.looking import look, shine, until
 
 pytestmark = pytest.mark.browser
 
@@ -107,7 +107,7 @@ def test_colours_can_be_chosen_and_hidden(map_page: Any) -> None:
 def test_the_map_follows_the_look(map_page: Any) -> None:
     colour = "Chart.getChart('map').options.scales.x.grid.color"
     light = map_page.evaluate(colour)
-    map_page.emulate_media(color_scheme="dark")
+    shine(map_page, "dark")
     until(map_page, f"{colour} !== {light!r}")
 
 
