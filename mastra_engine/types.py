@@ -28,6 +28,10 @@ Part = dict[str, Any]
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
+#: Counting what waits stops here: a larger number says no more.
+COUNTED = 10_000
+
+
 class Unset(Enum):
     """The type of UNSET: an argument that was not given, where None means something."""
 
@@ -302,8 +306,8 @@ class RecordMatch:
 class Indexing:
     """How far a declared index is with the records of an entity.
 
-    `connections` have the entity; of so many all records were `complete` in the index at some
-    time. `pending` records have changed since it read them, the first of them at `waiting_since`.
+    `connections` have the entity; of so many the index has been `complete`. `pending` records,
+    counted up to 10,000 of each, have changed since, the first of them at `waiting_since`.
     """
 
     entity: str

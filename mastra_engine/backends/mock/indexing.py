@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from mastra_engine.backends.base.bookmarks import Bookmark, Bookmarks
@@ -14,7 +14,7 @@ from mastra_engine.backends.mock.records import MockRecords
 from mastra_engine.backends.mock.store import BookmarkRow, EntityRow, Store, now
 from mastra_engine.backends.mock.vectors import MockVectors
 from mastra_engine.exceptions import IndexNotFound
-from mastra_engine.types import Entity, Indexing
+from mastra_engine.types import COUNTED, Entity, Indexing
 from mastra_engine.vectorinputs import IndexDefinition
 
 
@@ -89,10 +89,7 @@ class MockBookmarks(Bookmarks):
             entities = list(self._entities(entity_name, among))
             marks = {entity.id: self._row(entity.id, index_name) for entity in entities}
             waiting = [
-                record.updated_at
-                for entity in entities
-                for record in entity.records.values()
-                if record.rev > marks[entity.id].rev
+                time for entity in entities for time in _waiting(entity, marks[entity.id].rev)
             ]
         return Indexing(
             entity=entity_name,
@@ -140,3 +137,8 @@ class MockIndexing(MockRecords, IndexingContract):
                 if index.bookmarks.pop(id, None) is not None:
                     delete_passages(self.vectors, index.definition, entity)
             return entity
+
+
+def _waiting(entity: EntityRow, rev: int) -> list[datetime]:
+    changed = sorted((row.rev, row.updated_at) for row in entity.records.values() if row.rev > rev)
+    return [time for _, time in changed[:COUNTED]]

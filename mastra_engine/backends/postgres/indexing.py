@@ -21,7 +21,7 @@ from mastra_engine.backends.postgres.session import RACES, Session
 from mastra_engine.exceptions import IndexNotFound, Unavailable
 from mastra_engine.models import Bookmark as BookmarkRow
 from mastra_engine.models import Entity as EntityRow
-from mastra_engine.postgres.indexing import count_pending
+from mastra_engine.postgres.indexing import read_indexing
 from mastra_engine.types import Entity, Indexing
 from mastra_engine.vectorinputs import IndexDefinition
 
@@ -103,18 +103,8 @@ class PostgresBookmarks(Bookmarks):
             }
 
     def count(self, entity_name: str, index_name: str, among: Collection[str] | None) -> Indexing:
-        connection = connections[self.session.alias]
         with self.session.translated():
-            counts = count_pending(connection, entity_name, index_name, among)
-        connected, complete, pending, since = counts
-        return Indexing(
-            entity=entity_name,
-            index=index_name,
-            connections=connected,
-            complete=complete,
-            pending=pending,
-            waiting_since=since,
-        )
+            return read_indexing(connections[self.session.alias], entity_name, index_name, among)
 
     def hold(self, entity_id: UUID) -> list[IndexDefinition]:
         """Lock an entity's bookmarks, within a transaction, and return what they are in.

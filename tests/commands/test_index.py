@@ -1,0 +1,80 @@
+"""engine_index: what it prints and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from mastra_engine import MockMastraEngine, engine, index_records
+from mastra_engine.registry import registry
+from mastra_engine.testing.contract.recall import BagOfWords
+from tests.commands.test_sync import Terminal
+
+PATH = f"{BagOfWords.__module__}.{BagOfWords.__qualname__}"
+MOCK = {
+    "BACKEND": "mastra_engine.MockMastraEngine",
+    "URL": "mock://engine_index",
+    "EMBEDDER": PATH,
+}
+
+
+@pytest.fixture(autouse=True)
+def _notes() -> Iterator[None]:
+    """Two notes of ann and one of bob, which wait."""
+    with registry.empty(), override_settings(MASTRA_ENGINE={"default": MOCK}):
+        MockMastraEngine(url=MOCK["URL"]).reset()
+        index_records(entity="Notes", index="notes", text=lambda data: data["text"])
+        engine.indexes_at_once = False
+        for connection, number in (("ann", 2), ("bob", 1)):
+            records: list[Any] = [
+                {"external_id": str(n), "data": {"text": f"note {n}"}} for n in range(number)
+            ]
+            engine.sync_records(name="Notes", connection_id=connection, records=records)
+        yield
+
+
+def call(*arguments: str, out: StringIO | None = None) -> str:
+    out = out or StringIO()
+    call_command("engine_index", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_it_indexes_and_says_how_far_that_is() -> None:
+    assert call("--connection", "ann") == (
+        "2 changes indexed.\n  'Notes' in 'notes': 0 pending, complete for 1 of 1 connections\n"
+    )
+    assert call() == (
+        "1 changes indexed.\n  'Notes' in 'notes': 0 pending, complete for 2 of 2 connections\n"
+    )
+    assert call("--entity", "Notes", "--index", "notes").startswith("0 changes indexed.")
+    assert call("--rebuild").startswith("3 changes indexed.")
+
+
+def test_a_terminal_sees_it_advance() -> None:
+    out = call(out=Terminal())
+    assert "\r2 of 3 changes indexed." in out
+    assert "\r3 of 3 changes indexed." in out
+    assert "\r2 changes indexed." in call("--rebuild", out=Terminal())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--index", "mails"], "declared"), (["--connection", ""], "/connection_id")],
+)
+def test_what_is_refused_is_one_message(arguments: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        call(*arguments)
+
+
+def test_a_record_that_cannot_be_indexed_is_named() -> None:
+    records: list[Any] = [{"external_id": "odd", "data": {}}]
+    engine.sync_records(name="Notes", connection_id="cid", records=records)
+    with pytest.raises(KeyError) as raised:
+        call()
+    assert raised.value.__notes__ == ["The record 'odd' of 'Notes' was to be put into 'notes'."]
+    assert call("--connection", "ann").startswith("0 changes indexed.")
