@@ -44,22 +44,18 @@ def _held(key: str) -> str:
 )"""
 
 
-_DIFFERING = f"""
+_UNCHANGED = "record.deleted_at IS NULL AND record.content_hash = given.value::uuid"
+
+_COMPARED = f"""
 SELECT given.key,
        record.id IS NOT NULL AND record.deleted_at IS NULL,
-       record.id IS NOT NULL
+       record.id IS NOT NULL,
+       CASE WHEN {_UNCHANGED} THEN record.rev END
 FROM json_each_text(%s::json) AS given
 LEFT JOIN {_held("given.key")} AS record ON true
-WHERE record.id IS NULL
-   OR record.deleted_at IS NOT NULL
-   OR record.content_hash <> given.value::uuid
 """
 
-_REVS = f"""
-SELECT record.rev
-FROM json_array_elements_text(%s::json) AS given
-CROSS JOIN {_held("given")} AS record
-"""
+_DIFFERING = f"{_COMPARED} WHERE ({_UNCHANGED}) IS NOT TRUE"
 
 _LIVE = f"""
 SELECT record.external_id, record.data::text
@@ -118,12 +114,13 @@ class Row(NamedTuple):
     rev: int
 
 
-class Difference(NamedTuple):
-    """A given record that the table does not hold as it is given."""
+class Comparison(NamedTuple):
+    """A given record beside what the table holds; `rev` is of one that is there as given."""
 
     external_id: str
     live: bool
     known: bool
+    rev: int | None
 
 
 class EntityRecords:
@@ -145,14 +142,11 @@ class EntityRecords:
         ((last,),) = self._query(_NEXT_REVS, [number, self.entity_id])
         return range(last - number + 1, last + 1)
 
-    def differing(self, hashes: Mapping[str, bytes]) -> list[Difference]:
-        """Return those whose stored hash is another, that are deleted, or that are not there."""
+    def compared(self, hashes: Mapping[str, bytes], *, unchanged: bool = False) -> list[Comparison]:
+        """Look records up; those that are there as given are left out unless asked for."""
         given = {external_id: digest.hex() for external_id, digest in hashes.items()}
-        return [Difference(*row) for row in self._query(_DIFFERING, self._given(given))]
-
-    def revs(self, external_ids: Iterable[str]) -> list[int]:
-        """Return the `rev` of each that is there."""
-        return [rev for (rev,) in self._query(_REVS, self._given(list(external_ids)))]
+        sql = _COMPARED if unchanged else _DIFFERING
+        return [Comparison(*row) for row in self._query(sql, self._given(given))]
 
     def documents(self, external_ids: Iterable[str]) -> dict[str, str]:
         """Return the JSON text of each that is live."""

@@ -38,21 +38,21 @@ class PostgresWriter(EntityWriter):
         if merge:
             chunk = self._merged(chunk)
         hashes = {external_id: content_hash(raw) for external_id, raw in chunk.items()}
-        differing = sorted(self.table.differing(hashes))
+        compared = self.table.compared(hashes, unchanged=self.seen is not None)
+        differing = sorted(each for each in compared if each.rev is None)
         if self.seen is not None:
-            written = {difference.external_id for difference in differing}
-            self.seen.add(self.table.revs(chunk.keys() - written))
+            self.seen.add(each.rev for each in compared if each.rev is not None)
         new: list[Row] = []
         changed: list[Row] = []
         revs = self._next_revs(len(differing))
-        for rev, (external_id, _, known) in zip(revs, differing, strict=True):
+        for rev, (external_id, _, known, _) in zip(revs, differing, strict=True):
             row = Row(external_id, chunk[external_id], hashes[external_id], rev)
             (changed if known else new).append(row)
         self.table.copy(new)
         reached("records_copied")
         self.table.update(changed)
         reached("records_updated")
-        created = sum(not difference.live for difference in differing)
+        created = sum(not each.live for each in differing)
         return UpsertResult(
             created=created,
             updated=len(differing) - created,
