@@ -122,7 +122,7 @@ def test_a_bad_filter_is_refused_at_its_field(owner: Client, address: str, refus
 @pytest.mark.parametrize(
     ("given", "field", "message"),
     [
-        ({"filter": '{"a": 1,\n}'}, "filter", "line 2, column 1"),
+        ({"filter": '{"a": 1,\nb}'}, "filter", "line 2, column 1"),
         ({"filter": "[" * 100_000}, "filter", "nests too deeply"),
         ({"filter": "1" * 5_000}, "filter", "number that is too long"),
         ({"query": ""}, "query", "required"),
