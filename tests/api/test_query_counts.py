@@ -54,7 +54,7 @@ COUNTS = {
     "retry_sync_run": 4,
     "save_messages": 1,
     "search_records": 7,
-    "sync_records": 13,
+    "sync_records": 12,
     "truncate_index": 3,
     "update_thread": 2,
     "update_vector": 2,
