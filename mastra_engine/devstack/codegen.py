@@ -84,7 +84,8 @@ def _words(name: str) -> str:
         for letter in unicodedata.normalize("NFKC", name)
     ]
     words = "".join(word[0].upper() + word[1:] for word in "".join(letters).split())
-    return words if words.isidentifier() else f"Entity{words}"
+    # Letters that stand for numbers, as the Chinese ones do, begin no name for the generators.
+    return words if words.isidentifier() and not words[0].isnumeric() else f"Entity{words}"
 
 
 # Generators

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from mypy import api as mypy
 
@@ -143,6 +143,7 @@ _ANY_DOCUMENTS = st.lists(st.dictionaries(_ANY_KEY, _ANY_VALUE, max_size=4), max
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@example(documents={"廾": []})  # a letter that stands for twenty
 @given(st.dictionaries(_ANY_KEY.filter(bool), _ANY_DOCUMENTS, min_size=1, max_size=3))
 def test_any_records_go_through_the_models_unchanged(
     module: ModuleType, documents: Documents
