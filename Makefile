@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: help demo serve test test-all test-browser test-celery lint openapi bench up down clean
+.PHONY: help demo serve test test-all test-browser test-celery test-fuzz lint openapi bench up down clean
 
 help:
 	@echo "make demo      sync real data into an embedded PostgreSQL and query it"
@@ -12,6 +12,7 @@ help:
 	@echo "make test      run the tests"
 	@echo "make test-all  run the long ones too"
 	@echo "make test-browser    use the admin in a browser, in both its looks"
+	@echo "make test-fuzz       send 10,000 requests to the API; with EXAMPLES=n, n to each operation"
 	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
 	@echo "make lint      style, types, import contracts, missing migrations"
 	@echo "make openapi   write the API's description and reference anew"
@@ -36,6 +37,9 @@ down: $(VENV)/ready
 
 test: $(VENV)/ready
 	$(BIN)/pytest
+
+test-fuzz: $(VENV)/ready
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),205) $(BIN)/pytest --timeout=0 tests/api/test_fuzz.py
 
 test-all: $(VENV)/ready
 	$(BIN)/pytest -m "not services and not browser"

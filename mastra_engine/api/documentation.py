@@ -6,7 +6,9 @@ from threading import Lock
 from typing import Any
 
 from django.templatetags.static import static
-from django.urls import include, path
+from django.urls import NoReverseMatch, include, path, reverse
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.settings import patched_settings
 from drf_spectacular.views import (
     SpectacularAPIView,
     SpectacularRedocView,
@@ -31,6 +33,19 @@ SETTINGS: dict[str, Any] = {
 _ROUTE = "v1/schema/"
 # drf-spectacular keeps its settings in one place for all threads.
 _generating = Lock()
+
+
+def description() -> dict[str, Any] | None:
+    """Return the OpenAPI description of the API where the project has it; None for nowhere."""
+    try:
+        mounted_at = reverse("mastra_engine_api:schema").removesuffix(_ROUTE).lstrip("/")
+    except NoReverseMatch:
+        return None
+    patterns = [path(mounted_at, include("mastra_engine.api.urls"))]
+    generator = SchemaGenerator(patterns=patterns)  # type: ignore[no-untyped-call]
+    with _generating, patched_settings(SETTINGS):
+        made: dict[str, Any] = generator.get_schema(public=True)  # type: ignore[no-untyped-call]
+    return made
 
 
 class SchemaView(SpectacularAPIView):

@@ -120,6 +120,7 @@ def python(document: Document) -> str:
         from datamodel_code_generator import generate
         from datamodel_code_generator.enums import DataModelType, InputFileType, NamingStrategy
         from datamodel_code_generator.format import Formatter, PythonVersion
+        from datamodel_code_generator.parser import LiteralType
     except ImportError as error:
         raise EngineConfigError("Python types need django-mastra-engine[generate]") from error
     made = generate(
@@ -129,6 +130,7 @@ def python(document: Document) -> str:
         target_python_version=PythonVersion.PY_311,
         naming_strategy=NamingStrategy.ParentPrefixed,
         snake_case_field=True,
+        enum_field_as_literal=LiteralType.All,
         aliases={key: f"key_{key.encode().hex()}" for key in _keys(document) if _is_respelled(key)},
         use_schema_description=True,
         custom_file_header=f"# {HEADER}",

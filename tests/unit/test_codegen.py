@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from mypy import api as mypy
 
+from mastra_engine.api.documentation import description
 from mastra_engine.devstack import codegen
 from mastra_engine.devstack.shapes import infer
 from mastra_engine.exceptions import EngineConfigError, Unavailable
@@ -170,6 +171,9 @@ def test_models_pass_mypy(tmp_path: Path) -> None:
     contacts = [{"name": "Ann", "phones": [{"number": 1}]}, {"name": "Bob"}]
     for name, documents in ("hostile", hostile()), ("records", {"Contacts": contacts}):
         (tmp_path / f"types_of_{name}.py").write_text(codegen.python(document(documents)))
+    api = codegen.python(codegen.document({}, api=description()))
+    assert "class Thread(BaseModel)" in api
+    (tmp_path / "types_of_api.py").write_text(api)
     (tmp_path / "use.py").write_text(USE_IN_PYTHON)
     assert check_types(tmp_path) == (0, "")
     wrong = USE_IN_PYTHON.replace("int | None", "str").replace("contact.phones[0]", "contact")
@@ -232,6 +236,7 @@ def test_records_have_the_types_of_typescript_and_others_have_not(tmp_path: Path
     said = compile_typescript(
         tmp_path,
         types=codegen.typescript(document(documents)),
+        api=codegen.typescript(codegen.document({}, api=description())),
         right=typescript_values(documents),
         wrong=typescript_values(wrong),
     )

@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.core.management.base import CommandError
 
 from mastra_engine import engines
@@ -18,7 +19,7 @@ SHOWN = 40
 
 
 class Command(EngineCommand):
-    help = "Write types of the records, as they were observed, for TypeScript or Python."
+    help = "Write types of the API and of the records, as observed, for TypeScript or Python."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--lang", choices=tuple(codegen.LANGUAGES), required=True)
@@ -48,7 +49,7 @@ class Command(EngineCommand):
             names=options["entity"],
             sample=options["sample"],
         )
-        text = codegen.LANGUAGES[options["lang"]](codegen.document(shapes))
+        text = codegen.LANGUAGES[options["lang"]](codegen.document(shapes, api=api_description()))
         if options["check"]:
             self.check_file(options["out"], text)
         elif codegen.write(options["out"], text):
@@ -62,3 +63,12 @@ class Command(EngineCommand):
         if lines:
             more = [f"… and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []
             raise CommandError("\n".join([f"{path} is out of date.", *lines[:SHOWN], *more]))
+
+
+def api_description() -> codegen.Document | None:
+    """Return the description of the API, if the project has it."""
+    if not apps.is_installed("rest_framework"):
+        return None
+    from mastra_engine.api.documentation import description
+
+    return description()
