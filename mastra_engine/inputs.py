@@ -43,7 +43,7 @@ def full_name(given: Any, connection_id: Any) -> tuple[str, str]:
 
 def names(values: Any, path: str, *, check: Callable[[Any, str], str] = name) -> list[str]:
     """Return the distinct names of an iterable of them, in its order."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise InvalidInput("must be a list of text", path=path)
     return list(dict.fromkeys(check(value, f"{path}/{i}") for i, value in enumerate(values)))
 

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
@@ -92,6 +92,7 @@ def test_any_request_is_answered_as_described(
     )
     @given(case=requests(operation, world.path_of(described)))
     def answers(case: Case) -> None:
+        assume("%0A" not in "".join(map(str, case.path_parameters.values())))  # no path has that
         case.call_and_validate(excluded_checks=EXCLUDED)
 
     answers()

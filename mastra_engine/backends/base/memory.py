@@ -116,6 +116,7 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
         """
         thread = self._get_thread(name(thread_id, "/thread_id"))
         size = count(last, "/last")
+        choice(scope, "/scope", "thread", "resource")
         newest = self._messages(thread.id, Selection(descending=True, limit=size))
         shown = {message.id for message in newest}
         recalled = []
@@ -155,6 +156,7 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
         """
         id = name(thread_id, "/thread_id")
         choice(format, "/format", "raw", "openai", "anthropic")
+        choice(scope, "/scope", "thread", "resource")
         budget = None if max_tokens is None else count(max_tokens, "/max_tokens")
         since = None if start is None else moment(start, "/start")
         until = None if end is None else moment(end, "/end")
@@ -295,7 +297,6 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
         message_range: tuple[int, int],
         scope: RecallScope,
     ) -> list[RecalledMessage]:
-        choice(scope, "/scope", "thread", "resource")
         return self.recall(
             query=query,
             resource_id=thread.resource_id,

@@ -174,6 +174,10 @@ class TestHostileMemory(WithThread):
         for method, parameter in methods(CHOICES):
             self.refused(memory, method, f"/{parameter.name}", **{parameter.name: given})
 
+    @pytest.mark.parametrize("method", ["get_memory", "get_context_window"])
+    def test_a_scope_without_a_query(self, memory: MemoryContract, method: str) -> None:
+        self.refused(memory, method, "/scope", scope="world", query=None)
+
     @named(UNFIT_CURSORS)
     def test_cursors(self, memory: MemoryContract, hostile: Refused) -> None:
         for method, _ in methods({"cursor"}):
@@ -243,7 +247,7 @@ class TestHostileMemory(WithThread):
     def test_what_is_no_list(self, memory: MemoryContract, given: Any) -> None:
         self.refused(memory, "save_memory", "/messages", messages=given)
 
-    @pytest.mark.parametrize("given", [None, 7, "hello"])
+    @pytest.mark.parametrize("given", [None, 7, "hello", {"hello": 1}])
     def test_what_is_no_list_of_names(self, memory: MemoryContract, given: Any) -> None:
         for method, parameter in methods({"ids", "resource_ids"}):
             self.refused(memory, method, f"/{parameter.name}", **{parameter.name: given})
