@@ -123,7 +123,8 @@ def test_the_last_failures_are_told(entity: Entity) -> None:
     assert found.problems == []  # they are told, but nothing has to be done to the database
 
 
-def test_growth_is_counted_by_day(engine: PostgresEngine) -> None:
+def test_growth_is_counted_by_day(engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "PAGES", 1_000_000)  # other tests' dead rows make tables large
     records = [{"external_id": str(number), "data": {}} for number in range(5)]
     engine.sync_records(name="Contacts", connection_id="crm", records=records)
     engine.memory.create_thread(resource_id="r")

@@ -102,12 +102,12 @@ def kinds(plan: Plan) -> set[str]:
     return {node["Node Type"] for node in nodes_of(plan)}
 
 
-def rows_read(plan: Plan) -> float:
+def rows_read(plan: Plan, table: str = "mastra_engine_") -> float:
     """Return how many rows were fetched from tables, those that were of no use included."""
     return sum(
         node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
         for node in nodes_of(plan)
-        if "Scan" in node["Node Type"] and "Relation Name" in node
+        if "Scan" in node["Node Type"] and node.get("Relation Name", "").startswith(table)
     )
 
 
@@ -187,8 +187,8 @@ def test_what_waits_for_its_vector_is_found_by_the_partial_index(
         "mastra_engine_message",
     )
     assert "mastra_engine_message_waiting" in indexes(plan)
-    # 134 wait; the threads of each are read beside them.
-    assert rows_read(plan) <= 134 + 501
+    # Whether their threads are looked up or all read is for the planner and its samples to say.
+    assert rows_read(plan, "mastra_engine_message") <= 134
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
