@@ -181,7 +181,7 @@ def test_an_index_that_was_never_committed_is_forgotten(
 def test_ids_that_are_given_out_again_are_noticed(engine: PostgresEngine) -> None:
     """As in test suites that reset sequences, or a database restored under a running process."""
     for dimension, id in ((2, "first"), (3, "second")):
-        sql("TRUNCATE mastra_engine_vectorindex, mastra_engine_embedding RESTART IDENTITY")
+        sql("TRUNCATE mastra_engine_vectorindex, mastra_engine_embedding RESTART IDENTITY CASCADE")
         engine.vectors.create_index(index_name="few", dimension=dimension)
         vector = [1] * dimension
         PostgresEngine().vectors.upsert(index_name="few", vectors=[vector], ids=[id])
