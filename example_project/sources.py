@@ -13,7 +13,7 @@ from mastra_engine.types import RecordInput
 def packages() -> Iterator[RecordInput]:
     """The Python distributions installed here: an outside source that really changes."""
     for distribution in distributions():
-        if name := distribution.metadata["Name"]:
+        if name := _field(distribution, "Name"):
             yield RecordInput(name.lower(), _package(distribution))
 
 
@@ -26,16 +26,21 @@ def reference() -> Iterator[RecordInput]:
 
 
 def _package(distribution: Distribution) -> dict[str, Any]:
-    metadata = distribution.metadata
     return {
-        "name": metadata["Name"],
+        "name": _field(distribution, "Name"),
         "version": distribution.version,
-        "summary": metadata["Summary"],
-        "licence": metadata["License-Expression"] or metadata["License"],
+        "summary": _field(distribution, "Summary"),
+        "licence": _field(distribution, "License-Expression") or _field(distribution, "License"),
         "keywords": sorted(
-            word.strip() for word in (metadata["Keywords"] or "").split(",") if word.strip()
+            word.strip() for word in _field(distribution, "Keywords").split(",") if word.strip()
         ),
         "requires": sorted(distribution.requires or []),
         "files": len(distribution.files or []),
-        "python": {"requires": metadata["Requires-Python"]},
+        "python": {"requires": _field(distribution, "Requires-Python")},
     }
+
+
+def _field(distribution: Distribution, name: str) -> str:
+    """Return what the distribution's metadata says; asking for what is not there is deprecated."""
+    metadata = distribution.metadata
+    return metadata[name] if name in metadata else ""  # noqa: SIM401 - no get() before 3.12
