@@ -33,7 +33,7 @@ class EngineHandler:
     An engine holds no connection, so threads share it; Django keeps their connections apart.
     """
 
-    #: Makes what carries an engine's sync runs to workers, of its alias and its option `TASKS`.
+    #: Makes what carries an engine's work to workers, of its alias and its option `TASKS`.
     make_queue: Callable[[str, dict[str, Any]], RunQueue] | None = None
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class EngineHandler:
         except (ImportError, AttributeError, TypeError) as error:
             raise EngineConfigError(f"MASTRA_ENGINE[{alias!r}] cannot be used: {error}") from error
         if self.make_queue is not None:
-            made.queue = self.make_queue(alias, tasks)
+            made.queue = made.memory.queue = self.make_queue(alias, tasks)
         return made
 
 

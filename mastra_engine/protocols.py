@@ -55,7 +55,7 @@ class AccessPolicy(Protocol):
 
 
 class RunQueue(Protocol):
-    """Carries sync runs, and entities to be indexed, to the workers that see to them."""
+    """Carries sync runs, and what is to be indexed or embedded, to the workers that see to it."""
 
     @property
     def can_wait(self) -> bool:
@@ -66,3 +66,6 @@ class RunQueue(Protocol):
 
     def index(self, entity_id: UUID) -> None:
         """Have `index_pending` called for the entity; maybe twice."""
+
+    def embed(self, thread_id: str) -> None:
+        """Have `embed_pending` called for the thread; maybe twice."""

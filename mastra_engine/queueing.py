@@ -40,6 +40,12 @@ class TaskQueue:
 
         index_entity.using(**self.options).enqueue(self.alias, str(entity_id))
 
+    def embed(self, thread_id: str) -> None:
+        """Enqueue the task that embeds a thread's messages."""
+        from mastra_engine.tasks import embed_thread
+
+        embed_thread.using(**self.options).enqueue(self.alias, thread_id)
+
     def _task(self, **options: Any) -> Any:
         from mastra_engine.tasks import perform_sync_run
 

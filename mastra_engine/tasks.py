@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from mastra_engine.exceptions import EntityNotFound
-from mastra_engine.handler import engines
+from mastra_engine.exceptions import EntityNotFound, ThreadNotFound
+from mastra_engine.handler import DEFAULT_ALIAS, engines
 
 try:
     from django.tasks import task
@@ -28,6 +28,19 @@ def index_entity(alias: str, entity_id: str) -> None:
     with suppress(EntityNotFound):  # deleted since, and its vectors with it
         entity = engine.get_entity_by_id(id=entity_id)
         engine.index_pending(entity_name=entity.name, connection_id=entity.connection_id)
+
+
+@task()
+def embed_thread(alias: str, thread_id: str) -> None:
+    """Embed a thread's messages that wait for it; doing it twice does no harm."""
+    with suppress(ThreadNotFound):  # deleted since, and its messages with it
+        engines[alias].memory.embed_pending(thread_id=thread_id)
+
+
+@task()
+def expire_messages(alias: str = DEFAULT_ALIAS) -> None:
+    """Delete messages older than RETENTION_DAYS; for whatever schedules tasks."""
+    engines[alias].memory.expire_messages()
 
 
 @task()

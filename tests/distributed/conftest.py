@@ -67,6 +67,17 @@ def enqueue(site: Site, connection: str) -> None:
     site.manage("engine_sync", "numbers", "--connection", connection, "--enqueue")
 
 
+def say(site: Site, text: str) -> None:
+    """Save a message, in a process that sends the task which embeds it."""
+    message = {"role": "user", "content": text}
+    saved = f"engine.memory.save_memory(thread_id='t', resource_id='ann', messages=[{message}])"
+    site.manage("shell", "-c", f"from mastra_engine import engine; {saved}")
+
+
+def embedded(site: Site) -> int:
+    return sum(index.count for index in site.engine.vectors.list_indexes())
+
+
 def run_of(site: Site, connection: str) -> SyncRun:
     """Return the only run of a connection."""
     (run,) = site.engine.list_sync_runs(sync="numbers", connection_id=connection)

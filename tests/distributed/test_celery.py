@@ -1,4 +1,4 @@
-"""Syncs on Celery, with a real broker and workers that are killed."""
+"""Syncs and embedding on Celery, with a real broker and workers that are killed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import pytest
 from tests.distributed.conftest import (
     Start,
     check_complete,
+    embedded,
     enqueue,
     has_ended,
     is_halfway,
     kill_group,
     processes_of,
+    say,
     wait_until,
 )
 from tests.distributed.syncs import SIZE
@@ -80,3 +82,10 @@ def test_a_schedule_asks_for_runs(celery: Site, start: Start, tmp_path: Path) ->
     first, second = celery.engine.list_sync_runs(status="succeeded").items[::-1]
     assert (first.created, first.attempts) == (SIZE, 1)
     assert (second.unchanged + second.updated, second.attempts) == (SIZE, 1)
+
+
+def test_messages_are_embedded_by_a_worker(celery: Site, start: Start) -> None:
+    say(celery, "My dog is called Bello")
+    assert embedded(celery) == 0
+    start_worker(celery, start, "only")
+    wait_until(lambda: embedded(celery) == 1)

@@ -1,4 +1,4 @@
-"""Syncs on a queue in the project's own database."""
+"""Syncs, and embedding, on a queue in the project's own database."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from django.utils import timezone
 from tests.distributed.conftest import (
     Start,
     check_complete,
+    embedded,
     enqueue,
     is_halfway,
     kill_group,
     run_of,
+    say,
     wait_until,
 )
 from tests.sites import Site, site
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def project(django_db_blocker: Any) -> Iterator[Site]:
     with site("tests.distributed.database_settings", django_db_blocker) as made:
         yield made
@@ -43,3 +45,11 @@ def test_a_run_is_taken_over_by_the_next_call(project: Site, start: Start) -> No
     project.manage("db_worker", "--batch")
     assert run_of(project, "north").id == left.id
     check_complete(project, "north", attempts=2)
+
+
+@pytest.mark.long  # it starts processes; on Celery `make test-celery` sees it
+def test_messages_are_embedded_by_a_worker(project: Site) -> None:
+    say(project, "My dog is called Bello")
+    assert embedded(project) == 0
+    project.manage("db_worker", "--batch")
+    assert embedded(project) == 1

@@ -15,6 +15,7 @@ from mastra_engine.exceptions import Unavailable
 from mastra_engine.models import Bookmark, Embedding
 from mastra_engine.registry import index_records, registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords, Broken
+from mastra_engine.testing.contract.runs import Held
 from mastra_engine.types import Entity
 from tests.integration.conftest import Elsewhere, record
 from tests.integration.interleaving import just_before
@@ -130,12 +131,7 @@ def test_a_failure_does_not_reach_whoever_writes(engine: PostgresEngine, caplog:
 def test_a_queue_that_is_away_does_not_reach_whoever_writes(
     engine: PostgresEngine, caplog: Any
 ) -> None:
-    class Away:
-        can_wait = False
-
-        def send(self, run_id: Any, *, delay: float = 0) -> None:
-            raise ConnectionError
-
+    class Away(Held):
         def index(self, entity_id: Any) -> None:
             raise ConnectionError
 

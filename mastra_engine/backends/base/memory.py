@@ -119,9 +119,7 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
         choice(scope, "/scope", "thread", "resource")
         newest = self._messages(thread.id, Selection(descending=True, limit=size))
         shown = {message.id for message in newest}
-        recalled = []
-        if query is not None:
-            recalled = self._recalled(thread, query, top_k, message_range, scope)
+        recalled = self._recalled(thread, query, top_k, message_range, scope)
         return MemoryView(
             thread=thread,
             messages=newest[::-1],
@@ -160,16 +158,12 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
         budget = None if max_tokens is None else count(max_tokens, "/max_tokens")
         since = None if start is None else moment(start, "/start")
         until = None if end is None else moment(end, "/end")
+        said = None if system is None else text(system, "/system")
         notes = None
-        if system is not None or working_memory or query is not None:
+        if said is not None or working_memory or query is not None:
             thread = self._get_thread(id)
-            notes = Notes(thread, self.tokenizer, budget)
-            if system is not None:
-                notes.add(text(system, "/system"))
-            if working_memory:
-                notes.add_working_memory(self._working_memory_of(thread))
-            if query is not None:
-                notes.add_recalled(self._recalled(thread, query, top_k, message_range, scope))
+            recalled = self._recalled(thread, query, top_k, message_range, scope)
+            notes = self._notes(thread, budget, said, working_memory, recalled)
         left = notes.left if notes else budget
         if left is not None and left < 0:
             return ContextWindow(messages=[], tokens=0, truncated=True)
@@ -289,14 +283,34 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
         if not found or self.owners is not None:
             self._get_thread(thread_id)
 
+    def _notes(
+        self,
+        thread: Thread,
+        budget: int | None,
+        system: str | None,
+        working_memory: bool,
+        recalled: Sequence[RecalledMessage],
+    ) -> Notes:
+        """Return what is put in front of a thread's messages."""
+        notes = Notes(thread, self.tokenizer, budget)
+        if system is not None:
+            notes.add(system)
+        if working_memory:
+            notes.add_working_memory(self._working_memory_of(thread))
+        notes.add_recalled(recalled)
+        return notes
+
     def _recalled(
         self,
         thread: Thread,
-        query: str,
+        query: str | None,
         top_k: int,
         message_range: tuple[int, int],
         scope: RecallScope,
     ) -> list[RecalledMessage]:
+        """Return what a query recalls; nothing without one."""
+        if query is None:
+            return []
         return self.recall(
             query=query,
             resource_id=thread.resource_id,

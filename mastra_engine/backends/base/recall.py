@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from math import inf
 from typing import Any
 
@@ -18,6 +18,7 @@ from mastra_engine.embedders import Vectors, embed_documents, embed_query
 from mastra_engine.exceptions import IndexNotFound, InvalidInput
 from mastra_engine.filters import And, Equals, Exists, Field, Node, parse_filter
 from mastra_engine.inputs import count, text
+from mastra_engine.protocols import RunQueue
 from mastra_engine.types import Match, Message, RecalledMessage, VectorIndex
 
 logger = logging.getLogger("mastra_engine")
@@ -89,6 +90,8 @@ class RecallContract(ThreadsContract):
     index_name: str = "memory"
     #: Whether messages are embedded when they are saved, or wait for embed_pending().
     embeds_at_once: bool = True
+    #: Carries threads to the workers that embed them; without one it is done here.
+    queue: RunQueue | None = None
 
     def recall(
         self,
@@ -185,13 +188,17 @@ class RecallContract(ThreadsContract):
     # Shared steps
 
     def _embed_later(self, thread_id: str) -> None:
-        """Embed a thread's new messages after they are committed; a failure leaves them waiting."""
+        """Embed a thread's new messages once they are committed."""
         if self.embeds_at_once and self.vectors.embedder is not None:
-            self._after_commit(lambda: self._try_to_embed(thread_id))
+            self._after_commit(partial(self._embed_soon, thread_id))
 
-    def _try_to_embed(self, thread_id: str) -> None:
+    def _embed_soon(self, thread_id: str) -> None:
+        """Embed a thread where tasks are run, or here; a failure leaves its messages waiting."""
         try:
-            self._embed(None, thread_id)
+            if self.queue is not None:
+                self.queue.embed(thread_id)
+            else:
+                self._embed(None, thread_id)
         except Exception:  # the messages are saved, and whoever saved them must not do it again
             logger.exception("Messages of thread %s wait for their vectors", thread_id)
 

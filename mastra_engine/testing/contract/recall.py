@@ -18,6 +18,7 @@ from mastra_engine.exceptions import (
     InvalidVector,
     ThreadNotFound,
 )
+from mastra_engine.testing.contract.runs import Held
 from mastra_engine.testing.contract.threads import WithThread, ids
 from mastra_engine.types import RecalledMessage, Thread
 
@@ -239,6 +240,18 @@ class TestRecall(WithThread):
         assert memory.embed_pending() == 0
         assert self.recall(memory, "dog") == [1, 2]
         assert self.recall(memory, "???") == []
+
+    def test_a_queue_is_told_what_to_embed(self, memory: MemoryContract, thread: Thread) -> None:
+        memory.queue = held = Held()
+        self.say(memory, "dog")
+        assert held.embedded in (["chat"], [])  # within a test's transaction it is not sent
+        with pytest.raises(IndexNotFound):
+            self.vectors(memory)
+        assert memory.embed_pending(thread_id="chat") == 1
+        memory.vectors.embedder = None
+        sent = len(held.embedded)
+        self.say(memory, "bird")
+        assert len(held.embedded) == sent
 
     def test_messages_wait_for_an_embedder_that_is_away(
         self, memory: MemoryContract, thread: Thread

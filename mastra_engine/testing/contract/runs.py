@@ -52,12 +52,16 @@ class Held:
     def __init__(self) -> None:
         self.sent: list[tuple[UUID, bool]] = []
         self.indexed: list[UUID] = []
+        self.embedded: list[str] = []
 
     def send(self, run_id: UUID, *, delay: float = 0) -> None:
         self.sent.append((run_id, delay > 0))
 
     def index(self, entity_id: UUID) -> None:
         self.indexed.append(entity_id)
+
+    def embed(self, thread_id: str) -> None:
+        self.embedded.append(thread_id)
 
 
 class Patient(Held):
