@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +68,13 @@ def count(
     if not least <= value <= most:
         raise error(f"must be from {least} to {most}", path=path)
     return value
+
+
+def seconds(value: Any, path: str, *, least: float = 0.0) -> float:
+    """Return `value` if it is a finite number of seconds, `least` or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < inf:
+        raise InvalidInput(f"must be a number of seconds, {least:g} or more", path=path)
+    return float(value)
 
 
 def share(value: Any, path: str) -> float:

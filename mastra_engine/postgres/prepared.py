@@ -12,6 +12,8 @@ from psycopg.abc import Params
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
+from mastra_engine.postgres.poolers import is_pooled
+
 #: How often a statement is seen before it is prepared, as psycopg has it.
 _THRESHOLD = 5
 
@@ -60,16 +62,11 @@ def server_cursor(
 def _may_prepare(connection: BaseDatabaseWrapper) -> bool:
     """Whether prepared statements are safe here, and the project has not decided about them.
 
-    Django prepares nothing by default, for a pooler may give each transaction to another server,
-    where a statement of that name is missing or is somebody else's. Such a pooler cannot hand out
-    a server's own key for cancelling, or one client would cancel another's query; and the key
-    begins with the server's process id. Django's own cursors bind on the client, so this changes
-    nothing for them, unless they are told to bind on the server.
+    Django prepares nothing by default, for behind a pooler a statement of that name may be missing
+    or somebody else's. Django's own cursors bind on the client, so this changes nothing for them,
+    unless they are told to bind on the server.
     """
     options = connection.settings_dict["OPTIONS"]
     if "prepare_threshold" in options or options.get("server_side_binding"):
         return False
-    driver = connection.connection
-    with connection.wrap_database_errors:
-        (process,) = driver.execute("SELECT pg_backend_pid()").fetchone()
-    return bool(process == driver.info.backend_pid)
+    return not is_pooled(connection)

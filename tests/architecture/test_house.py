@@ -14,6 +14,7 @@ import pytest
 
 import mastra_engine
 from mastra_engine import MastraEngine, exceptions
+from mastra_engine.backends.base.following import FollowingContract
 from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.runs import RunsContract
 from mastra_engine.backends.base.syncs import SyncsContract
@@ -56,7 +57,9 @@ def public_methods(owner: type) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("contract", [RecordsContract, RunsContract, SyncsContract])
+@pytest.mark.parametrize(
+    "contract", [FollowingContract, RecordsContract, RunsContract, SyncsContract]
+)
 def test_every_method_has_an_async_twin_of_the_same_signature(contract: type) -> None:
     methods = public_methods(contract)
     plain = [name for name, value in methods.items() if not is_async(value)]

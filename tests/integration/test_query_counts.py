@@ -86,7 +86,8 @@ def of_run(method: str, status: str = "queued") -> Call:
     return lambda engine, entity: getattr(engine, method)(id=RUNS[status])
 
 
-# Each write begins with the lock timeout, the entity's lock and the entity as it is under it.
+# Each write begins with the lock timeout, the entity's lock and the entity as it is under it; one
+# that changed records ends with a NOTIFY.
 COUNTS: list[tuple[str, str, int, Call]] = [
     (
         "create_entity",
@@ -112,13 +113,13 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         lambda engine, entity: engine.delete_entity_by_id(id=entity.id),
     ),
     ("upsert_records", "all unchanged", 5, upsert(records(300))),
-    ("upsert_records", "all new", 7, upsert(records(200, start=1_000))),
-    ("upsert_records", "all changed", 7, upsert(records(300, version=1))),
-    ("upsert_records", "some of each", 8, upsert(records(400, version=1, start=200))),
+    ("upsert_records", "all new", 8, upsert(records(200, start=1_000))),
+    ("upsert_records", "all changed", 8, upsert(records(300, version=1))),
+    ("upsert_records", "some of each", 9, upsert(records(400, version=1, start=200))),
     # what is stored, too
-    ("upsert_records", "merged", 8, upsert(records(300, version=1), mode="merge")),
+    ("upsert_records", "merged", 9, upsert(records(300, version=1), mode="merge")),
     # per further chunk: what differs, revs, COPY
-    ("upsert_records", "two chunks", 10, upsert(records(CHUNK_RECORDS + 10, start=1_000))),
+    ("upsert_records", "two chunks", 11, upsert(records(CHUNK_RECORDS + 10, start=1_000))),
     (
         "get_records_by_entity_id",
         "",
@@ -148,7 +149,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     (
         "delete_records",
         "",
-        6,
+        7,
         lambda engine, entity: engine.delete_records(
             entity_id=entity.id, external_ids=[f"{id:06}" for id in range(100)]
         ),
@@ -165,16 +166,23 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     ("sync_records", "with a cursor", 7, sync(records(300), last_sync_id="1")),
     # the revs of what is unchanged, and what is live beside it
     ("sync_records", "full and unchanged", 7, sync(records(300), mode="full")),
-    ("sync_records", "full with deletions", 10, sync(records(200), mode="full")),
+    ("sync_records", "full with deletions", 11, sync(records(200), mode="full")),
     (
         "get_changes",
         "",
         2,
         lambda engine, entity: engine.get_changes(entity_id=entity.id),
     ),
+    (
+        "follow_changes",
+        "",
+        # the entity; what changed, and that nothing more did
+        5,
+        lambda engine, entity: list(engine.follow_changes(entity_id=entity.id, timeout=0)),
+    ),
     # Around the pages: the entity, the run before, the new run, the claim, the run as it ended.
     ("run_sync", "unchanged", 15, run("incremental unchanged")),
-    ("run_sync", "new", 17, run("incremental new")),
+    ("run_sync", "new", 18, run("incremental new")),
     # Per page one UPDATE of the run, beside what an upsert sends.
     ("run_sync", "another page", 20, run("incremental pages")),
     # What each page found, read, noted and dropped; what is live.
@@ -186,7 +194,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         6,
         lambda engine, entity: engine.enqueue_sync("full unchanged", connection_id="crm"),
     ),
-    ("perform_sync_run", "", 16, of_run("perform_sync_run")),
+    ("perform_sync_run", "", 17, of_run("perform_sync_run")),
     ("get_sync_run", "", 1, of_run("get_sync_run")),
     ("cancel_sync_run", "", 6, of_run("cancel_sync_run")),
     ("retry_sync_run", "", 5, of_run("retry_sync_run", "cancelled")),

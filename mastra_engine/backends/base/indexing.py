@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from functools import partial
+from abc import ABC
+from collections.abc import Iterator
 from math import inf
 from typing import Any
 from uuid import UUID
 
 from mastra_engine.backends.base.bookmarks import Bookmarks
+from mastra_engine.backends.base.following import FollowingContract
 from mastra_engine.backends.base.indexer import Indexer, Watch, needed_index
-from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.recordsearch import Place, RecordSearch, record_match, serving
 from mastra_engine.backends.base.search import chosen_reranker, question
-from mastra_engine.backends.base.syncs import SyncsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.exceptions import EntityNotFound, IndexNotFound, Unavailable
@@ -32,7 +30,7 @@ CATCH_UP = 1_024
 ENTITIES_PAGE = 100
 
 
-class IndexingContract(RecordsContract, SyncsContract, ABC):
+class IndexingContract(FollowingContract, ABC):
     """Records in the vector indexes that the project declares with `@index_records`.
 
     The vectors of a connection's records are in the namespace of its name.
@@ -145,12 +143,6 @@ class IndexingContract(RecordsContract, SyncsContract, ABC):
     alist_indexings = twin(list_indexings)
     aprepare_indexes = twin(prepare_indexes)
 
-    # What a backend implements
-
-    @abstractmethod
-    def _after_commit(self, act: Callable[[], None]) -> None:
-        """Act once what was written is there for others, at once if it is."""
-
     # Steps
 
     @property
@@ -158,10 +150,11 @@ class IndexingContract(RecordsContract, SyncsContract, ABC):
         """Vectors in any namespace: those of records are kept apart by their connections."""
         return self.vectors._unconfined()
 
-    def _changed(self, entity: Entity) -> None:
+    def _changed(self, entity: Entity, after: int) -> None:
+        super()._changed(entity, after)
         wanted = self.indexes_at_once and registry.indexes_of(entity.name)
         if wanted and any(self._can_embed(declared) for declared in wanted):
-            self._after_commit(partial(self._index_soon, entity))
+            self._index_soon(entity)
 
     def _index_soon(self, entity: Entity) -> None:
         """Index an entity where tasks are run, or here; a failure leaves its changes waiting."""

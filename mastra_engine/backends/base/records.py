@@ -233,6 +233,10 @@ class RecordsContract(ABC):
         Unless `repeatable`, the operation may be run only once.
         """
 
+    @abstractmethod
+    def _after_commit(self, act: Callable[[], None]) -> None:
+        """Act once what was written is there for others, at once if it is."""
+
     # Shared steps
 
     def _own_connection(self, connection_id: str) -> str:
@@ -242,15 +246,17 @@ class RecordsContract(ABC):
         return connection_id
 
     def _operate(self, writer: EntityWriter, operation: Callable[[EntityWriter], R]) -> R:
-        """Run an operation, and take note if it changed records."""
+        """Run an operation, and tell if it changed records, once that is committed."""
         result = operation(writer)
-        if writer.rev > writer.entity.rev:
-            self._changed(replace(writer.entity, rev=writer.rev))
+        after = writer.entity.rev
+        if writer.rev > after:
+            entity = replace(writer.entity, rev=writer.rev)
+            self._after_commit(lambda: self._changed(entity, after))
         return result
 
     @abstractmethod
-    def _changed(self, entity: Entity) -> None:
-        """Prepare, in the transaction that changed an entity, what is to follow its commit."""
+    def _changed(self, entity: Entity, after: int) -> None:
+        """Do what follows the commit of a change to an entity's records; raise nothing."""
 
     def _named_entity(self, name: str, connection_id: str) -> Entity:
         found = self._list_entities(*full_name(name, connection_id), after=None, limit=1)

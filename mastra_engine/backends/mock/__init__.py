@@ -7,6 +7,7 @@ from typing import Any
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.mock.erasure import MockErasure
+from mastra_engine.backends.mock.following import MockFollowing
 from mastra_engine.backends.mock.indexing import MockBookmarks, MockIndexing
 from mastra_engine.backends.mock.memory import MockMemory
 from mastra_engine.backends.mock.runs import MockLedger
@@ -20,7 +21,7 @@ from mastra_engine.tokens import estimate
 __all__ = ["MockMastraEngine"]
 
 
-class MockMastraEngine(MockSyncs, MockIndexing, MockErasure, MastraEngine):
+class MockMastraEngine(MockSyncs, MockIndexing, MockFollowing, MockErasure, MastraEngine):
     """Behaves like PostgresEngine, in memory.
 
     Engines of one URL share their data, across threads, for as long as one of them is referenced.

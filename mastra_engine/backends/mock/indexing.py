@@ -127,9 +127,6 @@ class MockIndexing(MockRecords, IndexingContract):
 
     vectors: MockVectors
 
-    def _after_commit(self, act: Callable[[], None]) -> None:
-        self.store.after_commit(act)
-
     def _delete_entity(self, id: UUID) -> Entity:
         with self.store.transaction():
             entity = super()._delete_entity(id)

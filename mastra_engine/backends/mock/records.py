@@ -87,6 +87,9 @@ class MockRecords(RecordsContract):
             self.store.entities[entity_id] = copy
             return result
 
+    def _after_commit(self, act: Callable[[], None]) -> None:
+        self.store.after_commit(act)
+
     def _row(self, id: UUID) -> EntityRow:
         row = self.store.entities.get(id)
         if row is None or not self._reaches(row):

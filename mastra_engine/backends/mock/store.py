@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from socket import socket
 from threading import RLock
 from typing import Any
 from uuid import UUID
@@ -241,6 +242,8 @@ class Store:
         self.threads: dict[str, ThreadRow] = {}
         self.working_memory: dict[Holder, WorkingMemoryRow] = {}
         self.runs: dict[UUID, RunRow] = {}
+        #: What is written to when an entity has changed.
+        self.listeners: dict[UUID, set[socket]] = {}
 
     @contextmanager
     def transaction(self, *, undone: bool = False) -> Iterator[None]:

@@ -11,6 +11,7 @@ from django.db import connections
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.postgres.erasure import PostgresErasure
+from mastra_engine.backends.postgres.following import PostgresFollowing
 from mastra_engine.backends.postgres.indexing import PostgresBookmarks, PostgresIndexing
 from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.backends.postgres.runs import PostgresLedger
@@ -24,7 +25,9 @@ from mastra_engine.tokens import estimate
 __all__ = ["PostgresEngine"]
 
 
-class PostgresEngine(PostgresSyncs, PostgresIndexing, PostgresErasure, MastraEngine):
+class PostgresEngine(
+    PostgresSyncs, PostgresIndexing, PostgresFollowing, PostgresErasure, MastraEngine
+):
     """Keeps everything in PostgreSQL through Django's connection `database`.
 
     What it does joins the caller's `transaction.atomic()`. With `url`, a PostgreSQL URL, it

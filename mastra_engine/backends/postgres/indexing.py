@@ -130,9 +130,6 @@ class PostgresIndexing(PostgresRecords, IndexingContract):
 
     bookmarks: PostgresBookmarks
 
-    def _after_commit(self, act: Callable[[], None]) -> None:
-        self.session.after_commit(act)
-
     def _delete_locked(self, writer: EntityWriter) -> Entity:
         entity = writer.entity
         for index in self.bookmarks.hold(entity.id):

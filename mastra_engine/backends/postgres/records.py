@@ -96,6 +96,9 @@ class PostgresRecords(RecordsContract):
 
         return self.session.run(write, repeatable=repeatable)
 
+    def _after_commit(self, act: Callable[[], None]) -> None:
+        self.session.after_commit(act)
+
     def _entities(self) -> QuerySet[EntityRow]:
         """The entities within reach: every one, unless the engine is confined."""
         rows = EntityRow.objects.using(self.session.alias)

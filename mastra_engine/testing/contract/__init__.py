@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from mastra_engine.testing.contract.confined import TestConfinedMemory
 from mastra_engine.testing.contract.confinedengine import TestConfinedEngine
+from mastra_engine.testing.contract.following import TestFollowing
 from mastra_engine.testing.contract.hostilememory import TestHostileMemory
 from mastra_engine.testing.contract.indexing import TestIndexDeclarations, TestIndexing
 from mastra_engine.testing.contract.messages import TestMessages
@@ -36,6 +37,7 @@ __all__ = [
     "TestContextWindows",
     "TestEntities",
     "TestErasure",
+    "TestFollowing",
     "TestHostileMemory",
     "TestIndexDeclarations",
     "TestIndexing",

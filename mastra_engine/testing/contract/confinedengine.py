@@ -35,6 +35,7 @@ ABOUT_AN_ENTITY: dict[str, Callable[[MastraEngine, Any], Any]] = {
     "delete_records": lambda e, id: e.delete_records(entity_id=id, external_ids=["1"]),
     "purge_deleted_records": lambda e, id: e.purge_deleted_records(entity_id=id, up_to_rev=9),
     "get_changes": lambda e, id: e.get_changes(entity_id=id),
+    "follow_changes": lambda e, id: e.follow_changes(entity_id=id, timeout=0),
 }
 
 #: Every method that is about a connection, called with bob's.
