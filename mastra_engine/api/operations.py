@@ -53,13 +53,14 @@ class Operation:
 
     def given(self, view: Any, request: Request, known: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a request; raises InvalidInput."""
-        if request.method in READING or request.method == "DELETE":
-            given = self.takes.from_query(request.query_params, known=known)
-        elif self.lines and request.content_type == "application/x-ndjson":
-            given = self.takes.from_query(request.query_params, known=known)
+        reads = request.method in READING or request.method == "DELETE"
+        # A URL that says what nobody reads is refused, lest `?mode=merge` replace records.
+        elsewhere = known if reads or self.lines else self.takes.parameters
+        given = self.takes.from_query(request.query_params, known=elsewhere)
+        if self.lines and request.content_type == "application/x-ndjson":
             given["records"] = request.data or []
-        else:
-            given = self.takes.from_body(request.data, known=known)
+        elif not reads:
+            given |= self.takes.from_body(request.data, known={*known, *given})
         given = {**view.usual(self.fills), **given}
         if given.get("cursor") is not None:
             given["cursor"] = unsigned(given["cursor"], view.principal)
@@ -103,7 +104,7 @@ def operation(
     `asks` are the permissions that the access policy is asked for, one after the other. `fills`
     are arguments that a user with just one resource, connection or namespace need not give.
     `versioned` takes `If-Match`, `keyed` takes `Idempotency-Key`, `lines` takes records as JSON
-    Lines besides.
+    Lines besides, and what else there is in the URL.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., HttpResponseBase]:

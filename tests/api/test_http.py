@@ -72,6 +72,25 @@ def test_messages_sent_again_under_a_key_are_not_appended_again(world: World) ->
     assert world.engine.memory.get_thread(thread_id="chat-1").message_count == 3
 
 
+# Arguments
+
+
+def test_what_the_url_says_beside_records_counts(world: World) -> None:
+    url = f"/api/v1/entities/{world.path['entity_id']}/records/"
+    body: Any = {"records": [{"external_id": "c1", "data": {"city": "Rome"}}]}
+    assert world.ann.post(f"{url}?mode=merge", body, format="json").json()["updated"] == 1
+    assert world.ann.get(f"{url}c1/").json()["data"].keys() == {"name", "age", "city"}
+    for query in ("mode=odd", "mode=merge&mode=merge", "records=[]"):
+        refused = world.ann.post(f"{url}?{query}", {**body, "mode": "merge"}, format="json")
+        assert refusal(refused)[0] == 400
+
+
+@pytest.mark.parametrize("url", ["/api/v1/recall/?top_k=1", f"{CHAT}?title=A"])
+def test_a_url_that_says_what_nobody_reads_is_refused(world: World, url: str) -> None:
+    send = world.ann.patch if url.startswith(CHAT) else world.ann.post
+    assert refusal(send(url, {"title": "B"}, format="json"))[:2] == (400, "invalid_input")
+
+
 # Request ids
 
 
