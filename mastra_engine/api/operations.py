@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from mastra_engine.api.arguments import Arguments
 from mastra_engine.api.pagination import signed, unsigned
+from mastra_engine.api.parsers import JSON_LINES, need_length
 from mastra_engine.api.renderers import JsonLines, dumps
 from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import InvalidInput
@@ -57,7 +58,8 @@ class Operation:
         # A URL that says what nobody reads is refused, lest `?mode=merge` replace records.
         elsewhere = known if reads or self.lines else self.takes.parameters
         given = self.takes.from_query(request.query_params, known=elsewhere)
-        if self.lines and request.content_type == "application/x-ndjson":
+        need_length(request)
+        if self.lines and request.content_type == JSON_LINES:
             given["records"] = request.data or []
         elif not reads:
             given |= self.takes.from_body(request.data, known={*known, *given})

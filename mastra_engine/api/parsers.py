@@ -10,10 +10,12 @@ from typing import IO, Any, NoReturn
 from django.http import UnreadablePostError
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
 
 from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import InvalidInput
 
+JSON_LINES = "application/x-ndjson"
 _BLOCK = 64 * 1024
 
 
@@ -23,6 +25,12 @@ class TooLarge(APIException):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"The body is larger than {most} bytes.")
+
+
+class LengthRequired(APIException):
+    status_code = 411
+    default_code = "length_required"
+    default_detail = "The body does not say how long it is."
 
 
 class JsonParser(BaseParser):
@@ -48,7 +56,7 @@ class JsonLinesParser(BaseParser):
     nobody waiting.
     """
 
-    media_type = "application/x-ndjson"
+    media_type = JSON_LINES
 
     def parse(
         self,
@@ -62,6 +70,16 @@ class JsonLinesParser(BaseParser):
             file.write(block)
         file.seek(0)
         return _lines(file)
+
+
+def need_length(request: Request) -> None:
+    """Raise LengthRequired for a body that comes without `Content-Length`.
+
+    REST framework takes it for none, and a full sync of nothing deletes everything.
+    """
+    has_body = "Transfer-Encoding" in request.headers or request.content_type == JSON_LINES
+    if has_body and not request.headers.get("Content-Length"):
+        raise LengthRequired
 
 
 def loads(raw: bytes, *, depth: int = 64, path: str = "") -> Any:

@@ -11,6 +11,8 @@ from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 from rest_framework.renderers import BaseRenderer
 
+from mastra_engine.api.parsers import JSON_LINES
+
 _LINES = 1_000
 
 
@@ -37,7 +39,7 @@ class JsonLines(StreamingHttpResponse):
         blocks = _blocks(iter(lines))
         super().__init__(
             _async_blocks(blocks) if asynchronous else blocks,
-            content_type="application/x-ndjson",
+            content_type=JSON_LINES,
         )
 
 

@@ -16,11 +16,12 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 
 from mastra_engine import types
 from mastra_engine.api.arguments import alternatives, is_json
+from mastra_engine.api.parsers import JSON_LINES
 from mastra_engine.types import Page
 
 Schema = dict[str, Any]
 
-JSON, JSON_LINES = "application/json", "application/x-ndjson"
+JSON = "application/json"
 _NUMBERS: Schema = {"type": "array", "items": {"type": "number"}}
 #: What stands for a UUID in a path.
 _UUIDS = {"entity_id", "run_id"}

@@ -19,7 +19,7 @@ from mastra_engine.api.records import ExportRecordsView, RecordsView
 from mastra_engine.api.renderers import JsonLines
 from mastra_engine.api.requestid import RequestIdFilter
 from mastra_engine.exceptions import Unavailable
-from tests.api.conftest import World
+from tests.api.conftest import World, state
 
 CHAT = "/api/v1/threads/chat-1/"
 LINES = "application/x-ndjson"
@@ -215,6 +215,18 @@ def test_a_bad_line_stops_everything_and_is_named(world: World) -> None:
     broken = world.ann.generic("POST", url, b'{"external_id": "c1", "data": {}}\n{', LINES)
     assert refusal(broken) == (400, "invalid_input", "/records/1")
     assert world.engine.get_record(entity_id=world.path["entity_id"], external_id="c2")
+
+
+@pytest.mark.parametrize("headers", [{"Transfer-Encoding": "chunked"}, {}])
+def test_a_body_of_unknown_length_is_not_taken_for_none(
+    world: World, headers: dict[str, str]
+) -> None:
+    before = state(world.engine)
+    answer = world.ann.generic(
+        "POST", "/api/v1/sync/?name=Contacts&mode=full", b"", LINES, headers=headers
+    )
+    assert refusal(answer) == (411, "length_required", None)
+    assert state(world.engine) == before
 
 
 class Upload:
