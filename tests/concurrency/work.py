@@ -92,7 +92,7 @@ def sync_catalogue(*, version: int) -> None:
 def sync_catalogue_and_die(*, version: int, place: str, visit: int) -> None:
     """Sync a version in small chunks and be killed at the given visit of a pause point."""
     _cut_small_chunks()
-    _at(place, visit, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    at(place, visit, lambda: os.kill(os.getpid(), signal.SIGKILL))
     catalogue.sync(PostgresEngine(lock_timeout=PATIENT), version)
 
 
@@ -103,7 +103,7 @@ def sync_catalogue_and_stop(*, version: int, place: str) -> None:
         report(place)
         os.kill(os.getpid(), signal.SIGSTOP)
 
-    _at(place, 1, stop)
+    at(place, 1, stop)
     catalogue.sync(PostgresEngine(lock_timeout=PATIENT), version)
 
 
@@ -119,7 +119,7 @@ def run_catalogue_at_once(*, version: int) -> SyncRun | None:
 
 def run_catalogue_and_die(*, version: int, place: str, visit: int) -> None:
     """Run the declared sync and be killed at the given visit of a pause point."""
-    _at(place, visit, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    at(place, visit, lambda: os.kill(os.getpid(), signal.SIGKILL))
     _run_catalogue(version)
 
 
@@ -130,7 +130,7 @@ def run_catalogue_and_stop(*, version: int, place: str, visit: int, lease: float
         report(place)
         os.kill(os.getpid(), signal.SIGSTOP)
 
-    _at(place, visit, stop)
+    at(place, visit, stop)
     return _run_catalogue(version, lease)
 
 
@@ -147,7 +147,7 @@ def _cut_small_chunks() -> None:
     mastra_engine.backends.postgres.writer.CHUNK_RECORDS = catalogue.CHUNK
 
 
-def _at(place: str, visit: int, act: Callable[[], None]) -> None:
+def at(place: str, visit: int, act: Callable[[], None]) -> None:
     visits = 0
 
     def handler(name: str) -> None:

@@ -1,0 +1,190 @@
+"""Indexers are killed, stopped, and at it all at once: what they leave is what the records say."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db.models.functions import Now
+
+from mastra_engine.backends.base import indexer
+from mastra_engine.backends.base.search import CHUNK, ENTITY, RECORD
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.models import Bookmark, Embedding, Record
+from mastra_engine.pausing import INDEX_PAUSE_POINTS
+from mastra_engine.registry import registry
+from tests.concurrency import index_work as work
+from tests.concurrency.conftest import Start
+from tests.concurrency.processes import Worker, run_at_once, wait_until_gone
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: No version takes fewer.
+BATCHES = 6
+#: With claims that are over at once, all do the same work, and only one may store it.
+LEASES = pytest.mark.parametrize("lease", [60.0, -1.0], ids=["claiming", "racing"])
+
+CONNECTION = work.NAME["connection_id"]
+Passage = tuple[str, str, str, list[float], dict[str, Any]]
+
+
+@pytest.fixture
+def engine(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresEngine]:
+    monkeypatch.setattr(indexer, "PAGE", indexer.PAGE)  # a worker's are left as they are set
+    monkeypatch.setattr(indexer, "BATCH", indexer.BATCH)
+    with registry.empty():
+        yield work.make_engine()
+
+
+def stored() -> list[Passage]:
+    columns = ("vector_id", "namespace", "document", "embedding", "metadata")
+    rows = Embedding.objects.order_by("vector_id", "row_id").values_list(*columns)
+    return [(*rest, [*map(float, vector)], about) for *rest, vector, about in rows]  # type: ignore[misc]
+
+
+def wanted() -> list[Passage]:
+    """Return the passages of the records as they are, in the same order."""
+    passages = []
+    for record in Record.objects.filter(deleted_at=None):
+        about = {ENTITY: str(record.entity_id), RECORD: record.external_id}
+        for number, piece in enumerate(work.pieces(work.text(record.data))):
+            id, vector = f"{record.id}/{number}", work.Prints().embed_query(piece)
+            passages.append((id, CONNECTION, piece, vector, {**about, CHUNK: number}))
+    return sorted(passages, key=lambda passage: passage[0])
+
+
+def check_up_to_bookmark(before: list[Passage]) -> None:
+    """Each record has its present passages up to the bookmark, those it had before after it."""
+    (rev,) = Bookmark.objects.values_list("rev", flat=True)
+    read = {str(id) for id in Record.objects.filter(rev__lte=rev).values_list("id", flat=True)}
+    left = [passage for passage in before if passage[0].split("/")[0] not in read]
+    done = [passage for passage in wanted() if passage[0].split("/")[0] in read]
+    assert stored() == sorted(left + done, key=lambda passage: passage[0])
+
+
+def end_claim() -> bool:
+    """End the claim of a dead indexer, as time would have done; tell whether there was one."""
+    return bool(Bookmark.objects.exclude(claimed_until=None).update(claimed_until=Now()))
+
+
+# Killed
+
+
+def kill_somewhere(worker: Worker) -> None:
+    """Kill it a random moment after a random step."""
+    worker.go()
+    for _ in range(random.randint(1, BATCHES * len(INDEX_PAUSE_POINTS))):
+        worker.report()
+    time.sleep(random.uniform(0, 0.005))
+    worker.kill()
+    wait_until_gone(worker.backend_pid)
+
+
+def check_kills(engine: PostgresEngine, start: Start, versions: range) -> None:
+    workers = start(work.index_step_by_step, [{}] * len(versions))
+    halted = 0
+    for version, worker in zip(versions, workers, strict=True):
+        work.sync(engine, version)
+        before = stored()
+        kill_somewhere(worker)
+        check_up_to_bookmark(before)
+        halted += stored() != wanted()
+        end_claim()
+        engine.index_pending()
+        assert stored() == wanted()
+    # Otherwise the kills came too late to show anything.
+    assert halted > len(versions) / 2
+
+
+def test_what_an_indexer_killed_at_any_moment_leaves_is_gone_on_with(
+    engine: PostgresEngine, start: Start
+) -> None:
+    check_kills(engine, start, range(8))
+
+
+@pytest.mark.long
+def test_what_a_hundred_killed_indexers_leave_is_gone_on_with(
+    engine: PostgresEngine, start: Start
+) -> None:
+    for first in range(0, 100, 25):  # not more processes at a time than the server takes
+        check_kills(engine, start, range(first, first + 25))
+
+
+@pytest.mark.parametrize("place", INDEX_PAUSE_POINTS)
+def test_what_an_indexer_killed_at_a_pause_point_leaves_is_gone_on_with(
+    engine: PostgresEngine, start: Start, place: str
+) -> None:
+    work.sync(engine, 0)
+    engine.index_pending()
+    before = stored()
+    changed = work.sync(engine, 1)
+    (worker,) = start(work.index_and_die, [{"place": place, "visit": 3}])
+    worker.go()
+    assert worker.exit_code() == -signal.SIGKILL
+    wait_until_gone(worker.backend_pid)
+    check_up_to_bookmark(before)
+    assert before != stored() != wanted()
+
+    if place != "bookmark_moved":  # until its claim is over it may be alive
+        assert engine.index_pending() == 0
+        assert end_claim()
+    assert 0 < engine.index_pending() < changed
+    assert stored() == wanted()
+
+
+def test_an_indexer_that_wakes_up_after_another_was_at_it_writes_nothing(
+    engine: PostgresEngine, start: Start
+) -> None:
+    work.sync(engine, 0)
+    (worker,) = start(work.index_and_stop, [{"place": "passages_embedded", "lease": -1.0}])
+    worker.go()
+    worker.report()
+    work.sync(engine, 1)
+    engine.index_pending()
+    assert stored() == wanted()
+    rows = list(Embedding.objects.order_by("row_id").values_list())
+
+    worker.resume()
+    assert worker.result() == 0
+    assert list(Embedding.objects.order_by("row_id").values_list()) == rows
+
+
+# At once
+
+
+@LEASES
+def test_indexers_at_once_deal_with_each_change_once(
+    engine: PostgresEngine, start: Start, lease: float
+) -> None:
+    for version in range(3):  # of an index that none of them has made yet, at first
+        changed = work.sync(engine, version)
+        assert sum(run_at_once(start(work.index, [{"lease": lease}] * 3))) == changed
+        assert stored() == wanted()
+
+
+def check_quick_changes(engine: PostgresEngine, start: Start, lease: float, times: int) -> None:
+    entity = engine.create_entity(**work.NAME)
+    indexer = {"entity_id": entity.id, "rev": 2 * times, "lease": lease}
+    indexers = start(work.index_until, [indexer] * 2)
+    (writer,) = start(work.change_twice, [{"entity_id": entity.id, "times": times}])
+    run_at_once([writer, *indexers])
+    assert stored() == wanted()
+    assert engine.index_pending() == 0
+
+
+@LEASES
+def test_a_record_changed_twice_quickly_ends_with_its_latest_passages(
+    engine: PostgresEngine, start: Start, lease: float
+) -> None:
+    check_quick_changes(engine, start, lease, times=20)
+
+
+@pytest.mark.long
+def test_two_hundred_records_changed_twice_quickly_end_with_their_latest_passages(
+    engine: PostgresEngine, start: Start
+) -> None:
+    check_quick_changes(engine, start, lease=-1.0, times=200)
