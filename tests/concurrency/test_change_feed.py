@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
 from uuid import UUID
 
 import pytest
 
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.models import Record
-from mastra_engine.types import Change
 from tests.concurrency import work
 from tests.concurrency.conftest import Start
+from tests.concurrency.feed import View
 from tests.concurrency.processes import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Reader:
-    """Somebody who knows of an entity only what its change feed tells."""
+    """Somebody who reads a stretch of the change feed now and then."""
 
     def __init__(self, engine: PostgresEngine, entity_id: UUID, *, limit: int = 1_000) -> None:
         self.engine = engine
         self.entity_id = entity_id
         self.limit = limit
         self.next = 0
-        self.revs: list[int] = []
-        self.view: dict[str, Any] = {}
-        self.deleted: set[str] = set()
+        self.view = View()
 
     def read_on(self) -> bool:
         """Read a stretch; tell whether there was anything."""
@@ -35,28 +32,9 @@ class Reader:
             entity_id=self.entity_id, after=self.next, limit=self.limit
         )
         for change in changes:
-            self.apply(change)
+            self.view.apply(change)
         self.next = changes.next
         return len(changes) > 0
-
-    def apply(self, change: Change) -> None:
-        self.revs.append(change.rev)
-        id = change.record.external_id
-        if change.action == "deleted":
-            self.view.pop(id, None)
-            self.deleted.add(id)
-        else:
-            # A record can be made, deleted and made anew between two readings.
-            assert change.action == "added" or id in self.view
-            self.view[id] = change.record.data
-            self.deleted.discard(id)
-
-    def assert_saw_everything(self) -> None:
-        rows = Record.objects.filter(entity_id=self.entity_id)
-        assert self.view == dict(rows.live().values_list("external_id", "data"))
-        tombstones = rows.exclude(deleted_at=None)
-        assert self.deleted == set(tombstones.values_list("external_id", flat=True))
-        assert self.revs == sorted(set(self.revs))
 
 
 def running(workers: list[Worker]) -> bool:
@@ -79,7 +57,7 @@ def check_reading_beside_writers(
     transactions = sum(worker.result() for worker in workers)
     while reader.read_on():
         pass
-    reader.assert_saw_everything()
+    reader.view.assert_is_all_of(reader.entity_id)
     # Otherwise nobody wrote while the reader read.
     assert transactions > 10 * seconds
     assert readings > 10 * seconds
@@ -111,10 +89,58 @@ def test_stretches_shorter_than_a_write_lose_nothing_of_it(
     reader = Reader(engine, sync(range(300), 1), limit=limit)
     while reader.read_on():
         pass
-    assert len(reader.revs) == 300
+    assert len(reader.view.revs) == 300
     # A stretch ends within the updates, within the additions and within the deletions.
     sync(range(150, 450), 2)
     while reader.read_on():
         pass
-    assert len(reader.revs) == 300 + 300 + 150
-    reader.assert_saw_everything()
+    assert len(reader.view.revs) == 300 + 300 + 150
+    reader.view.assert_is_all_of(reader.entity_id)
+
+
+# Followers
+
+
+def check_following(
+    engine: PostgresEngine, start: Start, *, writers: int, changes: int, most: int
+) -> None:
+    """Have processes follow an entity that others change, one woken and one only looking."""
+    entity = engine.create_entity(name="Tickets", connection_id="desk")
+    followers = start(
+        work.follow, [{"entity_id": entity.id, "woken": woken} for woken in (True, False)]
+    )
+    workers = start(
+        work.change,
+        [
+            {"entity_id": entity.id, "worker": worker, "changes": changes // writers, "most": most}
+            for worker in range(writers)
+        ],
+    )
+    for follower in followers:
+        follower.go()
+        follower.report()  # it has begun
+    for worker in workers:
+        worker.go()
+    while running(workers):
+        time.sleep(0.1)
+    assert [worker.result() for worker in workers] == [changes // writers] * writers
+    engine.upsert_records(entity_id=entity.id, records=[{"external_id": work.END, "data": {}}])
+    records = engine.get_records_by_entity_id(entity_id=entity.id)
+    for follower in followers:
+        view: View = follower.result()
+        view.assert_is_all_of(entity.id)
+        assert view.revs[-1] == changes + 1
+        # Otherwise it read all of it in the end.
+        assert len(view.revs) > len(records)
+
+
+def test_followers_beside_writers_miss_nothing(engine: PostgresEngine, start: Start) -> None:
+    check_following(engine, start, writers=3, changes=300, most=10)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_followers_of_a_hundred_thousand_changes_by_sixteen_writers_miss_none(
+    engine: PostgresEngine, start: Start
+) -> None:
+    check_following(engine, start, writers=16, changes=100_000, most=100)

@@ -16,10 +16,11 @@ from django.db import transaction
 import mastra_engine.backends.postgres.writer
 import mastra_engine.inputs
 from mastra_engine import pausing
-from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.backends.postgres import PostgresEngine, following
 from mastra_engine.exceptions import EntityNotFound, SyncConflict
 from mastra_engine.types import SyncRun, UpsertResult
 from tests.concurrency import catalogue
+from tests.concurrency.feed import View
 from tests.concurrency.processes import report
 
 #: Long enough for a worker to wait for all the others on a slow machine.
@@ -182,6 +183,46 @@ def write_slowly(*, entity_id: UUID, ids: list[str], seconds: float, pause: floa
 
 class _ChangedMind(Exception):
     pass
+
+
+#: The record that ends it.
+END = "the end"
+
+
+def follow(*, entity_id: UUID, woken: bool) -> View:
+    """Follow an entity to its end, either never looking unless woken, or never woken."""
+    engine = PostgresEngine()
+    if not woken:
+        following.is_pooled = lambda connection: True
+    view = View()
+    report("following")
+    poll = 10 * PATIENT if woken else 0.05
+    for change in engine.follow_changes(entity_id=entity_id, poll=poll):
+        view.apply(change)
+        if change.record.external_id == END:
+            break
+    return view
+
+
+def change(*, entity_id: UUID, worker: int, changes: int, most: int) -> int:
+    """Change records of one's own and those of all, in the caller's transactions."""
+    engine = PostgresEngine(lock_timeout=PATIENT)
+    shared = [f"{i:03}" for i in range(50)]
+    made = 0
+    while made < changes:
+        number = random.randint(1, min(most, changes - made))
+        ids = [f"{worker} {made + i}" for i in range(number // 2)]
+        ids += random.sample(shared, number - len(ids))
+        doomed = random.sample(shared, random.randint(0, min(5, changes - made - number)))
+        with suppress(_ChangedMind), transaction.atomic():
+            time.sleep(random.uniform(0, 0.05))
+            result = engine.upsert_records(entity_id=entity_id, records=_random_records(ids))
+            deleted = engine.delete_records(entity_id=entity_id, external_ids=doomed)
+            time.sleep(random.uniform(0, 0.005))
+            if random.random() < 0.1:
+                raise _ChangedMind
+            made += result.created + result.updated + deleted
+    return made
 
 
 def _write(engine: PostgresEngine, entity_id: UUID, ids: list[str]) -> None:
