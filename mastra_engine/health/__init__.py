@@ -1,7 +1,8 @@
 """How an engine's database is: read by `engine_status` and the admin, and changed by neither.
 
 All of it costs the same with ten rows and with ten million: catalogs, the planner's estimates,
-counts that stop at a limit, and samples. What grows with the number of entities is one sum.
+counts that stop at a limit, and samples. What grows with the number of entities is one sum for each
+declared index.
 """
 
 from __future__ import annotations

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import Now
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, Now
 
-from mastra_engine.models import Bookmark, Message, SyncRun
+from mastra_engine.models import Bookmark, Entity, Message, SyncRun
 from mastra_engine.models.syncs import ACTIVE
+from mastra_engine.registry import IndexDeclaration, registry
 
 #: Counting what waits stops here: a larger number says no more.
 COUNTED = 10_000
@@ -22,7 +23,7 @@ _LATEST, _TOLD = 1_000, 5
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """What waits for a worker: messages for their vectors, counted up to `COUNTED`, and changes of
-    records for the indexes that read them.
+    records for the indexes that are declared.
     """
 
     messages: int
@@ -57,9 +58,8 @@ def read_waiting(alias: str) -> Waiting:
     """Return how much waits."""
     # The condition is that of a partial index, which holds nothing else.
     messages = Message.objects.using(alias).filter(~Q(text=""), embedded_at=None)
-    behind = Bookmark.objects.using(alias).filter(entity__rev__gt=F("rev"))
-    changes = behind.aggregate(number=Sum(F("entity__rev") - F("rev")))["number"]
-    return Waiting(messages=_counted(messages), changes=int(changes or 0))
+    changes = sum(_unread(alias, declared) for declared in registry.indexes.values())
+    return Waiting(messages=_counted(messages), changes=changes)
 
 
 def read_runs(alias: str) -> Runs:
@@ -85,6 +85,14 @@ def _failure(run: SyncRun) -> Run:
         finished_at=run.finished_at or run.created_at,
         error=f"{error.get('type', '')}: {error.get('message', '')}",
     )
+
+
+def _unread(alias: str, declared: IndexDeclaration) -> int:
+    """Return by how much an index is behind the entities it is to hold, those it never saw too."""
+    entities = Entity.objects.using(alias).filter(name=declared.entity)
+    marks = Bookmark.objects.filter(entity=OuterRef("id"), vector_index__name=declared.index)
+    behind = F("rev") - Coalesce(Subquery(marks.values("rev")), 0)
+    return int(entities.aggregate(number=Sum(behind))["number"] or 0)
 
 
 def _counted(rows: QuerySet[Any]) -> int:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from django.core.management import CommandError
 from psycopg.conninfo import conninfo_to_dict
 
+from mastra_engine import PostgresEngine
 from tests.commands.conftest import Project
 
 NOBODY = 65534
@@ -244,3 +246,37 @@ def test_package_may_be_missing(project: Project, monkeypatch: pytest.MonkeyPatc
 def test_has_no_port(project: Project) -> None:
     with pytest.raises(CommandError, match="has no port"):
         project.call("engine_add", "--embedded", "--port=5433")
+
+
+@pytest.mark.long
+def test_those_who_follow_changes_outlive_a_restart(
+    project: Project, django_db_blocker: Any
+) -> None:
+    project.call("engine_add", "--embedded")
+    project.must("engine_migrate")
+    engine = PostgresEngine(url=project.env["DB_URL"])
+    records = [{"external_id": id, "data": {}} for id in ("before", "after", "later")]
+
+    def write(given: list[dict[str, Any]]) -> None:
+        engine.upsert_records(entity_id=entity.id, records=given)
+        engine.close()  # this thread's connection
+
+    def restart() -> None:
+        project.call("engine_down")
+        project.call("engine_up")
+        write(records[1:2])
+
+    with django_db_blocker.unblock():
+        name: dict[str, str] = {"name": "Contacts", "connection_id": "crm"}
+        entity = engine.sync_records(**name, records=records[:1]).entity
+        # It looks once an hour: whatever it notices it was woken for.
+        changes = engine.follow_changes(entity_id=entity.id, poll=3_600)
+        seen = [next(changes).record.external_id]
+        for act in (restart, lambda: write(records[2:])):
+            timer = threading.Timer(0.2, act)
+            timer.start()
+            seen.append(next(changes).record.external_id)
+            timer.join()
+        changes.close()
+        engine.close()
+    assert seen == ["before", "after", "later"]

@@ -13,6 +13,7 @@ from mastra_engine.health import Health, read_growth, read_health
 from mastra_engine.health import work as health_work
 from mastra_engine.models import Bookmark, Entity, Message, Record, SyncRun, VectorIndex
 from mastra_engine.postgres import samples
+from mastra_engine.registry import index_records, registry
 from tests.integration.queries import plan_of, statements
 
 pytestmark = pytest.mark.django_db
@@ -88,14 +89,27 @@ def test_messages_without_a_vector_wait(
 
 
 def test_changes_that_indexes_have_not_read_wait(engine: PostgresEngine, entity: Entity) -> None:
-    for name, read in (("behind", 3), ("up to date", 5)):
-        engine.vectors.create_index(index_name=name, dimension=2)
-        index = VectorIndex.objects.get(name=name)
-        Bookmark.objects.create(entity=entity, vector_index=index, rev=read)
-    Entity.objects.update(rev=5)
+    with registry.empty():
+        for name, read in (("behind", 3), ("up to date", 5), ("not declared", 0)):
+            engine.vectors.create_index(index_name=name, dimension=2)
+            index = VectorIndex.objects.get(name=name)
+            Bookmark.objects.create(entity=entity, vector_index=index, rev=read)
+            if name != "not declared":
+                index_records(entity="Contacts", index=name, text=str)
+        Entity.objects.update(rev=5)
+        Entity.objects.create(name="Orders", connection_id="crm", rev=100)
+        assert changes_that_wait() == 2
+
+        Entity.objects.create(name="Contacts", connection_id="nobody has read", rev=10)
+        assert changes_that_wait() == 2 + 2 * 10
+        index_records(entity="Contacts", index="not made yet", text=str)
+        assert changes_that_wait() == 2 + 2 * 10 + 5 + 10
+
+
+def changes_that_wait() -> int:
     waiting = health().waiting
     assert waiting is not None
-    assert waiting.changes == 2
+    return waiting.changes
 
 
 def test_runs_are_counted_and_silent_workers_are_a_problem(entity: Entity) -> None:
@@ -161,7 +175,10 @@ def test_the_number_of_statements_is_that_of_any_size(
     for number in range(many):
         engine.vectors.create_index(index_name=f"index {number}", dimension=2)
         run(entity, sync=f"sync {number}", status="failed", error={})
-    assert len(statements(health)) == 18
+    with registry.empty():
+        assert len(statements(health)) == 17
+        index_records(entity="Contacts", index="index 0", text=str)
+        assert len(statements(health)) == 18
 
 
 def test_what_is_counted_is_found_by_an_index(entity: Entity) -> None:

@@ -46,7 +46,7 @@ class Listener(ABC):
 
 
 class Follower:
-    """Reads a change feed on and on: `read`, then `wait` or `await_`, and so forth."""
+    """Reads a change feed on and on: `read`, then `wait` or `async_wait`, and so forth."""
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class Follower:
         except Unavailable:
             if self._away_for() >= min(PATIENCE, self._timeout):
                 raise
+            self._more = False
             return []
         self._away_since = None
         self._after, self._more = changes.next, changes.more
@@ -94,7 +95,7 @@ class Follower:
             selector.register(file, EVENT_READ)
             selector.select(self._pause())
 
-    async def await_(self) -> None:
+    async def async_wait(self) -> None:
         """See wait(); nothing else is kept waiting."""
         file = self._listener.fileno()
         if file is None:
@@ -123,7 +124,9 @@ class Follower:
         """Return for how long the database has been away, which was noticed just now."""
         if self._away_since is None:
             self._away_since = time.monotonic()
-            logger.warning("The database is away; a follower waits at rev %s", self._after)
+            logger.warning(
+                "What changed after rev %s cannot be read now, and is tried again", self._after
+            )
         return time.monotonic() - self._away_since
 
 
@@ -165,7 +168,7 @@ class FollowingContract(RecordsContract, SyncsContract, ABC):
             while (changes := await sync_to_async(follower.read)()) is not None:
                 for change in changes:
                     yield change
-                await follower.await_()
+                await follower.async_wait()
         finally:
             await sync_to_async(follower.close)()
 

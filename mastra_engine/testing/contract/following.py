@@ -122,6 +122,27 @@ class TestFollowing(WithContacts):
         changes = engine.follow_changes(entity_id=contacts.id, poll=3_600, timeout=60)
         assert self.told(next(changes)) == ("added", "c1")
 
+    def test_an_engine_that_is_away_is_not_asked_without_a_pause(
+        self, engine: MastraEngine, contacts: Entity, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(following, "FOLLOW_PAGE", 1)
+        monkeypatch.setattr(following, "PATIENCE", 0.2)
+        monkeypatch.setattr(following, "PAUSE", 0.1)
+        self.upsert(engine, contacts, {"c1": {}, "c2": {}})
+        read, asked = engine.get_changes, 0
+
+        def once(**options: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            if asked > 1:  # in the middle of what there is
+                raise Unavailable
+            return read(**options)
+
+        monkeypatch.setattr(engine, "get_changes", once)
+        with pytest.raises(Unavailable):
+            list(engine.follow_changes(entity_id=contacts.id))
+        assert asked <= 5
+
     @pytest.mark.parametrize(("patience", "timeout"), [(0.1, None), (60, 0.1), (60, 0)])
     def test_an_engine_that_stays_away_is_not_taken_for_a_quiet_one(
         self,
