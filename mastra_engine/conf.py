@@ -28,7 +28,7 @@ _DJANGO_KEYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings:
-    """`MASTRA_ENGINE_API`, each key in lower case. Sizes are in bytes, `retry_after` in seconds."""
+    """`MASTRA_ENGINE_API`, each key in lower case. Sizes are in bytes, times in seconds."""
 
     engine: str = "default"
     max_bytes: int = 10 * 1024 * 1024
@@ -38,6 +38,7 @@ class ApiSettings:
     max_page: int = 1_000
     max_tokens: int = 1_000_000
     retry_after: int = 1
+    keep_answers: float = 24 * 60 * 60
     throttle_rates: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -18,6 +18,7 @@ EngineError
 │   ├── SyncConflict
 │   ├── VersionConflict
 │   ├── IdempotencyConflict
+│   ├── InFlight
 │   ├── IndexMismatch
 │   ├── CursorExpired
 │   └── SyncAborted
@@ -119,6 +120,10 @@ class VersionConflict(Conflict):
 
 class IdempotencyConflict(Conflict):
     """The idempotency key was used with another body."""
+
+
+class InFlight(Conflict):
+    """A call with that idempotency key is under way; what came of it can be asked for later."""
 
 
 class IndexMismatch(Conflict):

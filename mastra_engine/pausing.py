@@ -31,6 +31,9 @@ RUN_PAUSE_POINTS = (
     "run_page_committed",
 )
 
+#: What acting once comes by.
+ONCE_PAUSE_POINTS = ("acted", "answer_kept")
+
 #: What an indexer comes by.
 INDEX_PAUSE_POINTS = (
     "bookmark_claimed",

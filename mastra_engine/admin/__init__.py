@@ -11,11 +11,13 @@ from mastra_engine.admin.memory import (
     ThreadAdmin,
     WorkingMemoryAdmin,
 )
+from mastra_engine.admin.once import AnswerAdmin
 from mastra_engine.admin.records import EntityAdmin, RecordAdmin
 from mastra_engine.admin.syncs import SyncPageAdmin, SyncRunAdmin
 from mastra_engine.admin.vectors import BookmarkAdmin, EmbeddingAdmin, VectorIndexAdmin
 
 __all__ = [
+    "AnswerAdmin",
     "AppendAdmin",
     "BookmarkAdmin",
     "EmbeddingAdmin",

@@ -17,6 +17,7 @@ from mastra_engine.exceptions import (
     CursorExpired,
     EngineError,
     IdempotencyConflict,
+    InFlight,
     InvalidInput,
     NotFound,
     Unavailable,
@@ -43,7 +44,8 @@ class Refusal(APIException):
         told = type(error).__doc__ if isinstance(error, NotFound | Unavailable) else str(error)
         super().__init__(_printable(told or ""), code=_code(error))
         self.status_code = status
-        self.wait = api_settings().retry_after if status == 503 else None
+        passing = isinstance(error, Unavailable | InFlight)
+        self.wait = api_settings().retry_after if passing else None
 
 
 class Handler(ExceptionHandler):

@@ -115,7 +115,10 @@ class ThreadView(EngineView):
         return self.engine.memory.update_thread(**given)
 
     @operation(
-        MemoryContract.delete_thread, "delete_thread", example=Example(path=_CHAT, answer=_THREAD)
+        MemoryContract.delete_thread,
+        "delete_thread",
+        versioned=True,
+        example=Example(path=_CHAT, answer=_THREAD),
     )
     def delete(self, **given: Any) -> Thread:
         """Delete a thread with its messages, their vectors and its working memory."""
@@ -175,7 +178,6 @@ class MessagesView(EngineView):
         "add_message",
         name="save_messages",
         status=201,
-        keyed=True,
         example=Example(
             path=_CHAT,
             body={
@@ -200,8 +202,7 @@ class MessagesView(EngineView):
     def post(self, **given: Any) -> Page[Message]:
         """Append messages to a thread, all or none.
 
-        With a `resource_id` the thread is made when there is none. Sent again under the same
-        `Idempotency-Key`, they are not appended again.
+        With a `resource_id` the thread is made when there is none.
         """
         return Page(self.engine.memory.save_memory(**given))
 

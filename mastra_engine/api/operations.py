@@ -13,15 +13,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mastra_engine.api.arguments import Arguments
+from mastra_engine.api.keys import HEADER, key_of, once
 from mastra_engine.api.pagination import signed, unsigned
 from mastra_engine.api.parsers import JSON_LINES, need_length
 from mastra_engine.api.renderers import JsonLines, dumps
 from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.types import Page, Thread, WorkingMemory
+from mastra_engine.types import Page
 
 READING = {"GET", "HEAD"}
-#: What is read from a header, never from a body or a URL.
+#: What is read from a header, never by a body or a URL.
 _HEADERS = {"if_version", "idempotency_key"}
 
 
@@ -48,9 +49,23 @@ class Operation:
     status: int
     fills: tuple[str, ...]
     versioned: bool
-    keyed: bool
+    repeatable: bool
     searches: bool
     lines: bool
+
+    @property
+    def writes(self) -> bool:
+        return any(not permission.startswith("view_") for permission in self.asks)
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it takes an `Idempotency-Key`."""
+        return self.writes and not self.repeatable
+
+    @property
+    def tagged(self) -> bool:
+        """Whether its answer has an `ETag`."""
+        return hasattr(self.gives, "version")
 
     def given(self, view: Any, request: Request, known: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a request; raises InvalidInput."""
@@ -68,12 +83,17 @@ class Operation:
             given["cursor"] = unsigned(given["cursor"], view.principal)
         if self.versioned:
             given["if_version"] = _version(request)
-        if self.keyed:
-            given["idempotency_key"] = request.headers.get("Idempotency-Key")
         given |= known
         self.takes.need(given)
         self.takes.bound(given, api_settings())
         return given
+
+    def key(self, request: Request) -> str | None:
+        """Return the key of a request that writes; raises InvalidInput."""
+        key = key_of(request) if self.writes else None
+        if key is not None and not self.keyed:
+            raise InvalidInput("is not taken here: once or twice is the same", path=f"/{HEADER}")
+        return key
 
     def answer(self, view: Any, request: Request, result: Any) -> HttpResponseBase:
         """Return what the engine gave as an answer."""
@@ -83,8 +103,9 @@ class Operation:
         if isinstance(result, Page):
             result = replace(result, next_cursor=signed(result.next_cursor, view.principal))
         headers = {}
-        if isinstance(result, Thread | WorkingMemory):
-            headers["ETag"] = f'"{result.version}"'
+        if self.tagged:
+            version = result["version"] if isinstance(result, dict) else result.version
+            headers["ETag"] = f'"{version}"'
         return Response(result, status=self.status, headers=headers)
 
 
@@ -97,7 +118,7 @@ def operation(
     fills: tuple[str, ...] = (),
     status: int = 200,
     versioned: bool = False,
-    keyed: bool = False,
+    repeatable: bool = False,
     searches: bool = False,
     lines: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., HttpResponseBase]]:
@@ -105,8 +126,8 @@ def operation(
 
     `asks` are the permissions that the access policy is asked for, one after the other. `fills`
     are arguments that a user with just one resource, connection or namespace need not give.
-    `versioned` takes `If-Match`, `keyed` takes `Idempotency-Key`, `lines` takes records as JSON
-    Lines besides, and what else there is in the URL.
+    `versioned` takes `If-Match`, `lines` takes records as JSON Lines besides, and what else there
+    is in the URL. What writes takes an `Idempotency-Key`, unless it is `repeatable` as it is.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
@@ -120,7 +141,7 @@ def operation(
             status=status,
             fills=fills,
             versioned=versioned,
-            keyed=keyed,
+            repeatable=repeatable,
             searches=searches,
             lines=lines,
         )
@@ -128,7 +149,13 @@ def operation(
         @wraps(function)
         def handler(view: Any, request: Request, **known: str) -> HttpResponseBase:
             given = described.given(view, request, dict(known))
-            return described.answer(view, request, function(view, **given))
+
+            def act() -> Any:
+                return function(view, **given)
+
+            key = described.key(request)
+            result = act() if key is None else once(view, key, given, act)
+            return described.answer(view, request, result)
 
         handler.operation = described  # type: ignore[attr-defined]
         return handler

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
 from tempfile import TemporaryFile
 from typing import IO, Any, NoReturn
 
@@ -66,10 +67,23 @@ class JsonLinesParser(BaseParser):
     ) -> Any:
         file = TemporaryFile()  # noqa: SIM115 - the view closes it, read or not
         (parser_context or {})["view"].closing.callback(file.close)
+        digest = blake2b()
         for block in _blocks(stream, most=api_settings().max_upload_bytes):
             file.write(block)
-        file.seek(0)
-        return _lines(file)
+            digest.update(block)
+        return Upload(file, digest.hexdigest())
+
+
+class Upload:
+    """Lines of JSON in a file, read anew each time, and a digest of them."""
+
+    def __init__(self, file: IO[bytes], digest: str) -> None:
+        self.file = file
+        self.digest = digest
+
+    def __iter__(self) -> Iterator[Any]:
+        self.file.seek(0)
+        return _lines(self.file)
 
 
 def need_length(request: Request) -> None:

@@ -16,6 +16,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 
 from mastra_engine import types
 from mastra_engine.api.arguments import alternatives, is_json
+from mastra_engine.api.keys import HEADER, PATTERN
 from mastra_engine.api.parsers import JSON_LINES
 from mastra_engine.types import Page
 
@@ -40,6 +41,11 @@ _BY_TYPE: dict[Any, Schema] = {
     UUID: {"type": "string", "format": "uuid"},
     datetime: {"type": "string", "format": "date-time"},
     Any: {},
+}
+#: What an `Idempotency-Key` may be answered.
+_OF_KEYS = {
+    409: "The state of things does not allow it; or, with `Retry-After`, it is under way.",
+    422: "The `Idempotency-Key` was used with other arguments.",
 }
 _ARRAYS = (list, Iterable, Sequence)
 _ENUMS = {hint: name for name, hint in vars(types).items() if get_origin(hint) is Literal}
@@ -122,10 +128,11 @@ class EngineSchema(AutoSchema):
                 "If-Match", str, "header", description="The `ETag` that it must have."
             )
         if self.operation.keyed:
+            schema = {"type": "string", "pattern": f"^{PATTERN}$"}
             yield OpenApiParameter(
-                "Idempotency-Key", str, "header", description="What names this call in its thread."
+                HEADER, schema, "header", description="Sent again under it, it is done once."
             )
-        if any(hasattr(each, "version") for each in alternatives(self.operation.gives)):
+        if self.operation.tagged:
             yield OpenApiParameter(
                 "ETag", str, "header", description="Its version.", response=[200, 201]
             )
@@ -174,8 +181,13 @@ class EngineSchema(AutoSchema):
             good = {status: OpenApiResponse(None, "Done.")}
         else:
             good = {(status, JSON): OpenApiResponse(self.schema_of(gives), "Done.")}
-        error = OpenApiResponse(self.schema_of(ErrorResponse), "Any error.")
-        return good | {("default", JSON): error}
+        errors: dict[Any, str] = {"default": "Any error."}
+        if self.operation.keyed:
+            errors = {**_OF_KEYS, **errors}
+        shape = self.schema_of(ErrorResponse)
+        return good | {
+            (status, JSON): OpenApiResponse(shape, said) for status, said in errors.items()
+        }
 
     def get_examples(self) -> list[OpenApiExample]:
         example, found = self.operation.example, []

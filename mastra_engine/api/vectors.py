@@ -96,6 +96,7 @@ class BuildView(EngineView):
     @operation(
         VectorsContract.build_index,
         "change_vectorindex",
+        repeatable=True,  # and in a transaction, which a key takes, writers would wait for it
         example=Example(path=_DOCS, answer=_INDEX),
     )
     def post(self, **given: Any) -> VectorIndex:

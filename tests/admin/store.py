@@ -52,6 +52,7 @@ def remember() -> None:
     )
     engine.memory.update_working_memory(resource_id="ann", content=f"She asks about {SECRET}")
     engine.memory.update_working_memory(resource_id="ann", patch={"asked": SECRET})
+    engine.once(owner="ann", key="turn-1", body=b"", act=SECRET.encode)
 
 
 def search() -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import tracemalloc
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from rest_framework.test import APIRequestFactory, force_authenticate
 
+from mastra_engine.api import parsers
 from mastra_engine.api.memory import ThreadsView
 from mastra_engine.api.records import ExportRecordsView, RecordsView
 from mastra_engine.api.renderers import JsonLines
@@ -57,19 +59,11 @@ def test_what_is_no_tag_of_ours_is_refused(world: World, tag: str) -> None:
     assert refusal(answer) == (400, "invalid_input", "/If-Match")
 
 
-# Keys
-
-
-def test_messages_sent_again_under_a_key_are_not_appended_again(world: World) -> None:
-    url, key = f"{CHAT}messages/", {"Idempotency-Key": "turn-2"}
-    body = {"messages": [{"role": "user", "content": "How much?"}]}
-    first, again = (world.ann.post(url, body, format="json", headers=key) for _ in range(2))
-    assert first.status_code == again.status_code == 201
-    assert first.content == again.content
-    other = {"messages": [{"role": "user", "content": "How many?"}]}
-    refused = world.ann.post(url, other, format="json", headers=key)
-    assert refusal(refused) == (422, "idempotency_conflict", None)
-    assert world.engine.memory.get_thread(thread_id="chat-1").message_count == 3
+def test_nor_is_what_has_another_version_deleted(world: World) -> None:
+    world.ann.patch(CHAT, {"title": "A"}, format="json")
+    late = world.ann.delete(CHAT, headers={"If-Match": '"1"'})
+    assert refusal(late) == (412, "version_conflict", None)
+    assert world.ann.delete(CHAT, headers={"If-Match": '"2"'}).status_code == 200
 
 
 # Arguments
@@ -229,6 +223,12 @@ def test_a_body_of_unknown_length_is_not_taken_for_none(
     assert state(world.engine) == before
 
 
+def test_an_upload_can_be_read_again() -> None:
+    """As when its transaction lost to another and begins anew."""
+    upload = parsers.Upload(BytesIO(b'{"external_id": "c1"}\n'), digest="")
+    assert [*upload] == [*upload] == [{"external_id": "c1"}]
+
+
 class Upload:
     """A body that is made as it is read."""
 
@@ -248,7 +248,8 @@ def peaks(world: World, number: int) -> tuple[int, int]:
     lines = (b'{"external_id": "%d", "data": {"text": "%s"}}\n' % (i, text) for i in range(number))
     entity = world.engine.create_entity(name=f"{number} records", connection_id="7")
     factory, ann = APIRequestFactory(), User(pk=7)
-    upload, export = factory.generic("POST", "/", b"-", LINES), factory.get("/")
+    key = {"Idempotency-Key": f"{number}"}
+    upload, export = factory.generic("POST", "/", b"-", LINES, headers=key), factory.get("/")
     upload._stream = Upload(lines)  # type: ignore[attr-defined]
     for request in (upload, export):
         force_authenticate(request, ann)
@@ -260,7 +261,7 @@ def peaks(world: World, number: int) -> tuple[int, int]:
     size = sum(len(block) for block in streamed)
     _, exporting = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert answer.data.created == number
+    assert answer.data["created"] == number
     assert size > number * len(text)
     return uploading, exporting
 

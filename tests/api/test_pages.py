@@ -41,7 +41,9 @@ def described(case: Case) -> Iterator[str]:
     yield f"### `{case.method.upper()} /api/{route}`\n"
     yield f"{case.description}\n"
     asks = ", ".join(f"`{permission}`" for permission in case.operation.asks)
-    yield f"Asks for {asks}.\n"
+    taken = {"Idempotency-Key": case.operation.keyed, "If-Match": case.operation.versioned}
+    takes = " and ".join(f"`{header}`" for header, does in taken.items() if does)
+    yield f"Asks for {asks}.{takes and f' Takes {takes}.'}\n"
     query = f"?{urlencode(example.query)}" if example.query else ""
     yield f"```http\n{case.method.upper()} {case.url(example.path)}{query}"
     if example.body is not None:

@@ -63,21 +63,42 @@ COUNTS = {
 }
 
 
-@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case.operation.name)
-def test_the_number_of_statements_is_known(case: Case, world: World) -> None:
+#: What a key adds: to lock it, to look for an answer, to keep one, to delete some old ones.
+WITH_A_KEY, AGAIN = 4, 2
+
+
+def sent_for(case: Case, world: World, **headers: str) -> list[str]:
     client = world.staff if "_vectorindex" in "".join(case.operation.asks) else world.ann
     path = world.path_of(case)
 
     def ask() -> Any:
-        response = call(client, case, path)
+        response = call(client, case, path, **headers)
         assert response.status_code == case.operation.status
         return b"".join(response) if response.streaming else response.content
 
     world.engine.memory.embed_pending()
     world.engine.index_pending()
-    sent = statements(ask)
+    return statements(ask)
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.operation.name)
+def test_the_number_of_statements_is_known(case: Case, world: World) -> None:
+    sent = sent_for(case, world)
     assert len(sent) == COUNTS[case.operation.name], sent
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+@pytest.mark.parametrize(
+    "case",
+    [case for case in cases() if case.operation.keyed],
+    ids=lambda case: case.operation.name,
+)
+def test_a_key_adds_a_known_number(case: Case, world: World) -> None:
+    key = {"Idempotency-Key": "1"}
+    sent = sent_for(case, world, **key)
+    assert len(sent) == COUNTS[case.operation.name] + WITH_A_KEY, sent
+    assert len(sent_for(case, world, **key)) == AGAIN
 
 
 def test_every_operation_is_counted() -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from mastra_engine import engine
-from mastra_engine.models import Thread
+from mastra_engine.models import Answer, Thread
 from mastra_engine.types import Erasure
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -123,8 +124,9 @@ def test_a_connections_records_are_erased_and_no_others() -> None:
 
 def test_no_byte_of_it_stays_in_the_tables() -> None:
     text, mind = b"ann-secret", b"ann-is-vegan"
+    engine.once(owner="ann", key="1", body=b"", act=lambda: text)
     vector = struct.pack("=32f", *Dice().embed_query(said("ann", 7)["content"].strip()))
-    assert files_with(text) >= {"mastra_engine_message"}
+    assert files_with(text) >= {"mastra_engine_message", "mastra_engine_answer"}
     assert files_with(mind) == {"mastra_engine_workingmemory"}
     assert [name.startswith("mastra_engine_embedding") for name in files_with(vector)] == [True]
 
@@ -180,6 +182,16 @@ def test_expired_messages_are_erased(settings: Any) -> None:
     assert (kept("ann").messages, kept("bob").messages) == (42, 41)
     settings.MASTRA_ENGINE = configured(RETENTION_DAYS=9)
     assert erase("--expired") == "Erased: 1 messages"
+
+
+def test_answers_whose_time_is_over_go_with_anything() -> None:
+    for key in "12":
+        engine.once(owner="bob", key=key, body=b"", act=bytes)
+    Answer.objects.filter(pk=Answer.objects.values("pk")[:1]).update(expires_at=Now())
+    erase("--resource=ann", "--dry-run")
+    assert Answer.objects.count() == 2
+    erase("--resource=ann")
+    assert Answer.objects.count() == 1
 
 
 def test_nothing_expires_without_the_setting() -> None:

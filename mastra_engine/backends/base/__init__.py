@@ -10,6 +10,7 @@ from typing import Any, Self
 from mastra_engine.backends.base.erasure import ErasureContract
 from mastra_engine.backends.base.indexing import IndexingContract
 from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.backends.base.once import OnceContract
 from mastra_engine.backends.base.runs import RunsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
@@ -18,7 +19,7 @@ from mastra_engine.inputs import names, narrowed
 __all__ = ["MastraEngine"]
 
 
-class MastraEngine(RunsContract, IndexingContract, ErasureContract, ABC):
+class MastraEngine(RunsContract, IndexingContract, OnceContract, ErasureContract, ABC):
     """An engine: entities, records and syncs, flat, `memory` and `vectors`.
 
     Arguments are keyword-only, returned values are frozen dataclasses, and every method has an

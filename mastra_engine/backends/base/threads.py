@@ -168,9 +168,13 @@ class ThreadsContract(ABC):
         self._embed_later(clone.id)
         return clone
 
-    def delete_thread(self, *, thread_id: str) -> Thread:
-        """Delete a thread with its messages, their vectors and its working memory; return it."""
-        return self._delete_thread(name(thread_id, "/thread_id"))
+    def delete_thread(self, *, thread_id: str, if_version: int | None = None) -> Thread:
+        """Delete a thread with its messages, their vectors and its working memory; return it.
+
+        `if_version` is the version that it must have, else VersionConflict.
+        """
+        id = name(thread_id, "/thread_id")
+        return self._delete_thread(id, if_version=version(if_version))
 
     acreate_thread = twin(create_thread)
     aget_thread = twin(get_thread)
@@ -211,7 +215,7 @@ class ThreadsContract(ABC):
         """Copy messages up to a position; return None when there is a thread of the new id."""
 
     @abstractmethod
-    def _delete_thread(self, id: str) -> Thread: ...
+    def _delete_thread(self, id: str, *, if_version: int | None = None) -> Thread: ...
 
     @abstractmethod
     def _messages_by_id(self, ids: list[str]) -> list[Message]: ...

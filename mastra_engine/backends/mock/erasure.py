@@ -8,13 +8,14 @@ from mastra_engine.backends.base.erasure import ErasureContract
 from mastra_engine.backends.base.recall import OF_ANY_THREAD
 from mastra_engine.backends.base.search import ENTITY
 from mastra_engine.backends.mock.memory import MockMemory
+from mastra_engine.backends.mock.once import MockOnce
 from mastra_engine.backends.mock.records import MockRecords
 from mastra_engine.backends.mock.store import EntityRow, ThreadRow
 from mastra_engine.jsonb import loads
 from mastra_engine.types import Erasure
 
 
-class MockErasure(MockRecords, ErasureContract):
+class MockErasure(MockRecords, MockOnce, ErasureContract):
     """Erasing from a store; what is deleted is gone at once."""
 
     memory: MockMemory
@@ -47,6 +48,7 @@ class MockErasure(MockRecords, ErasureContract):
             for holder in [each for each in held if each.resource_id == resource_id]:
                 del held[holder]
             self.memory._forget_vectors(resource_id, OF_ANY_THREAD)
+            self._empty_answers()
 
     def _connection_census(self, connection_id: str) -> Erasure:
         with self.store.lock:
@@ -63,6 +65,7 @@ class MockErasure(MockRecords, ErasureContract):
         with self.store.lock:
             for entity in self._entities_of(connection_id):
                 self._delete_entity(entity.id)
+            self._empty_answers()
 
     def _threads_of(self, resource_id: str) -> list[ThreadRow]:
         rows = self.store.threads.values()

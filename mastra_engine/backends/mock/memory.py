@@ -116,9 +116,11 @@ class MockMemory(MemoryContract):
             thread.append(messages)
             return thread.to_value()
 
-    def _delete_thread(self, id: str) -> Thread:
+    def _delete_thread(self, id: str, *, if_version: int | None = None) -> Thread:
         with self.store.lock:
             row = self._thread(id)
+            if if_version not in (None, row.version):
+                raise VersionConflict
             self._forget_vectors(row.resource_id, of_thread(id))
             self.store.working_memory.pop(Holder(row.resource_id, id), None)
             del self.store.threads[id]

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 from uuid_utils.compat import uuid7
 
+from mastra_engine.backends.base.once import Answered
 from mastra_engine.backends.base.threads import NewThread
 from mastra_engine.backends.base.working import Holder
 from mastra_engine.jsonb import loads
@@ -244,6 +245,9 @@ class Store:
         self.runs: dict[UUID, RunRow] = {}
         #: What is written to when an entity has changed.
         self.listeners: dict[UUID, set[socket]] = {}
+        #: What came of calls under a key, with when its time is over; and those under way.
+        self.answers: dict[UUID, tuple[Answered, datetime]] = {}
+        self.in_flight: set[UUID] = set()
 
     @contextmanager
     def transaction(self, *, undone: bool = False) -> Iterator[None]:
@@ -278,6 +282,7 @@ class Store:
             for rows in (self.entities, self.indexes, self.threads, self.working_memory):
                 rows.clear()
             self.runs.clear()
+            self.answers.clear()
 
 
 _stores: WeakValueDictionary[str, Store] = WeakValueDictionary()

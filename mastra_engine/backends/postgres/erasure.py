@@ -11,9 +11,11 @@ from mastra_engine.backends.base.erasure import ErasureContract
 from mastra_engine.backends.base.indexer import of_entity
 from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.recall import OF_ANY_THREAD
+from mastra_engine.backends.postgres.once import PostgresOnce
 from mastra_engine.backends.postgres.records import PostgresRecords
 from mastra_engine.exceptions import EngineError, EntityNotFound
 from mastra_engine.models import (
+    Answer,
     Append,
     Bookmark,
     Embedding,
@@ -28,7 +30,7 @@ from mastra_engine.types import Erasure
 
 _TABLES = [
     each._meta.db_table
-    for each in (Append, Embedding, Entity, Message, Record, Thread, WorkingMemory)
+    for each in (Answer, Append, Embedding, Entity, Message, Record, Thread, WorkingMemory)
 ]
 # The server may otherwise leave few dead rows in an index for another time.
 _VACUUM = f"VACUUM (INDEX_CLEANUP ON) {', '.join(_TABLES)}"
@@ -36,7 +38,7 @@ _VACUUM = f"VACUUM (INDEX_CLEANUP ON) {', '.join(_TABLES)}"
 _REWRITE = f"VACUUM (FULL) {', '.join(_TABLES)}"
 
 
-class PostgresErasure(PostgresRecords, ErasureContract):
+class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
     """Erasing rows; the database deletes what hangs on them."""
 
     memory: MemoryContract
@@ -74,6 +76,7 @@ class PostgresErasure(PostgresRecords, ErasureContract):
             Thread.objects.using(alias).filter(resource_id=resource_id).delete()
             WorkingMemory.objects.using(alias).filter(resource_id=resource_id).delete()
             self.memory._forget_vectors(resource_id, OF_ANY_THREAD)
+            self._empty_answers()
 
         self.session.run(erase)
 
@@ -107,5 +110,6 @@ class PostgresErasure(PostgresRecords, ErasureContract):
             for id in entities.values_list("id", flat=True):
                 with suppress(EntityNotFound):  # deleted since
                     self._delete_entity(id)
+            self._empty_answers()
 
         self.session.run(erase)

@@ -146,11 +146,13 @@ class PostgresMemory(MemoryContract):
         except IntegrityError as error:
             raise Conflict("A message of that id is stored already") from error
 
-    def _delete_thread(self, id: str) -> Thread:
+    def _delete_thread(self, id: str, *, if_version: int | None = None) -> Thread:
         def delete() -> Thread:
             row = self._threads().filter(id=id).select_for_update().first()
             if row is None:
                 raise ThreadNotFound
+            if if_version not in (None, row.version):
+                raise VersionConflict
             # The database deletes the messages. Whoever is embedding them holds their locks, so
             # that by now all their vectors are there to be deleted.
             self._threads().filter(id=id).delete()

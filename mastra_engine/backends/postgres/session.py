@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import count
 from typing import TypeVar
+from uuid import UUID
 
 from django.db import connections, transaction
 
@@ -61,6 +62,13 @@ class Session:
         if not self.lock_timeout or not connections[self.alias].get_autocommit():
             return None
         return f"{round(self.lock_timeout * 1000)}ms"
+
+    def try_lock(self, id: UUID) -> bool:
+        """Take a lock until the end of the transaction, or return False when another has it."""
+        number = int.from_bytes(id.bytes[:8], signed=True)
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+            return bool(cursor.fetchone()[0])
 
     def after_commit(self, act: Callable[[], None]) -> None:
         """Act once what was written is there for others, at once if it is."""

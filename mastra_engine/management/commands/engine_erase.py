@@ -49,7 +49,10 @@ class Command(EngineCommand):
             self.expire(engine.memory, options["older_than"], dry_run=dry_run)
         else:
             self.erase(engine, options["resource"], options["connection"], dry_run=dry_run)
-        if options["vacuum"] and not dry_run:
+        if dry_run:
+            return
+        engine.expire_answers()
+        if options["vacuum"]:
             engine.vacuum(full=options["full"])
 
     def erase(

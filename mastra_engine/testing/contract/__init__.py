@@ -15,6 +15,7 @@ from mastra_engine.testing.contract.following import TestFollowing
 from mastra_engine.testing.contract.hostilememory import TestHostileMemory
 from mastra_engine.testing.contract.indexing import TestIndexDeclarations, TestIndexing
 from mastra_engine.testing.contract.messages import TestMessages
+from mastra_engine.testing.contract.once import TestOnce
 from mastra_engine.testing.contract.queries import TestQueries
 from mastra_engine.testing.contract.recall import TestRecall
 from mastra_engine.testing.contract.records import TestEntities, TestRecords
@@ -42,6 +43,7 @@ __all__ = [
     "TestIndexDeclarations",
     "TestIndexing",
     "TestMessages",
+    "TestOnce",
     "TestQueries",
     "TestRecall",
     "TestRecordSearch",

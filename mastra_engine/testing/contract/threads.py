@@ -190,14 +190,17 @@ class TestThreads(WithThread):
         assert memory.update_thread(thread_id="chat", title="").title == ""
         assert memory.get_thread(thread_id="chat").version == 4
 
-    def test_a_version_is_compared_before_it_is_changed(
+    def test_a_version_is_compared_before_it_is_changed_or_deleted(
         self, memory: MemoryContract, thread: Thread
     ) -> None:
         memory.update_thread(thread_id="chat", title="Second", if_version=1)
         for outdated in (0, 1, 3):
             with pytest.raises(VersionConflict):
                 memory.update_thread(thread_id="chat", title="Lost", if_version=outdated)
+            with pytest.raises(VersionConflict):
+                memory.delete_thread(thread_id="chat", if_version=outdated)
         assert memory.get_thread(thread_id="chat").title == "Second"
+        assert memory.delete_thread(thread_id="chat", if_version=2).title == "Second"
 
     def test_messages_do_not_change_the_version(
         self, memory: MemoryContract, thread: Thread

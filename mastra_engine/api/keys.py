@@ -1,0 +1,45 @@
+"""`Idempotency-Key`: what is asked for again is answered again, and not done again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+from rest_framework.request import Request
+
+from mastra_engine.api.renderers import dumps
+from mastra_engine.conf import api_settings
+from mastra_engine.cursors import fingerprint
+from mastra_engine.exceptions import InvalidInput
+from mastra_engine.jsonb import loads
+
+HEADER = "Idempotency-Key"
+PATTERN = "[!-~]{1,255}"
+
+
+def key_of(request: Request) -> str | None:
+    """Return the key of a request, if it has one; raises InvalidInput."""
+    key: str | None = request.headers.get(HEADER)
+    if key is not None and not re.fullmatch(PATTERN, key):
+        raise InvalidInput("must be 1 to 255 visible characters of ASCII", path=f"/{HEADER}")
+    return key
+
+
+def once(view: Any, key: str, given: dict[str, Any], act: Callable[[], Any]) -> Any:
+    """Return the JSON of what came of it, now or before.
+
+    A key is of one user, with what they may touch, and of one URL. What is asked for are the
+    arguments, wherever they were given; of an upload, its digest.
+    """
+    request = view.request
+    answer = view.engine.once(
+        owner=fingerprint(view.principal, request.method, request.path),
+        key=key,
+        body=json.dumps(given, sort_keys=True, default=attrgetter("digest")).encode(),
+        act=lambda: dumps(act()),
+        keep=api_settings().keep_answers,
+    )
+    return loads(answer)

@@ -1,0 +1,276 @@
+"""What is sent again under an `Idempotency-Key` is answered again, and not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from rest_framework.test import APIClient
+
+from mastra_engine import pausing
+from mastra_engine.types import Scope
+from tests.api.catalogue import Case, call, cases
+from tests.api.conftest import World, state
+from tests.api.test_access import SECRETS, told
+from tests.api.test_http import LINES, refusal
+from tests.concurrency.processes import PATIENCE
+
+CHAT = "/api/v1/threads/chat-1/"
+KEYED = [case for case in cases() if case.operation.keyed]
+every_keyed_operation = pytest.mark.parametrize("case", KEYED, ids=lambda case: case.operation.name)
+DINNER = {"thread_id": "chat-2", "title": "Dinner"}
+SUPPER = {"thread_id": "chat-2", "title": "Supper"}
+
+
+def under(key: str, **headers: str) -> dict[str, Any]:
+    return {"format": "json", "headers": {"Idempotency-Key": key, **headers}}
+
+
+def owner_of(case: Case, world: World) -> APIClient:
+    return world.staff if "_vectorindex" in "".join(case.operation.asks) else world.ann
+
+
+@every_keyed_operation
+def test_every_operation_is_answered_again(case: Case, world: World) -> None:
+    client, path = owner_of(case, world), world.path_of(case)
+    first = told(call(client, case, path, **{"Idempotency-Key": "1"}))
+    done = state(world.engine)
+    assert first[0] == case.operation.status
+    assert told(call(client, case, path, **{"Idempotency-Key": "1"})) == first
+    assert state(world.engine) == done
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+@every_keyed_operation
+def test_a_key_of_somebody_elses_is_another(case: Case, world: World) -> None:
+    path = world.path_of(case)
+    assert call(owner_of(case, world), case, path, **{"Idempotency-Key": "1"}).status_code < 300
+    bobs = told(call(world.bob, case, path, **{"Idempotency-Key": "1"}))
+    assert [secret for secret in SECRETS if secret.encode() in bobs[1]] == []
+    if set(case.variables) - {"index_name"}:
+        assert bobs[0] == 404
+    nobodys = told(call(world.nobody, case, path, **{"Idempotency-Key": "1"}))
+    assert nobodys[0] in (401, 403)
+
+
+def test_reading_takes_no_notice_of_a_key(world: World) -> None:
+    body: dict[str, Any] = {"ids": ["m-1"]}
+    assert len(world.ann.post("/api/v1/messages/read/", body, **under("1")).json()["items"]) == 1
+    body = {"ids": []}
+    assert world.ann.post("/api/v1/messages/read/", body, **under("1")).json()["items"] == []
+
+
+def test_building_takes_no_key(world: World) -> None:
+    assert {case.operation.name for case in cases() if case.operation.writes} == {
+        "build_index",
+        *(case.operation.name for case in KEYED),
+    }
+    refused = world.staff.post("/api/v1/indexes/docs/build/", {}, **under("1"))
+    assert refusal(refused) == (400, "invalid_input", "/Idempotency-Key")
+
+
+# What is the same
+
+
+def test_other_arguments_are_refused(world: World) -> None:
+    assert world.ann.post("/api/v1/threads/", DINNER, **under("1")).status_code == 201
+    for body in (SUPPER, {**DINNER, "resource_id": "7", "metadata": {}}, {}):
+        refused = world.ann.post("/api/v1/threads/", body, **under("1"))
+        assert refusal(refused) == (422, "idempotency_conflict", None)
+        assert not refused.has_header("Retry-After")
+
+
+def test_the_same_arguments_are_the_same_however_they_are_written(world: World) -> None:
+    first = world.ann.post("/api/v1/threads/", DINNER, **under("1"))
+    written = '{ "title": "D\\u0069nner", "thread_id": "chat-2", "resource_id": "7" }'
+    headers = {"Idempotency-Key": "1"}
+    again = world.ann.generic(
+        "POST", "/api/v1/threads/", written, "application/json", headers=headers
+    )
+    assert told(again) == told(first)
+
+
+def test_a_version_is_one_of_the_arguments(world: World) -> None:
+    first = world.ann.patch(CHAT, {"title": "A"}, **under("1", **{"If-Match": '"1"'}))
+    again = world.ann.patch(CHAT, {"title": "A"}, **under("1", **{"If-Match": '"1"'}))
+    assert (first.status_code, first["ETag"]) == (again.status_code, again["ETag"]) == (200, '"2"')
+    other = world.ann.patch(CHAT, {"title": "A"}, **under("1", **{"If-Match": '"2"'}))
+    assert refusal(other) == (422, "idempotency_conflict", None)
+
+
+def test_a_key_is_of_one_url_and_method(world: World) -> None:
+    said = {"messages": [{"role": "user", "content": "How much?"}]}
+    world.ann.post("/api/v1/threads/", DINNER, **under("1"))
+    for thread in ("chat-1", "chat-2"):
+        saved = world.ann.post(f"/api/v1/threads/{thread}/messages/", said, **under("1")).json()
+        assert saved["items"][0]["thread_id"] == thread
+    mind = "/api/v1/resources/7/working-memory/"
+    assert world.ann.patch(mind, {"patch": {"a": 1}}, **under("1")).json()["version"] == 2
+    assert world.ann.put(mind, {"content": "x"}, **under("1")).json()["version"] == 3
+
+
+def test_uploads_are_compared_by_their_bytes(world: World) -> None:
+    url, headers = "/api/v1/sync/?name=Contacts&mode=full", {"Idempotency-Key": "1"}
+    lines = b'{"external_id": "c9", "data": {}}\n' * 3
+
+    def upload(body: bytes, url: str = url) -> Any:
+        return world.ann.generic("POST", url, body, LINES, headers=headers)
+
+    first = upload(lines)
+    assert first.json()["deleted"] == 2
+    assert told(upload(lines)) == told(first)
+    assert refusal(upload(lines + b"\n")) == (422, "idempotency_conflict", None)
+    other_arguments = upload(lines, url.replace("full", "incremental"))
+    assert refusal(other_arguments) == (422, "idempotency_conflict", None)
+
+
+# What is remembered
+
+
+def test_messages_sent_again_are_not_appended_again(world: World) -> None:
+    url, body = f"{CHAT}messages/", {"messages": [{"role": "user", "content": "How much?"}]}
+    first, again = (world.ann.post(url, body, **under("turn-2")) for _ in range(2))
+    assert first.status_code == again.status_code == 201
+    assert first.content == again.content
+    world.engine.memory.delete_messages(ids=[first.json()["items"][0]["id"]])
+    assert world.ann.post(url, body, **under("turn-2")).content == first.content
+    assert world.engine.memory.get_thread(thread_id="chat-1").message_count == 2
+
+
+def test_a_refusal_is_not_remembered(world: World) -> None:
+    url, body = "/api/v1/threads/chat-2/messages/", {"messages": [{"role": "user", "content": "a"}]}
+    missing = world.ann.post(url, body, **under("1"))
+    assert refusal(missing) == (404, "thread_not_found", None)
+    world.engine.memory.create_thread(resource_id="7", thread_id="chat-2")
+    for _ in range(2):
+        assert world.ann.post(url, body, **under("1")).status_code == 201
+    assert world.engine.memory.get_thread(thread_id="chat-2").message_count == 1
+
+
+def test_how_long_is_a_setting(world: World, settings: Any) -> None:
+    mind, body = "/api/v1/resources/7/working-memory/", {"content": "x"}
+    settings.MASTRA_ENGINE_API = {"KEEP_ANSWERS": 0}
+    versions = [world.ann.put(mind, body, **under("1")).json()["version"] for _ in range(2)]
+    settings.MASTRA_ENGINE_API = {"KEEP_ANSWERS": 3600}
+    versions += [world.ann.put(mind, body, **under("1")).json()["version"] for _ in range(2)]
+    assert versions == [2, 3, 4, 4]
+
+
+def test_what_was_erased_is_not_answered_again(world: World) -> None:
+    mind, body = "/api/v1/resources/7/working-memory/", {"content": "Likes soup."}
+    world.ann.put(mind, body, **under("1"))
+    world.engine.erase(resource_id="7")
+    refused = world.ann.put(mind, body, **under("1"))
+    assert refusal(refused) == (409, "conflict", None)
+    assert world.engine.memory.get_working_memory(resource_id="7").version == 0
+
+
+def test_what_one_may_touch_no_longer_is_not_answered_again(world: World, settings: Any) -> None:
+    reach = ["7", "8"]
+
+    def policy(request: Any, permission: str) -> Scope:
+        return Scope(resource_ids=frozenset(reach))
+
+    kept = world.engine  # the mock's store is there as long as its engine
+    settings.MASTRA_ENGINE = {
+        "default": {**settings.MASTRA_ENGINE["default"], "ACCESS_POLICY": policy}
+    }
+    url, body = "/api/v1/resources/7/working-memory/", {"content": "Ann's own"}
+    assert world.bob.put(url, body, **under("1")).status_code == 200
+    reach.remove("7")
+    assert world.bob.put(url, body, **under("1")).status_code == 404
+    assert kept.memory.get_working_memory(resource_id="7").version == 2
+
+
+# Keys
+
+
+@pytest.mark.parametrize("key", ["1", "x" * 255, '"quoted"', "a,b;c=d", "%00", "../~!"])
+def test_a_key_is_any_visible_text(world: World, key: str) -> None:
+    for _ in range(2):
+        assert world.ann.post("/api/v1/threads/", DINNER, **under(key)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "key", ["", "x" * 256, "a b", "a\tb", "a\nb", "\0", "\x7f", "é", "٣", "\ud800"]
+)
+def test_other_keys_are_refused(world: World, key: str) -> None:
+    refused = world.ann.post("/api/v1/threads/", DINNER, **under(key))
+    assert refusal(refused) == (400, "invalid_input", "/Idempotency-Key")
+    assert world.ann.get("/api/v1/threads/chat-2/").status_code == 404
+
+
+# At once
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
+    """What is done under a key stops before its answer is kept, until it is let go."""
+    reached, go = Event(), Event()
+
+    def handler(name: str) -> None:
+        if name == "acted" and not reached.is_set():
+            reached.set()
+            assert go.wait(PATIENCE)
+
+    monkeypatch.setattr(pausing, "handler", handler)
+    yield reached, go
+    go.set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_that_is_under_way_is_not_begun_again(
+    world: World, settings: Any, held: tuple[Event, Event]
+) -> None:
+    settings.MASTRA_ENGINE_API = {"RETRY_AFTER": 3}
+    reached, go = held
+
+    def ask() -> Any:
+        try:
+            return world.ann.post("/api/v1/threads/", DINNER, **under("1"))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask)
+        assert reached.wait(PATIENCE)
+        for body in (DINNER, SUPPER):
+            refused = world.ann.post("/api/v1/threads/", body, **under("1"))
+            assert refusal(refused) == (409, "in_flight", None)
+            assert refused["Retry-After"] == "3"
+        assert world.ann.post("/api/v1/threads/", {}, **under("2")).status_code == 201
+        go.set()
+        assert first.result().status_code == 201
+    assert told(ask()) == told(first.result())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_within_the_requests_transaction(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    refused = world.ann.post("/api/v1/threads/", {"thread_id": "chat-1"}, **under("1"))
+    assert refused.status_code == 409
+    first = world.ann.post("/api/v1/threads/", DINNER, **under("1"))
+    assert first.status_code == 201
+    assert told(world.ann.post("/api/v1/threads/", DINNER, **under("1"))) == told(first)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_what_the_requests_transaction_takes_back_is_not_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    with monkeypatch.context() as broken:
+
+        def fail(*_: Any) -> None:
+            raise RuntimeError("Later in the request")
+
+        broken.setattr("mastra_engine.api.operations.Operation.answer", fail)
+        assert world.ann.post("/api/v1/threads/", DINNER, **under("1")).status_code == 500
+    assert world.ann.get("/api/v1/threads/chat-2/").status_code == 404
+    assert world.ann.post("/api/v1/threads/", DINNER, **under("1")).status_code == 201
