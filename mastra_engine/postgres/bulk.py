@@ -114,13 +114,12 @@ class Row(NamedTuple):
     rev: int
 
 
-class Comparison(NamedTuple):
-    """A given record beside what the table holds; `rev` is of one that is there as given."""
+class Difference(NamedTuple):
+    """A given record that the table does not hold so."""
 
     external_id: str
     live: bool
     known: bool
-    rev: int | None
 
 
 class EntityRecords:
@@ -142,11 +141,14 @@ class EntityRecords:
         ((last,),) = self._query(_NEXT_REVS, [number, self.entity_id])
         return range(last - number + 1, last + 1)
 
-    def compared(self, hashes: Mapping[str, bytes], *, unchanged: bool = False) -> list[Comparison]:
-        """Look records up; those that are there as given are left out unless asked for."""
+    def compared(
+        self, hashes: Mapping[str, bytes], *, unchanged: bool = False
+    ) -> tuple[list[Difference], list[int]]:
+        """Look records up; return those that differ and, if asked for, the `rev` of the others."""
         given = {external_id: digest.hex() for external_id, digest in hashes.items()}
-        sql = _COMPARED if unchanged else _DIFFERING
-        return [Comparison(*row) for row in self._query(sql, self._given(given))]
+        rows = self._query(_COMPARED if unchanged else _DIFFERING, self._given(given))
+        differing = sorted(Difference(*row[:3]) for row in rows if row[3] is None)
+        return differing, [row[3] for row in rows if row[3] is not None]
 
     def documents(self, external_ids: Iterable[str]) -> dict[str, str]:
         """Return the JSON text of each that is live."""
@@ -190,7 +192,7 @@ class EntityRecords:
             with self.connection.cursor() as cursor:
                 cursor.execute(sql, self._given(given))
 
-    def _query(self, sql: str, params: list[Any]) -> Iterator[Any]:
+    def _query(self, sql: str, params: list[Any]) -> list[Any]:
         with self.connection.cursor() as cursor:
             cursor.execute(sql, params)
-            return iter(cursor.fetchall())
+            return cursor.fetchall()  # type: ignore[no-any-return]

@@ -38,14 +38,13 @@ class PostgresWriter(EntityWriter):
         if merge:
             chunk = self._merged(chunk)
         hashes = {external_id: content_hash(raw) for external_id, raw in chunk.items()}
-        compared = self.table.compared(hashes, unchanged=self.seen is not None)
-        differing = sorted(each for each in compared if each.rev is None)
+        differing, unchanged = self.table.compared(hashes, unchanged=self.seen is not None)
         if self.seen is not None:
-            self.seen.add(each.rev for each in compared if each.rev is not None)
+            self.seen.add(unchanged)
         new: list[Row] = []
         changed: list[Row] = []
         revs = self._next_revs(len(differing))
-        for rev, (external_id, _, known, _) in zip(revs, differing, strict=True):
+        for rev, (external_id, _, known) in zip(revs, differing, strict=True):
             row = Row(external_id, chunk[external_id], hashes[external_id], rev)
             (changed if known else new).append(row)
         self.table.copy(new)
