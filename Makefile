@@ -66,6 +66,7 @@ lint: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks records
 	$(BIN)/python -m benchmarks syncs
+	$(BIN)/python -m benchmarks indexing
 	$(BIN)/python -m benchmarks memory
 	$(BIN)/python -m benchmarks vectors
 	$(BIN)/python -m benchmarks retrieval

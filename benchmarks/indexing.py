@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mastra_engine import PostgresEngine
     from mastra_engine.embedders import Vectors
 
-LIMIT = 0.2
+LIMIT = 20.0  # per cent
 FILLED, CHANGED = "first fill", "10% changed"
 KINDS = ("hnsw", "flat")
 PACKAGES = ["django-mastra-engine", "Django", "psycopg", "pgvector", "wordllama"]
@@ -27,9 +27,9 @@ PACKAGES = ["django-mastra-engine", "Django", "psycopg", "pgvector", "wordllama"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Took:
-    """Seconds: of the whole, within the embedder, and of this process's CPU besides.
+    """Seconds: of the whole, within the embedder, and of this process's CPU there and besides.
 
-    What is left is the waiting for the database.
+    What is left is the waiting for the database, and for a machine that others use.
     """
 
     index: str
@@ -37,11 +37,17 @@ class Took:
     passages: int
     wall: float
     embedder: float
+    embedder_cpu: float
     ours: float
 
     @property
     def share(self) -> float:
         return self.ours / self.wall
+
+    @property
+    def cpu_share(self) -> float:
+        """Ours of what this process computed, which no wait makes smaller."""
+        return self.ours / (self.ours + self.embedder_cpu)
 
 
 class Timed:
@@ -85,11 +91,11 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         Target(
             name=f"our share: {phase}, {kind}",
             value=middle(
-                [each.share for each in took if (each.index, each.phase) == (kind, phase)]
+                [100 * each.share for each in took if (each.index, each.phase) == (kind, phase)]
             ),
             relation="<=",
             limit=LIMIT,
-            unit="",
+            unit="%",
         )
         for phase in (FILLED, CHANGED)
         for kind in KINDS
@@ -151,13 +157,15 @@ def _timed(engine: PostgresEngine, kind: str, phase: str, embedder: Timed) -> To
     wall, cpu = time.perf_counter(), time.process_time()
     engine.index_pending()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    embedder_cpu = embedder.cpu - before[1]
     return Took(
         index=kind,
         phase=phase,
         passages=embedder.passages - before[2],
         wall=wall,
         embedder=embedder.wall - before[0],
-        ours=cpu - (embedder.cpu - before[1]),
+        embedder_cpu=embedder_cpu,
+        ours=cpu - embedder_cpu,
     )
 
 
@@ -170,9 +178,10 @@ def _table(took: list[Took]) -> str:
                 lambda each: each.embedder / each.wall,
                 lambda each: 1 - (each.embedder + each.ours) / each.wall,
                 lambda each: each.share,
+                lambda each: each.cpu_share,
             ]
             speed = middle([each.passages / each.wall for each in of]) or 0
             medians = [middle([share(each) for each in of]) or 0 for share in shares]
             rows.append((f"{kind}, {phase}", f"{speed:,.0f}", *(f"{each:.0%}" for each in medians)))
-    headers = ["", "passages/s", "embedder", "database", "ours"]
+    headers = ["", "passages/s", "embedder", "database", "ours", "ours of the CPU"]
     return table("Shares of the time", headers, rows)

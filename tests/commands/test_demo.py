@@ -11,16 +11,21 @@ import pytest
 
 from example_project.demo.memory import THREAD
 from example_project.demo.records import CONNECTION
-from example_project.sources import packages
+from example_project.demo.retrieval import CHAPTERS
+from example_project.desk.knowledge import INDEX
+from example_project.sources import reference
 from example_project.syncs import PAGE_SIZE
+from mastra_engine.chunking import chunk
 from tests.sites import Site, site
 
-#: Runs the demo until it comes by a place for the n-th time.
+#: Runs the demo until it comes by a place for the n-th time; its claim on an index is short.
 KILLED = """
 import os, signal, sys
 from django.core.management import execute_from_command_line
 from mastra_engine import pausing
+from mastra_engine.backends.base.indexing import IndexingContract
 
+IndexingContract.index_lease = 1.0
 place, visits = sys.argv[1], int(sys.argv[2])
 
 def die(name):
@@ -48,12 +53,19 @@ def killed_and_started_again(example: Site, *, place: str, visit: int) -> str:
 
 
 def test_a_demo_killed_in_a_sync_goes_on_with_it(example: Site) -> None:
-    said = killed_and_started_again(example, place="run_page_committed", visit=3)
-    assert "Another demo's sync of Packages got to" in said
-    *_, first = example.engine.list_sync_runs(sync="packages", connection_id=CONNECTION)
-    size = len({package.external_id for package in packages()})
+    """It is killed while it indexes a page that is committed."""
+    said = killed_and_started_again(example, place="passages_stored", visit=3)
+    assert "Another demo's sync of Topics got to" in said
+    *_, first = example.engine.list_sync_runs(sync="topics", connection_id=CONNECTION)
+    topics = list(reference())
+    size = len(topics)
     assert (first.status, first.attempts, first.pages) == ("succeeded", 2, ceil(size / PAGE_SIZE))
     assert (first.created, first.updated, first.unchanged) == (size, 0, 0)
+
+    bodies = [topic.data["body"] for topic in topics if topic.external_id not in CHAPTERS]
+    passages = [passage for body in bodies for passage in chunk(body)]
+    assert example.engine.vectors.describe_index(index_name=INDEX).count == len(passages)
+    assert "│ break " in said
 
 
 def test_a_demo_killed_in_a_conversation_goes_on_with_it(example: Site) -> None:
