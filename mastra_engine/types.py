@@ -411,6 +411,7 @@ class Erasure:
     vectors: int = 0
     entities: int = 0
     records: int = 0
+    sync_runs: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,9 +201,8 @@ class ThreadMessages:
         sql = " AND ".join(condition for condition, _ in (within, *conditions))
         params = [param for _, each in (within, *conditions) for param in each]
         order = "DESC" if descending else "ASC"
-        most = (
-            "" if limit is None else f"LIMIT {limit}"
-        )  # no parameter, or the plan allows for more
+        # No parameter, or the plan allows for more.
+        most = "" if limit is None else f"LIMIT {limit}"
         with _reader(self.connection) as cursor:
             cursor.execute(
                 f"SELECT {_MESSAGE} FROM mastra_engine_message WHERE {sql} "

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from mastra_engine import engine
 from mastra_engine.models import Answer, Thread
+from mastra_engine.registry import registry, sync
 from mastra_engine.types import Erasure
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,6 +59,7 @@ def _memory(settings: Any) -> Iterator[None]:
             )
     for resource in "ann", "bob":
         engine.memory.update_working_memory(resource_id=resource, content=f"{resource}-is-vegan")
+    engine.memory.embed_pending()  # what could not be on a busy machine
     yield
     engine.vectors.delete_index(index_name=engine.memory.index_name)
 
@@ -137,6 +139,21 @@ def test_no_byte_of_it_stays_in_the_tables() -> None:
     assert not any(map(files_with, (text, mind, vector, b"ann's ")))
     assert files_with(b"bob-secret") >= {"mastra_engine_message"}
     assert kept("bob") == EVERYTHING
+
+
+def test_no_byte_of_a_connection_stays_in_the_tables() -> None:
+    def failing(_context: Any) -> Any:
+        yield [{"external_id": "1", "data": {"key": "ann-record"}}]
+        raise ValueError("ann-failure")
+
+    with registry.empty():
+        sync(entity="Notes", name="notes")(failing)
+        engine.run_sync("notes", connection_id="ann", params={"key": "ann-parameter"})
+    assert files_with(b"ann-record") >= {"mastra_engine_record"}
+    assert files_with(b"ann-failure") >= {"mastra_engine_syncrun"}
+    assert erase("--connection=ann", "--full") == "Erased: 1 entities, 1 records, 1 sync runs"
+    traces = b"ann-record", b"ann-parameter", b"ann-failure"
+    assert not any(map(files_with, traces))
 
 
 def test_the_room_it_took_is_given_back() -> None:

@@ -75,9 +75,9 @@ class Worker:
         """Return what the worker's function gives to `report()` next."""
         return self._receive("report")
 
-    def result(self) -> Any:
+    def result(self, patience: float = PATIENCE) -> Any:
         """Return what the worker's function returned; raises WorkerFailed if it raised."""
-        return self._receive("result")
+        return self._receive("result", patience)
 
     def kill(self) -> None:
         """Kill it with SIGKILL and return when it is dead."""
@@ -100,8 +100,8 @@ class Worker:
         self.process.close()
         self.pipe.close()
 
-    def _receive(self, kind: str) -> Any:
-        if not self.pipe.poll(PATIENCE):
+    def _receive(self, kind: str, patience: float = PATIENCE) -> Any:
+        if not self.pipe.poll(patience):
             raise TimeoutError(f"The worker is silent instead of giving its {kind}")
         received, value = self.pipe.recv()
         if received == "error":
@@ -110,11 +110,11 @@ class Worker:
         return value
 
 
-def run_at_once(workers: Sequence[Worker]) -> list[Any]:
+def run_at_once(workers: Sequence[Worker], *, patience: float = PATIENCE) -> list[Any]:
     """Let go of workers that are ready, all at the same moment, and return their results."""
     for worker in workers:
         worker.go()
-    return [worker.result() for worker in workers]
+    return [worker.result(patience) for worker in workers]
 
 
 def wait_until_gone(*backend_pids: int) -> None:

@@ -18,7 +18,7 @@ from mastra_engine.models import Thread as ThreadRow
 from tests.concurrency import memory_work as work
 from tests.concurrency.conftest import Start
 from tests.concurrency.histories import Appended, Read, check, check_sums, unacknowledged
-from tests.concurrency.processes import run_at_once, wait_until_gone
+from tests.concurrency.processes import PATIENCE, run_at_once, wait_until_gone
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,7 +60,7 @@ def check_appends(start: Start, *, processes: int, calls: int, most: int, seed: 
     workers = start(work.append, arguments)
     total = sum(work.sizes(each["worker"], calls, most) for each in arguments)  # type: ignore[arg-type]
     readers = start(work.read, [{"thread_id": THREAD, "total": total, "pause": 0.2}] * 2)
-    results = run_at_once([*workers, *readers])
+    results = run_at_once([*workers, *readers], patience=10 * PATIENCE)
     appends: Sequence[Appended] = [call for calls in results[:processes] for call in calls]
     reads: Sequence[Read] = [read for reads in results[processes:] for read in reads]
 

@@ -55,7 +55,8 @@ class MockErasure(MockRecords, MockOnce, ErasureContract):
             entities = self._entities_of(connection_id)
             records = sum(len(entity.records) for entity in entities)
             vectors = sum(self._record_vectors(entity.id) for entity in entities)
-            return Erasure(entities=len(entities), records=records, vectors=vectors)
+            runs = sum(row.run.connection_id == connection_id for row in self.store.runs.values())
+            return Erasure(entities=len(entities), records=records, sync_runs=runs, vectors=vectors)
 
     def _record_vectors(self, entity_id: UUID) -> int:
         rows = [row for index in self.store.indexes.values() for row in index.rows.values()]

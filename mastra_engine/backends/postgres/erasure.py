@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from django.apps import apps
 from django.db import connections
 from django.db.models import QuerySet
 
@@ -15,27 +16,22 @@ from mastra_engine.backends.postgres.once import PostgresOnce
 from mastra_engine.backends.postgres.records import PostgresRecords
 from mastra_engine.exceptions import EngineError, EntityNotFound
 from mastra_engine.models import (
-    Answer,
-    Append,
     Bookmark,
     Embedding,
     Entity,
     Message,
     Record,
+    SyncRun,
     Thread,
     WorkingMemory,
 )
 from mastra_engine.postgres.expressions import matching_document
 from mastra_engine.types import Erasure
 
-_TABLES = [
-    each._meta.db_table
-    for each in (Answer, Append, Embedding, Entity, Message, Record, Thread, WorkingMemory)
-]
 # The server may otherwise leave few dead rows in an index for another time.
-_VACUUM = f"VACUUM (INDEX_CLEANUP ON) {', '.join(_TABLES)}"
+_VACUUM = "VACUUM (INDEX_CLEANUP ON)"
 # Plain VACUUM frees the room of rows without wiping it, and GIN never forgets a word.
-_REWRITE = f"VACUUM (FULL) {', '.join(_TABLES)}"
+_REWRITE = "VACUUM (FULL)"
 
 
 class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
@@ -49,7 +45,7 @@ class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
             if not connection.get_autocommit():
                 raise EngineError("A transaction is under way, in which nothing can be vacuumed")
             with connection.cursor() as cursor:
-                cursor.execute(_REWRITE if full else _VACUUM)
+                cursor.execute(f"{_REWRITE if full else _VACUUM} {', '.join(_tables())}")
 
     def _resource_census(self, resource_id: str) -> Erasure:
         alias = self.session.alias
@@ -81,12 +77,13 @@ class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
         self.session.run(erase)
 
     def _connection_census(self, connection_id: str) -> Erasure:
-        records = Record.objects.using(self.session.alias)
+        alias = self.session.alias
         entities = self._entities().filter(connection_id=connection_id)
         with self.session.translated():
             return Erasure(
                 entities=entities.count(),
-                records=records.filter(entity__in=entities).count(),
+                records=Record.objects.using(alias).filter(entity__in=entities).count(),
+                sync_runs=SyncRun.objects.using(alias).filter(entity__in=entities).count(),
                 vectors=self._record_vectors(entities),
             )
 
@@ -113,3 +110,8 @@ class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
             self._empty_answers()
 
         self.session.run(erase)
+
+
+def _tables() -> list[str]:
+    """Return the names of all tables of the engine."""
+    return [model._meta.db_table for model in apps.get_app_config("mastra_engine").get_models()]

@@ -12,6 +12,7 @@ import pytest
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.exceptions import Conflict, InvalidInput, ThreadExists, ThreadNotFound
+from mastra_engine.registry import registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords
 from mastra_engine.testing.contract.records import named
 from mastra_engine.testing.contract.threads import WithThread, ids, texts
@@ -150,6 +151,16 @@ class TestErasure(WithThread):
         assert engine.erase(connection_id="crm", dry_run=True) == found
         assert engine.erase(connection_id="crm") == found
         assert engine.list_entities(connection_id="crm").items == []
+        assert engine.erase(connection_id="shop", dry_run=True) == found
+
+    def test_runs_go_with_their_connection(self, engine: MastraEngine) -> None:
+        with registry.empty():
+            sync(entity="Contacts", name="contacts")(lambda ctx: [])
+            for connection in ("crm", "shop"):
+                engine.run_sync("contacts", connection_id=connection)
+        found = Erasure(entities=1, sync_runs=1)
+        assert engine.erase(connection_id="crm") == found
+        assert [run.connection_id for run in engine.list_sync_runs()] == ["shop"]
         assert engine.erase(connection_id="shop", dry_run=True) == found
 
     def test_one_subject_at_a_time(self, engine: MastraEngine) -> None:
