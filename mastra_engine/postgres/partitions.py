@@ -30,6 +30,9 @@ ON CONFLICT (name) DO NOTHING
 RETURNING {", ".join(_COLUMNS)}
 """
 
+#: Keeps the locks of names apart from the advisory locks of others.
+_NAMES = 0x6E616D65
+
 #: Seconds between two looks at who still writes.
 _PAUSE = 0.05
 
@@ -62,12 +65,17 @@ def find_definition(connection: BaseDatabaseWrapper, name: str) -> IndexDefiniti
     return _definition(connection, _DEFINITION, [name])
 
 
-def add_definition(
-    connection: BaseDatabaseWrapper, wanted: IndexDefinition
-) -> IndexDefinition | None:
-    """Store the definition of a new index; None where there is one of that name."""
-    values = [getattr(wanted, name) for name in _GIVEN]
-    return _definition(connection, _NEW_DEFINITION, values)
+def add_definition(connection: BaseDatabaseWrapper, wanted: IndexDefinition) -> IndexDefinition:
+    """Store the definition of a new index, whose name is held."""
+    added = _definition(connection, _NEW_DEFINITION, [getattr(wanted, name) for name in _GIVEN])
+    assert added is not None  # of one that its snapshot does not show, PostgreSQL says so: 40001
+    return added
+
+
+def hold_name(connection: BaseDatabaseWrapper, name: str) -> None:
+    """Let nobody else make or delete an index of this name until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))", [name, _NAMES])
 
 
 def _definition(

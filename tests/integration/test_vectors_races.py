@@ -10,8 +10,15 @@ from typing import Any
 import pytest
 from django.db import DataError, connection, transaction
 
+from mastra_engine.backends.base.indexes import REMAKES
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.exceptions import EngineConfigError, IndexNotFound, InvalidVector, NotFound
+from mastra_engine.exceptions import (
+    EngineConfigError,
+    IndexNotFound,
+    InvalidVector,
+    NotFound,
+    Unavailable,
+)
 from mastra_engine.models import VectorIndex
 from mastra_engine.testing.contract.vectors import ToyEmbedder
 from tests.integration.conftest import Elsewhere
@@ -57,7 +64,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 def step_of(call: Callable[[Any], Any]) -> str:
     """Return what is in the first statement after the index was found."""
     if call is CALLS["remove"]:
-        return 'DELETE FROM "mastra_engine_vectorindex"'
+        return "pg_advisory_xact_lock"
     # The COPY of an upsert is no statement to step in before; what begins its transaction is.
     return "lock_timeout" if call is CALLS["upsert"] else "mastra_engine_embedding_"
 
@@ -202,19 +209,41 @@ def test_threads_share_what_an_engine_knows(engine: PostgresEngine, few: Any) ->
 
 
 @committing
-def test_an_index_made_and_deleted_in_between_is_made(
-    engine: PostgresEngine,
-    other: PostgresEngine,
-) -> None:
+def test_an_index_made_in_between_is_found(engine: PostgresEngine, other: PostgresEngine) -> None:
     other_makes = lambda: other.vectors.create_index(index_name="mine", dimension=3)  # noqa: E731
-    other_deletes = lambda: other.vectors.delete_index(index_name="mine")  # noqa: E731
-    with (
-        just_before("INSERT INTO mastra_engine_vectorindex", other_makes),
-        just_before("FROM mastra_engine_vectorindex", lambda: None, other_deletes),
-    ):
+    with just_before("pg_advisory_xact_lock", other_makes):
         made = engine.vectors.create_index(index_name="mine", dimension=3)
     assert (made.count, made.status) == (0, "ready")
     assert VectorIndex.objects.filter(name="mine").count() == 1
+
+
+@committing
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_an_index_made_anew_time_and_again_is_used(
+    engine: PostgresEngine,
+    other: PostgresEngine,
+    few: Any,  # noqa: F811
+    call: Callable[[Any], Any],
+) -> None:
+    """In the end others have to wait: the next one to make it anew would be one too many."""
+    remakes = [lambda: make_anew(other)] * REMAKES
+    with just_before(step_of(call), *remakes):
+        call(engine.vectors)
+    assert VectorIndex.objects.count() == (0 if call is CALLS["remove"] else 1)
+
+
+@committing
+def test_whoever_makes_an_index_anew_waits_for_who_must_use_it(
+    engine: PostgresEngine,
+    elsewhere: Elsewhere,
+    few: Any,  # noqa: F811
+) -> None:
+    hasty = elsewhere(lock_timeout=0.1)
+    with engine.vectors._kept("few"):
+        with pytest.raises(Unavailable):
+            hasty.vectors.delete_index(index_name="few")
+        assert len(hasty.vectors.query(index_name="few", query_vector=few[0])) == 10
+    hasty.vectors.delete_index(index_name="few")
 
 
 @committing

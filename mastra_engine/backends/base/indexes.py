@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from pgvector import Vector
 
 from mastra_engine.backends.base.search import Scope
-from mastra_engine.exceptions import IndexNotFound, InvalidVector, Unavailable
+from mastra_engine.exceptions import IndexNotFound, InvalidVector
 from mastra_engine.inputs import name
 from mastra_engine.types import Match, StoredVector, VectorIndex
 from mastra_engine.vectorinputs import IndexDefinition, VectorRow
 
 T = TypeVar("T")
 
-#: How often an index may be made anew between being found and being used.
-REMAKES = 20
+#: How often an index may be made anew between being found and being used, before others have to wait.
+REMAKES = 3
 
 
 class IndexesContract(ABC):
@@ -34,6 +35,10 @@ class IndexesContract(ABC):
     def _remembered_index(self, name: str) -> IndexDefinition | None:
         """Return an index as it was some time ago, if searches notice when it is another now."""
         return None
+
+    @abstractmethod
+    def _kept(self, name: str) -> AbstractContextManager[None]:
+        """Let nobody else make or delete an index of this name while inside."""
 
     def _is_rolling_back(self) -> bool:
         """Say whether a transaction is under way that can only be rolled back."""
@@ -114,7 +119,9 @@ class IndexesContract(ABC):
                 used, index = index, find()
                 if index == used:
                     raise
-        raise Unavailable("The index is made anew by others all the time")
+        # Whoever makes it anew without a pause would always be faster.
+        with self._kept(index.name):
+            return work(find())
 
     def _index(self, index_name: str) -> IndexDefinition:
         index = self._find_index(name(index_name, "/index_name"))

@@ -90,6 +90,11 @@ class MockVectors(VectorsContract):
             index = self.store.indexes.get(name)
             return None if index is None else index.definition
 
+    @contextmanager
+    def _kept(self, name: str) -> Iterator[None]:
+        with self.store.lock:
+            yield
+
     def _list_indexes(self) -> list[VectorIndex]:
         with self.store.lock:
             names = sorted(self.store.indexes)

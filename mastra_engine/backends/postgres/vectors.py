@@ -13,15 +13,15 @@ from psycopg.pq import TransactionStatus
 
 from mastra_engine.backends.base.search import ENTITY, RECORD, Scope
 from mastra_engine.backends.base.vectors import VectorsContract
-from mastra_engine.backends.postgres.session import RACES, Session
-from mastra_engine.exceptions import EngineConfigError, IndexNotFound, Unavailable
+from mastra_engine.backends.postgres.session import Session
+from mastra_engine.exceptions import EngineConfigError, IndexNotFound
 from mastra_engine.jsonb import loads
 from mastra_engine.models import Bookmark as BookmarkRow
 from mastra_engine.models import VectorIndex as IndexRow
 from mastra_engine.postgres import bulkvectors
 from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
-from mastra_engine.postgres.partitions import Partition, add_definition, find_definition
+from mastra_engine.postgres.partitions import Partition, add_definition, find_definition, hold_name
 from mastra_engine.postgres.search import Search, condition, full_text, passages_of
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
@@ -49,15 +49,14 @@ class PostgresVectors(VectorsContract):
     def _get_or_create_index(self, wanted: IndexDefinition) -> IndexDefinition:
         def create() -> IndexDefinition:
             connection = connections[self.session.alias]
-            for _ in range(RACES):
-                if (found := find_definition(connection, wanted.name)) is not None:
-                    return found
-                if (added := add_definition(connection, wanted)) is not None:
-                    self._partition(added).create()
-                    return added
-            raise Unavailable("The index is made and deleted by others all the time")
+            hold_name(connection, wanted.name)
+            if (found := find_definition(connection, wanted.name)) is not None:
+                return found
+            added = add_definition(connection, wanted)
+            self._partition(added).create()
+            return added
 
-        return self.session.run(create)
+        return self._find_index(wanted.name) or self.session.run(create)
 
     def _find_index(self, name: str) -> IndexDefinition | None:
         with self.session.translated():
@@ -99,6 +98,12 @@ class PostgresVectors(VectorsContract):
             with self._reading(index):
                 self._partition(index).build(patience=self.session.lock_timeout)
 
+    @contextmanager
+    def _kept(self, name: str) -> Iterator[None]:
+        with self.session.translated(), self.session.transaction():
+            hold_name(connections[self.session.alias], name)
+            yield
+
     def _is_rolling_back(self) -> bool:
         connection = connections[self.session.alias]
         return not connection.get_autocommit() and (
@@ -111,6 +116,7 @@ class PostgresVectors(VectorsContract):
 
     def _delete_index(self, index: IndexDefinition) -> None:
         def delete() -> None:
+            hold_name(connections[self.session.alias], index.name)
             deleted, _ = self._indexes().filter(id=index.id).delete()
             if not deleted:
                 raise _gone(index)
