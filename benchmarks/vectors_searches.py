@@ -19,6 +19,7 @@ from mastra_engine.filters import parse_filter
 from mastra_engine.postgres.search import Search, condition
 from mastra_engine.vectorinputs import vector
 
+ORDER = "distance LIMIT 10"
 INDEX, SMALL = "benchmark", "small"
 EF_SEARCH = (40, 100, 200)
 KEYS = (*(f"p{share}" for share in SHARES), "far")
@@ -109,7 +110,7 @@ def _one_filter(data: Dataset, key: str, queries: Matrix) -> dict[str, Found]:
         "unfiltered": by_engine(),
         "ours": by_engine(filter={key: True}),
         "exact": _alone(key, lambda search: search._exact() or []),
-        "graph": _alone(key, lambda search: search._graph()),
+        "graph": _alone(key, lambda search: search._graph("relaxed_order", 100, ORDER) or []),
     }
     return compare(ways, queries, truth)
 

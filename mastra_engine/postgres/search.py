@@ -1,8 +1,8 @@
 """Searching a partition.
 
-A filtered search is exact where few rows pass the filter, and walks the graph, scanning on until
-enough rows pass, where many do. An index scan without that (`hnsw.iterative_scan` off) silently
-returns too few rows.
+A filtered search is exact where few rows pass the filter. Where many do, the graph is asked for so
+many neighbours that enough of them should pass; when they do, they are as good as those of any
+search. When they do not, what passes is far from the question, and the graph is no guide to it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pgvector import Vector
+from psycopg.pq import Format
 
 from mastra_engine.filters import RECORD_COLUMNS, And, Node
 from mastra_engine.postgres.compile import Sql, where
@@ -27,8 +28,12 @@ from mastra_engine.postgres.prepared import server_cursor
 #: of all rows: sorting takes longer the more pass, the graph the fewer do. Measured in
 #: docs/explanation/vectors.md.
 EXACT_PER_ROOT = 7
-#: How wrong the planner may be about that before the graph is taken after all.
-_MISJUDGED = 4
+#: Of the neighbours that a filtered search asks for, so many times as many as needed should pass.
+_SPARE = 2
+#: Where that was not enough, rows are sorted exactly while they are no more than these.
+EXACT_ROWS = 20_000
+#: pgvector's limit of how much of the graph is looked at before it is walked on from there.
+_WIDEST = 1_000
 
 _FIELDS = "id, namespace, document, metadata::text"
 
@@ -66,15 +71,35 @@ class Search:
         return rows
 
     def _search(self) -> list[Any]:
-        if self.filtered:
-            passing, total = self._estimate()
-            most = EXACT_PER_ROOT * math.sqrt(total)
-            rows = self._exact(at_most=round(_MISJUDGED * most)) if passing <= most else None
-            if rows is not None:
+        rows = self._filtered() if self.filtered else self._unfiltered()
+        return (self._exact() or []) if rows is None else rows
+
+    def _unfiltered(self) -> list[Any] | None:
+        """Return the nearest rows, ties by id; None when the graph has too few.
+
+        One row more shows whether the last one has a tie behind it. Only then need PostgreSQL sort
+        ties, for which it reads thirty rows at least.
+        """
+        rows = self._graph("strict_order", self.ef_search, f"distance LIMIT {self.limit + 1}")
+        if rows is None or len(rows) == self.limit:
+            return rows
+        *rows, last, more = rows
+        if _distance(last) < _distance(more):
+            return [*rows, last]
+        order = f"distance, id, namespace LIMIT {self.limit}"
+        return self._graph("strict_order", self.ef_search, order)
+
+    def _filtered(self) -> list[Any] | None:
+        """Return the nearest rows that pass; None when too many pass and the graph has too few."""
+        passing, total = self._estimate()
+        order = f"distance LIMIT {self.limit}"
+        if passing > EXACT_PER_ROOT * math.sqrt(total):
+            enough = max(self.ef_search, round(_SPARE * self.limit * total / passing))
+            if enough <= _WIDEST and (rows := self._graph("off", enough, order)) is not None:
                 return rows
-        rows = self._graph()
-        # Dead rows, a missing structure's neighbours or a scan that gave up: never too few.
-        return rows if len(rows) == self.limit else self._exact() or []
+        if (rows := self._exact(at_most=EXACT_ROWS)) is not None:
+            return rows
+        return self._graph("relaxed_order", _WIDEST, order)
 
     def _estimate(self) -> tuple[float, float]:
         """Return the planner's guess of how many rows pass the filter, and of how many there are.
@@ -112,30 +137,28 @@ class Search:
             return None
         return [row[:-1] for row in rows]
 
-    def _graph(self) -> list[Any]:
-        """Walk the search structure, with settings that nobody else will meet.
+    def _graph(self, walk: str, ef_search: int, order: str) -> list[Any] | None:
+        """Ask the search structure, with settings that nobody else will meet; None of too few rows.
 
-        They are made by the statement itself and are local to its transaction. Where the search
-        structure gives rows in relaxed order, it finds more of them.
+        They are made by the statement itself and are local to its transaction. `walk` says how it
+        goes on when the neighbours that it found are used up: with dead rows around, they may be.
         """
         sql, params = self.condition
-        ties = "" if self.filtered else ", id, namespace"
-        settings = f"SELECT {self._settings()} {self.partition.unchanged}"
+        settings = f"SELECT {self._settings(walk, ef_search)} {self.partition.unchanged}"
         # A condition without columns is checked once, before the scan begins.
         statement = (
             f"SELECT {self._columns()} FROM {self.partition.table} "
-            f"WHERE ({settings}) IS NOT NULL AND {sql} "
-            f"ORDER BY distance{ties} LIMIT {self.limit}"
+            f"WHERE ({settings}) IS NOT NULL AND {sql} ORDER BY {order}"
         )
         rows = self._fetch(statement, [self.target, self.partition.index.name, *params])
-        return sorted(rows, key=_by_distance)
+        return sorted(rows, key=_by_distance) if len(rows) >= self.limit else None
 
-    def _settings(self) -> str:
-        order = "relaxed_order" if self.filtered else "strict_order"
-        settings = {"hnsw.ef_search": self.ef_search, "hnsw.iterative_scan": order}
+    def _settings(self, walk: str, ef_search: int) -> str:
+        settings = {"hnsw.ef_search": ef_search, "hnsw.iterative_scan": walk}
         if self.partition.index.index_type == "ivfflat":
-            probes = max(1, self.ef_search // 10)
-            settings = {"ivfflat.probes": probes, "ivfflat.iterative_scan": "relaxed_order"}
+            walk = "off" if walk == "off" else "relaxed_order"
+            probes = max(1, ef_search // 10)
+            settings = {"ivfflat.probes": probes, "ivfflat.iterative_scan": walk}
         return " || ".join(f"set_config('{name}', '{to}', true)" for name, to in settings.items())
 
     def _columns(self) -> str:
@@ -143,14 +166,20 @@ class Search:
         return f"{_FIELDS}, {self.partition.distance()} AS distance{vector}"
 
     def _fetch(self, sql: str, params: list[Any]) -> list[Any]:
-        with server_cursor(self.connection, one_plan=not self.filtered) as cursor:
+        one_plan = not self.filtered
+        with server_cursor(self.connection, format=Format.BINARY, one_plan=one_plan) as cursor:
             cursor.execute(sql, params)
             return list(cursor.fetchall())
 
 
+def _distance(row: tuple[Any, ...]) -> float:
+    distance: float = row[4]
+    return distance
+
+
 def _by_distance(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    id, namespace, _, _, distance, *_ = row
-    return distance, id, namespace
+    id, namespace, *_ = row
+    return _distance(row), id, namespace
 
 
 def condition(node: Node, namespaces: Collection[str] | None, about: Sql | None = None) -> Sql:

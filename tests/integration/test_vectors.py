@@ -174,6 +174,56 @@ def test_a_filter_never_costs_rows(engine: PostgresEngine, many: Any, where: Any
         assert len(found) == 10
 
 
+def test_a_filter_whose_rows_are_far_from_the_question_is_exact(engine: PostgresEngine) -> None:
+    """All neighbours are of the other side, and the graph hardly leads over there."""
+    vectors = random_vectors(4_000)
+    vectors[:, 0] += np.where(np.arange(4_000) % 2, 9, -9)
+    engine.vectors.create_index(index_name="sides", dimension=DIMENSION)
+    engine.vectors.upsert(
+        index_name="sides",
+        vectors=vectors,
+        ids=[str(i) for i in range(4_000)],
+        metadata=[{"right": bool(i % 2)} for i in range(4_000)],
+    )
+    sql("ANALYZE " + table_of("sides"))
+    for query in vectors[1:40:2]:
+        found = engine.vectors.query(
+            index_name="sides", query_vector=query, filter={"right": False}
+        )
+        assert ids(found) == nearest(vectors, query, lambda i: i % 2 == 0)
+
+
+def test_rows_that_pass_are_sorted_up_to_a_bound(
+    engine: PostgresEngine, many: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More are left to the graph, however far from the question they are."""
+    monkeypatch.setattr("mastra_engine.postgres.search.EXACT_ROWS", 9_999)
+    query = random_vectors(1, seed=9)[0]
+    with plans() as used:
+        found = engine.vectors.query(
+            index_name="many", query_vector=query, filter={"odd": True}, top_k=400
+        )
+    assert len(found) == 400
+    assert ["passed" in plan for plan in used][-2:] == [True, False]
+
+
+def test_ties_at_the_end_go_by_id(engine: PostgresEngine) -> None:
+    engine.vectors.create_index(index_name="same", dimension=2)
+    keys = [f"{i:03}" for i in range(200)]
+    engine.vectors.upsert(
+        index_name="same", vectors=[[1, 0]] * 3 + [[1, 1]] * 197, ids=keys[:3] + keys[:2:-1]
+    )
+
+    def found(top_k: int) -> tuple[list[str], int]:
+        with plans() as used:
+            matches = engine.vectors.query(index_name="same", query_vector=[1, 0], top_k=top_k)
+        return ids(matches), len(used)
+
+    assert found(3) == (keys[:3], 1)  # nothing ties with the last one
+    assert found(10) == (keys[:10], 2)
+    assert found(200) == (keys, 1)
+
+
 def test_a_filter_that_the_planner_misjudges(
     engine: PostgresEngine, many: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from mastra_engine.vectorinputs import IndexDefinition, VectorRow
 
 T = TypeVar("T")
 
-#: How often an index may be made anew between being found and being used, before others have to wait.
+#: How often an index may be made anew between being found and being used, before others must wait.
 REMAKES = 3
 
 
