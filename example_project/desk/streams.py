@@ -39,7 +39,7 @@ def told(turn: Turn) -> Iterator[dict[str, str]]:
         yield {"error": str(error)}
     except EngineError:
         logger.exception("A question was not answered")
-        yield {"error": "Something went wrong on our side. Please try again."}
+        yield {"error": "Something went wrong on our side."}
 
 
 async def _threaded(items: Iterator[str]) -> AsyncIterator[str]:

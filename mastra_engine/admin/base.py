@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce, wraps
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
 from django.apps import apps
@@ -97,11 +97,13 @@ class EngineAdmin(Themed):
     facts: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
     template = "row.html"
+    #: What is deleted with a row, in a sentence that begins "With it go".
+    takes_along = ""
 
     actions = None
     ordering = ("-pk",)
     sortable_by = ()
-    list_per_page = 50
+    list_per_page = list_max_show_all = 50
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     paginator = BoundedPaginator
@@ -154,10 +156,6 @@ class EngineAdmin(Themed):
         """Say whether a user has the model's permission: view, add, change or delete."""
         return request.user.has_perm(f"{APP}.{get_permission_codename(action, self.opts)}")
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Name what is deleted; Django would look for all that hangs on it."""
-        return [str(row) for row in objs], {}, set(), []
-
     # Pages
 
     def get_urls(self) -> list[URLPattern]:
@@ -197,7 +195,7 @@ class EngineAdmin(Themed):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        return self._handled(super().delete_view)(request, object_id, extra_context)
+        return self._handled(self._delete_page)(request, object_id)
 
     def _row_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.row(request, object_id)
@@ -215,6 +213,21 @@ class EngineAdmin(Themed):
         }
         return self.page(
             request, self.template, title=str(row), **{**context, **self.about(request, row)}
+        )
+
+    def _delete_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask without Django's list of all that hangs on a row: it would load that first."""
+        row = self.row(request, object_id)
+        if not self.has_delete_permission(request, row):
+            raise PermissionDenied
+        return self.confirm(
+            request,
+            row,
+            question=f"With it go {self.takes_along}.",
+            label="Delete",
+            act=lambda: self.delete_model(request, row),
+            done="Deleted.",
+            gone=True,
         )
 
     def labelled(self, row: Any, names: tuple[str, ...]) -> list[tuple[str, Any]]:
@@ -254,8 +267,12 @@ class EngineAdmin(Themed):
         label: str,
         act: Callable[[], object],
         done: str,
+        gone: bool = False,
     ) -> HttpResponse:
-        """Ask whether to act on a row, do so once that is posted, and go back to its page."""
+        """Ask whether to act on a row, do so once that is posted, and go back to its page.
+
+        If it is `gone` by then, go to the list.
+        """
         back = self.url(f"{self.opts.model_name}_change", row.pk)
         if request.method != "POST":
             title = f"{label}: {row}"
@@ -266,9 +283,12 @@ class EngineAdmin(Themed):
             act()
         except EngineError as error:
             messages.error(request, str(error))
-        else:
-            self.log_change(request, row, done)
-            messages.success(request, done)
+            return redirect(back)
+        messages.success(request, done)
+        if gone:
+            self.log_deletions(request, cast("QuerySet[Any]", [row]))
+            return redirect(self.url(f"{self.opts.model_name}_changelist"))
+        self.log_change(request, row, done)
         return redirect(back)
 
     def embedding_url(self, index_id: int, row_id: Any) -> str:

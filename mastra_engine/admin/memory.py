@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, asked, database, reads_content
 from mastra_engine.admin.paging import counted, table_rows
+from mastra_engine.admin.sources import passages
 from mastra_engine.admin.transcript import stretch
 from mastra_engine.handler import engine
 from mastra_engine.models import Append, Embedding, Entity, Message, Thread, WorkingMemory
@@ -56,6 +58,7 @@ class ThreadAdmin(EngineAdmin):
     )
     documents = ("title", "metadata")
     template = "thread.html"
+    takes_along = "its messages, the vectors made from them, and its working memory"
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         few = table_rows(Thread, database()) <= SORTED_BY_USE
@@ -79,7 +82,13 @@ class ThreadAdmin(EngineAdmin):
     def about(self, request: HttpRequest, row: Thread) -> dict[str, Any]:
         messages = self.rows(Message).filter(thread=row)
         at, before = asked(request, "at"), asked(request, "before")
-        return {"stretch": stretch(messages, row, at=at, before=before), "last": row.last_position}
+        found = stretch(messages, row, at=at, before=before)
+        made_of = passages(self, found.messages) if reads_content(request) else repeat([])
+        return {
+            "stretch": found,
+            "transcript": zip(found.messages, made_of, strict=False),
+            "last": row.last_position,
+        }
 
     def context(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What the model would see at a budget."""

@@ -57,6 +57,7 @@ class EntityAdmin(EngineAdmin):
     lookups = frozenset({"connection_id__exact"})
     facts = ("name", "connection_id", "rev", "last_sync_id", "created_at", "updated_at")
     template = "entity.html"
+    takes_along = "its records, the vectors made from them, and its sync runs"
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return self.may(request, "delete")

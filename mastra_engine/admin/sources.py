@@ -1,15 +1,18 @@
-"""What vectors were made from: messages and records, as their metadata tells."""
+"""What vectors and answers were made from: messages and records, as their metadata tells."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 from mastra_engine.admin.base import EngineAdmin, Link
 from mastra_engine.backends.base.recall import POSITION, THREAD
 from mastra_engine.backends.base.search import ENTITY, RECORD
-from mastra_engine.models import Record
+from mastra_engine.models import Message, Record
+
+#: Where the metadata of a message names the passages that it was made of.
+PASSAGES, RECORD_ID = "passages", "record_id"
 
 Key = tuple[UUID, str]
 
@@ -28,6 +31,27 @@ def sources(admin: EngineAdmin, found: Sequence[dict[str, Any]]) -> list[Link | 
         return None
 
     return [source(metadata, key) for metadata, key in zip(found, keys, strict=True)]
+
+
+def passages(admin: EngineAdmin, messages: Sequence[Message]) -> list[list[Link]]:
+    """Return the records that each message's passages come from, those that are still there."""
+    named = [list(_passages(message.metadata)) for message in messages]
+    ids = {id for of_one in named for id in of_one}
+    rows = admin.rows(Record).filter(id__in=ids).values_list("id", "external_id")
+    known = {
+        id: Link(external_id, admin.url("record_change", id))
+        for id, external_id in (rows if ids else ())
+    }
+    return [[known[id] for id in dict.fromkeys(of_one) if id in known] for of_one in named]
+
+
+def _passages(metadata: dict[str, Any]) -> Iterator[UUID]:
+    found = metadata.get(PASSAGES)
+    for passage in found if isinstance(found, list) else []:
+        try:
+            yield UUID(passage[RECORD_ID])
+        except (AttributeError, KeyError, TypeError, ValueError):  # something else of that name
+            continue
 
 
 def _record_key(metadata: dict[str, Any]) -> Key | None:

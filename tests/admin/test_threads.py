@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
-from django.urls import reverse
 
 from mastra_engine import engine
 from mastra_engine.admin.transcript import PAGE
@@ -176,17 +177,54 @@ def test_threads_are_found_by_thread_or_resource(owner: Client, store: dict[str,
         assert (quote("chat_2F1") in text) is found, term
 
 
-def test_deleting_goes_through_the_engine(owner: Client, store: dict[str, Any]) -> None:
-    address = reverse("admin:mastra_engine_thread_delete", args=["chat_2F1"])
+@pytest.mark.parametrize("thread_id", ["chat/1", "two\nlines", "<b>&?"])
+def test_deleting_goes_through_the_engine(
+    owner: Client, store: dict[str, Any], thread_id: str
+) -> None:
+    if thread_id != "chat/1":
+        engine.memory.clone_thread(thread_id="chat/1", new_thread_id=thread_id)
+    address = view("thread_delete", thread_id)
     question = owner.get(address)
     assert question.status_code == 200
     assert SECRET not in question.content.decode()
-    owner.post(address, {"post": "yes"})
-    assert not Thread.objects.filter(id="chat/1").exists()
-    assert engine.erase(resource_id="ann", dry_run=True).messages == 0
+    assert Thread.objects.filter(id=thread_id).exists()
+    assert owner.post(address).url == list_of(Thread)
+    assert not Thread.objects.filter(id=thread_id).exists()
+    (entry,) = LogEntry.objects.all()
+    assert (entry.object_id, entry.is_deletion()) == (thread_id, True)
+    assert SECRET not in entry.object_repr
 
 
 def test_onlookers_delete_nothing(onlooker: Client, store: dict[str, Any]) -> None:
-    address = reverse("admin:mastra_engine_thread_delete", args=["chat_2F1"])
-    assert onlooker.post(address, {"post": "yes"}).status_code == 403
+    assert onlooker.post(view("thread_delete", "chat/1")).status_code == 403
     assert Thread.objects.filter(id="chat/1").exists()
+
+
+# Passages
+
+
+def say_what_is_made_of(*passages: Any) -> None:
+    engine.memory.save_memory(
+        thread_id="chat/1",
+        messages=[{"role": "user", "content": "So?", "metadata": {"passages": list(passages)}}],
+    )
+
+
+def test_an_answer_leads_to_the_records_it_was_made_of(
+    owner: Client, onlooker: Client, store: dict[str, Any]
+) -> None:
+    record = store["record"]
+    made_of = {"record_id": str(record.pk), "title": SECRET}
+    say_what_is_made_of(made_of, made_of)
+    (sources,) = re.findall(r"<ul class=\"me-sources.*?</ul>", transcript(owner, "chat/1"))
+    assert sources.count(page_of(record)) == 1
+    assert record.external_id in sources
+    assert page_of(record) not in transcript(onlooker, "chat/1")
+
+
+@pytest.mark.parametrize("passage", [None, 5, {"record_id": 5}, {"record_id": UUID(int=5).hex}])
+def test_passages_of_something_else_lead_nowhere(
+    owner: Client, store: dict[str, Any], passage: Any
+) -> None:
+    say_what_is_made_of(passage)
+    assert "me-sources" not in transcript(owner, "chat/1")

@@ -20,6 +20,8 @@ LOOK = settings.SETTINGS_MODULE.rpartition(".")[2]
 SCREENSHOTS = ROOT / "build" / "screenshots" / LOOK
 #: What Chromium is called, by system.
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+#: In milliseconds, for a page or for what is waited for in one.
+PATIENCE = 60_000
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -40,6 +42,7 @@ def chromium() -> Iterator[Any]:
 def page(chromium: Any, live_server: Any) -> Iterator[Any]:
     """A page in which nothing may go wrong: no error, no failing answer, no other host."""
     context = chromium.new_context(base_url=live_server.url, viewport=DESKTOP)
+    context.set_default_timeout(PATIENCE)
     opened = context.new_page()
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(f"error: {error}"))
@@ -73,7 +76,11 @@ def admin(page: Any, transactional_db: None) -> Any:
     """The page, after somebody who may do everything has signed in as people do."""
     User.objects.create_superuser("owner", password="secret")
     page.goto("/admin/")
-    page.get_by_label("Username").fill("owner")
-    page.get_by_label("Password").fill("secret")
-    page.get_by_role("button", name="Log in").click()
+    log_in(page, "owner", "secret")
     return page
+
+
+def log_in(page: Any, name: str, password: str) -> None:
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()

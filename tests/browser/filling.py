@@ -12,7 +12,6 @@ from mastra_engine import engine, sync
 from mastra_engine.models import SyncRun
 from mastra_engine.registry import registry
 from mastra_engine.testing.hostile import DOCUMENTS, TEXTS
-from tests.browser.conftest import LOOK
 
 #: Texts that would do something if a page took them for more than text.
 ACTIVE = [
@@ -35,8 +34,7 @@ def fill_with_hostile() -> None:
     engine.vectors.create_index(index_name=ACTIVE[0], dimension=2)
     for i, text in enumerate(HOSTILE):
         messages = [{"role": "user", "content": text}, *_tool_use(text)]
-        # Unfold's page for deleting has no address for what has a line break in its id.
-        _converse(text, messages, thread_id=text.replace("\n", "") if LOOK == "unfold" else text)
+        _converse(text, messages, thread_id=text)
         engine.memory.update_working_memory(resource_id=text, content=text)
         engine.memory.update_working_memory(resource_id=text, patch={text: text})
         engine.vectors.upsert(
@@ -64,7 +62,7 @@ def fill_with_much() -> None:
                 "content": f"Message {j} about {TOPICS[i % 4]}: "
                 + "it is a long story. " * (j % 9),
             }
-            for j in range(300 if i == 0 else 6)
+            for j in range(300 if i == 119 else 6)
         ]
         _converse(f"customer-{i % 40}", messages)
         engine.memory.update_working_memory(resource_id=f"customer-{i}", content="Is in a hurry")
@@ -75,7 +73,7 @@ def fill_with_much() -> None:
     engine.sync_records(name="Tickets", connection_id="desk", records=records)
     fill_with_articles(1_500)
     for i in range(60):
-        _sync(f"tickets-{i % 3}", f"desk-{i}", [f"T-{i}"], error="" if i % 4 else "no answer")
+        _sync(f"tickets-{i % 3}", f"desk-{i}", [f"T-{i}"], error="" if i else "no answer")
     leave_a_run_going()
 
 

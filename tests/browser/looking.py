@@ -10,6 +10,20 @@ from tests.browser.conftest import DESKTOP, LOOK, PHONE, SCREENSHOTS
 
 AXE = Path(sys.prefix) / "node_modules" / "axe-core" / "axe.min.js"
 SEVERE = ("serious", "critical")
+#: What axe says, at last; a promise that is never kept would be waited for without end.
+JUDGE = """
+([part, options]) => Promise.race([
+    axe.run(part, options),
+    new Promise((_, fail) => setTimeout(() => fail(new Error("axe takes too long")), 60_000)),
+])
+"""
+#: Rows that are like those above them are not judged again.
+PART = {
+    "include": ["body"],
+    "exclude": ["tbody tr:nth-child(n+9)", ".me-messages > li:nth-child(n+9)"],
+}
+#: What can be wrong in the dark and right in the light.
+OF_COLOURS = ["color-contrast", "link-in-text-block"]
 #: Ending a fade can begin another, of what inherits the colour.
 SETTLE = """
 for (let faded = 0; faded < 100 && document.getAnimations().length; faded++)
@@ -20,24 +34,24 @@ for (let faded = 0; faded < 100 && document.getAnimations().length; faded++)
 DJANGOS = {"label-title-only": {"enabled": False}}
 
 
-def look(page: Any, name: str, *, within: str = "body") -> list[str]:
-    """Keep pictures of a page and return what is severely wrong for some reader.
-
-    `within` is the part of the page that is judged.
-    """
+def look(page: Any, name: str) -> list[str]:
+    """Keep pictures of a page, and return what is severely wrong with it for some reader."""
     faults = []
-    for scheme in ("light", "dark"):
+    for scheme in ("dark", "light"):
         shine(page, scheme)
         keep(page, f"{name}-{scheme}")
-        if LOOK == "stock" or scheme == "light":  # Unfold in the dark is not judged yet
-            faults += [f"{name}, {scheme}: {fault}" for fault in inaccessible(page, within)]
-    shine(page, "light")
+        rules = None if scheme == "light" else OF_COLOURS
+        faults += [f"{name}, {scheme}: {fault}" for fault in inaccessible(page, rules)]
+    return faults + look_by_phone(page, name)
+
+
+def look_by_phone(page: Any, name: str) -> list[str]:
+    """Keep a picture of a page on a phone, and say so if it is wider than one."""
     page.set_viewport_size(PHONE)
     keep(page, f"{name}-phone")
-    if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
-        faults.append(f"{name}: wider than a phone")
+    wider = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
     page.set_viewport_size(DESKTOP)
-    return faults
+    return [f"{name}: wider than a phone"] if wider else []
 
 
 def shine(page: Any, scheme: str) -> None:
@@ -66,13 +80,14 @@ def keep(page: Any, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=False)
 
 
-def inaccessible(page: Any, within: str) -> list[str]:
-    """Return what axe finds to be a serious barrier."""
+def inaccessible(page: Any, rules: list[str] | None) -> list[str]:
+    """Return what axe finds to be a serious barrier, by the rules named or by all."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text())
-    found = page.evaluate(
-        "([part, rules]) => axe.run(part, {resultTypes: ['violations'], rules})", [within, DJANGOS]
-    )
+    options = {"resultTypes": ["violations"], "rules": DJANGOS, "preload": False}
+    if rules:
+        options["runOnly"] = rules
+    found = page.evaluate(JUDGE, [PART, options])
     return [
         f"{violation['id']}: {node['target']} {node['failureSummary']}"
         for violation in found["violations"]

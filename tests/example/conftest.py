@@ -78,6 +78,11 @@ def example_settings(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def knowledge() -> None:
+    learn()
+
+
+def learn() -> None:
+    """Have the desk know its tickets and some topics."""
     engine.run_sync("tickets", connection_id=CONNECTION)
     topics = [topic for topic in reference() if topic.external_id in TOPICS]
     engine.sync_records(name="Topics", connection_id=CONNECTION, records=topics)

@@ -1,0 +1,73 @@
+"""Trying a sync run again and cancelling one, as a person does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from example_project.desk import tracker
+from example_project.desk.knowledge import CONNECTION
+from mastra_engine import engine
+from mastra_engine.exceptions import Unavailable
+from mastra_engine.models import SyncRun
+from tests.browser.looking import look
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_failed_run_is_tried_again_and_goes_on_from_its_checkpoint(
+    admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away_from_page_2(number: int) -> Any:
+        if number == 2:
+            raise Unavailable("The tracker is away")
+        return get_page(number)
+
+    get_page = tracker.get_page
+    with monkeypatch.context() as broken:
+        broken.setattr(tracker, "get_page", away_from_page_2)
+        engine.run_sync("tickets", connection_id=CONNECTION)
+
+    admin.get_by_role("link", name="Sync runs").first.click()
+    admin.get_by_role("link", name="tickets").click()
+    admin.get_by_text("The tracker is away").wait_for()
+    assert look(admin, "run-failed") == []
+    admin.get_by_role("link", name="Retry").click()
+    admin.get_by_role("button", name="Retry").wait_for()
+    assert look(admin, "run-retry") == []
+    admin.get_by_role("button", name="Retry").click()
+    admin.get_by_text("Retried.").wait_for()
+    admin.locator(".me-succeeded").wait_for()
+    assert admin.get_by_role("link", name="Retry").count() == 0
+    (run,) = SyncRun.objects.all()
+    assert (run.attempts, run.created, run.pages) == (2, 6, 3)
+
+
+def test_a_run_is_watched_and_cancelled(admin: Any) -> None:
+    run = engine.run_sync("tickets", connection_id=CONNECTION)
+    rows = SyncRun.objects.filter(id=run.id)
+    later = timezone.now() + timedelta(hours=1)
+    rows.update(
+        status="running",
+        finished_at=None,
+        lease_expires_at=later,
+        progress={"done": 3, "total": 10},
+    )
+    admin.goto(f"/admin/mastra_engine/syncrun/{run.id}/change/")
+    admin.get_by_text("3 of 10").wait_for()
+    assert look(admin, "run-running") == []
+    rows.update(progress={"done": 7, "total": 10})
+    admin.get_by_text("7 of 10").wait_for()
+
+    admin.get_by_role("link", name="Cancel").click()
+    admin.get_by_role("link", name="No, go back").click()
+    admin.get_by_role("link", name="Cancel").click()
+    admin.get_by_role("button", name="Cancel the run").wait_for()
+    assert look(admin, "run-cancel") == []
+    admin.get_by_role("button", name="Cancel the run").click()
+    admin.get_by_text("Cancelled.").wait_for()
+    admin.locator(".me-cancelled").wait_for()
+    assert rows.get().status == "cancelled"

@@ -1,0 +1,63 @@
+"""What a newcomer does who has run `make serve`: chat, and look up in the admin what that was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from example_project.management.commands import serve
+from tests.browser.conftest import log_in
+from tests.browser.test_desk import ask
+
+pytestmark = pytest.mark.browser
+
+EXCEPT = "When does an except clause match an exception?"
+
+
+@pytest.fixture
+def served(
+    page: Any, transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """The page, with all there that `make serve` makes before it serves."""
+    settings.DEBUG = True
+    monkeypatch.setattr(serve, "call_command", lambda *args, **options: None)
+    call_command("serve")
+    settings.DEBUG = False
+    page.goto("/")
+    return page
+
+
+def test_a_conversation_and_all_it_was_made_of_is_in_the_admin(served: Any) -> None:
+    page = served
+    log_in(page, "admin", "admin")
+    answer = ask(page, EXCEPT)
+    ask(page, "What is the state of ticket #2?")
+
+    # The passage that the answer quotes
+    page.locator("a.citation").first.click()
+    passage = page.locator("mark", has_text="except")
+    assert 0 <= passage.bounding_box()["y"] < page.viewport_size["height"]
+    page.go_back()
+
+    # The very conversation
+    page.get_by_role("link", name="In the admin").click()
+    page.locator(".me-page h1", has_text=EXCEPT).wait_for()
+    transcript = page.locator(".me-messages")
+    assert answer.splitlines()[0] in transcript.inner_text()
+
+    # The ticket that a tool looked up
+    transcript.get_by_text("Calls look_up_ticket").click()
+    transcript.get_by_text('"number": 2').first.wait_for()
+    transcript.get_by_text("Result of").click()
+    transcript.get_by_text("Update the README").first.wait_for()
+
+    # Its record, the vector made from it, and the sync that brought it
+    transcript.get_by_role("link", name="Codertocat/Hello-World#2").click()
+    page.locator(".me-list").get_by_role("link").click()
+    page.locator(".me-document", has_text="Update the README").first.wait_for()
+    page.get_by_role("link", name="Record", exact=True).click()
+    page.get_by_role("link", name="Sync run that wrote it").click()
+    page.locator(".me-page h1", has_text="tickets of support-desk").wait_for()
+    page.locator(".me-succeeded").wait_for()
