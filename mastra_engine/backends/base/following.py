@@ -143,11 +143,12 @@ class FollowingContract(RecordsContract, SyncsContract, ABC):
         poll: float = 5.0,
         timeout: float | None = None,
     ) -> Generator[Change]:
-        """Iterate over changes as get_changes() does, then wait for more; `change.rev` is `after`.
+        """Iterate over changes as get_changes() does, then wait for those to come.
 
-        Writers wake it. It also looks every `poll` seconds, for where a pooler keeps them from
-        that. It ends when nothing has changed for `timeout` seconds, with 0 after what is there,
-        and with None never. A database that goes away is waited for, up to a minute.
+        Go on from `after=change.rev`. Writers wake it. It also looks every `poll` seconds, for
+        where a pooler keeps them from that. It ends when nothing has changed for `timeout`
+        seconds, with 0 after what is there, and with None never. A database that goes away is
+        waited for, up to a minute.
 
         Raises EntityNotFound, at once or when it is deleted; CursorExpired when deletions that it
         has not come to are purged; Unavailable.
