@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
+from select import select
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -182,6 +184,22 @@ def test_one_that_does_not_wait_needs_no_connection_more(engine: PostgresEngine)
     changes = engine.follow_changes(entity_id=make(engine).id, timeout=0)
     next(changes)
     assert listeners() == []
+
+
+def test_its_connection_is_of_the_same_make_but_its_own(
+    engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of Django's pool would go back to it listening; without autocommit none listens."""
+    monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", True)
+    listener = engine._listener(id := uuid4())
+    monkeypatch.undo()
+    listener.listen()
+    engine._wake(id)
+    file = listener.fileno()
+    assert file is not None
+    assert select([file], [], [], PATIENCE)[0] == [file]
+    listener.close()
 
 
 def test_async_code_that_is_cancelled_leaves_no_connection(engine: PostgresEngine) -> None:
