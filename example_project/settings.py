@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "mastra_engine",
@@ -58,6 +59,13 @@ USE_TZ = True
 
 # DB_URL from the environment or from .env, where `manage.py engine_add` writes it.
 DATABASES = {"default": database(BASE_DIR)}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.SessionAuthentication",
+        "rest_framework.authentication.TokenAuthentication",
+    ],
+}
 
 # A small model that needs neither network nor key; any object with embed_documents() fits.
 MASTRA_ENGINE = {

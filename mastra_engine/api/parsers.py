@@ -46,7 +46,7 @@ class JsonParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         limits = api_settings()
-        body = b"".join(_blocks(stream, most=limits.max_bytes))
+        body = b"".join(_blocks(stream, parser_context or {}, most=limits.max_bytes))
         return loads(body, depth=limits.max_depth)
 
 
@@ -65,10 +65,11 @@ class JsonLinesParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
+        context = parser_context or {}
         file = TemporaryFile()  # noqa: SIM115 - the view closes it, read or not
-        (parser_context or {})["view"].closing.callback(file.close)
+        context["view"].closing.callback(file.close)
         digest = blake2b()
-        for block in _blocks(stream, most=api_settings().max_upload_bytes):
+        for block in _blocks(stream, context, most=api_settings().max_upload_bytes):
             file.write(block)
             digest.update(block)
         return Upload(file, digest.hexdigest())
@@ -118,9 +119,9 @@ def _lines(file: IO[bytes]) -> Iterator[Any]:
             number += 1
 
 
-def _blocks(stream: Any, *, most: int) -> Iterator[bytes]:
+def _blocks(stream: Any, context: Mapping[str, Any], *, most: int) -> Iterator[bytes]:
     """Yield the body; raises TooLarge as soon as it is longer than `most` bytes."""
-    size = 0
+    size, announced = 0, int(context["request"].headers["Content-Length"])
     try:
         while block := stream.read(_BLOCK):
             size += len(block)
@@ -129,6 +130,8 @@ def _blocks(stream: Any, *, most: int) -> Iterator[bytes]:
             yield block
     except UnreadablePostError as error:
         raise ParseError("The body broke off.") from error
+    if size < announced:  # WSGI servers let it end
+        raise ParseError("The body broke off.")
 
 
 def _refuse_constant(constant: str) -> NoReturn:

@@ -16,6 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 
+#: The pages that show a client, by the language of their blocks, which run against a server.
+CLIENTS = {
+    "bash": DOCS / "howto" / "use-the-api-with-curl.md",
+    "python": DOCS / "howto" / "use-the-api-with-httpx.md",
+    "ts": DOCS / "howto" / "use-the-api-with-openapi-fetch.md",
+}
+
 _SHELL = {"sh", "console"}
 _INLINE_COMMAND = re.compile(r"(?:make|python manage\.py|manage\.py) [a-z]")
 
@@ -52,6 +59,15 @@ def blocks(page: Path, *languages: str) -> list[Block]:
         for token in tokens(page)
         if token.type == "fence" and token.map and (not languages or token.info in languages)
     ]
+
+
+def steps(page: Path, language: str) -> Iterator[tuple[Block, str]]:
+    """Yield the blocks of a language, each with the output that the page shows right after it."""
+    found = blocks(page)
+    for block, after in zip(found, [*found[1:], None], strict=True):
+        if block.language == language:
+            shown = after is not None and after.language == "text"
+            yield block, after.text if after is not None and shown else ""
 
 
 def inlines(page: Path) -> Iterator[Token]:

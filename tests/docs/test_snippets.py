@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from importlib.util import find_spec
 from inspect import isfunction, signature
 from pathlib import Path
@@ -23,15 +22,16 @@ from psycopg.conninfo import make_conninfo
 from mastra_engine.conf import database_from_url
 from mastra_engine.registry import registry
 from tests.docs.pages import (
+    CLIENTS,
     DOCS,
     PAGES,
     ROOT,
-    Block,
     anchors,
     blocks,
     commands,
     links,
     name,
+    steps,
 )
 
 #: What a page may tell a reader to run beside what is ours.
@@ -43,6 +43,8 @@ def pages(*languages: str) -> list[Any]:
     return [pytest.param(page, id=name(page)) for page in PAGES if blocks(page, *languages)]
 
 
+#: Those that need no server.
+PYTHON = [each for each in pages("python") if each.values[0] not in CLIENTS.values()]
 every_page = pytest.mark.parametrize("page", PAGES, ids=name)
 
 
@@ -55,17 +57,8 @@ def is_test_module(page: Path) -> bool:
 # Python
 
 
-def steps(page: Path) -> Iterator[tuple[Block, str]]:
-    """Yield the Python blocks, each with the output that the page shows right after it."""
-    found = blocks(page)
-    for block, after in zip(found, [*found[1:], None], strict=True):
-        if block.language == "python":
-            shown = after is not None and after.language == "text"
-            yield block, after.text if after is not None and shown else ""
-
-
 @pytest.mark.django_db
-@pytest.mark.parametrize("page", pages("python"))
+@pytest.mark.parametrize("page", PYTHON)
 def test_python_runs_and_prints_what_is_shown(
     page: Path,
     tmp_path: Path,
@@ -80,7 +73,7 @@ def test_python_runs_and_prints_what_is_shown(
     vars(module)["BASE_DIR"] = tmp_path  # what pages show of settings relies on
     monkeypatch.setitem(sys.modules, module.__name__, module)
     with registry.empty():  # what the example project declares may have the same names
-        for block, expected in steps(page):
+        for block, expected in steps(page, "python"):
             before = set(vars(module))
             source = "\n" * (block.line - 1) + block.text
             exec(compile(source, str(page), "exec", dont_inherit=True), vars(module))
@@ -101,7 +94,7 @@ def call_tests(module: ModuleType, names: set[str], request: Any) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("page", [p for p in pages("python") if is_test_module(p.values[0])])
+@pytest.mark.parametrize("page", [p for p in PYTHON if is_test_module(p.values[0])])
 def test_tests_that_are_shown_pass(page: Path, tmp_path: Path) -> None:
     module = tmp_path / "test_shown.py"
     for block in blocks(page, "python"):
