@@ -70,6 +70,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks memory
 	$(BIN)/python -m benchmarks vectors
 	$(BIN)/python -m benchmarks retrieval
+	$(BIN)/python -m benchmarks api
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import indexing, memory, records, retrieval, syncs, vectors
+from benchmarks import api, indexing, memory, records, retrieval, syncs, vectors
 from benchmarks.database import own_database
 
 BENCHMARKS = {
+    "api": api,
     "indexing": indexing,
     "memory": memory,
     "records": records,

@@ -22,6 +22,10 @@ CORPUS = {
 }
 every_operation = pytest.mark.parametrize("case", cases(), ids=lambda case: case.operation.name)
 
+a_sample_or_all = pytest.mark.parametrize(
+    "every", [pytest.param(1, marks=pytest.mark.long, id="whole"), pytest.param(9, id="sample")]
+)
+
 #: Bodies that are no arguments, whatever the operation.
 BODIES = {
     "nothing": b"",
@@ -117,9 +121,7 @@ class Sender:
         )
 
 
-@pytest.mark.parametrize(
-    "every", [pytest.param(1, marks=pytest.mark.long, id="whole"), pytest.param(9, id="sample")]
-)
+@a_sample_or_all
 @every_operation
 def test_every_argument_takes_the_corpus(case: Case, world: World, every: int) -> None:
     """The sample is another one for each argument."""
@@ -159,6 +161,27 @@ def test_every_variable_of_a_url_takes_any_text(case: Case, world: World) -> Non
         send.path = {**world.path_of(case), variable: "\0"}
         url = case.url(send.path).replace("%00", "%ff%fe")
         send(variable, lambda url=url: send.client.generic(case.method.upper(), url))
+
+
+@a_sample_or_all
+@pytest.mark.parametrize(
+    "case",
+    [case for case in cases() if case.operation.keyed or case.operation.versioned],
+    ids=lambda case: case.operation.name,
+)
+def test_headers_take_any_text(case: Case, world: World, every: int) -> None:
+    send = Sender(world, case)
+    url, method = case.url(send.path), case.method.upper()
+    body = b"" if method == "DELETE" else json.dumps(sent(case)).encode()
+    for number, header in enumerate(("Idempotency-Key", "If-Match")):
+        for entry in hostile.TEXTS[number % every :: every]:
+            text = entry.value.encode(errors="replace").decode("latin-1")  # as servers hand it on
+            send(
+                f"{header}, {entry.name}",
+                lambda given={header: text}: send.client.generic(
+                    method, url, body, JSON, headers=given
+                ),
+            )
 
 
 @every_operation

@@ -1,0 +1,20 @@
+"""Settings of the servers that `python -m benchmarks api` measures: the API and a bare view."""
+
+from __future__ import annotations
+
+from benchmarks.settings import *  # noqa: F403
+from benchmarks.settings import INSTALLED_APPS as ENGINE
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "rest_framework",
+    *ENGINE,
+]
+ALLOWED_HOSTS = ["127.0.0.1"]
+ROOT_URLCONF = "benchmarks.api_site"
+# To find out who asks costs nothing, here or there.
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "UNAUTHENTICATED_USER": "benchmarks.api_site.somebody",
+}
