@@ -36,8 +36,9 @@ _NAMES = 0x6E616D65
 #: Seconds between two looks at who still writes.
 _PAUSE = 0.05
 
-_TRY_LOCK = """
-SELECT pg_try_advisory_xact_lock(%s, %s),
+# Without parameters: bound on the server, they would keep the statement's snapshot.
+_TRY_LOCK = f"""
+SELECT pg_try_advisory_xact_lock({BUILDERS}, {{}}),
        set_config('idle_in_transaction_session_timeout', '0', true)
 """
 
@@ -174,7 +175,7 @@ class Partition:
         try:
             with guard.cursor() as cursor:
                 cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-                cursor.execute(_TRY_LOCK, [BUILDERS, self.index.id])
+                cursor.execute(_TRY_LOCK.format(self.index.id))
                 try:
                     yield cursor.fetchone()[0]
                 finally:

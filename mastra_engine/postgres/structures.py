@@ -1,7 +1,8 @@
-"""The search structures of all vector indexes, read from the catalogs without counting."""
+"""The search structures of all vector indexes, read from the catalogs, and how much is in them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -31,6 +32,13 @@ LEFT JOIN (
 ORDER BY v.name
 """
 
+_COUNT = """
+SELECT index_id, count(*) FROM mastra_engine_embedding
+WHERE index_id = ANY(%s::int[]) GROUP BY index_id
+"""
+#: How many indexes are counted at once: each takes some of the server's room for locks.
+_AT_ONCE = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
@@ -58,6 +66,16 @@ def read_structures(connection: BaseDatabaseWrapper) -> list[Structure]:
             Structure(name=name, status=status, progress=progress, vectors=vectors, bytes=size)
         )
     return found
+
+
+def count_vectors(connection: BaseDatabaseWrapper, index_ids: Sequence[int]) -> dict[int, int]:
+    """Return how many vectors indexes have, without those that have none."""
+    counts: dict[int, int] = {}
+    with connection.cursor() as cursor:
+        for start in range(0, len(index_ids), _AT_ONCE):
+            cursor.execute(_COUNT, [list(index_ids[start : start + _AT_ONCE])])
+            counts.update(cursor.fetchall())
+    return counts
 
 
 def status_of(

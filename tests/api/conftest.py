@@ -127,6 +127,7 @@ def state(engine: MastraEngine) -> Any:
     memory, vectors = engine.memory, engine.vectors
     threads = memory.list_threads(resource_id="7").items
     entities = engine.list_entities(connection_id="7").items
+    indexes = [index.name for index in vectors.list_indexes()]
     return (
         threads,
         [memory.list_messages(thread_id=thread.id).items for thread in threads],
@@ -135,11 +136,11 @@ def state(engine: MastraEngine) -> Any:
         entities,
         [engine.get_changes(entity_id=entity.id) for entity in entities],
         engine.list_sync_runs(connection_id="7").items,
-        [index.name for index in vectors.list_indexes()],
+        indexes,
         [
-            vectors.query(index_name=index.name, query_vector=[1, 1, 1], namespace="7")
-            for index in vectors.list_indexes()
-            if index.name == "docs"
+            vectors.query(index_name=name, query_vector=[1, 1, 1], namespace="7")
+            for name in indexes
+            if name == "docs"
         ],
     )
 

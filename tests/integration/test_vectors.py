@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from pgvector import Vector
 
@@ -19,6 +19,7 @@ from mastra_engine.models import Embedding, VectorIndex
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.search import Search, condition
 from mastra_engine.types import Match
+from tests.integration.conftest import Elsewhere
 
 ROWS, DIMENSION = 20_000, 16
 SETTINGS = ("hnsw.ef_search", "hnsw.iterative_scan", "ivfflat.probes", "lock_timeout")
@@ -281,6 +282,21 @@ def test_the_number_of_statements(engine: PostgresEngine, few: Any) -> None:
         assert len([each for each in sent if not each.startswith("COPY")]) == expected, (name, sent)
 
 
+def test_any_number_of_indexes_is_listed_by_the_same_statements(
+    engine: PostgresEngine, few: Any
+) -> None:
+    def sent() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            listed = engine.vectors.list_indexes()
+        assert next(each for each in listed if each.name == "few").count == 300
+        return len(captured)
+
+    before = sent()
+    for number in range(5):
+        engine.vectors.create_index(index_name=f"index {number}", dimension=1)
+    assert sent() == before == 3
+
+
 def test_an_address_is_one_word(engine: PostgresEngine) -> None:
     engine.vectors.create_index(index_name="links", dimension=1, language="simple")
     address = "http://example.org/find?a=1&b=2"
@@ -305,6 +321,17 @@ def test_only_so_many_definitions_are_kept(
 
 
 # Dead rows and broken structures
+
+
+@committing
+def test_a_structure_is_built_where_parameters_are_bound_on_the_server(
+    elsewhere: Elsewhere,
+) -> None:
+    """Then a statement may keep its snapshot, for which CREATE INDEX CONCURRENTLY waits."""
+    bound = elsewhere(statement_timeout="30s")
+    connections[bound.database].settings_dict["OPTIONS"]["server_side_binding"] = True
+    bound.vectors.create_index(index_name="lists", dimension=3, index_type="ivfflat")
+    assert bound.vectors.build_index(index_name="lists").status == "ready"
 
 
 @committing

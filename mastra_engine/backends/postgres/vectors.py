@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from django.db import connections, transaction
@@ -23,6 +23,7 @@ from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
 from mastra_engine.postgres.partitions import Partition, add_definition, find_definition, hold_name
 from mastra_engine.postgres.search import Search, condition, full_text, passages_of
+from mastra_engine.postgres.structures import count_vectors, read_structures
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.vectorinputs import IndexDefinition, VectorRow
@@ -73,13 +74,21 @@ class PostgresVectors(VectorsContract):
         return self._found.get(name)
 
     def _list_indexes(self) -> list[VectorIndex]:
+        connection = connections[self.session.alias]
         with self.session.translated():
-            rows = list(self._indexes().order_by("name"))
-        found = []
-        for row in rows:
-            with suppress(IndexNotFound):  # deleted since
-                found.append(self._describe(row.to_definition()))
-        return found
+            found = {row.name: row.to_definition() for row in self._indexes()}
+            structures = read_structures(connection)
+            counts = count_vectors(connection, [index.id for index in found.values()])
+        return [
+            found[each.name].described(
+                count=counts.get(found[each.name].id, 0),
+                size_bytes=each.bytes,
+                status=each.status,
+                progress=each.progress,
+            )
+            for each in structures
+            if each.name in found  # or it was made since; those deleted since have no structure
+        ]
 
     def _describe(self, index: IndexDefinition) -> VectorIndex:
         with self._reading(index):
