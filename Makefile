@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: help demo serve test test-all test-browser test-celery test-fuzz lint openapi bench up down clean
+.PHONY: help demo serve test test-all test-browser test-celery test-fuzz test-pgbouncer lint openapi bench up down clean
 
 help:
 	@echo "make demo      sync real data into an embedded PostgreSQL and query it"
@@ -47,6 +47,14 @@ test-all: $(VENV)/ready
 test-celery: $(VENV)/ready
 	.ci/debian redis-server
 	PATH="$$PATH:$(CURDIR)/.debian/bin" $(BIN)/pytest -m services tests/distributed
+
+# PgBouncer does not let go of the tests' database: --reuse-db leaves it to its server.
+POOLED := $(addprefix tests/contract/test_postgres.py::Test,Syncs SyncTakeover Indexing Recall WorkingMemory)
+test-pgbouncer: $(VENV)/ready
+	.ci/debian pgbouncer
+	PATH="$$PATH:/usr/sbin:$(CURDIR)/.debian/bin" $(BIN)/pytest -p tests.pooled.plugin \
+		--ds=tests.pooled.settings --reuse-db --create-db -m "not long" -k "not mock and not corpus" \
+		tests/pooled tests/api tests/integration/test_transactions.py $(POOLED)
 
 openapi: $(VENV)/ready
 	WRITE_GOLDEN=1 $(BIN)/pytest -q tests/api/test_openapi.py tests/api/test_pages.py

@@ -18,12 +18,21 @@ CONNECT_TIMEOUT = 5  # seconds; libpq's own default is to wait for ever
 MIGRATION_LOCK = 7_226_418_044_101
 
 
+#: Parameters are bound on the client: nothing is prepared, which a pooler would mix up, and nothing
+#: of a statement outlives it.
+_AS_DJANGO: dict[str, Any] = {"cursor_factory": psycopg.ClientCursor}
+
 _SHOWN = ("service", "host", "port", "user", "dbname")
 
-# The session waits, and then stands idle for as long as the migrations take.
-_PATIENCE_SQL = """
-SELECT set_config(name, '0', false)
-FROM unnest(ARRAY['statement_timeout', 'lock_timeout', 'idle_session_timeout']) name
+#: Seconds between two tries to take the lock.
+_PAUSE = 0.1
+
+# The transaction stands idle for as long as the migrations take. In READ COMMITTED it has no
+# snapshot then, for which CREATE INDEX CONCURRENTLY would wait for ever.
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_TRY_LOCK = """
+SELECT pg_try_advisory_xact_lock(%s), set_config('idle_in_transaction_session_timeout', '0', true),
+       (SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout')
 """
 
 
@@ -45,7 +54,7 @@ def address(conninfo: str) -> str:
 def connected(conninfo: str) -> Iterator[psycopg.Connection]:
     """Connect in autocommit mode; raise Unavailable when the server is away, refuses us or goes."""
     try:
-        with psycopg.connect(_bounded(conninfo), autocommit=True) as connection:
+        with psycopg.connect(_bounded(conninfo), autocommit=True, **_AS_DJANGO) as connection:
             yield connection
     except psycopg.OperationalError as error:
         raise Unavailable(f"The database does not answer: {error}") from error
@@ -76,15 +85,23 @@ def wait_until_ready(conninfo: str, *, timeout: float) -> None:
 def migration_lock(conninfo: str, *, on_wait: Callable[[], object]) -> Iterator[None]:
     """Let one process at a time migrate a database; the lock ends with its own connection.
 
-    A pooler in transaction mode would hand that connection to others: connect directly.
+    A transaction holds it, not the session: a pooler may give that to others.
     """
     with connected(conninfo) as connection:
-        connection.execute(_PATIENCE_SQL)
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [MIGRATION_LOCK]).fetchone()
-        if row != (True,):
+        if not _try_lock(connection):
             on_wait()
-            connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+            while not _try_lock(connection):
+                time.sleep(_PAUSE)
         yield
+
+
+def _try_lock(connection: psycopg.Connection) -> bool:
+    """Take the lock and leave a transaction open, or do neither."""
+    connection.execute(_BEGIN)
+    ((locked, *_),) = connection.execute(_TRY_LOCK, [MIGRATION_LOCK])
+    if not locked:
+        connection.execute("ROLLBACK")
+    return bool(locked)
 
 
 def _bounded(conninfo: str) -> str:

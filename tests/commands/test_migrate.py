@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
+from threading import Event
 
 import psycopg
 import pytest
@@ -14,7 +16,7 @@ from django.db import connection, connections
 from pytest_django import DjangoDbBlocker
 
 from mastra_engine.devstack.database import conninfo, selected_database
-from mastra_engine.devstack.server import MIGRATION_LOCK
+from mastra_engine.devstack.server import MIGRATION_LOCK, migration_lock
 from tests.commands.conftest import Project, run_sql
 
 ASCII = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
@@ -106,6 +108,23 @@ def test_impatient_roles_may_wait_too(project: Project, database: str) -> None:
         assert process.poll() is None
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
+
+
+def test_neither_the_lock_nor_who_waits_for_it_holds_up_an_index(database: str) -> None:
+    """CREATE INDEX CONCURRENTLY waits for whoever has a snapshot."""
+    told = Event()
+
+    def wait() -> None:
+        with migration_lock(database, on_wait=told.set):
+            pass
+
+    with ThreadPoolExecutor() as threads, migration_lock(database, on_wait=pytest.fail):
+        waiting = threads.submit(wait)
+        assert told.wait(timeout=60)
+        run_sql(database, "CREATE TABLE one (two int)")
+        bounded = f"{database} options='-c statement_timeout=60s'"
+        run_sql(bounded, "CREATE INDEX CONCURRENTLY ON one (two)")
+        assert waiting.running()
 
 
 def test_waits_for_the_server(project: Project) -> None:

@@ -87,7 +87,7 @@ def test_a_write_takes_effect_for_others_with_the_callers_commit(
 def test_the_entity_stays_locked_until_the_callers_commit(
     engine: PostgresEngine, elsewhere: Elsewhere, entity_id: Any
 ) -> None:
-    hasty = elsewhere(lock_timeout=0.1, statement_timeout="3s")
+    hasty = elsewhere(lock_timeout=0.1)
     with transaction.atomic():
         engine.upsert_records(entity_id=entity_id, records=[record("1", made="now")])
         with pytest.raises(Unavailable):
