@@ -78,6 +78,10 @@ def _runs(engine: PostgresEngine) -> Iterator[None]:
         yield
 
 
+def once() -> Call:
+    return lambda engine, entity: engine.once(owner="ann", key="1", body=b"", act=lambda: b"")
+
+
 def run(name: str) -> Call:
     return lambda engine, entity: engine.run_sync(name, connection_id="crm")
 
@@ -199,8 +203,12 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     ("cancel_sync_run", "", 6, of_run("cancel_sync_run")),
     ("retry_sync_run", "", 5, of_run("retry_sync_run", "cancelled")),
     ("list_sync_runs", "", 1, lambda engine, entity: engine.list_sync_runs(sync="full new")),
-    # three counts before and three after; the entities of it, and each deleted under its lock
-    ("erase", "a connection", 13, lambda engine, entity: engine.erase(connection_id="crm")),
+    # four counts before and four after; the entities of it, each deleted under its lock; answers
+    ("erase", "a connection", 16, lambda engine, entity: engine.erase(connection_id="crm")),
+    # its lock, what came of it before, what comes of it now; a few that expired
+    ("once", "", 5, once()),
+    ("once", "again", 5 + 3, lambda engine, entity: [once()(engine, entity) for _ in range(2)]),
+    ("expire_answers", "", 1, lambda engine, entity: engine.expire_answers()),
     ("vacuum", "", 1, lambda engine, entity: engine.vacuum()),
     ("close", "", 0, lambda engine, entity: engine.close()),
 ]
