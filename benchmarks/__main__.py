@@ -7,13 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import api, indexing, memory, records, retrieval, syncs, vectors
+from benchmarks import api, indexing, memory, peers, records, retrieval, syncs, vectors
 from benchmarks.database import own_database
 
 BENCHMARKS = {
     "api": api,
     "indexing": indexing,
     "memory": memory,
+    "peers": peers,
     "records": records,
     "retrieval": retrieval,
     "syncs": syncs,

@@ -1,0 +1,170 @@
+"""Vectors: ours beside other libraries on PostgreSQL, the same data on the same server."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
+
+from benchmarks.database import connect
+from benchmarks.harness import progress, table
+
+if TYPE_CHECKING:
+    from benchmarks.vectors_data import Dataset
+
+STORES = Path(__file__).with_name("peer_stores")
+ENVIRONMENTS = Path("build/peers")
+FILTERS = {"": None, "p10": {"p10": "yes"}, "p1": {"p1": "yes"}}
+OURS = "ours"
+Told = dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--rows", type=int, default=20_000, metavar="N")
+    parser.add_argument("--dim", type=int, default=384, metavar="N")
+    parser.add_argument("--queries", type=int, default=100, metavar="N")
+    parser.add_argument(
+        "--store", action="append", metavar="NAME", help="only this one; repeatable"
+    )
+
+
+def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """Measure; return a readable report and its figures."""
+    from benchmarks.vectors_data import Dataset
+
+    data = Dataset.of(options.rows, options.dim, queries=options.queries)
+    told, versions = {OURS: _ours(data)}, {}
+    for path in sorted(STORES.glob("*_store.py")):
+        name = path.stem.removesuffix("_store")
+        if not options.store or name in options.store:
+            progress(name)
+            python, versions[name] = _environment(path)
+            told[name] = _theirs(data, python, path)
+    told[f"{OURS}, again"] = _ours(data)
+    rows = [_row(name, each, told[OURS], data) for name, each in told.items()]
+    title = f"{options.rows:,} x {options.dim}: ms and, beside it, recall@10 and fewest rows of 10"
+    heads = ["", "rows/s", "/ ours", "search", "/ ours", "10 %", "/ ours", "1 %", "/ ours"]
+    named = "\n".join(f"{name}: {version}" for name, version in versions.items())
+    figures = {"benchmark": "peers", "versions": versions, "told": told}
+    return f"{table(title, heads, rows)}\n\n{named}", figures
+
+
+def _ours(data: Dataset) -> Told:
+    """Do with the engine what `run.py` does with a peer."""
+    from mastra_engine import engine
+
+    vectors, metadata = data.vectors.tolist(), _metadata(data)
+    ids = [str(i) for i in range(len(vectors))]
+    start = time.perf_counter()
+    engine.vectors.create_index(index_name="peer", dimension=len(vectors[0]))
+    with engine.vectors.bulk_load(index_name="peer"):
+        engine.vectors.upsert(index_name="peer", vectors=vectors, ids=ids, metadata=metadata)
+    told: Told = {"load": time.perf_counter() - start}
+
+    def timed(query: list[float], where: Any) -> tuple[float, list[int]]:
+        start = time.perf_counter()
+        found = engine.vectors.query(index_name="peer", query_vector=query, filter=where)
+        return time.perf_counter() - start, [int(match.id) for match in found]
+
+    for key, where in FILTERS.items():
+        told[key] = [timed(query, where) for query in data.queries.tolist()]
+    engine.vectors.delete_index(index_name="peer")
+    return told
+
+
+def _theirs(data: Dataset, python: Path, path: Path) -> Told:
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as name, _own_database(path.stem) as url:
+        folder = Path(name)
+        np.save(folder / "vectors.npy", data.vectors)
+        np.save(folder / "queries.npy", data.queries)
+        (folder / "metadata.json").write_text(json.dumps(_metadata(data)))
+        command = [str(each) for each in (python, STORES / "run.py", path.stem, url, folder)]
+        quiet = {**os.environ, "PYTHONWARNINGS": "ignore", "MEM0_TELEMETRY": "False"}
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=quiet)
+    told: Told = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def _metadata(data: Dataset) -> list[dict[str, str]]:
+    """Text: not every peer tells other values apart."""
+    return [{key: "yes" for key in ("p1", "p10") if key in each} for each in data.metadata]
+
+
+def _environment(path: Path) -> tuple[Path, str]:
+    """Return the Python of a store's environment, made where it is missing, and its version."""
+    tree = ast.parse(path.read_text())
+    wanted = next(
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "REQUIREMENTS"
+    )
+    home = ENVIRONMENTS / path.stem
+    python = home / "bin" / "python"
+    if not (home / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
+        (home / "ready").touch()
+    code = f"from importlib.metadata import version; print(version({wanted[0]!r}))"
+    told = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, check=True, text=True)
+    return python, f"{wanted[0]} {told.stdout.strip()}"
+
+
+@contextmanager
+def _own_database(name: str) -> Iterator[str]:
+    """Give a peer a database, whose searches look at as much of a graph as ours do."""
+    with connect() as admin:
+        admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        try:
+            parts = {**conninfo_to_dict(os.environ["DB_URL"]), "dbname": name}
+            url = _url({key: str(value) for key, value in parts.items() if value})
+            with psycopg.connect(url, autocommit=True) as own:
+                own.execute("CREATE EXTENSION vector")
+                for setting in ("hnsw.ef_search = 100", "maintenance_work_mem = '1GB'"):
+                    own.execute(f"ALTER DATABASE {name} SET {setting}")
+            yield url
+        finally:
+            admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def _url(parts: dict[str, str]) -> str:
+    """Return where a database is in the one form that all of them understand."""
+    user, password = parts.pop("user", "postgres"), parts.pop("password", "")
+    login = quote(user) + (f":{quote(password)}" if password else "")
+    return f"postgresql://{login}@/{parts.pop('dbname')}?{urlencode(parts)}"
+
+
+def _row(name: str, told: Told, ours: Told, data: Dataset) -> list[str]:
+    cells = [
+        name,
+        f"{len(data.vectors) / told['load']:,.0f}",
+        f"{ours['load'] / told['load']:.2f}x",
+    ]
+    for key in FILTERS:
+        among = data.carrying(key) if key else None
+        hits = [
+            len(data.nearest(query, among).intersection(map(str, found))) / 10
+            for query, (_, found) in zip(data.queries, told[key], strict=True)
+        ]
+        fewest = min(len(found) for _, found in told[key])
+        taken, base = (median(seconds for seconds, _ in each[key]) for each in (told, ours))
+        recall = sum(hits) / len(hits)
+        cells += [f"{taken * 1000:.2f} {recall:.2f}/{fewest}", f"{taken / base:.1f}x"]
+    return cells
