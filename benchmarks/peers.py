@@ -21,7 +21,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
-from benchmarks.database import connect
+from benchmarks.database import connect, settle
 from benchmarks.harness import progress, table
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def _ours(data: Dataset) -> Told:
     with engine.vectors.bulk_load(index_name="peer"):
         engine.vectors.upsert(index_name="peer", vectors=vectors, ids=ids, metadata=metadata)
     told: Told = {"load": time.perf_counter() - start}
+    settle()
 
     def timed(query: list[float], where: Any) -> tuple[float, list[int]]:
         start = time.perf_counter()
@@ -98,8 +99,16 @@ def _theirs(data: Dataset, python: Path, path: Path) -> Told:
         (folder / "metadata.json").write_text(json.dumps(_metadata(data)))
         command = [str(each) for each in (python, STORES / "run.py", path.stem, url, folder)]
         quiet = {**os.environ, "PYTHONWARNINGS": "ignore", "MEM0_TELEMETRY": "False"}
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=quiet)
-    told: Told = json.loads(done.stdout.splitlines()[-1])
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=quiet, text=True) as process:
+            assert process.stdout is not None
+            if process.stdout.readline():
+                with psycopg.connect(url, autocommit=True) as own:
+                    own.execute("VACUUM (ANALYZE)")  # as autovacuum would, some time later
+            out, _ = process.communicate("search\n")
+        if process.returncode:
+            raise RuntimeError(f"{path.name} failed")
+    told: Told = json.loads(out)
     return told
 
 
@@ -137,8 +146,7 @@ def _own_database(name: str) -> Iterator[str]:
             url = _url({key: str(value) for key, value in parts.items() if value})
             with psycopg.connect(url, autocommit=True) as own:
                 own.execute("CREATE EXTENSION vector")
-                for setting in ("hnsw.ef_search = 100", "maintenance_work_mem = '1GB'"):
-                    own.execute(f"ALTER DATABASE {name} SET {setting}")
+                own.execute(f"ALTER DATABASE {name} SET hnsw.ef_search = 100")
             yield url
         finally:
             admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))

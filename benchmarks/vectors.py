@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """Measure; return a readable report and its figures."""
-    from benchmarks import vectors_loads, vectors_searches
+    from benchmarks import vectors_harder, vectors_loads, vectors_searches
     from benchmarks.vectors_data import Dataset
 
     _give_memory_to_builds()
@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     searches = vectors_searches.unfiltered(data)
     pooled = vectors_searches.unprepared(lambda: vectors_searches.unfiltered(data))
     filtered = vectors_searches.filtered(data)
+    harder = vectors_harder.measure(options.rows, options.dim)
     targets = [*_load_targets(loads), *_search_targets(searches, filtered, many)]
     parts = [
         _title(options, len(data.queries)),
@@ -61,6 +62,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         _search_table("Searches", searches),
         _search_table("Searches, nothing prepared, as behind a pooler", pooled),
         _filter_table(data, filtered),
+        _harder_table(harder),
         _many_table(many),
         target_table(targets),
     ]
@@ -73,6 +75,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         "searches": _plain(searches),
         "pooled": _plain(pooled),
         "filters": _plain(filtered),
+        "harder": _plain(harder),
         "many_indexes": many,
         "targets": [{**asdict(target), "met": target.met} for target in targets],
     }
@@ -199,6 +202,15 @@ def _filter_table(data: Dataset, filtered: dict[str, dict[str, Found]]) -> str:
 def _filter_cell(found: dict[str, Found], way: str) -> str:
     one = found[way]
     return f"{one.recall:.3f}/{one.fewest}/{_ratio(found, way, 'unfiltered'):.1f}x"
+
+
+def _harder_table(harder: dict[str, dict[str, Found]]) -> str:
+    rows = [
+        (kind, ef, f"{each.recall:.3f}", f"{each.milliseconds:.2f}")
+        for kind, found in harder.items()
+        for ef, each in found.items()
+    ]
+    return table("Harder data", ["", "ef_search", "recall@10", "p50 ms"], rows)
 
 
 def _many_table(many: dict[str, float]) -> str:

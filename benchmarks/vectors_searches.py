@@ -55,9 +55,9 @@ def compare(ways: Mapping[str, Find], queries: Matrix, truth: list[set[str]]) ->
     }
 
 
-def by_engine(**options: Any) -> Find:
+def by_engine(index_name: str = INDEX, **options: Any) -> Find:
     def find(query: Matrix) -> list[str]:
-        found = engine.vectors.query(index_name=INDEX, query_vector=query, **options)
+        found = engine.vectors.query(index_name=index_name, query_vector=query, **options)
         return [match.id for match in found]
 
     return find

@@ -1,7 +1,8 @@
 """Load, search and tell: `python run.py STORE URL FOLDER`, in the environment of that store.
 
 In the folder, `vectors.npy` and `queries.npy` are arrays, `metadata.json` has an object for each
-vector. On standard output goes one JSON object.
+vector. On standard output goes one JSON object, after a line when everything is loaded; what
+follows waits for a line on standard input.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ FILTERS: dict[str, dict[str, str]] = {"": {}, "p10": {"p10": "yes"}, "p1": {"p1"
 
 
 def main(name: str, url: str, folder: Path) -> None:
+    out, sys.stdout = sys.stdout, sys.stderr  # whatever a library has to say
     vectors = np.load(folder / "vectors.npy").tolist()
     queries = np.load(folder / "queries.npy").tolist()
     metadata = json.loads((folder / "metadata.json").read_text())
@@ -26,9 +28,11 @@ def main(name: str, url: str, folder: Path) -> None:
     start = time.perf_counter()
     store.load(vectors, metadata)
     told: dict[str, Any] = {"load": time.perf_counter() - start}
+    print("loaded", file=out, flush=True)
+    sys.stdin.readline()
     for key, where in FILTERS.items():
         told[key] = [timed(store, query, where) for query in queries]
-    print(json.dumps(told))
+    print(json.dumps(told), file=out)
 
 
 def timed(store: Any, query: list[float], where: dict[str, str]) -> tuple[float, list[int]]:

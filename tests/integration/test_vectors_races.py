@@ -23,7 +23,7 @@ from mastra_engine.models import VectorIndex
 from mastra_engine.testing.contract.vectors import ToyEmbedder
 from tests.integration.conftest import Elsewhere
 from tests.integration.interleaving import just_before
-from tests.integration.test_vectors import DIMENSION, few, random_vectors, sql  # noqa: F401
+from tests.integration.test_vectors import DIMENSION, few, random_vectors, sql, table_of  # noqa: F401
 
 committing = pytest.mark.django_db(transaction=True)
 
@@ -291,6 +291,32 @@ def test_a_bulk_load_that_breaks_the_transaction_raises_what_broke_it(
     with pytest.raises(DataError), transaction.atomic(), load:
         sql("SELECT 1 / 0")
     assert engine.vectors.describe_index(index_name="few").status == "ready"
+
+
+@committing
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda vectors: vectors.delete_index(index_name="few"),
+        lambda vectors: vectors.truncate_index(index_name="few"),
+        lambda vectors: vectors.bulk_load(index_name="few").__enter__(),
+    ],
+    ids=["delete", "truncate", "bulk load"],
+)
+def test_what_changes_a_table_waits_for_its_readers_only_so_long(
+    engine: PostgresEngine,
+    elsewhere: Elsewhere,
+    few: Any,  # noqa: F811
+    change: Callable[[Any], Any],
+) -> None:
+    """Whoever comes later would queue behind it."""
+    hasty = elsewhere(lock_timeout=0.1)
+    with transaction.atomic():
+        sql(f"SELECT FROM {table_of('few')} LIMIT 1")
+        with pytest.raises(Unavailable):
+            change(hasty.vectors)
+    found = hasty.vectors.describe_index(index_name="few")
+    assert (found.count, found.status) == (300, "ready")
 
 
 @committing

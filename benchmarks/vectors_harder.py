@@ -1,0 +1,70 @@
+"""Data that a graph finds harder: random directions, and what a model makes of real text."""
+
+from __future__ import annotations
+
+import ast
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.harness import progress
+from benchmarks.vectors_data import Dataset, Matrix
+from benchmarks.vectors_searches import Found, by_engine, compare
+from mastra_engine import engine
+from mastra_engine.embedders import WordLlamaEmbedder
+
+EF_SEARCH = (40, 100, 200, 400, 1_000)
+QUERIES = 200
+
+
+def measure(rows: int, dimension: int) -> dict[str, dict[str, Found]]:
+    """Return, for each kind of data and each `ef_search`, how the engine did."""
+    texts = sorted(set(_paragraphs()))
+    np.random.default_rng(7).shuffle(texts)
+    kinds = {
+        f"random, {rows:,} x {dimension}": _random(rows + QUERIES, dimension),
+        f"text, {len(texts) - QUERIES:,} x 256": np.asarray(
+            WordLlamaEmbedder().embed_documents(texts)
+        ),
+    }
+    return {kind: _recall(kind, vectors) for kind, vectors in kinds.items()}
+
+
+def _recall(kind: str, vectors: Matrix) -> dict[str, Found]:
+    progress(kind)
+    stored, queries = vectors[QUERIES:], vectors[:QUERIES]
+    data = Dataset(stored, np.zeros(0, dtype=np.int64), queries, [])
+    engine.vectors.create_index(index_name=kind, dimension=stored.shape[1])
+    with engine.vectors.bulk_load(index_name=kind):
+        ids = [str(i) for i in range(len(stored))]
+        engine.vectors.upsert(index_name=kind, vectors=stored, ids=ids)
+    truth = [data.nearest(query) for query in queries]
+    ways = {str(ef): by_engine(kind, ef_search=ef) for ef in EF_SEARCH}
+    found = compare(ways, queries, truth)
+    engine.vectors.delete_index(index_name=kind)
+    return found
+
+
+def _random(rows: int, dimension: int) -> Matrix:
+    """Every two of them are about as far from each other: there is no near and far to follow."""
+    vectors = np.random.default_rng(7).normal(size=(rows, dimension)).astype(np.float32)
+    unit: Matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def _paragraphs() -> Iterator[str]:
+    """Yield the paragraphs of the standard library's docstrings."""
+    for path in Path(sysconfig.get_path("stdlib")).rglob("*.py"):
+        if "site-packages" not in path.parts:
+            with warnings.catch_warnings(action="ignore"):
+                try:
+                    tree = ast.parse(path.read_text())
+                except (SyntaxError, UnicodeDecodeError):  # some of its tests are meant to be wrong
+                    continue
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                    text = ast.get_docstring(node) or ""
+                    yield from (part for part in text.split("\n\n") if len(part) > 40)
