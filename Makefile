@@ -49,7 +49,7 @@ test-celery: $(VENV)/ready
 	PATH="$$PATH:$(CURDIR)/.debian/bin" $(BIN)/pytest -m services tests/distributed
 
 # PgBouncer does not let go of the tests' database: --reuse-db leaves it to its server.
-POOLED := $(addprefix tests/contract/test_postgres.py::Test,Syncs SyncTakeover Indexing Recall WorkingMemory)
+POOLED := $(addprefix tests/contract/test_postgres.py::Test,Syncs SyncTakeover Following Indexing Recall WorkingMemory)
 test-pgbouncer: $(VENV)/ready
 	.ci/debian pgbouncer
 	PATH="$$PATH:/usr/sbin:$(CURDIR)/.debian/bin" $(BIN)/pytest -p tests.pooled.plugin \
