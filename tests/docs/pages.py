@@ -122,6 +122,8 @@ def rows(page: Path, *columns: str) -> list[Row]:
 def commands(page: Path) -> list[list[str]]:
     """Return the shell commands of a page, in blocks and in running text, as words."""
     lines = [line for block in blocks(page, *_SHELL) for line in _lines(block.text)]
+    entries = [line for block in blocks(page, "crontab") for line in block.text.splitlines()]
+    lines += [entry.split(maxsplit=5)[5] for entry in entries]  # after five fields of time
     lines += [span for span in code_spans(page) if _INLINE_COMMAND.match(span)]
     return [words for line in lines for words in _split(line)]
 
