@@ -14,12 +14,13 @@ class MastraEngineConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from mastra_engine.checks import check_api, check_engines, check_servers
+        from mastra_engine.checks import check_admin, check_api, check_engines, check_servers
         from mastra_engine.handler import engines
         from mastra_engine.queueing import TaskQueue
 
         checks.register(check_engines)
         checks.register(check_api)
+        checks.register(check_admin)
         checks.register(check_servers, checks.Tags.database)
         engines.make_queue = TaskQueue
         autodiscover_modules("syncs")  # where apps declare theirs

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.db import connections
 
-from mastra_engine.conf import api_settings
+from mastra_engine.conf import admin_settings, api_settings
 from mastra_engine.exceptions import EngineConfigError
 from mastra_engine.handler import engines
 
@@ -56,6 +56,17 @@ def check_api(**_: Any) -> list[checks.CheckMessage]:
         message = "The API's default access policy needs users, and there are none."
         hint = 'Install "django.contrib.auth", or name an ACCESS_POLICY of your own.'
         return [checks.Error(message, hint=hint, id="mastra_engine.E009")]
+    return []
+
+
+def check_admin(**_: Any) -> list[checks.CheckMessage]:
+    """Check the settings of the admin, where a project has it."""
+    if not apps.is_installed("django.contrib.admin"):
+        return []
+    try:
+        admin_settings()
+    except EngineConfigError as error:
+        return [checks.Error(str(error), id="mastra_engine.E010")]
     return []
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from dotenv import dotenv_values
@@ -14,6 +14,8 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from mastra_engine.exceptions import EngineConfigError
+
+S = TypeVar("S")
 
 DEFAULT_ENGINES = {"default": {"BACKEND": "mastra_engine.backends.postgres.PostgresEngine"}}
 
@@ -42,13 +44,29 @@ class ApiSettings:
     throttle_rates: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSettings:
+    """`MASTRA_ENGINE_ADMIN`, each key in lower case. Times are in seconds."""
+
+    statement_timeout: float = 10.0
+
+
 def api_settings() -> ApiSettings:
     """Return `MASTRA_ENGINE_API`; raises EngineConfigError for a key that is none."""
-    configured = getattr(settings, "MASTRA_ENGINE_API", {})
+    return _read(ApiSettings, "MASTRA_ENGINE_API")
+
+
+def admin_settings() -> AdminSettings:
+    """Return `MASTRA_ENGINE_ADMIN`; raises EngineConfigError for a key that is none."""
+    return _read(AdminSettings, "MASTRA_ENGINE_ADMIN")
+
+
+def _read(kind: type[S], name: str) -> S:
+    configured = getattr(settings, name, {})
     try:
-        return ApiSettings(**{key.lower(): value for key, value in configured.items()})
+        return kind(**{key.lower(): value for key, value in configured.items()})
     except (TypeError, AttributeError) as error:
-        raise EngineConfigError(f"MASTRA_ENGINE_API cannot be used: {error}") from error
+        raise EngineConfigError(f"{name} cannot be used: {error}") from error
 
 
 def engine_settings() -> dict[str, dict[str, Any]]:

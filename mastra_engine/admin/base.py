@@ -20,8 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import reduce, wraps
-from operator import or_
+from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
@@ -32,12 +31,13 @@ from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from mastra_engine.admin.bounds import bounded
 from mastra_engine.admin.paging import BoundedPaginator
 from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
 from mastra_engine.handler import engine
@@ -54,6 +54,8 @@ else:
 
 APP = "mastra_engine"
 READ_CONTENT = f"{APP}.read_content"
+#: So many rows a search of a list finds by each column.
+FOUND = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +135,18 @@ class EngineAdmin(Themed):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        if search_term:  # by how a column begins, which its index can do
-            begins = (Q(**{f"{field}__startswith": search_term}) for field in self.search_fields)
-            queryset = queryset.filter(reduce(or_, begins))
+        """Search by how a column begins, in the index of each: OR would often do without.
+
+        Rows are found first and then listed, or the planner may look for them in the list's order.
+        """
+        if search_term:
+            rows = queryset.order_by()
+            first, *others = (
+                rows.filter(**{f"{field}__startswith": search_term}).values_list("pk")[:FOUND]
+                for field in self.search_fields
+            )
+            found = {pk for (pk,) in first.union(*others, all=True)}
+            queryset = queryset.filter(pk__in=found)
         return queryset, False
 
     # Permissions: rows are written by engines
@@ -160,7 +171,11 @@ class EngineAdmin(Themed):
 
     def get_urls(self) -> list[URLPattern]:
         own = [
-            path(view.path, self.admin_site.admin_view(self._answering(view)), name=url_name(view))
+            path(
+                view.path,
+                self.admin_site.admin_view(self._answering(view)),
+                name=f"{APP}_{view.name}",
+            )
             for view in self.views
         ]
         return own + super().get_urls()
@@ -183,6 +198,11 @@ class EngineAdmin(Themed):
         """Return what the template of a row's page shows beside its facts and documents."""
         return {}
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return self._reading(super().changelist_view)(request, extra_context)
+
     def change_view(
         self,
         request: HttpRequest,
@@ -190,7 +210,7 @@ class EngineAdmin(Themed):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        return self._handled(self._row_page)(request, object_id)
+        return self._reading(self._row_page)(request, object_id)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -275,10 +295,8 @@ class EngineAdmin(Themed):
         """
         back = self.url(f"{self.opts.model_name}_change", row.pk)
         if request.method != "POST":
-            title = f"{label}: {row}"
-            return self.page(
-                request, "confirm.html", title=title, question=question, label=label, back=back
-            )
+            asks = {"question": question, "label": label, "back": back, "danger": gone}
+            return self.page(request, "confirm.html", title=f"{label}: {row}", asks=asks)
         try:
             act()
         except EngineError as error:
@@ -317,7 +335,8 @@ class EngineAdmin(Themed):
         return allowed and (not view.content or reads_content(request))
 
     def _answering(self, view: View) -> Callable[..., HttpResponse]:
-        answer = self._handled(getattr(self, view.name))
+        answer = getattr(self, view.name)
+        answer = self._handled(answer) if view.needs else self._reading(answer)
 
         def answered(request: HttpRequest, **kwargs: Any) -> HttpResponse:
             if not self._may_open(request, view):
@@ -325,6 +344,17 @@ class EngineAdmin(Themed):
             return answer(request, **kwargs)
 
         return answered
+
+    def _reading(self, answer: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """Bound how long a page reads, its template too."""
+
+        @wraps(answer)
+        def read(*args: Any, **kwargs: Any) -> HttpResponse:
+            with bounded(database()):
+                response = answer(*args, **kwargs)
+                return response.render() if isinstance(response, TemplateResponse) else response
+
+        return self._handled(read)
 
     def _handled(self, answer: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         """Make a page of what an engine raises."""
@@ -362,10 +392,6 @@ def asked(request: HttpRequest, name: str) -> int | None:
     if not (written.isascii() and written.isdigit() and len(written) < 20):
         raise InvalidInput("must be a whole number", path=f"/{name}")
     return count(int(written), f"/{name}")
-
-
-def url_name(view: View) -> str:
-    return f"{APP}_{view.name}"
 
 
 def status_of(error: EngineError) -> int:

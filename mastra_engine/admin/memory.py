@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import repeat
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, Sum
+from django.db import connections
+from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, asked, database, reads_content
-from mastra_engine.admin.paging import counted, table_rows
+from mastra_engine.admin.paging import COUNTED, counted, table_rows
 from mastra_engine.admin.sources import passages
 from mastra_engine.admin.transcript import stretch
 from mastra_engine.handler import engine
 from mastra_engine.models import Append, Embedding, Entity, Message, Thread, WorkingMemory
+from mastra_engine.postgres.samples import resource_ids
 
 #: Up to so many threads are listed by when they were last used, for which there is no index.
 SORTED_BY_USE = 100_000
@@ -114,12 +117,7 @@ class ThreadAdmin(EngineAdmin):
             return self._resource(request, resource_id)
         begins = request.GET.get("q", "").replace("\0", "")
         after = request.GET.get("after", "").replace("\0", "")
-        known = self.rows(Thread).filter(resource_id__startswith=begins, resource_id__gt=after)
-        found = list(
-            known.order_by("resource_id")
-            .values_list("resource_id", flat=True)
-            .distinct()[: SOME + 1]
-        )
+        found = resource_ids(connections[database()], begins=begins, after=after, limit=SOME + 1)
         return self.page(
             request,
             "resources.html",
@@ -132,10 +130,10 @@ class ThreadAdmin(EngineAdmin):
         )
 
     def _resource(self, request: HttpRequest, resource_id: str) -> HttpResponse:
-        threads = self.rows(Thread).filter(resource_id=resource_id)
-        sums = threads.aggregate(
-            threads=Count("id"), messages=Sum("message_count"), tokens=Sum("total_tokens")
-        )
+        """Show what there is of it, counted up to a limit."""
+        of_it = self.rows(Thread).filter(resource_id=resource_id)
+        threads = list(of_it.order_by("-updated_at", "-id")[:SOME])
+        held = Q(thread=None) | Q(thread__in=[thread.pk for thread in threads])
         vectors = self.rows(Embedding).filter(
             vector_index__name=engine.memory.index_name, namespace=resource_id
         )
@@ -143,13 +141,22 @@ class ThreadAdmin(EngineAdmin):
             request,
             "resource.html",
             title=f"Resource {resource_id}",
-            facts=[*sums.items(), ("vectors", counted(vectors))],
+            facts=[("threads", counted(of_it)), *_sums(of_it), ("vectors", counted(vectors))],
             resource_id=resource_id,
-            threads=threads.order_by("-updated_at", "-id")[:SOME],
-            memories=self.rows(WorkingMemory).filter(resource_id=resource_id)[:SOME],
+            threads=threads,
+            memories=self.rows(WorkingMemory).filter(held, resource_id=resource_id)[:SOME],
             entities=self.rows(Entity).filter(connection_id=resource_id).order_by("name")[:SOME],
-            some=SOME,
         )
+
+
+def _sums(threads: QuerySet[Thread]) -> Iterator[tuple[str, Any]]:
+    """Yield how much was said in threads, unless they are very many."""
+    some = threads.order_by()[: COUNTED + 1]
+    sums = some.aggregate(
+        threads=Count("id"), messages=Sum("message_count"), tokens=Sum("total_tokens")
+    )
+    if sums.pop("threads") <= COUNTED:
+        yield from sums.items()
 
 
 @admin.register(Message)

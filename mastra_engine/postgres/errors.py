@@ -13,6 +13,8 @@ from mastra_engine.exceptions import EngineConfigError, EngineError, Unavailable
 RETRYABLE = {"40001", "40P01"}
 
 MISSING_TABLE = "42P01"
+#: By a timeout, or by somebody.
+CANCELLED = "57014"
 _NOT_ALLOWED = "42501"
 #: Lock not available, statement cancelled, read-only, feature of the shutdown: classes and codes
 #: of PostgreSQL's appendix "Error Codes" that say "not now" rather than "not so".

@@ -1,4 +1,4 @@
-"""Samples of large tables: some of their pages are read, whatever their size."""
+"""What there is in large tables, by reading some of their pages, whatever their size."""
 
 from __future__ import annotations
 
@@ -18,6 +18,20 @@ PAGES = 1_000
 _PAGES_OF = """
 SELECT sum(pg_relation_size(part)) / current_setting('block_size')::int
 FROM (SELECT %s::regclass AS part UNION SELECT relid FROM pg_partition_tree(%s)) parts
+"""
+
+# One resource may have most of the threads, which DISTINCT would all look at.
+_RESOURCES = """
+WITH RECURSIVE known (id) AS (
+    (SELECT resource_id FROM mastra_engine_thread
+     WHERE resource_id > %(after)s AND resource_id >= %(begins)s ORDER BY 1 LIMIT 1)
+    UNION ALL
+    SELECT next.id FROM known, LATERAL (
+        SELECT resource_id AS id FROM mastra_engine_thread
+        WHERE resource_id > known.id AND starts_with(known.id, %(begins)s) ORDER BY 1 LIMIT 1
+    ) next
+)
+SELECT id FROM known WHERE starts_with(id, %(begins)s) LIMIT %(limit)s
 """
 
 
@@ -53,6 +67,15 @@ def sample_vectors(partition: Partition, *, most: int) -> list[tuple[UUID, Vecto
             [100 * share, most],
         )
         return [(row_id, Vector.from_binary(vector)) for row_id, vector in cursor.fetchall()]
+
+
+def resource_ids(
+    connection: BaseDatabaseWrapper, *, begins: str, after: str, limit: int
+) -> list[str]:
+    """Return the next resources that have threads, by one look into the index for each."""
+    with connection.cursor() as cursor:
+        cursor.execute(_RESOURCES, {"begins": begins, "after": after, "limit": limit})
+        return [resource_id for (resource_id,) in cursor.fetchall()]
 
 
 def _share(cursor: CursorWrapper, table: str) -> float:

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 
 from mastra_engine import engine
-from mastra_engine.admin import paging
+from mastra_engine.admin import memory, paging
 from mastra_engine.admin.paging import BoundedPaginator, rounded
 from mastra_engine.models import (
     Embedding,
@@ -23,14 +23,14 @@ from mastra_engine.models import (
     WorkingMemory,
 )
 from tests.admin.conftest import list_of, page_of, view
-from tests.integration.queries import statements
+from tests.integration.queries import plan_of, statements
 
-#: Statements that every page sends: the session and the user.
-WHO = 2
+#: Statements that every page sends: the session, the user, and how long others may take.
+WHO = 3
 
 PAGES: dict[str, tuple[Callable[[], str], int]] = {
     "threads": (lambda: list_of(Thread), 3),
-    "threads of a resource": (lambda: list_of(Thread, q="ann"), 3),
+    "threads of a resource": (lambda: list_of(Thread, q="ann"), 4),
     "messages": (lambda: list_of(Message), 2),
     "working memory": (lambda: list_of(WorkingMemory), 2),
     "entities": (lambda: list_of(Entity), 2),
@@ -41,7 +41,7 @@ PAGES: dict[str, tuple[Callable[[], str], int]] = {
     "thread": (lambda: page_of(Thread.objects.get(id="chat/1")), 2),
     "context window": (lambda: view("context", "chat/1", working_memory="on"), 4),
     "resources": (lambda: view("resources"), 1),
-    "resource": (lambda: view("resources", resource_id="ann"), 5),
+    "resource": (lambda: view("resources", resource_id="ann"), 6),
     "message": (lambda: page_of(first(Message)), 1),
     "memory": (lambda: page_of(first(WorkingMemory)), 1),
     "entity": (lambda: page_of(first(Entity)), 4),
@@ -128,3 +128,37 @@ def test_lists_select_by_what_is_foreseen_only(owner: Client, store: dict[str, A
     assert owner.get(list_of(Thread), foreseen).status_code == 200
     for lookup in ("title__startswith", "metadata__topic", "messages__text__contains", "id__gt"):
         assert owner.get(list_of(Thread), {lookup: "R"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        lambda: list_of(Thread, q="chat"),
+        lambda: view("resources"),
+        lambda: view("resources", q="an", after="am"),
+        lambda: view("resources", resource_id="ann"),
+    ],
+    ids=["threads", "resources", "more resources", "a resource"],
+)
+def test_what_is_looked_for_is_looked_up(
+    owner: Client, store: dict[str, Any], address: Callable[[], str]
+) -> None:
+    sent = statements(lambda: owner.get(address()))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # of small tables it is the best plan
+    plans = [plan_of(sql) for sql in sent if "mastra_engine_" in sql and "EXPLAIN" not in sql]
+    assert plans
+    for node in (node for plan in plans for node in plan):
+        assert node["Node Type"] != "Seq Scan", node
+
+
+def test_a_resource_with_very_many_threads_is_not_added_up(
+    owner: Client, store: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grow()
+    assert "<dt>Tokens</dt>" in owner.get(view("resources", resource_id="ann")).content.decode()
+    monkeypatch.setattr(paging, "COUNTED", 50)
+    monkeypatch.setattr(memory, "COUNTED", 50)
+    page = owner.get(view("resources", resource_id="ann")).content.decode()
+    assert "more than 50" in page
+    assert "<dt>Tokens</dt>" not in page

@@ -170,4 +170,5 @@ def test_the_number_of_statements_is_that_of_any_result(
     many = [str(i) for i in range(100)]
     engine.vectors.upsert(index_name="ways", ids=many, documents=many)
     asked = {**ASKED, "top_k": top_k, "hybrid": "on", "rerank": "on"}
-    assert len(statements(lambda: owner.post(address, asked))) <= 8
+    sent = statements(lambda: owner.post(address, asked))
+    assert len(sent) <= 10, "\n".join(sent)  # each search may ask once more, for ties

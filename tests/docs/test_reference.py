@@ -27,7 +27,7 @@ from mastra_engine import (
 from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.checks import OLDEST_POSTGRES
-from mastra_engine.conf import ApiSettings
+from mastra_engine.conf import AdminSettings, ApiSettings
 from mastra_engine.messages import CALLS, RESULTS, ROLES
 from mastra_engine.tokens import MEDIA
 from tests.docs.pages import DOCS, ROOT, Row, code_spans, headings, name, rows
@@ -236,6 +236,11 @@ def test_every_option_of_an_engine_is_a_setting(engine: type) -> None:
 def test_every_setting_of_the_api_is_there() -> None:
     listed = [row.spans(0)[0] for row in rows(SETTINGS, "API key", "Default", "Meaning")]
     assert listed == [field.name.upper() for field in dataclasses.fields(ApiSettings)]
+
+
+def test_every_setting_of_the_admin_is_there() -> None:
+    listed = [row.spans(0)[0] for row in rows(SETTINGS, "Admin key", "Default", "Meaning")]
+    assert listed == [field.name.upper() for field in dataclasses.fields(AdminSettings)]
 
 
 def test_every_check_is_there_and_no_other() -> None:
