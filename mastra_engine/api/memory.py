@@ -8,6 +8,7 @@ from typing import Any
 from django.urls import path
 
 from mastra_engine.api.operations import Example, operation
+from mastra_engine.api.parsers import HeldLinesParser, JsonParser
 from mastra_engine.api.records import Deleted
 from mastra_engine.api.views import EngineView
 from mastra_engine.backends.base.memory import MemoryContract
@@ -154,6 +155,34 @@ class ExportView(EngineView):
     def get(self, **given: Any) -> Iterator[str]:
         """Export a thread as lines of JSON, itself first, then its messages."""
         return self.engine.memory.export_thread(**given)
+
+
+class ImportView(EngineView):
+    parser_classes = [JsonParser, HeldLinesParser]
+
+    @operation(
+        MemoryContract.import_thread,
+        "add_thread",
+        "add_message",
+        fills=("resource_id",),
+        status=201,
+        lines="lines",
+        example=Example(
+            body={
+                "lines": [
+                    {**_OWNER, "id": "chat-2", "title": "Dinner", "metadata": {"channel": "web"}},
+                    {"id": "m-3", "role": "user", "content": "How late are you open?"},
+                ]
+            },
+            answer={**_THREAD, "id": "chat-2", "title": "Dinner", "message_count": 1},
+        ),
+    )
+    def post(self, **given: Any) -> Thread:
+        """Make a thread of what an export gave, as JSON Lines or as JSON, whole or not at all.
+
+        Under another `thread_id` messages get new ids.
+        """
+        return self.engine.memory.import_thread(**given)
 
 
 class MessagesView(EngineView):
@@ -351,6 +380,7 @@ def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
 _OF_THREAD, _OF_RESOURCE = working_memory("thread", _CHAT), working_memory("resource", _OWNER)
 
 urlpatterns = [
+    path("import/", ImportView.as_view()),
     path("threads/", ThreadsView.as_view()),
     path("threads/<str:thread_id>/", ThreadView.as_view()),
     path("threads/<str:thread_id>/clone/", CloneView.as_view()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import wraps
+from itertools import chain, islice
 from typing import Any, get_type_hints
 
 from django.core.handlers.asgi import ASGIRequest
@@ -51,7 +52,7 @@ class Operation:
     versioned: bool
     repeatable: bool
     searches: bool
-    lines: bool
+    lines: str
 
     @property
     def writes(self) -> bool:
@@ -75,7 +76,7 @@ class Operation:
         given = self.takes.from_query(request.query_params, known=elsewhere)
         need_length(request)
         if self.lines and request.content_type == JSON_LINES:
-            given["records"] = request.data or []
+            given[self.lines] = request.data or []
         elif not reads:
             given |= self.takes.from_body(request.data, known={*known, *given})
         given = {**view.usual(self.fills), **given}
@@ -99,7 +100,10 @@ class Operation:
         """Return what the engine gave as an answer."""
         if isinstance(result, Iterator):
             asynchronous = isinstance(request._request, ASGIRequest)
-            return JsonLines((_line(each) for each in result), asynchronous=asynchronous)
+            # Until something is sent, what goes wrong is an answer: a thread has its first message
+            # in the second line.
+            lines = chain([*islice(result, 2)], result)
+            return JsonLines((_line(each) for each in lines), asynchronous=asynchronous)
         if isinstance(result, Page):
             result = replace(result, next_cursor=signed(result.next_cursor, view.principal))
         headers = {}
@@ -120,14 +124,14 @@ def operation(
     versioned: bool = False,
     repeatable: bool = False,
     searches: bool = False,
-    lines: bool = False,
+    lines: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., HttpResponseBase]]:
     """Make a view's method of a function that is called with the arguments of an engine's method.
 
     `asks` are the permissions that the access policy is asked for, one after the other. `fills`
     are arguments that a user with just one resource, connection or namespace need not give.
-    `versioned` takes `If-Match`, `lines` takes records as JSON Lines besides, and what else there
-    is in the URL. What writes takes an `Idempotency-Key`, unless it is `repeatable` as it is.
+    `versioned` takes `If-Match`, `lines` names an argument that may come as JSON Lines, with the
+    others in the URL. What writes takes an `Idempotency-Key`, unless it is `repeatable` as it is.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., HttpResponseBase]:

@@ -58,6 +58,8 @@ class JsonLinesParser(BaseParser):
     """
 
     media_type = JSON_LINES
+    #: What the settings call its limit.
+    limit = "max_upload_bytes"
 
     def parse(
         self,
@@ -67,24 +69,32 @@ class JsonLinesParser(BaseParser):
     ) -> Any:
         context = parser_context or {}
         file = TemporaryFile()  # noqa: SIM115 - the view closes it, read or not
-        context["view"].closing.callback(file.close)
+        view = context["view"]
+        view.closing.callback(file.close)
         digest = blake2b()
-        for block in _blocks(stream, context, most=api_settings().max_upload_bytes):
+        for block in _blocks(stream, context, most=getattr(api_settings(), self.limit)):
             file.write(block)
             digest.update(block)
-        return Upload(file, digest.hexdigest())
+        return Upload(file, digest.hexdigest(), f"/{view.operation.lines}")
+
+
+class HeldLinesParser(JsonLinesParser):
+    """Likewise, but no more than a JSON body may be: the engine holds all lines at once."""
+
+    limit = "max_bytes"
 
 
 class Upload:
-    """Lines of JSON in a file, read anew each time, and a digest of them."""
+    """Lines of JSON in a file, read anew each time, a digest of them, and a pointer to them."""
 
-    def __init__(self, file: IO[bytes], digest: str) -> None:
+    def __init__(self, file: IO[bytes], digest: str, path: str) -> None:
         self.file = file
         self.digest = digest
+        self.path = path
 
     def __iter__(self) -> Iterator[Any]:
         self.file.seek(0)
-        return _lines(self.file)
+        return _lines(self.file, self.path)
 
 
 def need_length(request: Request) -> None:
@@ -108,14 +118,14 @@ def loads(raw: bytes, *, depth: int = 64, path: str = "") -> Any:
     return value
 
 
-def _lines(file: IO[bytes]) -> Iterator[Any]:
+def _lines(file: IO[bytes], path: str) -> Iterator[Any]:
     limits = api_settings()
     number = 0
     while line := file.readline(limits.max_bytes + 1):
         if len(line) > limits.max_bytes:
             raise TooLarge(limits.max_bytes)
         if line.strip():
-            yield loads(line, depth=limits.max_depth, path=f"/records/{number}")
+            yield loads(line, depth=limits.max_depth, path=f"{path}/{number}")
             number += 1
 
 

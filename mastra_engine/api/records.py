@@ -140,7 +140,7 @@ class RecordsView(QueryingView):
         "add_record",
         "change_record",
         without=("entity_type", "connection_id"),
-        lines=True,
+        lines="records",
         example=Example(
             path=_CONTACTS,
             body={
@@ -204,6 +204,21 @@ class DeleteRecordsView(EngineView):
     def post(self, **given: Any) -> Deleted:
         """Make tombstones of records, which the change feed shows."""
         return Deleted(self.engine.delete_records(**given))
+
+
+class PurgeView(EngineView):
+    @operation(
+        MastraEngine.purge_deleted_records,
+        "delete_record",
+        name="purge_records",
+        example=Example(path=_CONTACTS, body={"up_to_rev": 2}, answer={"deleted": 0}),
+    )
+    def post(self, **given: Any) -> Deleted:
+        """Drop tombstones that every reader of the change feed has seen.
+
+        Whoever reads on from before the last of them is answered 410 from then on.
+        """
+        return Deleted(self.engine.purge_deleted_records(**given))
 
 
 class ExportRecordsView(EngineView):
@@ -281,6 +296,7 @@ urlpatterns = [
     path("entities/<str:entity_id>/records/<path:external_id>/", RecordView.as_view()),
     path("entities/<str:entity_id>/query/", QueryView.as_view()),
     path("entities/<str:entity_id>/delete/", DeleteRecordsView.as_view()),
+    path("entities/<str:entity_id>/purge/", PurgeView.as_view()),
     path("entities/<str:entity_id>/export/", ExportRecordsView.as_view()),
     path("entities/<str:entity_id>/changes/", ChangesView.as_view()),
 ]

@@ -31,6 +31,7 @@ _BY_NAME: dict[str, Schema] = {
     "vector": _NUMBERS,
     "query_vector": _NUMBERS,
     "vectors": {"type": "array", "items": _NUMBERS},
+    "lines": {"type": "array", "items": {"type": "object", "additionalProperties": {}}},
     "filter": {"description": "A filter: a mapping, or a list of conditions."},
 }
 _BY_TYPE: dict[Any, Schema] = {
@@ -110,7 +111,7 @@ class EngineSchema(AutoSchema):
         if self.in_body and not self.operation.lines:
             return
         for name, parameter in self.operation.takes.parameters.items():
-            if name in self._path_variables() or (self.in_body and name == "records"):
+            if name in self._path_variables() or (self.in_body and name == self.operation.lines):
                 continue
             schema = self._argument(name, parameter)
             if is_json(parameter.annotation):
@@ -154,7 +155,8 @@ class EngineSchema(AutoSchema):
         name = "".join(word.title() for word in self.operation.name.split("_"))
         found: dict[str, Schema] = {JSON: self._component(f"{name}Request", body)}
         if self.operation.lines:
-            found[JSON_LINES] = {"type": "string", "description": "One record per line."}
+            told = f"`{self.operation.lines}`, one per line."
+            found[JSON_LINES] = {"type": "string", "description": told}
         return found
 
     def _argument(self, name: str, parameter: Parameter) -> Schema:

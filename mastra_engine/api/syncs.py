@@ -51,7 +51,7 @@ class SyncView(EngineView):
         "change_record",
         "delete_record",
         fills=("connection_id",),
-        lines=True,
+        lines="records",
         example=Example(
             body={
                 "name": "Contacts",

@@ -16,9 +16,10 @@ MISSING_TABLE = "42P01"
 #: By a timeout, or by somebody.
 CANCELLED = "57014"
 _NOT_ALLOWED = "42501"
-#: Lock not available, statement cancelled, read-only, feature of the shutdown: classes and codes
-#: of PostgreSQL's appendix "Error Codes" that say "not now" rather than "not so".
-_NOT_NOW = ("08", "25006", "40", "53", "55P03", "57")
+#: Lock not available, statement cancelled, read-only, a transaction that took too long, feature of
+#: the shutdown: classes and codes of PostgreSQL's appendix "Error Codes" that say "not now" rather
+#: than "not so".
+_NOT_NOW = ("08", "25006", "25P03", "25P04", "40", "53", "55P03", "57")
 
 
 def sqlstate(error: BaseException | None) -> str:

@@ -201,6 +201,27 @@ def test_lines_are_upserted_and_exported(world: World) -> None:
     assert records[0]["data"] == {"name": "Alice", "age": 34, "city": "Rome"}
 
 
+def test_a_thread_is_exported_and_imported(world: World) -> None:
+    lines = b"".join(world.ann.get(f"{CHAT}export/"))
+    taken = world.ann.generic("POST", "/api/v1/import/", lines, LINES)
+    assert refusal(taken) == (409, "thread_exists", None)
+    copied = world.ann.generic("POST", "/api/v1/import/?thread_id=copy", lines, LINES)
+    assert (copied.status_code, copied.json()["message_count"]) == (201, 2)
+    assert b"".join(world.ann.get("/api/v1/threads/copy/export/")).count(b"vegan") == 1
+    # What bob imports is his, whoever had it.
+    assert world.bob.generic("POST", "/api/v1/import/?thread_id=b", lines, LINES).status_code == 201
+    assert world.engine.memory.get_thread(thread_id="b").resource_id == "8"
+
+
+def test_what_is_imported_is_no_longer_than_a_body(world: World, settings: Any) -> None:
+    settings.MASTRA_ENGINE_API = {"MAX_BYTES": 100}
+    lines = b'{"id": "long", "resource_id": "7"}\n' + b'{"role": "user", "content": "x"}\n' * 3
+    answer = world.ann.generic("POST", "/api/v1/import/", lines, LINES)
+    assert refusal(answer)[:2] == (413, "too_large")
+    broken = world.ann.generic("POST", "/api/v1/import/", lines[:40], LINES)
+    assert refusal(broken) == (400, "invalid_input", "/lines/1")
+
+
 def test_a_bad_line_stops_everything_and_is_named(world: World) -> None:
     url = "/api/v1/sync/?name=Contacts&mode=full"
     lines = b'{"external_id": "c1", "data": {}}\n{"external_id": ""}\n'

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, transaction
+from rest_framework.test import APIClient
 
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import EngineConfigError, Unavailable
 from mastra_engine.models import Record
+from tests.api.conftest import client_of
 from tests.integration.conftest import NAME, Elsewhere, record
 from tests.integration.test_transactions import WRITES, Call, contents
 
@@ -237,6 +241,106 @@ def test_a_connection_lost_when_records_are_copied_is_unavailable(
     ):
         other.upsert_records(entity_id=entity_id, records=[record("new")])
     assert contents() == before
+
+
+def test_a_transaction_that_was_idle_too_long_is_unavailable(
+    elsewhere: Elsewhere, entity_id: Any
+) -> None:
+    idle = elsewhere(idle_in_transaction_session_timeout="50ms")
+
+    @transaction.atomic(using=idle.session.alias)
+    def dawdle() -> None:
+        pid = backend_pid(idle)
+        while is_there(pid):
+            time.sleep(0.05)
+        idle.get_entity_by_id(id=entity_id)
+
+    with pytest.raises(Unavailable):
+        dawdle()
+    idle.get_entity_by_id(id=entity_id)
+
+
+def is_there(pid: int) -> bool:
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [pid])
+        return bool(cursor.rowcount)
+
+
+# Over HTTP
+
+
+@pytest.fixture
+def served(settings: Any) -> Callable[[PostgresEngine], APIClient]:
+    """Have the API serve an engine's database, and return the client of who has a thread there."""
+
+    def serve(engine: PostgresEngine) -> APIClient:
+        settings.MASTRA_ENGINE_API = {"RETRY_AFTER": 7}
+        settings.MASTRA_ENGINE = {
+            "default": {
+                "BACKEND": "mastra_engine.PostgresEngine",
+                "DATABASE": engine.session.alias,
+                "LOCK_TIMEOUT": engine.session.lock_timeout,
+            }
+        }
+        message = {"role": "user", "content": "Hello"}
+        PostgresEngine().memory.save_memory(thread_id="t", resource_id="7", messages=[message])
+        return client_of(User(pk=7))
+
+    return serve
+
+
+def refused_for_now(answer: Any) -> bool:
+    return answer.status_code == 503 and answer["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("table", "path"),
+    [("thread", "threads/"), ("message", "threads/t/messages/"), ("message", "threads/t/export/")],
+)
+def test_a_statement_timeout_is_503(
+    elsewhere: Elsewhere, other: PostgresEngine, served: Any, table: str, path: str
+) -> None:
+    client = served(elsewhere(statement_timeout="100ms"))
+    with held_by(other, f"LOCK TABLE mastra_engine_{table} IN ACCESS EXCLUSIVE MODE"):
+        assert refused_for_now(client.get(f"/api/v1/{path}"))
+    assert client.get(f"/api/v1/{path}").status_code == 200
+
+
+def test_a_lock_timeout_is_503(elsewhere: Elsewhere, other: PostgresEngine, served: Any) -> None:
+    client = served(elsewhere(lock_timeout=0.1))
+    with held_by(other, "SELECT FROM mastra_engine_thread FOR UPDATE"):
+        assert refused_for_now(client.patch("/api/v1/threads/t/", {"title": "A"}, format="json"))
+    assert client.patch("/api/v1/threads/t/", {"title": "A"}, format="json").status_code == 200
+
+
+def test_too_many_connections_are_503(elsewhere: Elsewhere, served: Any) -> None:
+    execute("CREATE ROLE mastra_engine_crowd LOGIN CONNECTION LIMIT 0")
+    try:
+        crowded = elsewhere()
+        connections[crowded.session.alias].settings_dict["USER"] = "mastra_engine_crowd"
+        assert refused_for_now(served(crowded).get("/api/v1/threads/"))
+    finally:
+        execute("DROP ROLE mastra_engine_crowd")
+
+
+def test_a_server_that_is_down_is_503(elsewhere: Elsewhere, served: Any) -> None:
+    away = elsewhere()
+    connections[away.session.alias].settings_dict["HOST"] = "/nowhere"
+    assert refused_for_now(served(away).get("/api/v1/threads/"))
+
+
+def test_users_who_cannot_be_looked_up_are_503(
+    engine: PostgresEngine, other: PostgresEngine, served: Any
+) -> None:
+    """Their table is the project's own."""
+    served(engine)
+    client = APIClient(raise_request_exception=False)
+    client.credentials(HTTP_AUTHORIZATION=f"Basic {b64encode(b'ann:secret').decode()}")
+    execute("SET statement_timeout = '100ms'")
+    with held_by(other, "LOCK TABLE auth_user IN ACCESS EXCLUSIVE MODE"):
+        assert refused_for_now(client.get("/api/v1/threads/"))
+    execute("RESET statement_timeout")
+    assert client.get("/api/v1/threads/").status_code == 403
 
 
 # Not for writing, not set up

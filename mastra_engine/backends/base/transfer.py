@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -45,16 +45,19 @@ class TransferContract(ThreadsContract):
     def import_thread(
         self,
         *,
-        lines: Iterable[str | bytes],
+        lines: Iterable[str | bytes | Mapping[str, Any]],
         thread_id: str | None = None,
         resource_id: str | None = None,
     ) -> Thread:
         """Make a thread of what export_thread() wrote, whole or not at all, and return it.
 
-        It is the exported resource's unless `resource_id` is given. Under another `thread_id`
-        messages get new ids. Positions start from 1. Raises ThreadExists, Conflict when a message
-        is stored already, and InvalidInput that names the line.
+        A line is its text or what that says. The thread is the exported resource's unless
+        `resource_id` is given. Under another `thread_id` messages get new ids. Positions start
+        from 1. Raises ThreadExists, Conflict when a message is stored already, and InvalidInput
+        that names the line.
         """
+        if isinstance(lines, str | bytes | Mapping) or not isinstance(lines, Iterable):
+            raise InvalidInput("must be an iterable of lines", path="/lines")
         written = [_line(line, number) for number, line in enumerate(lines)]
         if not written:
             raise InvalidInput("is empty", path="/lines")
@@ -118,9 +121,9 @@ def _json(value: dict[str, Any]) -> str:
 
 def _line(line: Any, number: int) -> dict[str, Any]:
     try:
-        value = orjson.loads(line)
+        value = line if isinstance(line, Mapping) else orjson.loads(line)
     except ValueError:
         value = None
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         raise InvalidInput("is not a JSON object", path=f"/lines/{number}")
-    return value
+    return dict(value)

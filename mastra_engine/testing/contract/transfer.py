@@ -53,6 +53,13 @@ class TestTransfer(WithThread):
         assert second == replace(saved[2], id=second.id, thread_id="copy", position=2)
         assert not {first.id, second.id} & {"a", "c"}
 
+    def test_lines_may_be_read_already(self, memory: MemoryContract, thread: Thread) -> None:
+        saved = self.say(memory, "a", "b")
+        lines = [json.loads(line) for line in memory.export_thread(thread_id="chat")]
+        memory.delete_thread(thread_id="chat")
+        assert memory.import_thread(lines=lines).message_count == 2
+        assert self.stored(memory) == saved
+
     def test_a_long_thread_is_read_in_pages(self, memory: MemoryContract, thread: Thread) -> None:
         messages = [{"role": "user", "content": str(n)} for n in range(2_001)]
         memory.save_memory(thread_id="chat", messages=messages)
@@ -76,9 +83,12 @@ class TestTransfer(WithThread):
         ("lines", "pointer"),
         [
             ([], "/lines"),
+            (7, "/lines"),
+            (HEADER, "/lines"),
             (["no JSON"], "/lines/0"),
             ([7], "/lines/0"),
             (["[]"], "/lines/0"),
+            ([{"id": "new"}], "/lines/0/resource_id"),
             ([HEADER, "{"], "/lines/1"),
             (['{"resource_id": "alice"}'], "/lines/0/id"),
             (['{"id": "", "resource_id": "alice"}'], "/lines/0/id"),
@@ -92,7 +102,7 @@ class TestTransfer(WithThread):
         ],
     )
     def test_refuses_what_is_no_thread(
-        self, memory: MemoryContract, lines: list[Any], pointer: str
+        self, memory: MemoryContract, lines: Any, pointer: str
     ) -> None:
         with pytest.raises(InvalidInput) as caught:
             memory.import_thread(lines=lines)
