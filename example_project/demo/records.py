@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from textwrap import shorten
 
 from django.core.management import CommandError
 from django.utils import timezone
@@ -98,7 +99,7 @@ class RecordsDemo:
         title(self.console, "Search the topics by meaning")
         self.await_index()
         for question, filter in QUESTIONS.items():
-            asked = f"{question!r}, of {filter}" if filter else f"{question!r}"
+            asked = f"{question}, among {filter}" if filter else question
             table = Table("record", "score", "passage", title=asked)
             for match in engine.search_records(
                 query=question,
@@ -108,7 +109,8 @@ class RecordsDemo:
                 filter=filter,
                 hybrid=False,
             ):
-                passage = " ".join(match.passage.split())[:60]
+                words = [word for word in match.passage.split() if word.strip("*=")]
+                passage = shorten(" ".join(words), 50, placeholder=" …")
                 table.add_row(match.record.external_id, f"{match.score:.2f}", passage)
             self.console.print(table)
 
