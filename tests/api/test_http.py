@@ -246,7 +246,7 @@ def test_a_body_of_unknown_length_is_not_taken_for_none(
 
 def test_an_upload_can_be_read_again() -> None:
     """As when its transaction lost to another and begins anew."""
-    upload = parsers.Upload(BytesIO(b'{"external_id": "c1"}\n'), digest="")
+    upload = parsers.Upload(BytesIO(b'{"external_id": "c1"}\n'), digest="", path="/records")
     assert [*upload] == [*upload] == [{"external_id": "c1"}]
 
 
