@@ -36,13 +36,13 @@ down: $(VENV)/ready
 	$(BIN)/python manage.py engine_down
 
 test: $(VENV)/ready
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 test-fuzz: $(VENV)/ready
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),205) $(BIN)/pytest --timeout=0 tests/api/test_fuzz.py
 
 test-all: $(VENV)/ready
-	$(BIN)/pytest -m "not services and not browser"
+	$(BIN)/pytest -n auto --dist worksteal -m "not services and not browser"
 
 test-celery: $(VENV)/ready
 	.ci/debian redis-server

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from hypothesis import settings
 
@@ -15,3 +19,10 @@ settings.load_profile("suite")
 @pytest.fixture
 def postgres_engine(db: None) -> PostgresEngine:
     return PostgresEngine(lock_timeout=60)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Iterator[None]:
+    """Let workers report on hostile input: what they say goes as UTF-8, surrogates do not."""
+    said: Any = yield
+    return json.loads(json.dumps(said, ensure_ascii=False).encode(errors="replace"))

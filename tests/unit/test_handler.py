@@ -83,7 +83,11 @@ def test_a_bad_setting_is_a_config_error(setting: Any) -> None:
 
 
 @pytest.mark.parametrize("backend", ["MockMastraEngine", "PostgresEngine"])
-@pytest.mark.parametrize("reranker", [Reranker, Reranker(), "mastra_engine.Reranker"], ids=str)
+@pytest.mark.parametrize(
+    "reranker",
+    [Reranker, Reranker(), "mastra_engine.Reranker"],
+    ids=["class", "object", "path"],
+)
 def test_a_reranker_is_plugged_in(backend: str, reranker: Any) -> None:
     options = {"BACKEND": f"mastra_engine.{backend}", "RERANKER": reranker}
     with override_settings(MASTRA_ENGINE={"default": options}):
