@@ -120,7 +120,7 @@ def test_the_index_of_messages_made_by_another_in_between_is_used(
     memory: PostgresMemory, theirs: PostgresMemory
 ) -> None:
     memory.vectors.delete_index(index_name="memory")
-    with just_before("INSERT INTO mastra_engine_vectorindex", theirs.embed_pending):
+    with just_before("pg_advisory_xact_lock", theirs.embed_pending):
         memory.embed_pending()
     assert vectors() == {"1", "2", "3"}
 
