@@ -29,9 +29,9 @@ from mastra_engine.postgres.expressions import matching_document
 from mastra_engine.types import Erasure
 
 # The server may otherwise leave few dead rows in an index for another time.
-_VACUUM = "VACUUM (INDEX_CLEANUP ON)"
+_VACUUM = "VACUUM (INDEX_CLEANUP ON, ANALYZE)"
 # Plain VACUUM frees the room of rows without wiping it, and GIN never forgets a word.
-_REWRITE = "VACUUM (FULL)"
+_REWRITE = "VACUUM (FULL, ANALYZE)"
 
 
 class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
