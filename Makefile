@@ -9,7 +9,7 @@ PORT ?= 8000
 help:
 	@echo "make demo      sync real data into an embedded PostgreSQL and query it"
 	@echo "make serve     chat with a support desk, and look into it in the admin; PORT=8000"
-	@echo "make test      run the tests"
+	@echo "make test      run the tests; with TESTS=tests/unit, those"
 	@echo "make test-all  run the long ones too"
 	@echo "make test-browser    use the admin in a browser, in both its looks"
 	@echo "make test-fuzz       send 10,000 requests to the API; with EXAMPLES=n, n to each operation"
@@ -36,7 +36,7 @@ down: $(VENV)/ready
 	$(BIN)/python manage.py engine_down
 
 test: $(VENV)/ready
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n auto --dist worksteal $(TESTS)
 
 test-fuzz: $(VENV)/ready
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),205) $(BIN)/pytest --timeout=0 tests/api/test_fuzz.py
