@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, is_dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from itertools import chain, islice
 from typing import Any, get_type_hints
 
@@ -23,7 +23,7 @@ from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Page
 
 READING = {"GET", "HEAD"}
-#: What is read from a header, never by a body or a URL.
+#: What is read from a header, never from a body or a URL.
 _HEADERS = {"if_version", "idempotency_key"}
 
 
@@ -153,10 +153,7 @@ def operation(
         @wraps(function)
         def handler(view: Any, request: Request, **known: str) -> HttpResponseBase:
             given = described.given(view, request, dict(known))
-
-            def act() -> Any:
-                return function(view, **given)
-
+            act = partial(function, view, **given)
             key = described.key(request)
             result = act() if key is None else once(view, key, given, act)
             return described.answer(view, request, result)

@@ -131,6 +131,14 @@ def test_others_writes_do_not_wake_it(store: str, request: pytest.FixtureRequest
 # Not woken
 
 
+def check_polling(engine: MastraEngine, entity: Entity) -> None:
+    """See that a follower comes to what is written while it waits."""
+    changes = engine.follow_changes(entity_id=entity.id, poll=0.05, timeout=PATIENCE)
+    next(changes)
+    with soon(lambda: write(engine, entity, "2")):
+        assert next(changes).record.external_id == "2"
+
+
 @both
 def test_where_nothing_wakes_it_it_looks_by_itself(
     store: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -138,10 +146,7 @@ def test_where_nothing_wakes_it_it_looks_by_itself(
     engine: MastraEngine = request.getfixturevalue(store)
     entity = make(engine)
     monkeypatch.setattr(engine, "_wake", lambda entity_id: None)
-    changes = engine.follow_changes(entity_id=entity.id, poll=0.05, timeout=PATIENCE)
-    next(changes)
-    with soon(lambda: write(engine, entity, "2")):
-        assert next(changes).record.external_id == "2"
+    check_polling(engine, entity)
 
 
 def test_behind_a_pooler_it_does_not_listen(
@@ -150,10 +155,7 @@ def test_behind_a_pooler_it_does_not_listen(
     """What the pooler's server is told would go to anybody."""
     entity = make(engine)
     monkeypatch.setattr(following, "is_pooled", lambda connection: True)
-    changes = engine.follow_changes(entity_id=entity.id, poll=0.05, timeout=PATIENCE)
-    next(changes)
-    with soon(lambda: write(engine, entity, "2")):
-        assert next(changes).record.external_id == "2"
+    check_polling(engine, entity)
     assert listeners() == []
 
 

@@ -28,7 +28,8 @@ from mastra_engine.models import (
 from mastra_engine.postgres.expressions import matching_document
 from mastra_engine.types import Erasure
 
-# The server may otherwise leave few dead rows in an index for another time.
+# The server may otherwise leave few dead rows in an index for another time. The planner's
+# statistics quote values, so they are taken anew.
 _VACUUM = "VACUUM (INDEX_CLEANUP ON, ANALYZE)"
 # Plain VACUUM frees the room of rows without wiping it, and GIN never forgets a word.
 _REWRITE = "VACUUM (FULL, ANALYZE)"
