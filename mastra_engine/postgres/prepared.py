@@ -8,14 +8,16 @@ from weakref import WeakKeyDictionary
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pgvector import Vector
 from psycopg import Connection, Cursor
+from psycopg._preparing import Key, Prepare, PrepareManager
+from psycopg._queries import PostgresQuery
 from psycopg.abc import Params
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 from mastra_engine.postgres.poolers import is_pooled
 
-#: How often a statement is seen before it is prepared, as psycopg has it.
-_THRESHOLD = 5
+#: How many cursors a connection has had when it is seen whether anything may be prepared on it.
+_OFTEN = 5
 
 #: How many cursors a connection of the driver has had: short-lived ones are not looked into.
 _cursors: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()
@@ -28,6 +30,31 @@ class _BinaryVector(Dumper):
 
     def dump(self, obj: Vector) -> bytes:
         return obj.to_binary()
+
+
+class _Repeated(PostgresQuery):
+    """A statement with one good plan, whatever its parameters."""
+
+
+class _Preparing(Cursor[Any]):
+    """Prepares what is repeated, where it may."""
+
+    _query_cls = _Repeated
+
+
+class _Prepared(PrepareManager):
+    """Counts no statement but ours.
+
+    Psycopg's own keeps the text of the last hundred of anybody's, and has no setting for that. In
+    those of Django's cursors all parameters are written out: with whole documents in them, that
+    may be a gigabyte.
+    """
+
+    def maybe_add_to_cache(self, query: PostgresQuery, prep: Prepare, name: bytes) -> Key | None:
+        if prep is Prepare.NO and not isinstance(query, _Repeated):
+            # Not kept, but looked at when it is done: a DROP or ROLLBACK discards what is prepared.
+            return self.key(query)
+        return super().maybe_add_to_cache(query, prep, name)
 
 
 class _PlannedEachTime(Cursor[Any]):
@@ -50,10 +77,10 @@ def server_cursor(
     driver = connection.connection
     if driver.prepare_threshold is None:
         _cursors[driver] = _cursors.get(driver, 0) + 1
-        if _cursors[driver] == _THRESHOLD and _may_prepare(connection):
-            driver.prepare_threshold = _THRESHOLD
+        if _cursors[driver] == _OFTEN and _may_prepare(connection):
+            driver._prepared = _Prepared()
     logged = connection.queries_logged  # by their text, which the driver keeps of unprepared ones
-    cursor: Any = (Cursor if one_plan and not logged else _PlannedEachTime)(driver)
+    cursor: Any = (_Preparing if one_plan and not logged else _PlannedEachTime)(driver)
     cursor.format = format
     cursor.adapters.register_dumper(Vector, _BinaryVector)
     return connection.make_debug_cursor(cursor) if logged else connection.make_cursor(cursor)
@@ -63,10 +90,7 @@ def _may_prepare(connection: BaseDatabaseWrapper) -> bool:
     """Whether prepared statements are safe here, and the project has not decided about them.
 
     Django prepares nothing by default, for behind a pooler a statement of that name may be missing
-    or somebody else's. Django's own cursors bind on the client, so this changes nothing for them,
-    unless they are told to bind on the server.
+    or somebody else's.
     """
-    options = connection.settings_dict["OPTIONS"]
-    if "prepare_threshold" in options or options.get("server_side_binding"):
-        return False
-    return not is_pooled(connection)
+    decided = "prepare_threshold" in connection.settings_dict["OPTIONS"]
+    return not decided and not is_pooled(connection)

@@ -74,11 +74,8 @@ def test_behind_a_pooler_nothing_is_prepared(
     assert prepared(one) == []
 
 
-@pytest.mark.parametrize("option", [{"prepare_threshold": None}, {"server_side_binding": True}])
-def test_what_the_project_says_about_preparing_holds(
-    one: PostgresEngine, option: dict[str, Any]
-) -> None:
-    connections[one.database].settings_dict["OPTIONS"].update(option)
+def test_what_the_project_says_about_preparing_holds(one: PostgresEngine) -> None:
+    connections[one.database].settings_dict["OPTIONS"]["prepare_threshold"] = None
     for _ in range(OFTEN):
         assert search(one) == ["east", "north"]
     assert prepared(one) == []
@@ -92,27 +89,75 @@ def test_djangos_log_of_queries_has_their_text(one: PostgresEngine) -> None:
     assert "ORDER BY distance" in captured[0]["sql"]
 
 
-def test_djangos_own_statements_are_not_prepared(one: PostgresEngine) -> None:
+@pytest.mark.parametrize("server_side_binding", [False, True])
+def test_djangos_own_statements_are_not_prepared(
+    one: PostgresEngine, server_side_binding: bool
+) -> None:
+    connections[one.database].settings_dict["OPTIONS"]["server_side_binding"] = server_side_binding
     for _ in range(OFTEN):
         search(one)
         one.list_entities()
+    assert prepared(one)
     assert not any("mastra_engine_entity" in statement for statement in prepared(one))
 
 
-def test_prepared_statements_outlive_what_happens_to_a_session(one: PostgresEngine) -> None:
-    django = connections[one.database]
-    for n in range(3 * OFTEN):
-        assert search(one) == ["east", "north"]
-        if n % 10 == 9:
-            with django.cursor() as cursor:
-                cursor.execute(
-                    ["DISCARD ALL", "DEALLOCATE ALL", "SET search_path = public"][n // 10]
-                )
-    with transaction.atomic(using=one.database):
+def test_the_driver_keeps_the_text_of_no_other_statements(one: PostgresEngine) -> None:
+    """With documents in it, that would be a gigabyte soon."""
+    document = "x" * 100_000
+    for n in range(OFTEN):
+        search(one)
+        search(one, filter={f"key {n}": n})
+        one.memory.save_memory(
+            thread_id="t", messages=[{"role": "user", "content": f"{document} {n}"}]
+        )
+        with transaction.atomic(using=one.database), connections[one.database].cursor() as cursor:
+            cursor.execute("SELECT %s", [f"{document} {n}"])
+    manager = connections[one.database].connection._prepared
+    kept = [*manager._counts, *manager._names]
+    assert any(b"ORDER BY distance" in text for text, _ in kept)
+    assert not any(b"xxx" in text or b"key" in text for text, _ in kept)
+    assert len(kept) < OFTEN
+
+
+def prepared_anew_after(engine: PostgresEngine, sql: str) -> None:
+    for _ in range(2):  # the second time, the driver has seen that statement before
         for _ in range(OFTEN):
-            assert search(one) == ["east", "north"]
+            assert engine.memory.get_thread(thread_id="t").title == ""
+        assert prepared(engine)
+        with connections[engine.database].cursor() as cursor:
+            cursor.execute(sql)
+        assert prepared(engine) == []
+    assert engine.memory.get_thread(thread_id="t").title == ""
+
+
+@pytest.mark.parametrize(
+    "sql", ["DISCARD ALL", "DEALLOCATE ALL", "CREATE TEMPORARY TABLE one (); DROP TABLE one"]
+)
+def test_what_may_be_gone_is_prepared_anew(one: PostgresEngine, sql: str) -> None:
+    prepared_anew_after(one, sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ALTER TABLE mastra_engine_thread ALTER title TYPE varchar",
+        "ROLLBACK TO SAVEPOINT before",
+    ],
+)
+def test_and_what_may_be_another_in_a_transaction(one: PostgresEngine, sql: str) -> None:
+    with transaction.atomic(using=one.database), connections[one.database].cursor() as cursor:
+        cursor.execute("SAVEPOINT before")
+        prepared_anew_after(one, sql)
         transaction.set_rollback(True, using=one.database)
-    assert search(one) == ["east", "north"]
+    assert one.memory.get_thread(thread_id="t").title == ""
+
+
+def test_what_cannot_make_it_stale_leaves_it_prepared(one: PostgresEngine) -> None:
+    for _ in range(OFTEN):
+        search(one)
+    with connections[one.database].cursor() as cursor:
+        cursor.execute("SET search_path = public")
+    assert prepared(one)
 
 
 def test_an_index_made_anew_is_found_by_who_prepared(
