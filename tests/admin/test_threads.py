@@ -117,6 +117,12 @@ def test_a_small_budget_leaves_messages_out(owner: Client, store: dict[str, Any]
     assert "Older messages were left out" in text
 
 
+def test_a_budget_that_no_message_fits_says_so(owner: Client, store: dict[str, Any]) -> None:
+    text = owner.get(view("context", "chat/1"), {"max_tokens": 0}).content.decode()
+    assert "<strong>0</strong> of 0 tokens" in text
+    assert "Older messages were left out" in text
+
+
 @pytest.mark.parametrize("asked", [{"max_tokens": "-1"}, {"max_tokens": "x"}, {"format": "xml"}])
 def test_a_window_that_makes_no_sense_is_explained(
     owner: Client, store: dict[str, Any], asked: dict[str, str]
