@@ -10,7 +10,8 @@ from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, View, database
-from mastra_engine.health import COUNTED, Day, Health, read_growth, read_health
+from mastra_engine.health import Day, Health, read_growth, read_health
+from mastra_engine.types import COUNTED
 
 #: How long growth is remembered, in seconds: it is read from the tables themselves.
 KEPT = 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -15,8 +15,8 @@ from mastra_engine.admin.base import EngineAdmin, Link, View
 from mastra_engine.handler import engine
 from mastra_engine.models import SyncPage, SyncRun
 from mastra_engine.models.syncs import ACTIVE
+from mastra_engine.types import RunStatus
 
-_STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 _ENDED_BADLY = ("failed", "cancelled")
 
 
@@ -27,7 +27,7 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        return [(status, status.capitalize()) for status in _STATUSES]
+        return [(status, status.capitalize()) for status in get_args(RunStatus)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(status=self.value()) if self.value() else queryset

@@ -13,9 +13,8 @@ from django.db.models.functions import Coalesce, Now
 from mastra_engine.models import Bookmark, Entity, Message, SyncRun
 from mastra_engine.models.syncs import ACTIVE
 from mastra_engine.registry import IndexDeclaration, registry
+from mastra_engine.types import COUNTED
 
-#: Counting what waits stops here: a larger number says no more.
-COUNTED = 10_000
 #: Among how many of the latest runs failures are looked for, and how many are told.
 _LATEST, _TOLD = 1_000, 5
 

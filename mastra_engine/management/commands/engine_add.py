@@ -35,6 +35,4 @@ class Command(StackCommand):
             self.stdout.write(line)
         if not options["no_start"]:
             self.start(stack, timeout=options["timeout"])
-        self.stdout.write(
-            "Next: DATABASES from mastra_engine.conf.database(), then engine_migrate."
-        )
+        self.stdout.write(NEXT)
