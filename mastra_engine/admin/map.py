@@ -16,6 +16,7 @@ from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, View, database
+from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.projection import Projection, project
 from mastra_engine.models import Embedding, VectorIndex
 from mastra_engine.postgres.partitions import Partition
@@ -51,14 +52,13 @@ class Group:
     points: list[list[Any]]
 
 
-class ColourForm(forms.Form):
+class ColourForm(PageForm):
     """By what points are coloured."""
 
     by = forms.ChoiceField(label="Colour by")
 
     def __init__(self, *args: Any, fields: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.label_suffix = ""
         names = [(name, name) for name in fields]
         self.fields["by"].choices = [*names, (NAMESPACE, "namespace")]  # type: ignore[attr-defined]
 

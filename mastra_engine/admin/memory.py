@@ -13,6 +13,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, asked, database, reads_content
+from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.paging import COUNTED, counted, table_rows
 from mastra_engine.admin.sources import passages
 from mastra_engine.admin.transcript import stretch
@@ -28,7 +29,7 @@ SOME = 50
 SHOWN = 200
 
 
-class WindowForm(forms.Form):
+class WindowForm(PageForm):
     """What a context window is asked for."""
 
     max_tokens = forms.IntegerField(label="Budget in tokens", min_value=0, max_value=2**31 - 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -12,6 +11,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, Link, View
+from mastra_engine.admin.forms import FilterField, PageForm
 from mastra_engine.admin.sources import sources
 from mastra_engine.exceptions import EngineError, IndexNotFound, InvalidFilter, InvalidInput
 from mastra_engine.handler import engine
@@ -54,16 +54,15 @@ class Ranking:
     hits: list[Hit]
 
 
-class SearchForm(forms.Form):
+class SearchForm(PageForm):
     """A question to an index."""
 
     query = forms.CharField(label="Question", widget=forms.Textarea(attrs={"rows": 2}))
     index = forms.ChoiceField()
     namespace = forms.CharField(required=False, help_text="empty for all", strip=False)
     top_k = forms.IntegerField(label="Results", min_value=1, max_value=MOST, initial=10)
-    filter = forms.CharField(
+    filter = FilterField(
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
         help_text='JSON about the metadata, such as {"lang": "en", "year": {"$gte": 2020}}',
     )
     hybrid = forms.BooleanField(
@@ -75,21 +74,7 @@ class SearchForm(forms.Form):
 
     def __init__(self, *args: Any, indexes: Iterable[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.label_suffix = ""
         self.fields["index"].choices = [(name, name) for name in indexes]  # type: ignore[attr-defined]
-
-    def clean_filter(self) -> Any:
-        """Return the filter, or None where there is none."""
-        text = self.cleaned_data["filter"]
-        try:
-            return json.loads(text) if text.strip() else None
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}"
-            raise forms.ValidationError(f"No JSON at {where}: {error.msg}") from error
-        except RecursionError:
-            raise forms.ValidationError("It nests too deeply") from None
-        except ValueError:  # Python reads numbers of some thousand digits only
-            raise forms.ValidationError("It holds a number that is too long") from None
 
     def blame(self, error: EngineError) -> None:
         """Show what an engine raised at the field that it is about."""

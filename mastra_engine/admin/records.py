@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from django import forms
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, asked, reads_content
+from mastra_engine.admin.forms import FilterField, PageForm
 from mastra_engine.backends.base.search import ENTITY, RECORD
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine
@@ -23,21 +23,13 @@ PAGE = 50
 SOME = 50
 
 
-class RecordsForm(forms.Form):
+class RecordsForm(PageForm):
     """Which records of an entity, and in which order."""
 
-    filter = forms.CharField(
-        required=False,
-        help_text='For example {"state": "open", "priority": {"$gte": 3}}',
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    filter = FilterField(
+        required=False, help_text='JSON, such as {"state": "open", "priority": {"$gte": 3}}'
     )
     sort = forms.CharField(required=False, help_text="A field; -field begins with the largest")
-
-    def clean_filter(self) -> Any:
-        try:
-            return orjson.loads(self.cleaned_data["filter"].strip() or "{}")
-        except orjson.JSONDecodeError as error:
-            raise forms.ValidationError(f"This is not JSON: {error}") from error
 
     def clean_sort(self) -> list[dict[str, str]]:
         field: str = self.cleaned_data["sort"]
@@ -83,7 +75,8 @@ class EntityAdmin(EngineAdmin):
         form = RecordsForm(request.GET)
         records: Page[RecordValue] = Page([])
         if form.is_valid():
-            options = {"filters": form.cleaned_data["filter"], "sort": form.cleaned_data["sort"]}
+            filters, sort = form.cleaned_data["filter"], form.cleaned_data["sort"]
+            options = {"filters": {} if filters is None else filters, "sort": sort}
             try:
                 records = _records(row, options, request.GET.get("cursor"))
             except InvalidInput as error:
