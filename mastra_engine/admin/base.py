@@ -295,8 +295,13 @@ class EngineAdmin(Themed):
         """
         back = self.url(f"{self.opts.model_name}_change", row.pk)
         if request.method != "POST":
-            asks = {"question": question, "label": label, "back": back, "danger": gone}
-            return self.page(request, "confirm.html", title=f"{label}: {row}", asks=asks)
+            return self.page(
+                request,
+                "confirm.html",
+                title=f"{label}: {row}",
+                heading=f"{label}: {self.heading(request, row)}",
+                asks={"question": question, "label": label, "back": back, "danger": gone},
+            )
         try:
             act()
         except EngineError as error:

@@ -81,6 +81,7 @@ class Map(EngineAdmin):
             request,
             "map.html",
             title="Map",
+            heading=f"Map of {index.name}",
             row=index,
             form=ColourForm({"by": by}, fields=fields),
             groups=groups,

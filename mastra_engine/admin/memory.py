@@ -105,6 +105,7 @@ class ThreadAdmin(EngineAdmin):
             request,
             "context.html",
             title=f"Context window of {thread}",
+            heading=f"Context window of {self.heading(request, thread)}",
             row=thread,
             form=form,
             window=window,
@@ -135,6 +136,7 @@ class ThreadAdmin(EngineAdmin):
         of_it = self.rows(Thread).filter(resource_id=resource_id)
         threads = list(of_it.order_by("-updated_at", "-id")[:SOME])
         held = Q(thread=None) | Q(thread__in=[thread.pk for thread in threads])
+        memories = self.rows(WorkingMemory).filter(held, resource_id=resource_id)
         vectors = self.rows(Embedding).filter(
             vector_index__name=engine.memory.index_name, namespace=resource_id
         )
@@ -145,7 +147,7 @@ class ThreadAdmin(EngineAdmin):
             facts=[("threads", counted(of_it)), *_sums(of_it), ("vectors", counted(vectors))],
             resource_id=resource_id,
             threads=threads,
-            memories=self.rows(WorkingMemory).filter(held, resource_id=resource_id)[:SOME],
+            memories=memories.order_by("-updated_at"),
             entities=self.rows(Entity).filter(connection_id=resource_id).order_by("name")[:SOME],
         )
 
@@ -187,8 +189,14 @@ class WorkingMemoryAdmin(EngineAdmin):
     facts = ("resource_id", "thread_id", "version", "created_at", "updated_at")
     documents = ("content", "data")
 
+    def heading(self, request: HttpRequest, row: WorkingMemory) -> str:
+        return f"Working memory of {row.resource_id}"
+
     def tools(self, request: HttpRequest, row: WorkingMemory) -> list[Link]:
-        return [Link("Resource", self.url("resources", resource_id=row.resource_id))]
+        found = [Link("Resource", self.url("resources", resource_id=row.resource_id))]
+        if row.thread_id is not None:
+            found.append(Link("Transcript", self.url("thread_change", row.thread_id)))
+        return found
 
 
 @admin.register(Append)

@@ -9,12 +9,14 @@ from uuid import UUID
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from mastra_engine import engine
 from mastra_engine.admin.transcript import PAGE
-from mastra_engine.models import Thread
-from tests.admin.conftest import list_of, page_of, view
+from mastra_engine.models import Thread, WorkingMemory
+from tests.admin.conftest import list_of, page_of, signed_in, view
+from tests.admin.html import Page
 from tests.admin.store import SECRET
 
 
@@ -176,6 +178,13 @@ def test_an_onlooker_sees_that_a_resource_has_something(
     assert SECRET not in text
 
 
+def test_what_is_kept_in_mind_in_a_thread_leads_to_it(owner: Client, store: dict[str, Any]) -> None:
+    engine.memory.update_working_memory(resource_id="ann", thread_id="chat/1", content="A sled")
+    kept = WorkingMemory.objects.get(thread="chat/1")
+    page = owner.get(page_of(kept)).content.decode()
+    assert f'href="{page_of(Thread(id="chat/1"))}"' in page
+
+
 def test_threads_are_found_by_thread_or_resource(owner: Client, store: dict[str, Any]) -> None:
     engine.memory.create_thread(thread_id="other", resource_id="bob")
     for term, found in [("chat", True), ("an", True), ("x", False), ("hat", False)]:
@@ -192,13 +201,24 @@ def test_deleting_goes_through_the_engine(
     address = view("thread_delete", thread_id)
     question = owner.get(address)
     assert question.status_code == 200
-    assert SECRET not in question.content.decode()
+    assert SECRET not in Page(question.content.decode()).title
     assert Thread.objects.filter(id=thread_id).exists()
     assert owner.post(address).url == list_of(Thread)
     assert not Thread.objects.filter(id=thread_id).exists()
     (entry,) = LogEntry.objects.all()
     assert (entry.object_id, entry.is_deletion()) == (thread_id, True)
     assert SECRET not in entry.object_repr
+
+
+def test_the_question_names_what_is_deleted_to_those_who_may_read_it(
+    owner: Client, store: dict[str, Any]
+) -> None:
+    deleting = Permission.objects.filter(codename__in=["view_thread", "delete_thread"])
+    address = view("thread_delete", "chat/1")
+    assert f"Delete: {SECRET}" in owner.get(address).content.decode()
+    blind = signed_in("blind", deleting).get(address).content.decode()
+    assert "Delete: Thread chat/1" in blind
+    assert SECRET not in blind
 
 
 def test_onlookers_delete_nothing(onlooker: Client, store: dict[str, Any]) -> None:
