@@ -1,4 +1,4 @@
-"""`PostgresEngine(url=…)`: an engine whose database is not in DATABASES."""
+"""`PostgresEngine(url=…)`: an engine of a database by its URL, whether DATABASES has it or not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from django.db import connections, transaction
 from psycopg.conninfo import make_conninfo
 
-from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine import PgMemory, PgVector, PostgresEngine
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.models import Entity
 from tests.concurrency.processes import database_url, wait_until_gone
@@ -31,7 +31,7 @@ def url(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iter
 
 
 def test_an_engine_with_a_url_needs_no_alias(url: str) -> None:
-    engine = PostgresEngine(url=url)
+    engine = PostgresEngine(url=make_conninfo(url, application_name="its own"))
     entity = engine.sync_records(**NAME, records=[{"external_id": "1", "data": {}}]).entity
     assert engine.get_record(entity_id=entity.id, external_id="1").data == {}
     assert engine.session.alias != "default"
@@ -40,12 +40,25 @@ def test_an_engine_with_a_url_needs_no_alias(url: str) -> None:
     assert PostgresEngine().get_entity_by_id(id=entity.id) == entity
 
 
-def test_an_engine_with_a_url_is_not_part_of_the_default_transaction(url: str) -> None:
-    engine = PostgresEngine(url=url)
+def test_a_connection_of_its_own_is_not_part_of_the_default_transaction(url: str) -> None:
+    engine = PostgresEngine(url=make_conninfo(url, application_name="its own"))
     with transaction.atomic():
         entity = engine.create_entity(**NAME)
         transaction.set_rollback(True)
     assert engine.get_entity(**NAME) == entity
+
+
+@pytest.mark.django_db
+def test_the_url_of_a_database_of_the_project_means_its_connection() -> None:
+    engine = PostgresEngine(url=database_url())
+    entity = engine.create_entity(**NAME)  # within the test's transaction
+    assert PostgresEngine().get_entity(**NAME) == entity
+    memory, vectors = PgMemory(connection_string=database_url()), PgVector(database_url())
+    memory.create_thread(resource_id="user_123", thread_id="chat-1")
+    assert PgMemory().get_thread(thread_id="chat-1").resource_id == "user_123"
+    assert vectors.list_indexes() == []
+    engine.close()
+    assert connections["default"].connection is not None
 
 
 def test_closing_gives_the_connection_back_and_using_it_opens_another(url: str) -> None:

@@ -24,15 +24,21 @@ from mastra_engine.tokens import estimate
 
 __all__ = ["PostgresEngine"]
 
+#: How the aliases begin of databases that are not in DATABASES, but known by their URL.
+UNNAMED = "mastra_engine_"
+#: The settings of a database that say which one it is.
+ADDRESS = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
+
 
 class PostgresEngine(
     PostgresSyncs, PostgresIndexing, PostgresFollowing, PostgresErasure, MastraEngine
 ):
     """Keeps everything in PostgreSQL through Django's connection `database`.
 
-    What it does joins the caller's `transaction.atomic()`. With `url`, a PostgreSQL URL, it
-    connects there instead. `lock_timeout` is in seconds; 0 leaves the server's. So is
-    `sync_lease`, after which a sync's silent worker is taken for dead.
+    What it does joins the caller's `transaction.atomic()`. With `url`, a PostgreSQL URL, it works
+    there instead: through the project's own connection if that is one of its databases. Seconds
+    are the units of `lock_timeout`, where 0 leaves the server's, and of `sync_lease`, after which
+    a sync's silent worker is taken for dead.
     """
 
     def __init__(
@@ -51,9 +57,9 @@ class PostgresEngine(
         retention_days: float | None = None,
     ) -> None:
         self.alias = alias
-        self.owns_connection = url is not None
+        self.owns_connection = False
         if url is not None:
-            database = add_database(url)
+            database, self.owns_connection = database_at(url)
         self.database = database
         self.session = Session(database, lock_timeout=lock_timeout)
         self.ledger = PostgresLedger(self.session)
@@ -92,11 +98,23 @@ class PostgresEngine(
         return []
 
 
-def add_database(url: str) -> str:
-    """Make a database that is not in DATABASES known to Django and return its alias."""
+def database_at(url: str) -> tuple[str, bool]:
+    """Return the alias of the database at a URL, and whether the project has no name for it."""
+    wanted = database_from_url(url)
+    for alias, known in connections.settings.items():
+        if not alias.startswith(UNNAMED) and _is_same(wanted, known):
+            return alias, False
     # Aliases show up in messages, so this one does not hold the password.
-    alias = f"mastra_engine_{blake2b(url.encode(), digest_size=8).hexdigest()}"
+    alias = f"{UNNAMED}{blake2b(url.encode(), digest_size=8).hexdigest()}"
     if alias not in connections.settings:
-        configured = connections.configure_settings({"default": {}, alias: database_from_url(url)})
+        configured = connections.configure_settings({"default": {}, alias: wanted})
         connections.settings[alias] = configured[alias]
-    return alias
+    return alias, True
+
+
+def _is_same(wanted: dict[str, Any], known: dict[str, Any]) -> bool:
+    """Whether `known` is that database, with the options asked for; it may have others too."""
+    return (
+        all(str(wanted.get(key, "")) == str(known[key] or "") for key in ADDRESS)
+        and wanted["OPTIONS"].items() <= known["OPTIONS"].items()
+    )
