@@ -14,11 +14,18 @@ class MastraEngineConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from mastra_engine.checks import check_admin, check_api, check_engines, check_servers
+        from mastra_engine.checks import (
+            check_admin,
+            check_api,
+            check_engines,
+            check_servers,
+            check_tables,
+        )
         from mastra_engine.handler import engines
         from mastra_engine.queueing import TaskQueue
 
         checks.register(check_engines)
+        checks.register(check_tables)
         checks.register(check_api)
         checks.register(check_admin)
         checks.register(check_servers, checks.Tags.database)

@@ -8,7 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.core import checks
-from django.db import connections
+from django.db import connections, router
 
 from mastra_engine.conf import admin_settings, api_settings
 from mastra_engine.exceptions import EngineConfigError
@@ -35,6 +35,26 @@ def check_engines(**_: Any) -> list[checks.CheckMessage]:
         return [message for engine in engines.all() for message in engine.check()]
     except EngineConfigError as error:
         return [checks.Error(str(error), id="mastra_engine.E001")]
+
+
+def check_tables(**_: Any) -> list[checks.CheckMessage]:
+    """Check that `migrate` would not make the tables where they cannot be."""
+    try:
+        used = {engine.database for engine in engines.all()}
+    except EngineConfigError:  # which check_engines says
+        return []
+    return [
+        checks.Warning(
+            f"`migrate` would make the engine's tables in the database {alias!r}, which is "
+            f"{connections[alias].vendor}; they need PostgreSQL.",
+            hint='Add "mastra_engine.routers.EngineRouter" to DATABASE_ROUTERS.',
+            id="mastra_engine.W001",
+        )
+        for alias in connections
+        if alias not in used  # which check_engines looks at
+        and connections[alias].vendor not in ("postgresql", "unknown")  # that of no database at all
+        and router.allow_migrate(alias, "mastra_engine")
+    ]
 
 
 def check_api(**_: Any) -> list[checks.CheckMessage]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mastra_engine import inputs
-from mastra_engine.exceptions import EngineConfigError, InvalidInput
+from mastra_engine.exceptions import InvalidInput
+from mastra_engine.extras import require
 
 if TYPE_CHECKING:
     from semantic_text_splitter import MarkdownSplitter, TextSplitter
@@ -53,11 +54,9 @@ def chunk(
 
 
 def _splitter(size: int, overlap: int, markdown: bool) -> Splitter:
-    try:
-        from semantic_text_splitter import MarkdownSplitter, TextSplitter
-    except ImportError as error:
-        message = "chunk() needs pip install 'django-mastra-engine[rag]'"
-        raise EngineConfigError(message) from error
+    require("rag", "semantic_text_splitter", by="chunk()")
+    from semantic_text_splitter import MarkdownSplitter, TextSplitter
+
     kind = MarkdownSplitter if markdown else TextSplitter
     return kind(size, overlap)
 

@@ -1,7 +1,8 @@
 """Text to vectors: what engines ask of an embedder, and adapters to two libraries.
 
 An embedder is any object with `embed_documents(texts)` and `embed_query(text)`; LangChain's fit
-as they are. Nothing here is loaded or connected before the first text is embedded.
+as they are. Nothing here is loaded or connected before the first text is embedded, but a library
+that is not installed is missed at once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from mastra_engine.exceptions import (
     InvalidVector,
     Unavailable,
 )
+from mastra_engine.extras import require
 from mastra_engine.inputs import count, name
 from mastra_engine.protocols import Embedder
 
@@ -117,6 +119,7 @@ class WordLlamaEmbedder:
     _BATCH_TEXTS, _BATCH_CHARACTERS = 64, 2**16
 
     def __init__(self, dimension: int = 256) -> None:
+        require("local", "wordllama", by="WordLlamaEmbedder")
         if count(dimension, "/dimension") not in self.DIMENSIONS:
             raise InvalidInput(f"must be one of {self.DIMENSIONS}", path="/dimension")
         self.dimension = dimension
@@ -161,11 +164,8 @@ def _word_llama() -> Any:
 def _load_word_llama() -> Any:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    try:
-        import wordllama  # type: ignore[import-untyped]
-    except ImportError as error:
-        message = "WordLlamaEmbedder needs pip install 'django-mastra-engine[local]'"
-        raise EngineConfigError(message) from error
+    import wordllama  # type: ignore[import-untyped]
+
     root.handlers[:], root.level = handlers, level  # it configures the root logger on import
     # Only as a cache is the package's own folder searched for the tokenizer it ships.
     return wordllama.WordLlama.load(
@@ -198,6 +198,7 @@ class OpenAIEmbedder:
         batch_size: int = 128,
         client: OpenAI | None = None,
     ) -> None:
+        require("openai", "openai", by="OpenAIEmbedder")
         self.model = name(model, "/model")
         self.dimensions = None if dimensions is None else count(dimensions, "/dimensions", least=1)
         self.batch_size = count(batch_size, "/batch_size", least=1)
@@ -221,11 +222,8 @@ class OpenAIEmbedder:
     def _client(self) -> OpenAI:
         if self._given_client is not None:
             return self._given_client
-        try:
-            from openai import OpenAI, OpenAIError
-        except ImportError as error:
-            message = "OpenAIEmbedder needs pip install 'django-mastra-engine[openai]'"
-            raise EngineConfigError(message) from error
+        from openai import OpenAI, OpenAIError
+
         key = self._api_key or (self._base_url and "none")
         try:
             return OpenAI(api_key=key, base_url=self._base_url)

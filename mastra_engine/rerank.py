@@ -12,7 +12,8 @@ from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from mastra_engine.exceptions import EngineConfigError, EngineError, InvalidInput, Unavailable
+from mastra_engine.exceptions import EngineError, InvalidInput, Unavailable
+from mastra_engine.extras import require
 from mastra_engine.inputs import count, name, text
 from mastra_engine.protocols import Scorer
 from mastra_engine.types import Match, RerankedMatch, Weights
@@ -182,6 +183,7 @@ class HttpRerankScorer:
     def __init__(
         self, url: str, model: str, api_key: str | None = None, timeout: float = 10.0
     ) -> None:
+        require("rerank", "httpx2", "tenacity", by="HttpRerankScorer")
         if not re.match(r"https?://[^/?#]", text(url, "/url")):
             raise InvalidInput("must be an http or https URL", path="/url")
         if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
@@ -238,12 +240,9 @@ class HttpRerankScorer:
 
 
 def _libraries() -> tuple[Any, Any]:
-    try:
-        import httpx2
-        import tenacity
-    except ImportError as error:
-        message = "HttpRerankScorer needs pip install 'django-mastra-engine[rerank]'"
-        raise EngineConfigError(message) from error
+    import httpx2
+    import tenacity
+
     return httpx2, tenacity
 
 

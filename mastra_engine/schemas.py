@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from mastra_engine.exceptions import EngineConfigError, InvalidInput
+from mastra_engine.extras import require
 from mastra_engine.jsonb import Path, pointer
 
 
 def satisfy(value: Any, schema: Mapping[str, Any], path: Path) -> None:
     """Raise InvalidInput that names the first place where `value` breaks the schema."""
-    try:
-        from jsonschema import SchemaError
-        from jsonschema.validators import validator_for
-    except ImportError as error:
-        raise EngineConfigError("A JSON Schema needs django-mastra-engine[schema]") from error
+    require("schema", "jsonschema", by="A JSON Schema")
+    from jsonschema import SchemaError
+    from jsonschema.validators import validator_for
+
     kind = validator_for(schema)
     try:
         kind.check_schema(dict(schema))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from mastra_engine.exceptions import EngineConfigError
+from mastra_engine.extras import require
 from mastra_engine.protocols import Tokenizer
 from mastra_engine.types import Part
 
@@ -38,6 +39,7 @@ class TiktokenTokenizer:
     """
 
     def __init__(self, encoding: str = "o200k_base") -> None:
+        require("tiktoken", "tiktoken", by="TiktokenTokenizer")
         self.encoding = encoding
         self._loaded: Encoding | None = None
 
@@ -47,12 +49,8 @@ class TiktokenTokenizer:
         return len(self._loaded.encode_ordinary(text))
 
     def _load(self) -> Encoding:
-        try:
-            import tiktoken
-        except ImportError as error:
-            raise EngineConfigError(
-                "Counting tokens by tiktoken needs django-mastra-engine[tiktoken]"
-            ) from error
+        import tiktoken
+
         try:
             return tiktoken.get_encoding(self.encoding)
         except ValueError as error:

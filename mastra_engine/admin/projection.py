@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pgvector import Vector
 
-from mastra_engine.exceptions import EngineConfigError
+from mastra_engine.extras import require
 
 #: How many directions are followed, and how often, to find two of them well.
 _RANK, _ROUNDS = 10, 6
@@ -28,11 +28,9 @@ def project(vectors: Sequence[Vector], *, unit: bool) -> Projection:
     P.-G. Martinsson and J. A. Tropp, "Finding Structure with Randomness", SIAM Review 53 (2011).
     The same vectors always give the same picture. Raises EngineConfigError without NumPy.
     """
-    try:
-        import numpy as np
-    except ImportError as error:
-        message = "The map needs pip install 'django-mastra-engine[admin]'"
-        raise EngineConfigError(message) from error
+    require("admin", "numpy", by="The map")
+    import numpy as np
+
     rows = np.stack([vector.to_numpy() for vector in vectors]).astype(float)
     if unit:
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)

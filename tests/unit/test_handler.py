@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import connections, router
 from django.test import override_settings
 
 from mastra_engine import MockMastraEngine, PostgresEngine, Reranker, engine, engines
@@ -82,6 +83,17 @@ def test_a_bad_setting_is_a_config_error(setting: Any) -> None:
     assert isinstance(caught.value, EngineError)
 
 
+@pytest.mark.parametrize("library", ["wordllama", "openai"])
+def test_a_plug_in_without_its_library_is_checked(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    plug_in = {"wordllama": "WordLlamaEmbedder", "openai": "OpenAIEmbedder"}[library]
+    path = f"mastra_engine.embedders.{plug_in}"
+    with override_settings(MASTRA_ENGINE={"default": {**MOCK["default"], "EMBEDDER": path}}):
+        assert check_ids() == ["mastra_engine.E001"]
+
+
 @pytest.mark.parametrize("backend", ["MockMastraEngine", "PostgresEngine"])
 @pytest.mark.parametrize(
     "reranker",
@@ -108,6 +120,29 @@ def test_another_kind_of_database_is_checked(monkeypatch: pytest.MonkeyPatch) ->
     backend = {"BACKEND": "mastra_engine.PostgresEngine", "DATABASE": "none"}
     with override_settings(MASTRA_ENGINE={"default": backend}):
         assert check_ids() == ["mastra_engine.E003"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "places"),
+    [
+        ({"BACKEND": "mastra_engine.PostgresEngine"}, {"default": True, "other": False}),
+        ({"BACKEND": "mastra_engine.MockMastraEngine"}, {"default": False, "other": False}),
+    ],
+    ids=["postgres", "mock"],
+)
+def test_the_router_keeps_the_tables_where_engines_are(
+    monkeypatch: pytest.MonkeyPatch, engine: Any, places: dict[str, bool]
+) -> None:
+    sqlite = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    other = connections.configure_settings({"default": {}, "other": sqlite})["other"]
+    monkeypatch.setitem(connections.settings, "other", other)
+    with override_settings(MASTRA_ENGINE={"default": engine}):
+        assert check_ids() == ["mastra_engine.W001"]
+        with override_settings(DATABASE_ROUTERS=["mastra_engine.routers.EngineRouter"]):
+            assert check_ids() == []
+            assert {db: router.allow_migrate(db, "mastra_engine") for db in places} == places
+            assert router.allow_migrate("other", "auth")
+    del connections["other"]
 
 
 @pytest.mark.django_db

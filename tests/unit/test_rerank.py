@@ -494,4 +494,4 @@ def test_a_url_that_leads_nowhere_is_unavailable(naps: list[float]) -> None:
 def test_a_missing_library_is_named(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(EngineConfigError, match=r"pip install 'django-mastra-engine\[rerank\]'"):
-        HttpRerankScorer("http://127.0.0.1/rerank", "m")("query", ["a"])
+        HttpRerankScorer("http://127.0.0.1/rerank", "m")
