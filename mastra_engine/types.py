@@ -172,6 +172,23 @@ class SyncRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SyncPage:
+    """A page that a run committed: what it did, in which attempt, and the checkpoint after it.
+
+    The counts of a run's pages add up to the run's own.
+    """
+
+    number: int
+    attempt: int
+    created: int
+    updated: int
+    unchanged: int
+    deleted: int
+    checkpoint: Any
+    committed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """The latest state of a record that changed; `added` means new to this reader."""
 

@@ -18,6 +18,8 @@ from mastra_engine.models.syncs import ACTIVE
 from mastra_engine.types import RunStatus
 
 _ENDED_BADLY = ("failed", "cancelled")
+#: So many pages of a run are shown with it; the others have a list of their own.
+LATEST = 10
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -77,6 +79,10 @@ class SyncRunAdmin(EngineAdmin):
             "counts": self.labelled(row, ("pages", "created", "updated", "unchanged", "deleted")),
             "duration": _duration(row),
             "active": row.status in ACTIVE,
+            "latest": _pages(self.rows(SyncPage))
+            .filter(run_id=row.pk)
+            .order_by("-number")[:LATEST],
+            "pages_url": self.url("syncpage_changelist", run__id__exact=row.pk),
         }
 
     def progress(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -113,12 +119,31 @@ class SyncRunAdmin(EngineAdmin):
 
 @admin.register(SyncPage)
 class SyncPageAdmin(EngineAdmin):
-    """What unfinished full runs know of what they saw."""
+    """What runs committed, page by page."""
 
-    list_display = ("id", "run_id")
+    list_display = (
+        *("number", "attempt", "created", "updated"),
+        *("unchanged", "deleted", "committed_at", "run_id"),
+    )
+    ordering = ("-run_id", "-number")
     lookups = frozenset({"run__id__exact"})
     listed = False
-    facts = ("run_id",)
+    facts = list_display
+    documents = ("checkpoint",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SyncPage]:
+        return _pages(super().get_queryset(request))
+
+    def heading(self, request: HttpRequest, row: SyncPage) -> str:
+        return f"Page {row.number:,}"
+
+    def tools(self, request: HttpRequest, row: SyncPage) -> list[Link]:
+        return [Link("Sync run", self.url("syncrun_change", row.run_id))]
+
+
+def _pages(rows: QuerySet[SyncPage]) -> QuerySet[SyncPage]:
+    """Leave out what is for workers only."""
+    return rows.defer("found")
 
 
 def _duration(run: SyncRun) -> timedelta | None:

@@ -10,7 +10,7 @@ from mastra_engine.api.operations import Example, operation
 from mastra_engine.api.parsers import JsonLinesParser, JsonParser
 from mastra_engine.api.views import EngineView
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.types import Page, SyncResult, SyncRun
+from mastra_engine.types import Page, SyncPage, SyncResult, SyncRun
 
 _ID = "0196b7d2-2f4b-7c1e-9a53-0242ac120002"
 _TIME = "2026-01-02T03:04:05Z"
@@ -124,6 +124,36 @@ class RunView(EngineView):
         return self.engine.get_sync_run(id=run_id)
 
 
+class PagesView(EngineView):
+    @operation(
+        MastraEngine.list_sync_pages,
+        "view_syncrun",
+        without=("run_id",),
+        example=Example(
+            path={"run_id": _ID},
+            query={"limit": "1", "order": "desc"},
+            answer={
+                "items": [
+                    {
+                        "number": 1,
+                        "attempt": 1,
+                        "created": 0,
+                        "updated": 0,
+                        "unchanged": 1,
+                        "deleted": 0,
+                        "checkpoint": "page-1",
+                        "committed_at": _TIME,
+                    }
+                ],
+                "next_cursor": None,
+            },
+        ),
+    )
+    def get(self, run_id: str, **given: Any) -> Page[SyncPage]:
+        """List what a run committed, page by page: counts, attempt and the checkpoint after it."""
+        return self.engine.list_sync_pages(run_id=run_id, **given)
+
+
 class CancelView(EngineView):
     @operation(
         MastraEngine.cancel_sync_run,
@@ -155,6 +185,7 @@ urlpatterns = [
     path("sync/", SyncView.as_view()),
     path("sync-runs/", RunsView.as_view()),
     path("sync-runs/<str:run_id>/", RunView.as_view()),
+    path("sync-runs/<str:run_id>/pages/", PagesView.as_view()),
     path("sync-runs/<str:run_id>/cancel/", CancelView.as_view()),
     path("sync-runs/<str:run_id>/retry/", RetryView.as_view()),
 ]

@@ -85,12 +85,45 @@ class SyncRun(models.Model):
 
 
 class SyncPage(models.Model):
-    """What a page of an unfinished full run found unchanged, for a worker that takes over."""
+    """What a page of a run did. `found` is what an unfinished full run came upon unchanged in it.
+
+    A worker that takes over needs to know that; once the run is complete, nobody does.
+    """
 
     run = models.ForeignKey(
-        SyncRun, on_delete=models.DO_NOTHING, db_constraint=False, related_name="found"
+        SyncRun,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="history",
     )
-    unchanged = models.BinaryField()
+    number = models.IntegerField()
+    attempt = models.IntegerField()
+    created = models.IntegerField()
+    updated = models.IntegerField()
+    unchanged = models.IntegerField()
+    deleted = models.IntegerField()
+    checkpoint = models.JSONField(decoder=Decoder, null=True)
+    found = models.BinaryField(null=True)
+    committed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "number"], name="mastra_engine_syncpage_of"),
+        ]
 
     def __str__(self) -> str:
         return f"Sync page {self.pk}"
+
+    def to_value(self) -> types.SyncPage:
+        """Return it as the engine does."""
+        return types.SyncPage(
+            number=self.number,
+            attempt=self.attempt,
+            created=self.created,
+            updated=self.updated,
+            unchanged=self.unchanged,
+            deleted=self.deleted,
+            checkpoint=self.checkpoint,
+            committed_at=self.committed_at,
+        )

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from mastra_engine import engine, sync
 from mastra_engine.admin.base import APP
-from mastra_engine.models import Bookmark, SyncPage, SyncRun, VectorIndex
+from mastra_engine.models import Bookmark, SyncRun, VectorIndex
 from mastra_engine.registry import registry
 
 SECRET = "Rosebud"
@@ -21,7 +21,6 @@ def fill() -> dict[str, Any]:
     search()
     run()
     run_row, index = SyncRun.objects.get(), VectorIndex.objects.get(name="docs")
-    SyncPage.objects.create(run=run_row, unchanged=b"")
     Bookmark.objects.create(entity=run_row.entity, vector_index=index)
     return {
         model._meta.model_name: model._default_manager.last()

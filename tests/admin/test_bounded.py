@@ -17,6 +17,7 @@ from mastra_engine.models import (
     Entity,
     Message,
     Record,
+    SyncPage,
     SyncRun,
     Thread,
     VectorIndex,
@@ -47,8 +48,10 @@ PAGES: dict[str, tuple[Callable[[], str], int]] = {
     "entity": (lambda: page_of(first(Entity)), 4),
     "changes": (lambda: view("changes", first(Entity).pk), 3),
     "record": (lambda: page_of(first(Record)), 4),
-    "run": (lambda: page_of(first(SyncRun)), 1),
-    "progress of a run": (lambda: view("progress", first(SyncRun).pk), 1),
+    "run": (lambda: page_of(first(SyncRun)), 2),
+    "progress of a run": (lambda: view("progress", first(SyncRun).pk), 2),
+    "pages of a run": (lambda: list_of(SyncPage, run__id__exact=first(SyncRun).pk), 2),
+    "page of a run": (lambda: page_of(first(SyncPage)), 1),
     "index": (lambda: page_of(VectorIndex.objects.get(name="docs")), 3),
     "embedding": (lambda: page_of(Embedding.objects.get(vector_id="a")), 4),
 }
@@ -77,6 +80,10 @@ def grow() -> None:
             status="failed",
         )
         for _ in range(60)
+    )
+    SyncPage.objects.bulk_create(
+        SyncPage(run=run, number=i, attempt=1, created=1, updated=0, unchanged=0, deleted=0)
+        for i in range(2, 120)
     )
     records = [{"external_id": f"r{i:03}", "data": {"n": i}} for i in range(120)]
     engine.upsert_records(entity_id=run.entity_id, records=records)
@@ -134,11 +141,12 @@ def test_lists_select_by_what_is_foreseen_only(owner: Client, store: dict[str, A
     "address",
     [
         lambda: list_of(Thread, q="chat"),
+        lambda: list_of(SyncPage, run__id__exact=first(SyncRun).pk),
         lambda: view("resources"),
         lambda: view("resources", q="an", after="am"),
         lambda: view("resources", resource_id="ann"),
     ],
-    ids=["threads", "resources", "more resources", "a resource"],
+    ids=["threads", "pages of a run", "resources", "more resources", "a resource"],
 )
 def test_what_is_looked_for_is_looked_up(
     owner: Client, store: dict[str, Any], address: Callable[[], str]

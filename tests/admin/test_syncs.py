@@ -12,7 +12,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from mastra_engine import engine, sync
-from mastra_engine.models import SyncRun
+from mastra_engine.admin.syncs import LATEST
+from mastra_engine.models import SyncPage, SyncRun
 from mastra_engine.registry import registry
 from tests.admin.conftest import list_of, page_of, signed_in, view
 
@@ -141,3 +142,21 @@ def test_a_forged_request_does_nothing(owner: Client, failed: SyncRun, action: s
 def test_runs_are_listed_by_status(owner: Client, failed: SyncRun) -> None:
     assert str(failed.pk) in owner.get(list_of(SyncRun, status="failed")).content.decode()
     assert str(failed.pk) not in owner.get(list_of(SyncRun, status="queued")).content.decode()
+
+
+def test_a_run_shows_its_latest_pages_and_leads_to_all(
+    owner: Client, contacts: list[Exception]
+) -> None:
+    pages = [[{"external_id": str(i), "data": {}}] for i in range(LATEST + 2)]
+    with registry.empty():
+        sync(entity="Contacts", name="many")(lambda ctx: pages)
+        run = engine.run_sync("many", connection_id="crm-1")
+    text = owner.get(page_of(SyncRun.objects.get(id=run.id))).content.decode()
+    newest = SyncPage.objects.get(run_id=run.id, number=LATEST + 2)
+    oldest = SyncPage.objects.get(run_id=run.id, number=1)
+    assert page_of(newest) in text
+    assert page_of(oldest) not in text
+    address = list_of(SyncPage, run__id__exact=run.id)
+    assert address in text
+    for page in (newest, oldest):
+        assert page_of(page) in owner.get(address).content.decode()

@@ -42,9 +42,16 @@ def engine(request: Any, settings: Any, db: None) -> Iterator[MastraEngine]:
     with registry.empty():
         for name in ("contacts", "deals"):
             sync(entity="Contacts", name=name)(lambda ctx: [])
+        sync(entity="Contacts")(leads)
         index_records(entity="Contacts", index="people", text=lambda data: data.get("name"))
         made.queue = Nobody()
         yield made
+
+
+def leads(ctx: Any) -> Iterator[Any]:
+    """A sync of a page that is there already."""
+    yield {"external_id": "c1", "data": {"name": "Alice", "age": 34}}
+    ctx.save_checkpoint("page-1")
 
 
 class Nobody:
@@ -75,7 +82,9 @@ class World:
 
     def path_of(self, case: Case) -> dict[str, str]:
         """Return what the variables in an operation's URL stand for in its example."""
-        ended = {"run_id": self.path["cancelled_id"]} if "retry" in case.route else {}
+        statuses = {"retry": "cancelled", "pages": "succeeded"}
+        status = next((statuses[word] for word in statuses if word in case.route), "")
+        ended = {"run_id": self.path[f"{status}_id"]} if status else {}
         return {**case.operation.example.path, **self.path, **ended}
 
 
@@ -115,10 +124,12 @@ def furnish(engine: MastraEngine, owner: str, prefix: str = "") -> dict[str, str
     queued = engine.enqueue_sync("contacts", connection_id=owner)
     cancelled = engine.enqueue_sync("deals", connection_id=owner)
     engine.cancel_sync_run(id=cancelled.id)
+    succeeded = engine.run_sync("leads", connection_id=owner)
     return {
         "entity_id": str(synced.entity.id),
         "run_id": str(queued.id),
         "cancelled_id": str(cancelled.id),
+        "succeeded_id": str(succeeded.id),
     }
 
 

@@ -45,6 +45,7 @@ COUNTS = {
     "list_indexes": 3,
     "list_messages": 2,
     "list_records": 3,
+    "list_sync_pages": 2,
     "list_sync_runs": 1,
     "list_threads": 1,
     "patch_resource_working_memory": 2,

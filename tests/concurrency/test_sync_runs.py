@@ -51,7 +51,19 @@ def check_takeover(engine: PostgresEngine, version: int, before: catalogue.State
     assert run.created + run.updated + run.deleted == written
     assert run.created + run.updated + run.unchanged == catalogue.SIZE
     assert run.pages == PAGES
+    check_history(engine, run)
     return True
+
+
+def check_history(engine: PostgresEngine, run: SyncRun) -> None:
+    """Its pages are those that were committed, once each, and say by which worker."""
+    pages = engine.list_sync_pages(run_id=run.id).items
+    assert [page.number for page in pages] == [*range(1, PAGES + 1)]
+    for count in ("created", "updated", "unchanged", "deleted"):
+        assert sum(getattr(page, count) for page in pages) == getattr(run, count)
+    attempts = [page.attempt for page in pages]
+    assert attempts == sorted(attempts)
+    assert attempts[-1] == 2
 
 
 def kill_somewhere(worker: Worker) -> None:

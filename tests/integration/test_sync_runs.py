@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mastra_engine import MockMastraEngine, engines
@@ -158,7 +159,7 @@ def test_a_dry_run_leaves_no_trace(engine: PostgresEngine) -> None:
     assert engine.list_entities().items == []
 
 
-def test_notes_of_a_full_run_go_when_it_is_done_or_begun_anew(engine: PostgresEngine) -> None:
+def test_what_a_full_run_found_is_forgotten_once_it_is_complete(engine: PostgresEngine) -> None:
     engine.sync_records(**NAME, records=[record("1"), record("2")])
     broken = [True]
 
@@ -169,13 +170,23 @@ def test_notes_of_a_full_run_go_when_it_is_done_or_begun_anew(engine: PostgresEn
             raise ChangedMind
 
     declare(source, mode="full")
-    assert run(engine).status == "failed"
-    assert SyncPage.objects.count() == 2
-    assert run(engine).status == "failed"
-    assert SyncPage.objects.count() == 2
+    failed = run(engine)
+    found = SyncPage.objects.exclude(found=None)
+    assert found.count() == failed.pages == 2
     broken.clear()
-    assert run(engine).status == "succeeded"
-    assert not SyncPage.objects.exists()
+    engine.retry_sync_run(id=failed.id)
+    assert engine.get_sync_run(id=failed.id).status == "succeeded"
+    assert not found.exists()
+    assert SyncPage.objects.count() == 4
+
+
+def test_a_page_of_a_run_is_seven_round_trips(engine: PostgresEngine) -> None:
+    """Two are of the transaction, three begin it, one compares, one tells the run."""
+    declare(lambda context: [[record("1")]] * 10)
+    run(engine)
+    with CaptureQueriesContext(connection) as captured:
+        run(engine)
+    assert len(captured) == 15 + 10 * 7
 
 
 # A database that goes away

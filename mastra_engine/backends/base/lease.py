@@ -8,7 +8,7 @@ from threading import Event, Thread
 from typing import Any
 from uuid import UUID, uuid4
 
-from mastra_engine.backends.base.ledger import FromNow, Guard, RunLedger
+from mastra_engine.backends.base.ledger import FromNow, Guard, NewPage, RunLedger
 from mastra_engine.types import SyncRun
 
 logger = logging.getLogger("mastra_engine.syncs")
@@ -53,15 +53,17 @@ class Lease:
             **started,
         )
 
-    def save(self, **changes: Any) -> None:
-        """Change the run and renew the lease; raises LeaseLost."""
-        renewed = {"lease_expires_at": FromNow(self.seconds), **changes}
-        if not self.ledger.update(self.run_id, self.guard, **renewed):
+    def advance(self, run: SyncRun, page: NewPage | None, *, last: bool) -> None:
+        """Store how far the run is and renew the lease, or give it back; raises LeaseLost."""
+        seconds = None if last else self.seconds
+        if not self.ledger.advance(run, self.guard, page, lease=seconds):
             raise LeaseLost
 
     def end(self, **changes: Any) -> None:
         """Change the run and give the lease back; raises LeaseLost."""
-        self.save(lease_token=None, lease_expires_at=None, **changes)
+        given_back = {"lease_token": None, "lease_expires_at": None}
+        if not self.ledger.update(self.run_id, self.guard, **given_back, **changes):
+            raise LeaseLost
 
     def release(self) -> None:
         """Let whoever comes take over at once."""

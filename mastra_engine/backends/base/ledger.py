@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from mastra_engine.types import RunStatus, SyncMode, SyncRun
+from mastra_engine.types import RunStatus, SyncMode, SyncPage, SyncRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,17 @@ class NewRun:
     mode: SyncMode
     params: dict[str, Any]
     checkpoint: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPage:
+    """What a page of a run did, and what of a full run it found unchanged, for the pages after."""
+
+    created: int
+    updated: int
+    unchanged: int
+    deleted: int
+    found: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +55,11 @@ class RunLedger(ABC):
     """The runs of one engine. What is written within a write operation commits with it."""
 
     @abstractmethod
-    def insert(self, new: NewRun) -> SyncRun | None:
+    def insert(self, new: NewRun, *, keep: int) -> SyncRun | None:
         """Queue a run, or return None when its sync and connection have an active one.
 
-        Raises EntityNotFound when the entity is gone.
+        Of these, `keep` runs stay, the newest, and the newest of each set of parameters, which
+        knows their checkpoint. Raises EntityNotFound when the entity is gone.
         """
 
     @abstractmethod
@@ -81,16 +93,26 @@ class RunLedger(ABC):
         """Prolong a lease from a thread that holds nothing open; return whether it happened."""
 
     @abstractmethod
-    def note(self, id: UUID, found: bytes) -> None:
-        """Keep what a page of a full run found unchanged."""
+    def advance(
+        self, run: SyncRun, guard: Guard, page: NewPage | None, *, lease: float | None
+    ) -> bool:
+        """Store how far a run is, and its latest page, in one step; return whether it happened.
+
+        It does not when the guard does not hold. The lease lasts for so many seconds from now on;
+        None ends the run, which has succeeded. Within a write operation only.
+        """
 
     @abstractmethod
-    def noted(self, id: UUID) -> list[bytes]:
+    def pages(self, id: UUID, *, after: int | None, descending: bool, limit: int) -> list[SyncPage]:
+        """Return pages of a run in the order of their numbers, `after` one of them."""
+
+    @abstractmethod
+    def found(self, id: UUID) -> list[bytes]:
         """Return what a run's pages found unchanged."""
 
     @abstractmethod
-    def forget(self, *, sync: str, connection_id: str) -> None:
-        """Drop what all runs of a sync and connection have noted."""
+    def forget(self, id: UUID) -> None:
+        """Drop what a run's pages found unchanged, but not the pages."""
 
     @abstractmethod
     def shared(self) -> bool:

@@ -6,14 +6,14 @@ import logging
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import closing, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import accumulate, pairwise
 from typing import Any
 
 import orjson
 
 from mastra_engine.backends.base.lease import Lease, LeaseLost
-from mastra_engine.backends.base.ledger import FromNow
+from mastra_engine.backends.base.ledger import NewPage
 from mastra_engine.backends.base.syncs import delete_unseen
 from mastra_engine.backends.base.writer import Chunks, EntityWriter, Seen
 from mastra_engine.exceptions import EntityNotFound, InvalidInput
@@ -90,7 +90,7 @@ class Worker:
         run: SyncRun,
         lease: Lease,
         *,
-        write: Callable[..., dict[str, Any]],
+        write: Callable[..., SyncRun],
         watch: Watch | None,
     ) -> None:
         self.declared = declared
@@ -105,8 +105,8 @@ class Worker:
     def work(self) -> None:
         """Read the source to its end; whatever it raises comes through, the lease still held."""
         if self.run.mode == "full":
-            noted = self.lease.ledger.noted(self.run.id)
-            self.seen = RunSeen(self.run.start_rev or 0, noted)
+            found = self.lease.ledger.found(self.run.id) if self.run.pages else ()
+            self.seen = RunSeen(self.run.start_rev or 0, found)
         context = SyncContext(self.run, checked_params(self.declared.params, self.run.params))
         self.saved = context.saved
         source = self.declared.function(context)
@@ -132,42 +132,40 @@ class Worker:
 
     def _commit(self, *, last: bool = False) -> None:
         """Write the page at hand with all that was saved since the one before."""
-        page, self.page = self.page, []
+        records, self.page = self.page, []
         saved = dict(self.saved)
         self.saved.clear()
-        if not (page or saved or last):
+        if not (records or saved or last):
             return
-        chunks = Chunks(_inputs(page, self.declared.key), entity_type=self.run.entity)
+        chunks = Chunks(_inputs(records, self.declared.key), entity_type=self.run.entity)
 
-        def write(writer: EntityWriter) -> dict[str, Any]:
-            changes = {**saved, **self._put(writer, chunks)}
-            changes["pages"] = self.run.pages + bool(page)
-            if last:
-                changes["deleted"] = self._delete_unseen(writer, changes["created"])
+        def write(writer: EntityWriter) -> SyncRun:
+            page = self._put(writer, chunks, last=last)
             reached("run_page_written")
-            self._save(changes, last=last)
+            kept = page if records or page.deleted else None
+            run = replace(_after(self.run, kept), **saved)
+            self.lease.advance(run, kept, last=last)
+            if last and self.seen is not None and self.run.pages:
+                self.lease.ledger.forget(run.id)
             reached("run_page_fenced")
-            return changes
+            return run
 
         try:
-            changes = self.write(self.run.entity_id, write)
+            self.run = self.write(self.run.entity_id, write)
         except EntityNotFound:
             raise LeaseLost from None  # deleted, and its runs with it
         reached("run_page_committed")
-        self.run = replace(self.run, **changes)
         if self.watch is not None:
             self.watch(self.run)
 
-    def _put(self, writer: EntityWriter, chunks: Chunks) -> dict[str, int]:
-        if self.seen is not None:
-            self.seen.page = []
-        writer.seen = self.seen
+    def _put(self, writer: EntityWriter, chunks: Chunks, *, last: bool) -> NewPage:
+        seen = writer.seen = self.seen
+        if seen is not None:
+            seen.page = []
         written = sum((writer.put(chunk) for chunk in chunks), start=UpsertResult())
-        return {
-            "created": self.run.created + written.created,
-            "updated": self.run.updated + written.updated,
-            "unchanged": self.run.unchanged + written.unchanged,
-        }
+        deleted = self._delete_unseen(writer, self.run.created + written.created) if last else 0
+        found = _packed(seen.page) if seen is not None and seen.page and not last else None
+        return NewPage(**asdict(written), deleted=deleted, found=found)
 
     def _delete_unseen(self, writer: EntityWriter, created: int) -> int:
         ratio = self.declared.max_delete_ratio if self.seen is not None else None
@@ -175,18 +173,19 @@ class Worker:
         live = 0 if ratio is None else writer.live() - created  # as many as there were before
         return delete_unseen(writer, self.seen, ratio=ratio, live=live)
 
-    def _save(self, changes: dict[str, Any], *, last: bool) -> None:
-        ledger, run = self.lease.ledger, self.run
-        if last:
-            self.lease.end(status="succeeded", error=None, finished_at=FromNow(), **changes)
-        else:
-            self.lease.save(**changes)
-        if self.seen is None:
-            return
-        if last:
-            ledger.forget(sync=run.sync, connection_id=run.connection_id)
-        elif self.seen.page:
-            ledger.note(run.id, _packed(self.seen.page))
+
+def _after(run: SyncRun, page: NewPage | None) -> SyncRun:
+    """Return a run with what a page of it did."""
+    if page is None:
+        return run
+    return replace(
+        run,
+        pages=run.pages + 1,
+        created=run.created + page.created,
+        updated=run.updated + page.updated,
+        unchanged=run.unchanged + page.unchanged,
+        deleted=run.deleted + page.deleted,
+    )
 
 
 def _inputs(page: list[Any], key: str | None) -> list[Any]:

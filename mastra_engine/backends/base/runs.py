@@ -30,7 +30,7 @@ from mastra_engine.parameters import checked_params, given_params
 from mastra_engine.pausing import reached
 from mastra_engine.protocols import RunQueue
 from mastra_engine.registry import SyncDeclaration, registry
-from mastra_engine.types import Page, RunStatus, SyncRun
+from mastra_engine.types import Order, Page, RunStatus, SyncPage, SyncRun
 
 logger = logging.getLogger("mastra_engine.syncs")
 
@@ -49,6 +49,8 @@ class RunsContract(RecordsContract, ABC):
     ledger: RunLedger
     #: Seconds after which the run of a silent worker may be taken over.
     sync_lease: float = 60.0
+    #: How many runs of a sync and connection are kept, with their pages.
+    sync_history: int = 1_000
     #: Carries enqueued runs to workers; without one they are performed here, after the commit.
     queue: RunQueue | None = None
 
@@ -155,6 +157,30 @@ class RunsContract(RecordsContract, ABC):
         """Return a run; raises SyncNotFound."""
         return self.ledger.find(uuid(id, "/id"), among=self.connection_ids)
 
+    def list_sync_pages(
+        self,
+        *,
+        run_id: UUID | str,
+        limit: int = 100,
+        cursor: str | None = None,
+        order: Order = "asc",
+    ) -> Page[SyncPage]:
+        """Return a page of what a run committed, page by page; raises SyncNotFound.
+
+        A page is there from the moment its records are. A commit of nothing but a checkpoint is
+        none.
+        """
+        id = uuid(run_id, "/run_id")
+        limit = count(limit, "/limit")
+        descending = choice(order, "/order", "asc", "desc") == "desc"
+        made_by = fingerprint("sync pages", id, descending)
+        after = None if cursor is None else decode(cursor, made_by, int)[0]
+        self.ledger.find(id, among=self.connection_ids)
+        found = self.ledger.pages(id, after=after, descending=descending, limit=limit + 1)
+        items = found[:limit]
+        more = bool(items) and len(found) > limit
+        return Page(items, encode(made_by, items[-1].number) if more else None)
+
     def cancel_sync_run(self, *, id: UUID | str) -> SyncRun:
         """Cancel a run; its worker, if any, writes nothing more. Raises SyncNotFound.
 
@@ -191,6 +217,7 @@ class RunsContract(RecordsContract, ABC):
     aperform_sync_run = twin(perform_sync_run)
     alist_sync_runs = twin(list_sync_runs)
     aget_sync_run = twin(get_sync_run)
+    alist_sync_pages = twin(list_sync_pages)
     acancel_sync_run = twin(cancel_sync_run)
     aretry_sync_run = twin(retry_sync_run)
 
@@ -233,7 +260,8 @@ class RunsContract(RecordsContract, ABC):
                     mode=declared.mode,
                     params=params,
                     checkpoint=last[0].checkpoint if last else None,
-                )
+                ),
+                keep=self.sync_history,
             )
         except EntityNotFound:
             return None  # deleted since

@@ -12,10 +12,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from mastra_engine.backends.base.ledger import FromNow, Guard, NewRun, RunLedger
+from mastra_engine.backends.base.ledger import FromNow, Guard, NewPage, NewRun, RunLedger
 from mastra_engine.backends.mock.store import RunRow, Store, now
 from mastra_engine.exceptions import EntityNotFound, SyncNotFound
-from mastra_engine.types import RunStatus, SyncRun
+from mastra_engine.types import RunStatus, SyncPage, SyncRun
 
 ACTIVE = ("queued", "running")
 
@@ -26,18 +26,17 @@ class MockLedger(RunLedger):
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def insert(self, new: NewRun) -> SyncRun | None:
+    def insert(self, new: NewRun, *, keep: int) -> SyncRun | None:
         with self.store.lock:
             entity = self.store.entities.get(new.entity_id)
             if entity is None:
                 raise EntityNotFound
             if self._active(new.sync, new.connection_id):
                 return None
-            if new.mode == "full":
-                self.forget(sync=new.sync, connection_id=new.connection_id)
             given = {field.name: deepcopy(getattr(new, field.name)) for field in fields(new)}
             run = SyncRun(id=uuid7(), entity=entity.name, created_at=now(), **given, **_UNTOUCHED)
             self.store.runs[run.id] = RunRow(run)
+            self._expire(run, keep=keep)
             return deepcopy(run)
 
     def find(self, id: UUID, *, among: Collection[str] | None = None) -> SyncRun:
@@ -82,27 +81,44 @@ class MockLedger(RunLedger):
             others = self._active(run.sync, run.connection_id) - {id}
             if others and run.status in ACTIVE:
                 return False
-            self.store.runs[id] = RunRow(run, token, row.found)
+            self.store.runs[id] = replace(row, run=run, lease_token=token)
             return True
 
     def renew(self, id: UUID, guard: Guard, seconds: float) -> bool:
         return self.update(id, guard, lease_expires_at=FromNow(seconds))
 
-    def note(self, id: UUID, found: bytes) -> None:
+    def advance(
+        self, run: SyncRun, guard: Guard, page: NewPage | None, *, lease: float | None
+    ) -> bool:
+        changes: dict[str, Any] = {field: getattr(run, field) for field in _ADVANCING}
+        if lease is None:
+            changes |= {"status": "succeeded", "error": None, "finished_at": FromNow()}
+            changes |= {"lease_token": None, "lease_expires_at": None}
+        else:
+            changes["lease_expires_at"] = FromNow(lease)
         with self.store.lock:
-            row = self.store.runs[id]
-            self.store.runs[id] = replace(row, found=(*row.found, found))
+            done = self.update(run.id, guard, **changes)
+            if done and page is not None:
+                self._add(run.id, page)
+            return done
 
-    def noted(self, id: UUID) -> list[bytes]:
+    def pages(self, id: UUID, *, after: int | None, descending: bool, limit: int) -> list[SyncPage]:
+        with self.store.lock:
+            row = self.store.runs.get(id)
+            pages = () if row is None else row.pages
+            if after is not None:
+                beyond = range(after) if descending else range(after + 1, len(pages) + 1)
+                pages = tuple(page for page in pages if page.number in beyond)
+            return deepcopy(list(pages[::-1] if descending else pages)[:limit])
+
+    def found(self, id: UUID) -> list[bytes]:
         with self.store.lock:
             row = self.store.runs.get(id)
             return [] if row is None else list(row.found)
 
-    def forget(self, *, sync: str, connection_id: str) -> None:
+    def forget(self, id: UUID) -> None:
         with self.store.lock:
-            for id, row in self.store.runs.items():
-                if (row.run.sync, row.run.connection_id) == (sync, connection_id):
-                    self.store.runs[id] = replace(row, found=())
+            self.store.runs[id] = replace(self.store.runs[id], found=())
 
     def shared(self) -> bool:
         return True
@@ -120,12 +136,37 @@ class MockLedger(RunLedger):
             finally:
                 self.store.entities, self.store.runs = before
 
+    def _add(self, id: UUID, new: NewPage) -> None:
+        row = self.store.runs[id]
+        page = SyncPage(
+            number=row.run.pages,
+            attempt=row.run.attempts,
+            created=new.created,
+            updated=new.updated,
+            unchanged=new.unchanged,
+            deleted=new.deleted,
+            checkpoint=row.run.checkpoint,
+            committed_at=now(),
+        )
+        found = () if new.found is None else (new.found,)
+        self.store.runs[id] = replace(row, pages=(*row.pages, page), found=(*row.found, *found))
+
+    def _expire(self, latest: SyncRun, *, keep: int) -> None:
+        of = latest.sync, latest.connection_id
+        rows = sorted(self.store.runs.items(), reverse=True)
+        runs = [row.run for _, row in rows if (row.run.sync, row.run.connection_id) == of]
+        for number, run in enumerate(runs[keep:], start=keep):
+            if any(newer.params == run.params for newer in runs[:number]):
+                del self.store.runs[run.id]
+
     def _active(self, sync: str, connection_id: str) -> set[UUID]:
         found = self.select(
             sync=sync, connection_id=connection_id, statuses=("queued", "running"), limit=2
         )
         return {run.id for run in found}
 
+
+_ADVANCING = ("pages", "created", "updated", "unchanged", "deleted", "checkpoint", "progress")
 
 _UNTOUCHED: dict[str, Any] = {
     "status": "queued",

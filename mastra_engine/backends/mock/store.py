@@ -22,7 +22,16 @@ from mastra_engine.backends.base.threads import NewThread
 from mastra_engine.backends.base.working import Holder
 from mastra_engine.jsonb import loads
 from mastra_engine.messages import NewMessage
-from mastra_engine.types import Entity, Message, Record, Role, SyncRun, Thread, WorkingMemory
+from mastra_engine.types import (
+    Entity,
+    Message,
+    Record,
+    Role,
+    SyncPage,
+    SyncRun,
+    Thread,
+    WorkingMemory,
+)
 
 
 def now() -> datetime:
@@ -215,10 +224,11 @@ class WorkingMemoryRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A sync run with the fencing token of its worker and what its pages found unchanged."""
+    """A sync run with the fencing token of its worker, its pages and what they found unchanged."""
 
     run: SyncRun
     lease_token: UUID | None = None
+    pages: tuple[SyncPage, ...] = ()
     found: tuple[bytes, ...] = ()
 
 

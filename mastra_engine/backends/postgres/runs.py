@@ -10,14 +10,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connections, transaction
-from django.db.models import DateTimeField, Func, Q, QuerySet
+from django.db.models import DateTimeField, Exists, Func, OuterRef, Q, QuerySet
 
-from mastra_engine.backends.base.ledger import FromNow, Guard, NewRun, RunLedger
+from mastra_engine.backends.base.ledger import FromNow, Guard, NewPage, NewRun, RunLedger
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.exceptions import EntityNotFound, SyncNotFound
 from mastra_engine.models import SyncPage as PageRow
 from mastra_engine.models import SyncRun as RunRow
-from mastra_engine.types import RunStatus, SyncRun
+from mastra_engine.postgres.runs import advance
+from mastra_engine.types import RunStatus, SyncPage, SyncRun
 
 #: The time as it goes on within a transaction, by the clock that all workers share.
 CLOCK = Func(function="clock_timestamp", output_field=DateTimeField())
@@ -29,14 +30,14 @@ class PostgresLedger(RunLedger):
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def insert(self, new: NewRun) -> SyncRun | None:
+    def insert(self, new: NewRun, *, keep: int) -> SyncRun | None:
         row = RunRow(**{field.name: getattr(new, field.name) for field in fields(new)})
 
         def insert() -> RunRow | None:
             self._rows().bulk_create([row], ignore_conflicts=True)
             inserted = self._rows().filter(id=row.id).first()
-            if inserted is not None and new.mode == "full":
-                self.forget(sync=new.sync, connection_id=new.connection_id)
+            if inserted is not None:
+                self._expire(inserted, keep=keep)
             return inserted
 
         try:
@@ -90,16 +91,32 @@ class PostgresLedger(RunLedger):
         finally:
             connections[self.session.alias].close()
 
-    def note(self, id: UUID, found: bytes) -> None:
-        self._pages().create(run_id=id, unchanged=found)
+    def advance(
+        self, run: SyncRun, guard: Guard, page: NewPage | None, *, lease: float | None
+    ) -> bool:
+        return advance(
+            connections[self.session.alias],
+            run,
+            {} if page is None else asdict(page),
+            token=guard.token,
+            alive=guard.lease == "alive",
+            lease=lease,
+        )
 
-    def noted(self, id: UUID) -> list[bytes]:
+    def pages(self, id: UUID, *, after: int | None, descending: bool, limit: int) -> list[SyncPage]:
+        rows = self._pages(id).order_by("-number" if descending else "number")
+        if after is not None:
+            rows = rows.filter(**{"number__lt" if descending else "number__gt": after})
         with self.session.translated():
-            pages = self._pages().filter(run_id=id).values_list("unchanged", flat=True)
-            return [bytes(page) for page in pages]
+            return [row.to_value() for row in rows.defer("found")[:limit]]
 
-    def forget(self, *, sync: str, connection_id: str) -> None:
-        self._pages().filter(run__sync=sync, run__connection_id=connection_id).delete()
+    def found(self, id: UUID) -> list[bytes]:
+        with self.session.translated():
+            rows = self._pages(id).values_list("found", flat=True)
+            return [bytes(found) for found in rows if found is not None]
+
+    def forget(self, id: UUID) -> None:
+        self._pages(id).exclude(found=None).update(found=None)
 
     def shared(self) -> bool:
         with self.session.translated():
@@ -118,8 +135,14 @@ class PostgresLedger(RunLedger):
         rows = RunRow.objects.using(self.session.alias).select_related("entity")
         return rows if among is None else rows.filter(connection_id__in=among)
 
-    def _pages(self) -> QuerySet[PageRow]:
-        return PageRow.objects.using(self.session.alias)
+    def _pages(self, run_id: UUID) -> QuerySet[PageRow]:
+        return PageRow.objects.using(self.session.alias).filter(run_id=run_id)
+
+    def _expire(self, latest: RunRow, *, keep: int) -> None:
+        runs = self._rows().filter(sync=latest.sync, connection_id=latest.connection_id)
+        newer = runs.filter(params=OuterRef("params"), id__gt=OuterRef("id"))
+        old = runs.order_by("-id").values("id")[keep:]
+        runs.filter(Exists(newer), id__in=old).delete()
 
 
 def _holds(guard: Guard) -> Q:

@@ -21,6 +21,7 @@ from mastra_engine.testing.contract.recall import TestRecall
 from mastra_engine.testing.contract.records import TestEntities, TestRecords
 from mastra_engine.testing.contract.recordsearch import TestRecordSearch
 from mastra_engine.testing.contract.runfailures import TestSyncFailures, TestSyncParams
+from mastra_engine.testing.contract.runpages import TestSyncPages
 from mastra_engine.testing.contract.runs import TestSyncRuns
 from mastra_engine.testing.contract.search import TestVectorSearch
 from mastra_engine.testing.contract.syncs import TestChangeFeed, TestSyncs
@@ -49,6 +50,7 @@ __all__ = [
     "TestRecordSearch",
     "TestRecords",
     "TestSyncFailures",
+    "TestSyncPages",
     "TestSyncParams",
     "TestSyncQueue",
     "TestSyncRuns",
