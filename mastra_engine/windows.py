@@ -7,10 +7,12 @@ from math import inf
 
 import orjson
 
-from mastra_engine.messages import RESULTS, text_of, tool_calls, tool_results
+from mastra_engine.messages import CALLS, RESULTS, text_of, tool_calls, tool_results
 from mastra_engine.protocols import Tokenizer
 from mastra_engine.tokens import message_tokens
 from mastra_engine.types import Message, Part, RecalledMessage, Thread, WorkingMemory
+
+_OF_TOOLS = frozenset((*CALLS, *RESULTS))
 
 
 def whole_exchanges(messages: Sequence[Message], *, to_the_end: bool) -> list[Message]:
@@ -36,8 +38,11 @@ def _separated(messages: Sequence[Message], *, to_the_end: bool) -> set[int]:
     calling: dict[str, int] = {}
     last_said = 0
     for at, message in enumerate(messages):
-        if message.role != "tool" and any(part["type"] not in RESULTS for part in message.content):
+        types = {part["type"] for part in message.content}
+        if message.role != "tool" and not types.issubset(RESULTS):
             last_said = at
+        if message.tool_call_id is None and types.isdisjoint(_OF_TOOLS):
+            continue  # which most are, and a window may have a thousand
         for call in tool_calls(message):
             if call in calling:
                 apart.add(calling[call])

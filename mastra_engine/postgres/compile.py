@@ -57,10 +57,10 @@ def after(position: Position, sort: tuple[SortKey, ...], columns: Mapping[str, s
     beyond, tied = _FALSE, _TRUE
     for key, (rank, value) in zip(sort, position.keys, strict=True):
         further, equal = _versus(key, rank, value, columns)
-        beyond = _either(beyond, _both(tied, further))
-        tied = _both(tied, equal)
+        beyond = _either(beyond, both(tied, further))
+        tied = both(tied, equal)
     last = (f"{columns['external_id']} > %s", [position.external_id])
-    return _either(beyond, _both(tied, last))
+    return _either(beyond, both(tied, last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ def _versus(key: SortKey, rank: int, value: Any, columns: Mapping[str, str]) -> 
     operand, bound = ("%s", value) if text else ("%s::jsonb", _literal(value))
     beyond_value = f"{content} {further} {operand}", [*params, bound]
     same_value = f"{content} = {operand}", [*params, bound]
-    return _either(beyond_kind, _both(same_kind, beyond_value)), _both(same_kind, same_value)
+    return _either(beyond_kind, both(same_kind, beyond_value)), both(same_kind, same_value)
 
 
 def _joined(separator: str, parts: list[Sql], empty: Sql) -> Sql:
@@ -266,7 +266,7 @@ def _joined(separator: str, parts: list[Sql], empty: Sql) -> Sql:
     return f"({sql})", [param for _, params in parts for param in params]
 
 
-def _both(*parts: Sql) -> Sql:
+def both(*parts: Sql) -> Sql:
     return _joined(" AND ", list(parts), _TRUE)
 
 

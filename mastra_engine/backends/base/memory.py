@@ -9,13 +9,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mastra_engine.backends.base.recall import RecallContract
-from mastra_engine.backends.base.threads import NewThread, Selection, descends, with_ids
+from mastra_engine.backends.base.threads import (
+    NewThread,
+    Selection,
+    descends,
+    of_metadata,
+    with_ids,
+)
 from mastra_engine.backends.base.transfer import TransferContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.working import WorkingMemoryContract
 from mastra_engine.cursors import decode, encode, fingerprint
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.filters import parse_filter
 from mastra_engine.formats import formatted
 from mastra_engine.inputs import choice, count, moment, name, names, text
 from mastra_engine.messages import ROLES, NewMessage, body_hash, new_messages
@@ -188,7 +193,7 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
     ) -> Page[Message]:
         """Return a page of a thread's messages by position; raises ThreadNotFound."""
         id = name(thread_id, "/thread_id")
-        where = parse_filter({} if metadata is None else metadata, path=("metadata",))
+        where = of_metadata(metadata)
         wanted = None if role is None else choice(role, "/role", *ROLES)
         size = count(limit, "/limit")
         descending = descends(order)

@@ -102,7 +102,7 @@ class ThreadsContract(ABC):
     ) -> Page[Thread]:
         """Return a page of a resource's threads, those last used first; filtered by metadata."""
         resource = self._own(name(resource_id, "/resource_id"))
-        where = parse_filter({} if metadata is None else metadata, path=("metadata",))
+        where = of_metadata(metadata)
         descending = descends(order)
         made_by = fingerprint("threads", resource, where, descending)
         after = None
@@ -263,6 +263,11 @@ def with_ids(messages: Iterable[NewMessage]) -> list[NewMessage]:
 def version(given: int | None) -> int | None:
     """Return the version that something must have, if it was given."""
     return None if given is None else count(given, "/if_version")
+
+
+def of_metadata(given: Any) -> Node:
+    """Return a filter of metadata; without one, all."""
+    return ALL if given is None else parse_filter(given, path=("metadata",))
 
 
 def descends(order: Any) -> bool:

@@ -50,7 +50,7 @@ class WorkingMemoryContract(ThreadsContract):
     ) -> WorkingMemory:
         """Return what is kept in mind of a resource, or in a thread; raises ThreadNotFound."""
         holder = self._holder(resource_id, thread_id)
-        return self._working_memory([holder]).get(holder, WorkingMemory())
+        return self._working_memory(holder).get(holder, WorkingMemory())
 
     def update_working_memory(
         self,
@@ -101,8 +101,8 @@ class WorkingMemoryContract(ThreadsContract):
     # What a backend implements
 
     @abstractmethod
-    def _working_memory(self, holders: list[Holder]) -> dict[Holder, WorkingMemory]:
-        """Return what the holders have; nothing for those that have none."""
+    def _working_memory(self, holder: Holder) -> dict[Holder, WorkingMemory]:
+        """Return what a holder has and, of a thread, what its resource has; if they have any."""
 
     @abstractmethod
     def _change_working_memory(self, holder: Holder, change: MemoryChange) -> WorkingMemory: ...
@@ -110,9 +110,9 @@ class WorkingMemoryContract(ThreadsContract):
     # Shared steps
 
     def _working_memory_of(self, thread: Thread) -> WorkingMemory:
-        own, resources = Holder(thread.resource_id, thread.id), Holder(thread.resource_id)
-        found = self._working_memory([own, resources])
-        return found.get(own) or found.get(resources) or WorkingMemory()
+        own = Holder(thread.resource_id, thread.id)
+        found = self._working_memory(own)
+        return found.get(own) or found.get(Holder(thread.resource_id)) or WorkingMemory()
 
     def _holder(self, resource_id: str | None, thread_id: str | None) -> Holder:
         resource, thread = self._whose(resource_id, thread_id)

@@ -259,10 +259,11 @@ class MockMemory(MemoryContract):
 
     # Working memory
 
-    def _working_memory(self, holders: list[Holder]) -> dict[Holder, WorkingMemory]:
+    def _working_memory(self, holder: Holder) -> dict[Holder, WorkingMemory]:
         with self.store.lock:
             held = self.store.working_memory
-            return {holder: held[holder].to_value() for holder in holders if holder in held}
+            either = (holder, Holder(holder.resource_id))
+            return {each: held[each].to_value() for each in either if each in held}
 
     def _change_working_memory(self, holder: Holder, change: MemoryChange) -> WorkingMemory:
         with self.store.lock:

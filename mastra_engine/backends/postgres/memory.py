@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from django.db import IntegrityError, connections
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from mastra_engine.backends.base.memory import Append, MemoryContract, Span
 from mastra_engine.backends.base.recall import Stretch, Unembedded, of_thread
-from mastra_engine.backends.base.threads import ALL, NewThread, Selection
+from mastra_engine.backends.base.threads import NewThread, Selection
 from mastra_engine.backends.base.working import Holder, MemoryChange
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.backends.postgres.vectors import PostgresVectors
@@ -33,17 +31,19 @@ from mastra_engine.messages import NewMessage
 from mastra_engine.models import Append as AppendRow
 from mastra_engine.models import Message as MessageRow
 from mastra_engine.models import Thread as ThreadRow
-from mastra_engine.models import WorkingMemory as MemoryRow
 from mastra_engine.pausing import reached
 from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.compile import where as condition
 from mastra_engine.postgres.errors import sqlstate
-from mastra_engine.postgres.expressions import matching_document, merged
+from mastra_engine.postgres.expressions import merged
 from mastra_engine.postgres.memory import (
     ThreadMessages,
     change_working_memory,
     find_thread,
+    find_threads,
+    find_working_memory,
     insert_thread,
+    messages_between,
 )
 from mastra_engine.protocols import Tokenizer
 from mastra_engine.types import Message, Thread, WorkingMemory
@@ -88,19 +88,15 @@ class PostgresMemory(MemoryContract):
         after: tuple[datetime, str] | None,
         limit: int,
     ) -> list[Thread]:
-        rows = self._threads().filter(resource_id=resource_id)
-        if where != ALL:
-            rows = rows.filter(matching_document(where, "metadata"))
-        beyond, sign = ("lt", "-") if descending else ("gt", "")
-        if after is not None:
-            used, id = after
-            # The first condition follows from the second, but the index can do more with it.
-            rows = rows.filter(**{f"updated_at__{beyond}e": used})
-            tied = Q(**{"updated_at": used, f"id__{beyond}": id})
-            rows = rows.filter(Q(**{f"updated_at__{beyond}": used}) | tied)
         with self.session.translated():
-            ordered = rows.order_by(f"{sign}updated_at", f"{sign}id")
-            return [row.to_value() for row in ordered[:limit]]
+            return find_threads(
+                connections[self.session.alias],
+                resource_id,
+                condition(where, {"data": "metadata"}),
+                after=after,
+                descending=descending,
+                limit=limit,
+            )
 
     def _update_thread(
         self, id: str, *, title: str | None, metadata: bytes, if_version: int | None
@@ -230,15 +226,15 @@ class PostgresMemory(MemoryContract):
         )
 
     def _messages(self, thread_id: str, selection: Selection) -> list[Message]:
-        conditions: list[Sql] = [condition(selection.where, {"data": "metadata"})]
+        wanted: list[Sql] = [condition(selection.where, {"data": "metadata"})]
         if selection.role is not None:
-            conditions.append(("role = %s", [selection.role]))
-        if selection.after is not None:
-            beyond = "<" if selection.descending else ">"
-            conditions.append((f"position {beyond} %s", [selection.after]))
+            wanted.append(("role = %s", [selection.role]))
         with self.session.translated():
             return self._table(thread_id).read(
-                *conditions, descending=selection.descending, limit=selection.limit
+                *wanted,
+                after=selection.after,
+                descending=selection.descending,
+                limit=selection.limit,
             )
 
     def _window(self, thread_id: str, span: Span) -> tuple[list[Message], bool]:
@@ -300,11 +296,11 @@ class PostgresMemory(MemoryContract):
     def _messages_in(self, stretches: Sequence[Stretch], resource_id: str) -> list[Message]:
         if not stretches:
             return []
-        wanted = [
-            Q(thread=each.thread_id, position__range=(each.first, each.last)) for each in stretches
-        ]
-        rows = self._all_messages().filter(thread__resource_id=resource_id)
-        return self._in_order(rows.filter(reduce(or_, wanted)))
+        bounds = [(each.thread_id, each.first, each.last) for each in stretches]
+        with self.session.translated():
+            return messages_between(
+                connections[self.session.alias], bounds, resource_id=resource_id
+            )
 
     def _unembedded(
         self, resource_id: str | None, thread_id: str | None, *, limit: int
@@ -351,11 +347,15 @@ class PostgresMemory(MemoryContract):
 
     # Working memory
 
-    def _working_memory(self, holders: list[Holder]) -> dict[Holder, WorkingMemory]:
-        wanted = [Q(resource_id=each.resource_id, thread=each.thread_id) for each in holders]
-        rows = MemoryRow.objects.using(self.session.alias).filter(reduce(or_, wanted))
+    def _working_memory(self, holder: Holder) -> dict[Holder, WorkingMemory]:
+        resource_id = holder.resource_id
         with self.session.translated():
-            return {Holder(row.resource_id, row.thread_id): row.to_value() for row in rows}
+            found = find_working_memory(
+                connections[self.session.alias],
+                resource_id=resource_id,
+                thread_id=holder.thread_id,
+            )
+        return {Holder(resource_id, thread_id): held for thread_id, held in found.items()}
 
     def _change_working_memory(self, holder: Holder, change: MemoryChange) -> WorkingMemory:
         def write() -> WorkingMemory:
