@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,9 +13,8 @@ from dotenv import dotenv_values
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from mastra_engine.exceptions import EngineConfigError
-
-S = TypeVar("S")
+from mastra_engine.exceptions import EngineConfigError, InvalidInput
+from mastra_engine.inputs import count, seconds
 
 DEFAULT_ENGINES = {"default": {"BACKEND": "mastra_engine.backends.postgres.PostgresEngine"}}
 
@@ -51,22 +50,31 @@ class AdminSettings:
     statement_timeout: float = 10.0
 
 
+S = TypeVar("S", ApiSettings, AdminSettings)
+#: What checks the numbers among settings, by their type as it is written.
+_NUMBERS: dict[Any, Callable[[Any, str], float]] = {"int": count, "float": seconds}
+
+
 def api_settings() -> ApiSettings:
-    """Return `MASTRA_ENGINE_API`; raises EngineConfigError for a key that is none."""
+    """Return `MASTRA_ENGINE_API`; raises EngineConfigError for what cannot be set."""
     return _read(ApiSettings, "MASTRA_ENGINE_API")
 
 
 def admin_settings() -> AdminSettings:
-    """Return `MASTRA_ENGINE_ADMIN`; raises EngineConfigError for a key that is none."""
+    """Return `MASTRA_ENGINE_ADMIN`; raises EngineConfigError for what cannot be set."""
     return _read(AdminSettings, "MASTRA_ENGINE_ADMIN")
 
 
 def _read(kind: type[S], name: str) -> S:
     configured = getattr(settings, name, {})
     try:
-        return kind(**{key.lower(): value for key, value in configured.items()})
-    except (TypeError, AttributeError) as error:
+        made = kind(**{key.lower(): value for key, value in configured.items()})
+        for each in fields(made):
+            if each.type in _NUMBERS:
+                _NUMBERS[each.type](getattr(made, each.name), f"/{each.name.upper()}")
+    except (TypeError, AttributeError, InvalidInput) as error:
         raise EngineConfigError(f"{name} cannot be used: {error}") from error
+    return made
 
 
 def engine_settings() -> dict[str, dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from mastra_engine.types import RecordInput
 
 MAX_NAME_BYTES = 512
 MAX_COUNT = 2**62  # a bigint with room to add
+MAX_SECONDS = 10**9  # thirty years
 CHUNK_RECORDS = 5_000
 CHUNK_BYTES = 16 * 1024 * 1024
 
@@ -71,9 +71,12 @@ def count(
 
 
 def seconds(value: Any, path: str, *, least: float = 0.0) -> float:
-    """Return `value` if it is a finite number of seconds, `least` or more."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < inf:
-        raise InvalidInput(f"must be a number of seconds, {least:g} or more", path=path)
+    """Return `value` if it is a number of seconds from `least` to 10^9."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not least <= value <= MAX_SECONDS:
+        raise InvalidInput(
+            f"must be a number of seconds from {least:g} to {MAX_SECONDS}", path=path
+        )
     return float(value)
 
 

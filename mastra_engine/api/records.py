@@ -104,11 +104,13 @@ class EntityView(EngineView):
 
 
 class QueryingView(EngineView):
-    def queried(self, entity_id: str, options: Any) -> Page[Record]:
+    def names(self, entity_id: str) -> dict[str, str]:
+        """Return what a query calls an entity by; raises EntityNotFound."""
         entity = self.engine.get_entity_by_id(id=entity_id)
-        return self.engine.get_records(
-            entity_name=entity.name, connection_id=entity.connection_id, options=options
-        )
+        return {"entity_name": entity.name, "connection_id": entity.connection_id}
+
+    def queried(self, entity_id: str, options: Any) -> Page[Record]:
+        return self.engine.get_records(**self.names(entity_id), options=options)
 
 
 class RecordsView(QueryingView):
@@ -221,7 +223,7 @@ class PurgeView(EngineView):
         return Deleted(self.engine.purge_deleted_records(**given))
 
 
-class ExportRecordsView(EngineView):
+class ExportRecordsView(QueryingView):
     @operation(
         QueryOptions,
         "view_record",
@@ -235,10 +237,7 @@ class ExportRecordsView(EngineView):
     )
     def get(self, entity_id: str, **options: Any) -> Iterator[Record]:
         """Export records as lines of JSON, however many there are."""
-        entity = self.engine.get_entity_by_id(id=entity_id)
-        return self.engine.iter_records(
-            entity_name=entity.name, connection_id=entity.connection_id, options=options
-        )
+        return self.engine.iter_records(**self.names(entity_id), options=options)
 
 
 class ChangesView(EngineView):

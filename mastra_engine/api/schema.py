@@ -139,12 +139,9 @@ class EngineSchema(AutoSchema):
             )
 
     def get_request_serializer(self) -> Any:
+        named = self._path_variables()
         takes = self.operation.takes.parameters
-        taken = {
-            name: parameter
-            for name, parameter in takes.items()
-            if name not in self._path_variables()
-        }
+        taken = {name: parameter for name, parameter in takes.items() if name not in named}
         if not taken:
             return None
         needed = [name for name, parameter in taken.items() if self._is_needed(name, parameter)]
@@ -222,7 +219,7 @@ class EngineSchema(AutoSchema):
         for kind in kinds:
             if kind in (bool, UUID, datetime):
                 return dict(_BY_TYPE[kind])
-            if is_dataclass(kind) or get_origin(kind) in (Page,):
+            if is_dataclass(kind) or get_origin(kind) is Page:
                 return self._of_value(kind)
         if len(kinds) > 1:
             return {"oneOf": [self.schema_of(kind) for kind in kinds]}
@@ -245,26 +242,28 @@ class EngineSchema(AutoSchema):
         raise TypeError(f"There is no schema of {kind!r}")
 
     def _of_value(self, kind: Any) -> Schema:
-        value, name = kind, getattr(kind, "__name__", "")
         if get_origin(kind) is Page:
-            (item,) = get_args(kind)
-            schema: Schema = {
-                "type": "object",
-                "properties": {
-                    "items": {"type": "array", "items": self.schema_of(item)},
-                    "next_cursor": append_meta({"type": "string"}, {"nullable": True}),
-                },
-                "required": ["items", "next_cursor"],
-            }
-            return self._component(f"{item.__name__}Page", schema)
-        hints = get_type_hints(value)
-        schema = {
+            return self._of_page(*get_args(kind))
+        hints = get_type_hints(kind)
+        schema: Schema = {
             "type": "object",
-            "description": cleandoc(value.__doc__ or ""),
-            "properties": {each.name: self.schema_of(hints[each.name]) for each in fields(value)},
+            "description": cleandoc(kind.__doc__ or ""),
+            "properties": {each.name: self.schema_of(hints[each.name]) for each in fields(kind)},
         }
-        needed = [each.name for each in fields(value) if self._always_there(value, each)]
-        return self._component(name, {**schema, "required": needed} if needed else schema)
+        if needed := [each.name for each in fields(kind) if self._always_there(kind, each)]:
+            schema["required"] = needed
+        return self._component(kind.__name__, schema)
+
+    def _of_page(self, item: Any) -> Schema:
+        schema: Schema = {
+            "type": "object",
+            "properties": {
+                "items": {"type": "array", "items": self.schema_of(item)},
+                "next_cursor": append_meta({"type": "string"}, {"nullable": True}),
+            },
+            "required": ["items", "next_cursor"],
+        }
+        return self._component(f"{item.__name__}Page", schema)
 
     def _always_there(self, value: type, field: Any) -> bool:
         """What comes out is whole; what goes in may leave out what has a default."""

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.apps import apps
+from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BrowsableAPIRenderer
@@ -64,6 +65,18 @@ class EngineView(APIView):
     versioning_class = None
     schema = EngineSchema()
 
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        """Have `ATOMIC_REQUESTS` open no transaction: what a request does is one of the engine's.
+
+        That one waits for locks no longer than is set, begins anew after a deadlock, and where the
+        database is away the view can say so.
+        """
+        view = super().as_view(**initkwargs)
+        for alias in connections:
+            transaction.non_atomic_requests(using=alias)(view)
+        return view
+
     @property
     def operation(self) -> Operation | None:
         """The operation that is asked for, if there is one."""
@@ -77,27 +90,24 @@ class EngineView(APIView):
         return "read" if self.request.method in READING else "write"
 
     @property
-    def principal(self) -> str:
-        """Stands for the user and for what they may touch."""
-        engine = self.engine
-        reach = (engine.memory.owners, engine.connection_ids, engine.vectors.namespaces)
-        return fingerprint(
-            str(self.request.user.pk), *(None if each is None else sorted(each) for each in reach)
-        )
-
-    def usual(self, names: tuple[str, ...]) -> dict[str, str]:
-        """Return what these arguments are for a user who has just one of each."""
-        reach = {
+    def reach(self) -> dict[str, frozenset[str] | None]:
+        """What its user may touch; None is everything."""
+        return {
             "resource_id": self.engine.memory.owners,
             "connection_id": self.engine.connection_ids,
             "namespace": self.engine.vectors.namespaces,
         }
-        return {
-            name: each
-            for name in names
-            if (owned := reach[name]) and len(owned) == 1
-            for each in owned
-        }
+
+    @property
+    def principal(self) -> str:
+        """Stands for the user and for what they may touch."""
+        reach = (None if each is None else sorted(each) for each in self.reach.values())
+        return fingerprint(str(self.request.user.pk), *reach)
+
+    def usual(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return what these arguments are for a user who has just one of each."""
+        reach = self.reach
+        return {name: min(owned) for name in names if (owned := reach[name]) and len(owned) == 1}
 
     def get_renderers(self) -> Any:
         """Leave out the browsable API where its templates are not installed."""

@@ -63,7 +63,8 @@ def test_zero_leaves_the_servers(owner: Client, store: dict[str, Any], settings:
     assert not any("statement_timeout" in sql for sql in sent)
 
 
-def test_a_setting_that_there_is_not(settings: Any) -> None:
-    settings.MASTRA_ENGINE_ADMIN = {"TIMEOUT": 1}
+@pytest.mark.parametrize("setting", [{"TIMEOUT": 1}, {"STATEMENT_TIMEOUT": "10s"}])
+def test_a_setting_that_cannot_be(settings: Any, setting: Any) -> None:
+    settings.MASTRA_ENGINE_ADMIN = setting
     said = [message.id for message in run_checks() if "ADMIN" in message.msg]
     assert said == ["mastra_engine.E010"]

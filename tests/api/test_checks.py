@@ -9,6 +9,8 @@ from django.apps import apps
 from django.core.checks import run_checks
 
 from mastra_engine.checks import check_api
+from mastra_engine.conf import api_settings
+from mastra_engine.exceptions import EngineConfigError
 
 MOCK = {"BACKEND": "mastra_engine.MockMastraEngine"}
 
@@ -26,6 +28,16 @@ def test_settings_that_cannot_be_used(settings: Any, api: Any) -> None:
     settings.MASTRA_ENGINE = {"default": MOCK}
     settings.MASTRA_ENGINE_API = api
     assert said() == ["mastra_engine.E008"]
+
+
+@pytest.mark.parametrize("value", [-1, "10", None, True, float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["MAX_ITEMS", "RETRY_AFTER", "KEEP_ANSWERS"])
+def test_what_is_no_number_of_anything(settings: Any, key: str, value: Any) -> None:
+    settings.MASTRA_ENGINE = {"default": MOCK}
+    settings.MASTRA_ENGINE_API = {key: value}
+    assert said() == ["mastra_engine.E008"]
+    with pytest.raises(EngineConfigError, match=f"MASTRA_ENGINE_API .*{key}"):
+        api_settings()
 
 
 @pytest.mark.parametrize("policy", ["nowhere.at_all", "tests.api.test_checks.MOCK", 7])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from rest_framework.test import APIClient
 
 from mastra_engine.backends.postgres import PostgresEngine
@@ -327,6 +327,18 @@ def test_a_server_that_is_down_is_503(elsewhere: Elsewhere, served: Any) -> None
     away = elsewhere()
     connections[away.session.alias].settings_dict["HOST"] = "/nowhere"
     assert refused_for_now(served(away).get("/api/v1/threads/"))
+
+
+def test_it_is_503_as_well_where_the_projects_requests_are_atomic(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = served(PostgresEngine())
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    connection.close()
+    with monkeypatch.context() as moved:
+        moved.setitem(connection.settings_dict, "HOST", "/nowhere")
+        assert refused_for_now(client.get("/api/v1/threads/"))
+    assert client.get("/api/v1/threads/").status_code == 200
 
 
 def test_users_who_cannot_be_looked_up_are_503(

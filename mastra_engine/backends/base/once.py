@@ -9,7 +9,7 @@ from uuid import UUID
 
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.exceptions import Conflict, IdempotencyConflict
-from mastra_engine.inputs import name
+from mastra_engine.inputs import name, seconds
 from mastra_engine.jsonb import canonical, content_hash
 
 DAY = 24 * 60 * 60.0
@@ -37,16 +37,16 @@ class OnceContract(ABC):
         stands for what is asked for. Keys of two owners never meet.
 
         Raises IdempotencyConflict for another body under that key, InFlight at once while a call
-        with it is under way, and Conflict when its answer was erased since.
+        with it is under way, Conflict when its answer was erased since, and InvalidInput.
         """
         id = _id(name(owner, "/owner"), name(key, "/key"))
-        asked = content_hash(body)
+        asked, kept_for = content_hash(body), seconds(keep, "/keep")
 
         def answer() -> bytes:
             before = self._answered(id)
             if before is None:
                 made = act()
-                self._keep(id, Answered(asked, made), seconds=keep)
+                self._keep(id, Answered(asked, made), seconds=kept_for)
                 return made
             if before.body_hash != asked:
                 raise IdempotencyConflict

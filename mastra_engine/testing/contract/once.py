@@ -126,6 +126,13 @@ class TestOnce:
         assert engine.once(**{**CALL, "body": b"Deals"}, act=make, keep=HOUR) == b"entity 1"
         assert engine.once(**{**CALL, "body": b"Deals"}, act=make) == b"entity 1"
 
+    @pytest.mark.parametrize("keep", [-1, float("nan"), float("inf"), 1e10, "a day", None, True])
+    def test_what_is_no_time_is_refused(self, engine: MastraEngine, make: Maker, keep: Any) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            engine.once(**CALL, act=make, keep=keep)
+        assert caught.value.path == "/keep"
+        assert make.made == []
+
     def test_what_is_over_goes_and_nothing_else(self, engine: MastraEngine, make: Maker) -> None:
         engine.once(**CALL, act=make)
         engine.once(**{**CALL, "key": "2"}, act=make, keep=0)
