@@ -14,6 +14,7 @@ help:
 	@echo "make test-browser    use the admin in a browser, in both its looks"
 	@echo "make test-fuzz       send 10,000 requests to the API; with EXAMPLES=n, n to each operation"
 	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
+	@echo "make test-pgbouncer  run those behind PgBouncer that it might matter to"
 	@echo "make lint      style, types, import contracts, missing migrations"
 	@echo "make openapi   write the API's description and reference anew"
 	@echo "make bench     measure against the raw floor and the peers"
@@ -48,13 +49,16 @@ test-celery: $(VENV)/ready
 	.ci/debian redis-server
 	PATH="$$PATH:$(CURDIR)/.debian/bin" $(BIN)/pytest -m services tests/distributed
 
+# What may depend on whose connection it is; TESTS="-m 'not services' tests/api" are all of the API.
+POOLED := tests/pooled tests/integration/test_transactions.py \
+	$(patsubst %,tests/api/test_%.py,access examples fuzz http once) \
+	$(addprefix tests/contract/test_postgres.py::Test,Syncs SyncTakeover Following Indexing Recall WorkingMemory)
 # PgBouncer does not let go of the tests' database: --reuse-db leaves it to its server.
-POOLED := $(addprefix tests/contract/test_postgres.py::Test,Syncs SyncTakeover Following Indexing Recall WorkingMemory)
 test-pgbouncer: $(VENV)/ready
 	.ci/debian pgbouncer
 	PATH="$$PATH:/usr/sbin:$(CURDIR)/.debian/bin" $(BIN)/pytest -p tests.pooled.plugin \
-		--ds=tests.pooled.settings --reuse-db --create-db -m "not long" -k "not mock and not corpus" \
-		tests/pooled tests/api tests/integration/test_transactions.py $(POOLED)
+		--ds=tests.pooled.settings --reuse-db --create-db -n auto --dist worksteal \
+		-m "not long" -k "not mock and not flat" $(or $(TESTS),$(POOLED))
 
 openapi: $(VENV)/ready
 	WRITE_GOLDEN=1 $(BIN)/pytest -q tests/api/test_openapi.py tests/api/test_pages.py
