@@ -12,6 +12,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import psycopg
+
 #: Names the worker whose server `DB_URL` is, unless it was given from outside.
 STARTED_BY = "MASTRA_TEST_SERVER_OF"
 
@@ -26,6 +28,9 @@ def database_url() -> str:
         home = Path(tempfile.mkdtemp(prefix="mastra-tests-"))
         atexit.register(shutil.rmtree, home, ignore_errors=True)
         server = get_server(home / "pgdata", cleanup_mode="delete")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")  # only a fall of the machine matters
+            connection.execute("SELECT pg_reload_conf()")
         os.environ["DB_URL"] = server.get_uri()
         os.environ[STARTED_BY] = worker
     return os.environ["DB_URL"]

@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "mastra_engine",
+    "tests",  # for its own `flush`
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
