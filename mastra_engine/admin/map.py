@@ -126,13 +126,17 @@ def _picture(index: VectorIndex) -> Picture:
 
 
 def _fields(rows: QuerySet[Embedding], picture: Picture) -> list[str]:
-    """Return metadata fields whose values repeat, those with the fewest values first."""
+    """Return metadata fields that part the vectors into groups, those with the fewest first."""
     some = rows.filter(row_id__in=picture.rows[:_LOOKED_AT]).values_list("metadata", flat=True)
     values: dict[str, list[str]] = defaultdict(list)
     for metadata in some:
         for field, value in metadata.items():
-            if not isinstance(value, dict | list):
+            if not isinstance(value, dict | list | None):
                 values[field].append(str(value))
     different = {field: len(set(found)) for field, found in values.items()}
-    repeating = [field for field in values if different[field] < len(values[field])]
-    return sorted(repeating, key=lambda field: (different[field], field))[:FIELDS]
+    parting = [
+        field
+        for field, found in values.items()
+        if different[field] < len(found) and (different[field] > 1 or len(found) < len(some))
+    ]
+    return sorted(parting, key=lambda field: (different[field], field))[:FIELDS]

@@ -40,7 +40,10 @@ def address(db: None) -> str:
         vectors=heaps,
         ids=[f"animal {i}" for i in range(300)],
         documents=[f"The {KINDS[i % 3]} number {i}" for i in range(300)],
-        metadata=[{"kind": KINDS[i % 3], "number": i, "tags": [i]} for i in range(300)],
+        metadata=[
+            {"kind": KINDS[i % 3], "number": i, "tags": [i], "from": "a zoo", "model": None}
+            for i in range(300)
+        ],
     )
     return map_of("animals")
 
@@ -53,11 +56,11 @@ def groups(answer: Any) -> dict[str, int]:
     return {group.label: len(group.points) for group in answer.context["groups"]}
 
 
-def test_points_are_coloured_by_a_field_whose_values_repeat(owner: Client, address: str) -> None:
+def test_points_are_coloured_by_a_field_that_parts_them(owner: Client, address: str) -> None:
     answer = owner.get(address)
     assert groups(answer) == {"cat": 100, "dog": 100, "fox": 100}
     choices = [value for value, _ in answer.context["form"].fields["by"].choices]
-    assert choices == ["kind", "@namespace"]  # neither each its own, nor lists
+    assert choices == ["kind", "@namespace"]  # what all have, each its own or in a list, parts none
 
 
 def test_what_is_alike_is_close(owner: Client, address: str) -> None:
