@@ -15,7 +15,7 @@ from benchmarks.database import connect
 from benchmarks.vectors_data import SHARES, Dataset, Matrix
 from benchmarks.vectors_loads import partition_of
 from mastra_engine import engine
-from mastra_engine.filters import parse_filter
+from mastra_engine.filterinputs import parse_filter
 from mastra_engine.postgres.search import Search, condition
 from mastra_engine.vectorinputs import vector
 

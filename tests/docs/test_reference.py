@@ -20,6 +20,7 @@ from mastra_engine import (
     MockMastraEngine,
     PostgresEngine,
     exceptions,
+    filterinputs,
     filters,
     health,
     types,
@@ -175,8 +176,8 @@ def test_every_operator_and_column_is_there() -> None:
     table = rows(FILTERS, "List form", "Mapping", "Holds when")
     lists = {operator for row in table for operator in row.spans(0)}
     mappings = {operator for row in table for operator in row.spans(1)}
-    assert lists == set(filters._LIST_OPERATORS)
-    assert mappings == {"$and", "$or", "$nor", *(o for o in filters._OPERATORS if o[0] == "$")}
+    assert lists == set(filterinputs._LIST_OPERATORS)
+    assert mappings == {"$and", "$or", "$nor", *(o for o in filterinputs._OPERATORS if o[0] == "$")}
     assert {f"@{column}" for column in filters.RECORD_COLUMNS} <= words(FILTERS)
 
 
@@ -211,7 +212,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("row", rows(FILTERS, "Refused", "At"), ids=lambda row: row.spans(0)[0])
 def test_filters_are_refused_where_they_are_said_to_be(row: Row) -> None:
     with pytest.raises(exceptions.InvalidFilter) as caught:
-        filters.parse_options({"filters": ast.literal_eval(row.spans(0)[0])})
+        filterinputs.parse_options({"filters": ast.literal_eval(row.spans(0)[0])})
     assert caught.value.path == row.spans(1)[0]
 
 

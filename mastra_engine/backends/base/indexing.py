@@ -17,7 +17,8 @@ from mastra_engine.backends.base.search import chosen_reranker, question
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.exceptions import EntityNotFound, IndexNotFound, Unavailable
-from mastra_engine.filters import RECORD_COLUMNS, Equals, Field, Query, parse_filter
+from mastra_engine.filterinputs import parse_filter
+from mastra_engine.filters import RECORD_COLUMNS, Equals, Field, Query
 from mastra_engine.inputs import name, narrowed, text
 from mastra_engine.protocols import Reranks, RunQueue
 from mastra_engine.registry import IndexDeclaration, registry

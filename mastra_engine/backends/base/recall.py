@@ -16,7 +16,8 @@ from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.embedders import Vectors, embed_documents, embed_query
 from mastra_engine.exceptions import IndexNotFound, InvalidInput
-from mastra_engine.filters import And, Equals, Exists, Field, Node, parse_filter
+from mastra_engine.filterinputs import parse_filter
+from mastra_engine.filters import And, Equals, Exists, Field, Node
 from mastra_engine.inputs import count, text
 from mastra_engine.protocols import RunQueue
 from mastra_engine.types import Match, Message, RecalledMessage, VectorIndex

@@ -29,7 +29,8 @@ from mastra_engine.exceptions import (
     InvalidInput,
     RecordNotFound,
 )
-from mastra_engine.filters import And, Equals, Field, Query, parse_options
+from mastra_engine.filterinputs import parse_options
+from mastra_engine.filters import And, Equals, Field, Query
 from mastra_engine.inputs import choice, count, full_name, name, names, uuid
 from mastra_engine.types import (
     Entity,

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.filters import And, Node, parse_filter
+from mastra_engine.filterinputs import parse_filter
+from mastra_engine.filters import And, Node
 from mastra_engine.fusion import maximal_marginal_relevance
 from mastra_engine.inputs import count, share, text
 from mastra_engine.protocols import Reranks

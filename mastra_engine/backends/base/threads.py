@@ -20,7 +20,8 @@ from mastra_engine.exceptions import (
     ThreadExists,
     ThreadNotFound,
 )
-from mastra_engine.filters import Node, parse_filter
+from mastra_engine.filterinputs import parse_filter
+from mastra_engine.filters import Node
 from mastra_engine.inputs import choice, count, json_object, moment, name, names, narrowed, text
 from mastra_engine.jsonb import canonical, loads
 from mastra_engine.messages import NewMessage
