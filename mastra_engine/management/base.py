@@ -11,6 +11,7 @@ from django.db import connections
 
 from mastra_engine import devstack
 from mastra_engine.exceptions import EngineError
+from mastra_engine.handler import DEFAULT_ALIAS
 
 
 class EngineCommand(BaseCommand):
@@ -25,6 +26,18 @@ class EngineCommand(BaseCommand):
             return super().execute(*args, **options)
         except (EngineError, OSError) as error:
             raise CommandError(str(error)) from error
+
+    def add_engine_argument(self, parser: ArgumentParser) -> None:
+        """Take the alias of an engine."""
+        parser.add_argument(
+            "--engine", default=DEFAULT_ALIAS, help="alias of the engine (default: default)"
+        )
+
+    def show_progress(self, line: str) -> None:
+        """Replace the last line of a terminal; where there is none, nothing is shown."""
+        if self.stdout.isatty():
+            self.stdout.write(f"\r{line}\x1b[K", ending="")
+            self.stdout.flush()
 
 
 class StackCommand(EngineCommand):

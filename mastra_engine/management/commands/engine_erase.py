@@ -11,7 +11,6 @@ from django.core.management.base import CommandError
 
 from mastra_engine import MastraEngine, engines
 from mastra_engine.backends.base.memory import MemoryContract
-from mastra_engine.handler import DEFAULT_ALIAS
 from mastra_engine.management.base import EngineCommand
 
 
@@ -19,7 +18,7 @@ class Command(EngineCommand):
     help = "Erase all that is kept of a resource or a connection, or messages that are too old."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--engine", default=DEFAULT_ALIAS, help="alias (default: default)")
+        self.add_engine_argument(parser)
         subject = parser.add_mutually_exclusive_group(required=True)
         subject.add_argument("--resource", metavar="ID", help="whose memory to erase")
         subject.add_argument("--connection", metavar="ID", help="whose records to erase")

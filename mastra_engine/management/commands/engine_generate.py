@@ -12,7 +12,6 @@ from django.core.management.base import CommandError
 from mastra_engine import engines
 from mastra_engine.devstack import codegen
 from mastra_engine.devstack.shapes import SAMPLE, record_shapes
-from mastra_engine.handler import DEFAULT_ALIAS
 from mastra_engine.management.base import EngineCommand
 
 SHOWN = 40
@@ -40,7 +39,7 @@ class Command(EngineCommand):
             metavar="N",
             help=f"how many records of an entity to look at, latest first (default: {SAMPLE})",
         )
-        parser.add_argument("--engine", default=DEFAULT_ALIAS, help="alias (default: default)")
+        self.add_engine_argument(parser)
 
     def handle(self, **options: Any) -> None:
         shapes = record_shapes(

@@ -18,7 +18,7 @@ class Command(EngineCommand):
         parser.add_argument("--connection", help="only the records of this connection")
         parser.add_argument("--index", help="only this index")
         parser.add_argument("--rebuild", action="store_true", help="read all records anew")
-        parser.add_argument("--engine", default="default", help="alias of the engine")
+        self.add_engine_argument(parser)
 
     def handle(self, **options: Any) -> None:
         engine = engines[options["engine"]]
@@ -31,26 +31,25 @@ class Command(EngineCommand):
                 if entity in (None, each.entity) and index in (None, each.index)
             ]
 
-        self.done, pending = 0, sum(each.pending for each in indexings())
-        self.of = "" if options["rebuild"] else f" of {pending}"
+        pending = sum(each.pending for each in indexings())
+        of = "" if options["rebuild"] else f" of {pending}"
+        so_far = 0
+
+        def watch(number: int) -> None:
+            nonlocal so_far
+            so_far += number
+            self.show_progress(f"{so_far}{of} changes indexed.")
+
         done = engine.index_pending(
             entity_name=entity,
             connection_id=options["connection"],
             index_name=index,
             rebuild=options["rebuild"],
-            watch=self.advance,
+            watch=watch,
         )
-        if self.stdout.isatty():
-            self.stdout.write("\r\x1b[K", ending="")
+        self.show_progress("")
         self.stdout.write(self.style.SUCCESS(f"{done} changes indexed."))
         self.stdout.writelines(map(_told, indexings()))
-
-    def advance(self, number: int) -> None:
-        """Keep a terminal up to date in one line."""
-        self.done += number
-        if self.stdout.isatty():
-            self.stdout.write(f"\r{self.done}{self.of} changes indexed.\x1b[K", ending="")
-            self.stdout.flush()
 
 
 def _told(indexing: Indexing) -> str:

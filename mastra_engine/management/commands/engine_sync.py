@@ -25,7 +25,7 @@ class Command(EngineCommand):
         parser.add_argument(
             "--params", type=json.loads, metavar="JSON", help="parameters of the sync"
         )
-        parser.add_argument("--engine", default="default", help="alias of the engine")
+        self.add_engine_argument(parser)
         parser.add_argument("--reset", action="store_true", help="begin without a checkpoint")
         how = parser.add_mutually_exclusive_group()
         how.add_argument("--dry-run", action="store_true", help="tell what would change")
@@ -48,21 +48,14 @@ class Command(EngineCommand):
             options["name"],
             connection_id=options["connection"],
             dry_run=options["dry_run"],
-            watch=self.show,
+            watch=lambda run: self.show_progress(f"{_summary(run)}{_progress(run)}"),
             **what,
         )
         self.tell(run)
 
-    def show(self, run: SyncRun) -> None:
-        """Keep a terminal up to date in one line."""
-        if self.stdout.isatty():
-            self.stdout.write(f"\r{_summary(run)}{_progress(run)}\x1b[K", ending="")
-            self.stdout.flush()
-
     def tell(self, run: SyncRun) -> None:
         """Say how the run ended; raises CommandError unless it is well."""
-        if self.stdout.isatty():
-            self.stdout.write("\r\x1b[K", ending="")
+        self.show_progress("")
         would = "It would be: " if run.dry_run else ""
         if run.status != "succeeded":
             why = "" if run.error is None else f" {_reason(run)}"
