@@ -12,7 +12,6 @@ result that no call waits for and a message of which nothing is left.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import orjson
 
 from mastra_engine.media import IMAGES, PDF, Media, media_of
 from mastra_engine.messages import CALLS, RESULTS, call_id, first, text_of
+from mastra_engine.schemas import merge_patch_schema
 from mastra_engine.tokens import is_media
 from mastra_engine.types import ContextWindow, Message, Part, ToolFormat, WindowFormat
 
@@ -302,54 +302,17 @@ _ABOUT = (
     "Update what you keep in mind. Give only what changes: objects are merged key by key, null "
     "removes a key, and everything else replaces what was there, lists as a whole."
 )
-#: What is asked of a whole object, and cannot be of a part of it.
-_OF_THE_WHOLE = (
-    *("required", "minProperties", "maxProperties", "dependencies", "dependentRequired"),
-    *("dependentSchemas", "if", "then", "else", "not"),
-)
 #: What the providers refuse at the top of a tool's parameters. What is allowed there then is
 #: more than the schema allows, which is checked again when working memory is written.
 _NOT_AT_THE_TOP = ("$schema", "$id", "$ref", "allOf", "anyOf", "oneOf", "enum", "const")
-_DEFINITION = re.compile(r"^#/(\$defs|definitions)/[^/]+")
 
 
 def working_memory_tool(schema: Mapping[str, Any] | None, format: ToolFormat) -> dict[str, Any]:
     """Return the definition of a tool that takes a merge patch of JSON of that schema."""
-    patch = _patch_of(schema or {})
+    patch = merge_patch_schema(schema or {})
     parameters = {key: patch[key] for key in patch if key not in _NOT_AT_THE_TOP}
     parameters["type"] = "object"
     if format == "anthropic":
         return {"name": _TOOL, "description": _ABOUT, "input_schema": parameters}
     function = {"name": _TOOL, "description": _ABOUT, "parameters": parameters}
     return {"type": "function", "function": function}
-
-
-def _patch_of(schema: Any) -> Any:
-    """Return the schema of merge patches (RFC 7396) of what a schema allows.
-
-    Objects may be partial. What is in a list may not, since a patch replaces lists as a whole, so
-    each definition is there twice: as it was, and as a patch.
-    """
-    if not isinstance(schema, Mapping):
-        return schema
-    patch = {key: deepcopy(schema[key]) for key in schema if key not in _OF_THE_WHOLE}
-    for key in {"properties", "patternProperties"} & patch.keys():
-        patch[key] = {name: _or_null(each) for name, each in patch[key].items()}
-    if "additionalProperties" in patch:
-        patch["additionalProperties"] = _or_null(patch["additionalProperties"])
-    for key in {"allOf", "anyOf", "oneOf"} & patch.keys():
-        patch[key] = [_patch_of(each) for each in patch[key]]
-    if "oneOf" in patch:  # a partial object may be one of several
-        patch.setdefault("anyOf", patch.pop("oneOf"))
-    for key in {"$defs", "definitions"} & patch.keys():
-        patch[key] |= {f"{name}_patch": _patch_of(each) for name, each in patch[key].items()}
-    if "$ref" in patch:
-        patch["$ref"] = _DEFINITION.sub(r"\g<0>_patch", patch["$ref"])
-    return patch
-
-
-def _or_null(schema: Any) -> Any:
-    """Return what may be given for a key: null removes it."""
-    if not isinstance(schema, Mapping):
-        return schema
-    return {"anyOf": [_patch_of(schema), {"type": "null"}]}
