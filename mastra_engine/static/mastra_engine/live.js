@@ -12,7 +12,7 @@
     }
     try {
       const answer = document.hidden ? null : await fetch(part.dataset.live);
-      if (answer?.redirected) return; // signed out
+      if (answer?.redirected || answer?.status === 404) return; // signed out, or it is gone
       if (answer?.ok) part.outerHTML = await answer.text();
     } catch {
       // The network is away for a moment.
