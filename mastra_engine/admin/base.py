@@ -21,41 +21,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, cast
 from urllib.parse import urlencode
 
-from django.apps import apps
 from django.contrib import messages
-from django.contrib.admin import ShowFacets
 from django.contrib.admin.utils import quote, unquote
-from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
-from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from mastra_engine.admin.bounds import bounded
-from mastra_engine.admin.paging import BoundedPaginator
+from mastra_engine.admin.reading import APP, ReadOnlyAdmin, database, reads_content
 from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
-from mastra_engine.handler import engine
 from mastra_engine.inputs import count
-
-if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin
-
-    Themed = ModelAdmin[Any]
-elif apps.is_installed("unfold"):
-    from unfold.admin import ModelAdmin as Themed
-else:
-    from django.contrib.admin import ModelAdmin as Themed
-
-APP = "mastra_engine"
-READ_CONTENT = f"{APP}.read_content"
-#: So many rows a search of a list finds by each column.
-FOUND = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,92 +63,19 @@ class Link:
     danger: bool = False
 
 
-class EngineAdmin(Themed):
+class EngineAdmin(ReadOnlyAdmin):
     """Lists and pages of a table: read-only, in a bounded number of queries of bounded cost."""
 
     class Media:
         css = {"all": (f"{APP}/admin.css",)}
 
     views: tuple[View, ...] = ()
-    #: The parameters that a list's address may select by.
-    lookups: frozenset[str] = frozenset()
-    #: Columns that only those see who may read content.
-    content_columns: tuple[str, ...] = ()
-    #: Whether the app's index leads to its list; else only other pages do.
-    listed = True
     #: What a row's page tells anybody, and the JSON it shows to those who may read content.
     facts: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
     template = "row.html"
     #: What is deleted with a row, in a sentence that begins "With it go".
     takes_along = ""
-
-    actions = None
-    ordering: ClassVar[tuple[str, ...]] = ("-pk",)
-    sortable_by = ()
-    list_per_page = list_max_show_all = 50
-    show_full_result_count = False
-    show_facets = ShowFacets.NEVER
-    paginator = BoundedPaginator
-
-    # Reading
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return self.rows(self.model)
-
-    def rows(self, model: type[Model]) -> QuerySet[Any]:
-        """Return the rows of a table in the default engine's database."""
-        return model._default_manager.using(database())
-
-    def get_object(
-        self, request: HttpRequest, object_id: str, from_field: str | None = None
-    ) -> Any | None:
-        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
-
-    def get_list_display(self, request: HttpRequest) -> Any:
-        hidden = () if reads_content(request) else self.content_columns
-        return [column for column in self.list_display if column not in hidden]
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Refuse what is not foreseen: a search tells what it finds."""
-        return lookup in self.lookups and "\0" not in value
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Search by how a column begins, in the index of each: OR would often do without.
-
-        Rows are found first and then listed, or the planner may look for them in the list's order.
-        """
-        if search_term:
-            rows = queryset.order_by()
-            first, *others = (
-                rows.filter(**{f"{field}__startswith": search_term}).values_list("pk")[:FOUND]
-                for field in self.search_fields
-            )
-            found = {pk for (pk,) in first.union(*others, all=True)}
-            queryset = queryset.filter(pk__in=found)
-        return queryset, False
-
-    # Permissions: rows are written by engines
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        return False
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.listed and super().has_module_permission(request)
-
-    def may(self, request: HttpRequest, action: str) -> bool:
-        """Say whether a user has the model's permission: view, add, change or delete."""
-        return request.user.has_perm(f"{APP}.{get_permission_codename(action, self.opts)}")
-
-    # Pages
 
     def get_urls(self) -> list[URLPattern]:
         own = [
@@ -377,16 +285,6 @@ class EngineAdmin(Themed):
                 )
 
         return handled
-
-
-def database() -> str:
-    """Return the alias of the database that the default engine keeps its tables in."""
-    return engine.database or DEFAULT_DB_ALIAS
-
-
-def reads_content(request: HttpRequest) -> bool:
-    """Say whether a user may read what conversations, records and vectors hold."""
-    return request.user.has_perm(READ_CONTENT)
 
 
 def asked(request: HttpRequest, name: str) -> int | None:

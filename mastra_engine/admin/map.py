@@ -15,9 +15,10 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin, View, database
+from mastra_engine.admin.base import EngineAdmin, View
 from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.projection import Projection, project
+from mastra_engine.admin.reading import database
 from mastra_engine.models import Embedding, VectorIndex
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.samples import sample_vectors

@@ -12,9 +12,10 @@ from django.db import connections
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin, Link, View, asked, database, reads_content
+from mastra_engine.admin.base import EngineAdmin, Link, View, asked
 from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.paging import COUNTED, counted, table_rows
+from mastra_engine.admin.reading import database, reads_content
 from mastra_engine.admin.sources import passages
 from mastra_engine.admin.transcript import stretch
 from mastra_engine.handler import engine

@@ -9,7 +9,8 @@ from typing import Any
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin, View, database
+from mastra_engine.admin.base import EngineAdmin, View
+from mastra_engine.admin.reading import database
 from mastra_engine.health import Day, Health, read_growth, read_health
 from mastra_engine.types import COUNTED
 

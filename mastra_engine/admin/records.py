@@ -9,8 +9,9 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin, Link, View, asked, reads_content
+from mastra_engine.admin.base import EngineAdmin, Link, View, asked
 from mastra_engine.admin.forms import FilterField, PageForm
+from mastra_engine.admin.reading import reads_content
 from mastra_engine.backends.base.search import ENTITY, RECORD
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine

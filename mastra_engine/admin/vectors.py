@@ -15,10 +15,11 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mastra_engine.admin.base import EngineAdmin, Link, View, database, reads_content
+from mastra_engine.admin.base import EngineAdmin, Link, View
 from mastra_engine.admin.map import Map
 from mastra_engine.admin.overview import Overview
 from mastra_engine.admin.playground import Playground
+from mastra_engine.admin.reading import database, reads_content
 from mastra_engine.admin.sources import sources
 from mastra_engine.handler import DEFAULT_ALIAS, engine
 from mastra_engine.models import Bookmark, Embedding, VectorIndex

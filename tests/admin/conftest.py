@@ -12,7 +12,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from mastra_engine.admin.base import APP
+from mastra_engine.admin.reading import APP
 from mastra_engine.models import Embedding, VectorIndex
 from tests.admin.store import fill
 

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.utils import timezone
 
 from mastra_engine import engine, sync
-from mastra_engine.admin.base import APP
+from mastra_engine.admin.reading import APP
 from mastra_engine.models import Bookmark, SyncRun, VectorIndex
 from mastra_engine.registry import registry
 
