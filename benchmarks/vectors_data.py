@@ -12,8 +12,8 @@ Matrix = NDArray[np.float32]
 
 #: Embeddings vary in far fewer directions than they have numbers.
 LATENT, TOPICS = 48, 200
-#: Percentages of the vectors that carry the metadata `p1`, `p2` …
-SHARES = (1, 2, 3, 5, 10, 30)
+#: Metadata keys, and the share of the vectors that carries each.
+SHARES = {"p0_1": 0.001, "p1": 0.01, "p2": 0.02, "p3": 0.03, "p5": 0.05, "p10": 0.1, "p50": 0.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Dataset:
 def _metadata(row: Any, topic: int) -> dict[str, Any]:
     """Random keys, and `far`: a tenth of the topics, hence far away from most queries."""
     data: dict[str, Any] = {
-        f"p{share}": True for share, lot in zip(SHARES, row, strict=True) if lot < share / 100
+        key: True for (key, share), lot in zip(SHARES.items(), row, strict=True) if lot < share
     }
     if topic < TOPICS / 10:
         data["far"] = True

@@ -1,8 +1,10 @@
 """Searching a partition.
 
-A filtered search is exact where few rows pass the filter. Where many do, the graph is asked for so
-many neighbours that enough of them should pass; when they do, they are as good as those of any
-search. When they do not, what passes is far from the question, and the graph is no guide to it.
+With a filter, either all rows that pass are sorted, which takes longer the more pass, or neighbours
+from the graph are looked through until enough pass, which takes longer the fewer do. What the
+planner guesses only says which is tried first: each is given up where the other takes less.
+Neighbours that pass are as good as those of any search. When too few do, what passes is far from
+the question, and the graph is no guide to it.
 """
 
 from __future__ import annotations
@@ -24,11 +26,10 @@ from mastra_engine.postgres.compile import Sql, where
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.prepared import server_cursor
 
-#: Rows that pass a filter are sorted exactly while they are at most so many times the square root
-#: of all rows: sorting takes longer the more pass, the graph the fewer do. Measured in
+#: To go on to one more neighbour takes as long as to sort so many more rows. Measured in
 #: docs/explanation/vectors.md.
-EXACT_PER_ROOT = 7
-#: Of the neighbours that a filtered search asks for, so many times as many as needed should pass.
+ROWS_PER_NEIGHBOUR = 6
+#: Of the neighbours that are looked through, so many times as many as needed should pass.
 _SPARE = 2
 #: Where that was not enough, rows are sorted exactly while they are no more than these.
 EXACT_ROWS = 20_000
@@ -80,26 +81,33 @@ class Search:
         One row more shows whether the last one has a tie behind it. Only then need PostgreSQL sort
         ties, for which it reads thirty rows at least.
         """
-        rows = self._graph("strict_order", self.ef_search, f"distance LIMIT {self.limit + 1}")
+        rows = self._graph(f"distance LIMIT {self.limit + 1}")
         if rows is None or len(rows) == self.limit:
             return rows
         *rows, last, more = rows
         if _distance(last) < _distance(more):
             return [*rows, last]
-        order = f"distance, id, namespace LIMIT {self.limit}"
-        return self._graph("strict_order", self.ef_search, order)
+        return self._graph(f"distance, id, namespace LIMIT {self.limit}")
 
     def _filtered(self) -> list[Any] | None:
-        """Return the nearest rows that pass; None when too many pass and the graph has too few."""
+        """Return the nearest rows that pass; None when too many pass and the graph has too few.
+
+        Of all rows, `total / passing` times as many neighbours are needed as are wanted. That takes
+        as long as sorting what passes where this is the square root below.
+        """
         passing, total = self._estimate()
-        order = f"distance LIMIT {self.limit}"
-        if passing > EXACT_PER_ROOT * math.sqrt(total):
-            enough = max(self.ef_search, round(_SPARE * self.limit * total / passing))
-            if enough <= _WIDEST and (rows := self._graph("off", enough, order)) is not None:
+        alike = math.sqrt(ROWS_PER_NEIGHBOUR * self.limit * total)
+        few = round(max(alike, ROWS_PER_NEIGHBOUR * self.ef_search))
+        if passing <= few:
+            if (rows := self._exact(at_most=few)) is not None:
                 return rows
+            passing = few
+        enough = max(self.ef_search, round(_SPARE * self.limit * total / passing))
+        if (rows := self._graph(f"distance LIMIT {enough}")) is not None:
+            return rows
         if (rows := self._exact(at_most=EXACT_ROWS)) is not None:
             return rows
-        return self._graph("relaxed_order", _WIDEST, order)
+        return self._graph("distance", ef_search=_WIDEST)
 
     def _estimate(self) -> tuple[float, float]:
         """Return the planner's guess of how many rows pass the filter, and of how many there are.
@@ -127,49 +135,58 @@ class Search:
         bound = "" if at_most is None else f" LIMIT {at_most + 1}"
         statement = (
             f"WITH passed AS MATERIALIZED ("
-            f"SELECT * FROM {self.partition.table} "
+            f"SELECT {self._columns()} FROM {self.partition.table} "
             f"WHERE EXISTS (SELECT {self.partition.unchanged}) AND {sql}{bound}) "
-            f"SELECT {self._columns()}, (SELECT count(*) FROM passed) "
-            f"FROM passed ORDER BY distance, id, namespace LIMIT {self.limit}"
+            f"SELECT {self._result()}, passing FROM ("
+            f"SELECT *, (SELECT count(*) FROM passed) AS passing FROM passed "
+            f"ORDER BY distance, id, namespace LIMIT {self.limit}) AS nearest"
         )
-        rows = self._fetch(statement, [self.partition.index.name, *params, self.target])
+        rows = self._fetch(statement, params)
         if rows and at_most is not None and rows[0][-1] > at_most:
             return None
         return [row[:-1] for row in rows]
 
-    def _graph(self, walk: str, ef_search: int, order: str) -> list[Any] | None:
-        """Ask the search structure, with settings that nobody else will meet; None of too few rows.
+    def _graph(self, order: str, *, ef_search: int | None = None) -> list[Any] | None:
+        """Look through neighbours for rows that pass; None of too few.
 
-        They are made by the statement itself and are local to its transaction. `walk` says how it
-        goes on when the neighbours that it found are used up: with dead rows around, they may be.
+        The settings are made by the statement itself and are local to its transaction.
         """
         sql, params = self.condition
-        settings = f"SELECT {self._settings(walk, ef_search)} {self.partition.unchanged}"
+        settings = self._settings(ef_search or self.ef_search)
         # A condition without columns is checked once, before the scan begins.
         statement = (
+            f"SELECT {self._result()} FROM ("
             f"SELECT {self._columns()} FROM {self.partition.table} "
-            f"WHERE ({settings}) IS NOT NULL AND {sql} ORDER BY {order}"
+            f"WHERE (SELECT {settings} {self.partition.unchanged}) IS NOT NULL "
+            f"ORDER BY {order}) AS neighbour"
         )
-        rows = self._fetch(statement, [self.target, self.partition.index.name, *params])
-        return sorted(rows, key=_by_distance) if len(rows) >= self.limit else None
+        if self.filtered:
+            statement += f" WHERE {sql} LIMIT {self.limit}"
+        rows = self._fetch(statement, params)
+        return rows if len(rows) >= self.limit else None
 
-    def _settings(self, walk: str, ef_search: int) -> str:
+    def _settings(self, ef_search: int) -> str:
+        """Return how far to look, and to go on from there when all that was found is used up."""
+        walk = "relaxed_order" if self.filtered else "strict_order"
         settings = {"hnsw.ef_search": ef_search, "hnsw.iterative_scan": walk}
         if self.partition.index.index_type == "ivfflat":
-            walk = "off" if walk == "off" else "relaxed_order"
             probes = max(1, ef_search // 10)
-            settings = {"ivfflat.probes": probes, "ivfflat.iterative_scan": walk}
+            settings = {"ivfflat.probes": probes, "ivfflat.iterative_scan": "relaxed_order"}
         return " || ".join(f"set_config('{name}', '{to}', true)" for name, to in settings.items())
 
     def _columns(self) -> str:
-        vector = ", vector_send(embedding)" if self.with_vector else ""
-        return f"{_FIELDS}, {self.partition.distance()} AS distance{vector}"
+        vector = ", embedding" if self.with_vector else ""
+        return f"id, namespace, document, metadata{vector}, {self.partition.distance()} AS distance"
+
+    def _result(self) -> str:
+        return f"{_FIELDS}, distance{', vector_send(embedding)' if self.with_vector else ''}"
 
     def _fetch(self, sql: str, params: list[Any]) -> list[Any]:
+        """Return what a statement finds, in order: it has a source of columns, then a condition."""
         one_plan = not self.filtered
         with server_cursor(self.connection, format=Format.BINARY, one_plan=one_plan) as cursor:
-            cursor.execute(sql, params)
-            return list(cursor.fetchall())
+            cursor.execute(sql, [self.target, self.partition.index.name, *params])
+            return sorted(cursor.fetchall(), key=_by_distance)
 
 
 def _distance(row: tuple[Any, ...]) -> float:
