@@ -142,6 +142,9 @@ class WorkingMemory(models.Model):
                 name="mastra_engine_workingmemory_holder",
             ),
         ]
+        indexes = [
+            models.Index(fields=["resource_id", "thread"], name="mastra_engine_memory_resource"),
+        ]
 
     def __str__(self) -> str:
         return f"Working memory {self.pk}"

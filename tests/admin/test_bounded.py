@@ -160,6 +160,17 @@ def test_what_is_looked_for_is_looked_up(
         assert node["Node Type"] != "Seq Scan", node
 
 
+def test_working_memory_is_looked_for_by_an_index_that_begins_with_the_resource(
+    owner: Client, store: dict[str, Any]
+) -> None:
+    sent = statements(lambda: owner.get(list_of(WorkingMemory, q="an")))
+    search = next(sql for sql in sent if "LIKE" in sql)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    used = {node.get("Index Name") for node in plan_of(search)} - {None}
+    assert used == {"mastra_engine_memory_resource"}
+
+
 def test_a_resource_with_very_many_threads_is_not_added_up(
     owner: Client, store: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
