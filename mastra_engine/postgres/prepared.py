@@ -47,7 +47,7 @@ class _Prepared(PrepareManager):
 
     Psycopg's own keeps the text of the last hundred of anybody's, and has no setting for that. In
     those of Django's cursors all parameters are written out: with whole documents in them, that
-    may be a gigabyte.
+    may be a gigabyte. Private to psycopg; in 3.2 and 3.3, which are allowed, it is as needed here.
     """
 
     def maybe_add_to_cache(self, query: PostgresQuery, prep: Prepare, name: bytes) -> Key | None:
