@@ -15,7 +15,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin, View
+from mastra_engine.admin.base import EngineAdmin, Link, View
 from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.projection import Projection, project
 from mastra_engine.admin.reading import database
@@ -83,6 +83,7 @@ class Map(EngineAdmin):
             "map.html",
             title="Map",
             heading=f"Map of {index.name}",
+            tools=[Link("Index", self.url("vectorindex_change", index.pk))],
             row=index,
             form=ColourForm({"by": by}, fields=fields),
             groups=groups,

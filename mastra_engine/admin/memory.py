@@ -157,7 +157,9 @@ def _sums(threads: QuerySet[Thread]) -> Iterator[tuple[str, Any]]:
     """Yield how much was said in threads, unless they are very many."""
     some = threads.order_by()[: COUNTED + 1]
     sums = some.aggregate(
-        threads=Count("id"), messages=Sum("message_count"), tokens=Sum("total_tokens")
+        threads=Count("id"),
+        messages=Sum("message_count", default=0),
+        tokens=Sum("total_tokens", default=0),
     )
     if sums.pop("threads") <= COUNTED:
         yield from sums.items()

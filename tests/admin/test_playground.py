@@ -139,6 +139,11 @@ def test_what_is_wrong_is_said_where_it_is(
     assert message in answer.context["form"].errors[field].as_text()
 
 
+def test_without_an_index_it_says_so(owner: Client, address: str) -> None:
+    engine.vectors.delete_index(index_name="ways")
+    assert "There is no index to search yet" in owner.get(address).content.decode()
+
+
 def test_without_an_embedder_it_says_so(owner: Client, address: str, settings: Any) -> None:
     settings.MASTRA_ENGINE = {"default": {"BACKEND": "mastra_engine.PostgresEngine"}}
     answer = owner.post(address, ASKED)
