@@ -5,8 +5,9 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any
 
+from django.apps import apps
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, include, path, reverse
+from django.urls import NoReverseMatch, URLPattern, include, path, reverse
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import patched_settings
 from drf_spectacular.views import (
@@ -91,8 +92,14 @@ class RedocView(SpectacularRedocView):
         return static("drf_spectacular_sidecar/redoc/bundles/redoc.standalone.js")
 
 
-urlpatterns = [
-    path(_ROUTE.removeprefix("v1/"), SchemaView.as_view(), name="schema"),
-    path("swagger/", SwaggerView.as_view(), name="swagger"),
-    path("redoc/", RedocView.as_view(), name="redoc"),
-]
+def pages() -> list[URLPattern]:
+    """Return the pages for a browser, where what they are made of is installed."""
+    if not all(map(apps.is_installed, ("drf_spectacular", "drf_spectacular_sidecar"))):
+        return []
+    return [
+        path("swagger/", SwaggerView.as_view(), name="swagger"),
+        path("redoc/", RedocView.as_view(), name="redoc"),
+    ]
+
+
+urlpatterns = [path(_ROUTE.removeprefix("v1/"), SchemaView.as_view(), name="schema"), *pages()]

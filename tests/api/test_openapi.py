@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.test import Client
+from django.test import Client, modify_settings
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.renderers import OpenApiYamlRenderer
 from drf_spectacular.settings import patched_settings
 
-from mastra_engine.api.documentation import SETTINGS
+from mastra_engine.api.documentation import SETTINGS, pages
 from tests.api.catalogue import cases
 
 GOLDEN = Path(__file__).with_name("openapi.yaml")
@@ -85,3 +85,10 @@ def test_pages_load_nothing_from_elsewhere(client: Client, page: str) -> None:
     loaded = re.findall(r"""(?:src|href)=["']([^"'#]+)""", html)
     assert loaded
     assert [each for each in loaded if not each.startswith("/static/")] == []
+
+
+@pytest.mark.parametrize("app", ["drf_spectacular", "drf_spectacular_sidecar"])
+def test_there_are_no_pages_without_what_they_are_made_of(app: str) -> None:
+    assert pages()
+    with modify_settings(INSTALLED_APPS={"remove": app}):
+        assert pages() == []

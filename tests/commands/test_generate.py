@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mastra_engine import engine
+from mastra_engine.devstack import codegen
 from mastra_engine.handler import engines
 
 
@@ -45,6 +46,20 @@ def test_what_was_written_is_up_to_date(out: Path) -> None:
     assert generate(out) == f"{out} is up to date."
     assert generate(out, "--check") == f"{out} is up to date."
     assert out.stat().st_mtime_ns == written
+
+
+def test_without_a_file_the_types_are_printed_those_of_typescript_unless_said(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(out)
+    printed = StringIO()
+    call_command("engine_generate", lang="openapi", stdout=printed)
+    assert printed.getvalue() == out.read_text()
+    monkeypatch.setitem(codegen.LANGUAGES, "ts", lambda document: "TypeScript\n")
+    call_command("engine_generate", stdout=(printed := StringIO()))
+    assert printed.getvalue() == "TypeScript\n"
+    with pytest.raises(CommandError, match="--out"):
+        call_command("engine_generate", "--check")
 
 
 def test_a_check_fails_when_records_have_another_shape(out: Path) -> None:

@@ -94,7 +94,8 @@ class PostgresEngine(
                 checks.Error(
                     f"The engine {self.alias!r} needs PostgreSQL; the database {alias!r} is "
                     f"{connections[alias].vendor}.",
-                    hint="Set DB_URL, or let manage.py engine_add set up a development database.",
+                    hint="DATABASES = {'default': mastra_engine.conf.database(BASE_DIR)} takes it "
+                    "from DB_URL, which manage.py engine_add sets for a development database.",
                     id="mastra_engine.E003",
                 )
             ]

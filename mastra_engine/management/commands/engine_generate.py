@@ -21,8 +21,10 @@ class Command(EngineCommand):
     help = "Write types of the API and of the records, as observed, for TypeScript or Python."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--lang", choices=tuple(codegen.LANGUAGES), required=True)
-        parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+        parser.add_argument(
+            "--lang", choices=tuple(codegen.LANGUAGES), default="ts", help="default: ts"
+        )
+        parser.add_argument("--out", type=Path, metavar="FILE", help="default: print them")
         parser.add_argument(
             "--check", action="store_true", help="write nothing; exit with 1 if FILE is out of date"
         )
@@ -42,6 +44,8 @@ class Command(EngineCommand):
         self.add_engine_argument(parser)
 
     def handle(self, **options: Any) -> None:
+        if options["check"] and options["out"] is None:
+            raise CommandError("Name the file to be checked: --out FILE")
         shapes = record_shapes(
             engines[options["engine"]],
             connections=options["connection"],
@@ -49,6 +53,9 @@ class Command(EngineCommand):
             sample=options["sample"],
         )
         text = codegen.LANGUAGES[options["lang"]](codegen.document(shapes, api=api_description()))
+        if options["out"] is None:
+            self.stdout.write(text, ending="")
+            return
         if options["check"]:
             self.check_file(options["out"], text)
         elif codegen.write(options["out"], text):
