@@ -14,7 +14,8 @@ from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.conf import engine_settings
-from mastra_engine.exceptions import EngineConfigError
+from mastra_engine.exceptions import EngineConfigError, InvalidInput
+from mastra_engine.inputs import count, days, seconds
 from mastra_engine.protocols import AccessPolicy, Embedder, Reranks, RunQueue
 
 DEFAULT_ALIAS = "default"
@@ -24,6 +25,14 @@ PLUG_INS: dict[str, Any] = {
     "EMBEDDER": Embedder,
     "RERANKER": Reranks,
     "TOKENIZER": Callable,
+}
+
+#: Options that are numbers, and what checks each.
+NUMBERS: dict[str, Callable[[Any, str], float]] = {
+    "LOCK_TIMEOUT": seconds,
+    "RETENTION_DAYS": days,
+    "SYNC_HISTORY": count,
+    "SYNC_LEASE": seconds,
 }
 
 
@@ -76,14 +85,19 @@ class EngineHandler:
         backend, tasks = options.pop("BACKEND", None), options.pop("TASKS", {})
         options.pop("ACCESS_POLICY", None)  # the API's
         try:
-            made: MastraEngine = import_string(backend)(
-                alias=alias, **{key.lower(): _plugged(value, key) for key, value in options.items()}
-            )
-        except (ImportError, AttributeError, TypeError) as error:
+            given = {key.lower(): _checked(value, key) for key, value in options.items()}
+            made: MastraEngine = import_string(backend)(alias=alias, **given)
+        except (ImportError, AttributeError, TypeError, InvalidInput) as error:
             raise EngineConfigError(f"MASTRA_ENGINE[{alias!r}] cannot be used: {error}") from error
         if self.make_queue is not None:
             made.queue = made.memory.queue = self.make_queue(alias, tasks)
         return made
+
+
+def _checked(value: Any, key: str) -> Any:
+    if key in NUMBERS and value is not None:
+        return NUMBERS[key](value, f"/{key}")
+    return _plugged(value, key)
 
 
 def _plugged(value: Any, key: str) -> Any:

@@ -13,7 +13,8 @@ from mastra_engine.types import RecordInput
 
 MAX_NAME_BYTES = 512
 MAX_COUNT = 2**62  # a bigint with room to add
-MAX_SECONDS = 10**9  # thirty years
+MAX_SECONDS = 10**9
+MAX_DAYS = 36_525
 CHUNK_RECORDS = 5_000
 CHUNK_BYTES = 16 * 1024 * 1024
 
@@ -70,21 +71,27 @@ def count(
     return value
 
 
-def seconds(value: Any, path: str, *, least: float = 0.0) -> float:
-    """Return `value` if it is a number of seconds from `least` to 10^9."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not least <= value <= MAX_SECONDS:
-        raise InvalidInput(
-            f"must be a number of seconds from {least:g} to {MAX_SECONDS}", path=path
-        )
+def number(value: Any, path: str, *, least: float, most: float, of: str = "") -> float:
+    """Return `value` if it is a number from `least` to `most`; `of` says what of."""
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if not numeric or not least <= value <= most:
+        raise InvalidInput(f"must be a number{of} from {least:g} to {most:,}", path=path)
     return float(value)
+
+
+def seconds(value: Any, path: str, *, least: float = 0.0) -> float:
+    """Return `value` if it is a number of seconds, thirty years at most."""
+    return number(value, path, least=least, most=MAX_SECONDS, of=" of seconds")
+
+
+def days(value: Any, path: str) -> float:
+    """Return `value` if it is a number of days, a hundred years at most."""
+    return number(value, path, least=0, most=MAX_DAYS, of=" of days")
 
 
 def share(value: Any, path: str) -> float:
     """Return `value` if it is a number from 0 to 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InvalidInput("must be a number from 0 to 1", path=path)
-    return float(value)
+    return number(value, path, least=0, most=1)
 
 
 def delete_ratio(value: Any, *, full: bool) -> float | None:

@@ -70,6 +70,10 @@ def test_mocks_share_by_url_while_one_is_alive() -> None:
         {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "EMBEDDER": len}},
         {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "RERANKER": len}},
         {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "TOKENIZER": 4}},
+        {"default": {"BACKEND": "mastra_engine.PostgresEngine", "LOCK_TIMEOUT": "5s"}},
+        {"default": {"BACKEND": "mastra_engine.PostgresEngine", "SYNC_LEASE": float("nan")}},
+        {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "SYNC_HISTORY": 1.5}},
+        {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "RETENTION_DAYS": -1}},
     ],
     ids=str,
 )
