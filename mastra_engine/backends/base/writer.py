@@ -45,15 +45,15 @@ class Seen:
 
     def __init__(self, start: int) -> None:
         self.start = start
-        self._bits = bytearray(start // 8 + 1)
+        self.bits = bytearray(start // 8 + 1)
 
     def add(self, revs: Iterable[int]) -> None:
         for rev in revs:
             if rev <= self.start:
-                self._bits[rev >> 3] |= 1 << (rev & 7)
+                self.bits[rev >> 3] |= 1 << (rev & 7)
 
     def __contains__(self, rev: int) -> bool:
-        return rev > self.start or bool(self._bits[rev >> 3] & 1 << (rev & 7))
+        return rev > self.start or bool(self.bits[rev >> 3] & 1 << (rev & 7))
 
 
 class EntityWriter(ABC):

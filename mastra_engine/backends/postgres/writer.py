@@ -62,9 +62,7 @@ class PostgresWriter(EntityWriter):
         return self._records().live().count()
 
     def unseen(self, seen: Seen) -> list[str]:
-        old = self._records().live().filter(rev__lte=seen.start).order_by("external_id")
-        rows = old.values_list("external_id", "rev").iterator(chunk_size=CHUNK_RECORDS)
-        return [external_id for external_id, rev in rows if rev not in seen]
+        return self.table.unseen(seen.start, bytes(seen.bits))
 
     def delete(self, external_ids: list[str]) -> int:
         return sum(self._delete(ids) for ids in _batches(external_ids))
