@@ -54,6 +54,7 @@ def _facts(health: Health) -> Iterator[tuple[str, Any]]:
         more = messages == COUNTED
         yield "Messages without a vector", f"{COUNTED:,} or more" if more else messages
         yield "Changes not indexed", health.waiting.changes
+        yield "The first of them", health.waiting.changes_since
     if health.runs is not None:
         yield "Syncs queued", health.runs.queued
         yield "Syncs running", health.runs.running

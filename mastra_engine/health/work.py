@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
 
-from mastra_engine.models import Bookmark, Entity, Message, SyncRun
+from mastra_engine.models import Bookmark, Entity, Message, Record, SyncRun
 from mastra_engine.models.syncs import ACTIVE
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import COUNTED
@@ -22,11 +22,12 @@ _LATEST, _TOLD = 1_000, 5
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """What waits for a worker: messages for their vectors, counted up to `COUNTED`, and changes of
-    records for the indexes that are declared.
+    records for the indexes that are declared, the first of them since `changes_since`.
     """
 
     messages: int
     changes: int
+    changes_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +58,12 @@ def read_waiting(alias: str) -> Waiting:
     """Return how much waits."""
     # The condition is that of a partial index, which holds nothing else.
     messages = Message.objects.using(alias).filter(~Q(text=""), embedded_at=None)
-    changes = sum(_unread(alias, declared) for declared in registry.indexes.values())
-    return Waiting(messages=_counted(messages), changes=changes)
+    unread = [_unread(alias, declared) for declared in registry.indexes.values()]
+    return Waiting(
+        messages=_counted(messages),
+        changes=sum(number for number, _ in unread),
+        changes_since=min((since for _, since in unread if since), default=None),
+    )
 
 
 def read_runs(alias: str) -> Runs:
@@ -86,12 +91,23 @@ def _failure(run: SyncRun) -> Run:
     )
 
 
-def _unread(alias: str, declared: IndexDeclaration) -> int:
-    """Return by how much an index is behind the entities it is to hold, those it never saw too."""
-    entities = Entity.objects.using(alias).filter(name=declared.entity)
+def _unread(alias: str, declared: IndexDeclaration) -> tuple[int, datetime | None]:
+    """Return by how much an index is behind the entities it is to hold, and since when.
+
+    Those it never saw are among them.
+    """
     marks = Bookmark.objects.filter(entity=OuterRef("id"), vector_index__name=declared.index)
-    behind = F("rev") - Coalesce(Subquery(marks.values("rev")), 0)
-    return int(entities.aggregate(number=Sum(behind))["number"] or 0)
+    # The index on `rev` is partial, on a condition that always holds.
+    after = Record.objects.filter(entity=OuterRef("id"), rev__gt=OuterRef("read"), rev__gte=0)
+    entities = Entity.objects.using(alias).filter(name=declared.entity)
+    behind = entities.annotate(read=Coalesce(Subquery(marks.values("rev")), 0)).filter(
+        rev__gt=F("read")
+    )
+    found = behind.aggregate(
+        number=Sum(F("rev") - F("read")),
+        since=Min(Subquery(after.order_by("rev").values("updated_at")[:1])),
+    )
+    return int(found["number"] or 0), found["since"]
 
 
 def _counted(rows: QuerySet[Any]) -> int:

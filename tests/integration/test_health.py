@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -104,6 +105,37 @@ def test_changes_that_indexes_have_not_read_wait(engine: PostgresEngine, entity:
         assert changes_that_wait() == 2 + 2 * 10
         index_records(entity="Contacts", index="not made yet", text=str)
         assert changes_that_wait() == 2 + 2 * 10 + 5 + 10
+
+
+def test_how_long_changes_have_waited_is_told(engine: PostgresEngine, entity: Entity) -> None:
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    for rev, age in ((1, 3), (2, 1), (3, 0)):
+        Record.objects.create(
+            entity=entity,
+            external_id=str(rev),
+            data={},
+            content_hash=UUID(int=rev),
+            rev=rev,
+            created_rev=rev,
+            updated_at=yesterday - timedelta(days=age),
+        )
+    Entity.objects.update(rev=3)
+    with registry.empty():
+        assert waiting_since() is None
+        index_records(entity="Contacts", index="people", text=str)
+        assert waiting_since() == yesterday - timedelta(days=3)
+        engine.vectors.create_index(index_name="people", dimension=2)
+        index = VectorIndex.objects.get(name="people")
+        mark = Bookmark.objects.create(entity=entity, vector_index=index, rev=1)
+        assert waiting_since() == yesterday - timedelta(days=1)
+        Bookmark.objects.filter(id=mark.id).update(rev=3)
+        assert waiting_since() is None
+
+
+def waiting_since() -> datetime | None:
+    waiting = health().waiting
+    assert waiting is not None
+    return waiting.changes_since
 
 
 def changes_that_wait() -> int:

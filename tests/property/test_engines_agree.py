@@ -147,6 +147,7 @@ class Engines(RuleBasedStateMachine):
         with registry.empty():
             self.pair.call(run)
         self.pair.call(lambda e: e.list_sync_runs())
+        self.pair.call(lambda e: [e.list_sync_pages(run_id=run.id) for run in e.list_sync_runs()])
 
     @rule(name=st.sampled_from("AB"), ids=st.lists(IDS, max_size=3))
     def delete_records(self, name: str, ids: list[str]) -> None:

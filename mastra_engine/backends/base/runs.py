@@ -8,11 +8,11 @@ from abc import ABC
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from mastra_engine.backends.base.lease import Lease, LeaseLost, WorkersLost
-from mastra_engine.backends.base.ledger import FromNow, Guard, NewRun, RunLedger
+from mastra_engine.backends.base.ledger import ACTIVE, FromNow, Guard, NewRun, RunLedger
 from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.running import Worker
 from mastra_engine.backends.base.twins import twin
@@ -33,9 +33,6 @@ from mastra_engine.registry import SyncDeclaration, registry
 from mastra_engine.types import Order, Page, RunStatus, SyncPage, SyncRun
 
 logger = logging.getLogger("mastra_engine.syncs")
-
-STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
-ACTIVE: tuple[RunStatus, ...] = ("queued", "running")
 
 #: How often a run may end between being met and being looked at.
 RACES = 20
@@ -144,7 +141,7 @@ class RunsContract(RecordsContract, ABC):
         found = self.ledger.select(
             sync=None if sync is None else name(sync, "/sync"),
             connection_id=None if connection_id is None else name(connection_id, "/connection_id"),
-            statuses=() if status is None else (choice(status, "/status", *STATUSES),),  # type: ignore[arg-type]
+            statuses=() if status is None else (choice(status, "/status", *get_args(RunStatus)),),  # type: ignore[arg-type]
             among=self.connection_ids,
             before=None if cursor is None else uuid(decode(cursor, made_by, str)[0], "/cursor"),
             limit=limit + 1,

@@ -40,7 +40,7 @@ class Seen:
     """What a full sync came upon, by `rev`; a million records take 125 kB.
 
     What it wrote itself has a `rev` above the `start`, as has what others changed meanwhile; what
-    it found unchanged is added, one bit each.
+    it found unchanged is added, one bit each, as PostgreSQL numbers the bits of `bytea`.
     """
 
     def __init__(self, start: int) -> None:

@@ -34,6 +34,7 @@ class MockMastraEngine(MockSyncs, MockIndexing, MockFollowing, MockErasure, Mast
         alias: str = "default",
         sync_lease: float = 60.0,
         sync_history: int = 1_000,
+        index_lease: float = 60.0,
         embedder: Embedder | None = None,
         reranker: Reranks | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
@@ -48,6 +49,7 @@ class MockMastraEngine(MockSyncs, MockIndexing, MockFollowing, MockErasure, Mast
         self.ledger = MockLedger(self.store)
         self.sync_lease = sync_lease
         self.sync_history = sync_history
+        self.index_lease = index_lease
         self.vectors: MockVectors = MockVectors(self.store, embedder)
         self.bookmarks = MockBookmarks(self.store, self.vectors)
         self.vectors.declared = indexes or {}

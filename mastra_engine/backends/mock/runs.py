@@ -12,12 +12,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from mastra_engine.backends.base.ledger import FromNow, Guard, NewPage, NewRun, RunLedger
+from mastra_engine.backends.base.ledger import ACTIVE, FromNow, Guard, NewPage, NewRun, RunLedger
 from mastra_engine.backends.mock.store import RunRow, Store, now
 from mastra_engine.exceptions import EntityNotFound, SyncNotFound
 from mastra_engine.types import RunStatus, SyncPage, SyncRun
-
-ACTIVE = ("queued", "running")
 
 
 class MockLedger(RunLedger):
@@ -160,9 +158,7 @@ class MockLedger(RunLedger):
                 del self.store.runs[run.id]
 
     def _active(self, sync: str, connection_id: str) -> set[UUID]:
-        found = self.select(
-            sync=sync, connection_id=connection_id, statuses=("queued", "running"), limit=2
-        )
+        found = self.select(sync=sync, connection_id=connection_id, statuses=ACTIVE, limit=2)
         return {run.id for run in found}
 
 

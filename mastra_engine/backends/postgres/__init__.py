@@ -37,12 +37,12 @@ class PostgresEngine(
 
     What it does joins the caller's `transaction.atomic()`. With `url`, a PostgreSQL URL, it works
     there instead: through the project's own connection if that is one of its databases. Seconds
-    are the units of `lock_timeout`, where 0 leaves the server's, and of `sync_lease`, after which
-    a sync's silent worker is taken for dead. Of a sync and connection `sync_history` runs are
-    kept.
+    are the units of `lock_timeout`, where 0 leaves the server's, and of `sync_lease` and
+    `index_lease`, after which a silent worker is taken for dead. Of a sync and connection
+    `sync_history` runs are kept.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting
         self,
         *,
         alias: str = "default",
@@ -51,6 +51,7 @@ class PostgresEngine(
         lock_timeout: float = 5.0,
         sync_lease: float = 60.0,
         sync_history: int = 1_000,
+        index_lease: float = 60.0,
         embedder: Embedder | None = None,
         reranker: Reranks | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
@@ -67,6 +68,7 @@ class PostgresEngine(
         self.ledger = PostgresLedger(self.session)
         self.sync_lease = sync_lease
         self.sync_history = sync_history
+        self.index_lease = index_lease
         self.vectors = PostgresVectors(self.session, embedder)
         self.bookmarks = PostgresBookmarks(self.session)
         self.vectors.declared = indexes or {}

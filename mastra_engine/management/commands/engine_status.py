@@ -64,7 +64,9 @@ def _lines(health: Health) -> Iterator[str]:
     yield from map(_index, health.indexes)
     if health.waiting is not None:
         yield f"Messages that wait for their vectors: {health.waiting.messages}"
-        yield f"Changes of records that wait for indexes: {health.waiting.changes}"
+        since = health.waiting.changes_since
+        waited = "" if since is None else f", since {since:%Y-%m-%d %H:%M:%S}"
+        yield f"Changes of records that wait for indexes: {health.waiting.changes}{waited}"
     if health.runs is not None:
         runs = health.runs
         yield f"Sync runs: {runs.queued} queued, {runs.running} running, {runs.stalled} stalled"
