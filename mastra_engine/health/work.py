@@ -100,14 +100,12 @@ def _unread(alias: str, declared: IndexDeclaration) -> tuple[int, datetime | Non
     # The index on `rev` is partial, on a condition that always holds.
     after = Record.objects.filter(entity=OuterRef("id"), rev__gt=OuterRef("read"), rev__gte=0)
     entities = Entity.objects.using(alias).filter(name=declared.entity)
-    behind = entities.annotate(read=Coalesce(Subquery(marks.values("rev")), 0)).filter(
-        rev__gt=F("read")
-    )
-    found = behind.aggregate(
-        number=Sum(F("rev") - F("read")),
-        since=Min(Subquery(after.order_by("rev").values("updated_at")[:1])),
-    )
-    return int(found["number"] or 0), found["since"]
+    behind = entities.annotate(
+        read=Coalesce(Subquery(marks.values("rev")), 0),
+        since=Subquery(after.order_by("rev").values("updated_at")[:1]),
+    ).filter(rev__gt=F("read"))
+    found = behind.aggregate(number=Sum(F("rev") - F("read")), first=Min("since"))
+    return int(found["number"] or 0), found["first"]
 
 
 def _counted(rows: QuerySet[Any]) -> int:

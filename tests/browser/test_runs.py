@@ -45,6 +45,13 @@ def test_a_failed_run_is_tried_again_and_goes_on_from_its_checkpoint(
     (run,) = SyncRun.objects.all()
     assert (run.attempts, run.created, run.pages) == (2, 6, 3)
 
+    assert admin.locator(".me-table tbody tr").count() == 3
+    admin.get_by_role("link", name="All pages").click()
+    assert look(admin, "run-pages") == []
+    admin.get_by_role("link", name="3", exact=True).click()
+    admin.locator(".me-page h1", has_text="Page 3").wait_for()
+    assert look(admin, "run-page") == []
+
 
 def test_a_run_is_watched_and_cancelled(admin: Any) -> None:
     run = engine.run_sync("tickets", connection_id=CONNECTION)
