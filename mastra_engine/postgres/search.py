@@ -9,7 +9,6 @@ the question, and the graph is no guide to it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -92,8 +91,8 @@ class Search:
     def _filtered(self) -> list[Any] | None:
         """Return the nearest rows that pass; None when too many pass and the graph has too few.
 
-        Of all rows, `total / passing` times as many neighbours are needed as are wanted. That takes
-        as long as sorting what passes where this is the square root below.
+        To find one that passes takes `total / passing` neighbours. Looking for all that are wanted
+        takes as long as sorting what passes where that is as many as the square root says.
         """
         passing, total = self._estimate()
         alike = math.sqrt(ROWS_PER_NEIGHBOUR * self.limit * total)
@@ -109,7 +108,7 @@ class Search:
             return rows
         return self._graph("distance", ef_search=_WIDEST)
 
-    def _estimate(self) -> tuple[float, float]:
+    def _estimate(self) -> tuple[int, int]:
         """Return the planner's guess of how many rows pass the filter, and of how many there are.
 
         The second is read from a subquery's plan, which spares a statement.
@@ -121,13 +120,14 @@ class Search:
         )
         with self.connection.cursor() as cursor:
             cursor.execute(statement, params)
-            (found,) = cursor.fetchone()
-        plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
-        passing = float(plan["Plan Rows"])
-        for part in plan.get("Plans", ()):
-            if part["Parent Relationship"] == "InitPlan":
-                return passing, float(part["Plans"][0]["Plan Rows"])
-        return passing, passing
+            (((found,),),) = cursor.fetchall()
+        plan = found["Plan"]
+        totals = (
+            part["Plans"][0]["Plan Rows"]
+            for part in plan.get("Plans", ())
+            if part["Parent Relationship"] == "InitPlan"
+        )
+        return plan["Plan Rows"], next(totals, plan["Plan Rows"])
 
     def _exact(self, *, at_most: int | None = None) -> list[Any] | None:
         """Sort all rows that pass the filter; None when they are more than `at_most`."""
