@@ -94,6 +94,8 @@ class Search:
         To find one that passes takes `total / passing` neighbours. Looking for all that are wanted
         takes as long as sorting what passes where that is as many as the square root says.
         """
+        if self.partition.index.index_type == "flat":  # it has no graph
+            return self._exact()
         passing, total = self._estimate()
         alike = math.sqrt(ROWS_PER_NEIGHBOUR * self.limit * total)
         few = round(max(alike, ROWS_PER_NEIGHBOUR * self.ef_search))

@@ -188,6 +188,16 @@ def test_a_filter_that_the_planner_misjudges(
     assert re.search(rf"->  Limit  \(cost=\S+ rows={bound} ", used[0])
 
 
+def test_without_a_graph_what_passes_is_sorted(engine: PostgresEngine) -> None:
+    vectors = fill(engine, "flat", 2_000, index_type="flat")
+    with plans() as used:
+        found = engine.vectors.query(
+            index_name="flat", query_vector=vectors[0], filter={"odd": True}
+        )
+    assert ids(found) == nearest(vectors, vectors[0], lambda i: i % 2 == 1)
+    assert ways(used) == ["exact"]
+
+
 @pytest.mark.parametrize(("top_k", "way"), [(10, "graph"), (1_000, "exact")])
 def test_more_results_take_more_neighbours(
     engine: PostgresEngine, many: Any, top_k: int, way: str
