@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+import orjson
 from django.db import connection
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
@@ -26,6 +27,7 @@ _LAST = f"""
     SELECT {_COLUMNS} FROM mastra_engine_message
     WHERE thread_id = %s ORDER BY position DESC LIMIT %s
 """
+_LAST_AS_TEXT = _LAST.replace("content,", "content::text,").replace("metadata,", "metadata::text,")
 _INSERT = """
     INSERT INTO mastra_engine_message
         (id, thread_id, position, role, content, text, tokens, cum_tokens, metadata, created_at)
@@ -74,6 +76,13 @@ class Raw:
     def last(self, number: int) -> Rows:
         return self._rows(_LAST, LONG, number)
 
+    def last_by_orjson(self, number: int) -> Rows:
+        """Return them with JSON read by orjson, not by the driver: the fastest way we know."""
+        return [
+            (*row[:4], orjson.loads(row[4]), *row[5:7], orjson.loads(row[7]), row[8])
+            for row in self._rows(_LAST_AS_TEXT, LONG, number)
+        ]
+
     def insert(self) -> Rows:
         position, text = next(self._positions), _text()
         content = Jsonb([{"type": "text", "text": text}])
@@ -94,6 +103,9 @@ def pairs(long: int) -> list[Pair]:
     def raw_last() -> Rows:
         return raw.last(20)
 
+    def fastest_last() -> Rows:
+        return raw.last_by_orjson(20)
+
     def view() -> Rows:
         return memory.get_memory(thread_id=LONG, last=20).messages
 
@@ -105,6 +117,7 @@ def pairs(long: int) -> list[Pair]:
         Pair("last 20 / one by primary key", last, raw.by_id, limit=2, same=False),
         Pair("last 20, unprepared / one by primary key", unprepared(last), raw.by_id, same=False),
         Pair("last 20, raw as well / one by primary key", raw_last, raw.by_id, same=False),
+        Pair("last 20, raw by orjson / one by primary key", fastest_last, raw.by_id, same=False),
         Pair("last 20 / last 20", last, raw_last),
         Pair("get_memory / last 20", view, raw_last),
         *(window for budget in BUDGETS for window in _windows(raw, budget)),

@@ -42,7 +42,7 @@ def _separated(messages: Sequence[Message], *, to_the_end: bool) -> set[int]:
         if message.role != "tool" and not types.issubset(RESULTS):
             last_said = at
         if message.tool_call_id is None and types.isdisjoint(_OF_TOOLS):
-            continue  # which most are, and a window may have a thousand
+            continue  # like most, and a window may have a thousand
         for call in tool_calls(message):
             if call in calling:
                 apart.add(calling[call])

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Greatest, Now
 
@@ -36,14 +37,14 @@ from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.compile import where as condition
 from mastra_engine.postgres.errors import sqlstate
 from mastra_engine.postgres.expressions import merged
-from mastra_engine.postgres.memory import (
-    ThreadMessages,
-    change_working_memory,
+from mastra_engine.postgres.memory import ThreadMessages, change_working_memory, insert_thread
+from mastra_engine.postgres.reading import (
     find_thread,
     find_threads,
     find_working_memory,
-    insert_thread,
     messages_between,
+    read_messages,
+    read_window,
 )
 from mastra_engine.protocols import Tokenizer
 from mastra_engine.types import Message, Thread, WorkingMemory
@@ -70,7 +71,7 @@ class PostgresMemory(MemoryContract):
 
     def _get_thread(self, id: str) -> Thread:
         with self.session.translated():
-            thread = find_thread(connections[self.session.alias], id, resources=self._owned())
+            thread = find_thread(self._connection, id, resources=self._owned())
         if thread is None:
             raise ThreadNotFound
         return thread
@@ -90,7 +91,7 @@ class PostgresMemory(MemoryContract):
     ) -> list[Thread]:
         with self.session.translated():
             return find_threads(
-                connections[self.session.alias],
+                self._connection,
                 resource_id,
                 condition(where, {"data": "metadata"}),
                 after=after,
@@ -230,7 +231,9 @@ class PostgresMemory(MemoryContract):
         if selection.role is not None:
             wanted.append(("role = %s", [selection.role]))
         with self.session.translated():
-            return self._table(thread_id).read(
+            return read_messages(
+                self._connection,
+                thread_id,
                 *wanted,
                 after=selection.after,
                 descending=selection.descending,
@@ -238,13 +241,14 @@ class PostgresMemory(MemoryContract):
             )
 
     def _window(self, thread_id: str, span: Span) -> tuple[list[Message], bool]:
-        table = self._table(thread_id)
+        start, end, budget = span.start, span.end, span.budget
         with self.session.translated():
-            if span.budget is not None:
-                return table.window(start=span.start, end=span.end, budget=span.budget)
-            since: Sql = ("created_at >= %s", [span.start])
-            until: Sql = ("created_at < %s", [span.end])
-            return table.read(*(each for each in (since, until) if each[1] != [None])), False
+            if budget is not None:
+                return read_window(self._connection, thread_id, start=start, end=end, budget=budget)
+            since: Sql = ("created_at >= %s", [start])
+            until: Sql = ("created_at < %s", [end])
+            bounds = (each for each in (since, until) if each[1] != [None])
+            return read_messages(self._connection, thread_id, *bounds), False
 
     def _messages_by_id(self, ids: list[str]) -> list[Message]:
         return self._in_order(self._all_messages().filter(id__in=ids))
@@ -298,9 +302,7 @@ class PostgresMemory(MemoryContract):
             return []
         bounds = [(each.thread_id, each.first, each.last) for each in stretches]
         with self.session.translated():
-            return messages_between(
-                connections[self.session.alias], bounds, resource_id=resource_id
-            )
+            return messages_between(self._connection, bounds, resource_id=resource_id)
 
     def _unembedded(
         self, resource_id: str | None, thread_id: str | None, *, limit: int
@@ -351,7 +353,7 @@ class PostgresMemory(MemoryContract):
         resource_id = holder.resource_id
         with self.session.translated():
             found = find_working_memory(
-                connections[self.session.alias],
+                self._connection,
                 resource_id=resource_id,
                 thread_id=holder.thread_id,
             )
@@ -360,7 +362,7 @@ class PostgresMemory(MemoryContract):
     def _change_working_memory(self, holder: Holder, change: MemoryChange) -> WorkingMemory:
         def write() -> WorkingMemory:
             changed = change_working_memory(
-                connections[self.session.alias],
+                self._connection,
                 resource_id=holder.resource_id,
                 thread_id=holder.thread_id,
                 content=change.content,
@@ -382,6 +384,10 @@ class PostgresMemory(MemoryContract):
             raise ThreadNotFound from error
 
     # Rows
+
+    @property
+    def _connection(self) -> BaseDatabaseWrapper:
+        return connections[self.session.alias]
 
     def _threads(self) -> QuerySet[ThreadRow]:
         """The threads that this memory may touch: every one, unless it is confined."""
@@ -405,7 +411,7 @@ class PostgresMemory(MemoryContract):
     def _inserted(self, new: NewThread) -> bool:
         """Insert a thread; False when there is one of that id, of whomever."""
         return insert_thread(
-            connections[self.session.alias],
+            self._connection,
             id=new.id,
             resource_id=new.resource_id,
             title=new.title,
@@ -416,4 +422,4 @@ class PostgresMemory(MemoryContract):
         return None if self.owners is None else sorted(self.owners)
 
     def _table(self, thread_id: str) -> ThreadMessages:
-        return ThreadMessages(connections[self.session.alias], thread_id)
+        return ThreadMessages(self._connection, thread_id)
