@@ -137,8 +137,8 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         lambda memory: memory.recall(query="Text 1", thread_id=THREAD, top_k=SIZE),
     ),
     ("embed_pending", "nothing", 1, lambda memory: memory.embed_pending()),
-    # the old index goes, a new one is made (fourteen), and all is embedded
-    ("reembed", "", 27, lambda memory: memory.reembed()),
+    # the old index goes, a new one is made (fifteen), and all is embedded
+    ("reembed", "", 28, lambda memory: memory.reembed()),
     ("prepare_index", "", 4, lambda memory: memory.prepare_index()),
     ("export_thread", "", 3, export),
     (
