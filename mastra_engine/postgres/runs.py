@@ -12,8 +12,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from mastra_engine.jsonb import canonical
 from mastra_engine.types import SyncRun
 
-# One statement, so that a page costs one round trip beside those of its records: what no run
-# takes is not kept either. Without a lease the run has ended.
+# One statement, so that a page costs one round trip beside those of its records; a run that is
+# somebody else's by now gets none. Without a lease it has ended.
 _ADVANCE = """
 WITH run AS (
     UPDATE mastra_engine_syncrun
