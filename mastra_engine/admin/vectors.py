@@ -145,11 +145,13 @@ class EmbeddingAdmin(EngineAdmin):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Embedding | None:
-        """Find a row by its index and its own id, which together are the table's key."""
-        index_id, _, row_id = object_id.partition(".")
+        """Find a row by its index and its own id, the table's key; by the id alone, slowly, too."""
+        index_id, index_is_named, row_id = object_id.rpartition(".")
         rows = self.rows(Embedding).select_related("vector_index")
         try:
-            return cast(Embedding, rows.get(vector_index_id=int(index_id), row_id=row_id))
+            if index_is_named:
+                rows = rows.filter(vector_index_id=int(index_id))
+            return cast(Embedding, rows.get(row_id=row_id))
         except (Embedding.DoesNotExist, ValidationError, ValueError):
             return None
 

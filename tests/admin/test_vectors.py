@@ -81,11 +81,19 @@ def test_onlookers_see_no_neighbours(onlooker: Client, docs: VectorIndex) -> Non
     assert "neighbours" not in text
 
 
-@pytest.mark.parametrize("key", ["x", "1.x", "x.1", "1", "9999999999999999999999.{}", "{}"])
+@pytest.mark.parametrize("key", ["x", "1.x", "x.1", "1", "9999999999999999999999.{}"])
 def test_an_address_of_nothing_is_not_found(owner: Client, docs: VectorIndex, key: str) -> None:
     row = Embedding.objects.get(vector_id="a")
     address = reverse("admin:mastra_engine_embedding_change", args=[key.format(row.pk)])
     assert owner.get(address).status_code == 404
+
+
+def test_a_vector_is_found_by_its_primary_key_as_djangos_own_links_have_it(
+    owner: Client, docs: VectorIndex
+) -> None:
+    row = Embedding.objects.get(vector_id="a")
+    address = reverse("admin:mastra_engine_embedding_change", args=[row.pk])
+    assert owner.get(address).context["row"] == row
 
 
 def test_a_record_and_its_vectors_lead_to_each_other(owner: Client, store: dict[str, Any]) -> None:
