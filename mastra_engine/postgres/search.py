@@ -184,7 +184,7 @@ class Search:
         return f"{_FIELDS}, distance{', vector_send(embedding)' if self.with_vector else ''}"
 
     def _fetch(self, sql: str, params: list[Any]) -> list[Any]:
-        """Return what a statement finds, in order: it has a source of columns, then a condition."""
+        """Return what is found, in order, for the target, the index's name and `params`."""
         one_plan = not self.filtered
         with server_cursor(self.connection, format=Format.BINARY, one_plan=one_plan) as cursor:
             cursor.execute(sql, [self.target, self.partition.index.name, *params])
