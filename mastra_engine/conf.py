@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -50,9 +51,21 @@ class AdminSettings:
     statement_timeout: float = 10.0
 
 
+def _rates(value: Mapping[str, Any], path: str) -> None:
+    """Raise InvalidInput for what REST framework takes for no rate, or what is not counted."""
+    for scope, rate in value.items():
+        if scope not in ("read", "write", "search") or not _RATE.fullmatch(rate):
+            raise InvalidInput('must be like {"read": "1000/min", "search": "5/s"}', path=path)
+
+
 S = TypeVar("S", ApiSettings, AdminSettings)
-#: What checks the numbers among settings, by their type as it is written.
-_NUMBERS: dict[Any, Callable[[Any, str], float]] = {"int": count, "float": seconds}
+_RATE = re.compile("[0-9]+/[smhd][a-z]*")
+#: What checks a setting, by its type as it is written.
+_CHECKS: dict[Any, Callable[[Any, str], Any]] = {
+    "int": count,
+    "float": seconds,
+    "Mapping[str, str]": _rates,
+}
 
 
 def api_settings() -> ApiSettings:
@@ -70,8 +83,8 @@ def _read(kind: type[S], name: str) -> S:
     try:
         made = kind(**{key.lower(): value for key, value in configured.items()})
         for each in fields(made):
-            if each.type in _NUMBERS:
-                _NUMBERS[each.type](getattr(made, each.name), f"/{each.name.upper()}")
+            if each.type in _CHECKS:
+                _CHECKS[each.type](getattr(made, each.name), f"/{each.name.upper()}")
     except (TypeError, AttributeError, InvalidInput) as error:
         raise EngineConfigError(f"{name} cannot be used: {error}") from error
     return made

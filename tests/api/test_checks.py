@@ -40,6 +40,15 @@ def test_what_is_no_number_of_anything(settings: Any, key: str, value: Any) -> N
         api_settings()
 
 
+@pytest.mark.parametrize(
+    "rates", [{"reads": "1/s"}, {"read": "10/fortnight"}, {"read": "often"}, {"read": 7}, "1/s"]
+)
+def test_what_is_no_rate(settings: Any, rates: Any) -> None:
+    settings.MASTRA_ENGINE = {"default": MOCK}
+    settings.MASTRA_ENGINE_API = {"THROTTLE_RATES": rates}
+    assert said() == ["mastra_engine.E008"]
+
+
 @pytest.mark.parametrize("policy", ["nowhere.at_all", "tests.api.test_checks.MOCK", 7])
 def test_a_policy_that_cannot_be_used(settings: Any, policy: Any) -> None:
     settings.MASTRA_ENGINE = {"default": {**MOCK, "ACCESS_POLICY": policy}}
