@@ -13,12 +13,13 @@ import warnings
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 #: Names the worker whose server `DB_URL` is, unless it was given from outside.
 STARTED_BY = "MASTRA_TEST_SERVER_OF"
 
 
-def database_url() -> str:
+def server_url() -> str:
     """Start the embedded server unless `DB_URL` is set; child processes inherit the answer."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     if "DB_URL" not in os.environ or os.environ.get(STARTED_BY, worker) != worker:
@@ -34,3 +35,18 @@ def database_url() -> str:
         os.environ["DB_URL"] = server.get_uri()
         os.environ[STARTED_BY] = worker
     return os.environ["DB_URL"]
+
+
+def database_url() -> str:
+    """Return where the database of the tests is: `DB_URL` names the server's other one."""
+    from django.db import connection
+
+    settings = connection.settings_dict
+    return make_conninfo(
+        dbname=settings["NAME"],
+        user=settings["USER"] or None,
+        password=settings["PASSWORD"] or None,
+        host=settings["HOST"] or None,
+        port=settings["PORT"] or None,
+        **settings["OPTIONS"],
+    )

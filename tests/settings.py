@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mastra_engine.conf import database_from_url
-from tests.server import database_url
+from tests.server import server_url
 
 SECRET_KEY = "not a secret"
 USE_TZ = True
-DATABASES = {"default": database_from_url(database_url())}
+DATABASES = {"default": database_from_url(server_url())}
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

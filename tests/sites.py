@@ -17,10 +17,10 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from mastra_engine import PostgresEngine
-from tests.server import database_url
+from tests.server import server_url
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 120  # seconds
 
 
 class Site:
@@ -61,10 +61,10 @@ def site(settings: str, blocker: Any, **variables: str) -> Iterator[Site]:
     `blocker` is pytest-django's, which knows only the databases of the tests' own settings.
     """
     name = f"site_{uuid.uuid4().hex}"
-    server = psycopg.connect(database_url(), autocommit=True)
+    server = psycopg.connect(server_url(), autocommit=True)
     with server, blocker.unblock():
         server.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-        made = Site(settings, make_conninfo(database_url(), dbname=name), **variables)
+        made = Site(settings, make_conninfo(server_url(), dbname=name), **variables)
         try:
             made.manage("migrate")
             yield made

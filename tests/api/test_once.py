@@ -17,7 +17,7 @@ from tests.api.catalogue import Case, call, cases
 from tests.api.conftest import World, state
 from tests.api.test_access import SECRETS, told
 from tests.api.test_http import LINES, refusal
-from tests.concurrency.processes import PATIENCE
+from tests.waiting import PATIENCE
 
 CHAT = "/api/v1/threads/chat-1/"
 KEYED = [case for case in cases() if case.operation.keyed]

@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from mastra_engine import PostgresEngine
 from tests.commands.conftest import Project
+from tests.waiting import wait_until
 
 NOBODY = 65534
 
@@ -34,11 +35,12 @@ def kill_server(project: Project) -> int:
     pid = postmaster(project)
     family = [psutil.Process(pid), *psutil.Process(pid).children()]
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: all(is_dead(process) for process in family))
     return pid
+
+
+def is_dead(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_data_outlives_every_repetition(project: Project) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from mastra_engine.backends.postgres import PostgresEngine
-from tests.concurrency.processes import Worker, start_server, wait_until_gone
+from tests.concurrency.processes import Worker, start_server
+from tests.waiting import wait_until_gone
 
 Start = Callable[..., list[Worker]]
 

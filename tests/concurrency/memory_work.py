@@ -14,8 +14,9 @@ from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.exceptions import ThreadNotFound, VersionConflict
 from tests.concurrency.histories import Appended, Read, message_id
-from tests.concurrency.processes import PATIENCE, report
+from tests.concurrency.processes import report
 from tests.concurrency.work import PATIENT
+from tests.waiting import PATIENCE
 
 
 class Letters:

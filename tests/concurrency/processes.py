@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,27 +17,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 from unittest import mock
 
-from psycopg.conninfo import make_conninfo
-
-#: Longer than any wait that ends well, shorter than the patience of whoever runs the suite.
-PATIENCE = 60  # seconds
+from tests.server import database_url
+from tests.waiting import PATIENCE
 
 _context = get_context("forkserver")
-
-
-def database_url() -> str:
-    """Return where the test database is: `DB_URL` names the server's other one."""
-    from django.db import connection
-
-    settings = connection.settings_dict
-    return make_conninfo(
-        dbname=settings["NAME"],
-        user=settings["USER"] or None,
-        password=settings["PASSWORD"] or None,
-        host=settings["HOST"] or None,
-        port=settings["PORT"] or None,
-        **settings["OPTIONS"],
-    )
 
 
 def start_server() -> None:
@@ -115,23 +97,6 @@ def run_at_once(workers: Sequence[Worker], *, patience: float = PATIENCE) -> lis
     for worker in workers:
         worker.go()
     return [worker.result(patience) for worker in workers]
-
-
-def wait_until_gone(*backend_pids: int) -> None:
-    """Return when the server has noticed that these clients are dead.
-
-    Until then it may still carry out what they sent last, a COMMIT for instance.
-    """
-    from django.db import connection
-
-    deadline = time.monotonic() + PATIENCE
-    sql = "SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s)"
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [list(backend_pids)])
-        while cursor.fetchall():
-            assert time.monotonic() < deadline, "The server keeps a dead client's backend"
-            time.sleep(0.005)
-            cursor.execute(sql, [list(backend_pids)])
 
 
 # Inside a worker

@@ -15,7 +15,8 @@ from mastra_engine.exceptions import Unavailable
 from mastra_engine.pausing import PAUSE_POINTS
 from tests.concurrency import catalogue, work
 from tests.concurrency.conftest import Start
-from tests.concurrency.processes import Worker, wait_until_gone
+from tests.concurrency.processes import Worker
+from tests.waiting import wait_until_gone
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

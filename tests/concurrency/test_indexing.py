@@ -19,7 +19,8 @@ from mastra_engine.pausing import INDEX_PAUSE_POINTS
 from mastra_engine.registry import registry
 from tests.concurrency import index_work as work
 from tests.concurrency.conftest import Start
-from tests.concurrency.processes import Worker, run_at_once, wait_until_gone
+from tests.concurrency.processes import Worker, run_at_once
+from tests.waiting import wait_until_gone
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -18,7 +18,8 @@ from mastra_engine.models import Thread as ThreadRow
 from tests.concurrency import memory_work as work
 from tests.concurrency.conftest import Start
 from tests.concurrency.histories import Appended, Read, check, check_sums, unacknowledged
-from tests.concurrency.processes import PATIENCE, run_at_once, wait_until_gone
+from tests.concurrency.processes import run_at_once
+from tests.waiting import PATIENCE, wait_until_gone
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

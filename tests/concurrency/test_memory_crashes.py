@@ -12,7 +12,7 @@ from mastra_engine.models import Append, Embedding, Message, Thread
 from mastra_engine.pausing import MEMORY_PAUSE_POINTS
 from tests.concurrency import memory_work as work
 from tests.concurrency.conftest import Start
-from tests.concurrency.processes import wait_until_gone
+from tests.waiting import wait_until_gone
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,7 +11,8 @@ from mastra_engine.models import Answer, Message
 from mastra_engine.pausing import ONCE_PAUSE_POINTS
 from tests.concurrency import once_work as work
 from tests.concurrency.conftest import Start
-from tests.concurrency.processes import run_at_once, wait_until_gone
+from tests.concurrency.processes import run_at_once
+from tests.waiting import wait_until_gone
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

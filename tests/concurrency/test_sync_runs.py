@@ -15,7 +15,8 @@ from mastra_engine.pausing import RUN_PAUSE_POINTS
 from mastra_engine.types import SyncRun
 from tests.concurrency import catalogue, work
 from tests.concurrency.conftest import Start
-from tests.concurrency.processes import PATIENCE, Worker, run_at_once, wait_until_gone
+from tests.concurrency.processes import Worker, run_at_once
+from tests.waiting import PATIENCE, wait_until_gone
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

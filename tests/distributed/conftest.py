@@ -4,18 +4,17 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from shutil import which
-from typing import Any
 
 import pytest
 
 from mastra_engine.types import SyncRun
 from tests.distributed.syncs import PAGE, SIZE
-from tests.sites import PATIENCE, Site
+from tests.sites import Site
+from tests.waiting import PATIENCE, wait_until
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -54,13 +53,6 @@ def kill_group(leader: int) -> None:
     """Kill a worker with all its children, as when its machine dies."""
     with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
-
-
-def wait_until(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def enqueue(site: Site, connection: str) -> None:

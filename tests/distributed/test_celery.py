@@ -20,10 +20,10 @@ from tests.distributed.conftest import (
     kill_group,
     processes_of,
     say,
-    wait_until,
 )
 from tests.distributed.syncs import SIZE
 from tests.sites import Site, site
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.services
 

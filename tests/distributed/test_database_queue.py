@@ -17,9 +17,9 @@ from tests.distributed.conftest import (
     kill_group,
     run_of,
     say,
-    wait_until,
 )
 from tests.sites import Site, site
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

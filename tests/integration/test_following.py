@@ -21,8 +21,9 @@ from psycopg.conninfo import make_conninfo
 from mastra_engine import MastraEngine, PostgresEngine
 from mastra_engine.backends.postgres import following
 from mastra_engine.types import Change, Entity
-from tests.concurrency.processes import PATIENCE, database_url, wait_until_gone
 from tests.integration.conftest import NAME, Elsewhere, record
+from tests.server import database_url
+from tests.waiting import PATIENCE, wait_until, wait_until_gone
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -251,10 +252,7 @@ def test_a_listener_that_is_lost_is_replaced(engine: PostgresEngine) -> None:
     def lose_then_write() -> None:
         lost = listeners()
         terminate(*lost)
-        deadline = time.monotonic() + PATIENCE
-        while not set(listeners()) - set(lost):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: set(listeners()) - set(lost))
         write(engine, entity, "2")
 
     with woken(), soon(lose_then_write):

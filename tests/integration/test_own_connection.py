@@ -11,7 +11,8 @@ from psycopg.conninfo import make_conninfo
 from mastra_engine import PgMemory, PgVector, PostgresEngine
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.models import Entity
-from tests.concurrency.processes import database_url, wait_until_gone
+from tests.server import database_url
+from tests.waiting import wait_until_gone
 
 NAME = {"name": "Contacts", "connection_id": "crm"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mastra_engine.conf import database_from_url
 from tests.pooled.bouncer import pooled
-from tests.server import database_url
+from tests.server import server_url
 from tests.settings import *  # noqa: F403
 
-DATABASES = {"default": database_from_url(pooled(database_url()))}
+DATABASES = {"default": database_from_url(pooled(server_url()))}

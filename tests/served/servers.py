@@ -6,20 +6,18 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
-from tests.concurrency.processes import database_url
+from tests.server import database_url
+from tests.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60  # seconds
 
 #: How each server is started on a socket that listens already.
 COMMANDS = {
@@ -77,10 +75,3 @@ def served(name: str, directory: Path) -> Iterator[Server]:
         process.terminate()
         process.wait(PATIENCE)
         wait_until(lambda: server.connections() == 0)
-
-
-def wait_until(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

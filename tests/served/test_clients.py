@@ -23,8 +23,9 @@ from example_project.management.commands.serve import make_users
 from mastra_engine import engine
 from mastra_engine.devstack.codegen import NPM_PACKAGES
 from tests.docs.pages import CLIENTS, steps
-from tests.served.servers import Server, served, wait_until
-from tests.server import database_url
+from tests.served.servers import Server, served
+from tests.server import server_url
+from tests.waiting import wait_until
 
 ADDRESS = "http://127.0.0.1:8000"
 END = "--- end of a block ---"
@@ -81,7 +82,7 @@ NEEDED = {"bash": ("curl", "jq"), "python": (), "ts": ("node", "npm")}
 def allow_connections(allowed: bool) -> None:
     """Have PostgreSQL refuse those who connect to the database of the tests, or not."""
     name = Identifier(connection.settings_dict["NAME"])
-    with psycopg.connect(database_url(), autocommit=True) as other:
+    with psycopg.connect(server_url(), autocommit=True) as other:
         other.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(name, SQL(str(allowed))))
 
 

@@ -15,7 +15,8 @@ from django.contrib.auth.models import User
 from rest_framework.authtoken.models import Token
 
 from mastra_engine import engine
-from tests.served.servers import COMMANDS, Server, served, wait_until
+from tests.served.servers import COMMANDS, Server, served
+from tests.waiting import wait_until
 
 every_server = pytest.mark.parametrize("name", COMMANDS)
 
