@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
+PARALLEL := -n auto --dist worksteal
 
 .PHONY: help demo serve test test-all test-browser test-celery test-fuzz test-pgbouncer lint openapi bench up down clean
 
@@ -37,13 +38,13 @@ down: $(VENV)/ready
 	$(BIN)/python manage.py engine_down
 
 test: $(VENV)/ready
-	$(BIN)/pytest -n auto --dist worksteal $(TESTS)
+	$(BIN)/pytest $(PARALLEL) $(TESTS)
 
 test-fuzz: $(VENV)/ready
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),205) $(BIN)/pytest --timeout=0 tests/api/test_fuzz.py
 
 test-all: $(VENV)/ready
-	$(BIN)/pytest -n auto --dist worksteal -m "not services and not browser"
+	$(BIN)/pytest $(PARALLEL) -m "not services and not browser"
 
 test-celery: $(VENV)/ready
 	.ci/debian redis-server
@@ -57,7 +58,7 @@ POOLED := tests/pooled tests/integration/test_transactions.py \
 test-pgbouncer: $(VENV)/ready
 	.ci/debian pgbouncer
 	PATH="$$PATH:/usr/sbin:$(CURDIR)/.debian/bin" $(BIN)/pytest -p tests.pooled.plugin \
-		--ds=tests.pooled.settings --reuse-db --create-db -n auto --dist worksteal \
+		--ds=tests.pooled.settings --reuse-db --create-db $(PARALLEL) \
 		-m "not long" -k "not mock and not flat" $(or $(TESTS),$(POOLED))
 
 openapi: $(VENV)/ready
@@ -65,8 +66,8 @@ openapi: $(VENV)/ready
 
 # Pictures of every page are left in build/screenshots/.
 test-browser: $(VENV)/browser
-	$(BIN)/pytest -m browser tests/browser --ds=tests.browser.stock
-	$(BIN)/pytest -m browser tests/browser --ds=tests.browser.unfold --ignore=tests/browser/test_desk.py
+	$(BIN)/pytest $(PARALLEL) -m browser tests/browser --ds=tests.browser.stock
+	$(BIN)/pytest $(PARALLEL) -m browser tests/browser --ds=tests.browser.unfold --ignore=tests/browser/test_desk.py
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

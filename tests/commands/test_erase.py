@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -49,7 +48,7 @@ def configured(**options: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _memory(settings: Any) -> Iterator[None]:
+def _memory(settings: Any) -> None:
     """Ann's and Bob's messages lie side by side, in the tables' pages too."""
     settings.MASTRA_ENGINE = configured()
     for number in range(40):
@@ -63,8 +62,6 @@ def _memory(settings: Any) -> Iterator[None]:
     for resource in "ann", "bob":
         engine.memory.update_working_memory(resource_id=resource, content=f"{resource}-is-vegan")
     engine.memory.embed_pending()  # what could not be on a busy machine
-    yield
-    engine.vectors.delete_index(index_name=engine.memory.index_name)
 
 
 def said(resource: str, number: int) -> dict[str, Any]:

@@ -39,12 +39,7 @@ def left_behind() -> list[tuple[str, ...]]:
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(transactional_db: None) -> Iterator[None]:
     """Have each test commit what it does: within one transaction there is only one server."""
-    from mastra_engine import PostgresEngine
-
     yield
-    vectors = PostgresEngine().vectors
-    for index in vectors.list_indexes():
-        vectors.delete_index(index_name=index.name)
     left = left_behind()
     on_each_server("DISCARD ALL")
     assert left == []
