@@ -51,13 +51,13 @@ def configured(**options: Any) -> dict[str, Any]:
 def _memory(settings: Any) -> None:
     """Ann's and Bob's messages lie side by side, in the tables' pages too."""
     settings.MASTRA_ENGINE = configured()
-    for number in range(40):
+    for turn in range(10):
         for resource in "ann", "bob":
             engine.memory.save_memory(
-                thread_id=f"{resource}-{number % 2}",
+                thread_id=f"{resource}-{turn % 2}",
                 resource_id=resource,
-                messages=[said(resource, number)],
-                idempotency_key=f"{resource}'s {number}",
+                messages=[said(resource, 4 * turn + number) for number in range(4)],
+                idempotency_key=f"{resource}'s {turn}",
             )
     for resource in "ann", "bob":
         engine.memory.update_working_memory(resource_id=resource, content=f"{resource}-is-vegan")
