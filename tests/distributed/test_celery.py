@@ -48,8 +48,7 @@ def start_worker(celery: Site, start: Start, name: str) -> None:
 def test_a_run_goes_to_the_other_worker_when_one_is_killed(celery: Site, start: Start) -> None:
     for name in ("first", "second"):
         start_worker(celery, start, name)
-    for connection in CONNECTIONS:
-        enqueue(celery, connection)
+    enqueue(celery, *CONNECTIONS)
     wait_until(lambda: all(is_halfway(celery, connection) for connection in CONNECTIONS))
     (killed,) = processes_of(celery, "north")
     (other,) = processes_of(celery, "south")
