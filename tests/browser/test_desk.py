@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 
 from example_project.desk import extractive, knowledge
 from mastra_engine.exceptions import Unavailable
@@ -142,6 +143,14 @@ def test_a_question_that_fails_is_not_lost(desk: Any, monkeypatch: pytest.Monkey
     desk.get_by_role("button", name="Ask").click()
     desk.locator(".assistant .how").wait_for()
     assert desk.locator(".said .user").count() == 1
+
+
+def test_a_question_after_the_session_is_not_lost(desk: Any) -> None:
+    Session.objects.all().delete()
+    desk.get_by_label("Your question").fill(LAMBDA)
+    desk.keyboard.press("Enter")
+    desk.get_by_role("status").filter(has_text="You are logged out").wait_for()
+    assert desk.get_by_label("Your question").input_value() == LAMBDA
 
 
 def test_it_needs_no_script(chromium: Any, live_server: Any, people: None) -> None:

@@ -63,7 +63,7 @@ function add(said, role, text) {
 
 async function* events(url, body) {
   const response = await fetch(url, { method: "POST", body, headers: { Accept: "text/event-stream" } });
-  if (response.redirected) location.reload(); // the session is over
+  if (response.redirected) throw new Error("You are logged out.");
   if (!response.ok) throw new Error(`The server answered with ${response.status}.`);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
