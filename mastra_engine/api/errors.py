@@ -56,7 +56,8 @@ class Handler(ExceptionHandler):
             exc = Unavailable()
         if isinstance(exc, InvalidInput):
             message = ErrorDetail(_printable(exc.message), code=_code(exc))
-            return ValidationError({_printable(exc.path): [message]})
+            path = exc.path.removeprefix("/options")  # a query's are fields of their own here
+            return ValidationError({_printable(path): [message]})
         for kind in type(exc).__mro__:
             if isinstance(exc, EngineError) and kind in STATUS:
                 return Refusal(exc, STATUS[kind])

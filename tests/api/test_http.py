@@ -107,6 +107,25 @@ def test_an_odd_request_id_is_replaced(world: World, given: str) -> None:
     assert len(made) == 32
 
 
+# Queries
+
+
+@pytest.mark.parametrize(
+    ("body", "attr"),
+    [
+        ({"filters": {"name": {"$regex": "A"}}}, "/filters/name/$regex"),
+        ({"sort": [{"field": "name", "direction": "up"}]}, "/sort/0/direction"),
+    ],
+    ids=["filters", "sort"],
+)
+def test_what_is_wrong_with_a_query_is_named_by_its_place_in_the_body(
+    world: World, body: Any, attr: str
+) -> None:
+    url = f"/api/v1/entities/{world.path['entity_id']}/query/"
+    answer = world.ann.post(url, body, format="json")
+    assert refusal(answer) == (400, "invalid_filter", attr)
+
+
 # Limits
 
 

@@ -26,6 +26,7 @@ from mastra_engine.exceptions import (
     AmbiguousEntity,
     EntityExists,
     EntityNotFound,
+    InvalidFilter,
     InvalidInput,
     RecordNotFound,
 )
@@ -280,7 +281,10 @@ class RecordsContract(ABC):
         made_by = fingerprint(entity.id, query.where, query.sort)
         after = None
         if query.cursor is not None:
-            after = decode_position(query.cursor, made_by, query.sort)
+            try:
+                after = decode_position(query.cursor, made_by, query.sort)
+            except InvalidInput as error:  # what else is wrong with the options is one, too
+                raise InvalidFilter(error.message, path=f"/options{error.path}") from None
         if query.limit is None:
             return Page(self._select_records(entity, query, after))
         found = self._select_records(entity, replace(query, limit=query.limit + 1), after)

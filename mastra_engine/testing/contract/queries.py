@@ -339,13 +339,13 @@ class TestQueries:
             ("shop", {"filters": {"price": 5}}),
             ("other shop", {}),
         ):
-            with pytest.raises(InvalidInput) as caught:
+            with pytest.raises(InvalidFilter) as caught:
                 engine.get_records(
                     entity_name="Products",
                     connection_id=where,
                     options={**options, "cursor": cursor},
                 )
-            assert caught.value.path == "/cursor"
+            assert caught.value.path == "/options/cursor"
         with pytest.raises(InvalidFilter):
             self.page(engine, QueryOptions(cursor=cursor, offset=1))
 
@@ -353,9 +353,9 @@ class TestQueries:
     def test_refuses_what_is_no_cursor(
         self, engine: MastraEngine, products: Entity, hostile: Refused
     ) -> None:
-        with pytest.raises(InvalidInput) as caught:
+        with pytest.raises(InvalidFilter) as caught:
             self.page(engine, QueryOptions(limit=1, cursor=hostile.value))
-        assert caught.value.path == "/cursor"
+        assert caught.value.path == "/options/cursor"
 
     @pytest.mark.parametrize(
         "forged",
