@@ -80,9 +80,11 @@ def type_names(names: Mapping[str, Any], *, taken: set[str]) -> dict[str, str]:
 
 def _words(name: str) -> str:
     """Return the letters and digits of a name in CamelCase."""
-    # Python normalizes identifiers by NFKC, and would find two that differ before to be one.
+    # Python normalizes identifiers by NFKC, and would find two that differ before to be one. Newer
+    # versions of it know more letters; of those that all know, names are the same in all.
+    category = unicodedata.ucd_3_2_0.category
     letters = [
-        letter if letter.isalnum() and f"a{letter}".isidentifier() else " "
+        letter if category(letter)[0] in "LN" and f"a{letter}".isidentifier() else " "
         for letter in unicodedata.normalize("NFKC", name)
     ]
     words = "".join(word[0].upper() + word[1:] for word in "".join(letters).split())
