@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.jsonb import loads
 from mastra_engine.messages import NewMessage
+from mastra_engine.postgres.prepared import server_cursor
 
 _INSERT_THREAD = """
 INSERT INTO mastra_engine_thread (id, resource_id, title, metadata)
@@ -160,7 +161,7 @@ class ThreadMessages:
             }
             for place, (message, up_to) in enumerate(zip(messages, sums, strict=True), start=1)
         ]
-        with self.connection.cursor() as cursor:
+        with server_cursor(self.connection) as cursor:
             cursor.execute(
                 _APPEND,
                 {
