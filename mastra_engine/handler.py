@@ -29,6 +29,7 @@ PLUG_INS: dict[str, Any] = {
 
 #: Options that are numbers, and what checks each.
 NUMBERS: dict[str, Callable[[Any, str], float]] = {
+    "INDEX_LEASE": seconds,
     "LOCK_TIMEOUT": seconds,
     "RETENTION_DAYS": days,
     "SYNC_HISTORY": count,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -12,9 +13,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 from django.test import override_settings
 
-from mastra_engine import MockMastraEngine, PostgresEngine, Reranker, engine, engines
+from mastra_engine import (
+    MastraEngine,
+    MockMastraEngine,
+    PostgresEngine,
+    Reranker,
+    engine,
+    engines,
+)
 from mastra_engine.conf import database, database_from_url
 from mastra_engine.exceptions import EngineConfigError, EngineError
+from mastra_engine.handler import NUMBERS
 
 MOCK = {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "URL": "mock://handler"}}
 
@@ -72,6 +81,7 @@ def test_mocks_share_by_url_while_one_is_alive() -> None:
         {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "TOKENIZER": 4}},
         {"default": {"BACKEND": "mastra_engine.PostgresEngine", "LOCK_TIMEOUT": "5s"}},
         {"default": {"BACKEND": "mastra_engine.PostgresEngine", "SYNC_LEASE": float("nan")}},
+        {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "INDEX_LEASE": -1}},
         {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "SYNC_HISTORY": 1.5}},
         {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "RETENTION_DAYS": -1}},
     ],
@@ -85,6 +95,17 @@ def test_a_bad_setting_is_a_config_error(setting: Any) -> None:
             assert check_ids() == ["mastra_engine.E001"]
     assert isinstance(caught.value, ImproperlyConfigured)
     assert isinstance(caught.value, EngineError)
+
+
+@pytest.mark.parametrize("backend", [MockMastraEngine, PostgresEngine])
+def test_every_number_among_the_options_is_checked(backend: type[MastraEngine]) -> None:
+    numbers = {
+        name.upper()
+        for name, option in signature(backend).parameters.items()
+        if option.annotation in ("int", "float", "float | None")
+    }
+    assert numbers
+    assert numbers <= NUMBERS.keys()
 
 
 @pytest.mark.parametrize("library", ["wordllama", "openai"])
