@@ -66,8 +66,8 @@ openapi: $(VENV)/ready
 
 # Pictures of every page are left in build/screenshots/.
 test-browser: $(VENV)/browser
-	$(BIN)/pytest $(PARALLEL) -m browser tests/browser --ds=tests.browser.stock
-	$(BIN)/pytest $(PARALLEL) -m browser tests/browser --ds=tests.browser.unfold --ignore=tests/browser/test_desk.py
+	$(BIN)/pytest -m browser tests/browser --ds=tests.browser.stock
+	$(BIN)/pytest -m browser tests/browser --ds=tests.browser.unfold --ignore=tests/browser/test_desk.py
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
