@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.filters import RECORD_COLUMNS, Field, SortKey, sort_value
 from mastra_engine.jsonb import canonical
-from mastra_engine.types import Record
+from mastra_engine.types import Page, Record
+
+T = TypeVar("T")
 
 _MALFORMED = "is not a cursor of this query"
 
@@ -52,6 +55,15 @@ def decode(cursor: Any, query: str, *kinds: type) -> list[Any]:
         raise InvalidInput(_MALFORMED, path="/cursor")
     canonical(values, ("cursor",))
     return list(values)
+
+
+def page_of(found: list[T], size: int, cursor: Callable[[T], str]) -> Page[T]:
+    """Return a page of what was found, which is one more than its size where there is more.
+
+    `cursor` makes that of the page's last item.
+    """
+    items = found[:size]
+    return Page(items, cursor(items[-1]) if items and len(found) > size else None)
 
 
 def position_of(record: Record, sort: tuple[SortKey, ...]) -> Position:

@@ -94,6 +94,11 @@ def share(value: Any, path: str) -> float:
     return number(value, path, least=0, most=1)
 
 
+def descends(order: Any) -> bool:
+    """Return whether an order is from the last to the first."""
+    return choice(order, "/order", "asc", "desc") == "desc"
+
+
 def delete_ratio(value: Any, *, full: bool) -> float | None:
     """Return `value` if it is a limit to the deletions of a full sync, or None."""
     if value is None:

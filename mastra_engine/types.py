@@ -26,7 +26,8 @@ WindowFormat = Literal["raw", "openai", "anthropic"]
 #: A piece of a message: an object with a `type`, such as `{"type": "text", "text": "Hello"}`.
 Part = dict[str, Any]
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-
+#: Of these a sync and connection have one run at most.
+ACTIVE: tuple[RunStatus, ...] = ("queued", "running")
 
 #: Counting what waits stops here: a larger number says no more.
 COUNTED = 10_000

@@ -14,8 +14,7 @@ from django.utils import timezone
 from mastra_engine.admin.base import EngineAdmin, Link, View
 from mastra_engine.handler import engine
 from mastra_engine.models import SyncPage, SyncRun
-from mastra_engine.models.syncs import ACTIVE
-from mastra_engine.types import RunStatus
+from mastra_engine.types import ACTIVE, RunStatus
 
 _ENDED_BADLY = ("failed", "cancelled")
 #: So many pages of a run are shown with it; the others have a list of their own.

@@ -11,9 +11,8 @@ from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
 
 from mastra_engine.models import Bookmark, Entity, Message, Record, SyncRun
-from mastra_engine.models.syncs import ACTIVE
 from mastra_engine.registry import IndexDeclaration, registry
-from mastra_engine.types import COUNTED
+from mastra_engine.types import ACTIVE, COUNTED
 
 #: Among how many of the latest runs failures are looked for, and how many are told.
 _LATEST, _TOLD = 1_000, 5

@@ -9,8 +9,6 @@ from mastra_engine import types
 from mastra_engine.models.fields import Decoder, new_id
 from mastra_engine.models.records import Entity
 
-ACTIVE = ("queued", "running")
-
 
 class SyncRun(models.Model):
     """One run of a declared sync. Whoever holds `lease_token` may write, until the lease ends."""
@@ -45,7 +43,7 @@ class SyncRun(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["sync", "connection_id"],
-                condition=models.Q(status__in=ACTIVE),
+                condition=models.Q(status__in=types.ACTIVE),
                 name="mastra_engine_syncrun_active",
             ),
         ]

@@ -11,9 +11,6 @@ from uuid import UUID
 
 from mastra_engine.types import RunStatus, SyncMode, SyncPage, SyncRun
 
-#: Of these a sync and connection have one run at most.
-ACTIVE: tuple[RunStatus, ...] = ("queued", "running")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:

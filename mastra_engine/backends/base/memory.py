@@ -12,17 +12,16 @@ from mastra_engine.backends.base.recall import RecallContract
 from mastra_engine.backends.base.threads import (
     NewThread,
     Selection,
-    descends,
     of_metadata,
     with_ids,
 )
 from mastra_engine.backends.base.transfer import TransferContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.working import WorkingMemoryContract
-from mastra_engine.cursors import decode, encode, fingerprint
+from mastra_engine.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.formats import formatted
-from mastra_engine.inputs import choice, count, moment, name, names, text
+from mastra_engine.inputs import choice, count, descends, moment, name, names, text
 from mastra_engine.messages import ROLES, NewMessage, body_hash, new_messages
 from mastra_engine.types import (
     ContextWindow,
@@ -207,10 +206,7 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
         )
         found = self._messages(id, selection)
         self._need_thread_of(found, id)
-        items = found[:size]
-        if not items or len(found) == len(items):
-            return Page(items)
-        return Page(items, encode(made_by, items[-1].position))
+        return page_of(found, size, lambda message: encode(made_by, message.position))
 
     def get_messages_by_id(self, *, ids: Iterable[str]) -> list[Message]:
         """Return messages in the order of their ids; unknown ones are left out."""

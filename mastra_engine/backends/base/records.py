@@ -20,6 +20,7 @@ from mastra_engine.cursors import (
     encode,
     encode_position,
     fingerprint,
+    page_of,
     position_of,
 )
 from mastra_engine.exceptions import (
@@ -95,9 +96,7 @@ class RecordsContract(ABC):
         found = self._list_entities(
             *_partial_name(None, connection_id), after=after, limit=limit + 1
         )
-        items = found[:limit]
-        more = bool(items) and len(found) > limit
-        return Page(items, encode(made_by, str(items[-1].id)) if more else None)
+        return page_of(found, limit, lambda entity: encode(made_by, str(entity.id)))
 
     def delete_entity_by_id(self, *, id: UUID | str) -> Entity:
         """Delete an entity with all that hangs on it, and return it; raises EntityNotFound."""
@@ -288,10 +287,11 @@ class RecordsContract(ABC):
         if query.limit is None:
             return Page(self._select_records(entity, query, after))
         found = self._select_records(entity, replace(query, limit=query.limit + 1), after)
-        items = found[: query.limit]
-        if not items or len(found) == len(items):
-            return Page(items)
-        return Page(items, encode_position(made_by, position_of(items[-1], query.sort)))
+        return page_of(
+            found,
+            query.limit,
+            lambda record: encode_position(made_by, position_of(record, query.sort)),
+        )
 
     def _walk(self, entity: Entity, query: Query) -> Iterator[Record]:
         left = query.limit

@@ -12,11 +12,11 @@ from typing import Any, get_args
 from uuid import UUID
 
 from mastra_engine.backends.base.lease import Lease, LeaseLost, WorkersLost
-from mastra_engine.backends.base.ledger import ACTIVE, FromNow, Guard, NewRun, RunLedger
+from mastra_engine.backends.base.ledger import FromNow, Guard, NewRun, RunLedger
 from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.running import Worker
 from mastra_engine.backends.base.twins import twin
-from mastra_engine.cursors import decode, encode, fingerprint
+from mastra_engine.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.exceptions import (
     EntityNotFound,
     InvalidInput,
@@ -25,12 +25,12 @@ from mastra_engine.exceptions import (
     Unavailable,
 )
 from mastra_engine.failures import described
-from mastra_engine.inputs import choice, count, name, uuid
+from mastra_engine.inputs import choice, count, descends, name, uuid
 from mastra_engine.parameters import checked_params, given_params
 from mastra_engine.pausing import reached
 from mastra_engine.protocols import RunQueue
 from mastra_engine.registry import SyncDeclaration, registry
-from mastra_engine.types import Order, Page, RunStatus, SyncPage, SyncRun
+from mastra_engine.types import ACTIVE, Order, Page, RunStatus, SyncPage, SyncRun
 
 logger = logging.getLogger("mastra_engine.syncs")
 
@@ -146,9 +146,7 @@ class RunsContract(RecordsContract, ABC):
             before=None if cursor is None else uuid(decode(cursor, made_by, str)[0], "/cursor"),
             limit=limit + 1,
         )
-        items = found[:limit]
-        more = bool(items) and len(found) > limit
-        return Page(items, encode(made_by, str(items[-1].id)) if more else None)
+        return page_of(found, limit, lambda run: encode(made_by, str(run.id)))
 
     def get_sync_run(self, *, id: UUID | str) -> SyncRun:
         """Return a run; raises SyncNotFound."""
@@ -169,14 +167,12 @@ class RunsContract(RecordsContract, ABC):
         """
         id = uuid(run_id, "/run_id")
         limit = count(limit, "/limit")
-        descending = choice(order, "/order", "asc", "desc") == "desc"
+        descending = descends(order)
         made_by = fingerprint("sync pages", id, descending)
         after = None if cursor is None else decode(cursor, made_by, int)[0]
         self.ledger.find(id, among=self.connection_ids)
         found = self.ledger.pages(id, after=after, descending=descending, limit=limit + 1)
-        items = found[:limit]
-        more = bool(items) and len(found) > limit
-        return Page(items, encode(made_by, items[-1].number) if more else None)
+        return page_of(found, limit, lambda page: encode(made_by, page.number))
 
     def cancel_sync_run(self, *, id: UUID | str) -> SyncRun:
         """Cancel a run; its worker, if any, writes nothing more. Raises SyncNotFound.

@@ -12,7 +12,7 @@ from typing import Any, Self
 from uuid_utils.compat import uuid7
 
 from mastra_engine.backends.base.twins import twin
-from mastra_engine.cursors import decode, encode, fingerprint
+from mastra_engine.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.exceptions import (
     InvalidInput,
     MessageNotFound,
@@ -22,7 +22,7 @@ from mastra_engine.exceptions import (
 )
 from mastra_engine.filterinputs import parse_filter
 from mastra_engine.filters import Node
-from mastra_engine.inputs import choice, count, json_object, moment, name, names, narrowed, text
+from mastra_engine.inputs import count, descends, json_object, moment, name, names, narrowed, text
 from mastra_engine.jsonb import canonical, loads
 from mastra_engine.messages import NewMessage
 from mastra_engine.types import UNSET, Message, Order, Page, Thread, Unset
@@ -112,10 +112,11 @@ class ThreadsContract(ABC):
             after = moment(used, "/cursor"), id
         size = count(limit, "/limit")
         found = self._list_threads(resource, where, descending, after=after, limit=size + 1)
-        items = found[:size]
-        if not items or len(found) == len(items):
-            return Page(items)
-        return Page(items, encode(made_by, items[-1].updated_at.isoformat(), items[-1].id))
+        return page_of(
+            found,
+            size,
+            lambda thread: encode(made_by, thread.updated_at.isoformat(), thread.id),
+        )
 
     def update_thread(
         self,
@@ -269,8 +270,3 @@ def version(given: int | None) -> int | None:
 def of_metadata(given: Any) -> Node:
     """Return a filter of metadata; without one, all."""
     return ALL if given is None else parse_filter(given, path=("metadata",))
-
-
-def descends(order: Any) -> bool:
-    """Return whether an order is from the newest to the oldest."""
-    return choice(order, "/order", "asc", "desc") == "desc"

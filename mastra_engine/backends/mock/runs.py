@@ -12,10 +12,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from mastra_engine.backends.base.ledger import ACTIVE, FromNow, Guard, NewPage, NewRun, RunLedger
+from mastra_engine.backends.base.ledger import FromNow, Guard, NewPage, NewRun, RunLedger
 from mastra_engine.backends.mock.store import RunRow, Store, now
 from mastra_engine.exceptions import EntityNotFound, SyncNotFound
-from mastra_engine.types import RunStatus, SyncPage, SyncRun
+from mastra_engine.types import ACTIVE, RunStatus, SyncPage, SyncRun
 
 
 class MockLedger(RunLedger):

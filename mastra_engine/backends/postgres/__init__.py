@@ -79,7 +79,7 @@ class PostgresEngine(
 
     def close(self) -> None:
         if self.owns_connection:
-            connections[self.session.alias].close()
+            self.session.connection.close()
 
     def check(self) -> list[Any]:
         alias = self.session.alias

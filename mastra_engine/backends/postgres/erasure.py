@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 
 from django.apps import apps
-from django.db import connections
 from django.db.models import QuerySet
 
 from mastra_engine.backends.base.erasure import ErasureContract
@@ -41,7 +40,7 @@ class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
     memory: MemoryContract
 
     def vacuum(self, *, full: bool = False) -> None:
-        connection = connections[self.session.alias]
+        connection = self.session.connection
         with self.session.translated():
             if not connection.get_autocommit():
                 raise EngineError("A transaction is under way, in which nothing can be vacuumed")

@@ -68,4 +68,4 @@ class PostgresFollowing(PostgresRecords, FollowingContract):
 
     def _wake(self, entity_id: UUID) -> None:
         with self.session.translated():
-            notify(connections[self.session.alias], entity_id)
+            notify(self.session.connection, entity_id)

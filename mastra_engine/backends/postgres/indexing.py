@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import IntegrityError, connections
+from django.db import IntegrityError
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
@@ -104,7 +104,7 @@ class PostgresBookmarks(Bookmarks):
 
     def count(self, entity_name: str, index_name: str, among: Collection[str] | None) -> Indexing:
         with self.session.translated():
-            return read_indexing(connections[self.session.alias], entity_name, index_name, among)
+            return read_indexing(self.session.connection, entity_name, index_name, among)
 
     def hold(self, entity_id: UUID) -> list[IndexDefinition]:
         """Lock an entity's bookmarks, within a transaction, and return what they are in.

@@ -7,8 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import IntegrityError
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Greatest, Now
 
@@ -71,7 +70,7 @@ class PostgresMemory(MemoryContract):
 
     def _get_thread(self, id: str) -> Thread:
         with self.session.translated():
-            thread = find_thread(self._connection, id, resources=self._owned())
+            thread = find_thread(self.session.connection, id, resources=self._owned())
         if thread is None:
             raise ThreadNotFound
         return thread
@@ -91,7 +90,7 @@ class PostgresMemory(MemoryContract):
     ) -> list[Thread]:
         with self.session.translated():
             return find_threads(
-                self._connection,
+                self.session.connection,
                 resource_id,
                 condition(where, {"data": "metadata"}),
                 after=after,
@@ -232,7 +231,7 @@ class PostgresMemory(MemoryContract):
             wanted.append(("role = %s", [selection.role]))
         with self.session.translated():
             return read_messages(
-                self._connection,
+                self.session.connection,
                 thread_id,
                 *wanted,
                 after=selection.after,
@@ -244,11 +243,13 @@ class PostgresMemory(MemoryContract):
         start, end, budget = span.start, span.end, span.budget
         with self.session.translated():
             if budget is not None:
-                return read_window(self._connection, thread_id, start=start, end=end, budget=budget)
+                return read_window(
+                    self.session.connection, thread_id, start=start, end=end, budget=budget
+                )
             since: Sql = ("created_at >= %s", [start])
             until: Sql = ("created_at < %s", [end])
             bounds = (each for each in (since, until) if each[1] != [None])
-            return read_messages(self._connection, thread_id, *bounds), False
+            return read_messages(self.session.connection, thread_id, *bounds), False
 
     def _messages_by_id(self, ids: list[str]) -> list[Message]:
         return self._in_order(self._all_messages().filter(id__in=ids))
@@ -302,7 +303,7 @@ class PostgresMemory(MemoryContract):
             return []
         bounds = [(each.thread_id, each.first, each.last) for each in stretches]
         with self.session.translated():
-            return messages_between(self._connection, bounds, resource_id=resource_id)
+            return messages_between(self.session.connection, bounds, resource_id=resource_id)
 
     def _unembedded(
         self, resource_id: str | None, thread_id: str | None, *, limit: int
@@ -353,7 +354,7 @@ class PostgresMemory(MemoryContract):
         resource_id = holder.resource_id
         with self.session.translated():
             found = find_working_memory(
-                self._connection,
+                self.session.connection,
                 resource_id=resource_id,
                 thread_id=holder.thread_id,
             )
@@ -362,7 +363,7 @@ class PostgresMemory(MemoryContract):
     def _change_working_memory(self, holder: Holder, change: MemoryChange) -> WorkingMemory:
         def write() -> WorkingMemory:
             changed = change_working_memory(
-                self._connection,
+                self.session.connection,
                 resource_id=holder.resource_id,
                 thread_id=holder.thread_id,
                 content=change.content,
@@ -384,10 +385,6 @@ class PostgresMemory(MemoryContract):
             raise ThreadNotFound from error
 
     # Rows
-
-    @property
-    def _connection(self) -> BaseDatabaseWrapper:
-        return connections[self.session.alias]
 
     def _threads(self) -> QuerySet[ThreadRow]:
         """The threads that this memory may touch: every one, unless it is confined."""
@@ -411,7 +408,7 @@ class PostgresMemory(MemoryContract):
     def _inserted(self, new: NewThread) -> bool:
         """Insert a thread; False when there is one of that id, of whomever."""
         return insert_thread(
-            self._connection,
+            self.session.connection,
             id=new.id,
             resource_id=new.resource_id,
             title=new.title,
@@ -422,4 +419,4 @@ class PostgresMemory(MemoryContract):
         return None if self.owners is None else sorted(self.owners)
 
     def _table(self, thread_id: str) -> ThreadMessages:
-        return ThreadMessages(self._connection, thread_id)
+        return ThreadMessages(self.session.connection, thread_id)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import DateTimeField, Exists, Func, OuterRef, Q, QuerySet
 
 from mastra_engine.backends.base.ledger import FromNow, Guard, NewPage, NewRun, RunLedger
@@ -89,13 +89,13 @@ class PostgresLedger(RunLedger):
         try:
             return self.update(id, guard, lease_expires_at=FromNow(seconds))
         finally:
-            connections[self.session.alias].close()
+            self.session.connection.close()
 
     def advance(
         self, run: SyncRun, guard: Guard, page: NewPage | None, *, lease: float | None
     ) -> bool:
         return advance(
-            connections[self.session.alias],
+            self.session.connection,
             run,
             {} if page is None else asdict(page),
             token=guard.token,
@@ -120,7 +120,7 @@ class PostgresLedger(RunLedger):
 
     def shared(self) -> bool:
         with self.session.translated():
-            return connections[self.session.alias].get_autocommit()
+            return self.session.connection.get_autocommit()
 
     def after_commit(self, act: Callable[[], None]) -> None:
         transaction.on_commit(act, using=self.session.alias)

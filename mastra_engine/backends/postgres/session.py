@@ -11,6 +11,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.postgres.errors import RETRYABLE, sqlstate, translated
@@ -29,6 +30,11 @@ class Session:
         self.alias = alias
         self.lock_timeout = lock_timeout
 
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        """Django's connection; each thread has one of its own."""
+        return connections[self.alias]
+
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Raise the engine's errors, and give up a connection that is lost.
@@ -39,7 +45,7 @@ class Session:
             with translated():
                 yield
         except Unavailable:
-            connection = connections[self.alias]
+            connection = self.connection
             if connection.autocommit:  # or else a transaction of the caller's is under way
                 connection.close_if_unusable_or_obsolete()
             raise
@@ -50,7 +56,7 @@ class Session:
         bound = self.lock_wait()
         with transaction.atomic(using=self.alias):
             if bound is not None:
-                with connections[self.alias].cursor() as cursor:
+                with self.connection.cursor() as cursor:
                     cursor.execute("SELECT set_config('lock_timeout', %s, true)", [bound])
             yield
 
@@ -59,20 +65,20 @@ class Session:
 
         A caller's own transaction keeps its own: SET LOCAL would outlast the savepoint.
         """
-        if not self.lock_timeout or not connections[self.alias].get_autocommit():
+        if not self.lock_timeout or not self.connection.get_autocommit():
             return None
         return f"{round(self.lock_timeout * 1000)}ms"
 
     def try_lock(self, id: UUID) -> bool:
         """Take a lock until the end of the transaction, or return False when another has it."""
         number = int.from_bytes(id.bytes[:8], signed=True)
-        with connections[self.alias].cursor() as cursor:
+        with self.connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
             return bool(cursor.fetchone()[0])
 
     def after_commit(self, act: Callable[[], None]) -> None:
         """Act once what was written is there for others, at once if it is."""
-        connection = connections[self.alias]
+        connection = self.connection
         # With autocommit off and no atomic(), nobody learns of the commit: it is left undone.
         if connection.in_atomic_block or connection.get_autocommit():
             transaction.on_commit(act, using=self.alias)
@@ -86,7 +92,7 @@ class Session:
         """
         with self.translated():
             # A transaction under way is the caller's: what it did before could not be done again.
-            alone = connections[self.alias].get_autocommit()
+            alone = self.connection.get_autocommit()
         around = nullcontext if single and alone else self.transaction
         for attempt in count(1):
             try:

@@ -49,7 +49,7 @@ class PostgresVectors(VectorsContract):
 
     def _get_or_create_index(self, wanted: IndexDefinition) -> IndexDefinition:
         def create() -> IndexDefinition:
-            connection = connections[self.session.alias]
+            connection = self.session.connection
             hold_name(connection, wanted.name)
             if (found := find_definition(connection, wanted.name)) is not None:
                 return found
@@ -61,7 +61,7 @@ class PostgresVectors(VectorsContract):
 
     def _find_index(self, name: str) -> IndexDefinition | None:
         with self.session.translated():
-            found = find_definition(connections[self.session.alias], name)
+            found = find_definition(self.session.connection, name)
         if found is None:
             self._found.pop(name, None)
         else:
@@ -74,7 +74,7 @@ class PostgresVectors(VectorsContract):
         return self._found.get(name)
 
     def _list_indexes(self) -> list[VectorIndex]:
-        connection = connections[self.session.alias]
+        connection = self.session.connection
         with self.session.translated():
             found = {row.name: row.to_definition() for row in self._indexes()}
             structures = read_structures(connection)
@@ -110,11 +110,11 @@ class PostgresVectors(VectorsContract):
     @contextmanager
     def _kept(self, name: str) -> Iterator[None]:
         with self.session.translated(), self.session.transaction():
-            hold_name(connections[self.session.alias], name)
+            hold_name(self.session.connection, name)
             yield
 
     def _is_rolling_back(self) -> bool:
-        connection = connections[self.session.alias]
+        connection = self.session.connection
         return not connection.get_autocommit() and (
             connection.needs_rollback
             or connection.connection.info.transaction_status == TransactionStatus.INERROR
@@ -125,7 +125,7 @@ class PostgresVectors(VectorsContract):
 
     def _delete_index(self, index: IndexDefinition) -> None:
         def delete() -> None:
-            hold_name(connections[self.session.alias], index.name)
+            hold_name(self.session.connection, index.name)
             deleted, _ = self._indexes().filter(id=index.id).delete()
             if not deleted:
                 raise _gone(index)
@@ -184,7 +184,7 @@ class PostgresVectors(VectorsContract):
     def _get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
         table = self._partition(index).table
         sql = f"SELECT {_STORED} FROM {table} WHERE namespace = %s AND id = ANY(%s)"  # noqa: S608
-        with self._reading(index), connections[self.session.alias].cursor() as cursor:
+        with self._reading(index), self.session.connection.cursor() as cursor:
             cursor.execute(sql, [namespace, ids])
             found = {row[0]: _stored(row) for row in cursor.fetchall()}
         return [found[id] for id in ids if id in found]
@@ -237,7 +237,7 @@ class PostgresVectors(VectorsContract):
                 yield
 
     def _partition(self, index: IndexDefinition) -> Partition:
-        return Partition(connections[self.session.alias], index)
+        return Partition(self.session.connection, index)
 
     def _indexes(self) -> QuerySet[IndexRow]:
         return IndexRow.objects.using(self.session.alias)
@@ -246,7 +246,7 @@ class PostgresVectors(VectorsContract):
         self, index: IndexDefinition, sql: str, params: list[Any], result: Callable[[Any], R]
     ) -> R:
         def execute() -> R:
-            with connections[self.session.alias].cursor() as cursor:
+            with self.session.connection.cursor() as cursor:
                 cursor.execute(sql, params)
                 return result(cursor)
 

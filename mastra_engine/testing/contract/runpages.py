@@ -16,7 +16,6 @@ from mastra_engine.testing.contract.runs import (
     CONNECTION,
     Held,
     Killed,
-    SourceFailed,
     WithSyncs,
     counts,
     record,
@@ -149,20 +148,10 @@ class TestSyncPages(WithSyncs):
     def test_a_run_that_is_tried_again_goes_on_counting(
         self, engine: MastraEngine, held: Held
     ) -> None:
-        broken = [True]
-
-        @sync(entity="Contacts", mode="full")
-        def contacts(ctx: Any) -> Any:
-            if ctx.checkpoint is None:
-                yield records("a")
-                ctx.save_checkpoint("a")
-            yield records("b")
-            if broken:
-                raise SourceFailed
-
+        mend = self.declare_failing(mode="full")
         failed = self.run(engine)
         assert [page.attempt for page in self.pages(engine, failed)] == [1, 1]
-        broken.clear()
+        mend()
         run = engine.perform_sync_run(id=engine.retry_sync_run(id=failed.id).id)
         pages = self.pages(engine, run)
         assert [page.attempt for page in pages] == [1, 1, 2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -83,6 +83,22 @@ class WithSyncs:
         queue = Held()
         engine.queue = queue
         return queue
+
+    def declare_failing(self, **options: Any) -> Callable[[], None]:
+        """Declare a sync that fails until the returned function is called."""
+        broken = ["still"]
+
+        @sync(entity="Contacts", **options)
+        def contacts(ctx: Any) -> Any:
+            if ctx.checkpoint is None:
+                yield records("a")
+                ctx.save_checkpoint("a")
+            yield records("b")
+            if broken:
+                raise SourceFailed
+            ctx.save_checkpoint("b")
+
+        return broken.clear
 
     def run(self, engine: MastraEngine, name: str = "contacts", **options: Any) -> SyncRun:
         return engine.run_sync(name, connection_id=CONNECTION, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +17,6 @@ from mastra_engine.testing.contract.runs import (
     Held,
     Killed,
     Patient,
-    SourceFailed,
     WithSyncs,
     counts,
     record,
@@ -164,22 +162,6 @@ class TestSyncTakeover(WithSyncs):
 class TestSyncQueue(WithSyncs):
     def declare(self, **options: Any) -> None:
         sync(entity="Contacts", name="contacts", **options)(lambda ctx: records("a"))
-
-    def declare_failing(self, **options: Any) -> Callable[[], None]:
-        """Declare a sync that fails until the returned function is called."""
-        broken = ["still"]
-
-        @sync(entity="Contacts", **options)
-        def contacts(ctx: Any) -> Any:
-            if ctx.checkpoint is None:
-                yield records("a")
-                ctx.save_checkpoint("a")
-            yield records("b")
-            if broken:
-                raise SourceFailed
-            ctx.save_checkpoint("b")
-
-        return broken.clear
 
     def test_an_enqueued_run_is_performed(self, engine: MastraEngine) -> None:
         self.declare()
