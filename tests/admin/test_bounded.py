@@ -163,10 +163,13 @@ def test_what_is_looked_for_is_looked_up(
 def test_working_memory_is_looked_for_by_an_index_that_begins_with_the_resource(
     owner: Client, store: dict[str, Any]
 ) -> None:
+    WorkingMemory.objects.bulk_create(
+        WorkingMemory(resource_id=f"r{i}", data={}, version=1) for i in range(2_000)
+    )
     sent = statements(lambda: owner.get(list_of(WorkingMemory, q="an")))
     search = next(sql for sql in sent if "LIKE" in sql)
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("ANALYZE mastra_engine_workingmemory")
     used = {node.get("Index Name") for node in plan_of(search)} - {None}
     assert used == {"mastra_engine_memory_resource"}
 
