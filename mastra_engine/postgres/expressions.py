@@ -6,8 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, Expression, F, Field, Func, JSONField, TextField, Value
+from django.db.models import (
+    BooleanField,
+    Expression,
+    F,
+    Field,
+    Func,
+    JSONField,
+    QuerySet,
+    TextField,
+    Value,
+)
 from django.db.models.expressions import OrderBy
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -71,6 +82,21 @@ def merged(field: str, patch: dict[str, Any]) -> Expression:
         template="(%(expressions)s)",
         arg_joiner=" || ",
         output_field=document,
+    )
+
+
+def chosen_once(field: str, values: QuerySet[Any]) -> Expression:
+    """Return the condition that a field has one of some values, which are read a single time.
+
+    `IN (SELECT ... LIMIT n)` may read them anew for each row of a small table; together with
+    `FOR UPDATE SKIP LOCKED`, that finds others each time, and more than n in the end.
+    """
+    return Func(
+        F(field),
+        ArraySubquery(values),
+        template="%(expressions)s)",
+        arg_joiner=" = ANY(",
+        output_field=BooleanField(),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from mastra_engine.backends.postgres import PostgresEngine
@@ -68,7 +68,16 @@ def stale(number: int) -> None:
     )
 
 
-@pytest.mark.django_db
+@pytest.fixture
+def one_row_known(db: None) -> None:
+    """Statistics of a table with a single row, which the planner would read for every other."""
+    stale(1)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE mastra_engine_answer")
+    Answer.objects.all().delete()
+
+
+@pytest.mark.usefixtures("one_row_known")
 def test_each_call_deletes_more_than_it_adds(engine: PostgresEngine) -> None:
     stale(3 * SWEPT)
     for calls in range(1, 4):

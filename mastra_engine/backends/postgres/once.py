@@ -14,6 +14,7 @@ from mastra_engine.backends.postgres.session import Session
 from mastra_engine.exceptions import InFlight
 from mastra_engine.models import Answer
 from mastra_engine.pausing import reached
+from mastra_engine.postgres.expressions import chosen_once
 
 #: More than the one that each call adds, so that what is over gets less and less.
 SWEPT = 4
@@ -62,7 +63,7 @@ class PostgresOnce(OnceContract):
 
     def _sweep(self) -> None:
         some = self._expired().order_by("expires_at").select_for_update(skip_locked=True)
-        self._answers().filter(id__in=some.values("id")[:SWEPT]).delete()
+        self._answers().filter(chosen_once("id", some.values("id")[:SWEPT])).delete()
 
     def _empty_answers(self) -> None:
         """Erase what answers say; that something was done stays known."""
