@@ -7,9 +7,12 @@ Operators").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
+from itertools import product
 from typing import Any, Literal
 
 from mastra_engine.exceptions import InvalidFilter
@@ -33,6 +36,12 @@ from mastra_engine.filters import (
 from mastra_engine.inputs import count, moment
 from mastra_engine.jsonb import MAX_DEPTH, Path, canonical, loads, pointer, text_fault
 from mastra_engine.types import Filter, QueryOptions, Sort
+
+#: How many steps of a path may be read as positions: each doubles the ways to read it.
+MAX_POSITIONS = 4
+_POSITION = re.compile("0|[1-9][0-9]{0,8}")
+#: What MongoDB takes for an operator, not for the key of a document.
+_OPERATOR = re.compile(r"\$(?!(?:ref|id|db)\b)[a-zA-Z]+")
 
 
 def parse_options(options: QueryOptions | Mapping[str, Any]) -> Query:
@@ -67,10 +76,10 @@ def parse_filter(
         return filters
     parser = _Parser(columns or {})
     if isinstance(filters, Mapping):
-        return parser.document(filters, path)
+        return _read(parser.document(filters, path))
     if isinstance(filters, str) or not isinstance(filters, Iterable):
         raise InvalidFilter("must be a list of filters or a mapping", path=pointer(path))
-    return And(tuple(parser.condition(item, (*path, i)) for i, item in enumerate(filters)))
+    return _read(And(tuple(parser.condition(item, (*path, i)) for i, item in enumerate(filters))))
 
 
 def parse_sort(
@@ -81,6 +90,35 @@ def parse_sort(
         raise InvalidFilter("must be a list of sort keys", path=pointer(path))
     parser = _Parser(columns or {})
     return tuple(parser.sort_key(item, (*path, i)) for i, item in enumerate(sorts))
+
+
+def _read(node: Node) -> Node:
+    """Have each step that is a number stand for a position as well as for a key."""
+    match node:
+        case And(parts):
+            return And(tuple(map(_read, parts)))
+        case Or(parts):
+            return Or(tuple(map(_read, parts)))
+        case Not(part):
+            return Not(_read(part))
+        case ElemMatch(condition=condition):
+            node = replace(node, condition=_read(condition))
+    first, *others = (
+        replace(node, field=replace(node.field, path=path)) for path in _readings(node.field.path)
+    )
+    return Or((first, *others)) if others else first
+
+
+def _readings(path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    """Yield the ways to read a path. Its first step is the key of an object, which data is."""
+    steps = (
+        (step, int(step)) if i and _is_position(step) else (step,) for i, step in enumerate(path)
+    )
+    return product(*steps)
+
+
+def _is_position(step: str | int) -> bool:
+    return isinstance(step, str) and _POSITION.fullmatch(step) is not None
 
 
 def _build(kind: type[Any], given: Mapping[str, Any], path: Path) -> Any:
@@ -190,6 +228,9 @@ class _Parser:
         keys = tuple(written.split("."))
         if not all(keys) or written.startswith("$") or len(keys) > MAX_DEPTH:
             raise InvalidFilter(f"{written[:80]!r} is not a dotted path", path=pointer(path))
+        if sum(map(_is_position, keys[1:])) > MAX_POSITIONS:
+            message = f"{written[:80]!r} has more than {MAX_POSITIONS} numbers for steps"
+            raise InvalidFilter(message, path=pointer(path))
         return Field(path=keys)
 
     def kind(self, field: Field) -> type:
@@ -211,7 +252,16 @@ class _Parser:
     def values(self, field: Field, operand: Any, path: Path) -> tuple[Any, ...]:
         if not isinstance(operand, list | tuple | set | frozenset):
             raise InvalidFilter("must be a list", path=pointer(path))
-        return tuple(self.value(field, item, (*path, i)) for i, item in enumerate(operand))
+        return tuple(self.item(field, item, (*path, i)) for i, item in enumerate(operand))
+
+    def item(self, field: Field, item: Any, path: Path) -> Any:
+        """A value in a list, where operators are not looked for."""
+        for key in item if isinstance(item, Mapping) else ():
+            if isinstance(key, str) and _OPERATOR.fullmatch(key):
+                raise InvalidFilter(
+                    "is an operator in a list of values", path=pointer((*path, key))
+                )
+        return self.value(field, item, path)
 
     def equals(self, field: Field, operand: Any, path: Path) -> Node:
         return Equals(field, (self.value(field, operand, path),))
@@ -220,6 +270,13 @@ class _Parser:
         return Equals(field, self.values(field, operand, path))
 
     def all(self, field: Field, operand: Any, path: Path) -> Node:
+        if isinstance(operand, list | tuple) and operand and all(map(_is_elem_match, operand)):
+            return And(
+                tuple(
+                    self.elem_match(field, item["$elemMatch"], (*path, i, "$elemMatch"))
+                    for i, item in enumerate(operand)
+                )
+            )
         values = self.values(field, operand, path)
         return And(tuple(Equals(field, (value,)) for value in values)) if values else Or()
 
@@ -331,6 +388,10 @@ def _held(field: Field, value: Any) -> Node:
     """The value is a member; or, of text, a part."""
     member = Equals(field, (value,))
     return Or((Substring(field, value), member)) if isinstance(value, str) else member
+
+
+def _is_elem_match(value: Any) -> bool:
+    return isinstance(value, Mapping) and [*value] == ["$elemMatch"]
 
 
 def _is_operators(value: Any) -> bool:

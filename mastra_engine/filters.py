@@ -24,10 +24,11 @@ RECORD_COLUMNS: Mapping[str, type] = {
 class Field:
     """A place in a document; `column` instead when it is a column beside the document.
 
-    An empty path is the value itself, as inside `$elemMatch`.
+    A step of the path is the key of an object, or the position of a member in an array. An empty
+    path is the value itself, as inside `$elemMatch`.
     """
 
-    path: tuple[str, ...] = ()
+    path: tuple[str | int, ...] = ()
     column: str | None = None
 
 
@@ -104,7 +105,8 @@ class Size:
 class ElemMatch:
     """The value is an array, and one member satisfies the whole condition.
 
-    `documents` says that the condition names fields, so that only objects can satisfy it.
+    `documents` says that the condition names fields, so that only objects can satisfy it, and
+    arrays, whose fields are their positions.
     """
 
     field: Field
@@ -134,7 +136,7 @@ class Query:
     cursor: str | None
 
 
-def sort_value(data: Any, path: tuple[str, ...]) -> tuple[int, Any]:
+def sort_value(data: Any, path: tuple[str | int, ...]) -> tuple[int, Any]:
     """Return (type rank, scalar) of a field: what MongoDB's order of types sorts it by.
 
     Ranks: missing 0, null 1, number 2, text 3, object 4, array 5, boolean 6. Objects and arrays

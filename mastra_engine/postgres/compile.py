@@ -7,8 +7,9 @@ values are bound as parameters: inside a `jsonpath` they are JSON strings and nu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile, zip_longest
 from typing import Any
 
 import orjson
@@ -97,31 +98,32 @@ class _Compiler:
         scalars = [value for value in node.values if not isinstance(value, dict | list)]
         options = [self.equals_container(node.field, value) for value in containers]
         if scalars:
-            options.append(self.found(_any_member(node.field, "@ == {}", *scalars)))
+            options.append(self.found(_any_member(node.field, "==", *scalars)))
         if None in scalars:
             options += [self.found(path) for path in _missing(node.field)]
         return _joined(" OR ", options, _FALSE)
 
     def equals_container(self, field: Field, value: Any) -> Sql:
-        """The whole value equals the array or object; or, unless it is a member, a member does."""
+        """The value equals the array or object; or, unless it is a member itself, a member does."""
         found, member, json = f"v{self.depth}", f"m{self.depth}", _literal(value)
         query = f"jsonb_path_query({self.root}, %s::jsonpath) {found}"
-        whole = f"EXISTS (SELECT FROM {query} WHERE {found} = %s::jsonb)", [_path(field), json]
-        if not field.path:
+        whole = f"EXISTS (SELECT FROM {query} WHERE {found} = %s::jsonb)", [_path(field.path), json]
+        if _is_member(field):
             return whole
         members = (
             f"EXISTS (SELECT FROM {query}, {_members(found)} {member} WHERE {member} = %s::jsonb)"
         )
-        return _either(whole, (members, [_path(field), json]))
+        return _either(whole, (members, [_path(field.path), json]))
 
     def elem_match(self, node: ElemMatch) -> Sql:
-        found, member = f"v{self.depth}", f"m{self.depth}"
-        inner = _Compiler(self.columns, root=member, depth=self.depth + 1)
-        sql, params = inner.condition(node.condition)
-        objects = f"jsonb_typeof({member}) = 'object' AND " if node.documents else ""
+        found, member, condition = f"v{self.depth}", f"m{self.depth}", node.condition
+        root = f"d{self.depth}" if node.documents else member
+        sql, params = _Compiler(self.columns, root=root, depth=self.depth + 1).condition(condition)
         tables = f"jsonb_path_query({self.root}, %s::jsonpath) {found}, {_members(found)} {member}"
-        exists = f"EXISTS (SELECT FROM {tables} WHERE {objects}{sql})"
-        return exists, [_path(node.field), *params]
+        if node.documents:
+            tables += f", LATERAL (SELECT {_document(member)} AS {root}) AS {root}_of"
+            sql = f"{root} IS NOT NULL AND {sql}"
+        return f"EXISTS (SELECT FROM {tables} WHERE {sql})", [_path(node.field.path), *params]
 
 
 def _on_column(node: Node, column: str) -> Sql:
@@ -149,52 +151,81 @@ def _on_column(node: Node, column: str) -> Sql:
 def _jsonpath(node: Node) -> str:
     match node:
         case Compare(field, operator, value):
-            return _any_member(field, f"@ {operator} {{}}", value)
+            return _any_member(field, operator, value)
         case StartsWith(field, text):
-            return _any_member(field, "@ starts with {}", text)
+            return _any_member(field, "starts with", text)
         case Substring(field, text):
-            like = f'{{0}}.type() == "string" && {{0}} like_regex {_braced(text)} flag "iq"'
-            return _whole(field, like)
+            like = f'like_regex {_literal(text)} flag "iq"'
+            return _whole(field, lambda here: f'{here}.type() == "string" && {here} {like}')
         case Size(field, size):
-            return _whole(field, f'{{0}}.type() == "array" && {{0}}.size() == {size}')
+            return _whole(
+                field, lambda here: f'{here}.type() == "array" && {here}.size() == {size}'
+            )
         case Exists(field):
-            return _path(field)
+            return _path(field.path)
         case _:
             raise AssertionError(node)
 
 
-def _any_member(field: Field, template: str, *operands: Any) -> str:
+def _any_member(field: Field, operator: str, *operands: Any) -> str:
     """The value or, of an array, a member; but not a member's own members.
 
     Lax mode unwraps an array twice, once for the filter and once for the comparison.
     """
-    tests = " || ".join(template.format(_literal(operand)) for operand in operands)
-    mode = "" if field.path else "strict "
-    return f'{mode}{_path(field)} ? (@.type() != "array" && ({tests}))'
+
+    def test(here: str) -> str:
+        tests = " || ".join(f"{here} {operator} {_literal(operand)}" for operand in operands)
+        return f'{here}.type() != "array" && ({tests})'
+
+    return _whole(field, test) if _is_member(field) else f"{_path(field.path)} ? ({test('@')})"
 
 
-def _whole(field: Field, template: str) -> str:
+def _is_member(field: Field) -> bool:
+    """Whether what it leads to is a member of an array, by its position or as in `$elemMatch`."""
+    return not field.path or isinstance(field.path[-1], int)
+
+
+def _whole(field: Field, test: Callable[[str], str]) -> str:
     """The value itself: in lax mode that takes a test on the object which holds it."""
     if not field.path:
-        return f"strict $ ? ({template.format('@')})"
-    held = template.format(f"@{_key(field.path[-1])}")
-    return f'{_path(field, -1)} ? (@.type() == "object" && {held})'
+        return f"strict $ ? ({test('@')})"
+    last = max(i for i, step in enumerate(field.path) if isinstance(step, str))
+    holds, here = _held(field.path[last:])
+    return f"{_path(field.path[:last])} ? ({holds} && {test(here)})"
 
 
 def _missing(field: Field) -> list[str]:
-    """Where a dotted path ends early: at an object without the key, or at a scalar."""
+    """Where a path ends early: at an object without the key, or at a scalar."""
     paths = []
-    for i, key in enumerate(map(_key, field.path)):
-        here = _path(field, i)
-        paths.append(f'{here} ? (@.type() == "object" && !exists(@{key}))')
-        if i + 1 < len(field.path):
-            scalar = f'@{key}.type() != "object" && @{key}.type() != "array"'
-            paths.append(f'{here} ? (@.type() == "object" && {scalar})')
+    for i, (step, after) in enumerate(zip_longest(field.path, field.path[1:])):
+        if isinstance(step, str):
+            here, key = _path(field.path[:i]), _key(step)
+            paths.append(f'{here} ? (@.type() == "object" && !exists(@{key}))')
+            if isinstance(after, str):
+                scalar = f'@{key}.type() != "object" && @{key}.type() != "array"'
+                paths.append(f'{here} ? (@.type() == "object" && {scalar})')
     return paths
 
 
-def _path(field: Field, end: int | None = None) -> str:
-    return "$" + "".join(map(_key, field.path[:end]))
+def _path(steps: tuple[str | int, ...]) -> str:
+    """A path whose positions are those of arrays: to lax mode any value is an array of itself."""
+    path = "$"
+    for i, step in enumerate(steps):
+        if isinstance(step, str):
+            positions = tuple(takewhile(lambda after: isinstance(after, int), steps[i + 1 :]))
+            holds, here = _held((step, *positions))
+            path += f" ? ({holds}){here[1:]}" if positions else here[1:]
+    return path
+
+
+def _held(steps: tuple[str | int, ...]) -> tuple[str, str]:
+    """What is to be true of an object with something at a key and then positions, and that path."""
+    key, *positions = steps
+    holds, here = '@.type() == "object"', f"@{_key(str(key))}"
+    for position in positions:
+        holds += f' && {here}.type() == "array"'
+        here += f"[{position}]"
+    return holds, here
 
 
 def _key(key: str) -> str:
@@ -206,10 +237,6 @@ def _literal(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _braced(text: str) -> str:
-    return _literal(text).replace("{", "{{").replace("}", "}}")
-
-
 # SQL
 
 
@@ -218,8 +245,18 @@ def _members(array: str) -> str:
     return f"jsonb_path_query({array}, 'strict $[*]', '{{}}', true)"
 
 
+def _document(member: str) -> str:
+    """An object, an array as the object that it is in BSON, and NULL for any other value."""
+    return (
+        f"CASE jsonb_typeof({member}) WHEN 'object' THEN {member} WHEN 'array' THEN ("
+        f"SELECT coalesce(jsonb_object_agg(i - 1, v), '{{}}') "
+        f"FROM jsonb_array_elements({member}) WITH ORDINALITY AS of(v, i)) END"
+    )
+
+
 def _value(field: Field, data: str) -> Sql:
-    return f"jsonb_path_query_first({data}, %s::jsonpath, '{{}}', true)", [f"strict {_path(field)}"]
+    path = f"strict {_path(field.path)}"
+    return f"jsonb_path_query_first({data}, %s::jsonpath, '{{}}', true)", [path]
 
 
 def _rank(value: Sql) -> Sql:

@@ -104,8 +104,9 @@ def test_the_change_feed_is_read_in_the_indexs_order(
         {"customer.code": "C4242"},
         {"customer.code": {"$in": ["C4242", "C17"]}, "number": {"$gte": 100}},
         [Filter("number", "eq", 4_242)],
+        {"customer.0.code": "C4242"},
     ],
-    ids=["list form", "mongo form", "one of several, and more", "a number"],
+    ids=["list form", "mongo form", "one of several, and more", "a number", "a position"],
 )
 def test_a_rare_value_is_found_by_the_index_on_documents(
     engine: PostgresEngine, entity: Entity, filters: Any, limit: int | None

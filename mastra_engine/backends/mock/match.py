@@ -13,7 +13,6 @@ from mastra_engine.filters import (
     ElemMatch,
     Equals,
     Exists,
-    Field,
     Node,
     Not,
     Or,
@@ -44,16 +43,17 @@ def matches(node: Node, data: Any, record: Record | None = None) -> bool:
             return not matches(part, data, record)
         case ElemMatch(field, condition, documents):
             return any(
-                matches(condition, member)
+                matches(condition, _document(member) if documents else member)
                 for value in _leaves(data, field.path)
                 if isinstance(value, list)
                 for member in value
-                if isinstance(member, dict) or not documents
+                if isinstance(member, dict | list) or not documents
             )
         case _ if node.field.column is not None:
             return _holds(node, getattr(record, node.field.column))
         case Equals() | Compare() | StartsWith():
-            return any(_holds(node, value) for value in _members(data, node.field))
+            path = node.field.path
+            return any(_holds(node, value) for value in _leaves(data, path, members=bool(path)))
         case _:
             return any(_holds(node, value) for value in _leaves(data, node.field.path))
 
@@ -98,29 +98,44 @@ def _holds(node: Node, value: Any) -> bool:
             raise AssertionError(node)
 
 
-def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
-    """Yield what a dotted path leads to; it passes through arrays into the objects in them."""
+def _leaves(value: Any, path: tuple[str | int, ...], *, members: bool = False) -> Iterator[Any]:
+    """Yield what a path leads to; by its keys it passes through arrays into the objects in them.
+
+    With `members`, those of an array that a key leads to are yielded as well.
+    """
     if not path:
         yield value
+        if members and isinstance(value, list):
+            yield from value
+    elif isinstance(path[0], int):
+        if isinstance(value, list) and path[0] < len(value):
+            yield from _leaves_at(value[path[0]], path[1:], members=members)
     elif isinstance(value, dict):
         if path[0] in value:
-            yield from _leaves(value[path[0]], path[1:])
+            yield from _leaves(value[path[0]], path[1:], members=members)
         else:
             yield _MISSING
     elif isinstance(value, list):
         for member in value:
             if isinstance(member, dict):
-                yield from _leaves(member, path)
+                yield from _leaves(member, path, members=members)
     else:
         yield _MISSING
 
 
-def _members(value: Any, field: Field) -> Iterator[Any]:
-    """Yield the leaves and, of arrays that a field leads to, the members."""
-    for leaf in _leaves(value, field.path):
-        yield leaf
-        if isinstance(leaf, list) and field.path:
-            yield from leaf
+def _leaves_at(member: Any, path: tuple[str | int, ...], *, members: bool) -> Iterator[Any]:
+    """Yield what a path leads to from where a position led: MongoDB takes that as it is."""
+    if not path:
+        yield member
+    elif isinstance(member, dict | list):
+        yield from _leaves(member, path, members=members)
+
+
+def _document(member: Any) -> Any:
+    """Return an array as the object that it is in BSON."""
+    if isinstance(member, list):
+        return {str(position): value for position, value in enumerate(member)}
+    return member
 
 
 def _equal(value: Any, wanted: Any) -> bool:

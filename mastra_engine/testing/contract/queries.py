@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import orjson
@@ -119,6 +120,26 @@ MONGO: list[tuple[Any, list[str]]] = [
     ({"tags": {"$elemMatch": {"$elemMatch": {"$in": ["red"]}}}}, ["text"]),
     ({"tags": {"$elemMatch": {"$contains": "RE"}}}, ["array", "dear"]),
     ({"tags": {"$elemMatch": {"$exists": True}}}, ["array", "dear", "text", "zero"]),
+    ({"tags": {"$elemMatch": {"0": "red"}}}, ["text"]),
+    ({"tags": {"$elemMatch": {"1": None}}}, ["text"]),
+    ({"items": {"$all": [{"$elemMatch": {"n": 1}}, {"$elemMatch": {"sku": "b"}}]}}, ["nested"]),
+    ({"price": {"$all": [{"$elemMatch": {"$lt": 9}}, {"$elemMatch": {"$gt": 9}}]}}, ["array"]),
+    # A number is a position in an array, or a key.
+    ({"tags.0": "red"}, ["dear"]),
+    ({"tags.1": "red"}, []),
+    ({"tags.0": ["red"]}, ["text"]),
+    ({"tags.0.0": "red"}, ["text"]),
+    ({"tags.1": None}, ["cheap", "missing", "nested", "null", "zero"]),
+    ({"tags.1": {"$ne": None}}, ["array", "bool", "dear", "text"]),
+    ({"tags.0": {"$exists": True}}, ["array", "dear", "text", "zero"]),
+    ({"price.1": {"$gt": 5}}, ["array"]),
+    ({"items.0.sku": "a"}, ["nested", "text"]),
+    ({"items.1.n": {"$gt": 5}}, ["nested"]),
+    ({"tags.0": {"$size": 1}}, ["text"]),
+    ({"tags.0": {"$contains": "RE"}}, ["array", "dear"]),
+    ({"tags.00": "red"}, []),
+    ({"tags.-1": "green"}, []),
+    ({"tags.9999999999": None}, ["cheap", "missing", "nested", "null"]),
     # Existence.
     ({"price": {"$exists": True}}, but("missing")),
     ({"price": {"$exists": False}}, ["missing"]),
@@ -179,6 +200,38 @@ LISTS: list[tuple[list[Any], list[str]]] = [
     ([Filter("items.n", "eq", 9)], ["nested", "text"]),
 ]
 
+#: What lies in arrays (a) and in objects with the key "0" (o), up to four deep, by what it lies in.
+NESTED = ["".join(kinds) for depth in range(1, 5) for kinds in product("ao", repeat=depth)]
+
+#: What MongoDB's own tests say of these (jstests/core/match_numeric_components.js).
+POSITIONS: list[tuple[Any, list[str]]] = [
+    ({"a.0": 42}, ["a", "ao", "aoa", "o", "oa"]),
+    ({"a.0": {"$gt": 41}}, ["a", "ao", "aoa", "o", "oa"]),
+    ({"a.0": {"$in": [41, 42, 43]}}, ["a", "ao", "aoa", "o", "oa"]),
+    ({"a.0": {"$nin": [41, 42, 43]}}, sorted({*NESTED} - {"a", "ao", "aoa", "o", "oa"})),
+    ({"a.0": {"$all": [42]}}, ["a", "ao", "aoa", "o", "oa"]),
+    ({"$or": [{"a.0": 42}, {"b": 123}]}, ["a", "ao", "aoa", "o", "oa"]),
+    (
+        {"a.0.0": 42},
+        [
+            *("aa", "aao", "aaoa", "ao", "aoa", "aoao", "aoo", "aooa"),
+            *("oa", "oao", "oaoa", "oo", "ooa"),
+        ],
+    ),
+    (
+        {"a.0": {"$all": [{"$elemMatch": {"0": 42}}]}},
+        ["aaa", "aaaa", "aao", "aaoa", "aoaa", "aoao", "oaa", "oaaa", "oao", "oaoa"],
+    ),
+]
+
+
+def nested_in(kinds: str, value: Any) -> Any:
+    """Return a value in what `kinds` says, the outermost first."""
+    for kind in reversed(kinds):
+        value = [value] if kind == "a" else {"0": value}
+    return value
+
+
 #: MongoDB's order of types: missing, null, numbers, text, objects, arrays, booleans.
 BY_PRICE = [
     *("missing", "null", "zero", "cheap", "dear", "text", "nested", "array", "bool"),
@@ -208,6 +261,16 @@ class TestQueries:
     def test_list_notation(
         self, engine: MastraEngine, products: Entity, filters: Any, expected: list[str]
     ) -> None:
+        assert self.found(engine, filters=filters) == expected
+
+    @pytest.mark.parametrize(("filters", "expected"), POSITIONS, ids=lambda value: str(value)[:60])
+    def test_a_number_is_a_position_or_a_key(
+        self, engine: MastraEngine, products: Entity, filters: Any, expected: list[str]
+    ) -> None:
+        rows = {kinds: {"a": nested_in(kinds, 42)} for kinds in NESTED}
+        engine.sync_records(
+            name="Products", connection_id="shop", records=inputs(rows), mode="full"
+        )
         assert self.found(engine, filters=filters) == expected
 
     def test_times_are_compared_as_times(self, engine: MastraEngine, products: Entity) -> None:
