@@ -51,9 +51,9 @@ def _translation(error: Error) -> EngineError | None:
         return EngineConfigError("The engine's tables are missing; run manage.py engine_migrate")
     if state == _NOT_ALLOWED:
         return EngineConfigError(
-            "The database role may not do this. Making a vector index takes "
-            "GRANT CREATE ON SCHEMA public TO the role; the extension, CREATE EXTENSION vector "
-            "by a superuser."
+            "The database role may not do this. To make, build or delete a vector index it has to "
+            "own the engine's tables, or be a member of the role that does, and takes "
+            "GRANT CREATE ON SCHEMA public; the extension, CREATE EXTENSION vector by a superuser."
         )
     if state.startswith(_NOT_NOW):
         return Unavailable(f"The database cannot do this now (SQLSTATE {state})")

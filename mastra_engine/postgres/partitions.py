@@ -46,6 +46,15 @@ SELECT pg_try_advisory_xact_lock({BUILDERS}, {{}}),
        set_config('idle_in_transaction_session_timeout', '0', true)
 """
 
+# A new table is its owner's alone, and the role that searches it may be another.
+_GRANTS = """
+SELECT format('GRANT %%s ON %%s TO %%s', string_agg(privilege_type, ', '), %s,
+              CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END)
+FROM pg_class, aclexplode(relacl)
+WHERE oid = to_regclass('mastra_engine_embedding') AND grantee != relowner
+GROUP BY grantee
+"""
+
 _VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
 
 _STATE = f"""
@@ -114,7 +123,10 @@ class Partition:
         return f"(embedding::{self.type}) {_OPERATORS[self.index.metric]} {target}"
 
     def create(self) -> None:
-        """Create the table, then attach it, which locks out neither readers nor writers."""
+        """Create the table, then attach it, which locks out neither readers nor writers.
+
+        Who may do something with all vectors may do it with these.
+        """
         self._execute(f"DROP TABLE IF EXISTS {self.table}")  # a leftover of an emptied database
         self._execute(f"CREATE TABLE {self.table} (LIKE mastra_engine_embedding INCLUDING ALL)")
         statistics = f"ALTER metadata SET STATISTICS {_SAMPLE}"
@@ -124,6 +136,8 @@ class Partition:
             self._execute(self._create_structure(""))
         attach = f"ATTACH PARTITION {self.table} FOR VALUES IN ({self.index.id})"
         self._execute(f"ALTER TABLE mastra_engine_embedding {attach}")
+        for (grant,) in self._query(_GRANTS, [self.table]):
+            self._execute(grant)
 
     def drop(self) -> None:
         self._execute(f"DROP TABLE IF EXISTS {self.table}")

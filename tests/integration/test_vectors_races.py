@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
@@ -319,17 +319,44 @@ def test_what_changes_a_table_waits_for_its_readers_only_so_long(
     assert (found.count, found.status) == (300, "ready")
 
 
+@pytest.fixture
+def role(db: None) -> Iterator[str]:
+    """A role that may read and write all tables, of which it owns none."""
+    name = "mastra_engine_reader"
+    sql(f"DROP ROLE IF EXISTS {name}")
+    sql(f"CREATE ROLE {name}")
+    sql(f"GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public TO {name}")
+    yield name
+    sql(f"DROP OWNED BY {name}")
+    sql(f"DROP ROLE {name}")
+
+
 @committing
-def test_a_role_that_may_not_create_is_told(elsewhere: Elsewhere) -> None:
-    sql("DROP ROLE IF EXISTS mastra_engine_reader")
-    sql("CREATE ROLE mastra_engine_reader")
-    sql("GRANT ALL ON ALL TABLES IN SCHEMA public TO mastra_engine_reader")
-    sql("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO mastra_engine_reader")
-    try:
-        reader = elsewhere(role="mastra_engine_reader")
-        with pytest.raises(EngineConfigError, match="GRANT CREATE"):
-            reader.vectors.create_index(index_name="mine", dimension=3)
-        assert reader.vectors.list_indexes() == []
-    finally:
-        sql("DROP OWNED BY mastra_engine_reader")
-        sql("DROP ROLE mastra_engine_reader")
+@pytest.mark.parametrize("may_create", [False, True])
+def test_a_role_that_may_not_make_an_index_is_told(
+    elsewhere: Elsewhere, role: str, may_create: bool
+) -> None:
+    """To attach a table takes the owner of the one it is attached to."""
+    if may_create:
+        sql(f"GRANT CREATE ON SCHEMA public TO {role}")
+    reader = elsewhere(role=role)
+    with pytest.raises(EngineConfigError, match=r"own the engine's tables.*GRANT CREATE"):
+        reader.vectors.create_index(index_name="mine", dimension=3)
+    assert reader.vectors.list_indexes() == []
+
+
+@committing
+def test_a_role_may_do_with_a_new_index_what_it_may_do_with_all(
+    engine: PostgresEngine, elsewhere: Elsewhere, role: str
+) -> None:
+    engine.vectors.create_index(index_name="theirs", dimension=3)
+    vectors = elsewhere(role=role).vectors
+    for _ in range(2):
+        vectors.upsert(index_name="theirs", vectors=[[1, 0, 0]], ids=["a"], metadata=[{"n": 1}])
+    found = vectors.query(index_name="theirs", query_vector=[1, 0, 0], filter={"n": 1})
+    assert [match.id for match in found] == ["a"]
+    assert vectors.delete_vectors(index_name="theirs", ids=["a"]) == 1
+    vectors.truncate_index(index_name="theirs")
+    with pytest.raises(EngineConfigError, match="own the engine's tables"):
+        vectors.delete_index(index_name="theirs")
+    assert vectors.describe_index(index_name="theirs").status == "ready"
