@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from mastra_engine import MockMastraEngine, engine, sync
+from mastra_engine import MockMastraEngine, engine, engines, sync
 from mastra_engine.registry import registry
 
 MOCK = {"BACKEND": "mastra_engine.MockMastraEngine", "URL": "mock://engine_sync"}
@@ -55,8 +55,9 @@ def test_it_runs_a_sync_and_says_what_was_done() -> None:
 
 def test_a_terminal_sees_it_advance() -> None:
     out = call("contacts", "--connection", "c", out=Terminal())
-    assert "\r1 created, 0 updated, 0 unchanged, 0 deleted. 1 of 2 done." in out
-    assert "\r2 created, 0 updated, 0 unchanged, 0 deleted. 2 of 2 done." in out
+    half, whole = f"[{'#' * 10}{'.' * 10}]", f"[{'#' * 20}]"
+    assert f"\r{half} 1 of 2 done: 1 created, 0 updated, 0 unchanged, 0 deleted." in out
+    assert f"\r{whole} 2 of 2 done: 2 created, 0 updated, 0 unchanged, 0 deleted." in out
     assert "2 created, 0 updated, 0 unchanged, 0 deleted.\n" in out
 
 
@@ -93,6 +94,27 @@ def test_it_lists_syncs_and_runs() -> None:
     assert "orders" not in call("contacts", "--list")
 
 
+def test_it_cancels_and_retries_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nowhere:
+        can_wait = False
+
+        def send(self, run_id: Any, *, delay: float = 0) -> None:
+            """Nobody performs it."""
+
+    monkeypatch.setattr(engines["default"], "queue", Nowhere())
+    id = str(engine.enqueue_sync("contacts", connection_id="c").id)
+    for option, said, status in (
+        ("--cancel", f"Cancelled {id}.\n", "cancelled"),
+        ("--retry", f"Queued as {id}.\n", "queued"),
+        ("--cancel", f"Cancelled {id}.\n", "cancelled"),
+    ):
+        assert call(option, id) == said
+        assert engine.get_sync_run(id=id).status == status
+    call("contacts", "--connection", "c")
+    with pytest.raises(CommandError, match="was run again since"):
+        call("--retry", id)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -103,6 +125,8 @@ def test_it_lists_syncs_and_runs() -> None:
         (("contacts", "--connection", "c", "--params", "[1]"), "/params: must be a JSON object"),
         (("contacts", "--connection", "c", "--engine", "other"), "no engine 'other'"),
         (("contacts", "--connection", "c", "--enqueue", "--dry-run"), "not allowed"),
+        (("--cancel", "1"), "/id: must be a UUID"),
+        (("--retry", "0196b7d2-2f4b-7c1e-9a53-0242ac120002"), "There is no such sync run"),
     ],
     ids=str,
 )

@@ -15,9 +15,12 @@ from mastra_engine.management.base import EngineCommand
 from mastra_engine.registry import registry
 from mastra_engine.types import SyncRun
 
+#: How many characters a progress bar has.
+BAR = 20
+
 
 class Command(EngineCommand):
-    help = "Run a declared sync, or list syncs and runs; exit with 1 unless the run succeeds."
+    help = "Run a declared sync; list, cancel or retry runs; exit with 1 unless the run succeeds."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", help="name of the sync")
@@ -31,11 +34,19 @@ class Command(EngineCommand):
         how.add_argument("--dry-run", action="store_true", help="tell what would change")
         how.add_argument("--enqueue", action="store_true", help="let a worker run it")
         how.add_argument("--list", action="store_true", help="list syncs and their latest runs")
+        how.add_argument("--cancel", metavar="RUN", help="cancel a run, by its id")
+        how.add_argument("--retry", metavar="RUN", help="queue a failed or cancelled run again")
 
     def handle(self, **options: Any) -> None:
         engine = engines[options["engine"]]
         if options["list"]:
             self.stdout.write("\n".join(_listed(engine, options["name"], options["connection"])))
+            return
+        if options["cancel"]:
+            self.stdout.write(f"Cancelled {engine.cancel_sync_run(id=options['cancel']).id}.")
+            return
+        if options["retry"]:
+            self.stdout.write(f"Queued as {engine.retry_sync_run(id=options['retry']).id}.")
             return
         if not (options["name"] and options["connection"]):
             raise CommandError("Name a sync and a --connection, or say --list")
@@ -48,7 +59,7 @@ class Command(EngineCommand):
             options["name"],
             connection_id=options["connection"],
             dry_run=options["dry_run"],
-            watch=lambda run: self.show_progress(f"{_summary(run)}{_progress(run)}"),
+            watch=lambda run: self.show_progress(f"{_progress(run)}{_summary(run)}"),
             **what,
         )
         self.tell(run)
@@ -73,8 +84,11 @@ def _summary(run: SyncRun) -> str:
 def _progress(run: SyncRun) -> str:
     if run.progress is None:
         return ""
-    of = "" if run.progress.total is None else f" of {run.progress.total}"
-    return f" {run.progress.done}{of} done."
+    done, total = run.progress.done, run.progress.total
+    if not total:
+        return f"{done} done: "
+    filled = min(BAR * done // total, BAR)
+    return f"[{'#' * filled}{'.' * (BAR - filled)}] {done} of {total} done: "
 
 
 def _reason(run: SyncRun) -> str:
