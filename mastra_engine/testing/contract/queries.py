@@ -284,6 +284,21 @@ class TestQueries:
         assert self.found(engine, filters={"price": 5}) == ["array"]
         assert len(self.found(engine)) == len(ALL) - 1
 
+    def test_operands_may_be_long(self, engine: MastraEngine, products: Entity) -> None:
+        said = "To be, or not? {x} %s \\ " * 10_000
+        within = {"a": [{"b": f"<{said}>"}], "d": said}
+        engine.upsert_records(
+            entity_id=products.id, records=inputs({"hit": within, "list": {"d": [f"<{said}>"]}})
+        )
+        for field in ("a.b", "d"):
+            assert self.found(engine, filters={field: {"$contains": said.upper()}}) == ["hit"]
+            assert self.found(engine, filters={field: {"$contains": said + "!"}}) == []
+        many = list(range(2, 30_000))
+        assert self.found(engine, filters={"price": {"$in": many}}) == ["array", "cheap"]
+        assert self.found(engine, filters={"price": {"$nin": [*many, None]}}) == [
+            *("bool", "dear", "nested", "text", "zero"),
+        ]
+
     def test_options_may_be_a_dict(self, engine: MastraEngine, products: Entity) -> None:
         options = {
             "filters": [{"field": "price", "operator": "gt", "value": 1}],
