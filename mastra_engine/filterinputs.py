@@ -250,7 +250,9 @@ class _Parser:
         return loads(canonical(value, path, error=InvalidFilter))
 
     def values(self, field: Field, operand: Any, path: Path) -> tuple[Any, ...]:
-        if not isinstance(operand, list | tuple | set | frozenset):
+        if isinstance(operand, set | frozenset):  # a cursor is of one order
+            operand = sorted(operand, key=repr)
+        if not isinstance(operand, list | tuple):
             raise InvalidFilter("must be a list", path=pointer(path))
         return tuple(self.item(field, item, (*path, i)) for i, item in enumerate(operand))
 

@@ -427,6 +427,13 @@ class TestQueries:
         with pytest.raises(InvalidFilter):
             self.page(engine, QueryOptions(cursor=cursor, offset=1))
 
+    def test_a_set_has_no_order_to_fit(self, engine: MastraEngine, products: Entity) -> None:
+        one, same = set(range(0, 9, 8)), set(range(8, -1, -8))
+        assert [*one] != [*same]
+        first = self.page(engine, QueryOptions(filters={"price": {"$nin": one}}, limit=1))
+        options = QueryOptions(filters={"price": {"$nin": same}}, cursor=first.next_cursor)
+        assert [record.external_id for record in self.page(engine, options)] == but("array", "zero")
+
     @named(UNFIT_CURSORS)
     def test_refuses_what_is_no_cursor(
         self, engine: MastraEngine, products: Entity, hostile: Refused
