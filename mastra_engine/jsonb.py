@@ -24,7 +24,7 @@ _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 #: number: the shortest digits of the one, taken for an integer, and zero for the other.
 _INEXACT_FLOAT = re.compile(rb"\de\+?1[6-9]|-0\.0(?!\d)")
 #: What orjson writes as text of its own accord.
-_WRITTEN_AS_TEXT = (date, time, UUID, Enum)
+_WRITTEN_AS_TEXT = (date, time, UUID)
 
 Path = tuple[str | int, ...]
 
@@ -105,6 +105,7 @@ def _faults(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     stack = [(value, path, 0)]
     while stack:
         node, place, depth = stack.pop()
+        node = _written(node)
         if isinstance(node, dict | list | tuple):
             if depth == MAX_DEPTH:
                 yield place[: len(path) + 8], f"nests deeper than {MAX_DEPTH} levels"
@@ -116,6 +117,15 @@ def _faults(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
             stack.extend(reversed(children))
         elif (message := _scalar_fault(node)) is not None:
             yield place, message
+
+
+def _written(node: Any) -> Any:
+    """Return what orjson writes of its own accord in place of an object, if it does."""
+    if isinstance(node, Enum):
+        node = node.value
+    if dataclasses.is_dataclass(node) and not isinstance(node, type):
+        return {each.name: getattr(node, each.name) for each in dataclasses.fields(node)}
+    return node
 
 
 def _key_faults(node: dict[Any, Any], place: Path) -> Iterator[tuple[Path, str]]:
@@ -134,6 +144,6 @@ def _scalar_fault(node: Any) -> str | None:
     if isinstance(node, int):
         fits = _MIN_INTEGER <= node <= _MAX_INTEGER
         return None if fits else "is an integer beyond 64 bits"
-    if node is None or isinstance(node, _WRITTEN_AS_TEXT) or dataclasses.is_dataclass(node):
+    if node is None or isinstance(node, _WRITTEN_AS_TEXT):
         return None
     return f"is of type {type(node).__name__}, which is not JSON"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -62,6 +64,36 @@ def test_refuses_surrogates_wherever_they_are(text: str) -> None:
 def test_what_orjson_writes_as_text_is_taken() -> None:
     value = {"day": date(2026, 1, 2), "when": datetime(2026, 1, 2, tzinfo=UTC), "id": UUID(int=0)}
     assert loads(canonical({**value, "nothing": None}))["day"] == "2026-01-02"
+
+
+class Mood(Enum):
+    BAD = "\0"
+    GOOD = "good"
+
+
+@dataclass
+class Box:
+    holds: Any
+
+
+def boxed(levels: int) -> Any:
+    return Box(boxed(levels - 1)) if levels else None
+
+
+def test_what_is_within_an_object_is_looked_at_too() -> None:
+    assert loads(canonical([Box(Mood.GOOD), boxed(63)]))[0] == {"holds": "good"}
+    for bad, place in {
+        Mood.BAD: "/0",
+        "\0": "/0/holds",
+        "\ud800": "/0/holds",
+        math.nan: "/0/holds",
+        object: "/0/holds",
+    }.items():
+        with pytest.raises(InvalidInput) as caught:
+            canonical([bad if isinstance(bad, Mood) else Box(bad)])
+        assert caught.value.path == place
+    with pytest.raises(InvalidInput, match="levels"):
+        canonical(boxed(65))
 
 
 def test_the_error_and_its_pointer_are_the_callers() -> None:
