@@ -95,6 +95,7 @@ FROM (
 WHERE message.id = summed.id
 """
 
+# Where it must have a version, it is locked as it is looked at: it may be being deleted just now.
 _CHANGE_WORKING_MEMORY = """
 INSERT INTO mastra_engine_workingmemory AS held
     (id, resource_id, thread_id, content, data, version)
@@ -105,6 +106,7 @@ WHERE coalesce(%(version)s::bigint, 0) = 0
    OR EXISTS (
         SELECT FROM mastra_engine_workingmemory
         WHERE resource_id = %(resource)s AND thread_id IS NOT DISTINCT FROM %(thread)s
+        FOR NO KEY UPDATE
    )
 ON CONFLICT (thread_id, resource_id) DO UPDATE
 SET content = coalesce(%(content)s::text, held.content),

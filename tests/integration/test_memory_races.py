@@ -10,7 +10,7 @@ import pytest
 
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.backends.postgres.memory import PostgresMemory
-from mastra_engine.exceptions import ThreadNotFound, Unavailable
+from mastra_engine.exceptions import ThreadNotFound, Unavailable, VersionConflict
 from mastra_engine.models import Embedding, Message, Thread, WorkingMemory
 from tests.concurrency.memory_work import Letters
 from tests.integration.conftest import Elsewhere
@@ -235,4 +235,17 @@ def test_working_memory_of_a_thread_deleted_in_between_is_not_found(
     write = "INSERT INTO mastra_engine_workingmemory"
     with just_before(write, delete), pytest.raises(ThreadNotFound):
         memory.update_working_memory(thread_id=THREAD, content="Asks about tea")
+    assert not WorkingMemory.objects.exists()
+
+
+def test_working_memory_deleted_in_between_has_no_version_any_more(
+    memory: PostgresMemory, elsewhere: Elsewhere
+) -> None:
+    """Its snapshot, taken before, shows what was there, as if the deletion had just been begun."""
+    late = elsewhere(default_transaction_isolation="repeatable\\ read")
+    memory.update_working_memory(resource_id="anna", content="Likes tea")
+    erase = lambda: WorkingMemory.objects.all().delete()  # noqa: E731
+    write = "INSERT INTO mastra_engine_workingmemory"
+    with just_before(write, erase, on=late), pytest.raises(VersionConflict):
+        late.memory.update_working_memory(resource_id="anna", content="Coffee", if_version=1)
     assert not WorkingMemory.objects.exists()
