@@ -11,7 +11,8 @@ from functools import partial, reduce
 from math import inf
 from typing import Any
 
-from mastra_engine.backends.base.threads import ThreadsContract
+from mastra_engine.backends.base.search import Scope
+from mastra_engine.backends.base.threads import ALL, ThreadsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.embedders import Vectors, embed_documents, embed_query
@@ -21,6 +22,7 @@ from mastra_engine.filters import And, Equals, Exists, Field, Node
 from mastra_engine.inputs import count, text
 from mastra_engine.protocols import RunQueue
 from mastra_engine.types import Match, Message, RecalledMessage, VectorIndex
+from mastra_engine.vectorinputs import IndexDefinition
 
 logger = logging.getLogger("mastra_engine")
 
@@ -225,11 +227,17 @@ class RecallContract(ThreadsContract):
                 ],
             )
 
-    def _forget_vectors(self, resource_id: str, messages: list[str] | Node) -> None:
-        """Delete the vectors of messages, given by their ids or by a filter."""
-        chosen = {"ids": messages} if isinstance(messages, list) else {"filter": messages}
+    def _forget_vectors(
+        self, resource_id: str, where: Node = ALL, *, ids: list[str] | None = None
+    ) -> None:
+        """Delete a resource's vectors, or of these those that satisfy a filter, or of some ids."""
+        within = frozenset([resource_id])
+
+        def forget(index: IndexDefinition) -> int:
+            return self.vectors._delete(Scope(index=index, where=where, namespaces=within), ids)
+
         with suppress(IndexNotFound):  # nothing is embedded yet
-            self.vectors.delete_vectors(index_name=self.index_name, namespace=resource_id, **chosen)
+            self.vectors._on(self.index_name, forget)
 
     def _embed(self, resource_id: str | None, thread_id: str | None, *, limit: float = inf) -> int:
         """Embed what waits, before the transaction that stores it; until `limit` is reached."""
@@ -268,7 +276,7 @@ class RecallContract(ThreadsContract):
                 namespace=resource_id,
                 query_vector=vector,
                 top_k=limit,
-                filter=where if thread_id is None else And((of_thread(thread_id), where)),
+                filter=And((OF_ANY_THREAD if thread_id is None else of_thread(thread_id), where)),
                 min_score=min_score,
             )
         return []

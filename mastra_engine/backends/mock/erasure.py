@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from mastra_engine.backends.base.erasure import ErasureContract
-from mastra_engine.backends.base.recall import OF_ANY_THREAD
 from mastra_engine.backends.base.search import ENTITY
 from mastra_engine.backends.mock.memory import MockMemory
 from mastra_engine.backends.mock.once import MockOnce
@@ -47,7 +46,7 @@ class MockErasure(MockRecords, MockOnce, ErasureContract):
             held = self.store.working_memory
             for holder in [each for each in held if each.resource_id == resource_id]:
                 del held[holder]
-            self.memory._forget_vectors(resource_id, OF_ANY_THREAD)
+            self.memory._forget_vectors(resource_id)
             self._empty_answers()
 
     def _connection_census(self, connection_id: str) -> Erasure:

@@ -183,7 +183,7 @@ class MockMemory(MemoryContract):
             for row in gone:
                 thread = self.store.threads[row.thread_id]
                 del thread.messages[row.id]
-                self._forget_vectors(thread.resource_id, [row.id])
+                self._forget_vectors(thread.resource_id, ids=[row.id])
         return len(gone)
 
     def _aged_threads(self, before: datetime, *, after: str, limit: int) -> list[str]:

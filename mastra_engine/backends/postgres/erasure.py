@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 from mastra_engine.backends.base.erasure import ErasureContract
 from mastra_engine.backends.base.indexer import of_entity
 from mastra_engine.backends.base.memory import MemoryContract
-from mastra_engine.backends.base.recall import OF_ANY_THREAD
 from mastra_engine.backends.postgres.once import PostgresOnce
 from mastra_engine.backends.postgres.records import PostgresRecords
 from mastra_engine.exceptions import EngineError, EntityNotFound
@@ -71,7 +70,7 @@ class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
             alias = self.session.alias
             Thread.objects.using(alias).filter(resource_id=resource_id).delete()
             WorkingMemory.objects.using(alias).filter(resource_id=resource_id).delete()
-            self.memory._forget_vectors(resource_id, OF_ANY_THREAD)
+            self.memory._forget_vectors(resource_id)
             self._empty_answers()
 
         self.session.run(erase)

@@ -269,7 +269,7 @@ class PostgresMemory(MemoryContract):
         self._threads().filter(id=thread.id).update(
             message_count=F("message_count") - number, total_tokens=F("total_tokens") - tokens
         )
-        self._forget_vectors(thread.resource_id, ids)
+        self._forget_vectors(thread.resource_id, ids=ids)
         return number
 
     def _aged_threads(self, before: datetime, *, after: str, limit: int) -> list[str]:

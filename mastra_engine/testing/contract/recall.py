@@ -145,6 +145,12 @@ class TestRecall(WithThread):
         (found,) = memory.recall(query="dog", thread_id="chat")
         assert (found.position, found.metadata) == (1, lies)
 
+    def test_other_vectors_are_no_messages(self, memory: MemoryContract, pets: Thread) -> None:
+        memory.embed_pending()
+        memory.vectors.upsert(index_name="memory", namespace="alice", documents=["dog Bello"])
+        found = memory.recall(query="dog Bello", resource_id="alice", top_k=1)
+        assert [message.position for message in found] == [2, 3, 4]
+
     # Scope
 
     def test_a_thread_and_a_resource_are_bounds(

@@ -150,6 +150,15 @@ class TestErasure(WithThread):
         assert engine.erase(resource_id="bob", dry_run=True) == replace(found, vectors=0)
         assert len(memory.recall(query="dog", resource_id="bob", top_k=9)) == 4
 
+    def test_whatever_else_is_among_its_vectors_goes(
+        self, engine: MastraEngine, memory: MemoryContract
+    ) -> None:
+        memory.prepare_index()
+        for space in ("alice", "bob"):
+            engine.vectors.upsert(index_name="memory", namespace=space, documents=["dog"])
+        assert engine.erase(resource_id="alice") == Erasure(vectors=1)
+        assert engine.erase(resource_id="bob", dry_run=True) == Erasure(vectors=1)
+
     def test_all_of_a_connection_goes(self, engine: MastraEngine) -> None:
         for connection in ("crm", "shop"):
             for name in ("Contacts", "Deals"):
