@@ -22,7 +22,8 @@ OLDEST_PGVECTOR = (0, 8, 4)
 _VERSIONS = """
 SELECT current_setting('server_version_num')::int,
        current_setting('server_encoding'),
-       (SELECT extversion FROM pg_extension WHERE extname = 'vector')
+       (SELECT extversion FROM pg_extension WHERE extname = 'vector'),
+       to_regtype('vector') IS NOT NULL
 """
 
 
@@ -103,7 +104,7 @@ def check_servers(databases: Sequence[str] | None = None, **_: Any) -> list[chec
 def _check_server(alias: str) -> list[checks.CheckMessage]:
     with connections[alias].cursor() as cursor:
         cursor.execute(_VERSIONS)
-        version, encoding, pgvector = cursor.fetchone()
+        version, encoding, pgvector, found_by_name = cursor.fetchone()
     found: list[checks.CheckMessage] = []
     if version < OLDEST_POSTGRES:
         message = f"The database {alias!r} runs PostgreSQL {version // 10000}; the engine needs 15."
@@ -116,6 +117,10 @@ def _check_server(alias: str) -> list[checks.CheckMessage]:
         message = f"The database {alias!r} has pgvector {pgvector}; the engine needs 0.8.4."
         hint = "Install it on the server, then run ALTER EXTENSION vector UPDATE."
         found.append(checks.Error(message, hint=hint, id="mastra_engine.E006"))
+    if pgvector is not None and not found_by_name:
+        message = f"pgvector is in a schema of the database {alias!r} that is not searched."
+        hint = "Run ALTER EXTENSION vector SET SCHEMA public, or name its schema in search_path."
+        found.append(checks.Error(message, hint=hint, id="mastra_engine.E011"))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, router
+from django.db import connection, connections, router
 from django.test import override_settings
 
 from mastra_engine import (
@@ -187,6 +187,17 @@ def test_an_old_pgvector_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mastra_engine.checks.OLDEST_POSTGRES", 990000)
     found = [m.id for m in run_checks(databases=["default"]) if "mastra" in (m.id or "")]
     assert found == ["mastra_engine.E004", "mastra_engine.E006"]
+
+
+@pytest.mark.django_db
+def test_a_pgvector_that_is_not_found_is_checked() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA extensions")
+        cursor.execute("ALTER EXTENSION vector SET SCHEMA extensions")
+        ours = [m for m in run_checks(databases=["default"]) if "mastra" in (m.id or "")]
+        assert [m.id for m in ours] == ["mastra_engine.E011"]
+        cursor.execute("SET LOCAL search_path = public, extensions")
+        assert [m for m in run_checks(databases=["default"]) if "mastra" in (m.id or "")] == []
 
 
 def test_database_from_url() -> None:
