@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from django.core.management import CommandError
 from psycopg.conninfo import conninfo_to_dict
 
 from mastra_engine import PostgresEngine
+from mastra_engine.exceptions import Unavailable
 from tests.commands.conftest import Project
 from tests.waiting import wait_until
 
@@ -95,6 +100,83 @@ def test_killed_server_is_started_again(project: Project) -> None:
     kill_server(project)
     project.call("engine_up")
     assert project.sql("SELECT answer FROM kept") == [(42,)]
+
+
+def append_until_it_dies(url: str, worker: int, told: list[str]) -> None:
+    """Append messages one by one, and note those that were acknowledged."""
+    engine = PostgresEngine(url=url)
+    for number in count():
+        message = {"id": f"{worker}-{number}", "role": "user", "content": "Hello"}
+        try:
+            engine.memory.save_memory(thread_id="t", messages=[message])
+        except Unavailable:
+            break
+        told.append(message["id"])
+    engine.close()
+
+
+def check_crashes(
+    project: Project, crash: Callable[[Project], object], *, times: int, blocker: Any
+) -> None:
+    """Crash the server under clients that append: it comes back, with all that it acknowledged."""
+    project.call("engine_add", "--embedded")
+    project.must("engine_migrate")
+    url, told, appenders = project.env["DB_URL"] or "", list[str](), 4
+    with blocker.unblock():
+        engine = PostgresEngine(url=url)
+        engine.memory.create_thread(resource_id="r", thread_id="t")
+        for round in range(times):
+            workers = [round * appenders + i for i in range(appenders)]
+            with ThreadPoolExecutor(appenders) as pool:
+                done = [pool.submit(append_until_it_dies, url, i, told) for i in workers]
+                time.sleep(random.uniform(0.2, 0.5))
+                crash(project)
+                for each in done:
+                    each.result()
+            began = time.monotonic()
+            wait_until(lambda: answers(project))
+            assert time.monotonic() - began < 10
+            with suppress(Unavailable):  # this thread's connection was lost as well
+                engine.memory.get_thread(thread_id="t")
+            stored = [m.id for m in engine.memory.list_messages(thread_id="t", limit=100_000)]
+            assert {*told} <= {*stored}
+            assert len(stored) <= len(told) + appenders * (round + 1)
+            assert engine.memory.get_thread(thread_id="t").message_count == len(stored)
+        engine.close()
+    assert project.sql("SELECT max(position) FROM mastra_engine_message") == [(len(stored),)]
+    assert len(told) > 10 * times
+
+
+def answers(project: Project) -> bool:
+    project.call("engine_up")
+    try:
+        return project.sql("SELECT 1") == [(1,)]
+    except psycopg.OperationalError:  # it recovers
+        return False
+
+
+def kill_backend(project: Project) -> None:
+    """Kill one process that serves a client, upon which the server restarts all of them."""
+    ((pid,), *_) = project.sql(
+        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' "
+        "AND pid != pg_backend_pid()"
+    )
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("crash", [kill_server, kill_backend])
+def test_what_was_acknowledged_outlives_a_crash_of_the_server(
+    project: Project, django_db_blocker: Any, crash: Callable[[Project], object]
+) -> None:
+    check_crashes(project, crash, times=2, blocker=django_db_blocker)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+def test_what_was_acknowledged_outlives_fifty_crashes_of_the_server(
+    project: Project, django_db_blocker: Any
+) -> None:
+    check_crashes(project, kill_server, times=50, blocker=django_db_blocker)
 
 
 def test_zombie_is_not_taken_for_the_server(project: Project) -> None:

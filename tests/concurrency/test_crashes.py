@@ -83,6 +83,19 @@ def test_a_sync_killed_at_a_pause_point_has_changed_nothing(
     catalogue.assert_is_version(catalogue.state(), 1, before=before)
 
 
+def test_a_sync_that_runs_out_of_memory_has_changed_nothing(
+    engine: PostgresEngine, start: Start
+) -> None:
+    catalogue.sync(engine, 0)
+    before = catalogue.state()
+    (worker,) = start(work.sync_catalogue_and_run_out_of_memory, [{"version": 1}])
+    worker.go()
+    assert worker.result() == "out of memory"
+    assert catalogue.state() == before
+    catalogue.sync(engine, 1)
+    catalogue.assert_is_version(catalogue.state(), 1, before=before)
+
+
 class SourceFailed(Exception):
     pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -95,6 +96,32 @@ def sync_catalogue_and_die(*, version: int, place: str, visit: int) -> None:
     _cut_small_chunks()
     at(place, visit, lambda: os.kill(os.getpid(), signal.SIGKILL))
     catalogue.sync(PostgresEngine(lock_timeout=PATIENT), version)
+
+
+def sync_catalogue_and_run_out_of_memory(*, version: int) -> str:
+    """Sync a version from a source that takes all the memory that the process may have."""
+    _cut_small_chunks()
+    hoard = []
+
+    def records() -> Iterator[dict[str, Any]]:
+        for number, record in enumerate(catalogue.records(version)):
+            if number > catalogue.SIZE // 2:
+                hoard.append(bytearray(2**24))
+            yield record
+
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[0])
+    most = pages * resource.getpagesize() + 2**28
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    try:
+        PostgresEngine(lock_timeout=PATIENT).sync_records(
+            **catalogue.NAME, records=records(), last_sync_id="too much", mode="full"
+        )
+    except MemoryError:
+        return "out of memory"
+    finally:
+        hoard.clear()
+    return "done"
 
 
 def sync_catalogue_and_stop(*, version: int, place: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -327,6 +328,50 @@ def test_a_server_that_is_down_is_503(elsewhere: Elsewhere, served: Any) -> None
     away = elsewhere()
     connections[away.session.alias].settings_dict["HOST"] = "/nowhere"
     assert refused_for_now(served(away).get("/api/v1/threads/"))
+
+
+def test_a_server_that_never_answers_is_503(elsewhere: Elsewhere, served: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        away = elsewhere()
+        _, port = silent.getsockname()
+        connections[away.session.alias].settings_dict |= {"HOST": "127.0.0.1", "PORT": port}
+        connections[away.session.alias].settings_dict["OPTIONS"]["connect_timeout"] = 2
+        client = served(away)
+        began = time.monotonic()
+        assert refused_for_now(client.get("/api/v1/threads/"))
+        assert time.monotonic() - began < 5
+
+
+def test_a_full_disk_is_503_and_what_is_there_can_be_read(
+    engine: PostgresEngine, entity_id: Any, served: Any
+) -> None:
+    """What PostgreSQL says of one, said by a trigger."""
+    client = served(engine)
+    before, messages = contents(), "/api/v1/threads/t/messages/"
+    body = {"messages": [{"role": "user", "content": "Hello?"}]}
+    execute(
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$"
+    )
+    tables = ("mastra_engine_record", "mastra_engine_message")
+    for table in tables:
+        execute(
+            f"CREATE TRIGGER full_disk AFTER INSERT OR UPDATE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION full_disk()"
+        )
+    try:
+        for write in ("sync_records", "upsert_records"):
+            with pytest.raises(Unavailable):
+                WRITES[write](engine, entity_id)
+        assert refused_for_now(client.post(messages, body, format="json"))
+        assert len(client.get(messages).json()["items"]) == 1
+        assert contents() == before
+    finally:
+        for table in tables:
+            execute(f"DROP TRIGGER full_disk ON {table}")
+        execute("DROP FUNCTION full_disk")
+    WRITES["sync_records"](engine, entity_id)
+    assert client.post(messages, body, format="json").status_code == 201
 
 
 def test_it_is_503_as_well_where_the_projects_requests_are_atomic(

@@ -89,6 +89,31 @@ def query_all_the_time(*, seconds: float) -> int:
     return done
 
 
+def replace_all_the_time(*, seconds: float) -> int:
+    """Replace vectors, each time by others, so that there are dead rows in the graph."""
+    vectors = PostgresEngine(lock_timeout=60).vectors
+    deadline = time.monotonic() + seconds
+    done = 0
+    while time.monotonic() < deadline:
+        ids = [str(i) for i in random.sample(range(500), 50)]
+        rows = np.random.default_rng().normal(size=(50, 3))
+        vectors.upsert(index_name="shared", vectors=rows, ids=ids, metadata=[{"a": 1}] * 50)
+        done += 1
+    return done
+
+
+def query_ten_all_the_time(*, seconds: float, filter: Any) -> int:
+    vectors = PostgresEngine().vectors
+    deadline = time.monotonic() + seconds
+    done = 0
+    while time.monotonic() < deadline:
+        query = np.random.default_rng().normal(size=3)
+        found = vectors.query(index_name="shared", query_vector=query, filter=filter)
+        assert len({match.id for match in found}) == 10
+        done += 1
+    return done
+
+
 def make_and_delete(*, seconds: float) -> int:
     vectors = PostgresEngine(lock_timeout=60).vectors
     deadline = time.monotonic() + seconds
@@ -194,6 +219,24 @@ def test_an_index_made_anew_under_queries(start: Start, vectors: Any) -> None:  
         done += 1
     assert done > 3
     assert all(worker.result() for worker in workers)
+
+
+@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.long)])
+def test_searches_beside_writers_and_vacuum(start: Start, vectors: Any, seconds: float) -> None:  # noqa: F811
+    ids, rows = [str(i) for i in range(500)], np.random.default_rng(1).normal(size=(500, 3))
+    vectors.upsert(index_name="shared", vectors=rows, ids=ids, metadata=[{"a": 1}] * 500)
+    writers = start(replace_all_the_time, [{"seconds": seconds}] * 2)
+    searches = [{"seconds": seconds, "filter": where} for where in (None, {"a": 1})]
+    workers = [*writers, *start(query_ten_all_the_time, searches)]
+    table = f"mastra_engine_embedding_{VectorIndex.objects.get(name='shared').pk}"
+    for worker in workers:
+        worker.go()
+    deadline = time.monotonic() + seconds
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(f"VACUUM {table}")
+    assert all(worker.result() for worker in workers)
+    assert vectors.describe_index(index_name="shared").count == 500
 
 
 def test_an_index_made_and_deleted_by_many(start: Start) -> None:  # noqa: F811
