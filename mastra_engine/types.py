@@ -309,7 +309,8 @@ class RecordMatch:
     """A record that a search found, and its passage that matched best.
 
     `index` holds the passage, `chunk` counts a record's passages from 0, and `metadata` is what
-    the declaration of the index made of the record.
+    the declaration of the index made of the record. `start` and `end` say where in the record's
+    text the passage is, in characters, if what cut it said so.
     """
 
     record: Record
@@ -317,6 +318,8 @@ class RecordMatch:
     passage: str
     index: str
     chunk: int
+    start: int | None = None
+    end: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
 

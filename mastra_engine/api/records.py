@@ -275,6 +275,8 @@ class SearchRecordsView(EngineView):
                         "passage": "Alice",
                         "index": "people",
                         "chunk": 0,
+                        "start": None,
+                        "end": None,
                         "metadata": {},
                     }
                 ],

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from mastra_engine.backends.base.bookmarks import Bookmark, Bookmarks
-from mastra_engine.backends.base.search import CHUNK, ENTITY, RECORD, Scope
+from mastra_engine.backends.base.search import CHUNK, END, ENTITY, RECORD, START, Scope
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.embedders import embed_batches, embed_query
 from mastra_engine.exceptions import CursorExpired, EngineError
@@ -169,7 +169,8 @@ class Indexer:
         for number, piece in enumerate(pieces):
             content = text(getattr(piece, "text", piece), f"/chunk/{number}")[:EXCERPT]
             if content.strip():
-                yield Passage(f"{record.id}/{number}", content, {**about, CHUNK: number})
+                place = {CHUNK: number, **_offsets(piece)}
+                yield Passage(f"{record.id}/{number}", content, about | place)
 
     # Writing
 
@@ -242,6 +243,12 @@ def delete_passages(vectors: VectorsContract, index: IndexDefinition, entity: En
 def of_entity(entity_id: UUID) -> Node:
     """Return the filter of an entity's passages."""
     return Equals(Field(path=(ENTITY,)), (str(entity_id),))
+
+
+def _offsets(piece: Any) -> dict[str, int]:
+    """Return where in its text a piece is, if it says so as a `Chunk` does."""
+    start, end = getattr(piece, "start", None), getattr(piece, "end", None)
+    return {START: start, END: end} if isinstance(start, int) and isinstance(end, int) else {}
 
 
 def _nothing() -> None:

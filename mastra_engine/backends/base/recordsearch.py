@@ -11,8 +11,10 @@ from typing import Any
 from mastra_engine.backends.base.indexer import needed_embedder
 from mastra_engine.backends.base.search import (
     CHUNK,
+    END,
     ENTITY,
     RECORD,
+    START,
     Question,
     RecordScope,
     Scope,
@@ -32,6 +34,7 @@ _WIDER = 4
 #: What is found by words, whatever the index, is one ranking: their rank knows nothing of it.
 _WORDS = "words"
 _INDEX = "@index"
+_OURS = {ENTITY, RECORD, CHUNK, START, END, _INDEX}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +151,9 @@ def record_match(match: Match, record: Record) -> RecordMatch:
         passage=match.document or "",
         index=about[_INDEX],
         chunk=about[CHUNK],
-        metadata={
-            key: value for key, value in about.items() if key not in (ENTITY, RECORD, CHUNK, _INDEX)
-        },
+        start=about.get(START),
+        end=about.get(END),
+        metadata={key: value for key, value in about.items() if key not in _OURS},
     )
 
 

@@ -25,7 +25,7 @@ _CANDIDATES_PER_RESULT, _FEWEST_CANDIDATES = 4, 50
 
 #: What the vector of a record's passage knows of it, beside what the declaration of its index
 #: makes of the record. A filter cannot name these keys.
-ENTITY, RECORD, CHUNK = "@entity_id", "@external_id", "@chunk"
+ENTITY, RECORD, CHUNK, START, END = "@entity_id", "@external_id", "@chunk", "@start", "@end"
 
 
 @dataclass(frozen=True, slots=True)

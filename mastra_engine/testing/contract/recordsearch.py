@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.chunking import Chunk
 from mastra_engine.exceptions import IndexNotFound, InvalidFilter, InvalidInput, InvalidVector
 from mastra_engine.registry import index_records
 from mastra_engine.rerank import Reranker
@@ -45,6 +46,21 @@ class TestRecordSearch(WithIndex):
             metadata={"by": "Ann"},
         )
         assert match.score == pytest.approx(2 / (6**0.5), abs=1e-6)
+
+    def test_a_passage_says_where_it_is_if_its_chunk_does(self, engine: MastraEngine) -> None:
+        text = "red apple, green pear"
+        pieces = [Chunk(text=text[0:9], start=0, end=9, index=0), "a dog"]
+        pieces.append(Chunk(text=text[11:21], start=11, end=21, index=2))
+        self.declare(chunk=lambda _: pieces)
+        self.index(engine, a=text)
+        for query, place in (
+            ("green pear", (11, 21)),
+            ("red apple", (0, 9)),
+            ("dog", (None, None)),
+        ):
+            (match,) = self.search(engine, query)
+            assert (match.start, match.end) == place
+            assert match.metadata == {}
 
     def test_the_closest_come_first_and_ties_go_by_id(self, engine: MastraEngine) -> None:
         self.index(engine, c="dog", b="dog", a="cat and dog", d="fish")
