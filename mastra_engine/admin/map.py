@@ -10,8 +10,7 @@ from uuid import UUID
 from django import forms
 from django.core.cache import cache
 from django.db import connections
-from django.db.models import F, QuerySet
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models import F, Func, QuerySet, TextField, Value
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 
@@ -51,6 +50,13 @@ class Group:
 
     label: str
     points: list[list[Any]]
+
+
+class _TextOf(Func):
+    """A field of a JSON object as text; Django would take a number for a place in a list."""
+
+    function = "jsonb_extract_path_text"
+    output_field = TextField()
 
 
 class ColourForm(PageForm):
@@ -94,7 +100,7 @@ class Map(EngineAdmin):
 
     def _groups(self, picture: Picture, rows: QuerySet[Embedding], by: str) -> list[Group]:
         """Return the points by the value of a field, the most frequent first, the rest as one."""
-        value = F("namespace") if by == NAMESPACE else KeyTextTransform(by, "metadata")
+        value = F("namespace") if by == NAMESPACE else _TextOf("metadata", Value(by))
         found = rows.annotate(value=Left(value, LABEL), excerpt=Left("document", EXCERPT))
         places = dict(zip(picture.rows, picture.projection.points, strict=True))
         points: dict[str, list[list[Any]]] = defaultdict(list)

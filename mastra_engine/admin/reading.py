@@ -76,7 +76,7 @@ class ReadOnlyAdmin(Themed):
         found are listed by a second query: in one, the planner may walk along the list's order
         until it meets them.
         """
-        if search_term:
+        if search_term and self.search_fields:
             rows = queryset.order_by()
             first, *others = (
                 rows.filter(**{f"{field}__startswith": search_term}).values_list("pk")[:FOUND]

@@ -35,6 +35,13 @@ def test_its_list_and_its_page_open(model: Any, owner: Client, store: dict[str, 
 
 
 @every_model
+def test_its_list_takes_a_search(model: Any, owner: Client, store: dict[str, Any]) -> None:
+    address = list_of(model)
+    searched = f"{address}{'&' if '?' in address else '?'}q=a"
+    assert owner.get(searched).status_code == 200  # even where there is nothing to search by
+
+
+@every_model
 def test_nobody_adds_or_changes_anything(model: Any, owner: Client, store: dict[str, Any]) -> None:
     row = store[model._meta.model_name]
     assert owner.get(reverse(f"admin:{APP}_{model._meta.model_name}_add")).status_code == 403

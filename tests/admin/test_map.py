@@ -97,6 +97,13 @@ def test_an_unknown_field_is_that_by_default(owner: Client, address: str, by: st
     assert groups(owner.get(address, {"by": by})) == {"cat": 100, "dog": 100, "fox": 100}
 
 
+def test_a_field_may_be_called_by_a_number(owner: Client) -> None:
+    engine.vectors.create_index(index_name="years", dimension=2)
+    metadata = [{"2024": KINDS[i % 2]} for i in range(8)]
+    engine.vectors.upsert(index_name="years", vectors=[[1, i] for i in range(8)], metadata=metadata)
+    assert groups(owner.get(map_of("years"))) == {"cat": 4, "dog": 4}
+
+
 def test_namespaces_are_colours_too(owner: Client, address: str) -> None:
     assert groups(owner.get(address, {"by": "@namespace"})) == {"(none)": 300}
 
