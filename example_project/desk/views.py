@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django import forms
@@ -22,7 +23,7 @@ from example_project.desk.presentation import facts, shown
 from example_project.desk.streams import EVENTS, stream, told
 from example_project.desk.turns import Turn
 from mastra_engine import MastraEngine, engine
-from mastra_engine.exceptions import NotFound, ThreadNotFound
+from mastra_engine.exceptions import InvalidInput, NotFound
 from mastra_engine.types import Message
 
 CONVERSATIONS, MESSAGES = 30, 200
@@ -51,10 +52,8 @@ class ConversationView(LoginRequiredMixin, View):
 
     def get(self, request: HttpRequest, thread_id: str) -> HttpResponse:
         memory = desk(request).memory
-        try:
+        with named_by_address():
             thread = memory.get_thread(thread_id=thread_id)
-        except ThreadNotFound:
-            raise Http404 from None
         latest = memory.list_messages(thread_id=thread_id, limit=MESSAGES, order="desc").items[::-1]
         return page(request, thread_id, title=thread.title, said=latest)
 
@@ -69,10 +68,8 @@ class ConversationView(LoginRequiredMixin, View):
             key=str(form.cleaned_data["turn"]),
             question=form.cleaned_data["question"],
         )
-        try:
+        with named_by_address():
             turn.begin()
-        except ThreadNotFound:
-            raise Http404 from None
         if request.get_preferred_type(["text/html", EVENTS]) == EVENTS:
             return stream(request, turn)
         for event in told(turn):  # without JavaScript, the page comes with the whole answer
@@ -93,10 +90,8 @@ def start(request: HttpRequest) -> HttpResponse:
 def source(request: HttpRequest, entity: str, external_id: str) -> HttpResponse:
     """A record that an answer cites, the passage marked, and the sync that brought it."""
     known = desk(request)
-    try:
+    with named_by_address():
         record = knowledge.get(known, entity, external_id)
-    except NotFound:
-        raise Http404 from None
     before, passage, after = knowledge.parted(record, request.GET.get("chunk", ""))
     run = knowledge.last_run(known, entity)
     context = {
@@ -118,6 +113,15 @@ def forget(request: HttpRequest) -> HttpResponse:
     """Empty the working memory that is kept of the user."""
     desk(request).memory.update_working_memory(resource_id=resource_id(request), content={})
     return redirect("start")
+
+
+@contextmanager
+def named_by_address() -> Iterator[None]:
+    """Say that there is no such page for what there is not, or what nothing can be called."""
+    try:
+        yield
+    except (InvalidInput, NotFound):
+        raise Http404 from None
 
 
 def desk(request: HttpRequest) -> MastraEngine:

@@ -136,6 +136,13 @@ def test_another_users_conversation_is_not_there(ann: Browser, bob: Browser) -> 
     assert len(remembered(thread_id)) == 2
 
 
+@pytest.mark.parametrize("name", ["x%00y", "x" * 5_000])
+def test_there_is_nothing_where_nothing_can_be(ann: Browser, name: str) -> None:
+    for address in (f"/conversations/{name}/", f"/sources/Topics/{name}/"):
+        assert ann.client.get(address).status_code == 404
+    assert ann.post("Is anybody there?", name).status_code == 404
+
+
 def test_a_question_that_is_sent_twice_is_asked_once(ann: Browser) -> None:
     turn = str(uuid.uuid4())
     thread_id = ann.ask(LAMBDA, turn=turn)
