@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import partial, wraps
@@ -20,11 +21,14 @@ from mastra_engine.api.parsers import JSON_LINES, need_length
 from mastra_engine.api.renderers import JsonLines, dumps
 from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import InvalidInput
+from mastra_engine.jsonb import content_hash
 from mastra_engine.types import Page
 
 READING = {"GET", "HEAD"}
 #: What is read from a header, never from a body or a URL.
 _HEADERS = {"if_version", "idempotency_key"}
+#: A version, which alone counts, and a hash; what compresses an answer makes its tag a weak one.
+_TAG = re.compile(r'(?:W/)?"([0-9]{1,19})(?:-[0-9a-f]+)?"')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +113,8 @@ class Operation:
         headers = {}
         if self.tagged:
             version = result["version"] if isinstance(result, dict) else result.version
-            headers["ETag"] = f'"{version}"'
+            # A thread of the same version may have other messages, and says how many.
+            headers["ETag"] = f'"{version}-{content_hash(dumps(result)).hex()}"'
         return Response(result, status=self.status, headers=headers)
 
 
@@ -169,10 +174,10 @@ def _version(request: Request) -> int | None:
     tag = request.headers.get("If-Match", "*").strip()
     if tag == "*":
         return None
-    number = tag.removeprefix('"').removesuffix('"')
-    if not (number.isascii() and number.isdigit() and len(number) < 20 and tag == f'"{number}"'):
+    found = _TAG.fullmatch(tag)
+    if found is None:
         raise InvalidInput("must be an ETag that was given out here", path="/If-Match")
-    return int(number)
+    return int(found[1])
 
 
 def _line(value: Any) -> bytes:

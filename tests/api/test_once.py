@@ -97,7 +97,8 @@ def test_the_same_arguments_are_the_same_however_they_are_written(world: World) 
 def test_a_version_is_one_of_the_arguments(world: World) -> None:
     first = world.ann.patch(CHAT, {"title": "A"}, **under("1", **{"If-Match": '"1"'}))
     again = world.ann.patch(CHAT, {"title": "A"}, **under("1", **{"If-Match": '"1"'}))
-    assert (first.status_code, first["ETag"]) == (again.status_code, again["ETag"]) == (200, '"2"')
+    assert told(again) == told(first)
+    assert first["ETag"].startswith('"2-')
     other = world.ann.patch(CHAT, {"title": "A"}, **under("1", **{"If-Match": '"2"'}))
     assert refusal(other) == (422, "idempotency_conflict", None)
 
