@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from mastra_engine.api.arguments import Arguments
 from mastra_engine.api.keys import HEADER, key_of, once
 from mastra_engine.api.pagination import signed, unsigned
-from mastra_engine.api.parsers import JSON_LINES, need_length
+from mastra_engine.api.parsers import is_lines, need_length
 from mastra_engine.api.renderers import JsonLines, dumps
 from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import InvalidInput
@@ -79,7 +79,7 @@ class Operation:
         elsewhere = known if reads or self.lines else self.takes.parameters
         given = self.takes.from_query(request.query_params, known=elsewhere)
         need_length(request)
-        if self.lines and request.content_type == JSON_LINES:
+        if self.lines and is_lines(request):
             given[self.lines] = request.data or []
         elif not reads:
             given |= self.takes.from_body(request.data, known={*known, *given})

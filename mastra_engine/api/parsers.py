@@ -97,12 +97,17 @@ class Upload:
         return _lines(self.file, self.path)
 
 
+def is_lines(request: Request) -> bool:
+    """Say whether a body is JSON Lines; unlike REST framework, Django parses the header."""
+    return bool(request._request.content_type == JSON_LINES)
+
+
 def need_length(request: Request) -> None:
     """Raise LengthRequired for a body that comes without `Content-Length`.
 
     REST framework takes it for none, and a full sync of nothing deletes everything.
     """
-    has_body = "Transfer-Encoding" in request.headers or request.content_type == JSON_LINES
+    has_body = "Transfer-Encoding" in request.headers or is_lines(request)
     if has_body and not request.headers.get("Content-Length"):
         raise LengthRequired
 

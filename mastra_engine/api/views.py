@@ -21,7 +21,7 @@ from mastra_engine.api import requestid
 from mastra_engine.api.access import Allowed
 from mastra_engine.api.errors import handle
 from mastra_engine.api.operations import READING, Operation
-from mastra_engine.api.parsers import JsonParser
+from mastra_engine.api.parsers import JSON_LINES, JsonParser
 from mastra_engine.api.renderers import JsonRenderer
 from mastra_engine.api.schema import EngineSchema
 from mastra_engine.backends.base import MastraEngine
@@ -35,6 +35,11 @@ class Negotiation(DefaultContentNegotiation):
     """By the `Accept` header alone: `?format=` is an argument of context windows."""
 
     settings: Any = SimpleNamespace(URL_FORMAT_OVERRIDE=None)
+
+    def get_accept_list(self, request: Request) -> list[str]:
+        """Take those who ask for JSON Lines to read JSON too, which errors come in."""
+        accepted: list[str] = super().get_accept_list(request)
+        return [each.replace(JSON_LINES, JsonRenderer.media_type) for each in accepted]
 
 
 class Throttle(ScopedRateThrottle):
@@ -102,7 +107,7 @@ class EngineView(APIView):
     def principal(self) -> str:
         """Stands for the user and for what they may touch."""
         reach = (None if each is None else sorted(each) for each in self.reach.values())
-        return fingerprint(str(self.request.user.pk), *reach)
+        return fingerprint(str(getattr(self.request.user, "pk", None)), *reach)
 
     def usual(self, names: tuple[str, ...]) -> dict[str, str]:
         """Return what these arguments are for a user who has just one of each."""

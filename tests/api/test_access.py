@@ -165,12 +165,16 @@ def only_views(request: Any, permission: str) -> Scope | None:
 
 
 @pytest.mark.parametrize("policy", [only_views, f"{__name__}.only_views"])
-def test_a_project_may_name_its_own_policy(world: World, settings: Any, policy: Any) -> None:
+@pytest.mark.parametrize("user", [User(pk=99), None], ids=["a user", "UNAUTHENTICATED_USER"])
+def test_a_project_may_name_its_own_policy(
+    world: World, settings: Any, policy: Any, user: User | None
+) -> None:
     of_default = {**settings.MASTRA_ENGINE["default"], "ACCESS_POLICY": policy}
     world.engine.memory.create_thread(resource_id="8", thread_id="bobs")
     kept = world.engine  # the mock's store is there as long as its engine
     settings.MASTRA_ENGINE = {"default": of_default}
-    client = client_of(User(pk=99))
+    settings.REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
+    client = client_of(user)
     assert client.get("/api/v1/threads/").json()["items"][0]["id"] == "chat-1"
     assert client.get("/api/v1/threads/bobs/").status_code == 404
     assert client.get("/api/v1/threads/chat-1/messages/").status_code == 403

@@ -223,15 +223,24 @@ def test_a_database_that_is_away_is_503(
 # Streams
 
 
-def test_lines_are_upserted_and_exported(world: World) -> None:
+@pytest.mark.parametrize("lines_type", [LINES, f"{LINES}; charset=utf-8", LINES.upper()])
+def test_lines_are_upserted_and_exported(world: World, lines_type: str) -> None:
     url = f"/api/v1/entities/{world.path['entity_id']}/"
     lines = b'{"external_id": "c1", "data": {"city": "Rome"}}\n\n{"external_id": "c9", "data": {}}'
-    answer = world.ann.generic("POST", f"{url}records/?mode=merge", lines, LINES)
+    answer = world.ann.generic("POST", f"{url}records/?mode=merge", lines, lines_type)
     assert answer.json() == {"created": 1, "updated": 1, "unchanged": 0}
     exported = b"".join(world.ann.get(f"{url}export/")).splitlines()
     records = [json.loads(line) for line in exported]
     assert [each["external_id"] for each in records] == ["c1", "c2", "c9"]
     assert records[0]["data"] == {"name": "Alice", "age": 34, "city": "Rome"}
+
+
+def test_an_export_may_be_asked_for_as_what_it_is(world: World) -> None:
+    headers = {"Accept": f"{LINES};q=0.9"}
+    assert world.ann.get(f"{CHAT}export/", headers=headers)["Content-Type"] == LINES
+    refused = world.bob.get(f"{CHAT}export/", headers=headers)
+    assert refusal(refused) == (404, "thread_not_found", None)
+    assert refused["Content-Type"] == "application/json"
 
 
 def test_a_thread_is_exported_and_imported(world: World) -> None:
