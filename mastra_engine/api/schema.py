@@ -135,7 +135,7 @@ class EngineSchema(AutoSchema):
             )
         if self.operation.tagged:
             yield OpenApiParameter(
-                "ETag", str, "header", description="Its version, and a hash of all.", response=[200, 201]
+                "ETag", str, "header", description="Its version and a hash.", response=[200, 201]
             )
 
     def get_request_serializer(self) -> Any:
