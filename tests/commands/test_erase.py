@@ -253,3 +253,22 @@ def test_within_a_transaction_there_is_no_vacuum() -> None:
     with transaction.atomic():
         erase("--resource=ann", "--no-vacuum")
     assert kept("ann") == Erasure()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--full"]], ids=" ".join)
+def test_a_role_that_may_not_vacuum_is_told(arguments: list[str]) -> None:
+    """The server only warns it, and leaves every byte where it is."""
+    rights = "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public"
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE mastra_engine_eraser")
+        cursor.execute(f"GRANT {rights} TO mastra_engine_eraser")
+        cursor.execute("SET ROLE mastra_engine_eraser")
+    try:
+        with pytest.raises(CommandError, match=r"did not vacuum.*mastra_engine_"):
+            erase("--resource=ann", *arguments)
+        assert kept("ann") == Erasure()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE")
+            cursor.execute("DROP OWNED BY mastra_engine_eraser")
+            cursor.execute("DROP ROLE mastra_engine_eraser")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from django.apps import apps
 from django.db.models import QuerySet
+from psycopg import Connection
+from psycopg.errors import Diagnostic
 
 from mastra_engine.backends.base.erasure import ErasureContract
 from mastra_engine.backends.base.indexer import of_entity
@@ -43,8 +47,10 @@ class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
         with self.session.translated():
             if not connection.get_autocommit():
                 raise EngineError("A transaction is under way, in which nothing can be vacuumed")
-            with connection.cursor() as cursor:
+            with connection.cursor() as cursor, _warnings(cursor.connection) as warnings:
                 cursor.execute(f"{_REWRITE if full else _VACUUM} {', '.join(_tables())}")
+        if warnings:  # a table of another role is passed over, which is no error to the server
+            raise EngineError(f"The server did not vacuum everything: {warnings[0]}")
 
     def _resource_census(self, resource_id: str) -> Erasure:
         alias = self.session.alias
@@ -109,6 +115,22 @@ class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
             self._empty_answers()
 
         self.session.run(erase)
+
+
+@contextmanager
+def _warnings(driver: Connection[Any]) -> Iterator[list[str]]:
+    """Collect what the server warns of meanwhile."""
+    warnings: list[str] = []
+
+    def note(diagnostic: Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            warnings.append(str(diagnostic.message_primary))
+
+    driver.add_notice_handler(note)
+    try:
+        yield warnings
+    finally:
+        driver.remove_notice_handler(note)
 
 
 def _tables() -> list[str]:
