@@ -10,8 +10,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
-from mastra_engine.conf import database_from_url, engine_settings
+from mastra_engine.conf import database_from_url
 from mastra_engine.exceptions import EngineConfigError
+from mastra_engine.handler import DEFAULT_ALIAS, engines
 
 
 @contextmanager
@@ -38,7 +39,8 @@ def conninfo(alias: str) -> str:
 
 
 def _engine_alias() -> str:
-    return str(engine_settings().get("default", {}).get("DATABASE", DEFAULT_DB_ALIAS))
+    configured = engines[DEFAULT_ALIAS].database if DEFAULT_ALIAS in engines else None
+    return configured or DEFAULT_DB_ALIAS
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from threading import Event
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from pytest_django import DjangoDbBlocker
 
+from mastra_engine import engine
 from mastra_engine.devstack.database import conninfo, selected_database
 from mastra_engine.devstack.server import MIGRATION_LOCK, migration_lock
 from tests.commands.conftest import Project, run_sql
@@ -66,6 +68,24 @@ def test_db_url_is_for_the_command_alone(
         call_command("engine_migrate", verbosity=0, stdout=StringIO())
     assert migrations(database) > 10
     assert connections.settings["default"] == connection.settings_dict == before
+
+
+def test_an_engine_may_be_configured_by_its_url(
+    database: str,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    django_db_blocker: DjangoDbBlocker,
+) -> None:
+    monkeypatch.delenv("DB_URL")
+    settings.MASTRA_ENGINE = {
+        "default": {"BACKEND": "mastra_engine.PostgresEngine", "URL": database}
+    }
+    with django_db_blocker.unblock():
+        call_command("engine_migrate", verbosity=0, stdout=StringIO())
+        assert len(engine.list_entities()) == 0
+        call_command("engine_status", stdout=(said := StringIO()))
+        engine.close()
+    assert psycopg.conninfo.conninfo_to_dict(database)["dbname"] in said.getvalue()
 
 
 def test_password_of_the_settings_is_not_sent_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
