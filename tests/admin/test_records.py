@@ -132,6 +132,19 @@ def test_changes_lead_from_the_first_to_the_last(owner: Client, tickets: Entity)
     assert sorted(seen) == [f"T-{i:03}" for i in range(120)]
 
 
+def test_changes_lead_on_where_numbers_are_grouped(
+    owner: Client, tickets: Entity, settings: Any
+) -> None:
+    settings.LANGUAGE_CODE, settings.USE_THOUSAND_SEPARATOR = "de", True
+    several = [{"external_id": f"T-{i}", "data": {}} for i in range(1_000, 2_000)]
+    engine.upsert_records(entity_id=tickets.id, records=several)
+    text = owner.get(view("changes", tickets.pk, after=1_010)).content.decode()
+    addresses = re.findall(r'href="\?(after=[^"]*)">(Earlier|Later)', text)
+    assert [label for _, label in addresses] == ["Earlier", "Later"]
+    for query, _ in addresses:
+        assert owner.get(f"{view('changes', tickets.pk)}?{query}").status_code == 200
+
+
 def test_changes_that_were_purged_are_not_made_up(owner: Client, tickets: Entity) -> None:
     engine.delete_records(entity_id=tickets.id, external_ids=["T-005"])
     engine.purge_deleted_records(entity_id=tickets.id, up_to_rev=121)

@@ -81,6 +81,22 @@ def test_earlier_and_later_lead_to_all_messages(owner: Client, long_thread: str)
     assert positions(page)[-1] == 3 * PAGE
 
 
+def test_positions_are_as_they_are_asked_for_where_numbers_are_grouped(
+    owner: Client, long_thread: str, settings: Any
+) -> None:
+    settings.LANGUAGE_CODE, settings.USE_THOUSAND_SEPARATOR = "de", True
+    several = [{"role": "user", "content": "More"}] * 1_000
+    engine.memory.save_memory(thread_id=long_thread, messages=several)
+    last = 3 * PAGE + 1_000
+    page = transcript(owner, long_thread, at=1_000)
+    assert positions(page) == list(range(1_000, 1_000 + PAGE))
+    assert f'max="{last}"' in page
+    assert link(page, "Earlier messages") == "before=1000"
+    assert link(page, "Later messages") == f"at={1_000 + PAGE}"
+    window = owner.get(view("context", long_thread)).content.decode()
+    assert re.search(r'<meter min="0" max="\d+" value="\d+">', window)
+
+
 def test_one_may_jump_to_a_position(owner: Client, long_thread: str) -> None:
     page = transcript(owner, long_thread, at=70)
     assert positions(page) == list(range(70, 70 + PAGE))
