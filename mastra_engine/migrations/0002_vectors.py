@@ -4,7 +4,6 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 import pgvector.django.vector
 from django.db import migrations, models
-from pgvector.django import VectorExtension
 
 import mastra_engine.models.fields
 
@@ -33,7 +32,8 @@ class Migration(migrations.Migration):
     dependencies = [("mastra_engine", "0001_records")]
 
     operations = [
-        VectorExtension(),
+        # It stays when the tables go: others may use it, and to drop it takes its owner.
+        migrations.RunSQL("CREATE EXTENSION IF NOT EXISTS vector", migrations.RunSQL.noop),
         migrations.CreateModel(
             name="VectorIndex",
             fields=[

@@ -18,6 +18,9 @@ def test_down_and_up_again() -> None:
     try:
         tables = connection.introspection.table_names()
         assert not [name for name in tables if name.startswith("mastra_engine")]
+        with connection.cursor() as cursor:  # others may use it, or own it
+            cursor.execute("SELECT count(*) FROM pg_extension WHERE extname = 'vector'")
+            assert cursor.fetchone() == (1,)
     finally:
         call_command("migrate", "mastra_engine", verbosity=0)
 
