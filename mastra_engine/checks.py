@@ -92,13 +92,20 @@ def check_admin(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_servers(databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
-    """Check the servers that Django is asked about (`check --database`, `migrate`)."""
+    """Check the servers that Django is asked about, if they have the tables or are to get them."""
     return [
         message
         for alias in databases or ()
-        if connections[alias].vendor == "postgresql"
+        if connections[alias].vendor == "postgresql" and _gets_tables(alias)
         for message in _check_server(alias)
     ]
+
+
+def _gets_tables(alias: str) -> bool:
+    try:
+        return bool(router.allow_migrate(alias, "mastra_engine"))
+    except EngineConfigError:  # which check_engines says
+        return False
 
 
 def _check_server(alias: str) -> list[checks.CheckMessage]:
