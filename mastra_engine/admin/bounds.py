@@ -10,6 +10,7 @@ from django.db import connections, transaction
 from mastra_engine.conf import admin_settings
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.postgres.errors import CANCELLED, sqlstate, translated
+from mastra_engine.postgres.timeouts import timeout
 
 
 @contextmanager
@@ -23,8 +24,8 @@ def bounded(alias: str) -> Iterator[None]:
         with translated(), transaction.atomic(using=alias):
             if seconds:
                 with connections[alias].cursor() as cursor:
-                    bound = f"{round(seconds * 1000)}ms"
-                    cursor.execute("SELECT set_config('statement_timeout', %s, true)", [bound])
+                    bound = [timeout(seconds)]
+                    cursor.execute("SELECT set_config('statement_timeout', %s, true)", bound)
             yield
     except Unavailable as error:
         if sqlstate(error) != CANCELLED:

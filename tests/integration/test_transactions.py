@@ -20,6 +20,7 @@ from mastra_engine.exceptions import (
     SyncConflict,
     Unavailable,
 )
+from mastra_engine.inputs import MAX_SECONDS
 from mastra_engine.models import Entity, Record
 from tests.integration.conftest import NAME, Elsewhere, record
 
@@ -202,13 +203,16 @@ def record_that_looks(seen: list[str]) -> Iterator[dict[str, Any]]:
     seen.append(lock_timeout())
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(1.5, "1500ms"), (1e-9, "1ms"), (MAX_SECONDS, f"{2**31 - 1}ms")]
+)
 def test_an_engines_own_transaction_has_its_lock_timeout_and_the_session_keeps_its_own(
-    entity_id: Any,
+    entity_id: Any, seconds: float, expected: str
 ) -> None:
     seen: list[str] = []
-    engine = PostgresEngine(lock_timeout=1.5)
+    engine = PostgresEngine(lock_timeout=seconds)
     engine.upsert_records(entity_id=entity_id, records=record_that_looks(seen))
-    assert seen == ["1500ms"]
+    assert seen == [expected]
     assert lock_timeout() == "0"
 
 

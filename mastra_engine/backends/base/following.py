@@ -27,6 +27,8 @@ logger = logging.getLogger("mastra_engine.following")
 FOLLOW_PAGE = 1_000
 #: Seconds that a database may be away before a follower gives up, and between its attempts.
 PATIENCE, PAUSE = 60.0, 1.0
+#: Seconds after which it looks in any case: no selector waits for a month.
+LONGEST_PAUSE = 24 * 60 * 60.0
 
 
 class Listener(ABC):
@@ -118,7 +120,8 @@ class Follower:
     def _pause(self) -> float:
         if self._more:
             return 0.0
-        return max(0.0, min(self._left(), self._poll if self._away_since is None else PAUSE))
+        poll = self._poll if self._away_since is None else PAUSE
+        return max(0.0, min(self._left(), poll, LONGEST_PAUSE))
 
     def _away_for(self) -> float:
         """Return for how long the database has been away, which was noticed just now."""

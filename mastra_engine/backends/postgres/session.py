@@ -15,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.postgres.errors import RETRYABLE, sqlstate, translated
+from mastra_engine.postgres.timeouts import timeout
 
 R = TypeVar("R")
 
@@ -67,7 +68,7 @@ class Session:
         """
         if not self.lock_timeout or not self.connection.get_autocommit():
             return None
-        return f"{round(self.lock_timeout * 1000)}ms"
+        return timeout(self.lock_timeout)
 
     def try_lock(self, id: UUID) -> bool:
         """Take a lock until the end of the transaction, or return False when another has it."""

@@ -14,6 +14,7 @@ from asgiref.sync import async_to_sync
 
 from mastra_engine.backends.base import MastraEngine, following
 from mastra_engine.exceptions import CursorExpired, EntityNotFound, InvalidInput, Unavailable
+from mastra_engine.inputs import MAX_SECONDS
 from mastra_engine.testing.contract.records import Rows, WithContacts, inputs, named
 from mastra_engine.testing.hostile import UNFIT_COUNTS, Refused
 from mastra_engine.types import Change, Entity
@@ -75,6 +76,21 @@ class TestFollowing(WithContacts):
         changes = engine.follow_changes(entity_id=contacts.id, poll=3_600, timeout=0.2)
         assert len(list(changes)) == 1
         assert time.monotonic() - began >= 0.2
+
+    def test_it_looks_in_the_end_however_seldom_it_should(
+        self, engine: MastraEngine, contacts: Entity, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read = engine.get_changes
+
+        def read_before(**options: Any) -> Any:
+            found = read(**options)
+            self.upsert(engine, contacts, {"c1": {}})
+            return found
+
+        monkeypatch.setattr(engine, "get_changes", read_before)
+        monkeypatch.setattr(following, "LONGEST_PAUSE", OFTEN)
+        changes = engine.follow_changes(entity_id=contacts.id, poll=MAX_SECONDS)
+        assert self.told(next(changes)) == ("added", "c1")
 
     def test_it_can_be_left_at_any_change(self, engine: MastraEngine, contacts: Entity) -> None:
         self.upsert(engine, contacts, {"c1": {}, "c2": {}})
