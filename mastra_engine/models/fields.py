@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db.models import Model
 from uuid_utils.compat import uuid7
 
 from mastra_engine.jsonb import loads
+
+T = TypeVar("T")
+
+
+def as_value(row: Model, kind: type[T]) -> T:
+    """Return a row as a value that has a field for each column it is about."""
+    return kind(**{name: getattr(row, name) for name in kind.__slots__})  # type: ignore[attr-defined]
 
 
 def new_id() -> UUID:

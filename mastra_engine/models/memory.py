@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from mastra_engine import types
-from mastra_engine.models.fields import Decoder, new_id
+from mastra_engine.models.fields import Decoder, as_value, new_id
 
 
 class Thread(models.Model):
@@ -39,8 +39,7 @@ class Thread(models.Model):
 
     def to_value(self) -> types.Thread:
         """Return it as the engine does."""
-        names = types.Thread.__slots__
-        return types.Thread(**{name: getattr(self, name) for name in names})
+        return as_value(self, types.Thread)
 
 
 class Message(models.Model):
@@ -86,8 +85,7 @@ class Message(models.Model):
 
     def to_value(self) -> types.Message:
         """Return it as the engine does."""
-        names = types.Message.__slots__
-        return types.Message(**{name: getattr(self, name) for name in names})
+        return as_value(self, types.Message)
 
 
 class Append(models.Model):
@@ -148,7 +146,3 @@ class WorkingMemory(models.Model):
 
     def __str__(self) -> str:
         return f"Working memory {self.pk}"
-
-    def to_value(self) -> types.WorkingMemory:
-        """Return it as the engine does."""
-        return types.WorkingMemory(content=self.content, data=self.data, version=self.version)

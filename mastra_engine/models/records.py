@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from mastra_engine import types
-from mastra_engine.models.fields import Decoder, new_id
+from mastra_engine.models.fields import Decoder, as_value, new_id
 
 
 class Entity(models.Model):
@@ -34,15 +34,7 @@ class Entity(models.Model):
 
     def to_value(self) -> types.Entity:
         """Return it as the engine does."""
-        return types.Entity(
-            id=self.id,
-            name=self.name,
-            connection_id=self.connection_id,
-            last_sync_id=self.last_sync_id,
-            rev=self.rev,
-            created_at=self.created_at,
-            updated_at=self.updated_at,
-        )
+        return as_value(self, types.Entity)
 
 
 class RecordQuerySet(models.QuerySet["Record"]):

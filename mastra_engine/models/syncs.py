@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from mastra_engine import types
-from mastra_engine.models.fields import Decoder, new_id
+from mastra_engine.models.fields import Decoder, as_value, new_id
 from mastra_engine.models.records import Entity
 
 
@@ -115,13 +115,4 @@ class SyncPage(models.Model):
 
     def to_value(self) -> types.SyncPage:
         """Return it as the engine does."""
-        return types.SyncPage(
-            number=self.number,
-            attempt=self.attempt,
-            created=self.created,
-            updated=self.updated,
-            unchanged=self.unchanged,
-            deleted=self.deleted,
-            checkpoint=self.checkpoint,
-            committed_at=self.committed_at,
-        )
+        return as_value(self, types.SyncPage)

@@ -14,8 +14,7 @@ from pgvector.django import (
     VectorField,
 )
 
-from mastra_engine.models.fields import Decoder, new_id
-from mastra_engine.types import StoredVector
+from mastra_engine.models.fields import Decoder, as_value, new_id
 from mastra_engine.vectorinputs import IndexDefinition
 
 DISTANCES = {"cosine": CosineDistance, "euclidean": L2Distance, "dotproduct": MaxInnerProduct}
@@ -44,8 +43,7 @@ class VectorIndex(models.Model):
 
     def to_definition(self) -> IndexDefinition:
         """Return it as engines pass it around."""
-        names = IndexDefinition.__slots__
-        return IndexDefinition(**{name: getattr(self, name) for name in names})
+        return as_value(self, IndexDefinition)
 
 
 class EmbeddingQuerySet(models.QuerySet["Embedding"]):
@@ -88,15 +86,3 @@ class Embedding(models.Model):
 
     def __str__(self) -> str:
         return f"Embedding {self.pk}"
-
-    def to_value(self) -> StoredVector:
-        """Return it as the engine does."""
-        return StoredVector(
-            id=self.vector_id,
-            vector=list(self.embedding),
-            document=self.document,
-            metadata=self.metadata,
-            namespace=self.namespace,
-            created_at=self.created_at,
-            updated_at=self.updated_at,
-        )
