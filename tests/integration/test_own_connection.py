@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connections, transaction
+from django.utils import timezone
 from psycopg.conninfo import make_conninfo
 
 from mastra_engine import PgMemory, PgVector, PostgresEngine
@@ -39,6 +41,19 @@ def test_an_engine_with_a_url_needs_no_alias(url: str) -> None:
     assert engine.check() == []
     # It is the same database, so the default engine sees it.
     assert PostgresEngine().get_entity_by_id(id=entity.id) == entity
+
+
+def test_the_time_zone_of_the_role_does_not_matter(url: str) -> None:
+    engine = PostgresEngine(url=make_conninfo(url, options="-c TimeZone=Pacific/Chatham"))
+    began = timezone.now()
+    entity = engine.sync_records(**NAME, records=[{"external_id": "1", "data": {}}]).entity
+    record = engine.get_record(entity_id=entity.id, external_id="1")
+    assert began <= record.updated_at <= timezone.now()
+    query = {"entity_name": NAME["name"], "connection_id": NAME["connection_id"]}
+    for written in (began, began.isoformat(), began.astimezone(ZoneInfo("Asia/Kolkata"))):
+        for operator, number in (("$gte", 1), ("$lt", 0)):
+            options = {"filters": {"@updated_at": {operator: written}}}
+            assert len(engine.get_records(**query, options=options)) == number
 
 
 def test_a_connection_of_its_own_is_not_part_of_the_default_transaction(url: str) -> None:
