@@ -92,7 +92,7 @@ def read_health(alias: str, *, growth: Callable[[str], list[Day]] = read_growth)
 def _faults(indexes: list[Structure], runs: Runs) -> list[str]:
     faults = [
         f"The search structure of index {index.name!r} is {index.status}: "
-        "its searches are exact, and slow. Call build_index."
+        "its searches are exact, and slow. Run engine_index --build."
         for index in indexes
         if index.status == "invalid" or (index.status == "missing" and index.vectors != 0)
     ]

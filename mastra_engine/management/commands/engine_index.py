@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
+from django.db import connections
+
 from mastra_engine import engines
+from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.management.base import EngineCommand
-from mastra_engine.types import Indexing
+from mastra_engine.types import Indexing, VectorIndex
+
+#: Seconds between two looks at how far a build is.
+LOOK = 2.0
 
 
 class Command(EngineCommand):
-    help = "Bring the declared indexes of records up to date, and say how far they are."
+    help = "Bring the declared indexes of records up to date; or build what searches need anew."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--entity", help="only entities of this name")
         parser.add_argument("--connection", help="only the records of this connection")
         parser.add_argument("--index", help="only this index")
-        parser.add_argument("--rebuild", action="store_true", help="read all records anew")
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--rebuild", action="store_true", help="read all records anew")
+        how.add_argument(
+            "--build",
+            action="store_true",
+            help="build search structures that are missing or invalid, of all vector indexes",
+        )
         self.add_engine_argument(parser)
 
     def handle(self, **options: Any) -> None:
         engine = engines[options["engine"]]
         entity, index = options["entity"], options["index"]
+        if options["build"]:
+            for each in engine.vectors.list_indexes():
+                broken = each.status in ("missing", "invalid") and each.count
+                if broken and index in (None, each.name):
+                    self.build(engine.vectors, each)
+            return
 
         def indexings() -> list[Indexing]:
             return [
@@ -50,6 +69,24 @@ class Command(EngineCommand):
         self.show_progress("")
         self.stdout.write(self.style.SUCCESS(f"{done} changes indexed."))
         self.stdout.writelines(map(_told, indexings()))
+
+    def build(self, vectors: VectorsContract, index: VectorIndex) -> None:
+        """Build a search structure, and show in a terminal how far that is."""
+        with ThreadPoolExecutor(1) as thread:
+            building = thread.submit(_built, vectors, index.name)
+            while self.stdout.isatty() and not wait([building], timeout=LOOK).done:
+                done = vectors.describe_index(index_name=index.name).progress or 0
+                self.show_progress(f"{index.name!r}: {done:.0%} built.")
+            built = building.result()
+        self.show_progress("")
+        self.stdout.write(f"The index {built.name!r} was {index.status}, and is {built.status}.")
+
+
+def _built(vectors: VectorsContract, name: str) -> VectorIndex:
+    try:
+        return vectors.build_index(index_name=name)
+    finally:
+        connections.close_all()  # of this thread
 
 
 def _told(indexing: Indexing) -> str:
