@@ -191,7 +191,10 @@ class SyncPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The latest state of a record that changed; `added` means new to this reader."""
+    """The latest state of a record that changed; `added` means made after the reader's `after`.
+
+    One made before, and changed before the reader came to it, is told of as `updated` alone.
+    """
 
     action: Action
     record: Record

@@ -23,8 +23,7 @@ class View:
             self.live.pop(id, None)
             self.deleted.add(id)
         else:
-            # A record can be made, deleted and made anew between two readings.
-            assert change.action == "added" or id in self.live
+            # Added or not: what was made, and changed before it was told of, is told as updated.
             self.live[id] = change.record.data
             self.deleted.discard(id)
 

@@ -176,6 +176,16 @@ class TestChangeFeed(WithContacts):
         later = engine.get_changes(entity_id=contacts.id, after=1)
         assert self.actions(later) == [("updated", "c1")]
 
+    def test_what_changes_before_it_is_come_to_is_updated(
+        self, engine: MastraEngine, contacts: Entity
+    ) -> None:
+        self.upsert(engine, contacts, {"c1": {"n": 1}, "c2": {}})
+        self.upsert(engine, contacts, {"c1": {"n": 2}})
+        first = engine.get_changes(entity_id=contacts.id, limit=1)
+        assert (self.actions(first), first.more) == ([("added", "c2")], True)
+        rest = engine.get_changes(entity_id=contacts.id, after=first.next)
+        assert self.actions(rest) == [("updated", "c1")]
+
     def test_one_batch_can_be_read_in_parts(self, engine: MastraEngine, contacts: Entity) -> None:
         self.upsert(engine, contacts, {f"{i:03}": {} for i in range(25)})
         seen, after, more = [], 0, True
