@@ -61,7 +61,10 @@ class IndexDeclaration:
 
 
 class Registry:
-    """Declarations by name. The same one may be made again, as when its module is reloaded."""
+    """Declarations by name. The same one may be made again, as when its module is reloaded.
+
+    What a function declares while it runs, as a test does, takes the place of what was there.
+    """
 
     def __init__(self) -> None:
         self.syncs: dict[str, SyncDeclaration] = {}
@@ -194,10 +197,14 @@ def _checker(params: Any) -> Any:
 
 
 def _refuse_another(known: Any, declared: Any, what: str) -> None:
-    if known is not None and known.origin != declared.origin:
+    if known is not None and declared.origin != known.origin and not _is_local(declared.origin):
         raise EngineConfigError(
             f"{what} is declared twice: in {known.origin} and {declared.origin}"
         )
+
+
+def _is_local(origin: str) -> bool:
+    return "<locals>" in origin
 
 
 def _origin(function: Any) -> str:

@@ -22,7 +22,7 @@ from mastra_engine import (
     engines,
 )
 from mastra_engine.conf import database, database_from_url
-from mastra_engine.exceptions import EngineConfigError, EngineError
+from mastra_engine.exceptions import EngineConfigError, EngineError, EntityExists
 from mastra_engine.handler import NUMBERS
 
 MOCK = {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "URL": "mock://handler"}}
@@ -63,6 +63,18 @@ def test_mocks_share_by_url_while_one_is_alive() -> None:
     assert len(other.list_entities()) == 0
     del one, same
     assert len(MockMastraEngine(url="mock://x").list_entities()) == 0
+
+
+def test_a_caught_exception_keeps_no_mock_alive() -> None:
+    def create_twice() -> None:
+        mock = MockMastraEngine(url="mock://caught")
+        mock.create_entity(name="Contacts", connection_id="user_123")
+        with pytest.raises(EntityExists) as caught:  # its frames know the mock, and each other
+            mock.create_entity(name="Contacts", connection_id="user_123")
+        assert caught.tb is not None
+
+    create_twice()
+    create_twice()
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,19 @@ def test_two_functions_cannot_have_one_name() -> None:
     assert registry.sync("contacts").origin == "crm.syncs.contacts"
 
 
+def test_what_a_function_declares_takes_the_place_of_what_was_there() -> None:
+    sync(entity="Contacts")(source("contacts"))
+    index_records(entity="Contacts", index="contacts", text=body)
+
+    @sync(entity="People")
+    def contacts(_context: Any) -> list[Any]:
+        return []
+
+    index_records(entity="Contacts", index="contacts", text=lambda data: data["name"])
+    assert registry.sync("contacts").function is contacts
+    assert registry.indexes["Contacts", "contacts"].text is not body
+
+
 @pytest.mark.parametrize(
     ("options", "pointer"),
     [
