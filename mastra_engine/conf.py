@@ -104,7 +104,7 @@ def database_from_url(url: str) -> dict[str, Any]:
     """Return a Django `DATABASES` entry for a PostgreSQL URL or libpq connection string.
 
     Whatever Django has no key for (`sslmode`, `connect_timeout`, …) goes to `OPTIONS`.
-    Raises EngineConfigError when libpq cannot read it.
+    Raises EngineConfigError when libpq cannot read it, or it names no database.
     """
     try:
         parameters = conninfo_to_dict(url)
@@ -116,6 +116,8 @@ def database_from_url(url: str) -> dict[str, Any]:
             config[_DJANGO_KEYS[name]] = str(value)
         elif value is not None:
             config["OPTIONS"][name] = value
+    if "NAME" not in config and "service" not in config["OPTIONS"]:
+        raise EngineConfigError("The database URL names no database")
     return config
 
 

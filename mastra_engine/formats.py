@@ -83,7 +83,7 @@ def _turns(messages: Iterable[Message]) -> list[_Turn]:
     calling: dict[str, _Turn] = {}
     for message in messages:
         turn = None
-        for part in _answers(message) if message.role == "tool" else message.content:
+        for part in _answers(message) if message.role == "tool" else _said(message):
             if part["type"] in RESULTS:
                 turn = None  # what an assistant says next, it says knowing the result
                 caller = calling.pop(call_id(part) or "", None)
@@ -98,11 +98,22 @@ def _turns(messages: Iterable[Message]) -> list[_Turn]:
     return turns
 
 
+def _said(message: Message) -> list[Part]:
+    """Return a message's parts; a call that does not say its id has the message's."""
+    own = message.tool_call_id
+    if own is None:
+        return message.content
+    return [part if part["type"] not in CALLS else _of_call(part, own) for part in message.content]
+
+
+def _of_call(part: Part, id: str | None) -> Part:
+    return part if call_id(part) else {**part, "tool_call_id": id}
+
+
 def _answers(message: Message) -> list[Part]:
     """Return the results in a tool's message; all of its content is one if it holds none."""
     own = message.tool_call_id
-    results = [part for part in message.content if part["type"] in RESULTS]
-    results = [part if call_id(part) else {**part, "tool_call_id": own} for part in results]
+    results = [_of_call(part, own) for part in message.content if part["type"] in RESULTS]
     if own is None:
         return results
     rest = [part for part in message.content if part["type"] not in RESULTS]

@@ -28,7 +28,7 @@ ROLES = ("system", "user", "assistant", "tool")
 #: The types of parts that call a tool, and of those that hold what it answered.
 CALLS = ("tool-call", "tool_use")
 RESULTS = ("tool-result", "tool_result")
-_CALL_IDS = ("tool_call_id", "toolCallId", "tool_use_id", "id")
+_CALL_IDS = ("tool_call_id", "toolCallId", "tool_use_id", "call_id", "id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,10 @@ def body_hash(messages: Iterable[NewMessage]) -> bytes:
 
 def tool_calls(message: Message) -> set[str]:
     """Return the ids of the tool calls that a message makes."""
-    return set(_call_ids(message.content, CALLS))
+    made = set(_call_ids(message.content, CALLS))
+    if not made and message.role == "assistant" and message.tool_call_id is not None:
+        made.add(message.tool_call_id)
+    return made
 
 
 def tool_results(message: Message) -> set[str]:

@@ -91,7 +91,7 @@ class RecordInput:
     entity_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class UpsertResult:
     """How many records a write made, changed and found as they were."""
 
@@ -282,7 +282,7 @@ class VectorIndex:
     progress: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Match:
     """What a search found; larger scores are closer. `vector` is there when it was asked for."""
 
@@ -351,7 +351,7 @@ class Weights:
     position: float = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RerankedMatch:
     """A match with its new score and the parts that make it up, each before its weight."""
 

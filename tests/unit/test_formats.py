@@ -347,6 +347,16 @@ def test_thoughts_are_sent_back_only_as_they_were_signed() -> None:
     assert for_openai(messages) == [{"role": "assistant", "content": "Yes."}]
 
 
+def test_a_call_without_an_id_has_that_of_its_message() -> None:
+    call = {"type": "tool-call", "name": "add", "args": {"a": 1}}
+    messages = stored(
+        {"role": "assistant", "tool_call_id": "c", "content": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "3"},
+    )
+    asked, answered = for_openai(messages)
+    assert (asked["tool_calls"][0]["id"], answered["tool_call_id"]) == ("c", "c")
+
+
 def test_a_tools_screenshot_is_an_image_for_anthropic() -> None:
     result = {
         "type": "tool_result",

@@ -237,6 +237,12 @@ def test_database_from_url() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["", "postgresql://db.example"])
+def test_a_url_has_to_name_a_database(url: str) -> None:
+    with pytest.raises(EngineConfigError, match="no database"):
+        database_from_url(url)
+
+
 def test_database_reads_the_environment_then_dotenv(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

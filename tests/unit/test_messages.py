@@ -121,7 +121,7 @@ def test_what_openais_client_answers_goes_in_as_it_dumps_it() -> None:
     assert refused.value.path == "/messages/0/refusal"
 
 
-@pytest.mark.parametrize("key", ["tool_call_id", "toolCallId", "tool_use_id", "id"])
+@pytest.mark.parametrize("key", ["tool_call_id", "toolCallId", "tool_use_id", "call_id", "id"])
 @pytest.mark.parametrize("dash", ["-", "_"])
 def test_calls_and_results_are_found_in_every_spelling(key: str, dash: str) -> None:
     made = {"-": "tool-call", "_": "tool_use"}[dash]
@@ -142,6 +142,13 @@ def test_a_tools_message_answers_the_call_it_names_or_its_only_result_does() -> 
     assert checked(saying({"type": "tool_result", "tool_use_id": "a"})).tool_call_id is None
     assert tool_results(as_message({**HI, "role": "tool", "tool_call_id": "a"})) == {"a"}
     assert tool_results(as_message({**HI, "tool_call_id": "a"})) == set()
+
+
+def test_an_assistants_message_makes_the_call_it_names_unless_its_parts_say_which() -> None:
+    made = {**HI, "role": "assistant", "tool_call_id": "a"}
+    assert tool_calls(as_message(made)) == {"a"}
+    assert tool_calls(as_message({**made, "content": [{"type": "tool-call", "id": "b"}]})) == {"b"}
+    assert tool_calls(as_message({**made, "role": "user"})) == set()
 
 
 def test_the_body_hash_tells_what_is_said_and_not_how_it_is_spelled() -> None:
