@@ -203,11 +203,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """A stretch of the change feed, by `rev`; read on with `after=changes.next`."""
+    """A stretch of the change feed, by `rev`; read on with `after=changes.next`.
+
+    Of the deletions up to `purged` some are not told any more.
+    """
 
     items: list[Change]
     next: int
     more: bool
+    purged: int = 0
 
     def __iter__(self) -> Iterator[Change]:
         return iter(self.items)

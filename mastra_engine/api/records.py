@@ -251,11 +251,15 @@ class ChangesView(EngineView):
                 "items": [{"action": "added", "record": _ALICE, "rev": 1}],
                 "next": 1,
                 "more": True,
+                "purged": 0,
             },
         ),
     )
     def get(self, **given: Any) -> Changes:
-        """Read what changed since a `rev`; read on with `after`, which is the answer's `next`."""
+        """Read what changed since a `rev`; read on with `after`, which is the answer's `next`.
+
+        Whoever began from 0 gives its `purged` along.
+        """
         return self.engine.get_changes(**given)
 
 

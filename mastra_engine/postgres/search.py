@@ -35,6 +35,13 @@ EXACT_ROWS = 20_000
 #: pgvector's limit of how much of the graph is looked at before it is walked on from there.
 _WIDEST = 1_000
 
+#: Of a `part` of a record: that the entity, which it takes, has no such record, or a deleted one.
+GONE = """NOT EXISTS (
+    SELECT FROM mastra_engine_record AS record
+    WHERE record.entity_id = %s AND record.deleted_at IS NULL
+      AND record.id::text = split_part(part.id, '/', 1)
+)"""
+
 _FIELDS = "id, namespace, document, metadata::text"
 
 

@@ -62,6 +62,7 @@ class Follower:
         self._read = read
         self._listener = listener
         self._after = after
+        self._purged = 0
         self._poll = poll
         self._timeout = timeout
         self._more = False
@@ -73,14 +74,14 @@ class Follower:
         if self._timeout > 0:  # before reading, or what is committed in between is not heard of
             self._listener.listen()
         try:
-            changes = self._read(after=self._after)
+            changes = self._read(after=self._after, purged=self._purged)
         except Unavailable:
             if self._away_for() >= min(PATIENCE, self._timeout):
                 raise
             self._more = False
             return []
         self._away_since = None
-        self._after, self._more = changes.next, changes.more
+        self._after, self._more, self._purged = changes.next, changes.more, changes.purged
         if changes.items:
             self._quiet_since = time.monotonic()
         elif self._left() <= 0:

@@ -15,9 +15,9 @@ from mastra_engine.backends.base.bookmarks import Bookmark, Bookmarks
 from mastra_engine.backends.base.search import CHUNK, END, ENTITY, RECORD, START, Scope
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.embedders import embed_batches, embed_query
-from mastra_engine.exceptions import CursorExpired, EngineError
+from mastra_engine.exceptions import EngineError
 from mastra_engine.filters import Equals, Field, Node
-from mastra_engine.inputs import text
+from mastra_engine.inputs import MAX_COUNT, text
 from mastra_engine.pausing import reached
 from mastra_engine.protocols import Embedder
 from mastra_engine.registry import IndexDeclaration
@@ -79,8 +79,11 @@ class Indexer:
         self.entity = entity
         self.vectors = vectors
         self.bookmarks = bookmarks
-        self.read = partial(read, entity_id=entity.id, limit=PAGE)
+        # What was purged before it was read is made up for here.
+        self.read = partial(read, entity_id=entity.id, limit=PAGE, purged=MAX_COUNT)
         self.lease = lease
+        #: Up to which `rev` it was.
+        self.purged = 0
 
     def work(self, *, limit: float = inf, watch: Watch | None = None) -> int:
         """Deal with changes until there are none, `limit` is reached or another indexer is at it.
@@ -100,8 +103,9 @@ class Indexer:
                 if not self.bookmarks.claim(mark, self.lease):
                     return done
                 reached("bookmark_claimed")
-                last = not changes.more and batch.rev == changes.next
-                moved = self._store(batch, mark, last=last)
+                last = not changes.more and batch.rev == changes.items[-1].rev
+                rev = changes.next if last else batch.rev
+                moved = self._store(batch, mark, rev=rev, last=last)
                 if moved is None:
                     break
                 reached("bookmark_moved")
@@ -115,7 +119,7 @@ class Indexer:
         """Have everything read anew; meanwhile what is there serves."""
         while True:
             mark = self._mark()
-            if self._changes(mark) is None:  # it has forgotten what is to be deleted
+            if self._changes(mark) is None:
                 continue
             if self.bookmarks.move(mark, rev=0, complete=mark.complete, write=_nothing):
                 return
@@ -126,12 +130,13 @@ class Indexer:
         return self.bookmarks.open(self.entity.id, needed_index(self.vectors, self.declared))
 
     def _changes(self, mark: Bookmark) -> Changes | None:
-        """Read what comes after a bookmark; None when that was purged, and all is to be read."""
-        try:
-            changes = self.read(after=mark.rev)
-        except CursorExpired:
-            everything = partial(delete_passages, self.vectors, mark.index, self.entity)
-            self.bookmarks.move(mark, rev=0, complete=False, write=everything)
+        """Read what comes after a bookmark; None when there was something to be deleted first."""
+        changes = self.read(after=mark.rev)
+        if changes.purged > max(mark.rev, self.purged):
+            scope = passages_of(mark.index, self.entity)
+            forget = partial(self.vectors._delete_gone, scope, self.entity.id)
+            if self.bookmarks.move(mark, rev=mark.rev, complete=mark.complete, write=forget):
+                self.purged = changes.purged
             return None
         if not changes.items and mark.rev < self.entity.rev:  # purged before it was read
             self.bookmarks.move(mark, rev=self.entity.rev, complete=True, write=_nothing)
@@ -174,7 +179,7 @@ class Indexer:
 
     # Writing
 
-    def _store(self, batch: Batch, mark: Bookmark, *, last: bool) -> Bookmark | None:
+    def _store(self, batch: Batch, mark: Bookmark, *, rev: int, last: bool) -> Bookmark | None:
         """Embed a batch and store it; None, nothing being stored, where another was faster."""
         try:
             rows = self._embedded(batch.passages, mark.index)
@@ -188,7 +193,7 @@ class Indexer:
                 reached("passages_stored")
 
             complete = mark.complete or last
-            return self.bookmarks.move(mark, rev=batch.rev, complete=complete, write=write)
+            return self.bookmarks.move(mark, rev=rev, complete=complete, write=write)
         except BaseException:
             with suppress(EngineError):
                 self.bookmarks.release(mark)
@@ -236,8 +241,13 @@ def needed_index(vectors: VectorsContract, declared: IndexDeclaration) -> IndexD
 
 def delete_passages(vectors: VectorsContract, index: IndexDefinition, entity: Entity) -> None:
     """Delete all passages of an entity."""
+    vectors._delete(passages_of(index, entity), None)
+
+
+def passages_of(index: IndexDefinition, entity: Entity) -> Scope:
+    """Return what an index has of an entity."""
     spaces = frozenset([entity.connection_id])
-    vectors._delete(Scope(index=index, where=of_entity(entity.id), namespaces=spaces), None)
+    return Scope(index=index, where=of_entity(entity.id), namespaces=spaces)
 
 
 def of_entity(entity_id: UUID) -> Node:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
+from uuid import UUID
 
 from pgvector import Vector
 
@@ -80,6 +81,10 @@ class IndexesContract(ABC):
     @abstractmethod
     def _delete_parts(self, index: IndexDefinition, namespace: str, wholes: list[str]) -> None:
         """Delete the vectors whose id is one of these, a slash and whatever."""
+
+    @abstractmethod
+    def _delete_gone(self, scope: Scope, entity_id: UUID) -> None:
+        """Delete the vectors in scope whose id begins with that of no live record of an entity."""
 
     @abstractmethod
     def _get(

@@ -82,20 +82,28 @@ class SyncsContract(ABC):
 
         return self._write_named(entity_name, connection, sync, repeatable=chunks.repeatable)
 
-    def get_changes(self, *, entity_id: UUID | str, after: int = 0, limit: int = 1000) -> Changes:
+    def get_changes(
+        self, *, entity_id: UUID | str, after: int = 0, limit: int = 1000, purged: int = 0
+    ) -> Changes:
         """Return the records that changed since `rev` `after`, in their latest state, by `rev`.
 
         Following `after=changes.next` shows the final state of every record, whatever commits
-        late. Raises EntityNotFound, and CursorExpired when tombstones above `after` were purged;
-        a reader from 0 has nothing to forget and never expires.
+        late. Raises EntityNotFound, and CursorExpired when tombstones above `after` were purged. A
+        reader from 0 has nothing to forget; it stays one by `purged=changes.purged`, of the page
+        before, for then only what is purged meanwhile counts.
         """
         after = count(after, "/after")
         limit = count(limit, "/limit", least=1)
-        purged, rows = self._select_changes(uuid(entity_id, "/entity_id"), after, limit + 1)
-        if 0 < after < purged:
+        known = max(after, count(purged, "/purged"))
+        mark, rows = self._select_changes(uuid(entity_id, "/entity_id"), after, limit + 1)
+        if after and known < mark:
             raise CursorExpired
         items = [_change(record, created_rev, after) for record, created_rev in rows[:limit]]
-        return Changes(items=items, next=items[-1].rev if items else after, more=len(rows) > limit)
+        more = len(rows) > limit
+        end = items[-1].rev if items else after
+        if items and not more:  # whoever has read all there is need not come by what is purged
+            end = max(end, mark)
+        return Changes(items=items, next=end, more=more, purged=mark)
 
     async_records = twin(sync_records)
     aget_changes = twin(get_changes)
@@ -120,7 +128,10 @@ class SyncsContract(ABC):
     def _select_changes(
         self, entity_id: UUID, after: int, limit: int
     ) -> tuple[int, list[tuple[Record, int]]]:
-        """Return the purged `rev`, and records with their creation's `rev`, tombstones too."""
+        """Return the purged `rev`, and records with their creation's `rev`, tombstones too.
+
+        Where there are records, both are of one moment.
+        """
 
 
 def delete_unseen(

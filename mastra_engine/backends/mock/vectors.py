@@ -171,6 +171,14 @@ class MockVectors(VectorsContract):
                 if key[1].partition("/")[0] in wholes:
                     del rows[key]
 
+    def _delete_gone(self, scope: Scope, entity_id: UUID) -> None:
+        with self.store.lock:
+            rows, live = self._rows(scope.index), self.store.entities[entity_id].live()
+            there = {str(record.id) for record in live}
+            for row in self._within(scope):
+                if row.id.partition("/")[0] not in there:
+                    del rows[row.namespace, row.id]
+
     def _get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
         with self.store.lock:
             rows = self._rows(index)

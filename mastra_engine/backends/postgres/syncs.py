@@ -7,6 +7,8 @@ from contextlib import suppress
 from typing import TypeVar
 from uuid import UUID
 
+from django.db.models import Subquery
+
 from mastra_engine.backends.base.syncs import SyncsContract
 from mastra_engine.backends.base.writer import EntityWriter
 from mastra_engine.backends.postgres.records import PostgresRecords
@@ -47,10 +49,15 @@ class PostgresSyncs(PostgresRecords, SyncsContract):
         self, entity_id: UUID, after: int, limit: int
     ) -> tuple[int, list[tuple[Record, int]]]:
         rows = RecordRow.objects.using(self.session.alias).filter(entity_id=entity_id)
+        entities = self._entities().filter(id=entity_id)
+        changed = rows.filter(rev__gt=after).annotate(
+            purged=Subquery(entities.values("purged_rev"))
+        )
         with self.session.translated():
-            found = list(rows.filter(rev__gt=after).order_by("rev")[:limit])
+            found = list(changed.order_by("rev")[:limit])
             # Read last, so that what a purge took from the rows shows in the mark it left.
-            entity = self._entities().filter(id=entity_id).first()
+            entity = entities.first()
         if entity is None:
             raise EntityNotFound
-        return entity.purged_rev, [(row.to_value(entity.name), row.created_rev) for row in found]
+        purged: int = found[0].purged if found else entity.purged_rev  # type: ignore[attr-defined]
+        return purged, [(row.to_value(entity.name), row.created_rev) for row in found]

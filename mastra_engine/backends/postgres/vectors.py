@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db import connections, transaction
 from django.db.models import QuerySet
@@ -22,7 +23,7 @@ from mastra_engine.postgres import bulkvectors
 from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
 from mastra_engine.postgres.partitions import Partition, add_definition, find_definition, hold_name
-from mastra_engine.postgres.search import Search, condition, full_text, passages_of
+from mastra_engine.postgres.search import GONE, Search, condition, full_text, passages_of
 from mastra_engine.postgres.structures import count_vectors, read_structures
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
@@ -180,6 +181,13 @@ class PostgresVectors(VectorsContract):
         partition = self._partition(index)
         with self._while_it_is_there(index):
             self.session.run(lambda: bulkvectors.delete_parts(partition, namespace, wholes))
+
+    def _delete_gone(self, scope: Scope, entity_id: UUID) -> None:
+        sql, params = _condition(scope)
+        statement = (
+            f"DELETE FROM {self._partition(scope.index).table} AS part WHERE {sql} AND {GONE}"  # noqa: S608
+        )
+        self._execute(scope.index, statement, [*params, entity_id], _row_count)
 
     def _get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
         table = self._partition(index).table

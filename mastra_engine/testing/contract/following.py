@@ -77,6 +77,16 @@ class TestFollowing(WithContacts):
         assert len(list(changes)) == 1
         assert time.monotonic() - began >= 0.2
 
+    def test_what_was_purged_before_it_began_does_not_end_it(
+        self, engine: MastraEngine, contacts: Entity, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(following, "FOLLOW_PAGE", 1)
+        self.upsert(engine, contacts, {"c1": {}, "c2": {}, "c3": {}})
+        engine.delete_records(entity_id=contacts.id, external_ids=["c2"])
+        engine.purge_deleted_records(entity_id=contacts.id, up_to_rev=4)
+        changes = engine.follow_changes(entity_id=contacts.id, timeout=0)
+        assert [change.rev for change in changes] == [1, 3]
+
     def test_it_looks_in_the_end_however_seldom_it_should(
         self, engine: MastraEngine, contacts: Entity, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -300,6 +300,40 @@ class TestIndexing(WithIndex):
         engine.index_pending()
         assert self.passages(engine) == ["one", "three"]
 
+    def test_what_was_purged_before_costs_nothing(
+        self, engine: MastraEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexers, "PAGE", 2)
+        entity = self.put(engine, a="one", b="two", c="three", d="four", e="five")
+        self.put(engine, b=None)
+        engine.purge_deleted_records(entity_id=entity.id, up_to_rev=10)
+        assert engine.index_pending() == 4
+        assert engine.index_pending() == 0
+        assert engine.list_indexings()[0].complete == 1
+        # What was deleted since counts, be it read anew or not, and under the same id again.
+        for rebuild in (False, True):
+            self.put(engine, a=None)
+            rev = engine.get_entity_by_id(id=entity.id).rev
+            engine.purge_deleted_records(entity_id=entity.id, up_to_rev=rev)
+            self.put(engine, a="six", c="three")
+            assert engine.index_pending(rebuild=rebuild) == (4 if rebuild else 1)
+            assert sorted(self.passages(engine), key=str) == ["five", "four", "six", "three"]
+
+    def test_deletions_purged_while_all_is_read_anew_are_made_up_for(
+        self, engine: MastraEngine
+    ) -> None:
+        entity = self.put(engine, a="one", b="two")
+        engine.index_pending()
+        engine.vectors.embedder = None
+        with pytest.raises(InvalidInput):
+            engine.index_pending(rebuild=True)
+        self.put(engine, a=None)
+        self.put(engine, b="three")
+        engine.purge_deleted_records(entity_id=entity.id, up_to_rev=10)
+        engine.vectors.embedder = BagOfWords()
+        engine.index_pending()
+        assert self.passages(engine) == ["three"]
+
     def test_what_was_purged_before_it_was_read_does_not_wait(self, engine: MastraEngine) -> None:
         entity = self.put(engine, a="one")
         self.put(engine, a=None)

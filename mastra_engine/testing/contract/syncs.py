@@ -224,11 +224,32 @@ class TestChangeFeed(WithContacts):
         everything = engine.get_changes(entity_id=contacts.id)
         assert self.actions(everything) == [("added", "c3"), ("deleted", "c2")]
 
+    def test_what_was_purged_before_it_began_does_not_expire_a_reader(
+        self, engine: MastraEngine, contacts: Entity
+    ) -> None:
+        self.upsert(engine, contacts, {"c1": {}, "c2": {}, "c3": {}, "c4": {}})
+        engine.delete_records(entity_id=contacts.id, external_ids=["c2"])
+        engine.purge_deleted_records(entity_id=contacts.id, up_to_rev=5)
+        whole = engine.get_changes(entity_id=contacts.id)
+        assert (len(whole), whole.next, whole.purged) == (3, 5, 5)
+        assert engine.get_changes(entity_id=contacts.id, after=whole.next).items == []
+        part = engine.get_changes(entity_id=contacts.id, limit=2)
+        assert (part.next, part.more, part.purged) == (3, True, 5)
+        rest: dict[str, Any] = {"entity_id": contacts.id, "after": part.next, "limit": 2}
+        with pytest.raises(CursorExpired):  # it might have begun before
+            engine.get_changes(**rest)
+        changes = engine.get_changes(**rest, purged=part.purged)
+        assert (self.actions(changes), changes.next) == ([("added", "c4")], 5)
+        engine.delete_records(entity_id=contacts.id, external_ids=["c1"])
+        engine.purge_deleted_records(entity_id=contacts.id, up_to_rev=6)
+        with pytest.raises(CursorExpired):
+            engine.get_changes(**rest, purged=part.purged)
+
     @named(UNFIT_COUNTS)
     def test_refuses_what_is_no_number(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:
-        for field in ("after", "limit"):
+        for field in ("after", "limit", "purged"):
             with pytest.raises(InvalidInput) as caught:
                 engine.get_changes(entity_id=contacts.id, **{field: hostile.value})
             assert caught.value.path == f"/{field}"
