@@ -48,7 +48,7 @@ SELECT pg_try_advisory_xact_lock({BUILDERS}, {{}}),
 
 # A new table is its owner's alone, and the role that searches it may be another.
 _GRANTS = """
-SELECT format('GRANT %%s ON %%s TO %%s', string_agg(privilege_type, ', '), %s,
+SELECT format('GRANT %%s ON %%s TO %%s', string_agg(privilege_type, ', '), %s::text,
               CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END)
 FROM pg_class, aclexplode(relacl)
 WHERE oid = to_regclass('mastra_engine_embedding') AND grantee != relowner
