@@ -19,6 +19,7 @@ from mastra_engine.testing.contract.runs import Held
 from mastra_engine.types import Entity
 from tests.integration.conftest import Elsewhere, record
 from tests.integration.interleaving import just_before
+from tests.integration.queries import plan_of, statements
 from tests.integration.test_sync_runs import dummy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -278,3 +279,19 @@ def test_searching_for_what_was_deleted_since(
     with just_before('FROM "mastra_engine_record"', delete):
         found = engine.search_records(query="one", connection_id="crm", hybrid=False)
     assert [match.record.external_id for match in found] == ["b"]
+
+
+def test_what_is_gone_is_found_by_the_index_on_ids(engine: PostgresEngine) -> None:
+    """Where nothing is known of the tables: compared each with each, many take for ever."""
+    entity = write(engine, **{f"n{i}": f"word {i}" for i in range(2_000)})
+    engine.delete_records(entity_id=entity.id, external_ids=["n0"])
+    engine.indexes_at_once = False
+    engine.delete_records(entity_id=entity.id, external_ids=["n1"])
+    engine.purge_deleted_records(entity_id=entity.id, up_to_rev=2_002)
+    foreign = {"@entity_id": str(entity.id)}
+    engine.vectors.upsert(
+        index_name="notes", namespace="crm", ids=["x"], documents=["x"], metadata=[foreign]
+    )
+    (sql,) = [sql for sql in statements(engine.index_pending) if "AS part" in sql]
+    assert "mastra_engine_record_pkey" in {node.get("Index Name") for node in plan_of(sql)}
+    assert passages() == {f"word {i}" for i in range(2, 2_000)}

@@ -133,7 +133,7 @@ class Indexer:
         """Read what comes after a bookmark; None when there was something to be deleted first."""
         changes = self.read(after=mark.rev)
         if changes.purged > max(mark.rev, self.purged):
-            scope = passages_of(mark.index, self.entity)
+            scope = scope_of(mark.index, self.entity)
             forget = partial(self.vectors._delete_gone, scope, self.entity.id)
             if self.bookmarks.move(mark, rev=mark.rev, complete=mark.complete, write=forget):
                 self.purged = changes.purged
@@ -241,10 +241,10 @@ def needed_index(vectors: VectorsContract, declared: IndexDeclaration) -> IndexD
 
 def delete_passages(vectors: VectorsContract, index: IndexDefinition, entity: Entity) -> None:
     """Delete all passages of an entity."""
-    vectors._delete(passages_of(index, entity), None)
+    vectors._delete(scope_of(index, entity), None)
 
 
-def passages_of(index: IndexDefinition, entity: Entity) -> Scope:
+def scope_of(index: IndexDefinition, entity: Entity) -> Scope:
     """Return what an index has of an entity."""
     spaces = frozenset([entity.connection_id])
     return Scope(index=index, where=of_entity(entity.id), namespaces=spaces)
