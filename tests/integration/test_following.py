@@ -220,6 +220,21 @@ def test_async_code_that_is_cancelled_leaves_no_connection(engine: PostgresEngin
     wait_until_gone(*listeners())
 
 
+def test_async_code_that_waits_leaves_djangos_connection_to_others(engine: PostgresEngine) -> None:
+    """As at the end of a request: one of a pool is for the next, and there are few."""
+    entity, own = make(engine), connection.connection
+
+    async def follow() -> list[str]:
+        async with aclosing(engine.afollow_changes(entity_id=entity.id, poll=NEVER)) as changes:
+            first = await anext(changes)
+            following = asyncio.create_task(anext(changes))
+            await asyncio.to_thread(wait_until, lambda: own.closed)
+            await engine.aupsert_records(entity_id=entity.id, records=[record("2")])
+            return ids([first, await following])
+
+    assert async_to_sync(follow)() == ["1", "2"]
+
+
 # Away
 
 

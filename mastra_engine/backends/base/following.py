@@ -173,6 +173,7 @@ class FollowingContract(RecordsContract, SyncsContract, ABC):
             while (changes := await sync_to_async(follower.read)()) is not None:
                 for change in changes:
                     yield change
+                await sync_to_async(self._rest)()
                 await follower.async_wait()
         finally:
             await sync_to_async(follower.close)()
@@ -185,6 +186,10 @@ class FollowingContract(RecordsContract, SyncsContract, ABC):
     @abstractmethod
     def _wake(self, entity_id: UUID) -> None:
         """Wake those who listen to an entity, wherever they are."""
+
+    @abstractmethod
+    def _rest(self) -> None:
+        """Give back, at the end of a piece of work, what others may need."""
 
     # Steps
 

@@ -53,3 +53,6 @@ class MockFollowing(MockRecords, FollowingContract):
             for end in self.store.listeners.get(entity_id, ()):
                 with suppress(BlockingIOError):  # it is full, so there is something to hear
                     end.send(b"\0")
+
+    def _rest(self) -> None:
+        """It holds nothing."""

@@ -69,3 +69,6 @@ class PostgresFollowing(PostgresRecords, FollowingContract):
     def _wake(self, entity_id: UUID) -> None:
         with self.session.translated():
             notify(self.session.connection, entity_id)
+
+    def _rest(self) -> None:
+        self.session.rest()

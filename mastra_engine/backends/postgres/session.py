@@ -46,10 +46,14 @@ class Session:
             with translated():
                 yield
         except Unavailable:
-            connection = self.connection
-            if connection.autocommit:  # or else a transaction of the caller's is under way
-                connection.close_if_unusable_or_obsolete()
+            self.rest()
             raise
+
+    def rest(self) -> None:
+        """Let go of a connection that is lost or as old as it may be, as after a request."""
+        connection = self.connection
+        if connection.autocommit:  # or else a transaction of the caller's is under way
+            connection.close_if_unusable_or_obsolete()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
