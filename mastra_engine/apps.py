@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.core import checks
+from django.db import connections
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -14,6 +15,7 @@ class MastraEngineConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from mastra_engine.backends.postgres import NAMES
         from mastra_engine.checks import (
             check_admin,
             check_api,
@@ -30,4 +32,5 @@ class MastraEngineConfig(AppConfig):
         checks.register(check_admin)
         checks.register(check_servers, checks.Tags.database)
         engines.make_queue = TaskQueue
+        NAMES.update((alias, known["NAME"]) for alias, known in connections.settings.items())
         autodiscover_modules("syncs")  # where apps declare theirs

@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from mastra_engine import PgMemory, PgVector, PostgresEngine
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.models import Entity
-from tests.server import database_url
+from tests.server import database_url, server_url
 from tests.waiting import wait_until_gone
 
 NAME = {"name": "Contacts", "connection_id": "crm"}
@@ -75,6 +75,16 @@ def test_the_url_of_a_database_of_the_project_means_its_connection() -> None:
     assert vectors.list_indexes() == []
     engine.close()
     assert connections["default"].connection is not None
+
+
+def test_in_tests_the_url_of_a_database_means_the_one_that_stands_for_it(
+    django_db_setup: None,
+) -> None:
+    """Or code that is tested would reach for the database of before."""
+    url = server_url()
+    assert connections["default"].settings_dict["NAME"] not in url
+    engine = PostgresEngine(url=url)
+    assert (engine.database, engine.owns_connection) == ("default", False)
 
 
 def test_closing_gives_the_connection_back_and_using_it_opens_another(url: str) -> None:

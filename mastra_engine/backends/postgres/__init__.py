@@ -26,8 +26,10 @@ __all__ = ["PostgresEngine"]
 
 #: How the aliases begin of databases that are not in DATABASES, but known by their URL.
 UNNAMED = "mastra_engine_"
-#: The settings of a database that say which one it is.
-ADDRESS = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
+#: The settings of a database that say which one it is, beside its name.
+ADDRESS = ("USER", "PASSWORD", "HOST", "PORT")
+#: What the project calls its databases, by alias; in tests Django has others stand for them.
+NAMES: dict[str, Any] = {}
 
 
 class PostgresEngine(
@@ -108,7 +110,7 @@ def database_at(url: str) -> tuple[str, bool]:
     """Return the alias of the database at a URL, and whether the project has no name for it."""
     wanted = database_from_url(url)
     for alias, known in connections.settings.items():
-        if not alias.startswith(UNNAMED) and _is_same(wanted, known):
+        if not alias.startswith(UNNAMED) and _is_same(wanted, known, NAMES.get(alias)):
             return alias, False
     # Aliases show up in messages, so this one does not hold the password.
     alias = f"{UNNAMED}{blake2b(url.encode(), digest_size=8).hexdigest()}"
@@ -118,9 +120,10 @@ def database_at(url: str) -> tuple[str, bool]:
     return alias, True
 
 
-def _is_same(wanted: dict[str, Any], known: dict[str, Any]) -> bool:
+def _is_same(wanted: dict[str, Any], known: dict[str, Any], name: Any) -> bool:
     """Whether `known` is that database, with the options asked for; it may have others too."""
     return (
-        all(str(wanted.get(key, "")) == str(known[key] or "") for key in ADDRESS)
+        wanted.get("NAME", "") in (known["NAME"] or "", name)
+        and all(str(wanted.get(key, "")) == str(known[key] or "") for key in ADDRESS)
         and wanted["OPTIONS"].items() <= known["OPTIONS"].items()
     )
