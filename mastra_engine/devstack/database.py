@@ -10,6 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
+from mastra_engine.backends.postgres import known_alias
 from mastra_engine.conf import database_from_url
 from mastra_engine.exceptions import EngineConfigError
 from mastra_engine.handler import DEFAULT_ALIAS, engines
@@ -17,9 +18,12 @@ from mastra_engine.handler import DEFAULT_ALIAS, engines
 
 @contextmanager
 def selected_database(alias: str | None) -> Iterator[str]:
-    """Yield `alias`, or the default engine's, which the environment's `DB_URL` then redirects."""
+    """Yield `alias`, or the default engine's, which the environment's `DB_URL` then redirects.
+
+    Unless the settings say the same, for in a test run the alias then means the test's database.
+    """
     url = os.environ.get("DB_URL")
-    if alias is not None or not url:
+    if alias is not None or not url or known_alias(url) == _engine_alias():
         yield alias or _engine_alias()
         return
     with _redirected(_engine_alias(), url) as redirected:

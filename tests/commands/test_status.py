@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from tests.commands.conftest import Project, run_sql
@@ -33,6 +34,13 @@ def status(monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker) 
         return json.loads(out.getvalue()), ""
 
     return ask
+
+
+@pytest.mark.django_db
+def test_in_a_test_run_it_is_about_the_tests_database() -> None:
+    call_command("engine_status", "--json", stdout=(out := StringIO()))  # DB_URL is the settings'
+    address = json.loads(out.getvalue())["address"]
+    assert f"dbname={connection.settings_dict['NAME']}" in address
 
 
 def test_migrated_database_is_healthy(project: Project, database: str) -> None:

@@ -108,16 +108,24 @@ class PostgresEngine(
 
 def database_at(url: str) -> tuple[str, bool]:
     """Return the alias of the database at a URL, and whether the project has no name for it."""
+    if (alias := known_alias(url)) is not None:
+        return alias, False
     wanted = database_from_url(url)
-    for alias, known in connections.settings.items():
-        if not alias.startswith(UNNAMED) and _is_same(wanted, known, NAMES.get(alias)):
-            return alias, False
     # Aliases show up in messages, so this one does not hold the password.
     alias = f"{UNNAMED}{blake2b(url.encode(), digest_size=8).hexdigest()}"
     if alias not in connections.settings:
         configured = connections.configure_settings({"default": {}, alias: wanted})
         connections.settings[alias] = configured[alias]
     return alias, True
+
+
+def known_alias(url: str) -> str | None:
+    """Return the project's alias of the database at a URL, or None if it has none."""
+    wanted = database_from_url(url)
+    for alias, known in connections.settings.items():
+        if not alias.startswith(UNNAMED) and _is_same(wanted, known, NAMES.get(alias)):
+            return str(alias)
+    return None
 
 
 def _is_same(wanted: dict[str, Any], known: dict[str, Any], name: Any) -> bool:
