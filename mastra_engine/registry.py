@@ -63,7 +63,7 @@ class IndexDeclaration:
 class Registry:
     """Declarations by name. The same one may be made again, as when its module is reloaded.
 
-    What a function declares while it runs, as a test does, takes the place of what was there.
+    What a function declares while it runs, as a test does, is replaced and replaces.
     """
 
     def __init__(self) -> None:
@@ -197,14 +197,9 @@ def _checker(params: Any) -> Any:
 
 
 def _refuse_another(known: Any, declared: Any, what: str) -> None:
-    if known is not None and declared.origin != known.origin and not _is_local(declared.origin):
-        raise EngineConfigError(
-            f"{what} is declared twice: in {known.origin} and {declared.origin}"
-        )
-
-
-def _is_local(origin: str) -> bool:
-    return "<locals>" in origin
+    origins = [each.origin for each in (known, declared) if each is not None]
+    if len(set(origins)) > 1 and not any("<locals>" in origin for origin in origins):
+        raise EngineConfigError(f"{what} is declared twice: in {' and '.join(origins)}")
 
 
 def _origin(function: Any) -> str:

@@ -64,7 +64,7 @@ def test_two_functions_cannot_have_one_name() -> None:
     assert registry.sync("contacts").origin == "crm.syncs.contacts"
 
 
-def test_what_a_function_declares_takes_the_place_of_what_was_there() -> None:
+def test_what_a_function_declares_is_replaced_and_replaces() -> None:
     sync(entity="Contacts")(source("contacts"))
     index_records(entity="Contacts", index="contacts", text=body)
 
@@ -75,6 +75,8 @@ def test_what_a_function_declares_takes_the_place_of_what_was_there() -> None:
     index_records(entity="Contacts", index="contacts", text=lambda data: data["name"])
     assert registry.sync("contacts").function is contacts
     assert registry.indexes["Contacts", "contacts"].text is not body
+    sync(entity="Contacts")(source("contacts", "shop.syncs"))
+    assert registry.sync("contacts").entity == "Contacts"
 
 
 @pytest.mark.parametrize(
