@@ -38,7 +38,7 @@ WITH run AS (
     SELECT id, pages, attempts, %(page_created)s, %(page_updated)s, %(page_unchanged)s,
            %(page_deleted)s, checkpoint, %(page_found)s::bytea
     FROM run
-    WHERE %(page_created)s IS NOT NULL
+    WHERE %(page_created)s::int IS NOT NULL
 )
 SELECT count(*) FROM run
 """

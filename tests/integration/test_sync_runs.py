@@ -54,6 +54,14 @@ def one_record(_context: Any) -> list[Any]:
     return [record("1")]
 
 
+def test_parameters_may_be_bound_on_the_server(other: PostgresEngine) -> None:
+    connections[other.database].settings_dict["OPTIONS"]["server_side_binding"] = True
+    declare(lambda _context: [])  # a run that writes no page, whose parameters have no type then
+    assert run(other).status == "succeeded"
+    declare(one_record)
+    assert run(other).created == 1
+
+
 # The lease
 
 
