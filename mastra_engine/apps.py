@@ -32,5 +32,6 @@ class MastraEngineConfig(AppConfig):
         checks.register(check_admin)
         checks.register(check_servers, checks.Tags.database)
         engines.make_queue = TaskQueue
-        NAMES.update((alias, known["NAME"]) for alias, known in connections.settings.items())
+        for alias, known in connections.settings.items():
+            NAMES.setdefault(alias, known["NAME"])  # what it was first: a test may call this again
         autodiscover_modules("syncs")  # where apps declare theirs
