@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -39,9 +40,15 @@ _generating = Lock()
 def description() -> dict[str, Any] | None:
     """Return the OpenAPI description of the API where the project has it; None for nowhere."""
     try:
-        mounted_at = reverse("mastra_engine_api:schema").removesuffix(_ROUTE).lstrip("/")
+        return _described(reverse("mastra_engine_api:schema"))
     except NoReverseMatch:
         return None
+
+
+@lru_cache(maxsize=16)
+def _described(url: str) -> dict[str, Any]:
+    """Return the description that is shown at a URL, and the same to everybody."""
+    mounted_at = url.removesuffix(_ROUTE).lstrip("/")
     patterns = [path(mounted_at, include("mastra_engine.api.urls"))]
     generator = SchemaGenerator(patterns=patterns)  # type: ignore[no-untyped-call]
     with _generating, patched_settings(SETTINGS):
@@ -49,26 +56,25 @@ def description() -> dict[str, Any] | None:
     return made
 
 
-class SchemaView(SpectacularAPIView):
+class Ours:
+    """Free of the versions and throttles that the project has for its own views."""
+
+    schema: Any = None
+    versioning_class: Any = None
+    throttle_classes: Any = ()
+    title: Any = TITLE
+    url: Any = "../schema/"
+
+
+class SchemaView(Ours, SpectacularAPIView):
     """The OpenAPI description, as YAML or JSON by the `Accept` header or `?format=json`."""
 
-    schema = None
-    custom_settings = SETTINGS
-
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        mounted_at = request.path.removesuffix(_ROUTE).lstrip("/")
-        self.patterns = [path(mounted_at, include("mastra_engine.api.urls"))]
-        with _generating:
-            answer: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
-        return answer
+        return Response(_described(request.path), headers={"Content-Disposition": "inline"})
 
 
-class SwaggerView(SpectacularSwaggerView):
+class SwaggerView(Ours, SpectacularSwaggerView):
     """Swagger UI from `drf-spectacular-sidecar`."""
-
-    schema = None
-    title = TITLE
-    url = "../schema/"
 
     @staticmethod
     def _swagger_ui_resource(filename: str) -> str:
@@ -79,13 +85,10 @@ class SwaggerView(SpectacularSwaggerView):
         return static("drf_spectacular_sidecar/swagger-ui-dist/favicon-32x32.png")
 
 
-class RedocView(SpectacularRedocView):
+class RedocView(Ours, SpectacularRedocView):
     """Redoc from `drf-spectacular-sidecar`, without the fonts that it would load from Google."""
 
-    schema = None
     template_name = "mastra_engine/redoc.html"
-    title = TITLE
-    url = "../schema/"
 
     @staticmethod
     def _redoc_standalone() -> str:

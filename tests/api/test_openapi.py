@@ -13,7 +13,11 @@ from django.test import Client, modify_settings
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.renderers import OpenApiYamlRenderer
 from drf_spectacular.settings import patched_settings
+from rest_framework.throttling import AnonRateThrottle
+from rest_framework.versioning import NamespaceVersioning
+from rest_framework.views import APIView
 
+from mastra_engine.api import documentation
 from mastra_engine.api.documentation import SETTINGS, pages
 from tests.api.catalogue import cases
 
@@ -76,6 +80,24 @@ def test_others_settings_stay_as_they_are(client: Client) -> None:
     from drf_spectacular.settings import spectacular_settings
 
     assert spectacular_settings.OAS_VERSION == "3.0.3" != SETTINGS["OAS_VERSION"]
+
+
+def test_it_is_made_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = described(client)
+    monkeypatch.setattr(documentation, "SchemaGenerator", None)
+    assert described(client) == first
+
+
+@pytest.mark.parametrize("page", ["schema", "swagger", "redoc"])
+def test_versions_and_throttles_of_a_project_are_for_its_own_views(
+    client: Client, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    """These attributes are where REST framework keeps its settings."""
+    monkeypatch.setattr(NamespaceVersioning, "allowed_versions", ["v1"])
+    monkeypatch.setattr(APIView, "versioning_class", NamespaceVersioning)
+    monkeypatch.setattr(AnonRateThrottle, "rate", "0/min", raising=False)
+    monkeypatch.setattr(APIView, "throttle_classes", [AnonRateThrottle])
+    assert client.get(f"/api/v1/{page}/").status_code == 200
 
 
 @pytest.mark.parametrize("page", ["swagger", "redoc"])
