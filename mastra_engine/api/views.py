@@ -126,6 +126,8 @@ class EngineView(APIView):
         with requestid.taken_from(request) as id, ExitStack() as self.closing:
             response = super().dispatch(request, *args, **kwargs)
             response["X-Request-ID"] = id
+            # Who asks may be told by any header, a token's too, which no shared cache knows of.
+            response.headers.setdefault("Cache-Control", "private")
             route = request.resolver_match.route if request.resolver_match else ""
             logger.info("%s %s %s", request.method, route, response.status_code)
         return response

@@ -114,6 +114,19 @@ def test_a_cursor_fits_the_user_it_was_made_for(world: World) -> None:
     assert world.ann.get("/api/v1/threads/", {"cursor": forged}).status_code == 400
 
 
+def test_a_cache_of_the_whole_site_gives_nobody_what_is_anothers(
+    world: World, settings: Any
+) -> None:
+    cache = "django.middleware.cache."
+    settings.MIDDLEWARE = [
+        f"{cache}UpdateCacheMiddleware",
+        *settings.MIDDLEWARE,
+        f"{cache}FetchFromCacheMiddleware",
+    ]
+    assert [each["id"] for each in world.ann.get("/api/v1/threads/").json()["items"]] == ["chat-1"]
+    assert world.bob.get("/api/v1/threads/").json()["items"] == []
+
+
 def test_vectors_made_of_messages_and_records_are_not_touched(world: World) -> None:
     memory = world.engine.memory
     assert memory.prepare_index() is not None
