@@ -37,6 +37,9 @@ from mastra_engine.inputs import count, moment
 from mastra_engine.jsonb import MAX_DEPTH, Path, canonical, loads, pointer, text_fault
 from mastra_engine.types import Filter, QueryOptions, Sort
 
+#: How many comparisons a filter may come to, and how many keys a sort may have. A hundred thousand
+#: would take the server minutes, and all of its memory.
+MAX_CONDITIONS, MAX_SORT_KEYS = 1_000, 32
 #: How many steps of a path may be read as positions: each doubles the ways to read it.
 MAX_POSITIONS = 4
 _POSITION = re.compile("0|[1-9][0-9]{0,8}")
@@ -76,10 +79,12 @@ def parse_filter(
         return filters
     parser = _Parser(columns or {})
     if isinstance(filters, Mapping):
-        return _read(parser.document(filters, path))
-    if isinstance(filters, str) or not isinstance(filters, Iterable):
+        parsed: Node = parser.document(filters, path)
+    elif isinstance(filters, str) or not isinstance(filters, Iterable):
         raise InvalidFilter("must be a list of filters or a mapping", path=pointer(path))
-    return _read(And(tuple(parser.condition(item, (*path, i)) for i, item in enumerate(filters))))
+    else:
+        parsed = And(tuple(parser.condition(item, (*path, i)) for i, item in enumerate(filters)))
+    return _few(_read(_few(parsed, path)), path)
 
 
 def parse_sort(
@@ -89,7 +94,29 @@ def parse_sort(
     if isinstance(sorts, str | Mapping) or not isinstance(sorts, Iterable):
         raise InvalidFilter("must be a list of sort keys", path=pointer(path))
     parser = _Parser(columns or {})
-    return tuple(parser.sort_key(item, (*path, i)) for i, item in enumerate(sorts))
+    keys = tuple(parser.sort_key(item, (*path, i)) for i, item in enumerate(sorts))
+    if len(keys) > MAX_SORT_KEYS:
+        raise InvalidFilter(f"has more than {MAX_SORT_KEYS} keys", path=pointer(path))
+    return keys
+
+
+def _few(node: Node, path: Path) -> Node:
+    """Return a filter; raises InvalidFilter for more conditions than can be taken."""
+    if _conditions(node) > MAX_CONDITIONS:
+        raise InvalidFilter(f"has more than {MAX_CONDITIONS:,} conditions", path=pointer(path))
+    return node
+
+
+def _conditions(node: Node) -> int:
+    """Return how many comparisons a filter makes of each row; of values in a list, one."""
+    match node:
+        case And(parts) | Or(parts):
+            return sum(map(_conditions, parts))
+        case Not(part):
+            return _conditions(part)
+        case ElemMatch(condition=condition):
+            return 1 + _conditions(condition)
+    return 1
 
 
 def _read(node: Node) -> Node:

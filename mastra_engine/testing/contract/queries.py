@@ -476,6 +476,15 @@ class TestQueries:
         with pytest.raises(InvalidFilter):
             self.page(engine, {"filters": hostile.value})
 
+    def test_many_conditions_and_keys_are_taken_but_not_any_number(
+        self, engine: MastraEngine, products: Entity
+    ) -> None:
+        many = {"$or": [{"a": {"$elemMatch": {"b": i}}} for i in range(500)]}
+        self.page(engine, {"filters": many, "sort": [Sort(f"a{i}") for i in range(32)]})
+        with pytest.raises(InvalidFilter) as caught:
+            self.page(engine, {"sort": [Sort(f"a{i}") for i in range(33)]})
+        assert caught.value.path == "/options/sort"
+
     @named(TOO_DEEP)
     def test_refuses_deep_operands(
         self, engine: MastraEngine, products: Entity, hostile: Refused
