@@ -117,7 +117,7 @@ def _one_filter(data: Dataset, key: str, queries: Matrix) -> dict[str, Found]:
 
 
 def _alone(key: str, search_by: Callable[[Search], list[Any]]) -> Find:
-    partition, where = partition_of(INDEX), condition(parse_filter({key: True}), None)
+    partition, where = partition_of(INDEX), condition(parse_filter({key: True}))
 
     def find(query: Matrix) -> list[str]:
         target = vector(query, partition.index, "")

@@ -34,10 +34,15 @@ SET metadata = excluded.metadata, document = excluded.document, embedding = excl
     updated_at = excluded.updated_at
 """
 
+# As in bulk.py, LIMIT 1 leaves the planner no other way than the key's index.
 _ANY_KNOWN = """
 SELECT EXISTS (
     SELECT FROM json_array_elements_text(%s::json) AS given
-    JOIN {table} ON namespace = %s AND id = given COLLATE "C"
+    CROSS JOIN LATERAL (
+        SELECT FROM {table}
+        WHERE index_id = %s AND namespace = %s AND id = given COLLATE "C"
+        LIMIT 1
+    ) AS held
 )
 """
 
@@ -83,7 +88,8 @@ def delete_parts(partition: Partition, namespace: str, wholes: Sequence[str]) ->
 def _any_known(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> bool:
     ids = orjson.dumps([row.id for row in rows]).decode()
     with partition.connection.cursor() as cursor:
-        cursor.execute(_ANY_KNOWN.format(table=partition.table), [ids, namespace])
+        sql = _ANY_KNOWN.format(table=partition.table)
+        cursor.execute(sql, [ids, partition.index.id, namespace])
         return bool(cursor.fetchone()[0])
 
 

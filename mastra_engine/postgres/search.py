@@ -24,6 +24,7 @@ from mastra_engine.filters import RECORD_COLUMNS, And, Node
 from mastra_engine.postgres.compile import Sql, where
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.prepared import server_cursor
+from mastra_engine.vectorinputs import IndexDefinition
 
 #: To go on to one more neighbour takes as long as to sort so many more rows. Measured in
 #: docs/explanation/vectors.md.
@@ -210,16 +211,20 @@ def _by_distance(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return _distance(row), id, namespace
 
 
-def condition(node: Node, namespaces: Collection[str] | None, about: Sql | None = None) -> Sql:
-    """Return the condition of a filter on metadata within namespaces, and of another one."""
-    parts = [] if node == And() else [where(node, {"data": "metadata"})]
-    if namespaces is not None:
-        parts.append(("namespace = ANY(%s)", [sorted(namespaces)]))
-    if about is not None:
-        parts.append(about)
+def condition(node: Node, *others: Sql) -> Sql:
+    """Return the condition of a filter on metadata, and of others."""
+    parts = [*([] if node == And() else [where(node, {"data": "metadata"})]), *others]
     if not parts:
         return "TRUE", []
     return " AND ".join(sql for sql, _ in parts), [p for _, params in parts for p in params]
+
+
+def within(index: IndexDefinition, namespaces: Collection[str]) -> Sql:
+    """Return the condition of being in one of some namespaces.
+
+    Every row is of the index, but with its id the key begins, by which they are found.
+    """
+    return "index_id = %s AND namespace = ANY(%s)", [index.id, sorted(namespaces)]
 
 
 def passages_of(entity_ids: Sequence[UUID], node: Node, *, keys: tuple[str, str]) -> Sql:

@@ -21,6 +21,7 @@ from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.search import Search, condition
 from mastra_engine.types import Match
 from tests.integration.conftest import Elsewhere
+from tests.integration.queries import plan_of, statements
 
 ROWS, DIMENSION = 20_000, 16
 SETTINGS = ("hnsw.ef_search", "hnsw.iterative_scan", "ivfflat.probes", "lock_timeout")
@@ -80,6 +81,27 @@ def nearest(vectors: Any, query: Any, among: Callable[[int], bool] = lambda _: T
     return [str(i) for i in best if among(int(i))][:10]
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda vectors: vectors.get_vectors(index_name="many", ids=["7", "8"]),
+        lambda vectors: vectors.update_vector(index_name="many", id="7", document="x"),
+        lambda vectors: vectors.upsert(index_name="many", ids=["7"], vectors=random_vectors(1)),
+        lambda vectors: vectors.delete_vectors(index_name="many", ids=["7", "8"]),
+    ],
+    ids=["get", "update", "upsert", "delete"],
+)
+def test_vectors_are_found_by_their_key(engine: PostgresEngine, many: Any, call: Any) -> None:
+    """By all of it, or an index that begins with another column is read from end to end."""
+    table = table_of("many")
+    sent = [each for each in statements(lambda: call(engine.vectors)) if table in each]
+    (sql,) = [each for each in sent if not each.startswith(("COPY", "INSERT"))]
+    (found,) = [
+        node for node in plan_of(sql) if node.get("Relation Name") == table and "Index Cond" in node
+    ]
+    assert all(f"({column} = " in found["Index Cond"] for column in ("index_id", "namespace", "id"))
+
+
 def ids(found: list[Match]) -> list[str]:
     return [match.id for match in found]
 
@@ -130,7 +152,7 @@ def test_the_planner_is_asked_for_both_numbers(
     search = Search(
         Partition(connection, index),
         Vector([0.0]),
-        condition(parse_filter(where), None),
+        condition(parse_filter(where)),
         limit=10,
         ef_search=100,
         with_vector=False,

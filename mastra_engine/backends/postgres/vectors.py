@@ -23,7 +23,7 @@ from mastra_engine.postgres import bulkvectors
 from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
 from mastra_engine.postgres.partitions import Partition, add_definition, find_definition, hold_name
-from mastra_engine.postgres.search import GONE, Search, condition, full_text, passages_of
+from mastra_engine.postgres.search import GONE, Search, condition, full_text, passages_of, within
 from mastra_engine.postgres.structures import count_vectors, read_structures
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
@@ -33,6 +33,7 @@ R = TypeVar("R")
 
 #: How many definitions are kept at most: projects may make indexes all the time.
 _REMEMBERED = 1_000
+_KEY = "(index_id, namespace, id)"
 _STORED = "id, vector_send(embedding), document, metadata::text, namespace, created_at, updated_at"
 
 
@@ -163,9 +164,9 @@ class PostgresVectors(VectorsContract):
             assignments["document = %s"] = [changes["document"]]
         params = [value for values in assignments.values() for value in values]
         table = self._partition(index).table
-        sql = f"UPDATE {table} SET {', '.join(assignments)} WHERE namespace = %s AND id = %s"  # noqa: S608
+        sql = f"UPDATE {table} SET {', '.join(assignments)} WHERE {_KEY} = (%s, %s, %s)"  # noqa: S608
         row = self._execute(
-            index, f"{sql} RETURNING {_STORED}", [*params, namespace, id], _first_row
+            index, f"{sql} RETURNING {_STORED}", [*params, index.id, namespace, id], _first_row
         )
         return None if row is None else _stored(row)
 
@@ -191,9 +192,10 @@ class PostgresVectors(VectorsContract):
 
     def _get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
         table = self._partition(index).table
-        sql = f"SELECT {_STORED} FROM {table} WHERE namespace = %s AND id = ANY(%s)"  # noqa: S608
+        there, params = within(index, [namespace])
+        sql = f"SELECT {_STORED} FROM {table} WHERE {there} AND id = ANY(%s)"  # noqa: S608
         with self._reading(index), self.session.connection.cursor() as cursor:
-            cursor.execute(sql, [namespace, ids])
+            cursor.execute(sql, [*params, ids])
             found = {row[0]: _stored(row) for row in cursor.fetchall()}
         return [found[id] for id in ids if id in found]
 
@@ -263,9 +265,10 @@ class PostgresVectors(VectorsContract):
 
 
 def _condition(scope: Scope) -> Sql:
-    of = scope.records
-    about = None if of is None else passages_of(of.entity_ids, of.where, keys=(ENTITY, RECORD))
-    return condition(scope.where, scope.namespaces, about)
+    others = [] if scope.namespaces is None else [within(scope.index, scope.namespaces)]
+    if (of := scope.records) is not None:
+        others.append(passages_of(of.entity_ids, of.where, keys=(ENTITY, RECORD)))
+    return condition(scope.where, *others)
 
 
 def _row_count(cursor: Any) -> int:
