@@ -48,7 +48,7 @@ class ReadOnlyAdmin(Themed):
     paginator = BoundedPaginator
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return self.rows(self.model)
+        return self.rows(self.model).order_by(*self.ordering)  # which autocompletion relies on
 
     def rows(self, model: type[Model]) -> QuerySet[Any]:
         """Return the rows of a table in the default engine's database."""

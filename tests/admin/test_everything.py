@@ -41,6 +41,13 @@ def test_its_list_takes_a_search(model: Any, owner: Client, store: dict[str, Any
     assert owner.get(searched).status_code == 200  # even where there is nothing to search by
 
 
+def test_a_project_may_have_rows_completed(owner: Client, store: dict[str, Any]) -> None:
+    """As for `autocomplete_fields = ["thread"]` in an admin of its own."""
+    of = {"app_label": APP, "model_name": "message", "field_name": "thread", "term": "ch"}
+    found = owner.get(reverse("admin:autocomplete"), of).json()["results"]
+    assert [each["id"] for each in found] == ["chat/1"]
+
+
 @every_model
 def test_nobody_adds_or_changes_anything(model: Any, owner: Client, store: dict[str, Any]) -> None:
     row = store[model._meta.model_name]
