@@ -8,10 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
+from django.db import connection
 from rest_framework.test import APIClient
 
-from mastra_engine import MastraEngine
+from mastra_engine import MastraEngine, PostgresEngine
 from mastra_engine.handler import engines
 from mastra_engine.registry import index_records, registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords
@@ -154,6 +156,17 @@ def state(engine: MastraEngine) -> Any:
             if name == "docs"
         ],
     )
+
+
+def stored(engine: MastraEngine) -> Any:
+    """Return all that there is, by one statement where there are tables."""
+    if not isinstance(engine, PostgresEngine):
+        return state(engine)
+    tables = [model._meta.db_table for model in apps.get_app_config("mastra_engine").get_models()]
+    rows = (f"SELECT '{table}', stored::text FROM {table} stored" for table in tables)
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(rows))
+        return sorted(cursor)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from mastra_engine.testing import hostile
 from tests.api.catalogue import Case, cases, sent
-from tests.api.conftest import World, state
+from tests.api.conftest import World, stored
 
 JSON = "application/json"
 CORPUS = {
@@ -97,13 +97,13 @@ class Sender:
         self.path = world.path_of(case)
 
     def __call__(self, name: str, send: Callable[[], Any]) -> int:
-        before = self.world.known.get("state") or state(self.world.engine)
+        before = self.world.known.get("stored") or stored(self.world.engine)
         response = send()
         good_or_explained(response, name)
-        after = state(self.world.engine) if self.case.method != "get" else before
+        after = stored(self.world.engine) if self.case.method != "get" else before
         if response.status_code >= 400:
             assert after == before, name
-        self.world.known["state"] = after
+        self.world.known["stored"] = after
         return int(response.status_code)
 
     def body(self, name: str, raw: bytes, content_type: str = JSON) -> int:
