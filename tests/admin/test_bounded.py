@@ -92,17 +92,18 @@ def grow() -> None:
         engine.vectors.create_index(index_name=f"index {i}", dimension=3)
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_sends_a_fixed_number_of_statements(
-    owner: Client, store: dict[str, Any], name: str
-) -> None:
-    address, expected = PAGES[name]
-    few = statements(lambda: owner.get(address()))
-    asked = len(statements(address))
+def test_a_page_sends_a_fixed_number_of_statements(owner: Client, store: dict[str, Any]) -> None:
+    def sent(address: Callable[[], str]) -> tuple[list[str], int]:
+        """Return what a page sends, and how much of it is about its address."""
+        return statements(lambda: owner.get(address())), len(statements(address))
+
+    few = {name: sent(address) for name, (address, _) in PAGES.items()}
     grow()
-    many = statements(lambda: owner.get(address()))
-    assert len(few) - asked - WHO == expected, "\n".join(few)
-    assert len(many) == len(few), "\n".join(many)
+    for name, (address, expected) in PAGES.items():
+        of_few, asked = few[name]
+        assert len(of_few) - asked - WHO == expected, f"{name}: {of_few}"
+        of_many, _ = sent(address)
+        assert len(of_many) == len(of_few), f"{name}: {of_many}"
 
 
 def test_nothing_is_counted_beyond_a_limit(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
