@@ -109,9 +109,14 @@ def _gets_tables(alias: str) -> bool:
 
 
 def _check_server(alias: str) -> list[checks.CheckMessage]:
-    with connections[alias].cursor() as cursor:
+    connection: Any = connections[alias]
+    unused = connection.connection is None
+    with connection.cursor() as cursor:
         cursor.execute(_VERSIONS)
         version, encoding, pgvector, found_by_name = cursor.fetchone()
+    if unused:  # a test runner may fork next, and its processes would share a pool's connections
+        connection.close()
+        connection.close_pool()
     found: list[checks.CheckMessage] = []
     if version < OLDEST_POSTGRES:
         message = f"The database {alias!r} runs PostgreSQL {version // 10000}; the engine needs 15."

@@ -221,6 +221,19 @@ def test_a_pgvector_that_is_not_found_is_checked() -> None:
         assert check_ids(["default"]) == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_checks_leave_no_connection_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django's test runner checks, then forks: processes would share those of a pool."""
+    closed: list[str] = []
+    monkeypatch.setattr(connection, "close_pool", lambda: closed.append("pool"), raising=False)
+    connection.ensure_connection()
+    assert check_ids(["default"]) == []
+    assert (connection.connection is not None, closed) == (True, [])
+    connection.close()
+    assert check_ids(["default"]) == []
+    assert (connection.connection, closed) == (None, ["pool"])
+
+
 def test_database_from_url() -> None:
     config = database_from_url("postgresql://me:p%40ss@db.example:6543/agents?sslmode=require")
     assert config == {
