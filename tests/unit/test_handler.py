@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from inspect import signature
@@ -75,6 +76,17 @@ def test_a_caught_exception_keeps_no_mock_alive() -> None:
 
     create_twice()
     create_twice()
+
+
+def test_a_call_that_was_awaited_keeps_no_mock_alive() -> None:
+    async def create() -> None:
+        mock = MockMastraEngine(url="mock://awaited")
+        await mock.acreate_entity(name="Contacts", connection_id="user_123")
+        with pytest.raises(EntityExists):
+            await mock.acreate_entity(name="Contacts", connection_id="user_123")
+
+    for _ in range(15):
+        asyncio.run(create())
 
 
 @pytest.mark.parametrize(
