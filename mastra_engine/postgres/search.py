@@ -188,7 +188,8 @@ class Search:
 
     def _columns(self) -> str:
         vector = ", embedding" if self.with_vector else ""
-        return f"id, namespace, document, metadata{vector}, {self.partition.distance()} AS distance"
+        distance = self.partition.distance()
+        return f"index_id, id, namespace, document, metadata{vector}, {distance} AS distance"
 
     def _result(self) -> str:
         return f"{_FIELDS}, distance{', vector_send(embedding)' if self.with_vector else ''}"

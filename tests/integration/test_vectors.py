@@ -232,15 +232,19 @@ def test_more_results_take_more_neighbours(
     assert ways(used) == [way]
 
 
-@pytest.mark.parametrize("where", [None, {"odd": True}], ids=["unfiltered", "broad filter"])
-def test_searches_use_the_hnsw(engine: PostgresEngine, many: Any, where: Any) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"filter": {"odd": True}}, {"namespace": ""}],
+    ids=["unfiltered", "broad filter", "namespace of all"],
+)
+def test_searches_use_the_hnsw(engine: PostgresEngine, many: Any, asked: Any) -> None:
     query = random_vectors(1, seed=2)[0]
     with plans() as used:
-        found = engine.vectors.query(index_name="many", query_vector=query, filter=where)
+        found = engine.vectors.query(index_name="many", query_vector=query, **asked)
     (plan,) = used
     assert f"Index Scan using {table_of('many')}_nearest" in plan
     assert "One-Time Filter" in plan  # the settings are made before the scan begins
-    expected = nearest(many, query, lambda i: where is None or i % 2 == 1)
+    expected = nearest(many, query, lambda i: "filter" not in asked or i % 2 == 1)
     assert len(set(ids(found)) & set(expected)) >= 9
 
 
