@@ -56,7 +56,7 @@ def _described(url: str) -> dict[str, Any]:
     return made
 
 
-class Ours:
+class Independent:
     """Free of the versions and throttles that the project has for its own views."""
 
     schema: Any = None
@@ -66,14 +66,14 @@ class Ours:
     url: Any = "../schema/"
 
 
-class SchemaView(Ours, SpectacularAPIView):
+class SchemaView(Independent, SpectacularAPIView):
     """The OpenAPI description, as YAML or JSON by the `Accept` header or `?format=json`."""
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return Response(_described(request.path), headers={"Content-Disposition": "inline"})
 
 
-class SwaggerView(Ours, SpectacularSwaggerView):
+class SwaggerView(Independent, SpectacularSwaggerView):
     """Swagger UI from `drf-spectacular-sidecar`."""
 
     @staticmethod
@@ -85,7 +85,7 @@ class SwaggerView(Ours, SpectacularSwaggerView):
         return static("drf_spectacular_sidecar/swagger-ui-dist/favicon-32x32.png")
 
 
-class RedocView(Ours, SpectacularRedocView):
+class RedocView(Independent, SpectacularRedocView):
     """Redoc from `drf-spectacular-sidecar`, without the fonts that it would load from Google."""
 
     template_name = "mastra_engine/redoc.html"

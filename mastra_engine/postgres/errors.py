@@ -58,5 +58,5 @@ def _translation(error: Error) -> EngineError | None:
     if state.startswith(_NOT_NOW):
         return Unavailable(f"The database cannot do this now (SQLSTATE {state})")
     if not state and isinstance(error, OperationalError | InterfaceError):
-        return Unavailable("The database is away")
+        return Unavailable("There is no connection to the database")
     return None
