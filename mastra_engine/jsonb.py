@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, time
 from enum import Enum
 from hashlib import blake2b
@@ -27,6 +27,9 @@ _INEXACT_FLOAT = re.compile(rb"\de\+?1[6-9]|-0\.0(?!\d)")
 _WRITTEN_AS_TEXT = (date, time, UUID)
 
 Path = tuple[str | int, ...]
+
+#: The value of JSON text; numbers beyond 64 bits come back as floats, as they came.
+loads: Callable[[bytes | str], Any] = orjson.loads
 
 
 def canonical(value: Any, path: Path = (), *, error: type[InvalidInput] = InvalidInput) -> bytes:
@@ -55,11 +58,6 @@ def canonical(value: Any, path: Path = (), *, error: type[InvalidInput] = Invali
     if (b"e+1" in raw or b"e1" in raw or b"-0.0" in raw) and _INEXACT_FLOAT.search(raw):
         return orjson.dumps(_exact(orjson.loads(raw)), option=orjson.OPT_SORT_KEYS)
     return raw
-
-
-def loads(raw: bytes | str) -> Any:
-    """Return the value of JSON text; numbers beyond 64 bits come back as floats, as they came."""
-    return orjson.loads(raw)
 
 
 def content_hash(raw: bytes) -> bytes:

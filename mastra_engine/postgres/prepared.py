@@ -6,12 +6,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from pgvector import Vector
 from psycopg import Connection, Cursor
 from psycopg._preparing import Key, Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
 from psycopg.abc import Params
-from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 from mastra_engine.postgres.poolers import is_pooled
@@ -21,15 +19,6 @@ _OFTEN = 5
 
 #: How many cursors a connection of the driver has had: short-lived ones are not looked into.
 _cursors: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()
-
-
-class _BinaryVector(Dumper):
-    """Sends a vector as it is stored; without a type's number, which differs by database."""
-
-    format = Format.BINARY
-
-    def dump(self, obj: Vector) -> bytes:
-        return obj.to_binary()
 
 
 class _Repeated(PostgresQuery):
@@ -67,7 +56,7 @@ class _PlannedEachTime(Cursor[Any]):
 def server_cursor(
     connection: BaseDatabaseWrapper, *, format: Format = Format.TEXT, one_plan: bool = True
 ) -> Any:
-    """Return a cursor of Django's connection that binds parameters on the server, vectors binary.
+    """Return a cursor of Django's connection that binds parameters on the server.
 
     Django's own writes them as text into the statement, which takes longer than all else the
     client does for a search. `one_plan` says that the statement has one good plan whatever its
@@ -82,7 +71,6 @@ def server_cursor(
     logged = connection.queries_logged  # by their text, which the driver keeps of unprepared ones
     cursor: Any = (_Preparing if one_plan and not logged else _PlannedEachTime)(driver)
     cursor.format = format
-    cursor.adapters.register_dumper(Vector, _BinaryVector)
     return connection.make_debug_cursor(cursor) if logged else connection.make_cursor(cursor)
 
 

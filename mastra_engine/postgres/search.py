@@ -18,6 +18,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pgvector import Vector
+from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 from mastra_engine.filters import RECORD_COLUMNS, And, Node
@@ -50,6 +51,15 @@ GONE = """NOT EXISTS (
 )"""
 
 _FIELDS = "id, namespace, document, metadata::text"
+
+
+class _BinaryVector(Dumper):
+    """Sends a vector as it is stored; without a type's number, which differs by database."""
+
+    format = Format.BINARY
+
+    def dump(self, obj: Vector) -> bytes:
+        return obj.to_binary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +212,7 @@ class Search:
         """Return what is found, in order, for the target, the index's name and `params`."""
         one_plan = not self.filtered
         with server_cursor(self.connection, format=Format.BINARY, one_plan=one_plan) as cursor:
+            cursor.adapters.register_dumper(Vector, _BinaryVector)
             cursor.execute(sql, [self.target, self.partition.index.name, *params])
             return sorted(cursor.fetchall(), key=_by_distance)
 
