@@ -16,7 +16,7 @@ from mastra_engine.exceptions import (
     InvalidInput,
     ThreadNotFound,
 )
-from mastra_engine.testing.contract.queries import MONGO, PRODUCTS
+from mastra_engine.testing.contract.filtercases import MONGO, PRODUCTS
 from mastra_engine.testing.contract.threads import WithThread, ids, texts
 from mastra_engine.types import MemoryView, Message, MessageInput, Page, Thread
 

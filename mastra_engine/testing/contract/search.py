@@ -13,7 +13,7 @@ from mastra_engine.exceptions import (
     InvalidInput,
     InvalidVector,
 )
-from mastra_engine.testing.contract.queries import MONGO, PRODUCTS
+from mastra_engine.testing.contract.filtercases import MONGO, PRODUCTS
 from mastra_engine.testing.contract.records import named
 from mastra_engine.testing.contract.vectors import AXES, ToyEmbedder, WithCompass
 from mastra_engine.testing.hostile import (

@@ -18,7 +18,7 @@ from mastra_engine.exceptions import (
     ThreadNotFound,
     VersionConflict,
 )
-from mastra_engine.testing.contract.queries import MONGO, PRODUCTS
+from mastra_engine.testing.contract.filtercases import MONGO, PRODUCTS
 from mastra_engine.types import Message, Page, Thread
 
 
