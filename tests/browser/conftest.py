@@ -83,4 +83,13 @@ def admin(page: Any, transactional_db: None) -> Any:
 def log_in(page: Any, name: str, password: str) -> None:
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
+    follow(page.get_by_role("button", name="Log in"))
+
+
+def follow(place: Any) -> None:
+    """Click what leads to another page, and go on when that is there.
+
+    A click alone waits for no answer, and what is counted next may still be the page before.
+    """
+    with place.page.expect_navigation():
+        place.click()

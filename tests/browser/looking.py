@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.browser.conftest import DESKTOP, LOOK, PHONE, SCREENSHOTS
+from tests.browser.conftest import DESKTOP, LOOK, PATIENCE, PHONE, SCREENSHOTS
 
 AXE = Path(sys.prefix) / "node_modules" / "axe-core" / "axe.min.js"
 SEVERE = ("serious", "critical")
@@ -67,7 +67,7 @@ def shine(page: Any, scheme: str) -> None:
 
 def until(page: Any, condition: str) -> None:
     """Wait until a script says so; Playwright's own wait evaluates text, which is forbidden."""
-    for _ in range(100):
+    for _ in range(PATIENCE // 50):
         if page.evaluate(condition):
             return
         page.wait_for_timeout(50)

@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 
 from example_project.desk import extractive, knowledge
 from mastra_engine.exceptions import Unavailable
-from tests.browser.conftest import PHONE, log_in
+from tests.browser.conftest import PHONE, follow, log_in
 from tests.browser.looking import look, until
 from tests.example.conftest import learn
 
@@ -80,11 +80,10 @@ def test_its_pages_can_be_read_by_everybody(desk: Any) -> None:
     ask(desk, "What is the state of ticket #2?")
     desk.get_by_text("Used look_up_ticket").click()
     assert look(desk, "chat-conversation") == []
-    desk.get_by_label("Sources").first.get_by_role("link").first.click()
+    follow(desk.get_by_label("Sources").first.get_by_role("link").first)
     desk.locator(".document").wait_for()
     assert look(desk, "chat-source") == []
-    desk.get_by_role("button", name="Log out").click()
-    desk.get_by_role("button", name="Log in").wait_for()
+    follow(desk.get_by_role("button", name="Log out"))
     assert look(desk, "chat-login") == []
 
 
@@ -97,7 +96,7 @@ def test_a_mistaken_password_is_told(page: Any, people: None) -> None:
 
 def test_one_conversation_knows_what_was_told_in_another(desk: Any) -> None:
     ask(desk, "Remember that our servers run Python 3.11.")
-    desk.get_by_role("link", name="New conversation").click()
+    follow(desk.get_by_role("link", name="New conversation"))
     desk.locator("dt", has_text="our servers run Python 3.11").wait_for()
     assert "you told me" in ask(desk, "Which Python do our servers run?")
     desk.get_by_role("navigation", name="Conversations").get_by_role("link").nth(1).click()

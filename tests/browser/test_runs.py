@@ -13,6 +13,7 @@ from example_project.desk.knowledge import CONNECTION
 from mastra_engine import engine
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.models import SyncRun
+from tests.browser.conftest import follow
 from tests.browser.looking import look
 
 pytestmark = pytest.mark.browser
@@ -31,14 +32,14 @@ def test_a_failed_run_is_tried_again_and_goes_on_from_its_checkpoint(
         broken.setattr(tracker, "get_page", away_from_page_2)
         engine.run_sync("tickets", connection_id=CONNECTION)
 
-    admin.get_by_role("link", name="Sync runs").first.click()
-    admin.get_by_role("link", name="tickets").click()
+    follow(admin.get_by_role("link", name="Sync runs").first)
+    follow(admin.get_by_role("link", name="tickets"))
     admin.get_by_text("The tracker is away").wait_for()
     assert look(admin, "run-failed") == []
-    admin.get_by_role("link", name="Retry").click()
+    follow(admin.get_by_role("link", name="Retry"))
     admin.get_by_role("button", name="Retry").wait_for()
     assert look(admin, "run-retry") == []
-    admin.get_by_role("button", name="Retry").click()
+    follow(admin.get_by_role("button", name="Retry"))
     admin.get_by_text("Retried.").wait_for()
     admin.locator(".me-succeeded").wait_for()
     assert admin.get_by_role("link", name="Retry").count() == 0
@@ -46,9 +47,9 @@ def test_a_failed_run_is_tried_again_and_goes_on_from_its_checkpoint(
     assert (run.attempts, run.created, run.pages) == (2, 6, 3)
 
     assert admin.locator(".me-table tbody tr").count() == 3
-    admin.get_by_role("link", name="All pages").click()
+    follow(admin.get_by_role("link", name="All pages"))
     assert look(admin, "run-pages") == []
-    admin.get_by_role("link", name="3", exact=True).click()
+    follow(admin.get_by_role("link", name="3", exact=True))
     admin.locator(".me-page h1", has_text="Page 3").wait_for()
     assert look(admin, "run-page") == []
 
@@ -69,12 +70,12 @@ def test_a_run_is_watched_and_cancelled(admin: Any) -> None:
     rows.update(progress={"done": 7, "total": 10})
     admin.get_by_text("7 of 10").wait_for()
 
-    admin.get_by_role("link", name="Cancel").click()
-    admin.get_by_role("link", name="No, go back").click()
-    admin.get_by_role("link", name="Cancel").click()
+    follow(admin.get_by_role("link", name="Cancel"))
+    follow(admin.get_by_role("link", name="No, go back"))
+    follow(admin.get_by_role("link", name="Cancel"))
     admin.get_by_role("button", name="Cancel the run").wait_for()
     assert look(admin, "run-cancel") == []
-    admin.get_by_role("button", name="Cancel the run").click()
+    follow(admin.get_by_role("button", name="Cancel the run"))
     admin.get_by_text("Cancelled.").wait_for()
     admin.locator(".me-cancelled").wait_for()
     assert rows.get().status == "cancelled"

@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.urls import reverse
 
 from mastra_engine.models import VectorIndex
+from tests.browser.conftest import follow
 from tests.browser.filling import fill_with_articles
 from tests.browser.looking import look, shine, until
 
@@ -26,12 +27,12 @@ def articles(admin: Any) -> Any:
 def test_a_search_beside_another_leads_to_a_passage(articles: Any) -> None:
     page = articles
     page.goto("/admin/mastra_engine/")
-    page.get_by_role("link", name="Search playground").click()
+    follow(page.get_by_role("link", name="Search playground"))
     page.get_by_label("Question").fill("When do I get a refund for my invoice?")
     page.get_by_label("Filter", exact=True).fill('{"year": {"$gte": 2022}}')
     page.get_by_label("Hybrid").check()
     page.get_by_label("Rerank").check()
-    page.get_by_role("button", name="Search", exact=True).click()
+    follow(page.get_by_role("button", name="Search", exact=True))
     for heading in ("Vectors alone", "Hybrid and rerank"):
         found = page.get_by_role("region", name=heading)
         assert found.get_by_role("listitem").count() == 10
@@ -40,7 +41,7 @@ def test_a_search_beside_another_leads_to_a_passage(articles: Any) -> None:
     first = page.get_by_role("region", name="Hybrid and rerank").get_by_role("listitem").first
     assert "Billing" in first.inner_text()
     id = first.get_by_role("link").first.inner_text()
-    first.get_by_role("link").first.click()
+    follow(first.get_by_role("link").first)
     assert page.get_by_text(id).count() > 0
     assert "Billing" in page.locator("body").inner_text()
 
@@ -51,7 +52,8 @@ def test_a_mistake_is_shown_at_its_field_and_can_be_mended(articles: Any) -> Non
     page.get_by_label("Question").fill("parcels")
     page.get_by_label("Filter", exact=True).fill('{"topic": {"$like": "ship"}}')
     page.keyboard.press("Tab")
-    page.get_by_role("button", name="Search", exact=True).press("Enter")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Search", exact=True).press("Enter")
     field = page.get_by_label("Filter", exact=True)
     assert field.get_attribute("aria-invalid") == "true"
     assert "$like" in page.locator("#id_filter_error").inner_text()
@@ -59,7 +61,7 @@ def test_a_mistake_is_shown_at_its_field_and_can_be_mended(articles: Any) -> Non
     assert look(page, "refused") == []
 
     field.fill('{"topic": "shipping"}')
-    page.get_by_role("button", name="Search", exact=True).click()
+    follow(page.get_by_role("button", name="Search", exact=True))
     documents = page.get_by_role("region", name="Vectors alone").inner_text()
     assert set(re.findall(r"(\w+), part", documents)) == {"Shipping"}
 
@@ -88,8 +90,8 @@ def test_a_point_leads_to_its_passage(map_page: Any) -> None:
     place = place_of(map_page, 3, 7)
     map_page.locator("#map").hover(position=place)
     until(map_page, "document.getElementById('map').style.cursor === 'pointer'")
-    map_page.locator("#map").click(position=place)
-    map_page.wait_for_url("**/embedding/**")
+    with map_page.expect_navigation(url="**/embedding/**"):
+        map_page.locator("#map").click(position=place)
     assert "part" in map_page.locator("body").inner_text()
 
 
@@ -99,7 +101,7 @@ def test_colours_can_be_chosen_and_hidden(map_page: Any) -> None:
     map_page.get_by_role("checkbox", name="shipping").uncheck()
     assert map_page.evaluate(shown) == 3
     map_page.get_by_label("Colour by").select_option("year")
-    map_page.get_by_role("button", name="Colour").click()
+    follow(map_page.get_by_role("button", name="Colour"))
     assert map_page.evaluate(shown) == 5
     assert look(map_page, "map") == []
 

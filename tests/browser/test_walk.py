@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 
 from example_project.management.commands import serve
-from tests.browser.conftest import log_in
+from tests.browser.conftest import follow, log_in
 from tests.browser.test_desk import ask
 
 pytestmark = pytest.mark.browser
@@ -36,13 +36,13 @@ def test_a_conversation_and_all_it_was_made_of_is_in_the_admin(served: Any) -> N
     ask(page, "What is the state of ticket #2?")
 
     # The passage that the answer quotes
-    page.locator("a.citation").first.click()
+    follow(page.locator("a.citation").first)
     passage = page.locator("mark", has_text="except")
     assert 0 <= passage.bounding_box()["y"] < page.viewport_size["height"]
     page.go_back()
 
     # The very conversation
-    page.get_by_role("link", name="In the admin").click()
+    follow(page.get_by_role("link", name="In the admin"))
     page.locator(".me-page h1", has_text=EXCEPT).wait_for()
     transcript = page.locator(".me-messages")
     assert answer.splitlines()[0] in transcript.inner_text()
@@ -54,10 +54,10 @@ def test_a_conversation_and_all_it_was_made_of_is_in_the_admin(served: Any) -> N
     transcript.get_by_text("Update the README").first.wait_for()
 
     # Its record, the vector made from it, and the sync that brought it
-    transcript.get_by_role("link", name="Codertocat/Hello-World#2").click()
-    page.locator(".me-list").get_by_role("link").click()
+    follow(transcript.get_by_role("link", name="Codertocat/Hello-World#2"))
+    follow(page.locator(".me-list").get_by_role("link"))
     page.locator(".me-document", has_text="Update the README").first.wait_for()
-    page.get_by_role("link", name="Record", exact=True).click()
-    page.get_by_role("link", name="Sync run that wrote it").click()
+    follow(page.get_by_role("link", name="Record", exact=True))
+    follow(page.get_by_role("link", name="Sync run that wrote it"))
     page.locator(".me-page h1", has_text="tickets of support-desk").wait_for()
     page.locator(".me-succeeded").wait_for()
