@@ -27,6 +27,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
+from django.db import connections, transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -256,6 +257,9 @@ class EngineAdmin(ReadOnlyAdmin):
                 raise PermissionDenied
             return answer(request, **kwargs)
 
+        if view.needs:  # what it does is one of the engine's transactions, or a build in none
+            for alias in connections:
+                transaction.non_atomic_requests(using=alias)(answered)
         return answered
 
     def _reading(self, answer: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

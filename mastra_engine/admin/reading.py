@@ -76,6 +76,8 @@ class ReadOnlyAdmin(Themed):
         found are listed by a second query: in one, the planner may walk along the list's order
         until it meets them.
         """
+        if "\0" in search_term:  # which no column holds
+            return queryset.none(), False
         if search_term and self.search_fields:
             rows = queryset.order_by()
             first, *others = (

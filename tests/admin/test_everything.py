@@ -46,6 +46,8 @@ def test_a_project_may_have_rows_completed(owner: Client, store: dict[str, Any])
     of = {"app_label": APP, "model_name": "message", "field_name": "thread", "term": "ch"}
     found = owner.get(reverse("admin:autocomplete"), of).json()["results"]
     assert [each["id"] for each in found] == ["chat/1"]
+    of["term"] = "ch\0"
+    assert owner.get(reverse("admin:autocomplete"), of).json()["results"] == []
 
 
 @every_model

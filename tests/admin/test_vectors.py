@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -48,6 +49,20 @@ def test_a_build_that_fails_is_told(
     monkeypatch.setattr(engine.vectors, "build_index", fail)
     answer = owner.post(view("build", docs.pk), follow=True)
     assert "MemoryError" in "".join(str(message) for message in answer.context["messages"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_writers_wait_for_no_build_whatever_the_project_says_of_transactions(
+    owner: Client, docs: VectorIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(**_: Any) -> None:
+        builds.append(connection.get_autocommit())
+
+    builds: list[bool] = []
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    monkeypatch.setattr(engine.vectors, "build_index", build)
+    owner.post(view("build", docs.pk))
+    assert builds == [True]
 
 
 def test_building_needs_the_permission_to_change(onlooker: Client, docs: VectorIndex) -> None:
