@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg import Connection, Cursor
 from psycopg._preparing import Key, Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
@@ -62,7 +63,11 @@ def server_cursor(
     client does for a search. `one_plan` says that the statement has one good plan whatever its
     parameters: then it may be prepared. Being wrapped alike, it is logged and counted alike.
     """
-    connection.ensure_connection()
+    if type(connection) is DatabaseWrapper:
+        connection.close_if_health_check_failed()
+        connection.ensure_connection()
+    else:  # a backend of the project's may do more first: name the schema of a tenant, for one
+        connection.cursor().close()
     driver = connection.connection
     if driver.prepare_threshold is None:
         _cursors[driver] = _cursors.get(driver, 0) + 1

@@ -192,6 +192,19 @@ def test_a_terminated_connection_is_unavailable_and_then_made_anew(
     call(other, entity_id)
 
 
+def test_a_lost_connection_is_noticed_where_the_project_has_it_checked(
+    elsewhere: Elsewhere, entity_id: Any
+) -> None:
+    """`CONN_HEALTH_CHECKS`, in a request that asks nothing else before."""
+    checked = elsewhere()
+    connection = connections[checked.session.alias]
+    connection.settings_dict |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+    assert checked.memory.list_threads(resource_id="r").items == []
+    terminate(backend_pid(checked))
+    connection.close_if_unusable_or_obsolete()  # as a request begins
+    assert checked.memory.list_threads(resource_id="r").items == []
+
+
 @cases(WRITES)
 def test_a_connection_terminated_in_the_callers_transaction_is_made_anew_after_it(
     other: PostgresEngine, entity_id: Any, call: Call
