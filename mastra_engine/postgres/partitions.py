@@ -43,7 +43,18 @@ _PAUSE = 0.05
 # Without parameters: bound on the server, they would keep the statement's snapshot.
 _TRY_LOCK = f"""
 SELECT pg_try_advisory_xact_lock({BUILDERS}, {{}}),
-       set_config('idle_in_transaction_session_timeout', '0', true)
+       set_config('idle_in_transaction_session_timeout', '0', true),
+       (SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout')
+"""
+
+# What locks take: indexes of several schemas may have one id.
+_NUMBER = "SELECT %s::regclass::oid::int"
+
+# Where the tables are, and whose. A bare name means the first schema that is searched, for what is
+# made, or one that has such a thing, for what is dropped.
+_HOME = """
+SELECT relnamespace::regnamespace, relowner::regrole
+FROM pg_class WHERE oid = 'mastra_engine_embedding'::regclass
 """
 
 # A new table is its owner's alone, and the role that searches it may be another.
@@ -55,14 +66,18 @@ WHERE oid = to_regclass('mastra_engine_embedding') AND grantee != relowner
 GROUP BY grantee
 """
 
-_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
+_VALID = """
+SELECT indisvalid FROM pg_index
+WHERE indexrelid = to_regclass(%s) AND indrelid = to_regclass(%s)
+"""
 
 _STATE = f"""
 SELECT ({_VALID}),
        (SELECT max(coalesce(blocks_done::float / nullif(blocks_total, 0), 0))
         FROM pg_stat_progress_create_index WHERE relid = to_regclass(%s)),
        EXISTS (SELECT FROM pg_locks
-               WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND objsubid = 2
+               WHERE locktype = 'advisory' AND classid = %s AND objid = to_regclass(%s)
+                 AND objsubid = 2
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
 
@@ -125,10 +140,13 @@ class Partition:
     def create(self) -> None:
         """Create the table, then attach it, which locks out neither readers nor writers.
 
-        Who may do something with all vectors may do it with these.
+        Whoever owns all vectors owns these, and who may do something with all may do it with these.
         """
-        self._execute(f"DROP TABLE IF EXISTS {self.table}")  # a leftover of an emptied database
-        self._execute(f"CREATE TABLE {self.table} (LIKE mastra_engine_embedding INCLUDING ALL)")
+        ((schema, owner),) = self._query(_HOME, [])
+        table = f"{schema}.{self.table}"
+        self._execute(f"DROP TABLE IF EXISTS {table}")  # a leftover of an emptied database
+        self._execute(f"CREATE TABLE {table} (LIKE mastra_engine_embedding INCLUDING ALL)")
+        self._execute(f"ALTER TABLE {table} OWNER TO {owner}")
         statistics = f"ALTER metadata SET STATISTICS {_SAMPLE}"
         self._execute(f"ALTER TABLE {self.table} {statistics}")
         self._execute(f"CREATE INDEX {self.table}_text ON {self.table} USING gin ({self.document})")
@@ -147,7 +165,7 @@ class Partition:
 
     def state(self) -> tuple[IndexStatus, float | None]:
         """Return the search structure's status and, while it is being built, the share done."""
-        params = [self.structure, self.table, BUILDERS, self.index.id]
+        params = [self.structure, self.table, self.table, BUILDERS, self.table]
         ((valid, share, locked),) = self._query(_STATE, params)
         return status_of(self.index.index_type, valid=valid, share=share, locked=locked)
 
@@ -175,7 +193,7 @@ class Partition:
                 self._build("CONCURRENTLY ")
 
     def _build(self, concurrently: str) -> None:
-        stored = self._query(_VALID, [self.structure])
+        stored = self._query(_VALID, [self.structure, self.table])
         if stored == [(True,)]:
             return
         if stored:
@@ -191,11 +209,12 @@ class Partition:
         it runs in no transaction, another connection's holds the lock; that has to be READ
         COMMITTED, or its snapshot would be one of those the build waits for.
         """
+        ((number,),) = self._query(_NUMBER, [self.table])
         guard = self.connection.copy()
         try:
             with guard.cursor() as cursor:
                 cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-                cursor.execute(_TRY_LOCK.format(self.index.id))
+                cursor.execute(_TRY_LOCK.format(number))
                 try:
                     yield cursor.fetchone()[0]
                 finally:
@@ -216,7 +235,8 @@ class Partition:
 
     def drop_structure(self) -> None:
         """Drop the search structure; searches are exact until it is built."""
-        self._execute(f"DROP INDEX IF EXISTS {self.structure}")
+        ((schema, _),) = self._query(_HOME, [])
+        self._execute(f"DROP INDEX IF EXISTS {schema}.{self.structure}")
 
     def _create_structure(self, how: str) -> str:
         index = self.index

@@ -19,7 +19,7 @@ SELECT v.name, v.index_type, i.indisvalid, built.share, held.objid IS NOT NULL,
        coalesce(pg_total_relation_size(t.oid), 0)
 FROM mastra_engine_vectorindex v
 JOIN pg_class t ON t.oid = to_regclass('mastra_engine_embedding_' || v.id)
-LEFT JOIN pg_index i ON i.indexrelid = to_regclass(t.relname || '_nearest')
+LEFT JOIN pg_index i ON i.indexrelid = to_regclass(t.relname || '_nearest') AND i.indrelid = t.oid
 LEFT JOIN (
     SELECT relid, max(coalesce(blocks_done::float / nullif(blocks_total, 0), 0)) AS share
     FROM pg_stat_progress_create_index GROUP BY relid
@@ -28,7 +28,7 @@ LEFT JOIN (
     SELECT DISTINCT objid FROM pg_locks
     WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-) held ON held.objid = v.id
+) held ON held.objid = t.oid
 ORDER BY v.name
 """
 

@@ -17,7 +17,7 @@ COUNTS = {
     "cancel_sync_run": 6,
     "clone_thread": 7,
     "create_entity": 4,
-    "create_index": 14,
+    "create_index": 16,
     "create_thread": 3,
     "delete_entity": 7,
     "delete_index": 5,

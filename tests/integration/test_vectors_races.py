@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -20,6 +21,7 @@ from mastra_engine.exceptions import (
     Unavailable,
 )
 from mastra_engine.models import VectorIndex
+from mastra_engine.postgres.partitions import Partition
 from mastra_engine.testing.contract.vectors import ToyEmbedder
 from tests.integration.conftest import Elsewhere
 from tests.integration.interleaving import just_before
@@ -360,3 +362,44 @@ def test_a_role_may_do_with_a_new_index_what_it_may_do_with_all(
     with pytest.raises(EngineConfigError, match="own the engine's tables"):
         vectors.delete_index(index_name="theirs")
     assert vectors.describe_index(index_name="theirs").status == "ready"
+
+
+@committing
+def test_a_new_index_belongs_to_whoever_owns_all(
+    engine: PostgresEngine, elsewhere: Elsewhere, role: str
+) -> None:
+    """It may be made by a member of that role, or by a superuser who migrates."""
+    sql(f"GRANT CREATE ON SCHEMA public TO {role}")
+    sql(f"ALTER TABLE mastra_engine_embedding OWNER TO {role}")
+    try:
+        engine.vectors.create_index(index_name="theirs", dimension=3)
+        vectors = elsewhere(role=role).vectors
+        vectors.upsert(index_name="theirs", vectors=[[1, 0, 0]])
+        with vectors.bulk_load(index_name="theirs"):
+            pass
+        vectors.delete_index(index_name="theirs")
+    finally:
+        sql("ALTER TABLE mastra_engine_embedding OWNER TO CURRENT_USER")
+
+
+@committing
+def test_a_builders_lock_lasts_as_long_as_the_build(
+    engine: PostgresEngine,
+    elsewhere: Elsewhere,
+    few: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A `transaction_timeout` of the role's bounds each step of it, and not the lock."""
+    if not sql("SELECT 1 FROM pg_settings WHERE name = 'transaction_timeout'"):
+        pytest.skip("before PostgreSQL 17")
+    seen: list[str] = []
+
+    def wait(*_: Any) -> None:
+        time.sleep(0.5)
+        seen.append(engine.vectors.describe_index(index_name="few").status)
+
+    monkeypatch.setattr(Partition, "_wait_for_writers", wait)
+    sql(f"DROP INDEX {table_of('few')}_nearest")
+    builder = elsewhere(transaction_timeout="200ms")
+    assert builder.vectors.build_index(index_name="few").status == "ready"
+    assert seen == ["building"]
