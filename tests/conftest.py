@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,11 @@ settings.load_profile("suite")
 @pytest.fixture
 def postgres_engine(db: None) -> PostgresEngine:
     return PostgresEngine(lock_timeout=60)
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector leave alone what all tests share: much, and a mock often calls for it."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
