@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from threading import Event
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import DataError, connection, transaction
 
 from mastra_engine.backends.base.indexes import REMAKES
@@ -292,6 +295,40 @@ def test_a_bulk_load_that_breaks_the_transaction_raises_what_broke_it(
     load = engine.vectors.bulk_load(index_name="few")
     with pytest.raises(DataError), transaction.atomic(), load:
         sql("SELECT 1 / 0")
+    assert engine.vectors.describe_index(index_name="few").status == "ready"
+
+
+@committing
+def test_a_cancelled_bulk_load_builds_what_it_dropped(
+    engine: PostgresEngine,
+    few: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who is cancelled is done at once, and the database's thread is not."""
+    drop, dropped, cancelled = engine.vectors._drop_structure, Event(), Event()
+
+    def drop_slowly(index: Any) -> None:
+        drop(index)
+        dropped.set()
+        cancelled.wait()
+
+    async def load() -> None:
+        async with engine.vectors.abulk_load(index_name="few"):
+            raise AssertionError
+
+    async def cancel() -> BaseException:
+        loading = asyncio.create_task(load())
+        await asyncio.to_thread(dropped.wait)
+        loading.cancel()
+        await asyncio.wait([loading], timeout=0.1)
+        cancelled.set()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await loading
+        return caught.value
+
+    monkeypatch.setattr(engine.vectors, "_drop_structure", drop_slowly)
+    kept = async_to_sync(cancel)()  # and with it its frames
+    assert isinstance(kept, asyncio.CancelledError)
     assert engine.vectors.describe_index(index_name="few").status == "ready"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from copy import copy
 from types import MappingProxyType
 from typing import Any, Self
@@ -160,12 +160,12 @@ class VectorsContract(IndexesContract):
     @asynccontextmanager
     async def abulk_load(self, *, index_name: str) -> AsyncIterator[None]:
         """See bulk_load()."""
-        loading = self.bulk_load(index_name=index_name)
-        await sync_to_async(loading.__enter__)()
-        try:
+        loading = ExitStack()
+        try:  # who is cancelled leaves the database's thread to drop it
+            await sync_to_async(loading.enter_context)(self.bulk_load(index_name=index_name))
             yield
         finally:
-            await sync_to_async(loading.__exit__)(None, None, None)
+            await sync_to_async(loading.close)()
 
     # Writing
 
