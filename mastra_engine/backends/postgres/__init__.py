@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from threading import Lock
 from typing import Any
 
 from django.core import checks
@@ -30,6 +31,8 @@ UNNAMED = "mastra_engine_"
 ADDRESS = ("USER", "PASSWORD", "HOST", "PORT")
 #: What the project calls its databases, by alias; in tests Django has others stand for them.
 NAMES: dict[str, Any] = {}
+
+_naming = Lock()
 
 
 class PostgresEngine(
@@ -113,9 +116,11 @@ def database_at(url: str) -> tuple[str, bool]:
     wanted = database_from_url(url)
     # Aliases show up in messages, so this one does not hold the password.
     alias = f"{UNNAMED}{blake2b(url.encode(), digest_size=8).hexdigest()}"
-    if alias not in connections.settings:
-        configured = connections.configure_settings({"default": {}, alias: wanted})
-        connections.settings[alias] = configured[alias]
+    with _naming:
+        if alias not in connections.settings:
+            configured = connections.configure_settings({"default": {}, alias: wanted})
+            # Another dictionary, for other threads may be going through that one.
+            connections.settings = {**connections.settings, alias: configured[alias]}
     return alias, True
 
 
