@@ -62,9 +62,11 @@ def embed_batches(
         yield embed_documents(embedder, batch, dimension=dimension, first=start)
 
 
-def embed_query(embedder: Embedder, text: str, *, dimension: int | None = None) -> Sequence[float]:
+def embed_query(
+    embedder: Embedder, text: str, *, dimension: int | None = None, path: str = "/query_text"
+) -> Sequence[float]:
     """Return the vector that the embedder makes of a question. See embed_documents()."""
-    vectors: Vectors = _checked([embedder.embed_query(text)], 1, dimension, "/query_text")
+    vectors: Vectors = _checked([embedder.embed_query(text)], 1, dimension, path)
     return vectors[0]
 
 

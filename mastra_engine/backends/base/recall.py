@@ -16,7 +16,7 @@ from mastra_engine.backends.base.threads import ALL, ThreadsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.embedders import Vectors, embed_documents, embed_query
-from mastra_engine.exceptions import IndexNotFound, InvalidInput
+from mastra_engine.exceptions import IndexNotFound, InvalidInput, InvalidVector
 from mastra_engine.filterinputs import parse_filter
 from mastra_engine.filters import And, Equals, Exists, Field, Node
 from mastra_engine.inputs import count, text
@@ -147,7 +147,7 @@ class RecallContract(ThreadsContract):
         """
         if self.vectors.embedder is None:
             return None
-        self._need_index(len(embed_query(self.vectors.embedder, "memory")))
+        self._need_index(len(embed_query(self.vectors.embedder, "memory")), "/embedder")
         return self.vectors.describe_index(index_name=self.index_name)
 
     def reembed(self) -> int:
@@ -248,15 +248,25 @@ class RecallContract(ThreadsContract):
                 break
             embedder = self.vectors._need_embedder("/query")
             vectors = embed_documents(embedder, [message.excerpt for message in waiting])
-            self._need_index(len(vectors[0]))
+            self._need_index(len(vectors[0]), "/embedder")
             self._embedded(waiting, vectors)
             done += len(waiting)
         return done
 
-    def _need_index(self, dimension: int) -> None:
-        """Make the index of messages where `engine_migrate` has not done it."""
-        if self.vectors._find_index(self.index_name) is None:
+    def _need_index(self, dimension: int, path: str) -> None:
+        """Make the index of messages where `engine_migrate` has not done it.
+
+        Raises InvalidVector where its vectors have another length, as those of another model.
+        """
+        index = self.vectors._find_index(self.index_name)
+        if index is None:
             self.vectors.create_index(index_name=self.index_name, dimension=dimension)
+        elif index.dimension != dimension:
+            message = (
+                f"the embedder makes {dimension} numbers, and {self.index_name!r} has vectors of "
+                f"{index.dimension}; reembed() makes them anew"
+            )
+            raise InvalidVector(message, path=path)
 
     def _matches(
         self,
@@ -267,10 +277,10 @@ class RecallContract(ThreadsContract):
         limit: int,
         min_score: float | None,
     ) -> list[Match]:
-        vector = embed_query(self.vectors._need_embedder("/query"), question)
+        vector = embed_query(self.vectors._need_embedder("/query"), question, path="/query")
         if not any(vector):  # the embedder knows nothing of it
             return []
-        with suppress(IndexNotFound):  # nothing was embedded yet
+        try:
             return self.vectors.query(
                 index_name=self.index_name,
                 namespace=resource_id,
@@ -279,7 +289,11 @@ class RecallContract(ThreadsContract):
                 filter=And((OF_ANY_THREAD if thread_id is None else of_thread(thread_id), where)),
                 min_score=min_score,
             )
-        return []
+        except IndexNotFound:  # nothing was embedded yet
+            return []
+        except InvalidVector:
+            self._need_index(len(vector), "/query")
+            raise
 
 
 def of_thread(thread_id: str) -> Node:

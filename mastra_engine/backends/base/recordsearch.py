@@ -101,7 +101,8 @@ class RecordSearch:
         )
         found: dict[Any, list[Match]] = {}
         embedder = needed_embedder(self.vectors, group[0].declared)
-        vector = embed_query(embedder, self.asked.text or "", dimension=index.dimension)
+        question = self.asked.text or ""
+        vector = embed_query(embedder, question, dimension=index.dimension, path="/query")
         if any(vector):  # or else the embedder knows nothing of it
             target = checked_vector(vector, index, "/query")
             near = partial(

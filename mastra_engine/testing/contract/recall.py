@@ -315,15 +315,21 @@ class TestRecall(WithThread):
 
         memory.embed_pending()
         memory.vectors.embedder = Other()
-        with pytest.raises(InvalidVector):
+        with pytest.raises(InvalidVector, match=r"reembed\(\)") as caught:
             self.recall(memory, "dog Bello")
-        assert memory.reembed() == 10
+        assert caught.value.path == "/query"
+        with pytest.raises(InvalidVector, match=r"reembed\(\)"):
+            memory.prepare_index()
+        self.say(memory, "a cat", id=None)
+        with pytest.raises(InvalidVector, match=r"reembed\(\)"):
+            memory.embed_pending()
+        assert memory.reembed() == 11
         assert memory.vectors.describe_index(index_name="memory").dimension == 64
         assert self.recall(memory, "dog Bello", top_k=1) == [2, 3, 4]
         memory.vectors.embedder = None
         with pytest.raises(InvalidInput):
             memory.reembed()
-        assert self.vectors(memory) == 10
+        assert self.vectors(memory) == 11
 
     # Vectors that are left behind
 
