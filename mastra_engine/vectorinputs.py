@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -54,9 +54,14 @@ class IndexDefinition:
     id: int = 0
     created_at: datetime | None = None
 
-    def as_asked_for(self) -> IndexDefinition:
-        """Return it without what the engine adds."""
-        return replace(self, id=0, created_at=None)
+    def unlike(self, wanted: IndexDefinition) -> str:
+        """Say what is not as wanted, beside what the engine adds."""
+        has = asdict(replace(self, id=wanted.id, created_at=wanted.created_at))
+        return ", ".join(
+            f"{key} {has[key]!r}, not {value!r}"
+            for key, value in asdict(wanted).items()
+            if has[key] != value
+        )
 
     def described(
         self, *, count: int, size_bytes: int, status: IndexStatus, progress: float | None = None

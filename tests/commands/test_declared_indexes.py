@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from mastra_engine import PgVector, engine
+from mastra_engine.exceptions import IndexNotFound
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,6 +35,11 @@ def test_they_are_made_once() -> None:
         (index,) = PgVector().list_indexes()
         assert (index.name, index.dimension, index.metric) == ("docs", 3, "euclidean")
         PgVector().delete_index(index_name="docs")
+
+
+def test_one_that_is_not_made_yet_says_what_makes_it() -> None:
+    with declaring(), pytest.raises(IndexNotFound, match=r"engine_migrate or create_declared_ind"):
+        engine.vectors.describe_index(index_name="docs")
 
 
 def test_another_definition_is_a_clear_error() -> None:

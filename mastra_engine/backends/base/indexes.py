@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -24,6 +25,9 @@ REMAKES = 3
 
 class IndexesContract(ABC):
     """The steps of which the methods of vectors are made."""
+
+    #: `INDEXES` of the settings: definitions by name.
+    declared: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
     # What a backend implements. Each raises IndexNotFound when the index is gone by then.
 
@@ -131,5 +135,8 @@ class IndexesContract(ABC):
     def _index(self, index_name: str) -> IndexDefinition:
         index = self._find_index(name(index_name, "/index_name"))
         if index is None:
-            raise IndexNotFound(f"There is no index {index_name!r}")
+            how = "; engine_migrate or create_declared_indexes() makes it"
+            raise IndexNotFound(
+                f"There is no index {index_name!r}{how if index_name in self.declared else ''}"
+            )
         return index

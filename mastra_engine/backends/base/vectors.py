@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from copy import copy
-from types import MappingProxyType
 from typing import Any, Self
 
 from asgiref.sync import sync_to_async
@@ -56,8 +55,6 @@ class VectorsContract(IndexesContract):
     embedder: Embedder | None = None
     #: What `reranker=True` stands for.
     reranker: Reranks = Reranker()
-    #: `INDEXES` of the settings: definitions by name.
-    declared: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     #: The namespaces these vectors are confined to; None for all.
     namespaces: frozenset[str] | None = None
 
@@ -103,8 +100,10 @@ class VectorsContract(IndexesContract):
         )
 
         def describe(stored: IndexDefinition) -> VectorIndex:
-            if stored.as_asked_for() != wanted:
-                raise IndexMismatch(f"{wanted.name!r} is {stored}")
+            if unlike := stored.unlike(wanted):
+                raise IndexMismatch(
+                    f"Index {wanted.name!r} has {unlike}; another definition needs another name"
+                )
             return self._describe(stored)
 
         return self._using(lambda: self._get_or_create_index(wanted), describe)

@@ -104,7 +104,8 @@ class TestVectors(WithCompass):
     def test_another_definition_is_refused(
         self, engine: MastraEngine, compass: str, other: dict[str, Any]
     ) -> None:
-        with pytest.raises(IndexMismatch):
+        ((key, value),) = other.items()
+        with pytest.raises(IndexMismatch, match=f" has {key} .*, not {value!r};"):
             engine.vectors.create_index(**{"index_name": compass, "dimension": 3, **other})
         assert len(self.query(engine)) == 5
 
