@@ -73,7 +73,9 @@ def test_a_failed_run_is_an_error_without_secrets() -> None:
     assert "is failed. ConnectionError in " in str(caught.value)
     assert ":orders:" in str(caught.value)
     assert "no answer from https://shop.example/?…" in str(caught.value)
-    assert str(caught.value).endswith("1 created, 0 updated, 0 unchanged, 0 deleted.")
+    (run,) = engine.list_sync_runs()
+    assert "1 created, 0 updated, 0 unchanged, 0 deleted." in str(caught.value)
+    assert str(caught.value).endswith(f"engine_sync --retry {run.id}")
 
 
 def test_it_queues_a_run() -> None:

@@ -70,7 +70,8 @@ class Command(EngineCommand):
         would = "It would be: " if run.dry_run else ""
         if run.status != "succeeded":
             why = "" if run.error is None else f" {_reason(run)}"
-            raise CommandError(f"The run {run.id} is {run.status}.{why} {_summary(run)}")
+            then = "" if run.dry_run else f" Go on with it: manage.py engine_sync --retry {run.id}"
+            raise CommandError(f"The run {run.id} is {run.status}.{why} {_summary(run)}{then}")
         self.stdout.write(self.style.SUCCESS(f"{would}{_summary(run)}"))
 
 
