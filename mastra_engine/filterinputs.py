@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from mastra_engine.exceptions import InvalidFilter
 from mastra_engine.filters import (
+    ALL,
     RECORD_COLUMNS,
     And,
     Compare,
@@ -85,6 +86,13 @@ def parse_filter(
     else:
         parsed = And(tuple(parser.condition(item, (*path, i)) for i, item in enumerate(filters)))
     return _few(_read(_few(parsed, path)), path)
+
+
+def parse_optional_filter(
+    filters: Any, *, path: Path = ("filter",), columns: Mapping[str, type] | None = None
+) -> Node:
+    """Parse a filter that may be None, which everything satisfies. See parse_filter()."""
+    return ALL if filters is None else parse_filter(filters, path=path, columns=columns)
 
 
 def parse_sort(

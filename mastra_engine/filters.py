@@ -116,6 +116,9 @@ class ElemMatch:
 
 Node = And | Or | Not | Equals | Compare | Substring | StartsWith | Exists | Size | ElemMatch
 
+#: The filter that everything satisfies.
+ALL: Node = And()
+
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
@@ -129,11 +132,11 @@ class SortKey:
 class Query:
     """`QueryOptions`, parsed."""
 
-    where: Node
-    sort: tuple[SortKey, ...]
-    limit: int | None
-    offset: int
-    cursor: str | None
+    where: Node = ALL
+    sort: tuple[SortKey, ...] = ()
+    limit: int | None = None
+    offset: int = 0
+    cursor: str | None = None
 
 
 def sort_value(data: Any, path: tuple[str | int, ...]) -> tuple[int, Any]:

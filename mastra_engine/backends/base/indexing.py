@@ -17,7 +17,7 @@ from mastra_engine.backends.base.search import chosen_reranker, question
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.exceptions import EntityNotFound, IndexNotFound, Unavailable
-from mastra_engine.filterinputs import parse_filter
+from mastra_engine.filterinputs import parse_optional_filter
 from mastra_engine.filters import RECORD_COLUMNS, Equals, Field, Query
 from mastra_engine.inputs import name, narrowed, text
 from mastra_engine.protocols import Reranks, RunQueue
@@ -81,7 +81,7 @@ class IndexingContract(FollowingContract, ABC):
             reranker=chosen_reranker(reranker, self._all_vectors.reranker),
             mmr=None,
         )
-        where = parse_filter({} if filter is None else filter, columns=RECORD_COLUMNS)
+        where = parse_optional_filter(filter, columns=RECORD_COLUMNS)
         places = self._places(self._declared(entity_name, None), connection)
         found = RecordSearch(self._all_vectors, connection, asked, where).run(places)
         return self._with_records(found, places)
@@ -281,8 +281,7 @@ class IndexingContract(FollowingContract, ABC):
 
 
 def _by_id(external_ids: list[str]) -> Query:
-    where = Equals(Field(column="external_id"), tuple(external_ids))
-    return Query(where=where, sort=(), limit=None, offset=0, cursor=None)
+    return Query(where=Equals(Field(column="external_id"), tuple(external_ids)))
 
 
 def _named(entity: Entity) -> str:

@@ -9,17 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mastra_engine.backends.base.recall import RecallContract
-from mastra_engine.backends.base.threads import (
-    NewThread,
-    Selection,
-    of_metadata,
-    with_ids,
-)
+from mastra_engine.backends.base.threads import NewThread, Selection, with_ids
 from mastra_engine.backends.base.transfer import TransferContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.working import WorkingMemoryContract
 from mastra_engine.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.exceptions import InvalidInput
+from mastra_engine.filterinputs import parse_optional_filter
 from mastra_engine.formats import formatted
 from mastra_engine.inputs import choice, count, descends, moment, name, names, text
 from mastra_engine.messages import ROLES, NewMessage, body_hash, new_messages
@@ -192,7 +188,7 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
     ) -> Page[Message]:
         """Return a page of a thread's messages by position; raises ThreadNotFound."""
         id = name(thread_id, "/thread_id")
-        where = of_metadata(metadata)
+        where = parse_optional_filter(metadata, path=("metadata",))
         wanted = None if role is None else choice(role, "/role", *ROLES)
         size = count(limit, "/limit")
         descending = descends(order)

@@ -12,13 +12,13 @@ from math import inf
 from typing import Any
 
 from mastra_engine.backends.base.search import Scope
-from mastra_engine.backends.base.threads import ALL, ThreadsContract
+from mastra_engine.backends.base.threads import ThreadsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.embedders import Vectors, embed_documents, embed_query
 from mastra_engine.exceptions import IndexNotFound, InvalidInput, InvalidVector
-from mastra_engine.filterinputs import parse_filter
-from mastra_engine.filters import And, Equals, Exists, Field, Node
+from mastra_engine.filterinputs import parse_optional_filter
+from mastra_engine.filters import ALL, And, Equals, Exists, Field, Node
 from mastra_engine.inputs import count, text
 from mastra_engine.protocols import RunQueue
 from mastra_engine.types import Match, Message, RecalledMessage, VectorIndex
@@ -119,7 +119,7 @@ class RecallContract(ThreadsContract):
         question = text(query, "/query")
         limit = count(top_k, "/top_k", least=1)
         before, after = _range(message_range)
-        where = parse_filter({} if filter is None else filter)
+        where = parse_optional_filter(filter)
         least = None if min_score is None else _score(min_score)
         self._embed(resource, thread, limit=CATCH_UP)
         matches = self._matches(question, resource, thread, where, limit, least)

@@ -32,7 +32,7 @@ from mastra_engine.exceptions import (
     RecordNotFound,
 )
 from mastra_engine.filterinputs import parse_options
-from mastra_engine.filters import And, Equals, Field, Query
+from mastra_engine.filters import Equals, Field, Query
 from mastra_engine.inputs import choice, count, full_name, name, names, uuid
 from mastra_engine.types import (
     Entity,
@@ -48,7 +48,6 @@ R = TypeVar("R")
 Options = QueryOptions | Mapping[str, Any]
 
 ITER_PAGE = 2_000
-_EVERYTHING = Query(where=And(), sort=(), limit=None, offset=0, cursor=None)
 
 
 class RecordsContract(ABC):
@@ -133,17 +132,17 @@ class RecordsContract(ABC):
 
     def get_records_by_entity_id(self, *, entity_id: UUID | str) -> list[Record]:
         """Return all records of an entity by `external_id`; raises EntityNotFound."""
-        return self._select_records(self._get_entity(uuid(entity_id, "/entity_id")), _EVERYTHING)
+        return self._select_records(self._get_entity(uuid(entity_id, "/entity_id")), Query())
 
     def get_records_by_entity_name(self, *, name: str, connection_id: str) -> list[Record]:
         """Return all records of an entity by `external_id`; raises EntityNotFound."""
-        return self._select_records(self._named_entity(name, connection_id), _EVERYTHING)
+        return self._select_records(self._named_entity(name, connection_id), Query())
 
     def get_record(self, *, entity_id: UUID | str, external_id: str) -> Record:
         """Return a record; raises EntityNotFound or RecordNotFound."""
         entity = self._get_entity(uuid(entity_id, "/entity_id"))
         wanted = Equals(Field(column="external_id"), (name(external_id, "/external_id"),))
-        found = self._select_records(entity, replace(_EVERYTHING, where=wanted))
+        found = self._select_records(entity, Query(where=wanted))
         if not found:
             raise RecordNotFound
         return found[0]

@@ -22,7 +22,7 @@ from mastra_engine.backends.base.search import (
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.embedders import embed_query
 from mastra_engine.exceptions import IndexNotFound
-from mastra_engine.filters import And, Node
+from mastra_engine.filters import ALL, Node
 from mastra_engine.fusion import reciprocal_rank_fusion
 from mastra_engine.registry import IndexDeclaration
 from mastra_engine.types import Entity, Match, Record, RecordMatch
@@ -95,7 +95,7 @@ class RecordSearch:
         """Return what an index has, by what its score means."""
         scope = Scope(
             index=index,
-            where=And(),
+            where=ALL,
             namespaces=frozenset([self.connection_id]),
             records=RecordScope(tuple(place.entity.id for place in group), self.where),
         )

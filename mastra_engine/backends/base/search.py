@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.filterinputs import parse_filter
-from mastra_engine.filters import And, Node
+from mastra_engine.filterinputs import parse_optional_filter
+from mastra_engine.filters import Node
 from mastra_engine.fusion import maximal_marginal_relevance
 from mastra_engine.inputs import count, share, text
 from mastra_engine.protocols import Reranks
@@ -117,7 +117,7 @@ def question(
     return Question(
         vector=query_vector,
         text=None if query_text is None else text(query_text, "/query_text"),
-        where=metadata_filter(filter),
+        where=parse_optional_filter(filter),
         namespace=any_namespace(namespace),
         limit=count(top_k, "/top_k", least=1, most=MAX_TOP_K),
         min_score=None if min_score is None else number(min_score, "/min_score"),
@@ -127,11 +127,6 @@ def question(
         balance=None if mmr is None else share(mmr, "/mmr"),
         include_vector=include_vector,
     )
-
-
-def metadata_filter(filter: Any) -> Node:
-    """Parse a filter on metadata; None is none."""
-    return And() if filter is None else parse_filter(filter)
 
 
 def any_namespace(namespace: Any) -> str | None:

@@ -20,14 +20,12 @@ from mastra_engine.exceptions import (
     ThreadExists,
     ThreadNotFound,
 )
-from mastra_engine.filterinputs import parse_filter
-from mastra_engine.filters import Node
+from mastra_engine.filterinputs import parse_optional_filter
+from mastra_engine.filters import ALL, Node
 from mastra_engine.inputs import count, descends, json_object, moment, name, names, narrowed, text
 from mastra_engine.jsonb import canonical, loads
 from mastra_engine.messages import NewMessage
 from mastra_engine.types import UNSET, Message, Order, Page, Thread, Unset
-
-ALL: Node = parse_filter({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +101,7 @@ class ThreadsContract(ABC):
     ) -> Page[Thread]:
         """Return a page of a resource's threads, those last used first; filtered by metadata."""
         resource = self._own(name(resource_id, "/resource_id"))
-        where = of_metadata(metadata)
+        where = parse_optional_filter(metadata, path=("metadata",))
         descending = descends(order)
         made_by = fingerprint("threads", resource, where, descending)
         after = None
@@ -265,8 +263,3 @@ def with_ids(messages: Iterable[NewMessage]) -> list[NewMessage]:
 def version(given: int | None) -> int | None:
     """Return the version that something must have, if it was given."""
     return None if given is None else count(given, "/if_version")
-
-
-def of_metadata(given: Any) -> Node:
-    """Return a filter of metadata; without one, all."""
-    return ALL if given is None else parse_filter(given, path=("metadata",))

@@ -16,13 +16,13 @@ from mastra_engine.backends.base.search import (
     Scope,
     any_namespace,
     chosen_reranker,
-    metadata_filter,
     question,
 )
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.embedders import embed_batches, embed_query
 from mastra_engine.exceptions import IndexMismatch, InvalidInput, NotFound
-from mastra_engine.filters import And
+from mastra_engine.filterinputs import parse_optional_filter
+from mastra_engine.filters import ALL
 from mastra_engine.fusion import reciprocal_rank_fusion
 from mastra_engine.inputs import name, names, narrowed
 from mastra_engine.protocols import Embedder, Reranks
@@ -242,8 +242,8 @@ class VectorsContract(IndexesContract):
         namespace: str | None = "",
     ) -> int:
         """Delete vectors by id or by metadata and return how many; `namespace=None` means all."""
-        where, spaces = metadata_filter(filter), self._reach(any_namespace(namespace))
-        if (ids is None) == (filter is None) or (ids is None and where == And()):
+        where, spaces = parse_optional_filter(filter), self._reach(any_namespace(namespace))
+        if (ids is None) == (filter is None) or (ids is None and where == ALL):
             raise InvalidInput("give ids or a filter that says something", path="/ids")
         keys = None if ids is None else names(ids, "/ids")
 

@@ -14,7 +14,7 @@ from mastra_engine.backends.postgres.session import RACES, Session
 from mastra_engine.backends.postgres.writer import PostgresWriter
 from mastra_engine.cursors import Position
 from mastra_engine.exceptions import EntityNotFound, Unavailable
-from mastra_engine.filters import And, Query
+from mastra_engine.filters import ALL, Query
 from mastra_engine.models import Entity as EntityRow
 from mastra_engine.models import Record as RecordRow
 from mastra_engine.postgres.expressions import following, matching, ordering
@@ -73,7 +73,7 @@ class PostgresRecords(RecordsContract):
         self, entity: Entity, query: Query, after: Position | None = None
     ) -> list[Record]:
         rows = RecordRow.objects.using(self.session.alias).filter(entity_id=entity.id).live()
-        if query.where != And():
+        if query.where != ALL:
             rows = rows.filter(matching(query.where))
         if after is not None:
             rows = rows.filter(following(after, query.sort))
