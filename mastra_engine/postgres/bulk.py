@@ -24,9 +24,6 @@ from psycopg.types.json import set_json_dumps
 from uuid_utils import UUID as FastUUID
 from uuid_utils import uuid7
 
-#: Keeps the engine's advisory locks apart from those of others.
-_LOCK_SEED = 0x6D617374
-
 _NEXT_REVS = """
 UPDATE mastra_engine_entity
 SET rev = rev + %s, updated_at = statement_timestamp()
@@ -137,11 +134,6 @@ class EntityRecords:
     def __init__(self, connection: BaseDatabaseWrapper, entity_id: UUID) -> None:
         self.connection = connection
         self.entity_id = entity_id
-
-    def lock(self) -> None:
-        """Wait for the entity's lock, which writes nothing and is held to the commit."""
-        sql = "SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))"
-        self._query(sql, [str(self.entity_id), _LOCK_SEED])
 
     def next_revs(self, number: int) -> range:
         """Give out the entity's next `number` revs in one step; none writes nothing."""

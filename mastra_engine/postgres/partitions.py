@@ -12,8 +12,9 @@ from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.exceptions import Unavailable
+from mastra_engine.postgres.locks import BUILDERS
 from mastra_engine.postgres.prepared import server_cursor
-from mastra_engine.postgres.structures import BUILDERS, status_of
+from mastra_engine.postgres.structures import status_of
 from mastra_engine.types import IndexStatus
 from mastra_engine.vectorinputs import IndexDefinition
 
@@ -33,9 +34,6 @@ RETURNING {", ".join(_COLUMNS)}
 #: How many values of metadata the planner tries a filter on; of its usual 100, a filter that 2 % of
 #: the rows pass is passed by anything from none to five.
 _SAMPLE = 500
-
-#: Keeps the locks of names apart from the advisory locks of others.
-_NAMES = 0x6E616D65
 
 #: Seconds between two looks at who still writes.
 _PAUSE = 0.05
@@ -95,16 +93,10 @@ def find_definition(connection: BaseDatabaseWrapper, name: str) -> IndexDefiniti
 
 
 def add_definition(connection: BaseDatabaseWrapper, wanted: IndexDefinition) -> IndexDefinition:
-    """Store the definition of a new index, whose name is held."""
+    """Store the definition of a new index, whose name is locked."""
     added = _definition(connection, _NEW_DEFINITION, [getattr(wanted, name) for name in _GIVEN])
     assert added is not None  # of one that its snapshot does not show, PostgreSQL says so: 40001
     return added
-
-
-def hold_name(connection: BaseDatabaseWrapper, name: str) -> None:
-    """Let nobody else make or delete an index of this name until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))", [name, _NAMES])
 
 
 def _definition(

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from mastra_engine.postgres.locks import BUILDERS
 from mastra_engine.types import IndexStatus, IndexType
-
-#: Keeps the locks of builders apart from the advisory locks of others.
-BUILDERS = 0x76656374
 
 _ALL = """
 SELECT v.name, v.index_type, i.indisvalid, built.share, held.objid IS NOT NULL,

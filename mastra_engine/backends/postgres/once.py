@@ -15,6 +15,7 @@ from mastra_engine.exceptions import InFlight
 from mastra_engine.models import Answer
 from mastra_engine.pausing import reached
 from mastra_engine.postgres.expressions import chosen_once
+from mastra_engine.postgres.locks import try_lock_call
 
 #: More than the one that each call adds, so that what is over gets less and less.
 SWEPT = 4
@@ -31,7 +32,7 @@ class PostgresOnce(OnceContract):
 
     def _alone(self, id: UUID, answer: Callable[[], bytes]) -> bytes:
         def run() -> bytes:
-            if not self.session.try_lock(id):
+            if not try_lock_call(self.session.connection, id):
                 raise InFlight
             return answer()
 

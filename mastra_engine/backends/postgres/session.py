@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import count
 from typing import TypeVar
-from uuid import UUID
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -73,13 +72,6 @@ class Session:
         if not self.lock_timeout or not self.connection.get_autocommit():
             return None
         return timeout(self.lock_timeout)
-
-    def try_lock(self, id: UUID) -> bool:
-        """Take a lock until the end of the transaction, or return False when another has it."""
-        number = int.from_bytes(id.bytes[:8], signed=True)
-        with self.connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
-            return bool(cursor.fetchone()[0])
 
     def after_commit(self, act: Callable[[], None]) -> None:
         """Act once what was written is there for others, at once if it is."""

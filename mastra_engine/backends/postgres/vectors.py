@@ -22,7 +22,8 @@ from mastra_engine.models import VectorIndex as IndexRow
 from mastra_engine.postgres import bulkvectors
 from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
-from mastra_engine.postgres.partitions import Partition, add_definition, find_definition, hold_name
+from mastra_engine.postgres.locks import lock_index_name
+from mastra_engine.postgres.partitions import Partition, add_definition, find_definition
 from mastra_engine.postgres.search import GONE, Search, condition, full_text, passages_of, within
 from mastra_engine.postgres.structures import count_vectors, read_structures
 from mastra_engine.protocols import Embedder
@@ -52,7 +53,7 @@ class PostgresVectors(VectorsContract):
     def _get_or_create_index(self, wanted: IndexDefinition) -> IndexDefinition:
         def create() -> IndexDefinition:
             connection = self.session.connection
-            hold_name(connection, wanted.name)
+            lock_index_name(connection, wanted.name)
             if (found := find_definition(connection, wanted.name)) is not None:
                 return found
             added = add_definition(connection, wanted)
@@ -112,7 +113,7 @@ class PostgresVectors(VectorsContract):
     @contextmanager
     def _kept(self, name: str) -> Iterator[None]:
         with self.session.translated(), self.session.transaction():
-            hold_name(self.session.connection, name)
+            lock_index_name(self.session.connection, name)
             yield
 
     def _is_rolling_back(self) -> bool:
@@ -127,7 +128,7 @@ class PostgresVectors(VectorsContract):
 
     def _delete_index(self, index: IndexDefinition) -> None:
         def delete() -> None:
-            hold_name(self.session.connection, index.name)
+            lock_index_name(self.session.connection, index.name)
             deleted, _ = self._indexes().filter(id=index.id).delete()
             if not deleted:
                 raise _gone(index)

@@ -18,6 +18,7 @@ from mastra_engine.models import Record as RecordRow
 from mastra_engine.models.records import RecordQuerySet
 from mastra_engine.pausing import reached
 from mastra_engine.postgres.bulk import EntityRecords, Row
+from mastra_engine.postgres.locks import lock_entity
 from mastra_engine.types import Entity, UpsertResult
 
 
@@ -26,8 +27,8 @@ class PostgresWriter(EntityWriter):
 
     def __init__(self, alias: str, entity_id: UUID) -> None:
         self.alias = alias
+        lock_entity(connections[alias], entity_id)
         self.table = EntityRecords(connections[alias], entity_id)
-        self.table.lock()
         row = EntityRow.objects.using(alias).filter(id=entity_id).first()
         if row is None:
             raise EntityNotFound
