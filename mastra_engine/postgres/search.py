@@ -37,19 +37,6 @@ EXACT_ROWS = 20_000
 #: pgvector's limit of how much of the graph is looked at before it is walked on from there.
 _WIDEST = 1_000
 
-#: That a `part` is of no live record of the entity that it takes. OFFSET 0 leaves the planner no
-#: other way than the index on ids; free to choose, it compared each with each, knowing no
-#: statistics.
-GONE = """NOT EXISTS (
-    SELECT FROM (
-        SELECT entity_id, deleted_at FROM mastra_engine_record
-        WHERE id = CASE WHEN part.id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/'
-                        THEN split_part(part.id, '/', 1)::uuid END
-        OFFSET 0
-    ) AS record
-    WHERE entity_id = %s AND deleted_at IS NULL
-)"""
-
 _FIELDS = "id, namespace, document, metadata::text"
 
 

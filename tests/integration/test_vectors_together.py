@@ -46,7 +46,7 @@ def upsert_shuffled(*, worker: int, rounds: int) -> None:
 
 def upsert_and_hang(*, rows: int, known: bool) -> None:
     """Tell when most of the rows are on their way, then never send the rest."""
-    from mastra_engine.postgres import bulkvectors
+    from mastra_engine.postgres import vectorrows
 
     sent = 0
 
@@ -58,8 +58,8 @@ def upsert_and_hang(*, rows: int, known: bool) -> None:
             time.sleep(60)
         return made()
 
-    made = bulkvectors.uuid7
-    bulkvectors.uuid7 = slowly  # type: ignore[assignment]
+    made = vectorrows.uuid7
+    vectorrows.uuid7 = slowly  # type: ignore[assignment]
     ids = [str(i) for i in range(rows)] if known else None
     vectors = np.ones((rows, 3), dtype=np.float32)
     PostgresEngine().vectors.upsert(index_name="shared", vectors=vectors, ids=ids)

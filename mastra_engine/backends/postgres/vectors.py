@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from django.db import connections, transaction
@@ -19,23 +19,22 @@ from mastra_engine.exceptions import EngineConfigError, IndexNotFound
 from mastra_engine.jsonb import loads
 from mastra_engine.models import Bookmark as BookmarkRow
 from mastra_engine.models import VectorIndex as IndexRow
-from mastra_engine.postgres import bulkvectors
+from mastra_engine.postgres import vectorrows
 from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
 from mastra_engine.postgres.locks import lock_index_name
 from mastra_engine.postgres.partitions import Partition, add_definition, find_definition
-from mastra_engine.postgres.search import GONE, Search, condition, full_text, passages_of, within
+from mastra_engine.postgres.search import Search, condition, full_text, passages_of, within
 from mastra_engine.postgres.structures import count_vectors, read_structures
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.vectorinputs import IndexDefinition, VectorRow
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
 #: How many definitions are kept at most: projects may make indexes all the time.
 _REMEMBERED = 1_000
-_KEY = "(index_id, namespace, id)"
-_STORED = "id, vector_send(embedding), document, metadata::text, namespace, created_at, updated_at"
 
 
 class PostgresVectors(VectorsContract):
@@ -149,56 +148,36 @@ class PostgresVectors(VectorsContract):
     def _put(
         self, index: IndexDefinition, namespace: str, rows: list[VectorRow], *, generated: bool
     ) -> None:
-        partition = self._partition(index)
-        with self._while_it_is_there(index):
-            self.session.run(lambda: bulkvectors.put(partition, namespace, rows, fresh=generated))
+        self._write(index, vectorrows.put, namespace, rows, fresh=generated)
 
     def _change(
         self, index: IndexDefinition, namespace: str, id: str, changes: dict[str, Any]
     ) -> StoredVector | None:
-        assignments: dict[str, list[Any]] = {"updated_at = statement_timestamp()": []}
-        if "vector" in changes:
-            assignments["embedding = %s::vector"] = [changes["vector"].to_text()]
-        if "metadata" in changes:
-            assignments["metadata = %s::jsonb"] = [changes["metadata"].decode()]
-        if "document" in changes:
-            assignments["document = %s"] = [changes["document"]]
-        params = [value for values in assignments.values() for value in values]
-        table = self._partition(index).table
-        sql = f"UPDATE {table} SET {', '.join(assignments)} WHERE {_KEY} = (%s, %s, %s)"  # noqa: S608
-        row = self._execute(
-            index, f"{sql} RETURNING {_STORED}", [*params, index.id, namespace, id], _first_row
-        )
-        return None if row is None else _stored(row)
+        return self._write(index, vectorrows.change, namespace, id, changes)
 
     def _delete(self, scope: Scope, ids: list[str] | None) -> int:
-        sql, params = _condition(scope)
-        if ids is not None:
-            sql, params = f"{sql} AND id = ANY(%s)", [*params, ids]
-        table = self._partition(scope.index).table
-        statement = f"DELETE FROM {table} WHERE {sql}"  # noqa: S608
-        return self._execute(scope.index, statement, params, _row_count)
+        return self._write(scope.index, vectorrows.delete, _condition(scope), ids)
 
     def _delete_parts(self, index: IndexDefinition, namespace: str, wholes: list[str]) -> None:
-        partition = self._partition(index)
-        with self._while_it_is_there(index):
-            self.session.run(lambda: bulkvectors.delete_parts(partition, namespace, wholes))
+        self._write(index, vectorrows.delete_parts, namespace, wholes)
 
     def _delete_gone(self, scope: Scope, entity_id: UUID) -> None:
-        sql, params = _condition(scope)
-        statement = (
-            f"DELETE FROM {self._partition(scope.index).table} AS part WHERE {sql} AND {GONE}"  # noqa: S608
-        )
-        self._execute(scope.index, statement, [*params, entity_id], _row_count)
+        self._write(scope.index, vectorrows.delete_gone, _condition(scope), entity_id)
 
     def _get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
-        table = self._partition(index).table
-        there, params = within(index, [namespace])
-        sql = f"SELECT {_STORED} FROM {table} WHERE {there} AND id = ANY(%s)"  # noqa: S608
-        with self._reading(index), self.session.connection.cursor() as cursor:
-            cursor.execute(sql, [*params, ids])
-            found = {row[0]: _stored(row) for row in cursor.fetchall()}
-        return [found[id] for id in ids if id in found]
+        with self._reading(index):
+            return vectorrows.get(self._partition(index), namespace, ids)
+
+    def _write(
+        self,
+        index: IndexDefinition,
+        work: Callable[Concatenate[Partition, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Do some work on an index's partition in a transaction."""
+        with self._while_it_is_there(index):
+            return self.session.run(lambda: work(self._partition(index), *args, **kwargs))
 
     # Search
 
@@ -253,17 +232,6 @@ class PostgresVectors(VectorsContract):
     def _indexes(self) -> QuerySet[IndexRow]:
         return IndexRow.objects.using(self.session.alias)
 
-    def _execute(
-        self, index: IndexDefinition, sql: str, params: list[Any], result: Callable[[Any], R]
-    ) -> R:
-        def execute() -> R:
-            with self.session.connection.cursor() as cursor:
-                cursor.execute(sql, params)
-                return result(cursor)
-
-        with self._while_it_is_there(index):
-            return self.session.run(execute)
-
 
 def _condition(scope: Scope) -> Sql:
     others = [] if scope.namespaces is None else [within(scope.index, scope.namespaces)]
@@ -272,30 +240,8 @@ def _condition(scope: Scope) -> Sql:
     return condition(scope.where, *others)
 
 
-def _row_count(cursor: Any) -> int:
-    return int(cursor.rowcount)
-
-
-def _first_row(cursor: Any) -> tuple[Any, ...] | None:
-    row: tuple[Any, ...] | None = cursor.fetchone()
-    return row
-
-
 def _gone(index: IndexDefinition) -> IndexNotFound:
     return IndexNotFound(f"There is no index {index.name!r} any more")
-
-
-def _stored(row: tuple[Any, ...]) -> StoredVector:
-    id, vector, document, metadata, namespace, created_at, updated_at = row
-    return StoredVector(
-        id=id,
-        vector=Vector.from_binary(vector).to_list(),
-        document=document,
-        metadata=loads(metadata),
-        namespace=namespace,
-        created_at=created_at,
-        updated_at=updated_at,
-    )
 
 
 def _match(row: tuple[Any, ...], metric: Metric) -> Match:
