@@ -98,7 +98,7 @@ class EngineView(APIView):
     def reach(self) -> dict[str, frozenset[str] | None]:
         """What its user may touch; None is everything."""
         return {
-            "resource_id": self.engine.memory.owners,
+            "resource_id": self.engine.memory.resource_ids,
             "connection_id": self.engine.connection_ids,
             "namespace": self.engine.vectors.namespaces,
         }

@@ -79,7 +79,7 @@ class ErasureContract(ABC):
         if (resource_id is None) == (connection_id is None):
             raise InvalidInput("give a resource_id or a connection_id", path="/resource_id")
         if resource_id is not None:
-            id = self.memory._own(name(resource_id, "/resource_id"))
+            id = self.memory._own_resource(resource_id)
             return partial(self._resource_census, id), partial(self._erase_resource, id)
         id = self._own_connection(name(connection_id, "/connection_id"))
         return partial(self._connection_census, id), partial(self._erase_connection, id)

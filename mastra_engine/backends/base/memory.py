@@ -82,7 +82,7 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
         """
         id = name(thread_id, "/thread_id")
         key = None if idempotency_key is None else name(idempotency_key, "/idempotency_key")
-        owner = None if resource_id is None else self._own(name(resource_id, "/resource_id"))
+        owner = None if resource_id is None else self._own_resource(resource_id)
         given = new_messages(messages, self.tokenizer)
         if not given:
             self._need_thread(id, owner)
@@ -277,7 +277,7 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
 
         Where resources confine this memory, it must be one of theirs as well.
         """
-        if not found or self.owners is not None:
+        if not found or self.resource_ids is not None:
             self._get_thread(thread_id)
 
     def _notes(

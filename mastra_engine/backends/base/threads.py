@@ -53,7 +53,7 @@ class ThreadsContract(ABC):
     """Threads, each of one resource, and being confined to some resources."""
 
     #: The resources this memory is confined to; None for all.
-    owners: frozenset[str] | None = None
+    resource_ids: frozenset[str] | None = None
 
     def within(self, *, resource_ids: Iterable[str]) -> Self:
         """Return this memory confined to some resources: what others have is not found.
@@ -61,7 +61,7 @@ class ThreadsContract(ABC):
         Confined once more, it is to those of both.
         """
         confined = copy(self)
-        confined.owners = narrowed(self.owners, names(resource_ids, "/resource_ids"))
+        confined.resource_ids = narrowed(self.resource_ids, names(resource_ids, "/resource_ids"))
         return confined
 
     def create_thread(
@@ -73,7 +73,7 @@ class ThreadsContract(ABC):
         metadata: Mapping[str, Any] | None = None,
     ) -> Thread:
         """Create a thread, with an id of its own unless one is given; raises ThreadExists."""
-        owner = self._own(name(resource_id, "/resource_id"))
+        owner = self._own_resource(resource_id)
         created = self._create_thread(
             NewThread(
                 id=new_id(thread_id, "/thread_id"),
@@ -100,7 +100,7 @@ class ThreadsContract(ABC):
         order: Order = "desc",
     ) -> Page[Thread]:
         """Return a page of a resource's threads, those last used first; filtered by metadata."""
-        resource = self._own(name(resource_id, "/resource_id"))
+        resource = self._own_resource(resource_id)
         where = parse_optional_filter(metadata, path=("metadata",))
         descending = descends(order)
         made_by = fingerprint("threads", resource, where, descending)
@@ -153,11 +153,11 @@ class ThreadsContract(ABC):
         Raises ThreadNotFound, MessageNotFound, ThreadExists.
         """
         source = self._get_thread(name(thread_id, "/thread_id"))
-        owner = source.resource_id if resource_id is None else name(resource_id, "/resource_id")
+        owner = self._own_resource(source.resource_id if resource_id is None else resource_id)
         merged = {**source.metadata, **loads(json_object(metadata, ("metadata",)))}
         new = NewThread(
             id=new_id(new_thread_id, "/new_thread_id"),
-            resource_id=self._own(owner),
+            resource_id=owner,
             title=source.title if title is None else text(title, "/title"),
             metadata=canonical(merged, ("metadata",)),
         )
@@ -226,10 +226,12 @@ class ThreadsContract(ABC):
     def _embed_later(self, thread_id: str) -> None:
         """See to it that new messages of a thread get their vectors."""
 
-    def _own(self, resource_id: str) -> str:
-        if self.owners is not None and resource_id not in self.owners:
-            raise NotFound(f"There is no resource {resource_id!r}")
-        return resource_id
+    def _own_resource(self, resource_id: Any) -> str:
+        """Return a resource that is within reach; raises NotFound."""
+        resource = name(resource_id, "/resource_id")
+        if self.resource_ids is not None and resource not in self.resource_ids:
+            raise NotFound(f"There is no resource {resource!r}")
+        return resource
 
     def _position(self, thread: Thread, message_id: str) -> int:
         for message in self._messages_by_id([name(message_id, "/up_to_message_id")]):
@@ -243,7 +245,7 @@ class ThreadsContract(ABC):
         if thread_id is None:
             if owner is None:
                 raise InvalidInput("give a resource_id or a thread_id", path="/resource_id")
-            return self._own(owner), None
+            return self._own_resource(owner), None
         thread = self._get_thread(name(thread_id, "/thread_id"))
         if owner not in (None, thread.resource_id):
             raise ThreadNotFound

@@ -65,7 +65,7 @@ class TransferContract(ThreadsContract):
         moved = thread_id is not None and thread_id != header.get("id")
         new = NewThread(
             id=_given_or_written(thread_id, header, "id", "/thread_id"),
-            resource_id=self._own(
+            resource_id=self._own_resource(
                 _given_or_written(resource_id, header, "resource_id", "/resource_id")
             ),
             title=text(header.get("title", ""), "/lines/0/title"),

@@ -288,17 +288,16 @@ class MockMemory(MemoryContract):
 
     def _threads(self) -> list[ThreadRow]:
         """The threads that this memory may touch: every one, unless it is confined."""
-        return [
-            row
-            for row in self.store.threads.values()
-            if self.owners is None or row.resource_id in self.owners
-        ]
+        return [row for row in self.store.threads.values() if self._reaches(row)]
 
     def _thread(self, id: str) -> ThreadRow:
         row = self.store.threads.get(id)
-        if row is None or (self.owners is not None and row.resource_id not in self.owners):
+        if row is None or not self._reaches(row):
             raise ThreadNotFound
         return row
+
+    def _reaches(self, row: ThreadRow) -> bool:
+        return self.resource_ids is None or row.resource_id in self.resource_ids
 
     def _messages_of(self, thread_id: str) -> list[MessageRow]:
         row = self.store.threads.get(thread_id)

@@ -70,7 +70,7 @@ class PostgresMemory(MemoryContract):
 
     def _get_thread(self, id: str) -> Thread:
         with self.session.translated():
-            thread = find_thread(self.session.connection, id, resources=self._owned())
+            thread = find_thread(self.session.connection, id, resources=self._resources())
         if thread is None:
             raise ThreadNotFound
         return thread
@@ -175,7 +175,7 @@ class PostgresMemory(MemoryContract):
         """Return the messages as they are stored; none where there is no such thread."""
         rows = self._table(append.thread_id).append(
             append.messages,
-            resources=[append.resource_id] if append.resource_id else self._owned(),
+            resources=[append.resource_id] if append.resource_id else self._resources(),
             key=append.idempotency_key,
             body_hash=append.body_hash,
             wait=self.session.lock_wait(),
@@ -389,13 +389,15 @@ class PostgresMemory(MemoryContract):
     def _threads(self) -> QuerySet[ThreadRow]:
         """The threads that this memory may touch: every one, unless it is confined."""
         rows = ThreadRow.objects.using(self.session.alias)
-        return rows.all() if self.owners is None else rows.filter(resource_id__in=self.owners)
+        if self.resource_ids is None:
+            return rows.all()
+        return rows.filter(resource_id__in=self.resource_ids)
 
     def _all_messages(self) -> QuerySet[MessageRow]:
         rows = MessageRow.objects.using(self.session.alias)
-        if self.owners is None:
+        if self.resource_ids is None:
             return rows.all()
-        return rows.filter(thread__resource_id__in=self.owners)
+        return rows.filter(thread__resource_id__in=self.resource_ids)
 
     def _of_thread(self, thread_id: str) -> QuerySet[MessageRow]:
         """The messages of a thread that was found to be within reach."""
@@ -415,8 +417,8 @@ class PostgresMemory(MemoryContract):
             metadata=new.metadata,
         )
 
-    def _owned(self) -> list[str] | None:
-        return None if self.owners is None else sorted(self.owners)
+    def _resources(self) -> list[str] | None:
+        return None if self.resource_ids is None else sorted(self.resource_ids)
 
     def _table(self, thread_id: str) -> ThreadMessages:
         return ThreadMessages(self.session.connection, thread_id)
