@@ -7,13 +7,14 @@ from collections.abc import Callable
 from functools import partial
 
 from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.exceptions import InvalidInput, Unavailable
 from mastra_engine.inputs import name
 from mastra_engine.types import Erasure
 
 
-class ErasureContract(ABC):
+class ErasureContract(RecordsContract, ABC):
     """Erasing a resource's memory or a connection's records."""
 
     memory: MemoryContract
@@ -54,9 +55,6 @@ class ErasureContract(ABC):
     avacuum = twin(vacuum)
 
     # What a backend implements
-
-    @abstractmethod
-    def _own_connection(self, connection_id: str) -> str: ...
 
     @abstractmethod
     def _resource_census(self, resource_id: str) -> Erasure: ...

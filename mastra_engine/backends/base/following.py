@@ -15,7 +15,6 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
-from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.syncs import SyncsContract
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.inputs import count, seconds, uuid
@@ -134,7 +133,7 @@ class Follower:
         return time.monotonic() - self._away_since
 
 
-class FollowingContract(RecordsContract, SyncsContract, ABC):
+class FollowingContract(SyncsContract, ABC):
     """Telling others of changes once they are committed."""
 
     alias: str

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 from uuid import UUID
 
+from mastra_engine.backends.base.records import RecordsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.writer import Chunks, EntityWriter, Seen
 from mastra_engine.exceptions import CursorExpired, SyncAborted, SyncConflict
@@ -28,7 +29,7 @@ from mastra_engine.types import (
 R = TypeVar("R")
 
 
-class SyncsContract(ABC):
+class SyncsContract(RecordsContract, ABC):
     """Bringing an outside system's records in, and telling others what changed."""
 
     def sync_records(
@@ -109,9 +110,6 @@ class SyncsContract(ABC):
     aget_changes = twin(get_changes)
 
     # What a backend implements
-
-    @abstractmethod
-    def _own_connection(self, connection_id: str) -> str: ...
 
     @abstractmethod
     def _write_named(
