@@ -32,6 +32,9 @@ Vectors = Sequence[Sequence[float]]
 
 #: Numbers of Python take eight times the space that they take once they are vectors.
 BATCH_TEXTS = 256
+#: How much of a message or passage is embedded, in characters. OpenAI's models refuse more than
+#: 8,191 tokens, and PostgreSQL has no full-text search for words by the megabyte.
+EXCERPT = 8_000
 
 
 # What engines call

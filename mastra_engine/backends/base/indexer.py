@@ -14,7 +14,7 @@ from uuid import UUID
 from mastra_engine.backends.base.bookmarks import Bookmark, Bookmarks
 from mastra_engine.backends.base.search import CHUNK, END, ENTITY, RECORD, START, Scope
 from mastra_engine.backends.base.vectors import VectorsContract
-from mastra_engine.embedders import embed_batches, embed_query
+from mastra_engine.embedders import EXCERPT, embed_batches, embed_query
 from mastra_engine.exceptions import EngineError
 from mastra_engine.filters import Equals, Field, Node
 from mastra_engine.inputs import MAX_COUNT, text
@@ -27,8 +27,6 @@ from mastra_engine.vectorinputs import vector as checked_vector
 
 #: How many changes are read at a time, and about how many passages are stored at a time.
 PAGE, BATCH = 256, 256
-#: How much of a passage is embedded, in characters, as of a message.
-EXCERPT = 8_000
 
 Watch = Callable[[int], None]
 

@@ -15,7 +15,7 @@ from mastra_engine.backends.base.search import Scope
 from mastra_engine.backends.base.threads import ThreadsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
-from mastra_engine.embedders import Vectors, embed_documents, embed_query
+from mastra_engine.embedders import BATCH_TEXTS, EXCERPT, Vectors, embed_documents, embed_query
 from mastra_engine.exceptions import IndexNotFound, InvalidInput, InvalidVector
 from mastra_engine.filterinputs import parse_optional_filter
 from mastra_engine.filters import ALL, And, Equals, Exists, Field, Node
@@ -30,10 +30,6 @@ logger = logging.getLogger("mastra_engine")
 THREAD, POSITION = "@thread_id", "@position"
 OF_ANY_THREAD: Node = Exists(Field(path=(THREAD,)))
 
-EMBED_BATCH = 256
-#: How much of a message is embedded, in characters. OpenAI's models refuse more than 8,191 tokens,
-#: and PostgreSQL has no full-text search for words by the megabyte.
-EXCERPT = 8_000
 #: How many messages a recall embeds itself, where those who should have are behind.
 CATCH_UP = 1_024
 MAX_RANGE = 1_000
@@ -243,7 +239,7 @@ class RecallContract(ThreadsContract):
         """Embed what waits, before the transaction that stores it; until `limit` is reached."""
         done = 0
         while done < limit:
-            waiting = self._unembedded(resource_id, thread_id, limit=EMBED_BATCH)
+            waiting = self._unembedded(resource_id, thread_id, limit=BATCH_TEXTS)
             if not waiting:
                 break
             embedder = self.vectors._need_embedder("/query")

@@ -10,6 +10,7 @@ from asgiref.sync import async_to_sync
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base import indexer as indexers
+from mastra_engine.embedders import EXCERPT
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound, InvalidInput
 from mastra_engine.registry import index_records, registry
 from mastra_engine.testing.contract.recall import BagOfWords, Broken
@@ -120,7 +121,7 @@ class TestIndexing(WithIndex):
     def test_long_texts_are_cut(self, engine: MastraEngine) -> None:
         self.index(engine, a="word " * 10_000)
         (passage,) = self.passages(engine)
-        assert passage == ("word " * 10_000)[: indexers.EXCERPT]
+        assert passage == ("word " * 10_000)[:EXCERPT]
 
     def test_chunks_may_be_objects(self, engine: MastraEngine) -> None:
         from mastra_engine.chunking import chunk
