@@ -230,7 +230,7 @@ def namespace_name(value: Any, path: str = "/namespace") -> str:
     return _bounded(text(value, path), MAX_NAME_BYTES, path)
 
 
-def number(value: Any, path: str) -> float:
+def finite_number(value: Any, path: str) -> float:
     """Return `value` if it is a finite number."""
     if (
         isinstance(value, bool)

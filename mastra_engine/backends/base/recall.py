@@ -22,7 +22,7 @@ from mastra_engine.filters import ALL, And, Equals, Exists, Field, Node
 from mastra_engine.inputs import count, text
 from mastra_engine.protocols import RunQueue
 from mastra_engine.types import Match, Message, RecalledMessage, VectorIndex
-from mastra_engine.vectorinputs import IndexDefinition
+from mastra_engine.vectorinputs import IndexDefinition, finite_number
 
 logger = logging.getLogger("mastra_engine")
 
@@ -116,7 +116,7 @@ class RecallContract(ThreadsContract):
         limit = count(top_k, "/top_k", least=1)
         before, after = _range(message_range)
         where = parse_optional_filter(filter)
-        least = None if min_score is None else _score(min_score)
+        least = None if min_score is None else finite_number(min_score, "/min_score")
         self._embed(resource, thread, limit=CATCH_UP)
         matches = self._matches(question, resource, thread, where, limit, least)
         stretches = _stretches(matches, before, after)
@@ -304,12 +304,6 @@ def _range(given: Any) -> tuple[int, int]:
         count(each, f"/message_range/{i}", most=MAX_RANGE) for i, each in enumerate(given)
     )
     return before, after
-
-
-def _score(given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not -inf <= given <= inf:
-        raise InvalidInput("must be a number", path="/min_score")
-    return given
 
 
 def _stretches(matches: Sequence[Match], before: int, after: int) -> list[Stretch]:

@@ -13,7 +13,7 @@ from mastra_engine.fusion import maximal_marginal_relevance
 from mastra_engine.inputs import count, share, text
 from mastra_engine.protocols import Reranks
 from mastra_engine.types import Match
-from mastra_engine.vectorinputs import IndexDefinition, namespace_name, number
+from mastra_engine.vectorinputs import IndexDefinition, finite_number, namespace_name
 
 #: How much of the graph a search looks at. Measured in docs/explanation/vectors.md.
 EF_SEARCH = 100
@@ -120,7 +120,7 @@ def question(
         where=parse_optional_filter(filter),
         namespace=any_namespace(namespace),
         limit=count(top_k, "/top_k", least=1, most=MAX_TOP_K),
-        min_score=None if min_score is None else number(min_score, "/min_score"),
+        min_score=None if min_score is None else finite_number(min_score, "/min_score"),
         ef_search=_ef_search(ef_search),
         hybrid=hybrid,
         reranker=reranker,

@@ -151,7 +151,7 @@ class TestHostileMemory(WithThread):
             for given in (hostile.value, [1], (1, 1, 1), None, "11", {1: 1, 2: 2}):
                 self.refused(memory, method, "/message_range", message_range=given)
 
-    @pytest.mark.parametrize("given", ["0.5", True, [1], float("nan")])
+    @pytest.mark.parametrize("given", ["0.5", True, [1], float("nan"), float("inf")])
     def test_scores(self, memory: MemoryContract, given: Any) -> None:
         self.refused(memory, "recall", "/min_score", min_score=given)
 
