@@ -108,7 +108,7 @@ class MockBookmarks(Bookmarks):
 
     def _row(self, entity_id: UUID, index_name: str) -> BookmarkRow:
         index = self.store.indexes.get(index_name)
-        row: BookmarkRow | None = None if index is None else index.bookmarks.get(entity_id)
+        row = None if index is None else index.bookmarks.get(entity_id)
         return row or BookmarkRow()
 
     def _rows(self, index: IndexDefinition) -> dict[UUID, BookmarkRow]:
@@ -118,7 +118,7 @@ class MockBookmarks(Bookmarks):
         stored = self.store.indexes.get(mark.index.name)
         if stored is None or stored.definition is not mark.index:
             return None
-        row: BookmarkRow | None = stored.bookmarks.get(mark.entity_id)
+        row = stored.bookmarks.get(mark.entity_id)
         return row if row is not None and row.rev == mark.rev else None
 
 

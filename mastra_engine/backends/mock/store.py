@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from socket import socket
 from threading import RLock
-from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -26,14 +25,17 @@ from mastra_engine.jsonb import loads
 from mastra_engine.messages import NewMessage
 from mastra_engine.types import (
     Entity,
+    Match,
     Message,
     Record,
     Role,
+    StoredVector,
     SyncPage,
     SyncRun,
     Thread,
     WorkingMemory,
 )
+from mastra_engine.vectorinputs import IndexDefinition
 
 
 def now() -> datetime:
@@ -243,6 +245,50 @@ class BookmarkRow:
     claimed_until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddingRow:
+    """A vector with what belongs to it; metadata is JSON text."""
+
+    id: str
+    namespace: str
+    vector: tuple[float, ...]
+    metadata: bytes
+    document: str | None
+    created_at: datetime
+    updated_at: datetime
+
+    def to_value(self) -> StoredVector:
+        return StoredVector(
+            id=self.id,
+            vector=list(self.vector),
+            document=self.document,
+            metadata=loads(self.metadata),
+            namespace=self.namespace,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+        )
+
+    def to_match(self, score: float, *, with_vector: bool = False) -> Match:
+        return Match(
+            id=self.id,
+            score=score,
+            document=self.document,
+            metadata=loads(self.metadata),
+            vector=list(self.vector) if with_vector else None,
+            namespace=self.namespace,
+        )
+
+
+@dataclass(slots=True)
+class IndexRows:
+    """An index and its vectors by namespace and id."""
+
+    definition: IndexDefinition
+    rows: dict[tuple[str, str], EmbeddingRow] = field(default_factory=dict)
+    #: How far it has read the change feeds of entities.
+    bookmarks: dict[UUID, BookmarkRow] = field(default_factory=dict)
+
+
 class Store:
     """The data behind one URL. Hold `lock` while reading or writing it."""
 
@@ -251,7 +297,7 @@ class Store:
         #: What is to be done when the transaction that holds the lock has ended.
         self._acts: list[Callable[[], None]] | None = None
         self.entities: dict[UUID, EntityRow] = {}
-        self.indexes: dict[str, Any] = {}
+        self.indexes: dict[str, IndexRows] = {}
         self.threads: dict[str, ThreadRow] = {}
         self.working_memory: dict[Holder, WorkingMemoryRow] = {}
         self.runs: dict[UUID, RunRow] = {}

@@ -7,8 +7,7 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from pgvector import Vector
 from mastra_engine.backends.base.search import ENTITY, RECORD, RecordScope, Scope
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.backends.mock.match import matches
-from mastra_engine.backends.mock.store import BookmarkRow, Store, now
+from mastra_engine.backends.mock.store import EmbeddingRow, IndexRows, Store, now
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.fusion import cosine
 from mastra_engine.jsonb import loads
@@ -26,50 +25,6 @@ from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.vectorinputs import IndexDefinition, VectorRow
 
 _WORD = re.compile(r"\w+")
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingRow:
-    """A vector with what belongs to it; metadata is JSON text."""
-
-    id: str
-    namespace: str
-    vector: tuple[float, ...]
-    metadata: bytes
-    document: str | None
-    created_at: datetime
-    updated_at: datetime
-
-    def to_value(self) -> StoredVector:
-        return StoredVector(
-            id=self.id,
-            vector=list(self.vector),
-            document=self.document,
-            metadata=loads(self.metadata),
-            namespace=self.namespace,
-            created_at=self.created_at,
-            updated_at=self.updated_at,
-        )
-
-    def to_match(self, score: float, *, with_vector: bool = False) -> Match:
-        return Match(
-            id=self.id,
-            score=score,
-            document=self.document,
-            metadata=loads(self.metadata),
-            vector=list(self.vector) if with_vector else None,
-            namespace=self.namespace,
-        )
-
-
-@dataclass(slots=True)
-class IndexRows:
-    """An index and its vectors by namespace and id."""
-
-    definition: IndexDefinition
-    rows: dict[tuple[str, str], EmbeddingRow] = field(default_factory=dict)
-    #: How far it has read the change feeds of entities.
-    bookmarks: dict[UUID, BookmarkRow] = field(default_factory=dict)
 
 
 class MockVectors(VectorsContract):
@@ -82,8 +37,7 @@ class MockVectors(VectorsContract):
     def _get_or_create_index(self, wanted: IndexDefinition) -> IndexDefinition:
         with self.store.lock:
             new = IndexRows(replace(wanted, created_at=now()))
-            stored: IndexRows = self.store.indexes.setdefault(wanted.name, new)
-            return stored.definition
+            return self.store.indexes.setdefault(wanted.name, new).definition
 
     def _find_index(self, name: str) -> IndexDefinition | None:
         with self.store.lock:
@@ -221,7 +175,7 @@ class MockVectors(VectorsContract):
                 raise
 
     def _stored(self, index: IndexDefinition) -> IndexRows:
-        stored: IndexRows | None = self.store.indexes.get(index.name)
+        stored = self.store.indexes.get(index.name)
         if stored is None or stored.definition is not index:
             raise IndexNotFound
         return stored
