@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.core import checks
-from django.db import connections
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -15,7 +14,7 @@ class MastraEngineConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from mastra_engine.backends.postgres import NAMES
+        from mastra_engine.backends.postgres.aliases import remember_names
         from mastra_engine.checks import (
             check_admin,
             check_api,
@@ -32,6 +31,5 @@ class MastraEngineConfig(AppConfig):
         checks.register(check_admin)
         checks.register(check_servers, checks.Tags.database)
         engines.make_queue = TaskQueue
-        for alias, known in connections.settings.items():
-            NAMES.setdefault(alias, known["NAME"])  # what it was first: a test may call this again
+        remember_names()
         autodiscover_modules("syncs")  # where apps declare theirs

@@ -10,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
-from mastra_engine.backends.postgres import known_alias
+from mastra_engine.backends.postgres.aliases import known_alias
 from mastra_engine.conf import database_from_url
 from mastra_engine.exceptions import EngineConfigError
 from mastra_engine.handler import DEFAULT_ALIAS, engines

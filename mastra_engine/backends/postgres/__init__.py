@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import blake2b
-from threading import Lock
 from typing import Any
 
 from django.core import checks
 from django.db import connections
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.postgres.aliases import database_at
 from mastra_engine.backends.postgres.erasure import PostgresErasure
 from mastra_engine.backends.postgres.following import PostgresFollowing
 from mastra_engine.backends.postgres.indexing import PostgresBookmarks, PostgresIndexing
@@ -19,20 +18,10 @@ from mastra_engine.backends.postgres.runs import PostgresLedger
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.backends.postgres.syncs import PostgresSyncs
 from mastra_engine.backends.postgres.vectors import PostgresVectors
-from mastra_engine.conf import database_from_url
 from mastra_engine.protocols import Embedder, Reranks, Tokenizer
 from mastra_engine.tokens import estimate
 
 __all__ = ["PostgresEngine"]
-
-#: How the aliases begin of databases that are not in DATABASES, but known by their URL.
-UNNAMED = "mastra_engine_"
-#: The settings of a database that say which one it is, beside its name.
-ADDRESS = ("USER", "PASSWORD", "HOST", "PORT")
-#: What the project calls its databases, by alias; in tests Django has others stand for them.
-NAMES: dict[str, Any] = {}
-
-_naming = Lock()
 
 
 class PostgresEngine(
@@ -107,36 +96,3 @@ class PostgresEngine(
                 )
             ]
         return []
-
-
-def database_at(url: str) -> tuple[str, bool]:
-    """Return the alias of the database at a URL, and whether the project has no name for it."""
-    if (alias := known_alias(url)) is not None:
-        return alias, False
-    wanted = database_from_url(url)
-    # Aliases show up in messages, so this one does not hold the password.
-    alias = f"{UNNAMED}{blake2b(url.encode(), digest_size=8).hexdigest()}"
-    with _naming:
-        if alias not in connections.settings:
-            configured = connections.configure_settings({"default": {}, alias: wanted})
-            # Another dictionary, for other threads may be going through that one.
-            connections.settings = {**connections.settings, alias: configured[alias]}
-    return alias, True
-
-
-def known_alias(url: str) -> str | None:
-    """Return the project's alias of the database at a URL, or None if it has none."""
-    wanted = database_from_url(url)
-    for alias, known in connections.settings.items():
-        if not alias.startswith(UNNAMED) and _is_same(wanted, known, NAMES.get(alias)):
-            return str(alias)
-    return None
-
-
-def _is_same(wanted: dict[str, Any], known: dict[str, Any], name: Any) -> bool:
-    """Whether `known` is that database, with the options asked for; it may have others too."""
-    return (
-        wanted.get("NAME", "") in (known["NAME"] or "", name)
-        and all(str(wanted.get(key, "")) == str(known[key] or "") for key in ADDRESS)
-        and wanted["OPTIONS"].items() <= known["OPTIONS"].items()
-    )
