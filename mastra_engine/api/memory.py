@@ -7,9 +7,8 @@ from typing import Any
 
 from django.urls import path
 
-from mastra_engine.api.operations import Example, operation
+from mastra_engine.api.operations import Deleted, Example, operation
 from mastra_engine.api.parsers import HeldLinesParser, JsonParser
-from mastra_engine.api.records import Deleted
 from mastra_engine.api.views import EngineView
 from mastra_engine.backends.base.memory import MemoryContract
 from mastra_engine.types import (

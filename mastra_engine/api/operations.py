@@ -15,8 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mastra_engine.api.arguments import Arguments
+from mastra_engine.api.cursors import signed, unsigned
 from mastra_engine.api.keys import HEADER, key_of, once
-from mastra_engine.api.pagination import signed, unsigned
 from mastra_engine.api.parsers import is_lines, need_length
 from mastra_engine.api.renderers import JsonLines, dumps
 from mastra_engine.conf import api_settings
@@ -39,6 +39,13 @@ class Example:
     query: dict[str, str] = field(default_factory=dict)
     body: Any = None
     answer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """How many there were."""
+
+    deleted: int
 
 
 @dataclass(frozen=True, kw_only=True)

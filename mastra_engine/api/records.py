@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from django.urls import path
 
-from mastra_engine.api.operations import Example, operation
+from mastra_engine.api.operations import Deleted, Example, operation
 from mastra_engine.api.parsers import JsonLinesParser, JsonParser
 from mastra_engine.api.views import EngineView
 from mastra_engine.backends.base import MastraEngine
@@ -45,13 +44,6 @@ _ALICE = {
     "updated_at": _TIME,
     "deleted_at": None,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """How many there were."""
-
-    deleted: int
 
 
 class EntitiesView(EngineView):

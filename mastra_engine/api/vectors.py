@@ -7,8 +7,7 @@ from typing import Any
 
 from django.urls import path
 
-from mastra_engine.api.operations import Example, operation
-from mastra_engine.api.records import Deleted
+from mastra_engine.api.operations import Deleted, Example, operation
 from mastra_engine.api.views import EngineView
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.exceptions import IndexNotFound
