@@ -36,8 +36,7 @@ from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.compile import where as condition
 from mastra_engine.postgres.errors import sqlstate
 from mastra_engine.postgres.expressions import merged
-from mastra_engine.postgres.memory import ThreadMessages, change_working_memory, insert_thread
-from mastra_engine.postgres.reading import (
+from mastra_engine.postgres.memoryreads import (
     find_thread,
     find_threads,
     find_working_memory,
@@ -45,6 +44,7 @@ from mastra_engine.postgres.reading import (
     read_messages,
     read_window,
 )
+from mastra_engine.postgres.memorywrites import ThreadMessages, change_working_memory, insert_thread
 from mastra_engine.protocols import Tokenizer
 from mastra_engine.types import Message, Thread, WorkingMemory
 
