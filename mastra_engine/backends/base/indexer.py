@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from mastra_engine.backends.base.bookmarks import Bookmark, Bookmarks
-from mastra_engine.backends.base.search import CHUNK, END, ENTITY, RECORD, START, Scope
+from mastra_engine.backends.base.search import CHUNK, END, ENTITY, RECORD, START, VectorScope
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.embedders import EXCERPT, embed_batches, embed_query
 from mastra_engine.exceptions import EngineError
@@ -242,10 +242,10 @@ def delete_passages(vectors: VectorsContract, index: IndexDefinition, entity: En
     vectors._delete(scope_of(index, entity), None)
 
 
-def scope_of(index: IndexDefinition, entity: Entity) -> Scope:
+def scope_of(index: IndexDefinition, entity: Entity) -> VectorScope:
     """Return what an index has of an entity."""
     spaces = frozenset([entity.connection_id])
-    return Scope(index=index, where=of_entity(entity.id), namespaces=spaces)
+    return VectorScope(index=index, where=of_entity(entity.id), namespaces=spaces)
 
 
 def of_entity(entity_id: UUID) -> Node:

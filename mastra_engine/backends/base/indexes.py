@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pgvector import Vector
 
-from mastra_engine.backends.base.search import Scope
+from mastra_engine.backends.base.search import VectorScope
 from mastra_engine.exceptions import IndexNotFound, InvalidVector
 from mastra_engine.inputs import name
 from mastra_engine.types import Match, StoredVector, VectorIndex
@@ -80,14 +80,14 @@ class IndexesContract(ABC):
         """Replace parts of a vector and return it; None where there is none of that id."""
 
     @abstractmethod
-    def _delete(self, scope: Scope, ids: list[str] | None) -> int: ...
+    def _delete(self, scope: VectorScope, ids: list[str] | None) -> int: ...
 
     @abstractmethod
     def _delete_parts(self, index: IndexDefinition, namespace: str, wholes: list[str]) -> None:
         """Delete the vectors whose id is one of these, a slash and whatever."""
 
     @abstractmethod
-    def _delete_gone(self, scope: Scope, entity_id: UUID) -> None:
+    def _delete_gone(self, scope: VectorScope, entity_id: UUID) -> None:
         """Delete the vectors in scope whose id begins with that of no live record of an entity."""
 
     @abstractmethod
@@ -97,11 +97,11 @@ class IndexesContract(ABC):
 
     @abstractmethod
     def _nearest(
-        self, scope: Scope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
+        self, scope: VectorScope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
     ) -> list[Match]: ...
 
     @abstractmethod
-    def _full_text(self, scope: Scope, query: str, limit: int) -> list[Match]:
+    def _full_text(self, scope: VectorScope, query: str, limit: int) -> list[Match]:
         """Return documents that share a word with the query, best first."""
 
     # Finding an index

@@ -11,7 +11,7 @@ from functools import partial, reduce
 from math import inf
 from typing import Any
 
-from mastra_engine.backends.base.search import Scope
+from mastra_engine.backends.base.search import VectorScope
 from mastra_engine.backends.base.threads import ThreadsContract
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.backends.base.vectors import VectorsContract
@@ -227,10 +227,10 @@ class RecallContract(ThreadsContract):
         self, resource_id: str, where: Node = ALL, *, ids: list[str] | None = None
     ) -> None:
         """Delete a resource's vectors, or of these those that satisfy a filter, or of some ids."""
-        within = frozenset([resource_id])
 
         def forget(index: IndexDefinition) -> int:
-            return self.vectors._delete(Scope(index=index, where=where, namespaces=within), ids)
+            scope = VectorScope(index=index, where=where, namespaces=frozenset([resource_id]))
+            return self.vectors._delete(scope, ids)
 
         with suppress(IndexNotFound):  # nothing is embedded yet
             self.vectors._on(self.index_name, forget)

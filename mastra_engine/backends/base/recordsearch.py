@@ -17,7 +17,7 @@ from mastra_engine.backends.base.search import (
     START,
     Question,
     RecordScope,
-    Scope,
+    VectorScope,
 )
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.embedders import embed_query
@@ -93,7 +93,7 @@ class RecordSearch:
 
     def _look(self, group: list[Place], index: IndexDefinition) -> dict[Any, list[Match]]:
         """Return what an index has, by what its score means."""
-        scope = Scope(
+        scope = VectorScope(
             index=index,
             where=ALL,
             namespaces=frozenset([self.connection_id]),

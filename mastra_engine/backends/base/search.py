@@ -37,7 +37,7 @@ class RecordScope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class VectorScope:
     """Which vectors of an index a call is about; `namespaces=None` means those of all.
 
     With `records`, they are the passages of such records.

@@ -13,7 +13,7 @@ from pgvector import Vector
 from mastra_engine.backends.base.indexes import IndexesContract
 from mastra_engine.backends.base.search import (
     Question,
-    Scope,
+    VectorScope,
     any_namespace,
     chosen_reranker,
     question,
@@ -248,7 +248,7 @@ class VectorsContract(IndexesContract):
         keys = None if ids is None else names(ids, "/ids")
 
         def delete(index: IndexDefinition) -> int:
-            return self._delete(Scope(index=index, where=where, namespaces=spaces), keys)
+            return self._delete(VectorScope(index=index, where=where, namespaces=spaces), keys)
 
         return self._on(index_name, delete)
 
@@ -322,7 +322,7 @@ class VectorsContract(IndexesContract):
 
     def _answer(self, asked: Question, index: IndexDefinition) -> list[Match]:
         reach = self._reach(asked.namespace)
-        scope = Scope(index=index, where=asked.where, namespaces=reach)
+        scope = VectorScope(index=index, where=asked.where, namespaces=reach)
         found = self._nearest(
             scope,
             self._target(asked, index),

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pgvector import Vector
 
-from mastra_engine.backends.base.search import ENTITY, RECORD, RecordScope, Scope
+from mastra_engine.backends.base.search import ENTITY, RECORD, RecordScope, VectorScope
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.backends.mock.match import matches
 from mastra_engine.backends.mock.store import EmbeddingRow, IndexRows, Store, now
@@ -110,7 +110,7 @@ class MockVectors(VectorsContract):
             rows[namespace, id] = new = replace(old, updated_at=now(), **changes)
             return new.to_value()
 
-    def _delete(self, scope: Scope, ids: list[str] | None) -> int:
+    def _delete(self, scope: VectorScope, ids: list[str] | None) -> int:
         with self.store.lock:
             rows = self._rows(scope.index)
             gone = [row for row in self._within(scope) if ids is None or row.id in ids]
@@ -125,7 +125,7 @@ class MockVectors(VectorsContract):
                 if key[1].partition("/")[0] in wholes:
                     del rows[key]
 
-    def _delete_gone(self, scope: Scope, entity_id: UUID) -> None:
+    def _delete_gone(self, scope: VectorScope, entity_id: UUID) -> None:
         with self.store.lock:
             rows, live = self._rows(scope.index), self.store.entities[entity_id].live()
             there = {str(record.id) for record in live}
@@ -139,7 +139,7 @@ class MockVectors(VectorsContract):
             return [rows[namespace, id].to_value() for id in ids if (namespace, id) in rows]
 
     def _nearest(
-        self, scope: Scope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
+        self, scope: VectorScope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
     ) -> list[Match]:
         index = scope.index
         wanted = _rounded(target.to_list(), index)
@@ -151,7 +151,7 @@ class MockVectors(VectorsContract):
         found = [row.to_match(score, with_vector=with_vector) for row, score in scored]
         return sorted(found, key=lambda match: (-match.score, match.id, match.namespace))[:limit]
 
-    def _full_text(self, scope: Scope, query: str, limit: int) -> list[Match]:
+    def _full_text(self, scope: VectorScope, query: str, limit: int) -> list[Match]:
         """Words are compared as they are: unlike PostgreSQL, the mock has no stemmer."""
         wanted = set(_words(query))
         with self.store.lock:
@@ -183,7 +183,7 @@ class MockVectors(VectorsContract):
     def _rows(self, index: IndexDefinition) -> dict[tuple[str, str], EmbeddingRow]:
         return self._stored(index).rows
 
-    def _within(self, scope: Scope) -> Iterator[EmbeddingRow]:
+    def _within(self, scope: VectorScope) -> Iterator[EmbeddingRow]:
         for row in list(self._rows(scope.index).values()):
             metadata = loads(row.metadata)
             if (

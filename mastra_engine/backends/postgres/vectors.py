@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from pgvector import Vector
 from psycopg.pq import TransactionStatus
 
-from mastra_engine.backends.base.search import ENTITY, RECORD, Scope
+from mastra_engine.backends.base.search import ENTITY, RECORD, VectorScope
 from mastra_engine.backends.base.vectors import VectorsContract
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound
@@ -155,13 +155,13 @@ class PostgresVectors(VectorsContract):
     ) -> StoredVector | None:
         return self._write(index, vectorrows.change, namespace, id, changes)
 
-    def _delete(self, scope: Scope, ids: list[str] | None) -> int:
+    def _delete(self, scope: VectorScope, ids: list[str] | None) -> int:
         return self._write(scope.index, vectorrows.delete, _condition(scope), ids)
 
     def _delete_parts(self, index: IndexDefinition, namespace: str, wholes: list[str]) -> None:
         self._write(index, vectorrows.delete_parts, namespace, wholes)
 
-    def _delete_gone(self, scope: Scope, entity_id: UUID) -> None:
+    def _delete_gone(self, scope: VectorScope, entity_id: UUID) -> None:
         self._write(scope.index, vectorrows.delete_gone, _condition(scope), entity_id)
 
     def _get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
@@ -182,7 +182,7 @@ class PostgresVectors(VectorsContract):
     # Search
 
     def _nearest(
-        self, scope: Scope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
+        self, scope: VectorScope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
     ) -> list[Match]:
         search = Search(
             partition=self._partition(scope.index),
@@ -198,7 +198,7 @@ class PostgresVectors(VectorsContract):
             raise _gone(scope.index)
         return [_match(row, scope.index.metric) for row in rows]
 
-    def _full_text(self, scope: Scope, query: str, limit: int) -> list[Match]:
+    def _full_text(self, scope: VectorScope, query: str, limit: int) -> list[Match]:
         with self._reading(scope.index):
             rows = full_text(self._partition(scope.index), query, _condition(scope), limit)
         return [
@@ -233,7 +233,7 @@ class PostgresVectors(VectorsContract):
         return IndexRow.objects.using(self.session.alias)
 
 
-def _condition(scope: Scope) -> Sql:
+def _condition(scope: VectorScope) -> Sql:
     others = [] if scope.namespaces is None else [within(scope.index, scope.namespaces)]
     if (of := scope.records) is not None:
         others.append(passages_of(of.entity_ids, of.where, keys=(ENTITY, RECORD)))
