@@ -14,13 +14,14 @@ from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, asked
 from mastra_engine.admin.forms import PageForm
-from mastra_engine.admin.paging import COUNTED, counted, table_rows
+from mastra_engine.admin.paging import counted, table_rows
 from mastra_engine.admin.reading import database, reads_content
 from mastra_engine.admin.sources import passages
 from mastra_engine.admin.transcript import stretch
 from mastra_engine.handler import engine
 from mastra_engine.models import Append, Embedding, Entity, Message, Thread, WorkingMemory
 from mastra_engine.postgres.samples import resource_ids
+from mastra_engine.types import COUNTED
 
 #: Up to so many threads are listed by when they were last used, for which there is no index.
 SORTED_BY_USE = 100_000

@@ -1,4 +1,4 @@
-"""Pages of lists of any length, without counting them."""
+"""Pages of lists of any length, without counting them; beyond COUNTED, filters lead further."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from django.core.paginator import Paginator
 from django.db import connections
 from django.db.models import Model, QuerySet
 
-#: So many rows are counted and can be paged through; beyond, filters lead further than pages.
-COUNTED = 10_000
+from mastra_engine.types import COUNTED
 
 _ROWS = "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)"
 
