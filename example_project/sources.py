@@ -9,6 +9,9 @@ from typing import Any
 
 from mastra_engine.types import RecordInput
 
+#: Topics that only repeat others, as the chapters made of them.
+CHAPTERS = {"Compound statements", "Special method names"}
+
 
 def packages() -> Iterator[RecordInput]:
     """The Python distributions installed here: an outside source that really changes."""

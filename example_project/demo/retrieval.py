@@ -6,15 +6,12 @@ from rich.console import Console
 from rich.table import Table
 
 from example_project.demo import progress, title
-from example_project.sources import reference
+from example_project.sources import CHAPTERS, reference
 from mastra_engine import Reranker, engine
 from mastra_engine.chunking import chunk
 from mastra_engine.types import Match
 
 INDEX = "reference"
-
-#: Two topics only repeat others, as the chapters made of them.
-CHAPTERS = {"compound", "specialnames"}
 
 #: Questions, and the topics of the reference that answer them.
 QUESTIONS = {
@@ -49,7 +46,7 @@ class RetrievalDemo:
         """Ids name topic and place, so that running it again replaces what is there."""
         vectors = engine.vectors
         vectors.create_index(index_name=INDEX, dimension=256)
-        topics = [topic for topic in reference() if topic.external_id not in CHAPTERS]
+        topics = [topic for topic in reference() if topic.data["title"] not in CHAPTERS]
         for topic in progress(self.console, "Topics", topics):
             chunks = chunk(topic.data["body"])
             vectors.upsert(

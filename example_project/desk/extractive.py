@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from math import hypot
-from operator import mul
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -13,6 +11,7 @@ from django.utils import timezone
 from example_project.desk.knowledge import title, without_footnotes
 from example_project.desk.tools import Call
 from mastra_engine import Reranker
+from mastra_engine.fusion import cosine
 from mastra_engine.types import Match, Weights
 
 if TYPE_CHECKING:
@@ -120,13 +119,9 @@ def _scored(turn: Turn, sentences: list[str]) -> list[Match]:
     assert embedder is not None
     asked = embedder.embed_query(turn.question)
     return [
-        Match(id=sentence, document=sentence, score=_cosine(asked, vector))
+        Match(id=sentence, document=sentence, score=cosine(asked, vector))
         for sentence, vector in zip(sentences, embedder.embed_documents(sentences), strict=True)
     ]
-
-
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    return sum(map(mul, one, other), start=0.0) / (hypot(*one) * hypot(*other) or 1)
 
 
 def _sentences(text: str) -> Iterator[str]:

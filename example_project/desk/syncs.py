@@ -7,12 +7,10 @@ from typing import Any
 
 from example_project.desk import tracker
 from example_project.desk.knowledge import INDEX, text
+from example_project.sources import CHAPTERS
 from mastra_engine import SyncContext, index_records, sync
 from mastra_engine.chunking import chunk
 from mastra_engine.types import RecordInput
-
-#: Topics that only repeat others, as the chapters made of them.
-CHAPTERS = {"Compound statements", "Special method names"}
 
 
 def topic_text(topic: dict[str, Any]) -> str | None:
