@@ -8,7 +8,9 @@ would take longer than the tests.
 from __future__ import annotations
 
 import os
+import random
 import signal
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,7 +20,7 @@ from typing import Any
 from unittest import mock
 
 from tests.server import database_url
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until_gone
 
 _context = get_context("forkserver")
 
@@ -65,6 +67,15 @@ class Worker:
         """Kill it with SIGKILL and return when it is dead."""
         self.process.kill()
         self.process.join(PATIENCE)
+
+    def kill_somewhere(self, steps: int) -> None:
+        """Let it go, and kill it a random moment after one of so many reports."""
+        self.go()
+        for _ in range(random.randint(1, steps)):
+            self.report()
+        time.sleep(random.uniform(0, 0.01))
+        self.kill()
+        wait_until_gone(self.backend_pid)
 
     def resume(self) -> None:
         """Let it go on after a SIGSTOP."""

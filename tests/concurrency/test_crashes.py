@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from mastra_engine.exceptions import Unavailable
 from mastra_engine.pausing import PAUSE_POINTS
 from tests.concurrency import catalogue, work
 from tests.concurrency.conftest import Start
-from tests.concurrency.processes import Worker
 from tests.waiting import wait_until_gone
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,23 +22,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 STEPS = len(PAUSE_POINTS) - 2 + 2 * (catalogue.SIZE // catalogue.CHUNK)
 
 
-def kill_somewhere(worker: Worker) -> None:
-    """Kill it a random moment after a random step."""
-    worker.go()
-    for _ in range(random.randint(1, STEPS)):
-        worker.report()
-    time.sleep(random.uniform(0, 0.01))
-    worker.kill()
-    wait_until_gone(worker.backend_pid)
-
-
 def check_kills(engine: PostgresEngine, start: Start, times: int) -> None:
     catalogue.sync(engine, 0)
     workers = start(work.sync_catalogue, [{"version": i + 1} for i in range(times)])
     halted = 0
     for version, worker in enumerate(workers, start=1):
         before = catalogue.state()
-        kill_somewhere(worker)
+        worker.kill_somewhere(STEPS)
         after = catalogue.state()
         halted += after == before
         if after != before:

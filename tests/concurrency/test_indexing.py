@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import signal
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +17,7 @@ from mastra_engine.pausing import INDEX_PAUSE_POINTS
 from mastra_engine.registry import registry
 from tests.concurrency import index_work as work
 from tests.concurrency.conftest import Start
-from tests.concurrency.processes import Worker, run_at_once
+from tests.concurrency.processes import run_at_once
 from tests.waiting import wait_until_gone
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,23 +73,13 @@ def end_claim() -> bool:
 # Killed
 
 
-def kill_somewhere(worker: Worker) -> None:
-    """Kill it a random moment after a random step."""
-    worker.go()
-    for _ in range(random.randint(1, BATCHES * len(INDEX_PAUSE_POINTS))):
-        worker.report()
-    time.sleep(random.uniform(0, 0.005))
-    worker.kill()
-    wait_until_gone(worker.backend_pid)
-
-
 def check_kills(engine: PostgresEngine, start: Start, versions: range) -> None:
     workers = start(work.index_step_by_step, [{}] * len(versions))
     halted = 0
     for version, worker in zip(versions, workers, strict=True):
         work.sync(engine, version)
         before = stored()
-        kill_somewhere(worker)
+        worker.kill_somewhere(BATCHES * len(INDEX_PAUSE_POINTS))
         check_up_to_bookmark(before)
         halted += stored() != wanted()
         end_claim()

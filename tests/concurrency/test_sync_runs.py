@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import time
 
@@ -67,22 +66,12 @@ def check_history(engine: PostgresEngine, run: SyncRun) -> None:
     assert attempts[-1] == 2
 
 
-def kill_somewhere(worker: Worker) -> None:
-    """Kill it a random moment after a random step."""
-    worker.go()
-    for _ in range(random.randint(1, STEPS)):
-        worker.report()
-    time.sleep(random.uniform(0, 0.01))
-    worker.kill()
-    wait_until_gone(worker.backend_pid)
-
-
 def check_kills(engine: PostgresEngine, start: Start, versions: range) -> None:
     workers = start(work.run_catalogue, [{"version": version} for version in versions])
     halted = 0
     for version, worker in zip(versions, workers, strict=True):
         before = catalogue.state()
-        kill_somewhere(worker)
+        worker.kill_somewhere(STEPS)
         halted += check_takeover(engine, version, before)
     # Otherwise the kills came too late to show anything.
     assert halted > len(versions) / 2
