@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.apps import apps
@@ -17,6 +16,7 @@ from mastra_engine import MastraEngine, PostgresEngine
 from mastra_engine.handler import engines
 from mastra_engine.registry import index_records, registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords
+from mastra_engine.testing.contract.runs import Held
 from tests.api.catalogue import Case
 
 BACKENDS = {
@@ -46,7 +46,7 @@ def engine(request: Any, settings: Any, db: None) -> Iterator[MastraEngine]:
             sync(entity="Contacts", name=name)(lambda ctx: [])
         sync(entity="Contacts")(leads)
         index_records(entity="Contacts", index="people", text=lambda data: data.get("name"))
-        made.queue = Nobody()
+        made.queue = Held()
         yield made
 
 
@@ -54,18 +54,6 @@ def leads(ctx: Any) -> Iterator[Any]:
     """A sync of a page that is there already."""
     yield {"external_id": "c1", "data": {"name": "Alice", "age": 34}}
     ctx.save_checkpoint("page-1")
-
-
-class Nobody:
-    """A queue that nobody serves."""
-
-    can_wait = False
-
-    def send(self, run_id: UUID, *, delay: float = 0) -> None:
-        return None
-
-    def index(self, entity_id: UUID) -> None:
-        return None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from django.test import override_settings
 
 from mastra_engine import MockMastraEngine, engine, engines, sync
 from mastra_engine.registry import registry
+from mastra_engine.testing.contract.runs import Held
 
 MOCK = {"BACKEND": "mastra_engine.MockMastraEngine", "URL": "mock://engine_sync"}
 
@@ -97,13 +98,7 @@ def test_it_lists_syncs_and_runs() -> None:
 
 
 def test_it_cancels_and_retries_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Nowhere:
-        can_wait = False
-
-        def send(self, run_id: Any, *, delay: float = 0) -> None:
-            """Nobody performs it."""
-
-    monkeypatch.setattr(engines["default"], "queue", Nowhere())
+    monkeypatch.setattr(engines["default"], "queue", Held())
     id = str(engine.enqueue_sync("contacts", connection_id="c").id)
     for option, said, status in (
         ("--cancel", f"Cancelled {id}.\n", "cancelled"),

@@ -16,6 +16,7 @@ from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.inputs import CHUNK_RECORDS
 from mastra_engine.registry import registry
 from mastra_engine.registry import sync as declare
+from mastra_engine.testing.contract.runs import Held
 from mastra_engine.types import Entity, QueryOptions
 from tests.integration.queries import statements
 from tests.integration.test_indexing_query_counts import COUNTS as INDEXING
@@ -49,18 +50,6 @@ def sync(given: list[dict[str, Any]], **options: Any) -> Call:
     return lambda engine, entity: engine.sync_records(**NAME, records=given, **options)
 
 
-class Nobody:
-    """A queue that nobody serves."""
-
-    can_wait = False
-
-    def send(self, run_id: UUID, *, delay: float = 0) -> None:
-        return None
-
-    def index(self, entity_id: UUID) -> None:
-        return None
-
-
 @pytest.fixture(autouse=True)
 def _runs(engine: PostgresEngine) -> Iterator[None]:
     """Syncs of a page or two of records, and elsewhere a run that is queued and a cancelled one."""
@@ -70,7 +59,7 @@ def _runs(engine: PostgresEngine) -> Iterator[None]:
             declare(**of, name=f"{mode} new")(lambda ctx: [records(200, start=1_000)])
             declare(**of, name=f"{mode} unchanged")(lambda ctx: [records(300)])
             declare(**of, name=f"{mode} pages")(lambda ctx: [records(300), records(300)])
-        engine.queue = Nobody()
+        engine.queue = Held()
         queued = engine.enqueue_sync("full new", connection_id="queued")
         cancelled = engine.enqueue_sync("full new", connection_id="cancelled")
         engine.cancel_sync_run(id=cancelled.id)
