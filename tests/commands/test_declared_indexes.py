@@ -11,8 +11,13 @@ from django.test import override_settings
 
 from mastra_engine import PgVector, engine
 from mastra_engine.exceptions import IndexNotFound
+from mastra_engine.testing.contract.recall import BagOfWords
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Longer(BagOfWords):
+    dimension = 600
 
 
 def declaring(**definition: Any) -> override_settings:
@@ -23,8 +28,16 @@ def declaring(**definition: Any) -> override_settings:
 
 def migrate() -> str:
     out = StringIO()
-    call_command("engine_migrate", database="default", verbosity=0, stdout=out)
+    call_command("engine_migrate", database="default", verbosity=0, stdout=out, stderr=out)
     return out.getvalue()
+
+
+def test_messages_of_another_model_are_a_warning() -> None:
+    for embedder, said in ((BagOfWords, "'memory': ready"), (Longer, "reembed() makes them anew")):
+        backend = {"BACKEND": "mastra_engine.PostgresEngine", "EMBEDDER": embedder}
+        with override_settings(MASTRA_ENGINE={"default": backend}):
+            assert said in migrate()
+    engine.vectors.delete_index(index_name="memory")
 
 
 def test_they_are_made_once() -> None:

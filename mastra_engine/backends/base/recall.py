@@ -139,6 +139,7 @@ class RecallContract(ThreadsContract):
     def prepare_index(self) -> VectorIndex | None:
         """Make the index of messages, as long as the embedder's vectors; None without an embedder.
 
+        Raises InvalidVector where there is one of another length; reembed() makes that anew.
         `engine_migrate` does it, so that a server's role needs no right to create tables.
         """
         if self.vectors.embedder is None:

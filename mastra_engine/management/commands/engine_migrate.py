@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from mastra_engine import engines
 from mastra_engine.devstack.database import conninfo, selected_database
 from mastra_engine.devstack.server import address, migration_lock, wait_until_ready
+from mastra_engine.exceptions import InvalidVector
 from mastra_engine.management.base import DatabaseCommand
 
 NO_PGVECTOR = """\
@@ -60,7 +61,11 @@ class Command(DatabaseCommand):
         for engine in engines.all():
             if engine.database == alias:
                 made = [*engine.vectors.create_declared_indexes(), *engine.prepare_indexes()]
-                for index in filter(None, [*made, engine.memory.prepare_index()]):
+                try:
+                    made += filter(None, [engine.memory.prepare_index()])
+                except InvalidVector as error:  # reembed() is for when all processes are new
+                    self.stderr.write(self.style.WARNING(error.message))
+                for index in made:
                     self.stdout.write(f"Vector index {index.name!r}: {index.status}.")
 
     def tell_waiting(self) -> None:
