@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import fields
 from typing import Any
 
 from django.db import Error
@@ -13,23 +12,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.postgres.locks import BUILDERS
-from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.postgres.structures import status_of
 from mastra_engine.types import IndexStatus
 from mastra_engine.vectorinputs import IndexDefinition
 
 _OPERATOR_CLASSES = {"cosine": "cosine_ops", "euclidean": "l2_ops", "dotproduct": "ip_ops"}
 _OPERATORS = {"cosine": "<=>", "euclidean": "<->", "dotproduct": "<#>"}
-
-_COLUMNS = [field.name for field in fields(IndexDefinition)]
-_DEFINITION = f"SELECT {', '.join(_COLUMNS)} FROM mastra_engine_vectorindex WHERE name = %s"
-_GIVEN = [name for name in _COLUMNS if name not in ("id", "created_at")]
-_NEW_DEFINITION = f"""
-INSERT INTO mastra_engine_vectorindex ({", ".join(_GIVEN)})
-VALUES ({", ".join(["%s"] * len(_GIVEN))})
-ON CONFLICT (name) DO NOTHING
-RETURNING {", ".join(_COLUMNS)}
-"""
 
 #: How many values of metadata the planner tries a filter on; of its usual 100, a filter that 2 % of
 #: the rows pass is passed by anything from none to five.
@@ -85,27 +73,6 @@ WHERE relation = to_regclass(%s) AND pid IS DISTINCT FROM pg_backend_pid() AND g
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 """
-
-
-def find_definition(connection: BaseDatabaseWrapper, name: str) -> IndexDefinition | None:
-    """Return an index by name. Most calls begin with it, and the ORM takes thrice as long."""
-    return _definition(connection, _DEFINITION, [name])
-
-
-def add_definition(connection: BaseDatabaseWrapper, wanted: IndexDefinition) -> IndexDefinition:
-    """Store the definition of a new index, whose name is locked."""
-    added = _definition(connection, _NEW_DEFINITION, [getattr(wanted, name) for name in _GIVEN])
-    assert added is not None  # of one that its snapshot does not show, PostgreSQL says so: 40001
-    return added
-
-
-def _definition(
-    connection: BaseDatabaseWrapper, sql: str, params: list[Any]
-) -> IndexDefinition | None:
-    with server_cursor(connection) as cursor:
-        cursor.execute(sql, params)
-        row = cursor.fetchone()
-    return None if row is None else IndexDefinition(**dict(zip(_COLUMNS, row, strict=True)))
 
 
 class Partition:

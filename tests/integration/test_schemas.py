@@ -11,7 +11,8 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import ThreadNotFound
-from mastra_engine.postgres.partitions import Partition, find_definition
+from mastra_engine.postgres.definitions import find_definition
+from mastra_engine.postgres.partitions import Partition
 from tests.integration.conftest import Elsewhere
 from tests.integration.test_vectors import sql
 

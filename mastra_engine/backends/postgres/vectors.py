@@ -21,9 +21,10 @@ from mastra_engine.models import Bookmark as BookmarkRow
 from mastra_engine.models import VectorIndex as IndexRow
 from mastra_engine.postgres import vectorrows
 from mastra_engine.postgres.compile import Sql
+from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
 from mastra_engine.postgres.locks import lock_index_name
-from mastra_engine.postgres.partitions import Partition, add_definition, find_definition
+from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.search import Search, condition, full_text, passages_of, within
 from mastra_engine.postgres.structures import count_vectors, read_structures
 from mastra_engine.protocols import Embedder
