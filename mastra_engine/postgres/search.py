@@ -22,7 +22,7 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 from mastra_engine.filters import ALL, RECORD_COLUMNS, Node
-from mastra_engine.postgres.compile import Sql, where
+from mastra_engine.postgres.compile import Sql, both, where
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.vectorinputs import IndexDefinition
@@ -216,10 +216,8 @@ def _by_distance(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def condition(node: Node, *others: Sql) -> Sql:
     """Return the condition of a filter on metadata, and of others."""
-    parts = [*([] if node == ALL else [where(node, {"data": "metadata"})]), *others]
-    if not parts:
-        return "TRUE", []
-    return " AND ".join(sql for sql, _ in parts), [p for _, params in parts for p in params]
+    of_metadata = [] if node == ALL else [where(node, {"data": "metadata"})]
+    return both(*of_metadata, *others)
 
 
 def within(index: IndexDefinition, namespaces: Collection[str]) -> Sql:
