@@ -10,7 +10,7 @@ from django.db import connections, transaction
 from mastra_engine.conf import admin_settings
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.postgres.errors import CANCELLED, sqlstate, translated
-from mastra_engine.postgres.timeouts import timeout
+from mastra_engine.postgres.timeouts import set_timeout, timeout
 
 
 @contextmanager
@@ -23,9 +23,7 @@ def bounded(alias: str) -> Iterator[None]:
     try:
         with translated(), transaction.atomic(using=alias):
             if seconds:
-                with connections[alias].cursor() as cursor:
-                    bound = [timeout(seconds)]
-                    cursor.execute("SELECT set_config('statement_timeout', %s, true)", bound)
+                set_timeout(connections[alias], "statement_timeout", timeout(seconds))
             yield
     except Unavailable as error:
         if sqlstate(error) != CANCELLED:

@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.postgres.errors import RETRYABLE, sqlstate, translated
-from mastra_engine.postgres.timeouts import timeout
+from mastra_engine.postgres.timeouts import set_timeout, timeout
 
 R = TypeVar("R")
 
@@ -60,8 +60,7 @@ class Session:
         bound = self.lock_wait()
         with transaction.atomic(using=self.alias):
             if bound is not None:
-                with self.connection.cursor() as cursor:
-                    cursor.execute("SELECT set_config('lock_timeout', %s, true)", [bound])
+                set_timeout(self.connection, "lock_timeout", bound)
             yield
 
     def lock_wait(self) -> str | None:
