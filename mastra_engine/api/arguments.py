@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from django.http import QueryDict
 
-from mastra_engine.api.parsers import loads
+from mastra_engine.api.parsers import strict_loads
 from mastra_engine.conf import ApiSettings
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.jsonb import pointer
@@ -106,7 +106,7 @@ def _meant(text: str, hint: Any, path: str) -> Any:
     """Return what text in a URL stands for; JSON, where it is not a scalar."""
     kinds = alternatives(hint)
     if is_json(hint):
-        return loads(text.encode("utf-8", "surrogatepass"), path=path)
+        return strict_loads(text.encode("utf-8", "surrogatepass"), path=path)
     if bool in kinds:
         if text not in _BOOLEANS:
             raise InvalidInput("must be true or false", path=path)

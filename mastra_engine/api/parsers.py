@@ -47,7 +47,7 @@ class JsonParser(BaseParser):
     ) -> Any:
         limits = api_settings()
         body = b"".join(_blocks(stream, parser_context or {}, most=limits.max_bytes))
-        return loads(body, depth=limits.max_depth)
+        return strict_loads(body, depth=limits.max_depth)
 
 
 class JsonLinesParser(BaseParser):
@@ -112,7 +112,7 @@ def need_length(request: Request) -> None:
         raise LengthRequired
 
 
-def loads(raw: bytes, *, depth: int = 64, path: str = "") -> Any:
+def strict_loads(raw: bytes, *, depth: int = 64, path: str = "") -> Any:
     """Return the value of JSON; raises InvalidInput, also for a key that occurs twice."""
     try:
         value = json.loads(raw.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique)
@@ -130,7 +130,7 @@ def _lines(file: IO[bytes], path: str) -> Iterator[Any]:
         if len(line) > limits.max_bytes:
             raise TooLarge(limits.max_bytes)
         if line.strip():
-            yield loads(line, depth=limits.max_depth, path=f"{path}/{number}")
+            yield strict_loads(line, depth=limits.max_depth, path=f"{path}/{number}")
             number += 1
 
 
