@@ -1,4 +1,4 @@
-"""What `compile.py` makes, for use in a queryset over a table with a document."""
+"""What querysets take: filters and orders as `compile.py` makes them, and what the ORM lacks."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from abc import ABC
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
@@ -14,7 +14,7 @@ from uuid import UUID
 from mastra_engine.backends.base.lease import Lease, LeaseLost, WorkersLost
 from mastra_engine.backends.base.ledger import FromNow, Guard, NewRun, RunLedger
 from mastra_engine.backends.base.records import RecordsContract
-from mastra_engine.backends.base.running import Worker
+from mastra_engine.backends.base.running import Watch, Worker
 from mastra_engine.backends.base.twins import twin
 from mastra_engine.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.exceptions import (
@@ -59,7 +59,7 @@ class RunsContract(RecordsContract, ABC):
         params: Mapping[str, Any] | None = None,
         dry_run: bool = False,
         reset: bool = False,
-        watch: Callable[[SyncRun], None] | None = None,
+        watch: Watch | None = None,
     ) -> SyncRun:
         """Run a declared sync now and return its run, `failed` if its source or a page failed.
 
@@ -282,7 +282,7 @@ class RunsContract(RecordsContract, ABC):
         declared: SyncDeclaration,
         lease: Lease,
         *,
-        watch: Callable[[SyncRun], None] | None = None,
+        watch: Watch | None = None,
         retry: bool = False,
     ) -> SyncRun:
         reached("run_claimed")
