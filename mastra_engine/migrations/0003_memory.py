@@ -7,8 +7,7 @@ from django.db import migrations, models
 
 
 # Django 5.2 cascades in Python, row by row; the database does it in one statement. Appending
-# changes a thread's counters, which an update in place (HOT) does without touching its indexes,
-# where its page has room.
+# changes a thread's row, whose next version stays in its page where that has room.
 CASCADES = """
 ALTER TABLE mastra_engine_thread SET (fillfactor = 70);
 ALTER TABLE mastra_engine_message

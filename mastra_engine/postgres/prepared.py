@@ -11,7 +11,8 @@ from psycopg import Connection, Cursor
 from psycopg._preparing import Key, Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
 from psycopg.abc import Params
-from psycopg.pq import Format
+from psycopg.errors import FeatureNotSupported
+from psycopg.pq import Format, TransactionStatus
 
 from mastra_engine.postgres.poolers import is_pooled
 
@@ -30,6 +31,17 @@ class _Preparing(Cursor[Any]):
     """Prepares what is repeated, where it may."""
 
     _query_cls = _Repeated
+
+    def execute(self, query: Any, params: Params | None = None, **options: Any) -> Any:
+        try:
+            return super().execute(query, params, **options)
+        except FeatureNotSupported:
+            # A plan whose columns are of other types by now, which the server does not begin with.
+            # Where a transaction has failed of it, the rollback discards what is prepared.
+            if self.connection.info.transaction_status != TransactionStatus.IDLE:
+                raise
+            self.connection._prepared.clear()
+            return super().execute(query, params, **options)
 
 
 class _Prepared(PrepareManager):

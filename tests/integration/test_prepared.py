@@ -152,6 +152,19 @@ def test_and_what_may_be_another_in_a_transaction(one: PostgresEngine, sql: str)
     assert one.memory.get_thread(thread_id="t").title == ""
 
 
+def test_a_type_that_another_session_changes_is_noticed(
+    one: PostgresEngine, other: PostgresEngine
+) -> None:
+    """By a migration, while workers go on with what they prepared before it."""
+    for type in ("varchar", "text"):
+        for _ in range(OFTEN):
+            assert one.memory.get_thread(thread_id="t").title == ""
+        assert prepared(one)
+        with connections[other.database].cursor() as cursor:
+            cursor.execute(f"ALTER TABLE mastra_engine_thread ALTER title TYPE {type}")
+    assert one.memory.get_thread(thread_id="t").title == ""
+
+
 def test_what_cannot_make_it_stale_leaves_it_prepared(one: PostgresEngine) -> None:
     for _ in range(OFTEN):
         search(one)
