@@ -82,10 +82,13 @@ class MockRecords(RecordsContract):
         repeatable: bool = True,
     ) -> R:
         with self.store.transaction():
-            copy = self._row(entity_id).copy()
-            result = self._operate(MockWriter(copy), operation)
-            self.store.entities[entity_id] = copy
-            return result
+            row = self._row(entity_id)
+            before = row.copy()
+            try:
+                return self._operate(MockWriter(row), operation)
+            except BaseException:
+                row.restore(before)
+                raise
 
     def _after_commit(self, act: Callable[[], None]) -> None:
         self.store.after_commit(act)

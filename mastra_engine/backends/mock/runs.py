@@ -127,12 +127,15 @@ class MockLedger(RunLedger):
     @contextmanager
     def undone(self) -> Iterator[None]:
         with self.store.transaction(undone=True):
-            # Rows are replaced, never changed, so that the old ones are as they were.
-            before = dict(self.store.entities), dict(self.store.runs)
+            entities = [(row, row.copy()) for row in self.store.entities.values()]
+            runs = dict(self.store.runs)  # these are replaced, never changed
             try:
                 yield
             finally:
-                self.store.entities, self.store.runs = before
+                for row, before in entities:
+                    row.restore(before)
+                self.store.entities = {row.id: row for row, _ in entities}
+                self.store.runs = runs
 
     def _add(self, id: UUID, new: NewPage) -> None:
         row = self.store.runs[id]

@@ -9,7 +9,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from socket import socket
 from threading import RLock
@@ -86,6 +86,11 @@ class EntityRow:
 
     def copy(self) -> EntityRow:
         return replace(self, records=dict(self.records))
+
+    def restore(self, copy: EntityRow) -> None:
+        """Be as a copy is; whoever is writing to this one goes on with it."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(copy, each.name))
 
     def live(self) -> list[RecordRow]:
         return [row for row in self.records.values() if row.deleted_at is None]

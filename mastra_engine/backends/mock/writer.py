@@ -14,7 +14,7 @@ from mastra_engine.types import Entity, UpsertResult
 
 
 class MockWriter(EntityWriter):
-    """Works on a copy of the row, which the engine keeps or drops."""
+    """Writes to the row, which the engine has a copy of."""
 
     def __init__(self, row: EntityRow) -> None:
         self.row = row

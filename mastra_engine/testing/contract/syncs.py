@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -98,6 +99,20 @@ class TestSyncs:
         assert stored(engine, entity) == {f"c{i}": {} for i in range(10)}
         half: Rows = {f"c{i}": {} for i in range(5)}
         assert self.sync(engine, half, mode="full", max_delete_ratio=0.5).deleted == 5
+
+    def test_a_source_may_write_to_the_entity_itself(self, engine: MastraEngine) -> None:
+        def source() -> Iterator[RecordInput]:
+            yield from inputs({f"c{i}": {} for i in range(CHUNK_RECORDS)})
+            self.sync(engine, {"found": {}})
+            with pytest.raises(SyncConflict):
+                self.sync(engine, {"refused": {}}, if_last_sync_id="monday")
+            yield RecordInput("last", {})
+
+        result = engine.sync_records(
+            name="Contacts", connection_id="user_123", records=source(), mode="full"
+        )
+        assert counts(result) == (CHUNK_RECORDS + 1, 0, 0, 0)
+        assert list(stored(engine, result.entity))[-2:] == ["found", "last"]
 
     def test_a_source_that_breaks_changes_nothing(self, engine: MastraEngine) -> None:
         entity = self.sync(engine, {"c1": {"n": 1}, "c2": {}}, last_sync_id="monday").entity
