@@ -44,16 +44,17 @@ def example(django_db_blocker: Any) -> Iterator[Site]:
         yield made
 
 
-def killed_and_started_again(example: Site, *, place: str, visit: int) -> str:
-    """Return what the second demo says."""
-    code, said = example.ended("-c", KILLED, place, str(visit))
+def killed(example: Site, *, place: str, visit: int) -> str:
+    """Return what the demo says until it is killed."""
+    code, said = example.ended("-u", "-c", KILLED, place, str(visit))
     assert code == -signal.SIGKILL, said
-    return example.manage("demo")
+    return said
 
 
-def test_a_demo_killed_in_a_sync_goes_on_with_it(example: Site) -> None:
-    """It is killed while it indexes a page that is committed."""
-    said = killed_and_started_again(example, place="passages_stored", visit=3)
+def test_a_demo_killed_twice_goes_on_with_what_it_was_at(example: Site) -> None:
+    """First while it indexes a page that is committed, then in the conversation."""
+    killed(example, place="passages_stored", visit=3)
+    said = killed(example, place="embeddings_stored", visit=5)
     assert "Another demo's sync of Topics got to" in said
     *_, first = example.engine.list_sync_runs(sync="topics", connection_id=CONNECTION)
     topics = list(reference())
@@ -66,9 +67,7 @@ def test_a_demo_killed_in_a_sync_goes_on_with_it(example: Site) -> None:
     assert example.engine.vectors.describe_index(index_name=INDEX).count == len(passages)
     assert "│ break " in said
 
-
-def test_a_demo_killed_in_a_conversation_goes_on_with_it(example: Site) -> None:
-    said = killed_and_started_again(example, place="embeddings_stored", visit=5)
+    said = example.manage("demo")
     assert "Another demo" not in said
     messages = example.engine.memory.list_messages(thread_id=THREAD, limit=1_000).items
     assert [message.position for message in messages] == list(range(1, len(messages) + 1))
