@@ -28,7 +28,8 @@ API = "/api/v1"
 
 def client_of(user: User | None) -> APIClient:
     client = APIClient(raise_request_exception=False)
-    client.force_authenticate(user)
+    if user is not None:  # or it would log out, for which it makes a session
+        client.force_authenticate(user)
     return client
 
 
