@@ -22,6 +22,8 @@ NAME = {"name": "Contacts", "connection_id": "crm"}
 @pytest.fixture
 def url(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[str]:
     """The test database, without the guard that forbids a test what DATABASES does not name."""
+    # For these tests alone, which ask for no `db`, pytest-django makes no database.
+    assert connections["default"].settings_dict["NAME"] not in server_url()
     with django_db_blocker.unblock():
         known = set(connections.settings)
         yield database_url()
