@@ -52,7 +52,7 @@ test-celery: $(VENV)/ready
 
 # What may depend on whose connection it is; TESTS="-m 'not services' tests/api" are all of the API.
 POOLED := tests/pooled tests/integration/test_transactions.py \
-	$(patsubst %,tests/api/test_%.py,access examples fuzz http once) \
+	$(patsubst %,tests/api/test_%.py,examples fuzz http once) \
 	$(addprefix tests/contract/test_postgres.py::Test,Syncs SyncTakeover Following Indexing Recall WorkingMemory)
 # PgBouncer does not let go of the tests' database: --reuse-db leaves it to its server.
 test-pgbouncer: $(VENV)/ready
