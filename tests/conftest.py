@@ -23,7 +23,7 @@ def postgres_engine(db: None) -> PostgresEngine:
 
 
 def pytest_collection_finish() -> None:
-    """Have the collector leave alone what all tests share: much, and a mock often calls for it."""
+    """Have the collector leave alone what all tests share, which is much."""
     gc.freeze()
 
 
