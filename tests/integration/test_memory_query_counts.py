@@ -138,7 +138,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     ),
     ("embed_pending", "nothing", 1, lambda memory: memory.embed_pending()),
     # the old index goes, a new one is made (fifteen), and all is embedded
-    ("reembed", "", 29, lambda memory: memory.reembed()),
+    ("reembed", "", 31, lambda memory: memory.reembed()),
     ("prepare_index", "", 4, lambda memory: memory.prepare_index()),
     ("export_thread", "", 3, export),
     (
