@@ -327,6 +327,7 @@ def _versus(key: SortKey, rank: int, value: Any, columns: Mapping[str, str]) -> 
 
 
 def _joined(separator: str, parts: list[Sql], empty: Sql) -> Sql:
+    parts = [part for part in parts if part != empty]
     if not parts:
         return empty
     sql = separator.join(sql for sql, _ in parts)

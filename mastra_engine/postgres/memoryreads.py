@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.pq import Format
 
 from mastra_engine.jsonb import loads
-from mastra_engine.postgres.compile import Sql, both
+from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.types import Message, Thread, WorkingMemory
 
@@ -31,16 +32,15 @@ def _columns(names: Iterable[str]) -> str:
 _THREAD = _columns(Thread.__slots__)
 _MESSAGE = _columns(Message.__slots__)
 
-# What is wanted of a range of an index, in the index's order. The planner is not told how many rows
-# that may be, of the range or of what is wanted: of a number that shows only when the statement
-# runs it supposes a tenth of all, and then it takes the index's order. Told of 20 where it expects
-# a dozen, it would read and sort a whole thread, which may have a hundred thousand.
+# A range of an index, in the index's order, or what is wanted of one. The planner is not told how
+# many rows that may be, of the range or of what is wanted: of a number that shows only when the
+# statement runs it supposes a tenth of all, and then it takes the index's order. Told of 20 where
+# it expects a dozen, it would read and sort a whole thread, which may have a hundred thousand.
 _IN_ORDER = """
-SELECT {columns} FROM (
-    SELECT * FROM {table} WHERE {within} ORDER BY {order} LIMIT (SELECT NULL::bigint)
-) AS found
-WHERE {wanted} ORDER BY {order} LIMIT (SELECT %s::bigint)
+SELECT {columns} FROM {rows} AS found
+WHERE {condition} ORDER BY {order} LIMIT (SELECT %s::bigint)
 """
+_RANGE = "(SELECT * FROM {rows} WHERE {condition} ORDER BY {order} LIMIT (SELECT NULL::bigint))"
 
 _FIND_THREAD = f"""
 SELECT {_THREAD} FROM mastra_engine_thread
@@ -100,44 +100,46 @@ def find_thread(
 def find_threads(
     connection: BaseDatabaseWrapper,
     resource_id: str,
-    *wanted: Sql,
+    wanted: Sql,
+    *,
     after: tuple[datetime, str] | None,
     descending: bool,
     limit: int,
 ) -> list[Thread]:
     """Return a resource's by when they were last used and their ids, past one in that order."""
-    sql, params = _in_order(
+    sql = _in_order(
         "mastra_engine_thread",
         _THREAD,
-        *wanted,
-        of=("resource_id = %s", [resource_id]),
+        of="resource_id",
         by=("updated_at", "id"),
-        after=after,
+        beyond=after is not None,
         descending=descending,
-        limit=limit,
+        wanted=wanted[0],
     )
+    params = [resource_id, *(after or ()), *wanted[1], limit]
     return _values(Thread, _rows(connection, sql, params))
 
 
 def read_messages(
     connection: BaseDatabaseWrapper,
     thread_id: str,
-    *wanted: Sql,
+    wanted: Sql,
+    *,
     after: int | None = None,
     descending: bool = False,
     limit: int | None = None,
 ) -> list[Message]:
-    """Return those of a thread of which all is true by position, past one in that order."""
-    sql, params = _in_order(
+    """Return those of a thread of which something is true by position, past one in that order."""
+    sql = _in_order(
         "mastra_engine_message",
         _MESSAGE,
-        *wanted,
-        of=("thread_id = %s", [thread_id]),
+        of="thread_id",
         by=("position",),
-        after=None if after is None else (after,),
+        beyond=after is not None,
         descending=descending,
-        limit=limit,
+        wanted=wanted[0],
     )
+    params = [thread_id, *([] if after is None else [after]), *wanted[1], limit]
     return _values(Message, _rows(connection, sql, params))
 
 
@@ -176,30 +178,26 @@ def find_working_memory(
     }
 
 
+@lru_cache  # to write it takes a tenth of the time that reading 20 messages does
 def _in_order(
     table: str,
     columns: str,
-    *wanted: Sql,
-    of: Sql,
-    by: Sequence[str],
-    after: Sequence[Any] | None,
+    *,
+    of: str,
+    by: tuple[str, ...],
+    beyond: bool,
     descending: bool,
-    limit: int | None,
-) -> Sql:
+    wanted: str,
+) -> str:
     """Return a statement for rows in the order of an index, past a place in it, that are wanted."""
-    beyond, way = ("<", "DESC") if descending else (">", "ASC")
-    within = [of]
-    if after is not None:
-        within.append((f"({', '.join(by)}) {beyond} ({', '.join(['%s'] * len(by))})", [*after]))
-    (in_range, bounds), (condition, params) = both(*within), both(*wanted)
-    sql = _IN_ORDER.format(
-        columns=columns,
-        table=table,
-        within=in_range,
-        wanted=condition,
-        order=", ".join(f"{column} {way}" for column in by),
-    )
-    return sql, [*bounds, *params, limit]
+    than, way = ("<", "DESC") if descending else (">", "ASC")
+    condition, order = f"{of} = %s", ", ".join(f"{column} {way}" for column in by)
+    if beyond:
+        condition += f" AND ({', '.join(by)}) {than} ({', '.join(['%s'] * len(by))})"
+    rows = table
+    if wanted != "TRUE":
+        rows, condition = _RANGE.format(rows=rows, condition=condition, order=order), wanted
+    return _IN_ORDER.format(columns=columns, rows=rows, condition=condition, order=order)
 
 
 def _rows(connection: BaseDatabaseWrapper, sql: str, params: Any) -> list[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import psycopg
@@ -10,6 +11,7 @@ from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.postgres.prepared import server_cursor
 from tests.integration.conftest import Elsewhere
 
 OFTEN = 12
@@ -183,3 +185,31 @@ def test_an_index_made_anew_is_found_by_who_prepared(
     other.vectors.upsert(index_name="compass", vectors=[[1, 0, 0]], ids=["new"])
     for _ in range(OFTEN):
         assert search(one) == ["new"]
+
+
+def test_cursors_in_use_at_once_are_apart(one: PostgresEngine) -> None:
+    connection = connections[one.database]
+    with server_cursor(connection) as outer:
+        outer.execute("SELECT 1")
+        with server_cursor(connection) as inner:
+            inner.execute("SELECT 2")
+            assert inner.fetchall() == [(2,)]
+        assert outer.fetchall() == [(1,)]
+
+
+def test_a_cursor_that_is_used_again_keeps_nothing(one: PostgresEngine) -> None:
+    """What was found may be a thread of many megabytes."""
+    connection = connections[one.database]
+    with server_cursor(connection) as cursor:
+        cursor.execute("SELECT 1")
+        used, found = cursor.cursor, cursor.pgresult
+        held = sys.getrefcount(found)
+        assert cursor.fetchall() == [(1,)]
+    assert sys.getrefcount(found) <= held - 3  # the cursor's, its list's, and its transformer's
+    with server_cursor(connection) as cursor:
+        assert cursor.cursor is used
+    connection.close()
+    with server_cursor(connection) as cursor:
+        assert cursor.cursor is not used
+        cursor.execute("SELECT 2")
+        assert cursor.fetchall() == [(2,)]

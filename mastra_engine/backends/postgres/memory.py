@@ -32,7 +32,7 @@ from mastra_engine.models import Append as AppendRow
 from mastra_engine.models import Message as MessageRow
 from mastra_engine.models import Thread as ThreadRow
 from mastra_engine.pausing import reached
-from mastra_engine.postgres.compile import Sql
+from mastra_engine.postgres.compile import Sql, both
 from mastra_engine.postgres.compile import where as condition
 from mastra_engine.postgres.errors import sqlstate
 from mastra_engine.postgres.expressions import merged
@@ -226,14 +226,14 @@ class PostgresMemory(MemoryContract):
         )
 
     def _messages(self, thread_id: str, selection: Selection) -> list[Message]:
-        wanted: list[Sql] = [condition(selection.where, {"data": "metadata"})]
+        wanted = condition(selection.where, {"data": "metadata"})
         if selection.role is not None:
-            wanted.append(("role = %s", [selection.role]))
+            wanted = both(wanted, ("role = %s", [selection.role]))
         with self.session.translated():
             return read_messages(
                 self.session.connection,
                 thread_id,
-                *wanted,
+                wanted,
                 after=selection.after,
                 descending=selection.descending,
                 limit=selection.limit,
@@ -249,7 +249,7 @@ class PostgresMemory(MemoryContract):
             since: Sql = ("created_at >= %s", [start])
             until: Sql = ("created_at < %s", [end])
             bounds = (each for each in (since, until) if each[1] != [None])
-            return read_messages(self.session.connection, thread_id, *bounds), False
+            return read_messages(self.session.connection, thread_id, both(*bounds)), False
 
     def _messages_by_id(self, ids: list[str]) -> list[Message]:
         return self._in_order(self._all_messages().filter(id__in=ids))
