@@ -27,7 +27,6 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.db import connections, transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -38,6 +37,7 @@ from mastra_engine.admin.bounds import bounded
 from mastra_engine.admin.reading import APP, ReadOnlyAdmin, database, reads_content
 from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
 from mastra_engine.inputs import count
+from mastra_engine.views import non_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +257,7 @@ class EngineAdmin(ReadOnlyAdmin):
                 raise PermissionDenied
             return answer(request, **kwargs)
 
-        if view.needs:  # what it does is one of the engine's transactions, or a build in none
-            for alias in connections:
-                transaction.non_atomic_requests(using=alias)(answered)
-        return answered
+        return non_atomic(answered) if view.needs else answered
 
     def _reading(self, answer: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         """Bound how long a page reads, its template too."""

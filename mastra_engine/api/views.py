@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.apps import apps
-from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BrowsableAPIRenderer
@@ -27,6 +26,7 @@ from mastra_engine.api.schema import EngineSchema
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.conf import api_settings
 from mastra_engine.cursors import fingerprint
+from mastra_engine.views import non_atomic
 
 logger = logging.getLogger("mastra_engine.api")
 
@@ -72,15 +72,7 @@ class EngineView(APIView):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
-        """Have `ATOMIC_REQUESTS` open no transaction: what a request does is one of the engine's.
-
-        That one waits for locks no longer than is set, begins anew after a deadlock, and where the
-        database is away the view can say so.
-        """
-        view = super().as_view(**initkwargs)
-        for alias in connections:
-            transaction.non_atomic_requests(using=alias)(view)
-        return view
+        return non_atomic(super().as_view(**initkwargs))
 
     @property
     def operation(self) -> Operation | None:
