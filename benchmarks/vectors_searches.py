@@ -16,7 +16,8 @@ from benchmarks.vectors_data import SHARES, Dataset, Matrix
 from benchmarks.vectors_loads import partition_of
 from mastra_engine import engine
 from mastra_engine.filterinputs import parse_filter
-from mastra_engine.postgres.search import Search, condition
+from mastra_engine.postgres.compile import on_metadata
+from mastra_engine.postgres.search import Search
 from mastra_engine.vectorinputs import vector
 
 #: More than any filter needs, and few enough for the planner to take the graph.
@@ -123,7 +124,7 @@ def _one_filter(data: Dataset, key: str, queries: Matrix) -> dict[str, dict[str,
 
 
 def _alone(key: str, search_by: Callable[[Search], list[Any]]) -> Find:
-    partition, where = partition_of(INDEX), condition(parse_filter({key: True}))
+    partition, where = partition_of(INDEX), on_metadata(parse_filter({key: True}))
 
     def find(query: Matrix) -> list[str]:
         target = vector(query, partition.index, "")

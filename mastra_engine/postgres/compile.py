@@ -43,13 +43,19 @@ _TOGETHER = 100
 #: In MongoDB's order.
 _KINDS = ("null", "number", "string", "object", "array", "boolean")
 
-_TRUE: Sql = ("TRUE", [])
+#: What everything satisfies; where conditions are joined by AND it is left out.
+TRUE: Sql = ("TRUE", [])
 _FALSE: Sql = ("FALSE", [])
 
 
 def where(node: Node, columns: Mapping[str, str]) -> Sql:
     """Return a condition; `columns` maps "data" and the columns a filter may name to SQL."""
     return _Compiler(columns, root=columns["data"]).condition(node)
+
+
+def on_metadata(node: Node, *others: Sql) -> Sql:
+    """Return the condition of a filter on a table's column `metadata`, and of others."""
+    return both(where(node, {"data": "metadata"}), *others)
 
 
 def order_by(key: SortKey, columns: Mapping[str, str]) -> list[Sql]:
@@ -62,7 +68,7 @@ def order_by(key: SortKey, columns: Mapping[str, str]) -> list[Sql]:
 
 def after(position: Position, sort: tuple[SortKey, ...], columns: Mapping[str, str]) -> Sql:
     """Return the condition that a row comes after the position: keyset paging."""
-    beyond, tied = _FALSE, _TRUE
+    beyond, tied = _FALSE, TRUE
     for key, (rank, value) in zip(sort, position.keys, strict=True):
         further, equal = _versus(key, rank, value, columns)
         beyond = _either(beyond, both(tied, further))
@@ -82,7 +88,7 @@ class _Compiler:
     def condition(self, node: Node) -> Sql:
         match node:
             case And(parts):
-                return _joined(" AND ", [self.condition(part) for part in parts], _TRUE)
+                return _joined(" AND ", [self.condition(part) for part in parts], TRUE)
             case Or(parts):
                 return _joined(" OR ", [self.condition(part) for part in parts], _FALSE)
             case Not(part):
@@ -158,7 +164,7 @@ def _on_column(node: Node, column: str) -> Sql:
         case StartsWith(_, text):
             return f"starts_with({column}, %s)", [text]
         case Exists():
-            return _TRUE
+            return TRUE
         case _:
             raise AssertionError(node)
 
@@ -335,7 +341,7 @@ def _joined(separator: str, parts: list[Sql], empty: Sql) -> Sql:
 
 
 def both(*parts: Sql) -> Sql:
-    return _joined(" AND ", list(parts), _TRUE)
+    return _joined(" AND ", list(parts), TRUE)
 
 
 def _either(*parts: Sql) -> Sql:

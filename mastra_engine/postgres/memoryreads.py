@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.pq import Format
 
 from mastra_engine.jsonb import loads
-from mastra_engine.postgres.compile import Sql
+from mastra_engine.postgres.compile import TRUE, Sql
 from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.types import Message, Thread, WorkingMemory
 
@@ -41,6 +42,20 @@ SELECT {columns} FROM {rows} AS found
 WHERE {condition} ORDER BY {order} LIMIT (SELECT %s::bigint)
 """
 _RANGE = "(SELECT * FROM {rows} WHERE {condition} ORDER BY {order} LIMIT (SELECT NULL::bigint))"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Order(Generic[V]):
+    """An index by what owns rows and by keys, in whose order they are read as values."""
+
+    kind: type[V]
+    table: str
+    owner: str
+    keys: tuple[str, ...]
+
+
+_BY_USE = _Order(Thread, "mastra_engine_thread", "resource_id", ("updated_at", "id"))
+_BY_POSITION = _Order(Message, "mastra_engine_message", "thread_id", ("position",))
 
 _FIND_THREAD = f"""
 SELECT {_THREAD} FROM mastra_engine_thread
@@ -107,17 +122,7 @@ def find_threads(
     limit: int,
 ) -> list[Thread]:
     """Return a resource's by when they were last used and their ids, past one in that order."""
-    sql = _in_order(
-        "mastra_engine_thread",
-        _THREAD,
-        of="resource_id",
-        by=("updated_at", "id"),
-        beyond=after is not None,
-        descending=descending,
-        wanted=wanted[0],
-    )
-    params = [resource_id, *(after or ()), *wanted[1], limit]
-    return _values(Thread, _rows(connection, sql, params))
+    return _read(_BY_USE, connection, resource_id, wanted, after, descending, limit)
 
 
 def read_messages(
@@ -130,17 +135,8 @@ def read_messages(
     limit: int | None = None,
 ) -> list[Message]:
     """Return those of a thread of which something is true by position, past one in that order."""
-    sql = _in_order(
-        "mastra_engine_message",
-        _MESSAGE,
-        of="thread_id",
-        by=("position",),
-        beyond=after is not None,
-        descending=descending,
-        wanted=wanted[0],
-    )
-    params = [thread_id, *([] if after is None else [after]), *wanted[1], limit]
-    return _values(Message, _rows(connection, sql, params))
+    place = None if after is None else (after,)
+    return _read(_BY_POSITION, connection, thread_id, wanted, place, descending, limit)
 
 
 def read_window(
@@ -178,26 +174,34 @@ def find_working_memory(
     }
 
 
-@lru_cache  # to write it takes a tenth of the time that reading 20 messages does
-def _in_order(
-    table: str,
-    columns: str,
-    *,
-    of: str,
-    by: tuple[str, ...],
-    beyond: bool,
+def _read(
+    order: _Order[V],
+    connection: BaseDatabaseWrapper,
+    owner: str,
+    wanted: Sql,
+    after: Sequence[Any] | None,
     descending: bool,
-    wanted: str,
-) -> str:
-    """Return a statement for rows in the order of an index, past a place in it, that are wanted."""
+    limit: int | None,
+) -> list[V]:
+    """Return what an owner has that is wanted, in an order, past a place in it."""
+    sql = _in_order(order, after is not None, descending, wanted[0])
+    params = [owner, *(after or ()), *wanted[1], limit]
+    return _values(order.kind, _rows(connection, sql, params))
+
+
+@lru_cache  # to write it takes a tenth of the time that reading 20 messages does
+def _in_order(order: _Order[Any], beyond: bool, descending: bool, wanted: str) -> str:
     than, way = ("<", "DESC") if descending else (">", "ASC")
-    condition, order = f"{of} = %s", ", ".join(f"{column} {way}" for column in by)
+    condition, keys = f"{order.owner} = %s", ", ".join(f"{key} {way}" for key in order.keys)
     if beyond:
-        condition += f" AND ({', '.join(by)}) {than} ({', '.join(['%s'] * len(by))})"
-    rows = table
-    if wanted != "TRUE":
-        rows, condition = _RANGE.format(rows=rows, condition=condition, order=order), wanted
-    return _IN_ORDER.format(columns=columns, rows=rows, condition=condition, order=order)
+        places = ", ".join(["%s"] * len(order.keys))
+        condition += f" AND ({', '.join(order.keys)}) {than} ({places})"
+    rows = order.table
+    if wanted != TRUE[0]:
+        rows, condition = _RANGE.format(rows=rows, condition=condition, order=keys), wanted
+    return _IN_ORDER.format(
+        columns=_columns(order.kind.__slots__), rows=rows, condition=condition, order=keys
+    )
 
 
 def _rows(connection: BaseDatabaseWrapper, sql: str, params: Any) -> list[tuple[Any, ...]]:

@@ -21,8 +21,8 @@ from pgvector import Vector
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-from mastra_engine.filters import ALL, RECORD_COLUMNS, Node
-from mastra_engine.postgres.compile import Sql, both, where
+from mastra_engine.filters import RECORD_COLUMNS, Node
+from mastra_engine.postgres.compile import TRUE, Sql, where
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.vectorinputs import IndexDefinition
@@ -66,7 +66,7 @@ class Search:
 
     @property
     def filtered(self) -> bool:
-        return self.condition[0] != "TRUE"
+        return self.condition != TRUE
 
     def run(self) -> list[Any]:
         """Return rows of (id, namespace, document, metadata, distance[, vector]), nearest first.
@@ -212,12 +212,6 @@ def _distance(row: tuple[Any, ...]) -> float:
 def _by_distance(row: tuple[Any, ...]) -> tuple[Any, ...]:
     id, namespace, *_ = row
     return _distance(row), id, namespace
-
-
-def condition(node: Node, *others: Sql) -> Sql:
-    """Return the condition of a filter on metadata, and of others."""
-    of_metadata = [] if node == ALL else [where(node, {"data": "metadata"})]
-    return both(*of_metadata, *others)
 
 
 def within(index: IndexDefinition, namespaces: Collection[str]) -> Sql:

@@ -17,8 +17,9 @@ from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.filterinputs import parse_filter
 from mastra_engine.models import Embedding, VectorIndex
+from mastra_engine.postgres.compile import on_metadata
 from mastra_engine.postgres.partitions import Partition
-from mastra_engine.postgres.search import Search, condition
+from mastra_engine.postgres.search import Search
 from mastra_engine.types import Match
 from tests.integration.conftest import Elsewhere
 from tests.integration.queries import plan_of, statements
@@ -152,7 +153,7 @@ def test_the_planner_is_asked_for_both_numbers(
     search = Search(
         Partition(connection, index),
         Vector([0.0]),
-        condition(parse_filter(where)),
+        on_metadata(parse_filter(where)),
         limit=10,
         ef_search=100,
         with_vector=False,

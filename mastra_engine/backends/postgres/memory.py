@@ -32,8 +32,7 @@ from mastra_engine.models import Append as AppendRow
 from mastra_engine.models import Message as MessageRow
 from mastra_engine.models import Thread as ThreadRow
 from mastra_engine.pausing import reached
-from mastra_engine.postgres.compile import Sql, both
-from mastra_engine.postgres.compile import where as condition
+from mastra_engine.postgres.compile import Sql, both, on_metadata
 from mastra_engine.postgres.errors import sqlstate
 from mastra_engine.postgres.expressions import merged
 from mastra_engine.postgres.memoryreads import (
@@ -92,7 +91,7 @@ class PostgresMemory(MemoryContract):
             return find_threads(
                 self.session.connection,
                 resource_id,
-                condition(where, {"data": "metadata"}),
+                on_metadata(where),
                 after=after,
                 descending=descending,
                 limit=limit,
@@ -226,7 +225,7 @@ class PostgresMemory(MemoryContract):
         )
 
     def _messages(self, thread_id: str, selection: Selection) -> list[Message]:
-        wanted = condition(selection.where, {"data": "metadata"})
+        wanted = on_metadata(selection.where)
         if selection.role is not None:
             wanted = both(wanted, ("role = %s", [selection.role]))
         with self.session.translated():

@@ -20,12 +20,12 @@ from mastra_engine.jsonb import loads
 from mastra_engine.models import Bookmark as BookmarkRow
 from mastra_engine.models import VectorIndex as IndexRow
 from mastra_engine.postgres import vectorrows
-from mastra_engine.postgres.compile import Sql
+from mastra_engine.postgres.compile import Sql, on_metadata
 from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
 from mastra_engine.postgres.locks import lock_index_name
 from mastra_engine.postgres.partitions import Partition
-from mastra_engine.postgres.search import Search, condition, full_text, passages_of, within
+from mastra_engine.postgres.search import Search, full_text, passages_of, within
 from mastra_engine.postgres.structures import count_vectors, read_structures
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
@@ -238,7 +238,7 @@ def _condition(scope: VectorScope) -> Sql:
     others = [] if scope.namespaces is None else [within(scope.index, scope.namespaces)]
     if (of := scope.records) is not None:
         others.append(passages_of(of.entity_ids, of.where, keys=(ENTITY, RECORD)))
-    return condition(scope.where, *others)
+    return on_metadata(scope.where, *others)
 
 
 def _gone(index: IndexDefinition) -> IndexNotFound:
