@@ -25,7 +25,7 @@ from benchmarks.harness import (
     target_table,
 )
 from benchmarks.records_data import Dataset, Record
-from mastra_engine.inputs import CHUNK_RECORDS
+from mastra_engine.validation.inputs import CHUNK_RECORDS
 
 if TYPE_CHECKING:
     from benchmarks.records_methods import Method

@@ -21,9 +21,9 @@ from benchmarks.database import connect
 from benchmarks.harness import installed
 from benchmarks.records_data import Dataset, Record
 from mastra_engine import engine
-from mastra_engine.jsonb import canonical, content_hash
 from mastra_engine.models import Entity
 from mastra_engine.models import Record as RecordRow
+from mastra_engine.validation.jsonb import canonical, content_hash
 
 CONNECTION = "benchmark"
 NAME = "Contacts"

@@ -33,7 +33,7 @@ Rank = int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class VectorQuery:
     """A question and the topics that answer it, each as well as another."""
 
     question: str
@@ -75,9 +75,9 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return "\n\n".join([_method_table(data), _missed(data["questions"])]), data
 
 
-def questions() -> list[Question]:
+def questions() -> list[VectorQuery]:
     """Return what is asked."""
-    return [Question(**each) for each in json.loads(QUESTIONS.read_text(encoding="utf-8"))]
+    return [VectorQuery(**each) for each in json.loads(QUESTIONS.read_text(encoding="utf-8"))]
 
 
 def corpus() -> dict[str, str]:
@@ -120,8 +120,8 @@ def distinct(topics: Iterable[str]) -> list[str]:
 def _load(topics: dict[str, str], size: int) -> int:
     """Fill the index and return the number of passages."""
     from mastra_engine import engine
-    from mastra_engine.chunking import chunk
     from mastra_engine.embedders import WordLlamaEmbedder
+    from mastra_engine.retrieval.chunking import chunk
 
     passages = [(name, part) for name, text in topics.items() for part in chunk(text, size=size)]
     documents = [part.text for _, part in passages]
@@ -174,7 +174,7 @@ def _full_text(question: str, *, top_k: int) -> list[str]:
     return [json.loads(metadata)["topic"] for _, _, _, metadata, _ in rows]
 
 
-def _ask(asked: Sequence[Question], method: str, search: Search) -> Result:
+def _ask(asked: Sequence[VectorQuery], method: str, search: Search) -> Result:
     progress(f"{len(asked)} questions: {method}")
     ranks = [first_rank(distinct(search(each.question)), each.topics) for each in asked]
     return Result(method=method, ranks=ranks)

@@ -15,10 +15,10 @@ from benchmarks.database import connect
 from benchmarks.vectors_data import SHARES, Dataset, Matrix
 from benchmarks.vectors_loads import partition_of
 from mastra_engine import engine
-from mastra_engine.filterinputs import parse_filter
+from mastra_engine.filters.parsing import parse_filter
 from mastra_engine.postgres.compile import on_metadata
 from mastra_engine.postgres.search import Search
-from mastra_engine.vectorinputs import vector
+from mastra_engine.validation.vectors import vector
 
 #: More than any filter needs, and few enough for the planner to take the graph.
 ALL_NEIGHBOURS = "distance LIMIT 10000"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mastra_engine.backends.base import MastraEngine
-    from mastra_engine.backends.base.running import SyncContext
+    from mastra_engine.backends.base.sync_runs.worker import SyncContext
     from mastra_engine.backends.mock import MockMastraEngine
     from mastra_engine.backends.postgres import PostgresEngine
     from mastra_engine.handler import PgMemory, PgVector, engine, engines
     from mastra_engine.registry import index_records, sync
-    from mastra_engine.rerank import Reranker
+    from mastra_engine.retrieval.rerankers import Reranker
 
 __all__ = [
     "MastraEngine",
@@ -33,12 +33,12 @@ __version__ = "0.1.0"
 # Importing the package needs no settings and loads no tables: names are fetched when first used.
 _HOMES = {
     "MastraEngine": "mastra_engine.backends.base",
-    "SyncContext": "mastra_engine.backends.base.running",
+    "SyncContext": "mastra_engine.backends.base.sync_runs.worker",
     "MockMastraEngine": "mastra_engine.backends.mock",
     "PostgresEngine": "mastra_engine.backends.postgres",
     "PgMemory": "mastra_engine.handler",
     "PgVector": "mastra_engine.handler",
-    "Reranker": "mastra_engine.rerank",
+    "Reranker": "mastra_engine.retrieval.rerankers",
     "engine": "mastra_engine.handler",
     "engines": "mastra_engine.handler",
     "index_records": "mastra_engine.registry",

@@ -23,7 +23,7 @@ class MastraEngineConfig(AppConfig):
             check_tables,
         )
         from mastra_engine.handler import engines
-        from mastra_engine.queueing import TaskQueue
+        from mastra_engine.task_queue import TaskQueue
 
         checks.register(check_engines)
         checks.register(check_tables)

@@ -15,7 +15,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from mastra_engine.exceptions import EngineConfigError, InvalidInput
-from mastra_engine.inputs import count, seconds
+from mastra_engine.validation.inputs import count, seconds
 
 DEFAULT_ENGINES = {"default": {"BACKEND": "mastra_engine.backends.postgres.PostgresEngine"}}
 
@@ -40,7 +40,7 @@ class ApiSettings:
     max_page: int = 1_000
     max_tokens: int = 1_000_000
     retry_after: int = 1
-    keep_answers: float = 24 * 60 * 60
+    idempotency_ttl: float = 24 * 60 * 60
     throttle_rates: Mapping[str, str] = field(default_factory=dict)
 
 

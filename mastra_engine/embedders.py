@@ -21,9 +21,9 @@ from mastra_engine.exceptions import (
     InvalidVector,
     Unavailable,
 )
-from mastra_engine.extras import require
-from mastra_engine.inputs import count, name
+from mastra_engine.optional_deps import require
 from mastra_engine.protocols import Embedder
+from mastra_engine.validation.inputs import count, name
 
 if TYPE_CHECKING:
     from openai import OpenAI

@@ -11,12 +11,12 @@ from django.utils.connection import ConnectionProxy
 from django.utils.module_loading import import_string
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base.memory import MemoryContract
-from mastra_engine.backends.base.vectors import VectorsContract
+from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.vectors.service import VectorsContract
 from mastra_engine.conf import engine_settings
 from mastra_engine.exceptions import EngineConfigError, InvalidInput
-from mastra_engine.inputs import count, days, seconds
 from mastra_engine.protocols import AccessPolicy, Embedder, Reranks, RunQueue
+from mastra_engine.validation.inputs import count, days, seconds
 
 DEFAULT_ALIAS = "default"
 #: Options that a project plugs in, and what each has to be.

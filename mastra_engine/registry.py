@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from mastra_engine import inputs
 from mastra_engine.exceptions import EngineConfigError, SyncNotFound
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import SyncMode
+from mastra_engine.validation import inputs
 
 F = TypeVar("F", bound=Callable[..., Any])
 Document = dict[str, Any]

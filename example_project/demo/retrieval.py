@@ -8,7 +8,7 @@ from rich.table import Table
 from example_project.demo import progress, title
 from example_project.sources import CHAPTERS, reference
 from mastra_engine import Reranker, engine
-from mastra_engine.chunking import chunk
+from mastra_engine.retrieval.chunking import chunk
 from mastra_engine.types import Match
 
 INDEX = "reference"

@@ -11,7 +11,7 @@ from django.utils import timezone
 from example_project.desk.knowledge import title, without_footnotes
 from example_project.desk.tools import Call
 from mastra_engine import Reranker
-from mastra_engine.fusion import cosine
+from mastra_engine.retrieval.fusion import cosine
 from mastra_engine.types import Match, Weights
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mastra_engine import MastraEngine
-from mastra_engine.chunking import chunk
 from mastra_engine.exceptions import EntityNotFound
+from mastra_engine.retrieval.chunking import chunk
 from mastra_engine.types import QueryOptions, Record, RecordMatch, SyncRun
 
 #: What the desk's syncs run under, and which of them brings the records of which entity.

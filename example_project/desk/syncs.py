@@ -9,7 +9,7 @@ from example_project.desk import tracker
 from example_project.desk.knowledge import INDEX, text
 from example_project.sources import CHAPTERS
 from mastra_engine import SyncContext, index_records, sync
-from mastra_engine.chunking import chunk
+from mastra_engine.retrieval.chunking import chunk
 from mastra_engine.types import RecordInput
 
 

@@ -35,9 +35,9 @@ from django.urls import URLPattern, path, reverse
 
 from mastra_engine.admin.bounds import bounded
 from mastra_engine.admin.reading import APP, ReadOnlyAdmin, database, reads_content
+from mastra_engine.atomic_requests import non_atomic
 from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
-from mastra_engine.inputs import count
-from mastra_engine.views import non_atomic
+from mastra_engine.validation.inputs import count
 
 
 @dataclass(frozen=True, slots=True)

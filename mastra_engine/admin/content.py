@@ -11,8 +11,8 @@ from typing import Any
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from mastra_engine.media import media_of
-from mastra_engine.messages import CALLS, RESULTS, call_id, first
+from mastra_engine.conversations.media import media_of
+from mastra_engine.conversations.messages import CALLS, RESULTS, call_id, first
 from mastra_engine.types import Part
 
 #: Longer texts are shown up to here; Markdown takes its time.

@@ -19,7 +19,7 @@ from mastra_engine.admin.reading import database, reads_content
 from mastra_engine.admin.sources import passages
 from mastra_engine.admin.transcript import stretch
 from mastra_engine.handler import engine
-from mastra_engine.models import Append, Embedding, Entity, Message, Thread, WorkingMemory
+from mastra_engine.models import Embedding, Entity, IdempotentAppend, Message, Thread, WorkingMemory
 from mastra_engine.postgres.samples import resource_ids
 from mastra_engine.types import COUNTED
 
@@ -203,7 +203,7 @@ class WorkingMemoryAdmin(EngineAdmin):
         return found
 
 
-@admin.register(Append)
+@admin.register(IdempotentAppend)
 class AppendAdmin(EngineAdmin):
     """Idempotency keys that were used."""
 

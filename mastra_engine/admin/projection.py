@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pgvector import Vector
 
-from mastra_engine.extras import require
+from mastra_engine.optional_deps import require
 
 #: How many directions are followed, and how often, to find two of them well.
 _RANK, _ROUNDS = 10, 6

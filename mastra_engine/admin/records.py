@@ -12,10 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from mastra_engine.admin.base import EngineAdmin, Link, View, asked
 from mastra_engine.admin.forms import FilterField, PageForm
 from mastra_engine.admin.reading import reads_content
-from mastra_engine.backends.base.search import ENTITY, RECORD
+from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine
-from mastra_engine.models import Bookmark, Embedding, Entity, Record, SyncRun
+from mastra_engine.models import Embedding, Entity, IndexProgress, Record, SyncRun
 from mastra_engine.types import Page
 from mastra_engine.types import Record as RecordValue
 
@@ -69,8 +69,8 @@ class EntityAdmin(EngineAdmin):
 
     def about(self, request: HttpRequest, row: Entity) -> dict[str, Any]:
         """List records by a filter; whoever may not read them gets them by external id."""
-        bookmarks = self.rows(Bookmark).filter(entity=row).select_related("vector_index")
-        indexed = {"bookmarks": bookmarks.order_by("id")[:SOME]}
+        index_progress = self.rows(IndexProgress).filter(entity=row).select_related("vector_index")
+        indexed = {"index_progress": index_progress.order_by("id")[:SOME]}
         if not reads_content(request):
             return {"records": _records(row, {}, request.GET.get("cursor")), **indexed}
         form = RecordsForm(request.GET)
@@ -124,7 +124,7 @@ class RecordAdmin(EngineAdmin):
 
     def about(self, request: HttpRequest, row: Record) -> dict[str, Any]:
         """Add the vectors made from it, by the indexes that read its entity."""
-        indexes = self.rows(Bookmark).filter(entity_id=row.entity_id)
+        indexes = self.rows(IndexProgress).filter(entity_id=row.entity_id)
         made = self.rows(Embedding).filter(
             vector_index__in=list(indexes.values_list("vector_index_id", flat=True)[:SOME]),
             metadata__contains={ENTITY: str(row.entity_id), RECORD: row.external_id},

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from mastra_engine.admin.base import EngineAdmin, Link
-from mastra_engine.backends.base.recall import POSITION, THREAD
-from mastra_engine.backends.base.search import ENTITY, RECORD
+from mastra_engine.backends.base.memory.recall import POSITION, THREAD
+from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
 from mastra_engine.models import Message, Record
 
 #: Where the metadata of a message names the passages that it was made of.

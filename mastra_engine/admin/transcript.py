@@ -13,7 +13,7 @@ PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class MessageRange:
     """Some messages in a row; `before` and `after` are positions to go on from, or None."""
 
     messages: Sequence[Message]
@@ -23,12 +23,12 @@ class Stretch:
 
 def stretch(
     messages: QuerySet[Message], thread: Thread, *, at: int | None, before: int | None
-) -> Stretch:
+) -> MessageRange:
     """Return the messages from a position on, those before one, or else the last ones."""
     if at is not None:
         found = list(messages.filter(position__gte=at).order_by("position")[: PAGE + 1])
         shown = found[:PAGE]
-        return Stretch(
+        return MessageRange(
             shown,
             before=at if at > 1 and thread.last_position else None,
             after=found[PAGE].position if len(found) > PAGE else None,
@@ -37,7 +37,7 @@ def stretch(
         messages = messages.filter(position__lt=before)
     found = list(messages.order_by("-position")[: PAGE + 1])[::-1]
     shown = found[-PAGE:]
-    return Stretch(
+    return MessageRange(
         shown,
         before=shown[0].position if len(found) > PAGE else None,
         after=before if before is not None and before <= thread.last_position else None,

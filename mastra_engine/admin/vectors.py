@@ -22,9 +22,9 @@ from mastra_engine.admin.playground import Playground
 from mastra_engine.admin.reading import database, reads_content
 from mastra_engine.admin.sources import sources
 from mastra_engine.handler import DEFAULT_ALIAS, engine
-from mastra_engine.models import Bookmark, Embedding, VectorIndex
+from mastra_engine.models import Embedding, IndexProgress, VectorIndex
 from mastra_engine.postgres.structures import Structure, read_structures
-from mastra_engine.queueing import enqueue_build
+from mastra_engine.task_queue import enqueue_build
 from mastra_engine.types import Match
 
 NEIGHBOURS = 10
@@ -82,8 +82,8 @@ class VectorIndexAdmin(Overview, Playground, Map):
         return found
 
     def about(self, request: HttpRequest, row: VectorIndex) -> dict[str, Any]:
-        bookmarks = self.rows(Bookmark).filter(vector_index=row).select_related("entity")
-        return {**self._structure(row), "bookmarks": bookmarks.order_by("id")[:SOME]}
+        index_progress = self.rows(IndexProgress).filter(vector_index=row).select_related("entity")
+        return {**self._structure(row), "index_progress": index_progress.order_by("id")[:SOME]}
 
     def structure(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The part of an index's page that changes while it is built."""
@@ -195,8 +195,8 @@ class EmbeddingAdmin(EngineAdmin):
         ]
 
 
-@admin.register(Bookmark)
-class BookmarkAdmin(EngineAdmin):
+@admin.register(IndexProgress)
+class IndexProgressAdmin(EngineAdmin):
     """How far indexes have read what changed in entities."""
 
     list_display = ("id", "entity_id", "vector_index_id", "rev", "complete", "updated_at")

@@ -13,8 +13,8 @@ from django.http import QueryDict
 from mastra_engine.api.parsers import strict_loads
 from mastra_engine.conf import ApiSettings
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.jsonb import pointer
 from mastra_engine.types import Unset
+from mastra_engine.validation.jsonb import pointer
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}

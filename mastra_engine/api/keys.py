@@ -12,9 +12,9 @@ from rest_framework.request import Request
 
 from mastra_engine.api.renderers import dumps
 from mastra_engine.conf import api_settings
-from mastra_engine.cursors import fingerprint
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.jsonb import loads
+from mastra_engine.filters.cursors import fingerprint
+from mastra_engine.validation.jsonb import loads
 
 HEADER = "Idempotency-Key"
 PATTERN = "[!-~]{1,255}"
@@ -28,18 +28,18 @@ def key_of(request: Request) -> str | None:
     return key
 
 
-def once(view: Any, key: str, given: dict[str, Any], act: Callable[[], Any]) -> Any:
+def run_once(view: Any, key: str, given: dict[str, Any], act: Callable[[], Any]) -> Any:
     """Return the JSON of what came of it, now or before.
 
     A key is of one user, with what they may touch, and of one URL. What is asked for are the
     arguments, wherever they were given; of an upload, its digest.
     """
     request = view.request
-    answer = view.engine.once(
+    answer = view.engine.run_idempotent(
         owner=fingerprint(view.principal, request.method, request.path),
         key=key,
         body=json.dumps(given, sort_keys=True, default=attrgetter("digest")).encode(),
         act=lambda: dumps(act()),
-        keep=api_settings().keep_answers,
+        keep=api_settings().idempotency_ttl,
     )
     return loads(answer)

@@ -10,7 +10,7 @@ from django.urls import path
 from mastra_engine.api.operations import Deleted, Example, operation
 from mastra_engine.api.parsers import HeldLinesParser, JsonParser
 from mastra_engine.api.views import EngineView
-from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.backends.base.memory.service import MemoryContract
 from mastra_engine.types import (
     ContextWindow,
     MemoryView,

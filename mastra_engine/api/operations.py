@@ -16,13 +16,13 @@ from rest_framework.response import Response
 
 from mastra_engine.api.arguments import Arguments
 from mastra_engine.api.cursors import signed, unsigned
-from mastra_engine.api.keys import HEADER, key_of, once
+from mastra_engine.api.keys import HEADER, key_of, run_once
 from mastra_engine.api.parsers import is_lines, need_length
 from mastra_engine.api.renderers import JsonLines, dumps
 from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.jsonb import content_hash
 from mastra_engine.types import Page
+from mastra_engine.validation.jsonb import content_hash
 
 READING = {"GET", "HEAD"}
 #: What is read from a header, never from a body or a URL.
@@ -167,7 +167,7 @@ def operation(
             given = described.given(view, request, dict(known))
             act = partial(function, view, **given)
             key = described.key(request)
-            result = act() if key is None else once(view, key, given, act)
+            result = act() if key is None else run_once(view, key, given, act)
             return described.answer(view, request, result)
 
         handler.operation = described  # type: ignore[attr-defined]

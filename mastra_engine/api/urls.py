@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from mastra_engine.api import documentation, memory, records, syncs, vectors
+from mastra_engine.api import documentation, memory, records, vectors
+from mastra_engine.api import sync_runs as syncs
 
 app_name = "mastra_engine_api"
 

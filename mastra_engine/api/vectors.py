@@ -9,7 +9,7 @@ from django.urls import path
 
 from mastra_engine.api.operations import Deleted, Example, operation
 from mastra_engine.api.views import EngineView
-from mastra_engine.backends.base.vectors import VectorsContract
+from mastra_engine.backends.base.vectors.service import VectorsContract
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.registry import registry
 from mastra_engine.types import Match, Page, StoredVector, VectorIndex

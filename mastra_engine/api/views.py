@@ -16,17 +16,17 @@ from rest_framework.request import Request
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
-from mastra_engine.api import requestid
+from mastra_engine.api import request_id as requestid
 from mastra_engine.api.access import Allowed
 from mastra_engine.api.errors import handle
 from mastra_engine.api.operations import READING, Operation
 from mastra_engine.api.parsers import JSON_LINES, JsonParser
 from mastra_engine.api.renderers import JsonRenderer
 from mastra_engine.api.schema import EngineSchema
+from mastra_engine.atomic_requests import non_atomic
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.conf import api_settings
-from mastra_engine.cursors import fingerprint
-from mastra_engine.views import non_atomic
+from mastra_engine.filters.cursors import fingerprint
 
 logger = logging.getLogger("mastra_engine.api")
 

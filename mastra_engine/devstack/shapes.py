@@ -9,8 +9,8 @@ from typing import Any
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.exceptions import EngineConfigError, EntityNotFound
-from mastra_engine.inputs import count
 from mastra_engine.types import Entity
+from mastra_engine.validation.inputs import count
 
 Schema = dict[str, Any]
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
 
-from mastra_engine.models import Bookmark, Entity, Message, Record, SyncRun
+from mastra_engine.models import Entity, IndexProgress, Message, Record, SyncRun
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import ACTIVE, COUNTED
 
@@ -95,7 +95,7 @@ def _unread(alias: str, declared: IndexDeclaration) -> tuple[int, datetime | Non
 
     Those it never saw are among them.
     """
-    marks = Bookmark.objects.filter(entity=OuterRef("id"), vector_index__name=declared.index)
+    marks = IndexProgress.objects.filter(entity=OuterRef("id"), vector_index__name=declared.index)
     # The index on `rev` is partial, on a condition that always holds.
     after = Record.objects.filter(entity=OuterRef("id"), rev__gt=OuterRef("read"), rev__gte=0)
     entities = Entity.objects.using(alias).filter(name=declared.entity)

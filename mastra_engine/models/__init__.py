@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from mastra_engine.models.indexing import Bookmark
-from mastra_engine.models.memory import Append, Message, Thread, WorkingMemory
-from mastra_engine.models.once import Answer
+from mastra_engine.models.idempotency import IdempotencyRecord
+from mastra_engine.models.memory import IdempotentAppend, Message, Thread, WorkingMemory
+from mastra_engine.models.record_search import IndexProgress
 from mastra_engine.models.records import Entity, Record
-from mastra_engine.models.syncs import SyncPage, SyncRun
+from mastra_engine.models.sync_runs import SyncPage, SyncRun
 from mastra_engine.models.vectors import Embedding, VectorIndex
 
 __all__ = [
-    "Answer",
-    "Append",
-    "Bookmark",
     "Embedding",
     "Entity",
+    "IdempotencyRecord",
+    "IdempotentAppend",
+    "IndexProgress",
     "Message",
     "Record",
     "SyncPage",

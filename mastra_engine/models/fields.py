@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Model
 from uuid_utils.compat import uuid7
 
-from mastra_engine.jsonb import loads
+from mastra_engine.validation.jsonb import loads
 
 T = TypeVar("T")
 

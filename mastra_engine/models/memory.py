@@ -88,7 +88,7 @@ class Message(models.Model):
         return as_value(self, types.Message)
 
 
-class Append(models.Model):
+class IdempotentAppend(models.Model):
     """A call of save_memory() with an idempotency key, and what it stored."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -109,7 +109,7 @@ class Append(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Append {self.pk}"
+        return f"Idempotent append {self.pk}"
 
 
 class WorkingMemory(models.Model):

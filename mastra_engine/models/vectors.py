@@ -15,7 +15,7 @@ from pgvector.django import (
 )
 
 from mastra_engine.models.fields import Decoder, as_value, new_id
-from mastra_engine.vectorinputs import IndexDefinition
+from mastra_engine.validation.vectors import IndexDefinition
 
 DISTANCES = {"cosine": CosineDistance, "euclidean": L2Distance, "dotproduct": MaxInnerProduct}
 FIELDS = {"vector": VectorField, "halfvec": HalfVectorField}

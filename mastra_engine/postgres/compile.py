@@ -14,8 +14,7 @@ from typing import Any
 
 import orjson
 
-from mastra_engine.cursors import Position
-from mastra_engine.filters import (
+from mastra_engine.filters.ast import (
     And,
     Compare,
     ElemMatch,
@@ -30,6 +29,7 @@ from mastra_engine.filters import (
     StartsWith,
     Substring,
 )
+from mastra_engine.filters.cursors import Position
 
 Sql = tuple[str, list[Any]]
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.postgres.prepared import server_cursor
-from mastra_engine.vectorinputs import IndexDefinition
+from mastra_engine.validation.vectors import IndexDefinition
 
 _COLUMNS = [field.name for field in fields(IndexDefinition)]
 _DEFINITION = f"SELECT {', '.join(_COLUMNS)} FROM mastra_engine_vectorindex WHERE name = %s"

@@ -22,8 +22,8 @@ from django.db.models import (
 from django.db.models.expressions import OrderBy
 from django.db.models.sql.compiler import SQLCompiler
 
-from mastra_engine.cursors import Position
-from mastra_engine.filters import RECORD_COLUMNS, Node, SortKey
+from mastra_engine.filters.ast import RECORD_COLUMNS, Node, SortKey
+from mastra_engine.filters.cursors import Position
 from mastra_engine.postgres import compile
 from mastra_engine.postgres.compile import Sql
 

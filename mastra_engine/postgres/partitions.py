@@ -14,7 +14,7 @@ from mastra_engine.exceptions import Unavailable
 from mastra_engine.postgres.locks import BUILDERS
 from mastra_engine.postgres.structures import status_of
 from mastra_engine.types import IndexStatus
-from mastra_engine.vectorinputs import IndexDefinition
+from mastra_engine.validation.vectors import IndexDefinition
 
 _OPERATOR_CLASSES = {"cosine": "cosine_ops", "euclidean": "l2_ops", "dotproduct": "ip_ops"}
 _OPERATORS = {"cosine": "<=>", "euclidean": "<->", "dotproduct": "<#>"}

@@ -21,11 +21,11 @@ from pgvector import Vector
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-from mastra_engine.filters import RECORD_COLUMNS, Node
+from mastra_engine.filters.ast import RECORD_COLUMNS, Node
 from mastra_engine.postgres.compile import TRUE, Sql, where
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.prepared import server_cursor
-from mastra_engine.vectorinputs import IndexDefinition
+from mastra_engine.validation.vectors import IndexDefinition
 
 #: To go on to one more neighbour takes as long as to sort so many more rows. Measured in
 #: docs/explanation/vectors.md.

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from mastra_engine import engine, sync
 from mastra_engine.admin.reading import APP
-from mastra_engine.models import Bookmark, SyncRun, VectorIndex
+from mastra_engine.models import IndexProgress, SyncRun, VectorIndex
 from mastra_engine.registry import registry
 
 SECRET = "Rosebud"
@@ -21,7 +21,7 @@ def fill() -> dict[str, Any]:
     search()
     run()
     run_row, index = SyncRun.objects.get(), VectorIndex.objects.get(name="docs")
-    Bookmark.objects.create(entity=run_row.entity, vector_index=index)
+    IndexProgress.objects.create(entity=run_row.entity, vector_index=index)
     return {
         model._meta.model_name: model._default_manager.last()
         for model in apps.get_app_config(APP).get_models()
@@ -51,7 +51,7 @@ def remember() -> None:
     )
     engine.memory.update_working_memory(resource_id="ann", content=f"She asks about {SECRET}")
     engine.memory.update_working_memory(resource_id="ann", patch={"asked": SECRET})
-    engine.once(owner="ann", key="turn-1", body=b"", act=SECRET.encode)
+    engine.run_idempotent(owner="ann", key="turn-1", body=b"", act=SECRET.encode)
 
 
 def search() -> None:

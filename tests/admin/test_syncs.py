@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from mastra_engine import engine, sync
-from mastra_engine.admin.syncs import LATEST
+from mastra_engine.admin.sync_runs import LATEST
 from mastra_engine.models import SyncPage, SyncRun
 from mastra_engine.registry import registry
 from tests.admin.conftest import list_of, page_of, signed_in, view

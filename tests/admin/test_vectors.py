@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from mastra_engine import engine
-from mastra_engine.models import Bookmark, Embedding, VectorIndex
+from mastra_engine.models import Embedding, IndexProgress, VectorIndex
 from tests.admin.conftest import list_of, page_of, view
 from tests.admin.store import SECRET
 
@@ -112,14 +112,14 @@ def test_a_vector_is_found_by_its_primary_key_as_djangos_own_links_have_it(
 
 
 def test_a_record_and_its_vectors_lead_to_each_other(owner: Client, store: dict[str, Any]) -> None:
-    record, bookmark = store["record"], Bookmark.objects.get()
+    record, progress = store["record"], IndexProgress.objects.get()
     about = {"@entity_id": str(record.entity_id), "@external_id": record.external_id}
     engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[about])
     vector = Embedding.objects.get(vector_id="of")
     assert page_of(vector) in owner.get(page_of(record)).content.decode()
     assert page_of(record) in owner.get(page_of(vector)).content.decode()
-    assert page_of(bookmark.vector_index) in owner.get(page_of(bookmark.entity)).content.decode()
-    assert page_of(bookmark.entity) in owner.get(page_of(bookmark.vector_index)).content.decode()
+    assert page_of(progress.vector_index) in owner.get(page_of(progress.entity)).content.decode()
+    assert page_of(progress.entity) in owner.get(page_of(progress.vector_index)).content.decode()
 
 
 def test_a_vector_of_a_message_leads_to_its_place(owner: Client, store: dict[str, Any]) -> None:

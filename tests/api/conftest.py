@@ -16,7 +16,7 @@ from mastra_engine import MastraEngine, PostgresEngine
 from mastra_engine.handler import engines
 from mastra_engine.registry import index_records, registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords
-from mastra_engine.testing.contract.runs import Held
+from mastra_engine.testing.contract.sync_runs import Held
 from tests.api.catalogue import Case
 
 BACKENDS = {

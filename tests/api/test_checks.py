@@ -31,7 +31,7 @@ def test_settings_that_cannot_be_used(settings: Any, api: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [-1, "10", None, True, float("nan"), float("inf")])
-@pytest.mark.parametrize("key", ["MAX_ITEMS", "RETRY_AFTER", "KEEP_ANSWERS"])
+@pytest.mark.parametrize("key", ["MAX_ITEMS", "RETRY_AFTER", "IDEMPOTENCY_TTL"])
 def test_what_is_no_number_of_anything(settings: Any, key: str, value: Any) -> None:
     settings.MASTRA_ENGINE = {"default": MOCK}
     settings.MASTRA_ENGINE_API = {key: value}

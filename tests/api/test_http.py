@@ -19,7 +19,7 @@ from mastra_engine.api import parsers
 from mastra_engine.api.memory import ThreadsView
 from mastra_engine.api.records import ExportRecordsView, RecordsView
 from mastra_engine.api.renderers import JsonLines
-from mastra_engine.api.requestid import RequestIdFilter
+from mastra_engine.api.request_id import RequestIdFilter
 from mastra_engine.exceptions import Unavailable
 from tests.api.conftest import World, state
 

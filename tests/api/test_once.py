@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, connections
 from rest_framework.test import APIClient
 
-from mastra_engine import pausing
+from mastra_engine import failpoints as pausing
 from mastra_engine.types import Scope
 from tests.api.catalogue import Case, call, cases
 from tests.api.conftest import World, state
@@ -154,9 +154,9 @@ def test_a_refusal_is_not_remembered(world: World) -> None:
 
 def test_how_long_is_a_setting(world: World, settings: Any) -> None:
     mind, body = "/api/v1/resources/7/working-memory/", {"content": "x"}
-    settings.MASTRA_ENGINE_API = {"KEEP_ANSWERS": 0}
+    settings.MASTRA_ENGINE_API = {"IDEMPOTENCY_TTL": 0}
     versions = [world.ann.put(mind, body, **under("1")).json()["version"] for _ in range(2)]
-    settings.MASTRA_ENGINE_API = {"KEEP_ANSWERS": 3600}
+    settings.MASTRA_ENGINE_API = {"IDEMPOTENCY_TTL": 3600}
     versions += [world.ann.put(mind, body, **under("1")).json()["version"] for _ in range(2)]
     assert versions == [2, 3, 4, 4]
 

@@ -14,10 +14,10 @@ import pytest
 
 import mastra_engine
 from mastra_engine import MastraEngine, exceptions
-from mastra_engine.backends.base.following import FollowingContract
-from mastra_engine.backends.base.records import RecordsContract
-from mastra_engine.backends.base.runs import RunsContract
-from mastra_engine.backends.base.syncs import SyncsContract
+from mastra_engine.backends.base.records.following import FollowingContract
+from mastra_engine.backends.base.records.service import RecordsContract
+from mastra_engine.backends.base.records.syncs import SyncsContract
+from mastra_engine.backends.base.sync_runs.service import RunsContract
 
 ROOT = Path(mastra_engine.__file__).parent
 SOURCES = [path for path in ROOT.rglob("*.py") if "migrations" not in path.parts]
@@ -65,11 +65,11 @@ def test_every_method_has_an_async_twin_of_the_same_signature(contract: type) ->
     plain = [name for name, value in methods.items() if not is_async(value)]
     assert plain
     for name in plain:
-        twin = methods[f"a{name}"]
-        assert is_async(twin)
+        derive_async = methods[f"a{name}"]
+        assert is_async(derive_async)
         expected = inspect.signature(methods[name]).parameters
-        assert inspect.signature(twin).parameters == expected
-        assert twin.__doc__ == f"See {name}()."
+        assert inspect.signature(derive_async).parameters == expected
+        assert derive_async.__doc__ == f"See {name}()."
     assert len(methods) == 2 * len(plain)
 
 

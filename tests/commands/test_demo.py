@@ -14,15 +14,15 @@ from example_project.demo.records import CONNECTION
 from example_project.desk.knowledge import INDEX
 from example_project.sources import CHAPTERS, reference
 from example_project.syncs import PAGE_SIZE
-from mastra_engine.chunking import chunk
+from mastra_engine.retrieval.chunking import chunk
 from tests.sites import Site, site
 
 #: Runs the demo until it comes by a place for the n-th time; its claim on an index is short.
 KILLED = """
 import os, signal, sys
 from django.core.management import execute_from_command_line
-from mastra_engine import pausing
-from mastra_engine.backends.base.indexing import IndexingContract
+from mastra_engine import failpoints as pausing
+from mastra_engine.backends.base.record_search.service import IndexingContract
 
 IndexingContract.index_lease = 1.0
 place, visits = sys.argv[1], int(sys.argv[2])
@@ -53,7 +53,7 @@ def killed(example: Site, *, place: str, visit: int) -> str:
 
 def test_a_demo_killed_twice_goes_on_with_what_it_was_at(example: Site) -> None:
     """First while it indexes a page that is committed, then in the conversation."""
-    killed(example, place="passages_stored", visit=3)
+    killed(example, place="chunks_stored", visit=3)
     said = killed(example, place="embeddings_stored", visit=5)
     assert "Another demo's sync of Topics got to" in said
     *_, first = example.engine.list_sync_runs(sync="topics", connection_id=CONNECTION)

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from mastra_engine import engine
-from mastra_engine.models import Answer, Thread
+from mastra_engine.models import IdempotencyRecord, Thread
 from mastra_engine.registry import registry, sync
 from mastra_engine.types import Erasure
 
@@ -126,9 +126,9 @@ def test_a_connections_records_are_erased_and_no_others() -> None:
 
 def test_no_byte_of_it_stays_in_the_tables() -> None:
     text, mind = b"ann-secret", b"ann-is-vegan"
-    engine.once(owner="ann", key="1", body=b"", act=lambda: text)
+    engine.run_idempotent(owner="ann", key="1", body=b"", act=lambda: text)
     vector = struct.pack("=32f", *Dice().embed_query(said("ann", 7)["content"].strip()))
-    assert files_with(text) >= {"mastra_engine_message", "mastra_engine_answer"}
+    assert files_with(text) >= {"mastra_engine_message", "mastra_engine_idempotencyrecord"}
     assert files_with(mind) == {"mastra_engine_workingmemory"}
     assert [name.startswith("mastra_engine_embedding") for name in files_with(vector)] == [True]
 
@@ -203,12 +203,14 @@ def test_expired_messages_are_erased(settings: Any) -> None:
 
 def test_answers_whose_time_is_over_go_with_anything() -> None:
     for key in "12":
-        engine.once(owner="bob", key=key, body=b"", act=bytes)
-    Answer.objects.filter(pk=Answer.objects.values("pk")[:1]).update(expires_at=Now())
+        engine.run_idempotent(owner="bob", key=key, body=b"", act=bytes)
+    IdempotencyRecord.objects.filter(pk=IdempotencyRecord.objects.values("pk")[:1]).update(
+        expires_at=Now()
+    )
     erase("--resource=ann", "--dry-run")
-    assert Answer.objects.count() == 2
+    assert IdempotencyRecord.objects.count() == 2
     erase("--resource=ann")
-    assert Answer.objects.count() == 1
+    assert IdempotencyRecord.objects.count() == 1
 
 
 def test_nothing_expires_without_the_setting() -> None:

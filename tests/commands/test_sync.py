@@ -12,7 +12,7 @@ from django.test import override_settings
 
 from mastra_engine import MockMastraEngine, engine, engines, sync
 from mastra_engine.registry import registry
-from mastra_engine.testing.contract.runs import Held
+from mastra_engine.testing.contract.sync_runs import Held
 
 MOCK = {"BACKEND": "mastra_engine.MockMastraEngine", "URL": "mock://engine_sync"}
 

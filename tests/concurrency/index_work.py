@@ -11,11 +11,11 @@ from hashlib import md5
 from typing import Any
 from uuid import UUID
 
-from mastra_engine import pausing
-from mastra_engine.backends.base import indexer
+from mastra_engine import failpoints as pausing
+from mastra_engine.backends.base.record_search import indexer
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.jsonb import canonical
 from mastra_engine.registry import index_records
+from mastra_engine.validation.jsonb import canonical
 from tests.concurrency.processes import report
 from tests.concurrency.work import PATIENT, at
 

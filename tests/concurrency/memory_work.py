@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mastra_engine import pausing
+from mastra_engine import failpoints as pausing
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.exceptions import ThreadNotFound, VersionConflict

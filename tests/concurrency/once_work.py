@@ -15,7 +15,7 @@ def append_once(*, thread_id: str) -> bytes:
         (saved,) = engine.memory.save_memory(thread_id=thread_id, messages=[message()])
         return saved.id.encode()
 
-    return engine.once(owner="anna", key="the key", body=b"Hello", act=append)
+    return engine.run_idempotent(owner="anna", key="the key", body=b"Hello", act=append)
 
 
 def append_once_if_free(*, thread_id: str, worker: int, times: int) -> list[bytes | None]:

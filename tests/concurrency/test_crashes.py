@@ -11,7 +11,7 @@ import pytest
 
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import Unavailable
-from mastra_engine.pausing import PAUSE_POINTS
+from mastra_engine.failpoints import RECORD_FAILPOINTS
 from tests.concurrency import catalogue, work
 from tests.concurrency.conftest import Start
 from tests.waiting import wait_until_gone
@@ -19,7 +19,7 @@ from tests.waiting import wait_until_gone
 pytestmark = pytest.mark.django_db(transaction=True)
 
 #: How often a sync in small chunks comes by a pause point.
-STEPS = len(PAUSE_POINTS) - 2 + 2 * (catalogue.SIZE // catalogue.CHUNK)
+STEPS = len(RECORD_FAILPOINTS) - 2 + 2 * (catalogue.SIZE // catalogue.CHUNK)
 
 
 def check_kills(engine: PostgresEngine, start: Start, times: int) -> None:
@@ -53,7 +53,7 @@ def test_a_sync_killed_a_hundred_times_is_done_or_undone(
         check_kills(engine, start, times=25)
 
 
-@pytest.mark.parametrize("place", PAUSE_POINTS)
+@pytest.mark.parametrize("place", RECORD_FAILPOINTS)
 def test_a_sync_killed_at_a_pause_point_has_changed_nothing(
     engine: PostgresEngine, start: Start, place: str
 ) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from mastra_engine.backends.base import indexer
-from mastra_engine.backends.base.search import CHUNK, ENTITY, RECORD
+from mastra_engine.backends.base.record_search import indexer
+from mastra_engine.backends.base.vectors.search import CHUNK, ENTITY, RECORD
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.models import Bookmark, Embedding, Record
-from mastra_engine.pausing import INDEX_PAUSE_POINTS
+from mastra_engine.failpoints import INDEX_FAILPOINTS
+from mastra_engine.models import Embedding, IndexProgress, Record
 from mastra_engine.registry import registry
 from tests.concurrency import index_work as work
 from tests.concurrency.conftest import Start
@@ -57,8 +57,8 @@ def wanted() -> list[Passage]:
 
 
 def check_up_to_bookmark(before: list[Passage]) -> None:
-    """Each record has its present passages up to the bookmark, those it had before after it."""
-    (rev,) = Bookmark.objects.values_list("rev", flat=True)
+    """Each record has its present passages up to the progress, those it had before after it."""
+    (rev,) = IndexProgress.objects.values_list("rev", flat=True)
     read = {str(id) for id in Record.objects.filter(rev__lte=rev).values_list("id", flat=True)}
     left = [passage for passage in before if passage[0].split("/")[0] not in read]
     done = [passage for passage in wanted() if passage[0].split("/")[0] in read]
@@ -67,7 +67,7 @@ def check_up_to_bookmark(before: list[Passage]) -> None:
 
 def end_claim() -> bool:
     """End the claim of a dead indexer, as time would have done; tell whether there was one."""
-    return bool(Bookmark.objects.exclude(claimed_until=None).update(claimed_until=Now()))
+    return bool(IndexProgress.objects.exclude(claimed_until=None).update(claimed_until=Now()))
 
 
 # Killed
@@ -79,7 +79,7 @@ def check_kills(engine: PostgresEngine, start: Start, versions: range) -> None:
     for version, worker in zip(versions, workers, strict=True):
         work.sync(engine, version)
         before = stored()
-        worker.kill_somewhere(BATCHES * len(INDEX_PAUSE_POINTS))
+        worker.kill_somewhere(BATCHES * len(INDEX_FAILPOINTS))
         check_up_to_bookmark(before)
         halted += stored() != wanted()
         end_claim()
@@ -103,7 +103,7 @@ def test_what_a_hundred_killed_indexers_leave_is_gone_on_with(
         check_kills(engine, start, range(first, first + 25))
 
 
-@pytest.mark.parametrize("place", INDEX_PAUSE_POINTS)
+@pytest.mark.parametrize("place", INDEX_FAILPOINTS)
 def test_what_an_indexer_killed_at_a_pause_point_leaves_is_gone_on_with(
     engine: PostgresEngine, start: Start, place: str
 ) -> None:
@@ -118,7 +118,7 @@ def test_what_an_indexer_killed_at_a_pause_point_leaves_is_gone_on_with(
     check_up_to_bookmark(before)
     assert before != stored() != wanted()
 
-    if place != "bookmark_moved":  # until its claim is over it may be alive
+    if place != "progress_moved":  # until its claim is over it may be alive
         assert engine.index_pending() == 0
         assert end_claim()
     assert 0 < engine.index_pending() < changed
@@ -129,7 +129,7 @@ def test_an_indexer_that_wakes_up_after_another_was_at_it_writes_nothing(
     engine: PostgresEngine, start: Start
 ) -> None:
     work.sync(engine, 0)
-    (worker,) = start(work.index_and_stop, [{"place": "passages_embedded", "lease": -1.0}])
+    (worker,) = start(work.index_and_stop, [{"place": "chunks_embedded", "lease": -1.0}])
     worker.go()
     worker.report()
     work.sync(engine, 1)

@@ -11,8 +11,8 @@ import pytest
 
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.backends.postgres.memory import PostgresMemory
-from mastra_engine.models import Append as AppendRow
 from mastra_engine.models import Embedding
+from mastra_engine.models import IdempotentAppend as IdempotentAppendRow
 from mastra_engine.models import Message as MessageRow
 from mastra_engine.models import Thread as ThreadRow
 from tests.concurrency import memory_work as work
@@ -182,7 +182,7 @@ def test_one_key_used_by_many_at_once_stores_once(memory: PostgresMemory, start:
     answers = run_at_once(start(work.save_with_one_key, arguments))
     assert ids_in_order() == answers[0]
     assert all(answer == answers[0] for answer in answers)
-    assert AppendRow.objects.count() == 1
+    assert IdempotentAppendRow.objects.count() == 1
     check_thread()
 
 

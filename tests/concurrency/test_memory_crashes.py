@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mastra_engine.backends.postgres.memory import PostgresMemory
-from mastra_engine.models import Append, Embedding, Message, Thread
-from mastra_engine.pausing import MEMORY_PAUSE_POINTS
+from mastra_engine.failpoints import MEMORY_FAILPOINTS
+from mastra_engine.models import Embedding, IdempotentAppend, Message, Thread
 from tests.concurrency import memory_work as work
 from tests.concurrency.conftest import Start
 from tests.waiting import wait_until_gone
@@ -71,7 +71,7 @@ def contents() -> list[list[Any]]:
     return [
         list(Thread.objects.order_by("id").values_list("id", "message_count", "total_tokens")),
         list(messages.values_list("thread", "position", "text", "cum_tokens")),
-        list(Append.objects.values_list("thread", "idempotency_key")),
+        list(IdempotentAppend.objects.values_list("thread", "idempotency_key")),
     ]
 
 
@@ -125,4 +125,4 @@ def test_a_recall_embeds_what_a_killed_process_has_left(
 
 
 def test_every_pause_point_is_died_at() -> None:
-    assert {place for _, place, _ in ENDS} == set(MEMORY_PAUSE_POINTS)
+    assert {place for _, place, _ in ENDS} == set(MEMORY_FAILPOINTS)

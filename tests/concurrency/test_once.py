@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.models import Answer, Message
-from mastra_engine.pausing import ONCE_PAUSE_POINTS
+from mastra_engine.failpoints import IDEMPOTENCY_FAILPOINTS
+from mastra_engine.models import IdempotencyRecord, Message
 from tests.concurrency import once_work as work
 from tests.concurrency.conftest import Start
 from tests.concurrency.processes import run_at_once
@@ -24,7 +24,7 @@ def _thread(engine: PostgresEngine) -> None:
     engine.memory.create_thread(resource_id="anna", thread_id=THREAD)
 
 
-@pytest.mark.parametrize("place", ONCE_PAUSE_POINTS)
+@pytest.mark.parametrize("place", IDEMPOTENCY_FAILPOINTS)
 def test_what_is_killed_on_the_way_is_not_done_and_can_be_asked_for_again(
     start: Start, place: str
 ) -> None:
@@ -33,7 +33,7 @@ def test_what_is_killed_on_the_way_is_not_done_and_can_be_asked_for_again(
     assert worker.exit_code() == -signal.SIGKILL
     wait_until_gone(worker.backend_pid)
     assert not Message.objects.exists()
-    assert not Answer.objects.exists()
+    assert not IdempotencyRecord.objects.exists()
     answers = {work.append_once(thread_id=THREAD) for _ in range(2)}
     assert answers == {Message.objects.get().id.encode()}
 

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from mastra_engine.backends.base.ledger import FromNow, Guard
+from mastra_engine.backends.base.sync_runs.store import FromNow, Guard
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import SyncConflict
-from mastra_engine.pausing import RUN_PAUSE_POINTS
+from mastra_engine.failpoints import SYNC_RUN_FAILPOINTS
 from mastra_engine.types import SyncRun
 from tests.concurrency import catalogue, work
 from tests.concurrency.conftest import Start
@@ -20,7 +20,7 @@ from tests.waiting import PATIENCE, wait_until_gone
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PAGES = catalogue.SIZE // catalogue.CHUNK
-PAGE_POINTS = [point for point in RUN_PAUSE_POINTS if "page" in point]
+PAGE_POINTS = [point for point in SYNC_RUN_FAILPOINTS if "page" in point]
 WRITE_POINTS = ["records_copied", "records_updated"]
 #: How often a run comes by a pause point.
 STEPS = 2 + PAGES * len(PAGE_POINTS + WRITE_POINTS)
@@ -35,7 +35,7 @@ def left_behind(engine: PostgresEngine) -> SyncRun | None:
     """Return the run of a dead worker, its lease ended as time would have done."""
     running = engine.list_sync_runs(status="running").items
     for run in running:
-        assert engine.ledger.update(run.id, Guard("running"), lease_expires_at=FromNow())
+        assert engine.run_store.update(run.id, Guard("running"), lease_expires_at=FromNow())
     return running[0] if running else None
 
 
@@ -91,7 +91,7 @@ def test_the_runs_of_a_hundred_killed_workers_are_taken_over(
         check_kills(engine, start, range(first, first + 25))
 
 
-@pytest.mark.parametrize("place", [*RUN_PAUSE_POINTS, *WRITE_POINTS])
+@pytest.mark.parametrize("place", [*SYNC_RUN_FAILPOINTS, *WRITE_POINTS])
 def test_the_run_of_a_worker_killed_at_a_pause_point_is_taken_over(
     engine: PostgresEngine, start: Start, place: str
 ) -> None:

@@ -15,8 +15,8 @@ from uuid import UUID
 from django.db import transaction
 
 import mastra_engine.backends.postgres.writer
-import mastra_engine.inputs
-from mastra_engine import pausing
+import mastra_engine.validation.inputs
+from mastra_engine import failpoints as pausing
 from mastra_engine.backends.postgres import PostgresEngine, following
 from mastra_engine.exceptions import EntityNotFound, SyncConflict
 from mastra_engine.types import SyncRun, UpsertResult
@@ -171,7 +171,7 @@ def _run_catalogue(version: int, lease: float = 60.0) -> SyncRun | None:
 
 def _cut_small_chunks() -> None:
     """Make many steps of what would be one; this process does nothing else afterwards."""
-    mastra_engine.inputs.CHUNK_RECORDS = catalogue.CHUNK
+    mastra_engine.validation.inputs.CHUNK_RECORDS = catalogue.CHUNK
     mastra_engine.backends.postgres.writer.CHUNK_RECORDS = catalogue.CHUNK
 
 

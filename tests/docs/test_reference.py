@@ -20,17 +20,17 @@ from mastra_engine import (
     MockMastraEngine,
     PostgresEngine,
     exceptions,
-    filterinputs,
-    filters,
     health,
     types,
 )
-from mastra_engine.backends.base.memory import MemoryContract
-from mastra_engine.backends.base.vectors import VectorsContract
+from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.vectors.service import VectorsContract
 from mastra_engine.checks import OLDEST_POSTGRES
 from mastra_engine.conf import AdminSettings, ApiSettings
-from mastra_engine.messages import CALLS, RESULTS, ROLES
-from mastra_engine.tokens import MEDIA
+from mastra_engine.conversations.messages import CALLS, RESULTS, ROLES
+from mastra_engine.conversations.tokens import MEDIA
+from mastra_engine.filters import ast as filter_ast
+from mastra_engine.filters import parsing
 from tests.docs.pages import DOCS, ROOT, Row, code_spans, headings, name, rows
 
 REFERENCE = DOCS / "reference"
@@ -176,9 +176,9 @@ def test_every_operator_and_column_is_there() -> None:
     table = rows(FILTERS, "List form", "Mapping", "Holds when")
     lists = {operator for row in table for operator in row.spans(0)}
     mappings = {operator for row in table for operator in row.spans(1)}
-    assert lists == set(filterinputs._LIST_OPERATORS)
-    assert mappings == {"$and", "$or", "$nor", *(o for o in filterinputs._OPERATORS if o[0] == "$")}
-    assert {f"@{column}" for column in filters.RECORD_COLUMNS} <= words(FILTERS)
+    assert lists == set(parsing._LIST_OPERATORS)
+    assert mappings == {"$and", "$or", "$nor", *(o for o in parsing._OPERATORS if o[0] == "$")}
+    assert {f"@{column}" for column in filter_ast.RECORD_COLUMNS} <= words(FILTERS)
 
 
 EXAMPLES = rows(FILTERS, "Filter", "Matches", "Does not match")
@@ -212,7 +212,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("row", rows(FILTERS, "Refused", "At"), ids=lambda row: row.spans(0)[0])
 def test_filters_are_refused_where_they_are_said_to_be(row: Row) -> None:
     with pytest.raises(exceptions.InvalidFilter) as caught:
-        filterinputs.parse_options({"filters": ast.literal_eval(row.spans(0)[0])})
+        parsing.parse_options({"filters": ast.literal_eval(row.spans(0)[0])})
     assert caught.value.path == row.spans(1)[0]
 
 

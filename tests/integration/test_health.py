@@ -12,7 +12,7 @@ from django.db import connection
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.health import Health, read_growth, read_health
 from mastra_engine.health import work as health_work
-from mastra_engine.models import Bookmark, Entity, Message, Record, SyncRun, VectorIndex
+from mastra_engine.models import Entity, IndexProgress, Message, Record, SyncRun, VectorIndex
 from mastra_engine.postgres import samples
 from mastra_engine.registry import index_records, registry
 from tests.integration.queries import plan_of, statements
@@ -94,7 +94,7 @@ def test_changes_that_indexes_have_not_read_wait(engine: PostgresEngine, entity:
         for name, read in (("behind", 3), ("up to date", 5), ("not declared", 0)):
             engine.vectors.create_index(index_name=name, dimension=2)
             index = VectorIndex.objects.get(name=name)
-            Bookmark.objects.create(entity=entity, vector_index=index, rev=read)
+            IndexProgress.objects.create(entity=entity, vector_index=index, rev=read)
             if name != "not declared":
                 index_records(entity="Contacts", index=name, text=str)
         Entity.objects.update(rev=5)
@@ -126,9 +126,9 @@ def test_how_long_changes_have_waited_is_told(engine: PostgresEngine, entity: En
         assert waiting_since() == yesterday - timedelta(days=3)
         engine.vectors.create_index(index_name="people", dimension=2)
         index = VectorIndex.objects.get(name="people")
-        mark = Bookmark.objects.create(entity=entity, vector_index=index, rev=1)
+        mark = IndexProgress.objects.create(entity=entity, vector_index=index, rev=1)
         assert waiting_since() == yesterday - timedelta(days=1)
-        Bookmark.objects.filter(id=mark.id).update(rev=3)
+        IndexProgress.objects.filter(id=mark.id).update(rev=3)
         assert waiting_since() is None
 
 

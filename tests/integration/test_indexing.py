@@ -12,10 +12,10 @@ from django.test import override_settings
 from mastra_engine import engines
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import Unavailable
-from mastra_engine.models import Bookmark, Embedding
+from mastra_engine.models import Embedding, IndexProgress
 from mastra_engine.registry import index_records, registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords, Broken
-from mastra_engine.testing.contract.runs import Held
+from mastra_engine.testing.contract.sync_runs import Held
 from mastra_engine.types import Entity
 from tests.integration.conftest import Elsewhere, record
 from tests.integration.interleaving import just_before
@@ -170,7 +170,7 @@ def test_an_entity_deleted_while_it_is_indexed_leaves_nothing(
     with just_before(moment, lambda: theirs.delete_entity_by_id(id=entity.id)):
         assert engine.index_pending() == 0
     assert passages() == set()
-    assert not Bookmark.objects.exists()
+    assert not IndexProgress.objects.exists()
 
 
 @pytest.mark.parametrize("moment", [CLAIM, "lock_timeout", STORE])

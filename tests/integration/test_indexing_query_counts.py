@@ -37,14 +37,14 @@ def engine(transactional_db: None) -> Iterator[PostgresEngine]:
 
 
 # What is behind, of all entities of a declared index, is one statement. Then, per page of changes:
-# the index, the bookmark and what changed (two); per batch: the claim, the lock timeout, the
-# bookmark's move, the old passages and the new ones; at the end a look at what changed meanwhile.
+# the index, the progress and what changed (two); per batch: the claim, the lock timeout, the
+# progress's move, the old passages and the new ones; at the end a look at what changed meanwhile.
 COUNTS: list[tuple[str, str, int, int, dict[str, Any]]] = [
     ("index_pending", "nothing", 0, 1, {}),
     ("index_pending", "a batch", 100, 14, {}),
     ("index_pending", "two batches", 300, 23, {}),
     ("index_pending", "anew", 0, 20, {"rebuild": True}),
-    # the entity, its bookmarks, the index, the cost of the search and the search, the records
+    # the entity, its index_progress, the index, the cost of the search and the search, the records
     ("search_records", "", 0, 6, FIND),
     ("search_records", "hybrid", 0, 7, {**FIND, "hybrid": True}),
     ("search_records", "filtered", 0, 6, {**FIND, "filter": {"n": {"$lt": 50}}}),

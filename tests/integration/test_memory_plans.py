@@ -40,7 +40,7 @@ FROM (
            CASE WHEN i % 4 < 3 THEN i / 4 * 3 + i % 4 + 1 ELSE i / 4 / 500 + 1 END AS position
     FROM generate_series(0, 133332) AS i
 ) AS made;
-ANALYZE mastra_engine_thread, mastra_engine_message, mastra_engine_append,
+ANALYZE mastra_engine_thread, mastra_engine_message, mastra_engine_idempotentappend,
     mastra_engine_workingmemory;
 """
 
@@ -169,9 +169,9 @@ def test_messages_are_found_by_their_ids(memory: PostgresMemory) -> None:
 
 
 def test_neighbours_of_what_is_recalled_are_found_by_position(memory: PostgresMemory) -> None:
-    from mastra_engine.backends.base.recall import Stretch
+    from mastra_engine.backends.base.memory.recall import MessageRange
 
-    stretches = [Stretch(LONG, i, i + 2, 0) for i in range(100, 99_000, 9_000)]
+    stretches = [MessageRange(LONG, i, i + 2, 0) for i in range(100, 99_000, 9_000)]
     plan = plan_of(lambda: memory._messages_in(stretches, "anna"), "AS bounds")
     assert BY_POSITION in indexes(plan)
     assert "Seq Scan" not in kinds(plan)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.backends.base.memory.service import MemoryContract
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.backends.postgres.memory import PostgresMemory
 from tests.concurrency.memory_work import Letters

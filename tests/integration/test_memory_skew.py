@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from mastra_engine.backends.base.recall import Stretch
+from mastra_engine.backends.base.memory.recall import MessageRange
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.models import Thread
@@ -86,7 +86,7 @@ def deep_page(memory: PostgresMemory) -> Any:
 
 
 def neighbours(memory: PostgresMemory) -> Any:
-    stretches = [Stretch(LONG, first, first + 2, 0) for first in range(1, SIZE, SIZE // 40)]
+    stretches = [MessageRange(LONG, first, first + 2, 0) for first in range(1, SIZE, SIZE // 40)]
     return memory._messages_in(stretches, MANY)
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from mastra_engine import engine
 from mastra_engine.models import Embedding, Thread
 from mastra_engine.testing.contract.recall import BagOfWords
-from mastra_engine.testing.contract.runs import Held
+from mastra_engine.testing.contract.sync_runs import Held
 from tests.integration.test_sync_runs import dummy
 
 pytestmark = pytest.mark.django_db(transaction=True)

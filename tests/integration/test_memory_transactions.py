@@ -22,7 +22,7 @@ from mastra_engine.exceptions import (
     Unavailable,
     VersionConflict,
 )
-from mastra_engine.models import Append, Embedding, Message, Thread, WorkingMemory
+from mastra_engine.models import Embedding, IdempotentAppend, Message, Thread, WorkingMemory
 from tests.concurrency.memory_work import Letters
 from tests.integration.conftest import Elsewhere
 
@@ -49,7 +49,7 @@ def memory(transactional_db: None) -> PostgresMemory:
 
 
 def contents(alias: str = "default") -> list[list[Any]]:
-    tables = (Thread, Message, Append, WorkingMemory)
+    tables = (Thread, Message, IdempotentAppend, WorkingMemory)
     vectors = Embedding.objects.using(alias).order_by("vector_id")
     rows = [list(table.objects.using(alias).order_by("pk").values_list()) for table in tables]
     return [*rows, list(vectors.values_list("vector_id", "metadata"))]

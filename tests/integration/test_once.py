@@ -10,8 +10,8 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.backends.postgres.once import SWEPT
-from mastra_engine.models import Answer, Message
+from mastra_engine.backends.postgres.idempotency import SWEPT
+from mastra_engine.models import IdempotencyRecord, Message
 from tests.integration.conftest import Elsewhere
 from tests.integration.interleaving import just_before
 
@@ -29,7 +29,7 @@ def append(engine: PostgresEngine, key: str = "the key") -> bytes:
         (saved,) = engine.memory.save_memory(thread_id=THREAD, resource_id="anna", messages=[said])
         return saved.id.encode()
 
-    return engine.once(owner="anna", key=key, body=b"Hello", act=act)
+    return engine.run_idempotent(owner="anna", key=key, body=b"Hello", act=act)
 
 
 @committing
@@ -53,7 +53,7 @@ def test_an_answer_is_kept_with_the_callers_commit(engine: PostgresEngine) -> No
         with transaction.atomic():
             append(engine)
             transaction.set_rollback(True)
-        assert not Answer.objects.exists()
+        assert not IdempotencyRecord.objects.exists()
     with transaction.atomic():
         first = append(engine)
     assert append(engine) == first
@@ -62,8 +62,8 @@ def test_an_answer_is_kept_with_the_callers_commit(engine: PostgresEngine) -> No
 
 def stale(number: int) -> None:
     over = Now() - timedelta(hours=1)
-    Answer.objects.bulk_create(
-        Answer(id=UUID(int=each), body_hash=UUID(int=0), answer=b"", expires_at=over)
+    IdempotencyRecord.objects.bulk_create(
+        IdempotencyRecord(id=UUID(int=each), body_hash=UUID(int=0), response=b"", expires_at=over)
         for each in range(number)
     )
 
@@ -73,8 +73,8 @@ def one_row_known(db: None) -> None:
     """Statistics of a table with a single row, which the planner would read for every other."""
     stale(1)
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE mastra_engine_answer")
-    Answer.objects.all().delete()
+        cursor.execute("ANALYZE mastra_engine_idempotencyrecord")
+    IdempotencyRecord.objects.all().delete()
 
 
 @pytest.mark.usefixtures("one_row_known")
@@ -82,17 +82,17 @@ def test_each_call_deletes_more_than_it_adds(engine: PostgresEngine) -> None:
     stale(3 * SWEPT)
     for calls in range(1, 4):
         append(engine, f"{calls}")
-        assert Answer.objects.count() == (3 - calls) * SWEPT + calls
+        assert IdempotencyRecord.objects.count() == (3 - calls) * SWEPT + calls
     append(engine, "1")
-    assert Answer.objects.count() == 3
+    assert IdempotencyRecord.objects.count() == 3
 
 
 @pytest.mark.django_db
 def test_all_that_is_over_can_be_deleted(engine: PostgresEngine) -> None:
     stale(20)
     append(engine)
-    assert engine.expire_answers() == 20 - SWEPT
-    assert Answer.objects.count() == 1
+    assert engine.expire_idempotency_records() == 20 - SWEPT
+    assert IdempotencyRecord.objects.count() == 1
 
 
 @committing
@@ -102,5 +102,5 @@ def test_what_another_deletes_is_not_waited_for(
     stale(SWEPT + 1)
     with transaction.atomic():
         for each in (engine, other):
-            each.once(owner="anna", key=each.session.alias, body=b"", act=bytes)
-    assert not Answer.objects.filter(expires_at__lt=Now()).exists()
+            each.run_idempotent(owner="anna", key=each.session.alias, body=b"", act=bytes)
+    assert not IdempotencyRecord.objects.filter(expires_at__lt=Now()).exists()

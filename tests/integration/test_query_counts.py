@@ -13,11 +13,11 @@ import pytest
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.inputs import CHUNK_RECORDS
 from mastra_engine.registry import registry
 from mastra_engine.registry import sync as declare
-from mastra_engine.testing.contract.runs import Held
+from mastra_engine.testing.contract.sync_runs import Held
 from mastra_engine.types import Entity, QueryOptions
+from mastra_engine.validation.inputs import CHUNK_RECORDS
 from tests.integration.queries import statements
 from tests.integration.test_indexing_query_counts import COUNTS as INDEXING
 
@@ -68,7 +68,9 @@ def _runs(engine: PostgresEngine) -> Iterator[None]:
 
 
 def once() -> Call:
-    return lambda engine, entity: engine.once(owner="ann", key="1", body=b"", act=lambda: b"")
+    return lambda engine, entity: engine.run_idempotent(
+        owner="ann", key="1", body=b"", act=lambda: b""
+    )
 
 
 def run(name: str) -> Call:
@@ -101,7 +103,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     (
         "delete_entity_by_id",
         "",
-        # the entity and its bookmarks, both locked
+        # the entity and its index_progress, both locked
         6,
         lambda engine, entity: engine.delete_entity_by_id(id=entity.id),
     ),
@@ -202,9 +204,19 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     # four counts before and four after; the entities of it, each deleted under its lock; answers
     ("erase", "a connection", 16, lambda engine, entity: engine.erase(connection_id="crm")),
     # its lock, what came of it before, what comes of it now; a few that expired
-    ("once", "", 5, once()),
-    ("once", "again", 5 + 3, lambda engine, entity: [once()(engine, entity) for _ in range(2)]),
-    ("expire_answers", "", 1, lambda engine, entity: engine.expire_answers()),
+    ("run_idempotent", "", 5, once()),
+    (
+        "run_idempotent",
+        "again",
+        5 + 3,
+        lambda engine, entity: [once()(engine, entity) for _ in range(2)],
+    ),
+    (
+        "expire_idempotency_records",
+        "",
+        1,
+        lambda engine, entity: engine.expire_idempotency_records(),
+    ),
     ("vacuum", "", 1, lambda engine, entity: engine.vacuum()),
     ("close", "", 0, lambda engine, entity: engine.close()),
 ]

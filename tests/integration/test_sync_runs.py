@@ -17,8 +17,8 @@ from mastra_engine import MockMastraEngine, engines
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import EngineConfigError, SyncConflict, Unavailable
 from mastra_engine.models import SyncPage, SyncRun
-from mastra_engine.queueing import TaskQueue
 from mastra_engine.registry import registry, sync
+from mastra_engine.task_queue import TaskQueue
 from tests.integration.conftest import NAME, record
 from tests.integration.test_unavailable import backend_pid, terminate
 
@@ -85,7 +85,7 @@ def test_a_heartbeat_that_fails_is_tried_again(
     engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     engine.sync_lease = 0.6
-    renewed = engine.ledger.renew
+    renewed = engine.run_store.renew
     failures = [Unavailable("The database is away")]
 
     def renew(*arguments: Any) -> bool:
@@ -97,7 +97,7 @@ def test_a_heartbeat_that_fails_is_tried_again(
         yield [record("1")]
         time.sleep(0.9)
 
-    monkeypatch.setattr(engine.ledger, "renew", renew)
+    monkeypatch.setattr(engine.run_store, "renew", renew)
     declare(slow)
     assert run(engine).status == "succeeded"
     assert "The lease of a sync run was not renewed" in caplog.messages
@@ -179,7 +179,7 @@ def test_what_a_full_run_found_is_forgotten_once_it_is_complete(engine: Postgres
 
     declare(source, mode="full")
     failed = run(engine)
-    found = SyncPage.objects.exclude(found=None)
+    found = SyncPage.objects.exclude(unchanged_revs=None)
     assert found.count() == failed.pages == 2
     broken.clear()
     engine.retry_sync_run(id=failed.id)

@@ -20,8 +20,8 @@ from mastra_engine.exceptions import (
     SyncConflict,
     Unavailable,
 )
-from mastra_engine.inputs import MAX_SECONDS
 from mastra_engine.models import Entity, Record
+from mastra_engine.validation.inputs import MAX_SECONDS
 from tests.integration.conftest import NAME, Elsewhere, record
 
 pytestmark = pytest.mark.django_db(transaction=True)

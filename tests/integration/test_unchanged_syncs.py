@@ -9,8 +9,8 @@ import pytest
 from django.db import ProgrammingError, connection, transaction
 
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.inputs import CHUNK_RECORDS
 from mastra_engine.types import SyncResult
+from mastra_engine.validation.inputs import CHUNK_RECORDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

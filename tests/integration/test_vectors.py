@@ -15,7 +15,7 @@ from pgvector import Vector
 
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import IndexNotFound
-from mastra_engine.filterinputs import parse_filter
+from mastra_engine.filters.parsing import parse_filter
 from mastra_engine.models import Embedding, VectorIndex
 from mastra_engine.postgres.compile import on_metadata
 from mastra_engine.postgres.partitions import Partition

@@ -14,7 +14,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import DataError, connection, transaction
 
-from mastra_engine.backends.base.indexes import REMAKES
+from mastra_engine.backends.base.vectors.indexes import REMAKES
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import (
     EngineConfigError,

@@ -46,7 +46,7 @@ def upsert_shuffled(*, worker: int, rounds: int) -> None:
 
 def upsert_and_hang(*, rows: int, known: bool) -> None:
     """Tell when most of the rows are on their way, then never send the rest."""
-    from mastra_engine.postgres import vectorrows
+    from mastra_engine.postgres import vector_rows as vectorrows
 
     sent = 0
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from mastra_engine import MastraEngine
-from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.backends.base.memory.service import MemoryContract
 from mastra_engine.testing.contract.recall import BagOfWords
 from tests.property.pair import QUIET, Pair
 from tests.property.strategies import DOCUMENTS, METADATA_FILTERS, TEXT

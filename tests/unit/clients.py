@@ -11,11 +11,11 @@ import anthropic.types
 import openai.types.chat
 from pydantic import TypeAdapter
 
-from mastra_engine.formats import formatted
-from mastra_engine.jsonb import loads
-from mastra_engine.messages import new_messages
-from mastra_engine.tokens import estimate
+from mastra_engine.conversations.formats import formatted
+from mastra_engine.conversations.messages import new_messages
+from mastra_engine.conversations.tokens import estimate
 from mastra_engine.types import Message
+from mastra_engine.validation.jsonb import loads
 
 OPENAI: TypeAdapter[Any] = TypeAdapter(openai.types.chat.ChatCompletionMessageParam)
 OPENAI_TOOL: TypeAdapter[Any] = TypeAdapter(openai.types.chat.ChatCompletionToolParam)

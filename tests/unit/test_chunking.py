@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
-from mastra_engine.chunking import Chunk, chunk
 from mastra_engine.exceptions import EngineConfigError, InvalidInput
+from mastra_engine.retrieval.chunking import Chunk, chunk
 
 NO_SURROGATES = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 TEXTS = st.text(NO_SURROGATES | st.sampled_from("  \n\n.😀é# -*"), max_size=400)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mastra_engine.windows import whole_exchanges
+from mastra_engine.conversations.context_window import whole_exchanges
 from tests.unit.clients import for_anthropic, for_openai, stored
 
 PNG, PDF, WEB = "iVBORw0KGgoAAAANSUhEUg==", "JVBERi0xLjQK", "https://example.com/a.png"

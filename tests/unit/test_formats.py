@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mastra_engine.formats import formatted
+from mastra_engine.conversations.formats import formatted
 from tests.unit.clients import ANTHROPIC, OPENAI, for_anthropic, for_openai, stored, takes
 
 PNG = "iVBORw0KGgoAAAANSUhEUg=="

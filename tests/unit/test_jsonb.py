@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mastra_engine.exceptions import InvalidFilter, InvalidInput
-from mastra_engine.jsonb import MAX_BYTES, canonical, content_hash, loads, pointer
+from mastra_engine.validation.jsonb import MAX_BYTES, canonical, content_hash, loads, pointer
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text()
 FINITE = SCALARS | st.floats(allow_nan=False, allow_infinity=False)

@@ -10,11 +10,17 @@ from uuid import UUID
 import pytest
 from openai.types.chat import ChatCompletionMessage
 
+from mastra_engine.conversations.messages import (
+    NewMessage,
+    body_hash,
+    new_messages,
+    tool_calls,
+    tool_results,
+)
+from mastra_engine.conversations.tokens import MESSAGE_TOKENS, estimate
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.jsonb import loads
-from mastra_engine.messages import NewMessage, body_hash, new_messages, tool_calls, tool_results
-from mastra_engine.tokens import MESSAGE_TOKENS, estimate
 from mastra_engine.types import MessageInput
+from mastra_engine.validation.jsonb import loads
 
 HI = {"role": "user", "content": "Hi"}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}

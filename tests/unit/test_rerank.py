@@ -18,7 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mastra_engine.exceptions import EngineConfigError, EngineError, InvalidInput, Unavailable
-from mastra_engine.rerank import CrossEncoderScorer, HttpRerankScorer, Reranker, lexical_score
+from mastra_engine.retrieval.rerankers import (
+    CrossEncoderScorer,
+    HttpRerankScorer,
+    Reranker,
+    lexical_score,
+)
 from mastra_engine.types import Match, Weights
 from tests.unit.test_embedders import Answering, answering, naps
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from mastra_engine.exceptions import EngineConfigError
-from mastra_engine.tokens import (
+from mastra_engine.conversations.tokens import (
     MEDIA_TOKENS,
     MESSAGE_TOKENS,
     TiktokenTokenizer,
     estimate,
     message_tokens,
 )
+from mastra_engine.exceptions import EngineConfigError
 
 PIXELS = "A" * 1_000_000
 

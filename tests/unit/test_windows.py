@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mastra_engine.messages import text_of
-from mastra_engine.tokens import estimate, message_tokens
+from mastra_engine.conversations.context_window import ContextPreamble, whole_exchanges
+from mastra_engine.conversations.messages import text_of
+from mastra_engine.conversations.tokens import estimate, message_tokens
 from mastra_engine.types import Message, RecalledMessage, Thread, WorkingMemory
-from mastra_engine.windows import Notes, whole_exchanges
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 THREAD = Thread(
@@ -124,7 +124,7 @@ def test_what_is_whole_stays_and_is_in_order(said: list[str], to_the_end: bool) 
         assert all(marks.count(f"?{id}") == marks.count(f"!{id}") for id in "xyz")
 
 
-# Notes
+# ContextPreamble
 
 
 def recalled(text: str, id: str = "m") -> RecalledMessage:
@@ -132,11 +132,11 @@ def recalled(text: str, id: str = "m") -> RecalledMessage:
     return replace(found, id=id, content=[{"type": "text", "text": text}])
 
 
-def notes(budget: int | None = None) -> Notes:
-    return Notes(THREAD, estimate, budget)
+def notes(budget: int | None = None) -> ContextPreamble:
+    return ContextPreamble(THREAD, estimate, budget)
 
 
-def texts(taken: Notes, *history: Message) -> list[str]:
+def texts(taken: ContextPreamble, *history: Message) -> list[str]:
     shown = taken.beside(history)
     assert all(each.role == "system" and each.thread_id == "t" for each in shown)
     return [text_of(each.content) for each in shown]

@@ -7,23 +7,23 @@ from collections.abc import Iterable
 from copy import copy
 from typing import Any, Self
 
+from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.erasure import ErasureContract
-from mastra_engine.backends.base.indexing import IndexingContract
-from mastra_engine.backends.base.memory import MemoryContract
-from mastra_engine.backends.base.once import OnceContract
-from mastra_engine.backends.base.runs import RunsContract
-from mastra_engine.backends.base.twins import twin
-from mastra_engine.backends.base.vectors import VectorsContract
-from mastra_engine.inputs import names, narrowed
+from mastra_engine.backends.base.idempotency import Idempotency
+from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.record_search.service import IndexingContract
+from mastra_engine.backends.base.sync_runs.service import RunsContract
+from mastra_engine.backends.base.vectors.service import VectorsContract
+from mastra_engine.validation.inputs import names, narrowed
 
 __all__ = ["MastraEngine"]
 
 
-class MastraEngine(RunsContract, IndexingContract, OnceContract, ErasureContract, ABC):
+class MastraEngine(RunsContract, IndexingContract, Idempotency, ErasureContract, ABC):
     """An engine: entities, records and syncs, flat, `memory` and `vectors`.
 
     Arguments are keyword-only, returned values are frozen dataclasses, and every method has an
-    async twin. A subclass implements the underscored methods, whose arguments have been checked.
+    async variant. A subclass implements the underscored methods, whose arguments have been checked.
     """
 
     alias: str = "default"
@@ -59,7 +59,7 @@ class MastraEngine(RunsContract, IndexingContract, OnceContract, ErasureContract
     def close(self) -> None:
         """Give back what this engine holds open in this thread. It may be used again."""
 
-    aclose = twin(close)
+    aclose = derive_async(close)
 
     def check(self) -> list[Any]:
         """Return Django system check messages about this engine's configuration."""

@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
-from mastra_engine.backends.base.memory import MemoryContract
-from mastra_engine.backends.base.records import RecordsContract
-from mastra_engine.backends.base.twins import twin
+from mastra_engine.backends.base.async_derivation import derive_async
+from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.records.service import RecordsContract
 from mastra_engine.exceptions import InvalidInput, Unavailable
-from mastra_engine.inputs import name
 from mastra_engine.types import Erasure
+from mastra_engine.validation.inputs import name
 
 
 class ErasureContract(RecordsContract, ABC):
@@ -51,8 +51,8 @@ class ErasureContract(RecordsContract, ABC):
         can use them. The write-ahead log and backups keep bytes for as long as they are kept.
         """
 
-    aerase = twin(erase)
-    avacuum = twin(vacuum)
+    aerase = derive_async(erase)
+    avacuum = derive_async(vacuum)
 
     # What a backend implements
 

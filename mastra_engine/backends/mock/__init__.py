@@ -8,15 +8,15 @@ from typing import Any
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.mock.erasure import MockErasure
 from mastra_engine.backends.mock.following import MockFollowing
-from mastra_engine.backends.mock.indexing import MockBookmarks, MockIndexing
 from mastra_engine.backends.mock.memory import MockMemory
-from mastra_engine.backends.mock.runs import MockLedger
+from mastra_engine.backends.mock.record_search import MockIndexing, MockIndexProgressStore
 from mastra_engine.backends.mock.store import open_store
+from mastra_engine.backends.mock.sync_runs import MockRunStore
 from mastra_engine.backends.mock.syncs import MockSyncs
 from mastra_engine.backends.mock.vectors import MockVectors
+from mastra_engine.conversations.tokens import estimate
 from mastra_engine.exceptions import EngineConfigError
 from mastra_engine.protocols import Embedder, Reranks, Tokenizer
-from mastra_engine.tokens import estimate
 
 __all__ = ["MockMastraEngine"]
 
@@ -46,12 +46,12 @@ class MockMastraEngine(MockSyncs, MockIndexing, MockFollowing, MockErasure, Mast
             raise EngineConfigError(f"A mock engine's URL starts with mock://, unlike {url!r}")
         self.alias = alias
         self.store = open_store(url)
-        self.ledger = MockLedger(self.store)
+        self.run_store = MockRunStore(self.store)
         self.sync_lease = sync_lease
         self.sync_history = sync_history
         self.index_lease = index_lease
         self.vectors: MockVectors = MockVectors(self.store, embedder)
-        self.bookmarks = MockBookmarks(self.store, self.vectors)
+        self.index_progress = MockIndexProgressStore(self.store, self.vectors)
         self.vectors.declared = indexes or {}
         if reranker is not None:
             self.vectors.reranker = reranker

@@ -5,16 +5,16 @@ from __future__ import annotations
 from uuid import UUID
 
 from mastra_engine.backends.base.erasure import ErasureContract
-from mastra_engine.backends.base.search import ENTITY
+from mastra_engine.backends.base.vectors.search import ENTITY
+from mastra_engine.backends.mock.idempotency import MockIdempotency
 from mastra_engine.backends.mock.memory import MockMemory
-from mastra_engine.backends.mock.once import MockOnce
 from mastra_engine.backends.mock.records import MockRecords
 from mastra_engine.backends.mock.store import EntityRow, ThreadRow
-from mastra_engine.jsonb import loads
 from mastra_engine.types import Erasure
+from mastra_engine.validation.jsonb import loads
 
 
-class MockErasure(MockRecords, MockOnce, ErasureContract):
+class MockErasure(MockRecords, MockIdempotency, ErasureContract):
     """Erasing from a store; what is deleted is gone at once."""
 
     memory: MockMemory
@@ -47,7 +47,7 @@ class MockErasure(MockRecords, MockOnce, ErasureContract):
             for holder in [each for each in held if each.resource_id == resource_id]:
                 del held[holder]
             self.memory._forget_vectors(resource_id)
-            self._empty_answers()
+            self._erase_responses()
 
     def _connection_census(self, connection_id: str) -> Erasure:
         with self.store.lock:
@@ -65,7 +65,7 @@ class MockErasure(MockRecords, MockOnce, ErasureContract):
         with self.store.lock:
             for entity in self._entities_of(connection_id):
                 self._delete_entity(entity.id)
-            self._empty_answers()
+            self._erase_responses()
 
     def _threads_of(self, resource_id: str) -> list[ThreadRow]:
         rows = self.store.threads.values()

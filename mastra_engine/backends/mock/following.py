@@ -6,7 +6,7 @@ from contextlib import suppress
 from socket import socket, socketpair
 from uuid import UUID
 
-from mastra_engine.backends.base.following import FollowingContract, Listener
+from mastra_engine.backends.base.records.following import FollowingContract, Listener
 from mastra_engine.backends.mock.records import MockRecords
 from mastra_engine.backends.mock.store import Store
 

@@ -6,8 +6,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from mastra_engine.cursors import Position, position_of
-from mastra_engine.filters import (
+from mastra_engine.filters.ast import (
     And,
     Compare,
     ElemMatch,
@@ -21,6 +20,7 @@ from mastra_engine.filters import (
     StartsWith,
     Substring,
 )
+from mastra_engine.filters.cursors import Position, position_of
 from mastra_engine.types import Record
 
 _MISSING = object()

@@ -8,10 +8,10 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
-from mastra_engine.backends.base.memory import Append, MemoryContract, Span
-from mastra_engine.backends.base.recall import Stretch, Unembedded, of_thread
-from mastra_engine.backends.base.threads import NewThread, Selection
-from mastra_engine.backends.base.working import Holder, MemoryChange
+from mastra_engine.backends.base.memory.recall import MessageRange, Unembedded, of_thread
+from mastra_engine.backends.base.memory.service import Append, MemoryContract, Span
+from mastra_engine.backends.base.memory.threads import NewThread, Selection
+from mastra_engine.backends.base.memory.working_memory import Holder, MemoryChange
 from mastra_engine.backends.mock.match import matches
 from mastra_engine.backends.mock.store import (
     AppendRow,
@@ -22,6 +22,7 @@ from mastra_engine.backends.mock.store import (
     now,
 )
 from mastra_engine.backends.mock.vectors import MockVectors
+from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.embedders import Vectors
 from mastra_engine.exceptions import (
     Conflict,
@@ -29,11 +30,10 @@ from mastra_engine.exceptions import (
     ThreadNotFound,
     VersionConflict,
 )
-from mastra_engine.filters import Node
-from mastra_engine.jsonb import canonical, loads
-from mastra_engine.messages import NewMessage
+from mastra_engine.filters.ast import Node
 from mastra_engine.protocols import Tokenizer
 from mastra_engine.types import Message, Thread, WorkingMemory
+from mastra_engine.validation.jsonb import canonical, loads
 
 
 class MockMemory(MemoryContract):
@@ -204,7 +204,7 @@ class MockMemory(MemoryContract):
 
     # Recall
 
-    def _messages_in(self, stretches: Sequence[Stretch], resource_id: str) -> list[Message]:
+    def _messages_in(self, stretches: Sequence[MessageRange], resource_id: str) -> list[Message]:
         with self.store.lock:
             return [
                 message

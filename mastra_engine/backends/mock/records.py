@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
-from mastra_engine.backends.base.records import RecordsContract
-from mastra_engine.backends.base.writer import EntityWriter
+from mastra_engine.backends.base.records.service import RecordsContract
+from mastra_engine.backends.base.records.writer import EntityWriter
 from mastra_engine.backends.mock.match import follows, in_order, matches
 from mastra_engine.backends.mock.store import EntityRow, Store, now
 from mastra_engine.backends.mock.writer import MockWriter
-from mastra_engine.cursors import Position
 from mastra_engine.exceptions import EntityNotFound
-from mastra_engine.filters import Query
+from mastra_engine.filters.ast import Query
+from mastra_engine.filters.cursors import Position
 from mastra_engine.types import Entity, Record
 
 R = TypeVar("R")

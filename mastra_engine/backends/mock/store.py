@@ -18,11 +18,10 @@ from weakref import WeakValueDictionary
 
 from uuid_utils.compat import uuid7
 
-from mastra_engine.backends.base.once import Answered
-from mastra_engine.backends.base.threads import NewThread
-from mastra_engine.backends.base.working import Holder
-from mastra_engine.jsonb import loads
-from mastra_engine.messages import NewMessage
+from mastra_engine.backends.base.idempotency import StoredResponse
+from mastra_engine.backends.base.memory.threads import NewThread
+from mastra_engine.backends.base.memory.working_memory import Holder
+from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.types import (
     Entity,
     Match,
@@ -35,7 +34,8 @@ from mastra_engine.types import (
     Thread,
     WorkingMemory,
 )
-from mastra_engine.vectorinputs import IndexDefinition
+from mastra_engine.validation.jsonb import loads
+from mastra_engine.validation.vectors import IndexDefinition
 
 
 def now() -> datetime:
@@ -238,11 +238,11 @@ class RunRow:
     run: SyncRun
     lease_token: UUID | None = None
     pages: tuple[SyncPage, ...] = ()
-    found: tuple[bytes, ...] = ()
+    unchanged_revs: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True)
-class BookmarkRow:
+class IndexProgressRow:
     """How far an index has read the change feed of an entity."""
 
     rev: int = 0
@@ -291,7 +291,7 @@ class IndexRows:
     definition: IndexDefinition
     rows: dict[tuple[str, str], EmbeddingRow] = field(default_factory=dict)
     #: How far it has read the change feeds of entities.
-    bookmarks: dict[UUID, BookmarkRow] = field(default_factory=dict)
+    index_progress: dict[UUID, IndexProgressRow] = field(default_factory=dict)
 
 
 class Store:
@@ -309,7 +309,7 @@ class Store:
         #: What is written to when an entity has changed.
         self.listeners: dict[UUID, set[socket]] = {}
         #: What came of calls under a key, with when its time is over; and those under way.
-        self.answers: dict[UUID, tuple[Answered, datetime]] = {}
+        self.idempotency_records: dict[UUID, tuple[StoredResponse, datetime]] = {}
         self.in_flight: set[UUID] = set()
 
     @contextmanager
@@ -345,7 +345,7 @@ class Store:
             for rows in (self.entities, self.indexes, self.threads, self.working_memory):
                 rows.clear()
             self.runs.clear()
-            self.answers.clear()
+            self.idempotency_records.clear()
 
 
 _stores: WeakValueDictionary[str, Store] = WeakValueDictionary()

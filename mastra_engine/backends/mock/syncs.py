@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
-from mastra_engine.backends.base.syncs import SyncsContract
-from mastra_engine.backends.base.writer import EntityWriter
+from mastra_engine.backends.base.records.syncs import SyncsContract
+from mastra_engine.backends.base.records.writer import EntityWriter
 from mastra_engine.backends.mock.records import MockRecords
 from mastra_engine.types import Record
 

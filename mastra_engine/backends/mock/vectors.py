@@ -13,16 +13,16 @@ from uuid import UUID
 
 from pgvector import Vector
 
-from mastra_engine.backends.base.search import ENTITY, RECORD, RecordScope, VectorScope
-from mastra_engine.backends.base.vectors import VectorsContract
+from mastra_engine.backends.base.vectors.search import ENTITY, RECORD, RecordScope, VectorScope
+from mastra_engine.backends.base.vectors.service import VectorsContract
 from mastra_engine.backends.mock.match import matches
 from mastra_engine.backends.mock.store import EmbeddingRow, IndexRows, Store, now
 from mastra_engine.exceptions import IndexNotFound
-from mastra_engine.fusion import cosine
-from mastra_engine.jsonb import loads
 from mastra_engine.protocols import Embedder
+from mastra_engine.retrieval.fusion import cosine
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
-from mastra_engine.vectorinputs import IndexDefinition, VectorRow
+from mastra_engine.validation.jsonb import loads
+from mastra_engine.validation.vectors import IndexDefinition, VectorRow
 
 _WORD = re.compile(r"\w+")
 
@@ -77,7 +77,7 @@ class MockVectors(VectorsContract):
     def _truncate(self, index: IndexDefinition) -> None:
         with self.store.lock:
             self._rows(index).clear()
-            self._stored(index).bookmarks.clear()
+            self._stored(index).index_progress.clear()
 
     def _put(
         self, index: IndexDefinition, namespace: str, rows: list[VectorRow], *, generated: bool

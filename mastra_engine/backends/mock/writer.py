@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from uuid_utils.compat import uuid7
 
-from mastra_engine.backends.base.writer import Chunk, EntityWriter, Seen
+from mastra_engine import failpoints
+from mastra_engine.backends.base.records.writer import Chunk, EntityWriter, SeenRevisions
 from mastra_engine.backends.mock.store import EntityRow, RecordRow, now
-from mastra_engine.jsonb import canonical, loads
-from mastra_engine.pausing import reached
 from mastra_engine.types import Entity, UpsertResult
+from mastra_engine.validation.jsonb import canonical, loads
 
 
 class MockWriter(EntityWriter):
@@ -36,8 +36,8 @@ class MockWriter(EntityWriter):
             else:
                 raw = _merged(old.raw, raw) if merge else raw
                 updated += self._update(old, raw)
-        reached("records_copied")
-        reached("records_updated")
+        failpoints.hit("records_copied")
+        failpoints.hit("records_updated")
         return UpsertResult(
             created=created, updated=updated, unchanged=len(chunk) - created - updated
         )
@@ -45,7 +45,7 @@ class MockWriter(EntityWriter):
     def live(self) -> int:
         return len(self.row.live())
 
-    def unseen(self, seen: Seen) -> list[str]:
+    def unseen(self, seen: SeenRevisions) -> list[str]:
         return sorted(row.external_id for row in self.row.live() if row.rev not in seen)
 
     def delete(self, external_ids: list[str]) -> int:

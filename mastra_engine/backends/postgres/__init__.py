@@ -12,14 +12,17 @@ from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.postgres.aliases import database_at
 from mastra_engine.backends.postgres.erasure import PostgresErasure
 from mastra_engine.backends.postgres.following import PostgresFollowing
-from mastra_engine.backends.postgres.indexing import PostgresBookmarks, PostgresIndexing
 from mastra_engine.backends.postgres.memory import PostgresMemory
-from mastra_engine.backends.postgres.runs import PostgresLedger
+from mastra_engine.backends.postgres.record_search import (
+    PostgresIndexing,
+    PostgresIndexProgressStore,
+)
 from mastra_engine.backends.postgres.session import Session
+from mastra_engine.backends.postgres.sync_runs import PostgresRunStore
 from mastra_engine.backends.postgres.syncs import PostgresSyncs
 from mastra_engine.backends.postgres.vectors import PostgresVectors
+from mastra_engine.conversations.tokens import estimate
 from mastra_engine.protocols import Embedder, Reranks, Tokenizer
-from mastra_engine.tokens import estimate
 
 __all__ = ["PostgresEngine"]
 
@@ -59,12 +62,12 @@ class PostgresEngine(
             database, self.owns_connection = database_at(url)
         self.database = database
         self.session = Session(database, lock_timeout=lock_timeout)
-        self.ledger = PostgresLedger(self.session)
+        self.run_store = PostgresRunStore(self.session)
         self.sync_lease = sync_lease
         self.sync_history = sync_history
         self.index_lease = index_lease
         self.vectors = PostgresVectors(self.session, embedder)
-        self.bookmarks = PostgresBookmarks(self.session)
+        self.index_progress = PostgresIndexProgressStore(self.session)
         self.vectors.declared = indexes or {}
         if reranker is not None:
             self.vectors.reranker = reranker

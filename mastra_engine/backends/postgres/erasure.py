@@ -12,15 +12,15 @@ from psycopg import Connection
 from psycopg.errors import Diagnostic
 
 from mastra_engine.backends.base.erasure import ErasureContract
-from mastra_engine.backends.base.indexer import of_entity
-from mastra_engine.backends.base.memory import MemoryContract
-from mastra_engine.backends.postgres.once import PostgresOnce
+from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.record_search.indexer import of_entity
+from mastra_engine.backends.postgres.idempotency import PostgresIdempotency
 from mastra_engine.backends.postgres.records import PostgresRecords
 from mastra_engine.exceptions import EngineError, EntityNotFound
 from mastra_engine.models import (
-    Bookmark,
     Embedding,
     Entity,
+    IndexProgress,
     Message,
     Record,
     SyncRun,
@@ -37,7 +37,7 @@ _VACUUM = "VACUUM (INDEX_CLEANUP ON, ANALYZE)"
 _REWRITE = "VACUUM (FULL, ANALYZE)"
 
 
-class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
+class PostgresErasure(PostgresRecords, PostgresIdempotency, ErasureContract):
     """Erasing rows; the database deletes what hangs on them."""
 
     memory: MemoryContract
@@ -77,7 +77,7 @@ class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
             Thread.objects.using(alias).filter(resource_id=resource_id).delete()
             WorkingMemory.objects.using(alias).filter(resource_id=resource_id).delete()
             self.memory._forget_vectors(resource_id)
-            self._empty_answers()
+            self._erase_responses()
 
         self.session.run(erase)
 
@@ -94,7 +94,7 @@ class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
 
     def _record_vectors(self, entities: QuerySet[Entity]) -> int:
         """Count the passages of entities, which are in their connection's namespace."""
-        marks = Bookmark.objects.using(self.session.alias).filter(entity__in=entities)
+        marks = IndexProgress.objects.using(self.session.alias).filter(entity__in=entities)
         of = marks.values_list("vector_index", "entity", "entity__connection_id")
         vectors = Embedding.objects.using(self.session.alias)
         return sum(
@@ -112,7 +112,7 @@ class PostgresErasure(PostgresRecords, PostgresOnce, ErasureContract):
             for id in entities.values_list("id", flat=True):
                 with suppress(EntityNotFound):  # deleted since
                     self._delete_entity(id)
-            self._empty_answers()
+            self._erase_responses()
 
         self.session.run(erase)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import Error, connections
 
-from mastra_engine.backends.base.following import FollowingContract, Listener
+from mastra_engine.backends.base.records.following import FollowingContract, Listener
 from mastra_engine.backends.postgres.records import PostgresRecords
 from mastra_engine.postgres.channels import forget_notices, listen, notify
 from mastra_engine.postgres.poolers import is_pooled

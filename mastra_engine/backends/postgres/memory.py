@@ -11,12 +11,14 @@ from django.db import IntegrityError
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Greatest, Now
 
-from mastra_engine.backends.base.memory import Append, MemoryContract, Span
-from mastra_engine.backends.base.recall import Stretch, Unembedded, of_thread
-from mastra_engine.backends.base.threads import NewThread, Selection
-from mastra_engine.backends.base.working import Holder, MemoryChange
+from mastra_engine import failpoints
+from mastra_engine.backends.base.memory.recall import MessageRange, Unembedded, of_thread
+from mastra_engine.backends.base.memory.service import Append, MemoryContract, Span
+from mastra_engine.backends.base.memory.threads import NewThread, Selection
+from mastra_engine.backends.base.memory.working_memory import Holder, MemoryChange
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.backends.postgres.vectors import PostgresVectors
+from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.embedders import Vectors
 from mastra_engine.exceptions import (
     Conflict,
@@ -25,17 +27,14 @@ from mastra_engine.exceptions import (
     ThreadNotFound,
     VersionConflict,
 )
-from mastra_engine.filters import Node
-from mastra_engine.jsonb import loads
-from mastra_engine.messages import NewMessage
-from mastra_engine.models import Append as AppendRow
+from mastra_engine.filters.ast import Node
+from mastra_engine.models import IdempotentAppend as IdempotentAppendRow
 from mastra_engine.models import Message as MessageRow
 from mastra_engine.models import Thread as ThreadRow
-from mastra_engine.pausing import reached
 from mastra_engine.postgres.compile import Sql, both, on_metadata
 from mastra_engine.postgres.errors import sqlstate
 from mastra_engine.postgres.expressions import merged
-from mastra_engine.postgres.memoryreads import (
+from mastra_engine.postgres.memory_reads import (
     find_thread,
     find_threads,
     find_working_memory,
@@ -43,9 +42,14 @@ from mastra_engine.postgres.memoryreads import (
     read_messages,
     read_window,
 )
-from mastra_engine.postgres.memorywrites import ThreadMessages, change_working_memory, insert_thread
+from mastra_engine.postgres.memory_writes import (
+    ThreadMessages,
+    change_working_memory,
+    insert_thread,
+)
 from mastra_engine.protocols import Tokenizer
 from mastra_engine.types import Message, Thread, WorkingMemory
+from mastra_engine.validation.jsonb import loads
 
 _MISSING_REFERENCE = "23503"
 
@@ -121,7 +125,7 @@ class PostgresMemory(MemoryContract):
         def clone() -> Thread | None:
             if not self._inserted(new):
                 return None
-            reached("thread_made")
+            failpoints.hit("thread_made")
             self._table(source_id).clone_to(new.id, up_to=up_to)
             if not self._threads().filter(id=source_id).exists():  # deleted since it was found
                 raise ThreadNotFound
@@ -151,7 +155,7 @@ class PostgresMemory(MemoryContract):
             # The database deletes the messages. Whoever is embedding them holds their locks, so
             # that by now all their vectors are there to be deleted.
             self._threads().filter(id=id).delete()
-            reached("thread_deleted")
+            failpoints.hit("thread_deleted")
             self._forget_vectors(row.resource_id, of_thread(id))
             return row.to_value()
 
@@ -199,7 +203,7 @@ class PostgresMemory(MemoryContract):
     def _appended_to_new(self, append: Append, resource_id: str) -> list[Message]:
         new = NewThread(id=append.thread_id, resource_id=resource_id, title="", metadata=b"{}")
         self._inserted(new)
-        reached("thread_made")
+        failpoints.hit("thread_made")
         return self._appended(append)
 
     def _stored(self, append: Append, error: IntegrityError) -> list[Message]:
@@ -209,7 +213,7 @@ class PostgresMemory(MemoryContract):
         """
         with self.session.translated():
             earlier = (
-                AppendRow.objects.using(self.session.alias)
+                IdempotentAppendRow.objects.using(self.session.alias)
                 .filter(thread=append.thread_id, idempotency_key=append.idempotency_key)
                 .first()
             )
@@ -264,7 +268,7 @@ class PostgresMemory(MemoryContract):
 
     def _delete_from(self, thread: ThreadRow, ids: list[str]) -> int:
         number, tokens = self._table(thread.id).delete(ids)
-        reached("messages_deleted")
+        failpoints.hit("messages_deleted")
         self._threads().filter(id=thread.id).update(
             message_count=F("message_count") - number, total_tokens=F("total_tokens") - tokens
         )
@@ -297,7 +301,7 @@ class PostgresMemory(MemoryContract):
 
     # Recall
 
-    def _messages_in(self, stretches: Sequence[Stretch], resource_id: str) -> list[Message]:
+    def _messages_in(self, stretches: Sequence[MessageRange], resource_id: str) -> list[Message]:
         if not stretches:
             return []
         bounds = [(each.thread_id, each.first, each.last) for each in stretches]
@@ -330,10 +334,10 @@ class PostgresMemory(MemoryContract):
                 if message.id in there
             ]
             self._put_vectors(pairs)
-            reached("embeddings_stored")
+            failpoints.hit("embeddings_stored")
             rows.filter(id__in=there).update(embedded_at=Now())
 
-        reached("embeddings_made")
+        failpoints.hit("embeddings_made")
         self.session.run(store)
 
     def _forget_embeddings(self) -> None:

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from mastra_engine.backends.base.records import RecordsContract
-from mastra_engine.backends.base.writer import EntityWriter
+from mastra_engine.backends.base.records.service import RecordsContract
+from mastra_engine.backends.base.records.writer import EntityWriter
 from mastra_engine.backends.postgres.session import RACES, Session
 from mastra_engine.backends.postgres.writer import PostgresWriter
-from mastra_engine.cursors import Position
 from mastra_engine.exceptions import EntityNotFound, Unavailable
-from mastra_engine.filters import ALL, Query
+from mastra_engine.filters.ast import ALL, Query
+from mastra_engine.filters.cursors import Position
 from mastra_engine.models import Entity as EntityRow
 from mastra_engine.models import Record as RecordRow
 from mastra_engine.postgres.expressions import following, matching, ordering

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db.models import Subquery
 
-from mastra_engine.backends.base.syncs import SyncsContract
-from mastra_engine.backends.base.writer import EntityWriter
+from mastra_engine.backends.base.records.syncs import SyncsContract
+from mastra_engine.backends.base.records.writer import EntityWriter
 from mastra_engine.backends.postgres.records import PostgresRecords
 from mastra_engine.backends.postgres.session import RACES
 from mastra_engine.backends.postgres.writer import PostgresWriter

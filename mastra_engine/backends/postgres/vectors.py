@@ -12,14 +12,13 @@ from django.db.models import QuerySet
 from pgvector import Vector
 from psycopg.pq import TransactionStatus
 
-from mastra_engine.backends.base.search import ENTITY, RECORD, VectorScope
-from mastra_engine.backends.base.vectors import VectorsContract
+from mastra_engine.backends.base.vectors.search import ENTITY, RECORD, VectorScope
+from mastra_engine.backends.base.vectors.service import VectorsContract
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound
-from mastra_engine.jsonb import loads
-from mastra_engine.models import Bookmark as BookmarkRow
+from mastra_engine.models import IndexProgress as IndexProgressRow
 from mastra_engine.models import VectorIndex as IndexRow
-from mastra_engine.postgres import vectorrows
+from mastra_engine.postgres import vector_rows as vectorrows
 from mastra_engine.postgres.compile import Sql, on_metadata
 from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
@@ -29,7 +28,8 @@ from mastra_engine.postgres.search import Search, full_text, passages_of, within
 from mastra_engine.postgres.structures import count_vectors, read_structures
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
-from mastra_engine.vectorinputs import IndexDefinition, VectorRow
+from mastra_engine.validation.jsonb import loads
+from mastra_engine.validation.vectors import IndexDefinition, VectorRow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -138,7 +138,9 @@ class PostgresVectors(VectorsContract):
 
     def _truncate(self, index: IndexDefinition) -> None:
         def truncate() -> None:
-            BookmarkRow.objects.using(self.session.alias).filter(vector_index=index.id).delete()
+            IndexProgressRow.objects.using(self.session.alias).filter(
+                vector_index=index.id
+            ).delete()
             self._partition(index).truncate()
 
         with self._while_it_is_there(index):

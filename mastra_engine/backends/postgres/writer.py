@@ -9,17 +9,17 @@ from django.db import connections
 from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
-from mastra_engine.backends.base.writer import Chunk, EntityWriter, Seen
+from mastra_engine import failpoints
+from mastra_engine.backends.base.records.writer import Chunk, EntityWriter, SeenRevisions
 from mastra_engine.exceptions import EntityNotFound
-from mastra_engine.inputs import CHUNK_RECORDS
-from mastra_engine.jsonb import canonical, content_hash, loads
 from mastra_engine.models import Entity as EntityRow
 from mastra_engine.models import Record as RecordRow
 from mastra_engine.models.records import RecordQuerySet
-from mastra_engine.pausing import reached
 from mastra_engine.postgres.bulk import EntityRecords, Row
 from mastra_engine.postgres.locks import lock_entity
 from mastra_engine.types import Entity, UpsertResult
+from mastra_engine.validation.inputs import CHUNK_RECORDS
+from mastra_engine.validation.jsonb import canonical, content_hash, loads
 
 
 class PostgresWriter(EntityWriter):
@@ -49,9 +49,9 @@ class PostgresWriter(EntityWriter):
             row = Row(external_id, chunk[external_id], hashes[external_id], rev)
             (changed if known else new).append(row)
         self.table.copy(new)
-        reached("records_copied")
+        failpoints.hit("records_copied")
         self.table.update(changed)
-        reached("records_updated")
+        failpoints.hit("records_updated")
         created = sum(not each.live for each in differing)
         return UpsertResult(
             created=created,
@@ -62,7 +62,7 @@ class PostgresWriter(EntityWriter):
     def live(self) -> int:
         return self._records().live().count()
 
-    def unseen(self, seen: Seen) -> list[str]:
+    def unseen(self, seen: SeenRevisions) -> list[str]:
         return self.table.unseen(seen.start, bytes(seen.bits))
 
     def delete(self, external_ids: list[str]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from mastra_engine import MastraEngine, engines
-from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.backends.base.memory.service import MemoryContract
 from mastra_engine.management.base import EngineCommand
 
 
@@ -50,7 +50,7 @@ class Command(EngineCommand):
             self.erase(engine, options["resource"], options["connection"], dry_run=dry_run)
         if dry_run:
             return
-        engine.expire_answers()
+        engine.expire_idempotency_records()
         if options["vacuum"]:
             engine.vacuum(full=options["full"])
 

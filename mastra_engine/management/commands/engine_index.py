@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections
 
 from mastra_engine import engines
-from mastra_engine.backends.base.vectors import VectorsContract
+from mastra_engine.backends.base.vectors.service import VectorsContract
 from mastra_engine.management.base import EngineCommand
 from mastra_engine.types import Indexing, VectorIndex
 

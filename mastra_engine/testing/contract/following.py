@@ -12,12 +12,13 @@ from uuid import uuid4
 import pytest
 from asgiref.sync import async_to_sync
 
-from mastra_engine.backends.base import MastraEngine, following
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.records import following
 from mastra_engine.exceptions import CursorExpired, EntityNotFound, InvalidInput, Unavailable
-from mastra_engine.inputs import MAX_SECONDS
 from mastra_engine.testing.contract.records import Rows, WithContacts, inputs, named
 from mastra_engine.testing.hostile import UNFIT_COUNTS, Refused
 from mastra_engine.types import Change, Entity
+from mastra_engine.validation.inputs import MAX_SECONDS
 
 #: Where a test has to be told by looking, it looks often.
 OFTEN = 0.02

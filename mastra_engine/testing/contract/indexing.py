@@ -9,12 +9,12 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base import indexer as indexers
+from mastra_engine.backends.base.record_search import indexer as indexers
 from mastra_engine.embedders import EXCERPT
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound, InvalidInput
 from mastra_engine.registry import index_records, registry
 from mastra_engine.testing.contract.recall import BagOfWords, Broken
-from mastra_engine.testing.contract.runs import Held
+from mastra_engine.testing.contract.sync_runs import Held
 from mastra_engine.types import Entity, Erasure, Match
 
 CONNECTION = "crm"
@@ -38,7 +38,12 @@ class WithIndex:
     def declare(self, **options: Any) -> None:
         registry.indexes.pop((options.get("entity", "Notes"), options.get("index", "notes")), None)
         index_records(
-            **{"entity": "Notes", "index": "notes", "text": lambda data: data["text"], **options}
+            **{
+                "entity": "Notes",
+                "index": "notes",
+                "text": lambda data: data["text"],
+                **options,
+            }
         )
 
     def put(self, engine: MastraEngine, connection_id: str = CONNECTION, **notes: Any) -> Entity:
@@ -124,7 +129,7 @@ class TestIndexing(WithIndex):
         assert passage == ("word " * 10_000)[:EXCERPT]
 
     def test_chunks_may_be_objects(self, engine: MastraEngine) -> None:
-        from mastra_engine.chunking import chunk
+        from mastra_engine.retrieval.chunking import chunk
 
         self.declare(chunk=lambda text: chunk(text, size=20, overlap=0))
         self.index(engine, a="The first sentence. The second one.")

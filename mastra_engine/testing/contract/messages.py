@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.backends.base.memory.service import MemoryContract
 from mastra_engine.exceptions import (
     Conflict,
     IdempotencyConflict,
     InvalidInput,
     ThreadNotFound,
 )
-from mastra_engine.testing.contract.filtercases import MONGO, PRODUCTS
+from mastra_engine.testing.contract.filter_cases import MONGO, PRODUCTS
 from mastra_engine.testing.contract.threads import WithThread, ids, texts
 from mastra_engine.types import MemoryView, Message, MessageInput, Page, Thread
 

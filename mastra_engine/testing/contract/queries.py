@@ -12,7 +12,7 @@ import pytest
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.exceptions import InvalidFilter, InvalidInput
-from mastra_engine.testing.contract.filtercases import (
+from mastra_engine.testing.contract.filter_cases import (
     ALL,
     BY_PRICE,
     LISTS,

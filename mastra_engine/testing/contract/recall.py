@@ -11,14 +11,14 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.backends.base.memory.service import MemoryContract
 from mastra_engine.exceptions import (
     IndexNotFound,
     InvalidInput,
     InvalidVector,
     ThreadNotFound,
 )
-from mastra_engine.testing.contract.runs import Held
+from mastra_engine.testing.contract.sync_runs import Held
 from mastra_engine.testing.contract.threads import WithThread, ids
 from mastra_engine.types import RecalledMessage, Thread
 

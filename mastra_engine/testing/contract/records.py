@@ -18,7 +18,6 @@ from mastra_engine.exceptions import (
     InvalidInput,
     RecordNotFound,
 )
-from mastra_engine.inputs import CHUNK_RECORDS
 from mastra_engine.testing.hostile import (
     DOCUMENTS,
     TEXTS,
@@ -31,6 +30,7 @@ from mastra_engine.testing.hostile import (
     Refused,
 )
 from mastra_engine.types import Entity, Record, RecordInput, RecordLike, UpsertResult
+from mastra_engine.validation.inputs import CHUNK_RECORDS
 
 Rows = dict[str, dict[str, Any]]
 

@@ -13,7 +13,7 @@ from mastra_engine.exceptions import (
     InvalidInput,
     InvalidVector,
 )
-from mastra_engine.testing.contract.filtercases import MONGO, PRODUCTS
+from mastra_engine.testing.contract.filter_cases import MONGO, PRODUCTS
 from mastra_engine.testing.contract.records import named
 from mastra_engine.testing.contract.vectors import AXES, ToyEmbedder, WithCompass
 from mastra_engine.testing.hostile import (
@@ -281,7 +281,7 @@ class TestVectorSearch(WithCompass):
                 self.query(engine, mmr=bad)
 
     def test_reranking_reorders(self, engine: MastraEngine, compass: str) -> None:
-        from mastra_engine.rerank import Reranker
+        from mastra_engine.retrieval.rerankers import Reranker
         from mastra_engine.types import Weights
 
         only_text = Reranker(

@@ -10,10 +10,10 @@ from asgiref.sync import async_to_sync
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.exceptions import CursorExpired, InvalidInput, SyncAborted, SyncConflict
-from mastra_engine.inputs import CHUNK_RECORDS
 from mastra_engine.testing.contract.records import Rows, WithContacts, inputs, named, stored
 from mastra_engine.testing.hostile import UNFIT_COUNTS, Refused
 from mastra_engine.types import Changes, Entity, RecordInput, SyncResult
+from mastra_engine.validation.inputs import CHUNK_RECORDS
 
 
 def counts(result: SyncResult) -> tuple[int, int, int, int]:

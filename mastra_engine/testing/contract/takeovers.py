@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base.ledger import FromNow, Guard
+from mastra_engine.backends.base.sync_runs.store import FromNow, Guard
 from mastra_engine.exceptions import InvalidInput, SyncConflict, SyncNotFound
 from mastra_engine.registry import sync
 from mastra_engine.testing.contract.records import named
-from mastra_engine.testing.contract.runs import (
+from mastra_engine.testing.contract.sync_runs import (
     CONNECTION,
     Held,
     Killed,
@@ -106,7 +106,7 @@ class TestSyncTakeover(WithSyncs):
                 self.run(engine)
             (other,) = engine.list_sync_runs(status="running")
             alive = {"lease_expires_at": FromNow(60)}
-            assert engine.ledger.update(other.id, Guard("running"), **alive)
+            assert engine.run_store.update(other.id, Guard("running"), **alive)
             yield records("c")
 
         run = self.run(engine)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.backends.base.memory.service import MemoryContract
 from mastra_engine.exceptions import (
     InvalidFilter,
     InvalidInput,
@@ -18,7 +18,7 @@ from mastra_engine.exceptions import (
     ThreadNotFound,
     VersionConflict,
 )
-from mastra_engine.testing.contract.filtercases import MONGO, PRODUCTS
+from mastra_engine.testing.contract.filter_cases import MONGO, PRODUCTS
 from mastra_engine.types import Message, Page, Thread
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base.memory import MemoryContract
+from mastra_engine.backends.base.memory.service import MemoryContract
 from mastra_engine.exceptions import Conflict, InvalidInput, ThreadExists, ThreadNotFound
 from mastra_engine.registry import registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords

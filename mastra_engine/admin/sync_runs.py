@@ -1,0 +1,153 @@
+"""Runs of syncs: how far they are, how they ended, and trying again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, get_args
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from mastra_engine.admin.base import EngineAdmin, Link, View
+from mastra_engine.handler import engine
+from mastra_engine.models import SyncPage, SyncRun
+from mastra_engine.types import ACTIVE, RunStatus
+
+_ENDED_BADLY = ("failed", "cancelled")
+#: So many pages of a run are shown with it; the others have a list of their own.
+LATEST = 10
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """By status. The choices are known; Django would look for them among all runs."""
+
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [(status, status.capitalize()) for status in get_args(RunStatus)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+@admin.register(SyncRun)
+class SyncRunAdmin(EngineAdmin):
+    """What syncs did and do."""
+
+    views = (
+        View("progress", "<path:object_id>/progress/"),
+        View("retry", "<path:object_id>/retry/", needs="change"),
+        View("cancel", "<path:object_id>/cancel/", needs="change"),
+    )
+    list_display = (
+        *("sync", "connection_id", "status"),
+        *("created", "updated", "deleted", "started_at"),
+    )
+    list_filter = (StatusFilter,)
+    search_fields = ("sync", "connection_id")
+    search_help_text = "How the name of a sync or of a connection begins"
+    lookups = frozenset({"status", "entity__id__exact"})
+    facts = (
+        *("sync", "connection_id", "mode", "attempts", "created_at"),
+        *("started_at", "finished_at", "lease_expires_at"),
+    )
+    documents = ("params", "checkpoint")
+    template = "run.html"
+
+    def heading(self, request: HttpRequest, row: SyncRun) -> str:
+        return f"{row.sync} of {row.connection_id}"
+
+    def tools(self, request: HttpRequest, row: SyncRun) -> list[Link]:
+        found = [
+            Link("Entity", self.url("entity_change", row.entity_id)),
+            Link("What it changed", self.url("changes", row.entity_id, after=row.start_rev or 0)),
+        ]
+        if self.may(request, "change"):
+            if row.status in _ENDED_BADLY:
+                found.append(Link("Retry", self.url("retry", row.pk)))
+            if row.status in ACTIVE:
+                found.append(Link("Cancel", self.url("cancel", row.pk), danger=True))
+        return found
+
+    def about(self, request: HttpRequest, row: SyncRun) -> dict[str, Any]:
+        return {
+            "counts": self.labelled(row, ("pages", "created", "updated", "unchanged", "deleted")),
+            "duration": _duration(row),
+            "active": row.status in ACTIVE,
+            "latest": _pages(self.rows(SyncPage))
+            .filter(run_id=row.pk)
+            .order_by("-number")[:LATEST],
+            "pages_url": self.url("syncpage_changelist", run__id__exact=row.pk),
+        }
+
+    def progress(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The part of a run's page that changes while it runs."""
+        row = self.row(request, object_id)
+        return self.page(
+            request, "progress.html", title=str(row), row=row, **self.about(request, row)
+        )
+
+    def retry(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Queue a run again that failed or was cancelled."""
+        row = self.row(request, object_id)
+        return self.confirm(
+            request,
+            row,
+            question="It will go on from its checkpoint.",
+            label="Retry",
+            act=lambda: engine.retry_sync_run(id=row.pk),
+            done="Retried.",
+        )
+
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Cancel a run that is queued or running."""
+        row = self.row(request, object_id)
+        return self.confirm(
+            request,
+            row,
+            question="What it has committed stays; its worker will write nothing more.",
+            label="Cancel the run",
+            act=lambda: engine.cancel_sync_run(id=row.pk),
+            done="Cancelled.",
+        )
+
+
+@admin.register(SyncPage)
+class SyncPageAdmin(EngineAdmin):
+    """What runs committed, page by page."""
+
+    list_display = (
+        *("number", "attempt", "created", "updated"),
+        *("unchanged", "deleted", "committed_at", "run_id"),
+    )
+    ordering = ("-run_id", "-number")
+    lookups = frozenset({"run__id__exact"})
+    listed = False
+    facts = list_display
+    documents = ("checkpoint",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SyncPage]:
+        return _pages(super().get_queryset(request))
+
+    def heading(self, request: HttpRequest, row: SyncPage) -> str:
+        return f"Page {row.number:,}"
+
+    def tools(self, request: HttpRequest, row: SyncPage) -> list[Link]:
+        return [Link("Sync run", self.url("syncrun_change", row.run_id))]
+
+
+def _pages(rows: QuerySet[SyncPage]) -> QuerySet[SyncPage]:
+    """Leave out what is for workers only."""
+    return rows.defer("unchanged_revs")
+
+
+def _duration(run: SyncRun) -> timedelta | None:
+    """Return how long a run took or takes, to the second."""
+    if run.started_at is None:
+        return None
+    took = (run.finished_at or timezone.now()) - run.started_at
+    return timedelta(seconds=round(took.total_seconds()))

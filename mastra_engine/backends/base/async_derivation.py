@@ -1,0 +1,32 @@
+"""Async twins, derived: the sync method is the only implementation there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from asgiref.sync import sync_to_async
+
+Self = TypeVar("Self")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def derive_async(
+    method: Callable[Concatenate[Self, P], R],
+) -> Callable[Concatenate[Self, P], Coroutine[Any, Any, R]]:
+    """Return `async def a<name>`, which runs the engine's own `<name>` in the database thread.
+
+    The method is looked up on the instance, so that a subclass overrides one and gets both.
+    """
+    name = method.__name__
+
+    async def call(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await sync_to_async(getattr(self, name), thread_sensitive=True)(*args, **kwargs)  # type: ignore[no-any-return]
+
+    update_wrapper(call, method, updated=())  # an abstract method has no abstract derive_async
+    call.__name__ = f"a{name}"
+    call.__qualname__ = method.__qualname__.replace(name, call.__name__)
+    call.__doc__ = f"See {name}()."
+    return call

@@ -1,0 +1,1 @@
+"""Agent memory: threads, messages, recall and working memory."""

@@ -1,0 +1,1 @@
+"""Records in vector indexes, and their search by meaning."""

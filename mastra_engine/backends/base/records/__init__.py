@@ -1,0 +1,1 @@
+"""Entities, records, syncs and the change feed."""

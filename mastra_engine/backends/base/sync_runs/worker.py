@@ -1,0 +1,214 @@
+"""One worker's turn at a run: the source is read page by page, each page one transaction."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import closing, nullcontext
+from dataclasses import asdict, replace
+from itertools import accumulate, pairwise
+from typing import Any
+
+import orjson
+
+from mastra_engine import failpoints
+from mastra_engine.backends.base.records.syncs import delete_unseen
+from mastra_engine.backends.base.records.writer import Chunks, EntityWriter, SeenRevisions
+from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost
+from mastra_engine.backends.base.sync_runs.store import NewPage
+from mastra_engine.exceptions import EntityNotFound, InvalidInput
+from mastra_engine.registry import SyncDeclaration
+from mastra_engine.types import Progress, RecordInput, SyncRun, UpsertResult
+from mastra_engine.validation.inputs import count
+from mastra_engine.validation.jsonb import canonical, loads
+from mastra_engine.validation.sync_params import checked_params
+
+logger = logging.getLogger("mastra_engine.syncs")
+
+#: How many records that are yielded one by one make a page.
+PAGE_RECORDS = 1_000
+
+Watch = Callable[[SyncRun], None]
+
+
+class RunLog(logging.LoggerAdapter[logging.Logger]):
+    """Says of which run a message is."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        return f"{self.extra['run']}: {msg}" if self.extra else msg, kwargs
+
+
+class SyncContext:
+    """What a sync function is given. `checkpoint` is where an earlier turn or run got to."""
+
+    def __init__(self, run: SyncRun, params: Any) -> None:
+        self.connection_id = run.connection_id
+        self.params = params
+        self.checkpoint = run.checkpoint
+        self.log = RunLog(logger, {"run": f"{run.sync} of {run.connection_id!r}"})
+        self.saved: dict[str, Any] = {}
+
+    def save_checkpoint(self, value: Any) -> None:
+        """Remember a JSON value that says where to go on after all that was yielded so far.
+
+        It is committed with the last page yielded before, never earlier.
+        """
+        self.checkpoint = loads(canonical(value, ("checkpoint",)))
+        self.saved["checkpoint"] = self.checkpoint
+
+    def progress(self, done: int, total: int | None = None) -> None:
+        """Tell how far the sync is, in whatever unit; it shows with the next page."""
+        self.saved["progress"] = Progress(
+            done=count(done, "/done"), total=None if total is None else count(total, "/total")
+        )
+
+
+class RunSeenRevisions(SeenRevisions):
+    """Knows what earlier pages found, those of a worker that died too."""
+
+    def __init__(self, start: int, found: Iterable[bytes]) -> None:
+        super().__init__(start)
+        for page in found:
+            super().add(_unpacked(page))
+        self.page: list[int] = []
+
+    def add(self, revs: Iterable[int]) -> None:
+        old = [rev for rev in revs if rev <= self.start]
+        self.page += old
+        super().add(old)
+
+
+class Worker:
+    """Takes a run from its checkpoint to its end, for as long as it holds the lease."""
+
+    def __init__(
+        self,
+        declared: SyncDeclaration,
+        run: SyncRun,
+        lease: Lease,
+        *,
+        write: Callable[..., SyncRun],
+        watch: Watch | None,
+    ) -> None:
+        self.declared = declared
+        self.run = run
+        self.lease = lease
+        self.write = write
+        self.watch = watch
+        self.seen: RunSeenRevisions | None = None
+        self.page: list[Any] = []
+        self.saved: dict[str, Any] = {}
+
+    def work(self) -> None:
+        """Read the source to its end; whatever it raises comes through, the lease still held."""
+        if self.run.mode == "full":
+            found = self.lease.run_store.unchanged_revs(self.run.id) if self.run.pages else ()
+            self.seen = RunSeenRevisions(self.run.start_rev or 0, found)
+        context = SyncContext(self.run, checked_params(self.declared.params, self.run.params))
+        self.saved = context.saved
+        source = self.declared.function(context)
+        with closing(source) if hasattr(source, "close") else nullcontext():  # type: ignore[type-var]
+            try:
+                self._read(source)
+            except LeaseLost:
+                raise
+            except Exception:
+                self._commit()  # what was handed over before
+                raise
+        self._commit(last=True)
+
+    def _read(self, source: Iterable[Any]) -> None:
+        """Commit each page once the source goes on after it, for it may save a checkpoint then."""
+        whole = False
+        for item in source:
+            listed = isinstance(item, list | tuple)
+            if whole or (listed and self.page):
+                self._commit()
+            self.page += item if listed else [item]
+            whole = listed or len(self.page) >= PAGE_RECORDS
+
+    def _commit(self, *, last: bool = False) -> None:
+        """Write the page at hand with all that was saved since the one before."""
+        records, self.page = self.page, []
+        saved = dict(self.saved)
+        self.saved.clear()
+        if not (records or saved or last):
+            return
+        chunks = Chunks(_inputs(records, self.declared.key), entity_type=self.run.entity)
+
+        def write(writer: EntityWriter) -> SyncRun:
+            page = self._put(writer, chunks, last=last)
+            failpoints.hit("run_page_written")
+            kept = page if records or page.deleted else None
+            run = replace(_after(self.run, kept), **saved)
+            self.lease.advance(run, kept, last=last)
+            if last and self.seen is not None and self.run.pages:
+                self.lease.run_store.forget(run.id)
+            failpoints.hit("run_page_fenced")
+            return run
+
+        try:
+            self.run = self.write(self.run.entity_id, write)
+        except EntityNotFound:
+            raise LeaseLost from None  # deleted, and its runs with it
+        failpoints.hit("run_page_committed")
+        if self.watch is not None:
+            self.watch(self.run)
+
+    def _put(self, writer: EntityWriter, chunks: Chunks, *, last: bool) -> NewPage:
+        seen = writer.seen = self.seen
+        if seen is not None:
+            seen.page = []
+        written = sum((writer.put(chunk) for chunk in chunks), start=UpsertResult())
+        deleted = self._delete_unseen(writer, self.run.created + written.created) if last else 0
+        found = _packed(seen.page) if seen is not None and seen.page and not last else None
+        return NewPage(**asdict(written), deleted=deleted, unchanged_revs=found)
+
+    def _delete_unseen(self, writer: EntityWriter, created: int) -> int:
+        ratio = self.declared.max_delete_ratio if self.seen is not None else None
+        failpoints.hit("run_before_deletions")
+        live = 0 if ratio is None else writer.live() - created  # as many as there were before
+        return delete_unseen(writer, self.seen, ratio=ratio, live=live)
+
+
+def _after(run: SyncRun, page: NewPage | None) -> SyncRun:
+    """Return a run with what a page of it did."""
+    if page is None:
+        return run
+    return replace(
+        run,
+        pages=run.pages + 1,
+        created=run.created + page.created,
+        updated=run.updated + page.updated,
+        unchanged=run.unchanged + page.unchanged,
+        deleted=run.deleted + page.deleted,
+    )
+
+
+def _inputs(page: list[Any], key: str | None) -> list[Any]:
+    """Return plain documents as records, when a key says what their id is."""
+    if key is None:
+        return page
+    return [RecordInput(*_keyed(item, key, position)) for position, item in enumerate(page)]
+
+
+def _keyed(item: Any, key: str, position: int) -> tuple[str, dict[str, Any]]:
+    if not isinstance(item, Mapping):
+        raise InvalidInput("must be a JSON object", path=f"/records/{position}")
+    id = item.get(key)
+    if isinstance(id, bool) or not isinstance(id, int | str):
+        raise InvalidInput("must be text or an integer", path=f"/records/{position}/{key}")
+    return str(id), dict(item)
+
+
+def _packed(revs: Iterable[int]) -> bytes:
+    """Neighbours differ little: a page of a thousand takes some hundred bytes at most."""
+    steps = [now - before for before, now in pairwise((0, *sorted(revs)))]
+    return zlib.compress(orjson.dumps(steps), level=1)
+
+
+def _unpacked(page: bytes) -> Iterator[int]:
+    return accumulate(orjson.loads(zlib.decompress(page)))

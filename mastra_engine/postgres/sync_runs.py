@@ -1,0 +1,82 @@
+"""How far a sync run is, told by the transaction that got it there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from mastra_engine.types import SyncRun
+from mastra_engine.validation.jsonb import canonical
+
+# One statement, so that a page costs one round trip beside those of its records; a run that is
+# somebody else's by now gets none. Without a lease it has ended.
+_ADVANCE = """
+WITH run AS (
+    UPDATE mastra_engine_syncrun
+    SET pages = %(pages)s,
+        created = %(created)s,
+        updated = %(updated)s,
+        unchanged = %(unchanged)s,
+        deleted = %(deleted)s,
+        checkpoint = %(checkpoint)s::jsonb,
+        progress = %(progress)s::jsonb,
+        status = CASE WHEN %(ends)s THEN 'succeeded' ELSE status END,
+        error = CASE WHEN NOT %(ends)s THEN error END,
+        finished_at = CASE WHEN %(ends)s THEN clock_timestamp() END,
+        lease_token = CASE WHEN NOT %(ends)s THEN lease_token END,
+        lease_expires_at = clock_timestamp() + make_interval(secs => %(lease)s::float8)
+    WHERE id = %(id)s AND status = 'running' AND lease_token = %(token)s
+      AND (lease_expires_at > clock_timestamp() OR NOT %(alive)s)
+    RETURNING id, pages, attempts, checkpoint
+), page AS (
+    INSERT INTO mastra_engine_syncpage
+        (run_id, number, attempt, created, updated, unchanged, deleted, checkpoint, unchanged_revs)
+    SELECT id, pages, attempts, %(page_created)s, %(page_updated)s, %(page_unchanged)s,
+           %(page_deleted)s, checkpoint, %(page_unchanged_revs)s::bytea
+    FROM run
+    WHERE %(page_created)s::int IS NOT NULL
+)
+SELECT count(*) FROM run
+"""
+_PAGE = ("created", "updated", "unchanged", "deleted", "unchanged_revs")
+
+
+def advance(
+    connection: BaseDatabaseWrapper,
+    run: SyncRun,
+    page: Mapping[str, Any],
+    *,
+    token: UUID | None,
+    alive: bool,
+    lease: float | None,
+) -> bool:
+    """Store a run and, unless it is empty, a page of it; return whether the token was the run's.
+
+    Where the lease must be `alive`, it must be so too.
+    """
+    params = {
+        "id": run.id,
+        "pages": run.pages,
+        "created": run.created,
+        "updated": run.updated,
+        "unchanged": run.unchanged,
+        "deleted": run.deleted,
+        "checkpoint": _json(run.checkpoint),
+        "progress": _json(None if run.progress is None else asdict(run.progress)),
+        "token": token,
+        "alive": alive,
+        "lease": lease,
+        "ends": lease is None,
+        **{f"page_{column}": page.get(column) for column in _PAGE},
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_ADVANCE, params)
+        return bool(cursor.fetchone()[0])
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else canonical(value).decode()

@@ -1,0 +1,202 @@
+"""Reads and writes of a partition's rows.
+
+Every field of the binary COPY is handed over as the bytes PostgreSQL receives, pgvector making
+those of the vectors: nothing has to be looked up about the extension's types.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import IntegrityError, transaction
+from pgvector import Vector
+from uuid_utils import uuid7
+
+from mastra_engine.postgres.bulk import copying
+from mastra_engine.postgres.compile import Sql
+from mastra_engine.postgres.partitions import Partition
+from mastra_engine.postgres.search import within
+from mastra_engine.types import StoredVector
+from mastra_engine.validation.jsonb import loads
+from mastra_engine.validation.vectors import VectorRow
+
+_COLUMNS = "index_id, row_id, namespace, id, metadata, document, embedding"
+_JSONB_VERSION = b"\x01"
+_STORED = "id, vector_send(embedding), document, metadata::text, namespace, created_at, updated_at"
+
+_STAGE = """
+CREATE TEMPORARY TABLE IF NOT EXISTS mastra_engine_staged
+(LIKE mastra_engine_embedding INCLUDING DEFAULTS) ON COMMIT DROP
+"""
+
+_MERGE = """
+INSERT INTO {table} ({columns})
+SELECT {columns} FROM mastra_engine_staged ORDER BY namespace, id
+ON CONFLICT (index_id, namespace, id) DO UPDATE
+SET metadata = excluded.metadata, document = excluded.document, embedding = excluded.embedding,
+    updated_at = excluded.updated_at
+"""
+
+# As in bulk.py, LIMIT 1 leaves the planner no other way than the key's index.
+_ANY_KNOWN = """
+SELECT EXISTS (
+    SELECT FROM json_array_elements_text(%s::json) AS given
+    CROSS JOIN LATERAL (
+        SELECT FROM {table}
+        WHERE index_id = %s AND namespace = %s AND id = given COLLATE "C"
+        LIMIT 1
+    ) AS held
+)
+"""
+
+# By the key's index, a range for each: a slash comes right before a zero. OFFSET 0 leaves the
+# planner no other way; free to choose, it compared each id with each row, knowing no statistics.
+_DELETE_PARTS = """
+DELETE FROM {table} WHERE ctid = ANY(ARRAY(
+    SELECT part.ctid FROM json_array_elements_text(%s::json) AS whole
+    CROSS JOIN LATERAL (
+        SELECT ctid FROM {table}
+        WHERE index_id = %s AND namespace = %s
+          AND id >= (whole || '/') COLLATE "C" AND id < (whole || '0') COLLATE "C"
+        OFFSET 0
+    ) AS part
+))
+"""
+
+# OFFSET 0 leaves the planner no other way than the index on ids; free to choose, it compared each
+# with each, knowing no statistics.
+_GONE = """NOT EXISTS (
+    SELECT FROM (
+        SELECT entity_id, deleted_at FROM mastra_engine_record
+        WHERE id = CASE WHEN part.id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/'
+                        THEN split_part(part.id, '/', 1)::uuid END
+        OFFSET 0
+    ) AS record
+    WHERE entity_id = %s AND deleted_at IS NULL
+)"""
+
+
+def put(partition: Partition, namespace: str, rows: Sequence[VectorRow], *, fresh: bool) -> None:
+    """Insert or replace rows, within a transaction; `fresh` says that no id can be there yet."""
+    if not rows:
+        return
+    if not fresh:  # writers of the same ids meet in the same order and cannot deadlock
+        rows = sorted(rows, key=attrgetter("id"))
+    if fresh or not _any_known(partition, namespace, rows):
+        try:
+            with transaction.atomic(using=partition.connection.alias):
+                _copy(partition, partition.table, namespace, rows)
+        except IntegrityError:  # another writer had the same idea
+            pass
+        else:
+            return
+    _merge(partition, namespace, rows)
+
+
+def change(
+    partition: Partition, namespace: str, id: str, changes: Mapping[str, Any]
+) -> StoredVector | None:
+    """Replace parts of a row and return it; None where there is none of that id."""
+    assigned: dict[str, Any] = {}
+    if "vector" in changes:
+        assigned["embedding = %s::vector"] = changes["vector"].to_text()
+    if "metadata" in changes:
+        assigned["metadata = %s::jsonb"] = changes["metadata"].decode()
+    if "document" in changes:
+        assigned["document = %s"] = changes["document"]
+    sql = (
+        f"UPDATE {partition.table} SET {', '.join(assigned)}, updated_at = statement_timestamp() "
+        f"WHERE (index_id, namespace, id) = (%s, %s, %s) RETURNING {_STORED}"
+    )
+    with partition.connection.cursor() as cursor:
+        cursor.execute(sql, [*assigned.values(), partition.index.id, namespace, id])
+        row = cursor.fetchone()
+    return None if row is None else _stored(row)
+
+
+def get(partition: Partition, namespace: str, ids: Sequence[str]) -> list[StoredVector]:
+    """Return rows in the order of their ids; unknown ones are left out."""
+    there, params = within(partition.index, [namespace])
+    sql = f"SELECT {_STORED} FROM {partition.table} WHERE {there} AND id = ANY(%s)"
+    with partition.connection.cursor() as cursor:
+        cursor.execute(sql, [*params, list(ids)])
+        found = {row[0]: _stored(row) for row in cursor.fetchall()}
+    return [found[id] for id in ids if id in found]
+
+
+def delete(partition: Partition, condition: Sql, ids: Sequence[str] | None) -> int:
+    """Delete the rows that satisfy a condition, or of these those of some ids; return how many."""
+    sql, params = condition
+    if ids is not None:
+        sql, params = f"{sql} AND id = ANY(%s)", [*params, list(ids)]
+    with partition.connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {partition.table} WHERE {sql}", params)
+        return int(cursor.rowcount)
+
+
+def delete_gone(partition: Partition, condition: Sql, entity_id: UUID) -> None:
+    """Delete of such rows those whose id begins with that of no live record of an entity."""
+    sql, params = condition
+    with partition.connection.cursor() as cursor:
+        statement = f"DELETE FROM {partition.table} AS part WHERE {sql} AND {_GONE}"
+        cursor.execute(statement, [*params, entity_id])
+
+
+def delete_parts(partition: Partition, namespace: str, wholes: Sequence[str]) -> None:
+    """Delete the rows whose id is one of these, a slash and whatever."""
+    sql = _DELETE_PARTS.format(table=partition.table)
+    with partition.connection.cursor() as cursor:
+        cursor.execute(sql, [orjson.dumps(wholes).decode(), partition.index.id, namespace])
+
+
+def _any_known(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> bool:
+    ids = orjson.dumps([row.id for row in rows]).decode()
+    with partition.connection.cursor() as cursor:
+        sql = _ANY_KNOWN.format(table=partition.table)
+        cursor.execute(sql, [ids, partition.index.id, namespace])
+        return bool(cursor.fetchone()[0])
+
+
+def _merge(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> None:
+    """Take the detour of a staging table, in the order of the key here too."""
+    with partition.connection.cursor() as cursor:
+        cursor.execute(_STAGE)
+        cursor.execute("TRUNCATE mastra_engine_staged")
+        _copy(partition, "mastra_engine_staged", namespace, rows)
+        cursor.execute(_MERGE.format(table=partition.table, columns=_COLUMNS))
+
+
+def _copy(partition: Partition, table: str, namespace: str, rows: Sequence[VectorRow]) -> None:
+    index_id, space = struct.pack(">i", partition.index.id), namespace.encode()
+    statement = f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    with copying(partition.connection, statement) as copy:
+        for id, vector, metadata, document in rows:
+            copy.write_row(
+                (
+                    index_id,
+                    uuid7().bytes,
+                    space,
+                    id.encode(),
+                    _JSONB_VERSION + metadata,
+                    None if document is None else document.encode(),
+                    vector.to_binary(),
+                )
+            )
+
+
+def _stored(row: tuple[Any, ...]) -> StoredVector:
+    id, vector, document, metadata, namespace, created_at, updated_at = row
+    return StoredVector(
+        id=id,
+        vector=Vector.from_binary(vector).to_list(),
+        document=document,
+        metadata=loads(metadata),
+        namespace=namespace,
+        created_at=created_at,
+        updated_at=updated_at,
+    )

@@ -1,0 +1,1 @@
+"""Chunking, score fusion and reranking."""

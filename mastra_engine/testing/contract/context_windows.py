@@ -1,0 +1,243 @@
+"""What every engine puts into a context window."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.testing.contract.recall import BagOfWords
+from mastra_engine.testing.contract.threads import WithThread, ids, texts
+from mastra_engine.types import ContextWindow, Message, Thread
+
+
+def call(*calls: str) -> dict[str, Any]:
+    """Return an assistant's message that calls tools."""
+    parts = [
+        {"type": "tool-call", "tool_call_id": id, "tool_name": "t", "args": {}} for id in calls
+    ]
+    return {"role": "assistant", "content": parts, "id": f"call {' '.join(calls)}"}
+
+
+def result(id: str) -> dict[str, Any]:
+    """Return a tool's message that answers one call."""
+    return {"role": "tool", "tool_call_id": id, "content": "done", "id": f"result {id}"}
+
+
+class TestContextWindows(WithThread):
+    #: What a message of up to four letters takes.
+    TOKENS = 5
+
+    def window(self, memory: MemoryContract, **options: Any) -> list[str]:
+        return ids(memory.get_context_window(thread_id="chat", **options))
+
+    def save(self, memory: MemoryContract, *messages: dict[str, Any]) -> list[Message]:
+        return memory.save_memory(thread_id="chat", messages=messages)
+
+    # Budgets
+
+    def test_without_a_budget_it_is_the_thread(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        assert memory.get_context_window(thread_id="chat") == ContextWindow(
+            messages=[], tokens=0, truncated=False
+        )
+        saved = self.say(memory, "a", "b", "c")
+        assert memory.get_context_window(thread_id="chat") == ContextWindow(
+            messages=saved, tokens=3 * self.TOKENS, truncated=False
+        )
+
+    @pytest.mark.parametrize("budget", range(4 * TOKENS))
+    def test_the_newest_that_fit(self, memory: MemoryContract, thread: Thread, budget: int) -> None:
+        self.say(memory, "a", "b", "c")
+        window = memory.get_context_window(thread_id="chat", max_tokens=budget)
+        fit = min(budget // self.TOKENS, 3)
+        assert ids(window) == ["a", "b", "c"][3 - fit :]
+        assert (window.tokens, window.truncated) == (fit * self.TOKENS, fit < 3)
+
+    def test_one_too_large_hides_what_is_before_it(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        self.say(memory, "a", "b" * 100, "c")
+        window = memory.get_context_window(thread_id="chat", max_tokens=20)
+        assert (ids(window), window.truncated) == (["c"], True)
+
+    def test_an_empty_thread_is_never_truncated(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        assert not memory.get_context_window(thread_id="chat", max_tokens=0).truncated
+
+    def test_the_tokenizer_is_asked(self, memory: MemoryContract, thread: Thread) -> None:
+        memory.tokenizer = len
+        (saved,) = self.say(memory, "four")
+        assert saved.tokens == 4 + 4
+        assert self.window(memory, max_tokens=8) == ["four"]
+        assert self.window(memory, max_tokens=7) == []
+
+    @pytest.mark.parametrize("gone", ["a", "b", "c", "d"])
+    def test_a_deleted_message_takes_no_room(
+        self, memory: MemoryContract, thread: Thread, gone: str
+    ) -> None:
+        self.say(memory, "a", "b", "c", "d")
+        memory.delete_messages(ids=[gone])
+        self.say(memory, "e")
+        left = [id for id in "abcde" if id != gone]
+        for fit in range(5):
+            window = memory.get_context_window(thread_id="chat", max_tokens=fit * self.TOKENS)
+            assert ids(window) == left[4 - fit :]
+            assert window.truncated == (fit < 4)
+
+    # Times
+
+    def test_from_start_up_to_end(self, memory: MemoryContract, thread: Thread) -> None:
+        a, b, c = self.say(memory, "a", "b", "c")
+        assert self.window(memory, start=b.created_at) == ["b", "c"]
+        assert self.window(memory, end=b.created_at) == ["a"]
+        assert self.window(memory, start=a.created_at, end=c.created_at) == ["a", "b"]
+        assert self.window(memory, start=b.created_at.isoformat(), max_tokens=5) == ["c"]
+        assert self.window(memory, end=c.created_at, max_tokens=5) == ["b"]
+        later = c.created_at + timedelta(microseconds=1)
+        assert self.window(memory, start=later) == self.window(memory, end=a.created_at) == []
+
+    def test_what_lies_outside_is_not_cut_off(self, memory: MemoryContract, thread: Thread) -> None:
+        _, b, c = self.say(memory, "a", "b", "c")
+        between: dict[str, Any] = {"thread_id": "chat", "start": b.created_at, "end": c.created_at}
+        for budget, truncated in ((None, False), (5, False), (4, True)):
+            window = memory.get_context_window(**between, max_tokens=budget)
+            assert (len(window), window.truncated) == (0 if truncated else 1, truncated)
+
+    # Tools
+
+    def test_a_result_needs_its_call(self, memory: MemoryContract, thread: Thread) -> None:
+        made, answer = self.save(memory, call("1"), result("1"))
+        self.say(memory, "a")
+        every = ["call 1", "result 1", "a"]
+        all_of_it = made.tokens + answer.tokens + self.TOKENS
+        assert self.window(memory, max_tokens=all_of_it) == every
+        for budget in range(self.TOKENS, all_of_it):
+            window = memory.get_context_window(thread_id="chat", max_tokens=budget)
+            assert (ids(window), window.truncated) == (["a"], True)
+        assert self.window(memory, start=made.created_at) == every
+
+    def test_parallel_calls_stay_together(self, memory: MemoryContract, thread: Thread) -> None:
+        self.say(memory, "a")
+        saved = self.save(memory, call("1", "2"), result("2"), result("1"))
+        whole = sum(message.tokens for message in saved)
+        together = ["call 1 2", "result 2", "result 1"]
+        assert self.window(memory, max_tokens=whole) == together
+        assert self.window(memory, max_tokens=whole - 1) == []
+        self.say(memory, "b")
+        memory.delete_messages(ids=["result 2"])
+        assert self.window(memory) == ["a", "b"]
+
+    def test_the_end_may_separate_them_too(self, memory: MemoryContract, thread: Thread) -> None:
+        self.say(memory, "a")
+        self.save(memory, call("1"))
+        (answer,) = self.save(memory, result("1"))
+        window = memory.get_context_window(thread_id="chat", end=answer.created_at)
+        assert (ids(window), window.truncated) == (["a"], True)
+        assert self.window(memory, start=answer.created_at) == []
+
+    def test_a_call_whose_tool_is_at_work_stays(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        self.say(memory, "a")
+        self.save(memory, call("1", "2"), result("1"))
+        assert self.window(memory) == ["a", "call 1 2", "result 1"]
+        self.say(memory, "b")
+        assert self.window(memory) == ["a", "b"]
+
+    def test_ids_of_calls_may_come_again(self, memory: MemoryContract, thread: Thread) -> None:
+        self.save(memory, call("1"), result("1"))
+        again = self.save(memory, {**call("1"), "id": "again"}, {**result("1"), "id": "answered"})
+        budget = sum(message.tokens for message in again)
+        assert self.window(memory, max_tokens=budget) == ["again", "answered"]
+        assert self.window(memory, max_tokens=budget + 5) == ["again", "answered"]
+
+    # What comes in front
+
+    def test_notes_come_first_and_count(self, memory: MemoryContract, thread: Thread) -> None:
+        self.say(memory, "a", "b", "c")
+        memory.update_working_memory(thread_id="chat", content="Likes tea", patch=None)
+        memory.update_working_memory(thread_id="chat", patch={"name": "Ann"})
+        window = memory.get_context_window(thread_id="chat", system="Be kind", working_memory=True)
+        assert [message.role for message in window] == ["system", "system", *["user"] * 3]
+        system, remembered, *_ = texts(window)
+        assert system == "Be kind"
+        assert "Likes tea" in remembered
+        assert '{"name":"Ann"}' in remembered
+        assert window.tokens == sum(message.tokens for message in window)
+        notes = window.tokens - 3 * self.TOKENS
+        for budget in range(window.tokens + 2):
+            some = memory.get_context_window(
+                thread_id="chat", system="Be kind", working_memory=True, max_tokens=budget
+            )
+            fit = min((budget - notes) // self.TOKENS, 3)
+            assert len(some) == (0 if budget < notes else 2 + fit)
+            assert some.tokens <= budget
+            assert some.truncated == (fit < 3)
+
+    def test_working_memory_of_the_resource_stands_in(
+        self, memory: MemoryContract, thread: Thread
+    ) -> None:
+        assert memory.get_context_window(thread_id="chat", working_memory=True).messages == []
+        memory.update_working_memory(resource_id="alice", content="Alice's")
+        (note,) = memory.get_context_window(thread_id="chat", working_memory=True)
+        assert "Alice's" in note.content[0]["text"]
+        memory.update_working_memory(thread_id="chat", content="The thread's")
+        (note,) = memory.get_context_window(thread_id="chat", working_memory=True)
+        assert "The thread's" in note.content[0]["text"]
+
+    def test_what_is_recalled_comes_in_front(self, memory: MemoryContract, thread: Thread) -> None:
+        memory.vectors.embedder = BagOfWords()
+        self.say(memory, "the dog is called Bello", "a", "b", "c")
+        options: dict[str, Any] = {"query": "called Bello", "top_k": 1, "message_range": (0, 0)}
+        whole = memory.get_context_window(thread_id="chat", **options)
+        assert len(whole) == 4  # what is shown anyway is not there twice
+        for budget in range(100):
+            window = memory.get_context_window(thread_id="chat", max_tokens=budget, **options)
+            assert window.tokens <= budget
+        window = memory.get_context_window(thread_id="chat", max_tokens=44, **options)
+        assert window.messages[0].role == "system"
+        assert "dog is called Bello" in texts(window)[0]
+        assert ids(window)[1:] == ["a", "b", "c"]
+        assert window.truncated
+
+    # Formats
+
+    def test_openai_takes_it(self, memory: MemoryContract, thread: Thread) -> None:
+        self.save(memory, {"role": "user", "content": "Go"}, call("1"), result("1"))
+        window = memory.get_context_window(thread_id="chat", format="openai", system="Be kind")
+        function = {"name": "t", "arguments": "{}"}
+        assert window.messages == [
+            {"role": "system", "content": "Be kind"},
+            {"role": "user", "content": "Go"},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "1", "type": "function", "function": function}],
+            },
+            {"role": "tool", "tool_call_id": "1", "content": "done"},
+        ]
+        assert window.system is None
+
+    def test_anthropic_takes_it(self, memory: MemoryContract, thread: Thread) -> None:
+        self.save(memory, {"role": "user", "content": "Go"}, call("1"), result("1"))
+        window = memory.get_context_window(thread_id="chat", format="anthropic", system="Be kind")
+        answer = [{"type": "text", "text": "done"}]
+        assert window.messages == [
+            {"role": "user", "content": [{"type": "text", "text": "Go"}]},
+            {
+                "role": "assistant",
+                "content": [{"type": "tool_use", "id": "1", "name": "t", "input": {}}],
+            },
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "1", "content": answer}],
+            },
+        ]
+        assert window.system == "Be kind"
+        raw = memory.get_context_window(thread_id="chat", system="Be kind")
+        assert window.tokens == raw.tokens

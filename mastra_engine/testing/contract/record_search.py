@@ -1,0 +1,278 @@
+"""How every engine finds records by their meaning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.exceptions import IndexNotFound, InvalidFilter, InvalidInput, InvalidVector
+from mastra_engine.registry import index_records
+from mastra_engine.retrieval.chunking import Chunk
+from mastra_engine.retrieval.rerankers import Reranker
+from mastra_engine.testing.contract.indexing import CONNECTION, WithIndex
+from mastra_engine.testing.contract.recall import BagOfWords, Broken
+from mastra_engine.types import RecordMatch
+
+
+class Shouting(BagOfWords):
+    """Another model, of another dimension."""
+
+    dimension = 300
+
+
+class TestRecordSearch(WithIndex):
+    def search(self, engine: MastraEngine, query: str, **options: Any) -> list[RecordMatch]:
+        options = {"connection_id": CONNECTION, "hybrid": False, **options}
+        return engine.search_records(query=query, **options)
+
+    def found(self, engine: MastraEngine, query: str, **options: Any) -> list[str]:
+        return [match.record.external_id for match in self.search(engine, query, **options)]
+
+    # What comes back
+
+    def test_a_match_is_the_record_with_its_passage(self, engine: MastraEngine) -> None:
+        self.declare(metadata=lambda data: {"by": data["by"]}, chunk=lambda text: text.split("|"))
+        self.index(engine, a={"text": "red apple|green pear", "by": "Ann"})
+        (match,) = self.search(engine, "a green pear")
+        (record,) = engine.get_records(entity_name="Notes", connection_id=CONNECTION)
+        assert match == RecordMatch(
+            record=record,
+            score=match.score,
+            passage="green pear",
+            index="notes",
+            chunk=1,
+            metadata={"by": "Ann"},
+        )
+        assert match.score == pytest.approx(2 / (6**0.5), abs=1e-6)
+
+    def test_a_passage_says_where_it_is_if_its_chunk_does(self, engine: MastraEngine) -> None:
+        text = "red apple, green pear"
+        pieces = [Chunk(text=text[0:9], start=0, end=9, index=0), "a dog"]
+        pieces.append(Chunk(text=text[11:21], start=11, end=21, index=2))
+        self.declare(chunk=lambda _: pieces)
+        self.index(engine, a=text)
+        for query, place in (
+            ("green pear", (11, 21)),
+            ("red apple", (0, 9)),
+            ("dog", (None, None)),
+        ):
+            (match,) = self.search(engine, query)
+            assert (match.start, match.end) == place
+            assert match.metadata == {}
+
+    def test_the_closest_come_first_and_ties_go_by_id(self, engine: MastraEngine) -> None:
+        self.index(engine, c="dog", b="dog", a="cat and dog", d="fish")
+        assert self.found(engine, "dog") == ["b", "c", "a", "d"]
+        assert self.found(engine, "dog", top_k=2) == ["b", "c"]
+
+    def test_a_record_comes_once_with_its_best_passage(self, engine: MastraEngine) -> None:
+        self.declare(chunk=lambda text: text.split("|"))
+        many = "|".join(f"dog and {n}" for n in range(300))
+        self.index(engine, long=f"{many}|dog", short="the dog sleeps", other="fish")
+        for hybrid in (False, True):
+            matches = self.search(engine, "dog", top_k=2, hybrid=hybrid)
+            assert [each.record.external_id for each in matches] == ["long", "short"]
+            assert [each.chunk for each in matches] == [300, 0]
+        assert self.found(engine, "dog") == ["long", "short", "other"]
+
+    def test_words_count_in_hybrid_search(self, engine: MastraEngine) -> None:
+        self.index(engine, a="error code E1234", b="some other error")
+        (first, second) = self.search(engine, "E1234", hybrid=True)
+        assert (first.record.external_id, second.record.external_id) == ("a", "b")
+        assert first.score == 1.0
+        assert second.score < first.score
+
+    def test_a_reranker_has_the_last_word(self, engine: MastraEngine) -> None:
+        self.index(engine, a="dog", b="dog dog", c="dog cat")
+        reranker = Reranker(
+            {"semantic": 1.0, "vector": 0.0, "position": 0.0},
+            scorer=lambda query, texts: [float("cat" in text) for text in texts],
+        )
+        matches = self.search(engine, "dog", top_k=1, reranker=reranker)
+        assert [(each.record.external_id, each.score) for each in matches] == [("c", 1.0)]
+
+    # The filter is about the record
+
+    def test_a_filter_is_about_the_records_data(self, engine: MastraEngine) -> None:
+        self.declare(metadata=lambda data: {"kind": "all the same"})
+        notes = {
+            f"n{n:03}": {"text": f"dog {n}", "kind": "odd" if n % 2 else "even", "n": n}
+            for n in range(40)
+        }
+        self.index(engine, **notes)
+        odd = self.found(engine, "dog", top_k=100, filter={"kind": "odd"})
+        assert sorted(odd) == [f"n{n:03}" for n in range(1, 40, 2)]
+        where: dict[str, Any] = {"kind": "odd", "n": {"$gte": 30}}
+        assert len(self.found(engine, "dog", top_k=5, filter=where)) == 5
+        assert self.found(engine, "dog", filter={"@external_id": "n007"}) == ["n007"]
+        listed = [{"field": "n", "operator": "lt", "value": 2}]
+        assert sorted(self.found(engine, "dog", filter=listed)) == ["n000", "n001"]
+        assert self.found(engine, "dog", filter={"kind": "none"}) == []
+        assert len(self.found(engine, "dog", hybrid=True, filter={"n": {"$lt": 3}})) == 3
+
+    def test_a_filter_sees_what_a_record_is_now(self, engine: MastraEngine) -> None:
+        self.index(engine, a={"text": "dog", "open": True}, b={"text": "dog", "open": True})
+        self.put(engine, a={"text": "cat", "open": False})
+        self.put(engine, b=None)
+        engine.vectors.embedder = _Asleep()  # nothing is indexed meanwhile
+        assert self.found(engine, "dog", filter={"open": True}) == []
+        (match,) = self.search(engine, "dog", filter={"open": False})
+        assert match.record.data == {"text": "cat", "open": False}
+        assert match.passage == "dog"
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "message"),
+        [
+            ({"query": 5}, InvalidInput, "/query"),
+            ({"query": "dog", "connection_id": ""}, InvalidInput, "/connection_id"),
+            ({"query": "dog", "top_k": 0}, InvalidInput, "/top_k"),
+            ({"query": "dog", "filter": {"a": {"$regex": "b"}}}, InvalidFilter, "regex"),
+            ({"query": "dog", "filter": {"@nothing": 1}}, InvalidFilter, "@nothing"),
+            ({"query": "dog", "entity_name": "Contacts"}, IndexNotFound, "declared"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(
+        self, engine: MastraEngine, arguments: Any, error: type[Exception], message: str
+    ) -> None:
+        self.index(engine, a="dog")
+        with pytest.raises(error, match=message):
+            self.search(engine, **arguments)
+
+    # Scope
+
+    def test_a_connection_sees_its_own_records_only(self, engine: MastraEngine) -> None:
+        self.index(engine, a="dog")
+        self.put(engine, "other", a="dog", b="dog")
+        engine.index_pending()
+        assert self.found(engine, "dog") == ["a"]
+        assert len(self.search(engine, "dog", connection_id="other")) == 2
+        assert self.search(engine, "dog", connection_id="nobody") == []
+        assert self.search(engine, "dog", connection_id="nobody", entity_name="Notes") == []
+
+    def test_what_others_put_into_the_index_is_not_found(self, engine: MastraEngine) -> None:
+        entity = self.put(engine, a="cat")
+        engine.index_pending()
+        for about in ({}, {"@entity_id": str(entity.id), "@external_id": "zzz", "@chunk": 0}):
+            engine.vectors.upsert(
+                index_name="notes", documents=["dog"], metadata=[about], namespace=CONNECTION
+            )
+        assert self.found(engine, "dog", hybrid=True) == ["a"]
+
+    def test_before_anything_is_indexed_nothing_is_found(self, engine: MastraEngine) -> None:
+        assert self.search(engine, "dog") == []
+        self.put(engine)
+        assert self.search(engine, "dog", hybrid=True) == []
+
+    def test_a_question_of_unknown_words_finds_nothing(self, engine: MastraEngine) -> None:
+        self.index(engine, a="dog")
+        assert self.search(engine, "?!") == []
+        assert self.search(engine, "?!", hybrid=True) == []
+
+    # What waits
+
+    def test_a_search_indexes_what_nobody_is_at(self, engine: MastraEngine) -> None:
+        self.put(engine, a="dog", b="cat")
+        assert self.found(engine, "dog", top_k=1) == ["a"]
+        assert engine.index_pending() == 0
+
+    def test_a_record_that_cannot_be_indexed_hides_no_other(self, engine: MastraEngine) -> None:
+        self.index(engine, a="dog")
+        self.put(engine, b={"no text": 1})
+        assert self.found(engine, "dog") == ["a"]
+
+    # Several indexes
+
+    def test_entities_of_one_index_are_searched_together_or_alone(
+        self, engine: MastraEngine
+    ) -> None:
+        self.declare(entity="Mails")
+        mails = [{"external_id": "m", "data": {"text": "dog and cat"}}]
+        engine.sync_records(name="Mails", connection_id=CONNECTION, records=mails)
+        self.index(engine, a="dog", b="fish")
+        assert self.found(engine, "dog") == ["a", "m", "b"]
+        assert self.found(engine, "dog", entity_name="Mails") == ["m"]
+        assert self.found(engine, "dog", entity_name="Notes") == ["a", "b"]
+
+    def test_indexes_of_one_model_are_searched_as_if_they_were_one(
+        self, engine: MastraEngine
+    ) -> None:
+        self.declare(entity="Mails", index="mails")
+        mails = [
+            {"external_id": "m", "data": {"text": "dog"}},
+            {"external_id": "n", "data": {"text": "a dog and a cat and a fish"}},
+        ]
+        engine.sync_records(name="Mails", connection_id=CONNECTION, records=mails)
+        self.index(engine, a="dog and cat", b="fish")
+        matches = self.search(engine, "dog")
+        assert [each.record.external_id for each in matches] == ["m", "a", "n", "b"]
+        assert [each.index for each in matches] == ["mails", "notes", "mails", "notes"]
+        assert matches[0].score == pytest.approx(1)
+        assert set(self.found(engine, "dog", hybrid=True, top_k=2)) == {"m", "a"}
+
+    def test_a_record_of_two_indexes_comes_once(self, engine: MastraEngine) -> None:
+        self.declare(index="titles", text=lambda data: data["title"])
+        self.index(engine, a={"title": "dog", "text": "cat"}, b={"title": "cat", "text": "fish"})
+        (first, second) = self.search(engine, "dog")
+        assert (first.record.external_id, first.index) == ("a", "titles")
+        assert second.record.external_id == "b"
+
+    # Another model
+
+    def test_a_new_index_takes_over_when_it_is_complete(self, engine: MastraEngine) -> None:
+        self.index(engine, a="dog", b="cat")
+        index_records(
+            entity="Notes",
+            index="notes 2",
+            text=lambda data: data["text"],
+            embedder=Shouting(),
+            replaces="notes",
+        )
+        assert [each.index for each in self.search(engine, "dog")] == ["notes", "notes"]
+        self.put(engine, c="fish")
+        assert engine.index_pending() == 1 + 3
+        matches = self.search(engine, "dog")
+        assert [each.index for each in matches] == ["notes 2"] * 3
+        assert matches[0].record.external_id == "a"
+        self.index(engine, d="dog")
+        assert self.found(engine, "dog", top_k=2) == ["a", "d"]
+        assert len(self.passages(engine)) == 4  # the old one is kept up to date as well
+
+    def test_each_connection_changes_over_on_its_own(self, engine: MastraEngine) -> None:
+        self.put(engine, "other", a="dog")
+        self.index(engine, a="dog")
+        self.declare(index="notes 2", embedder=Shouting(), replaces="notes")
+        engine.index_pending(connection_id="other")
+        assert self.search(engine, "dog")[0].index == "notes"
+        assert self.search(engine, "dog", connection_id="other")[0].index == "notes 2"
+
+    def test_an_index_that_replaces_none_that_is_declared_serves_at_once(
+        self, engine: MastraEngine
+    ) -> None:
+        self.declare(replaces="gone")
+        self.put(engine, a="dog")
+        assert self.found(engine, "dog") == ["a"]
+
+    def test_a_chain_of_replacements_ends_at_the_newest_complete_one(
+        self, engine: MastraEngine
+    ) -> None:
+        self.declare(index="notes 2", replaces="notes")
+        self.declare(index="notes 3", replaces="notes 2")
+        self.put(engine, a="dog")
+        served = []
+        for index in ("notes", "notes 2", "notes 3"):
+            engine.index_pending(index_name=index)
+            served.append({each.index for each in self.search(engine, "dog")})
+        assert served == [{"notes"}, {"notes 2"}, {"notes 3"}]
+
+    def test_another_model_in_place_is_noticed(self, engine: MastraEngine) -> None:
+        self.index(engine, a="dog")
+        engine.vectors.embedder = Shouting()
+        with pytest.raises(InvalidVector, match="300 numbers") as caught:
+            self.search(engine, "dog")
+        assert caught.value.path == "/query"
+
+
+class _Asleep(Broken):
+    """It answers questions only."""

@@ -1,0 +1,175 @@
+"""What memory that is confined to some resources shows of the others': nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.exceptions import (
+    InvalidInput,
+    MessageNotFound,
+    NotFound,
+    ThreadExists,
+    ThreadNotFound,
+)
+from mastra_engine.testing.contract.recall import BagOfWords
+from mastra_engine.testing.contract.threads import WithThread, ids
+from mastra_engine.types import Page
+
+MESSAGES = [{"role": "user", "content": "Hello"}]
+
+#: Every method that is about a thread, called with bob's.
+ABOUT_A_THREAD: dict[str, Callable[[MemoryContract], Any]] = {
+    "get_thread": lambda m: m.get_thread(thread_id="bobs"),
+    "update_thread": lambda m: m.update_thread(thread_id="bobs", title="Taken"),
+    "update_thread, version": lambda m: m.update_thread(thread_id="bobs", if_version=9),
+    "clone_thread": lambda m: m.clone_thread(thread_id="bobs", resource_id="alice"),
+    "delete_thread": lambda m: m.delete_thread(thread_id="bobs"),
+    "export_thread": lambda m: m.export_thread(thread_id="bobs"),
+    "save_memory": lambda m: m.save_memory(thread_id="bobs", messages=MESSAGES),
+    "save_memory, own resource": lambda m: m.save_memory(
+        thread_id="bobs", messages=MESSAGES, resource_id="alice"
+    ),
+    "save_memory, used key": lambda m: m.save_memory(
+        thread_id="bobs", messages=MESSAGES, idempotency_key="k"
+    ),
+    "save_memory, nothing": lambda m: m.save_memory(thread_id="bobs", messages=[]),
+    "get_memory": lambda m: m.get_memory(thread_id="bobs"),
+    "get_memory, query": lambda m: m.get_memory(thread_id="bobs", query="dog"),
+    "get_context_window": lambda m: m.get_context_window(thread_id="bobs"),
+    "list_messages": lambda m: m.list_messages(thread_id="bobs"),
+    "recall": lambda m: m.recall(query="dog", thread_id="bobs"),
+    "embed_pending": lambda m: m.embed_pending(thread_id="bobs"),
+    "get_working_memory": lambda m: m.get_working_memory(thread_id="bobs"),
+    "update_working_memory": lambda m: m.update_working_memory(thread_id="bobs", content="x"),
+}
+
+#: Every method that is about a resource, called with bob.
+ABOUT_A_RESOURCE: dict[str, Callable[[MemoryContract], Any]] = {
+    "create_thread": lambda m: m.create_thread(resource_id="bob"),
+    "list_threads": lambda m: m.list_threads(resource_id="bob"),
+    "clone_thread": lambda m: m.clone_thread(thread_id="chat", resource_id="bob"),
+    "import_thread": lambda m: m.import_thread(lines=['{"id":"new","resource_id":"bob"}']),
+    "save_memory": lambda m: m.save_memory(thread_id="n", messages=MESSAGES, resource_id="bob"),
+    "save_memory, there": lambda m: m.save_memory(
+        thread_id="bobs", messages=MESSAGES, resource_id="bob"
+    ),
+    "recall": lambda m: m.recall(query="dog", resource_id="bob"),
+    "embed_pending": lambda m: m.embed_pending(resource_id="bob"),
+    "get_working_memory": lambda m: m.get_working_memory(resource_id="bob"),
+    "update_working_memory": lambda m: m.update_working_memory(resource_id="bob", content="x"),
+}
+
+
+class TestConfinedMemory(WithThread):
+    @pytest.fixture
+    def memory(self, engine: MastraEngine) -> MemoryContract:
+        engine.vectors.embedder = BagOfWords()
+        engine.memory.embeds_at_once = False
+        return engine.memory
+
+    @pytest.fixture
+    def confined(self, memory: MemoryContract) -> MemoryContract:
+        """Alice's memory, where bob has some too."""
+        memory.create_thread(resource_id="alice", thread_id="chat")
+        memory.create_thread(resource_id="bob", thread_id="bobs")
+        said = [{"role": "user", "content": "my dog", "id": "bob's dog"}, MESSAGES[0]]
+        memory.save_memory(thread_id="bobs", messages=said, idempotency_key="k")
+        memory.update_working_memory(resource_id="bob", content="bob's")
+        memory.update_working_memory(thread_id="bobs", content="bob's")
+        return memory.within(resource_ids=["alice", "carol"])
+
+    def all_of_bobs(self, memory: MemoryContract) -> Any:
+        return (
+            memory.list_threads(resource_id="bob"),
+            self.stored(memory, "bobs"),
+            memory.get_working_memory(resource_id="bob"),
+            memory.get_working_memory(thread_id="bobs"),
+            memory.list_threads(resource_id="alice"),
+        )
+
+    @pytest.mark.parametrize("method", ABOUT_A_THREAD)
+    def test_anothers_thread_is_not_found(
+        self, memory: MemoryContract, confined: MemoryContract, method: str
+    ) -> None:
+        before = self.all_of_bobs(memory)
+        with pytest.raises(ThreadNotFound):
+            ABOUT_A_THREAD[method](confined)
+        assert self.all_of_bobs(memory) == before
+
+    @pytest.mark.parametrize("method", ABOUT_A_RESOURCE)
+    def test_another_resource_is_not_found(
+        self, memory: MemoryContract, confined: MemoryContract, method: str
+    ) -> None:
+        before = self.all_of_bobs(memory)
+        with pytest.raises(NotFound):
+            ABOUT_A_RESOURCE[method](confined)
+        assert self.all_of_bobs(memory) == before
+
+    def test_anothers_messages_are_not_there(
+        self, memory: MemoryContract, confined: MemoryContract
+    ) -> None:
+        before = self.all_of_bobs(memory)
+        theirs = ids(before[1])
+        assert confined.get_messages_by_id(ids=theirs) == []
+        assert confined.delete_messages(ids=theirs) == 0
+        assert confined.expire_messages(before="2999-01-01T00:00:00Z") == 0
+        assert self.all_of_bobs(memory)[1] == before[1]
+
+    def test_the_end_of_a_clone_is_not_anothers_message(self, confined: MemoryContract) -> None:
+        confined.create_thread(resource_id="alice", thread_id="mine")
+        with pytest.raises(MessageNotFound):
+            confined.clone_thread(thread_id="mine", up_to_message_id="bob's dog")
+
+    def test_an_id_that_is_taken_cannot_be_given(self, confined: MemoryContract) -> None:
+        """Ids are one space: this much, and no more, one learns of others."""
+        with pytest.raises(ThreadExists):
+            confined.create_thread(resource_id="alice", thread_id="bobs")
+        confined.create_thread(resource_id="alice", thread_id="mine")
+        with pytest.raises(ThreadExists):
+            confined.clone_thread(thread_id="mine", new_thread_id="bobs")
+
+    def test_only_ones_own_messages_are_embedded(
+        self, memory: MemoryContract, confined: MemoryContract
+    ) -> None:
+        self.say(memory, "my cat")
+        assert confined.embed_pending() == 1
+        assert confined.embed_pending() == 0
+        assert memory.embed_pending() == 2
+
+    def test_ones_own_is_all_there(self, memory: MemoryContract, confined: MemoryContract) -> None:
+        saved = self.say(confined, "my dog", "my cat")
+        confined.save_memory(thread_id="carols", resource_id="carol", messages=MESSAGES)
+        assert ids(confined.list_threads(resource_id="carol")) == ["carols"]
+        assert confined.get_context_window(thread_id="chat").messages == saved
+        found = confined.recall(query="dog", resource_id="alice", message_range=(0, 0), top_k=9)
+        assert ids(found) == ids(saved)
+        confined.update_working_memory(thread_id="chat", content="hers")
+        assert memory.get_working_memory(thread_id="chat").content == "hers"
+        assert confined.update_thread(thread_id="chat", title="Hers", if_version=1).version == 2
+        assert confined.clone_thread(thread_id="chat", resource_id="carol").message_count == 2
+        assert confined.delete_messages(ids=["my dog", "bob's dog"]) == 1
+        assert confined.delete_thread(thread_id="chat").message_count == 1
+
+    def test_confinement_only_ever_narrows(
+        self, memory: MemoryContract, confined: MemoryContract
+    ) -> None:
+        assert memory.get_thread(thread_id="bobs").id == "bobs"
+        narrower = confined.within(resource_ids=["bob", "alice"])
+        assert narrower.get_thread(thread_id="chat").id == "chat"
+        for resource in ("bob", "carol"):
+            with pytest.raises(NotFound):
+                narrower.list_threads(resource_id=resource)
+        with pytest.raises(NotFound):
+            confined.within(resource_ids=[]).get_thread(thread_id="chat")
+        assert confined.list_threads(resource_id="carol") == Page([])
+
+    @pytest.mark.parametrize("given", ["alice", None, 7, [""], [None]])
+    def test_resources_are_a_list_of_names(self, memory: MemoryContract, given: Any) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            memory.within(resource_ids=given)
+        assert caught.value.path.startswith("/resource_ids")

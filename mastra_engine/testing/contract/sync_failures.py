@@ -1,0 +1,199 @@
+"""What every engine does when a sync fails, and with what it is given."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from mastra_engine.backends.base import MastraEngine
+from mastra_engine.exceptions import InvalidInput, SyncNotFound
+from mastra_engine.registry import sync
+from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.sync_runs import (
+    CONNECTION,
+    SourceFailed,
+    WithSyncs,
+    counts,
+    record,
+    records,
+)
+from mastra_engine.testing.hostile import UNFIT_COUNTS, UNFIT_NAMES, UNFIT_VALUES, Refused
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"team": {"type": "string"}, "tags": {"items": {"type": "string"}}},
+    "required": ["team"],
+}
+
+
+class TestSyncFailures(WithSyncs):
+    def test_pages_before_a_failure_stay(self, engine: MastraEngine, caplog: Any) -> None:
+        @sync(entity="Contacts")
+        def contacts(ctx: Any) -> Any:
+            yield records("a", "b")
+            ctx.save_checkpoint(1)
+            yield records("c")
+            ctx.save_checkpoint(2)
+            raise SourceFailed("the CRM is away")
+
+        run = self.run(engine)
+        assert (run.status, run.checkpoint, counts(run)) == ("failed", 2, (3, 0, 0, 0))
+        assert run.error is not None
+        assert run.error.type.endswith("SourceFailed")
+        assert run.error.message == "the CRM is away"
+        assert (run.error.place or "").startswith(f"{__name__}:contacts:")
+        assert run.finished_at is not None
+        assert list(self.stored(engine)) == ["a", "b", "c"]
+        (logged,) = [each for each in caplog.records if each.levelno == logging.ERROR]
+        assert logged.exc_info is not None
+
+    @pytest.mark.parametrize(
+        ("message", "kept"),
+        [
+            ("GET https://crm.example/v1/contacts?token=s3cret&page=2 failed", "crm.example/v1"),
+            ("cannot connect to postgres://me:s3cret@db/crm", "db/crm"),
+            ("401 for header Authorization: Bearer s3cret", "401"),
+            ("api_key='s3cret' is invalid", "is invalid"),
+            ('{"password": "s3cret", "user": "me"}', "me"),
+            ("no access for sk1s3cret0123456789abcdef", "no access"),
+            ("first line\nDETAIL: Key (email)=(s3cret) exists", "first line"),
+            ("NUL \0 and surrogate \ud800", "NUL"),
+            ("x" * 10_000, "xxx"),
+        ],
+    )
+    def test_errors_are_kept_without_secrets(
+        self, engine: MastraEngine, message: str, kept: str
+    ) -> None:
+        @sync(entity="Contacts")
+        def contacts(ctx: Any) -> Any:
+            raise SourceFailed(message)
+
+        error = self.run(engine).error
+        assert error is not None
+        assert kept in error.message
+        assert "s3cret" not in error.message
+        assert len(error.message) <= 500
+
+    def test_errors_without_a_text_are_kept(self, engine: MastraEngine) -> None:
+        class Mute(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError
+
+        @sync(entity="Contacts")
+        def contacts(ctx: Any) -> Any:
+            raise Mute
+
+        error = self.run(engine).error
+        assert error is not None
+        assert error.message == ""
+
+    def test_a_bad_record_fails_its_page(self, engine: MastraEngine) -> None:
+        @sync(entity="Contacts")
+        def contacts(ctx: Any) -> Any:
+            yield records("a")
+            ctx.save_checkpoint(1)
+            yield [record("b"), record("")]
+            ctx.save_checkpoint(2)
+            yield records("c")
+
+        run = self.run(engine)
+        assert (run.status, run.checkpoint) == ("failed", 1)
+        assert run.error is not None
+        assert run.error.message == "/records/1/external_id: must not be empty"
+        assert list(self.stored(engine)) == ["a"]
+
+    @pytest.mark.parametrize("result", [None, 5, "text", {"external_id": "a"}], ids=str)
+    def test_what_is_no_source_fails(self, engine: MastraEngine, result: Any) -> None:
+        sync(entity="Contacts", name="contacts")(lambda ctx: result)
+        assert self.run(engine).status == "failed"
+
+    @named(UNFIT_VALUES)
+    def test_unfit_checkpoints_fail(self, engine: MastraEngine, hostile: Refused) -> None:
+        @sync(entity="Contacts")
+        def contacts(ctx: Any) -> Any:
+            yield records("a")
+            ctx.save_checkpoint(hostile.value)
+
+        run = self.run(engine)
+        assert (run.status, run.checkpoint) == ("failed", None)
+        assert run.error is not None
+        assert run.error.message.startswith(f"/checkpoint{hostile.pointer}: ")
+
+    @named(UNFIT_COUNTS)
+    def test_unfit_progress_fails(self, engine: MastraEngine, hostile: Refused) -> None:
+        @sync(entity="Contacts")
+        def contacts(ctx: Any) -> Any:
+            ctx.progress(hostile.value)
+            return []
+
+        assert self.run(engine).status == "failed"
+
+
+class TestSyncParams(WithSyncs):
+    def test_a_schema_checks_params(self, engine: MastraEngine) -> None:
+        given = []
+
+        @sync(entity="Contacts", params=SCHEMA)
+        def contacts(ctx: Any) -> Any:
+            given.append(ctx.params)
+            return []
+
+        assert self.run(engine, params={"team": "a"}).status == "succeeded"
+        assert given == [{"team": "a"}]
+        for params, pointer in (
+            (None, "/params"),
+            ({"team": 5}, "/params/team"),
+            ({"team": "a", "tags": ["x", 5]}, "/params/tags/1"),
+        ):
+            with pytest.raises(InvalidInput) as caught:
+                self.run(engine, params=params)
+            assert caught.value.path == pointer
+        assert len(engine.list_sync_runs()) == 1
+
+    def test_a_model_checks_params(self, engine: MastraEngine) -> None:
+        pydantic = pytest.importorskip("pydantic")
+        model = pydantic.create_model("Team", team=(str, ...), size=(int, 10))
+        given = []
+
+        @sync(entity="Contacts", params=model)
+        def contacts(ctx: Any) -> Any:
+            given.append(ctx.params)
+            return []
+
+        run = self.run(engine, params={"team": "a"})
+        assert (run.status, run.params) == ("succeeded", {"team": "a"})
+        assert given == [model(team="a", size=10)]
+        for params, pointer in (({}, "/params/team"), ({"team": "a", "size": "x"}, "/params/size")):
+            with pytest.raises(InvalidInput) as caught:
+                self.enqueue(engine, params=params)
+            assert caught.value.path == pointer
+
+    @named(UNFIT_VALUES)
+    def test_refuses_unfit_params(self, engine: MastraEngine, hostile: Refused) -> None:
+        sync(entity="Contacts", name="contacts")(lambda ctx: [])
+        with pytest.raises(InvalidInput) as caught:
+            self.run(engine, params={"a": hostile.value})
+        assert caught.value.path == f"/params/a{hostile.pointer}"
+        with pytest.raises(InvalidInput) as caught:
+            self.run(engine, params=[hostile.value])
+        assert caught.value.path == "/params"
+        assert engine.get_entity(name="Contacts") is None
+
+    @named(UNFIT_NAMES)
+    def test_refuses_what_is_no_name(self, engine: MastraEngine, hostile: Refused) -> None:
+        sync(entity="Contacts", name="contacts")(lambda ctx: [])
+        for method in (engine.run_sync, engine.enqueue_sync):
+            with pytest.raises(InvalidInput) as caught:
+                method("contacts", connection_id=hostile.value)
+            assert caught.value.path == "/connection_id"
+            with pytest.raises(InvalidInput) as caught:
+                method(hostile.value, connection_id=CONNECTION)
+            assert caught.value.path == "/sync"
+
+    def test_an_unknown_sync_is_not_found(self, engine: MastraEngine) -> None:
+        for method in (engine.run_sync, engine.enqueue_sync):
+            with pytest.raises(SyncNotFound):
+                method("nothing", connection_id=CONNECTION)
+        assert engine.list_entities().items == []

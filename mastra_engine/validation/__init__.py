@@ -1,0 +1,1 @@
+"""Checks of arguments, made once, before a backend sees them."""

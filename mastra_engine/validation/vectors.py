@@ -1,0 +1,257 @@
+"""What makes vectors and index definitions valid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar, cast
+
+from pgvector import Vector
+from uuid_utils import uuid7
+
+from mastra_engine.exceptions import InvalidInput, InvalidVector
+from mastra_engine.types import IndexStatus, IndexType, Metric, Storage, VectorIndex
+from mastra_engine.validation.inputs import MAX_NAME_BYTES, choice, count, name, text
+from mastra_engine.validation.jsonb import canonical
+
+T = TypeVar("T")
+
+#: pgvector's limits: of an index on a type, and of a column of it.
+INDEXED_DIMENSIONS = {"vector": 2_000, "halfvec": 4_000}
+STORED_DIMENSIONS = 16_000
+
+#: Single precision squares lengths beyond these to infinity or to zero, and distances become NaN.
+_LONGEST = 1e18
+_SHORTEST = {"vector": 1e-18, "halfvec": 1e-4}
+_LARGEST_HALF = 65_504.0
+
+#: PostgreSQL indexes at most a megabyte of words, and of one byte of text it may make four.
+MAX_DOCUMENT_BYTES = 2**18
+
+#: PostgreSQL's text search configurations.
+LANGUAGES = (
+    *("simple", "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english"),
+    *("finnish", "french", "german", "greek", "hindi", "hungarian", "indonesian", "irish"),
+    *("italian", "lithuanian", "nepali", "norwegian", "portuguese", "romanian", "russian"),
+    *("serbian", "spanish", "swedish", "tamil", "turkish", "yiddish"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexDefinition:
+    """What an index is; `id` and `created_at` are the engine's."""
+
+    name: str
+    dimension: int
+    metric: Metric
+    index_type: IndexType
+    storage: Storage
+    language: str
+    m: int
+    ef_construction: int
+    id: int = 0
+    created_at: datetime | None = None
+
+    def unlike(self, wanted: IndexDefinition) -> str:
+        """Say what is not as wanted, beside what the engine adds."""
+        has = asdict(replace(self, id=wanted.id, created_at=wanted.created_at))
+        return ", ".join(
+            f"{key} {has[key]!r}, not {value!r}"
+            for key, value in asdict(wanted).items()
+            if has[key] != value
+        )
+
+    def described(
+        self, *, count: int, size_bytes: int, status: IndexStatus, progress: float | None = None
+    ) -> VectorIndex:
+        """Return the index as users see it, with what was found about it."""
+        return VectorIndex(
+            name=self.name,
+            dimension=self.dimension,
+            metric=self.metric,
+            index_type=self.index_type,
+            storage=self.storage,
+            language=self.language,
+            count=count,
+            size_bytes=size_bytes,
+            status=status,
+            progress=progress,
+        )
+
+
+class VectorRow(NamedTuple):
+    """A vector on its way in."""
+
+    id: str
+    vector: Vector
+    metadata: bytes
+    document: str | None
+
+
+def index_definition(
+    *,
+    index_name: Any,
+    dimension: Any,
+    metric: Any,
+    index_type: Any,
+    m: Any,
+    ef_construction: Any,
+    storage: Any,
+    language: Any,
+) -> IndexDefinition:
+    """Check a definition against pgvector's limits."""
+    definition = IndexDefinition(
+        name=name(index_name, "/index_name"),
+        dimension=count(dimension, "/dimension", least=1),
+        metric=cast(Metric, choice(metric, "/metric", "cosine", "euclidean", "dotproduct")),
+        index_type=cast(IndexType, choice(index_type, "/index_type", "hnsw", "ivfflat", "flat")),
+        storage=cast(Storage, choice(storage, "/storage", *INDEXED_DIMENSIONS)),
+        language=choice(language, "/language", *LANGUAGES),
+        m=count(m, "/m", least=2, most=100),
+        ef_construction=count(ef_construction, "/ef_construction", least=4, most=1000),
+    )
+    if definition.ef_construction < 2 * definition.m:
+        raise InvalidInput("must be at least twice m", path="/ef_construction")
+    _fits(definition)
+    return definition
+
+
+def _fits(definition: IndexDefinition) -> None:
+    dimension, indexed = definition.dimension, definition.index_type != "flat"
+    limit = INDEXED_DIMENSIONS[definition.storage] if indexed else STORED_DIMENSIONS
+    if dimension <= limit:
+        return
+    advice = "no storage holds as many"
+    if indexed and dimension <= INDEXED_DIMENSIONS["halfvec"]:
+        advice = "storage='halfvec' would fit"
+    elif indexed and dimension <= STORED_DIMENSIONS:
+        advice = "index_type='flat' would fit"
+    kind = f"a {definition.index_type} index on {definition.storage}"
+    raise InvalidInput(f"{kind} has at most {limit} dimensions; {advice}", path="/dimension")
+
+
+def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
+    """Return a list or array of numbers as pgvector takes it; raises InvalidVector."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    elif isinstance(value, tuple):
+        value = list(value)
+    if not isinstance(value, list):
+        raise InvalidVector("must be a list of numbers", path=path)
+    try:
+        length = math.hypot(*value)  # infinite or NaN when a number is
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidVector("must be a list of finite numbers", path=path) from None
+    _check(len(value), length, index, path)
+    if index.storage == "halfvec" and length > _LARGEST_HALF:
+        _check_half(max(map(abs, value)), path)
+    return Vector(value)
+
+
+def matrix(
+    vectors: Any, index: IndexDefinition, path: str = "/vectors", *, first: int = 0
+) -> list[Vector]:
+    """Return the rows of a list of vectors or of a two-dimensional NumPy array, checked.
+
+    `first` is the number that the first one has in an error's path.
+    """
+    if hasattr(vectors, "dtype"):
+        return _array(vectors, index, path, first)
+    if isinstance(vectors, str | bytes | Mapping) or not isinstance(vectors, Iterable):
+        raise InvalidVector("must be a list of vectors", path=path)
+    return [vector(row, index, f"{path}/{i}") for i, row in enumerate(vectors, first)]
+
+
+def _array(vectors: Any, index: IndexDefinition, path: str, first: int) -> list[Vector]:
+    import numpy as np
+
+    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+        raise InvalidVector("must be a two-dimensional array of numbers", path=path)
+    with np.errstate(over="ignore"):
+        rows = vectors.astype(np.float32, order="C", copy=False)
+        lengths = np.linalg.norm(rows, axis=1).tolist()
+    for i, (row, length) in enumerate(zip(rows, lengths, strict=True), first):
+        _check(rows.shape[1], length, index, f"{path}/{i}")
+        if index.storage == "halfvec" and length > _LARGEST_HALF:
+            _check_half(float(abs(row).max()), f"{path}/{i}")
+    return [Vector(row) for row in rows]
+
+
+def _check(dimension: int, length: float, index: IndexDefinition, path: str) -> None:
+    if dimension != index.dimension:
+        message = f"has {dimension} dimensions; the index has {index.dimension}"
+        raise InvalidVector(message, path=path)
+    if not length <= _LONGEST:
+        raise InvalidVector("holds NaN, an infinity or too large a number", path=path)
+    if index.metric == "cosine" and length < _SHORTEST[index.storage]:
+        raise InvalidVector("is zero, which has no cosine", path=path)
+
+
+def _check_half(largest: float, path: str) -> None:
+    if largest > _LARGEST_HALF:
+        raise InvalidVector(f"holds a number beyond {_LARGEST_HALF:.0f}, halfvec's", path=path)
+
+
+def vector_rows(
+    vectors: list[Vector], *, ids: Any, metadata: Any, documents: Any
+) -> list[VectorRow]:
+    """Check everything that comes with vectors; of several with one id the last is kept."""
+    number = len(vectors)
+    columns = (
+        _column(ids, number, "/ids", name) or [str(uuid7()) for _ in range(number)],
+        vectors,
+        _column(metadata, number, "/metadata", metadata_json) or [b"{}"] * number,
+        _column(documents, number, "/documents", _document) or [None] * number,
+    )
+    rows = map(VectorRow._make, zip(*columns, strict=True))
+    return list({row.id: row for row in rows}.values())
+
+
+def metadata_json(value: Any, path: str) -> bytes:
+    """Return metadata as canonical JSON; it is a JSON object."""
+    if not isinstance(value, dict):
+        raise InvalidInput("must be a JSON object", path=path)
+    return canonical(value, tuple(path[1:].split("/")))
+
+
+def document_text(value: Any, path: str) -> str:
+    """Return a document, of a size that full-text search can index."""
+    return _bounded(text(value, path), MAX_DOCUMENT_BYTES, path)
+
+
+def _document(value: Any, path: str) -> str | None:
+    return None if value is None else document_text(value, path)
+
+
+def namespace_name(value: Any, path: str = "/namespace") -> str:
+    """Return a namespace, which may be empty; a longer one would not fit the key's index."""
+    return _bounded(text(value, path), MAX_NAME_BYTES, path)
+
+
+def finite_number(value: Any, path: str) -> float:
+    """Return `value` if it is a finite number."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not -math.inf < value < math.inf
+    ):
+        raise InvalidInput("must be a finite number", path=path)
+    return value
+
+
+def _bounded(value: str, most: int, path: str) -> str:
+    if len(value.encode()) > most:
+        raise InvalidInput(f"is longer than {most} bytes", path=path)
+    return value
+
+
+def _column(values: Any, number: int, path: str, check: Callable[[Any, str], T]) -> list[T] | None:
+    if values is None:
+        return None
+    if not isinstance(values, list | tuple):
+        raise InvalidInput("must be a list", path=path)
+    if len(values) != number:
+        raise InvalidInput(f"has {len(values)} items for {number} vectors", path=path)
+    return [check(value, f"{path}/{i}") for i, value in enumerate(values)]
