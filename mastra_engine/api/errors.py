@@ -40,9 +40,11 @@ class Refusal(APIException):
     """An engine's error as an answer."""
 
     def __init__(self, error: EngineError, status: int) -> None:
-        # What is not there and what is not yours must not differ in a single byte.
-        told = type(error).__doc__ if isinstance(error, NotFound | Unavailable) else str(error)
-        super().__init__(_printable(told or ""), code=_code(error))
+        # A missing object and another owner's object must not differ in a single byte, and a
+        # database's own message may name hosts and users.
+        general = isinstance(error, NotFound | Unavailable)
+        detail = error.default_message if general else str(error)
+        super().__init__(_printable(detail), code=_code(error))
         self.status_code = status
         passing = isinstance(error, Unavailable | InFlight)
         self.wait = api_settings().retry_after if passing else None
