@@ -1,1 +1,1 @@
-"""Messages, context windows and the formats of model providers."""
+"""Messages, context windows, and the formats of model providers."""

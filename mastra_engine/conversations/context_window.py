@@ -1,4 +1,4 @@
-"""Which of a thread's messages a model is shown."""
+"""The messages that a context window shows, and the preamble in front of them."""
 
 from __future__ import annotations
 
@@ -12,94 +12,108 @@ from mastra_engine.conversations.tokens import message_tokens
 from mastra_engine.protocols import Tokenizer
 from mastra_engine.types import Message, Part, RecalledMessage, Thread, WorkingMemory
 
-_OF_TOOLS = frozenset((*CALLS, *RESULTS))
+_TOOL_PARTS = frozenset((*CALLS, *RESULTS))
 
 
 def whole_exchanges(messages: Sequence[Message], *, to_the_end: bool) -> list[Message]:
-    """Leave out what is separated from its counterpart: a tool's result or a call of it.
+    """Drop messages that hold a tool call without its result, or a result without its call.
 
-    Models refuse one without the other. A call without a result stays where the messages go on
-    `to_the_end` of the thread and nothing but results follows it: its tool is at work. Leaving a
-    message out may separate others, so it is done until nothing changes.
+    Model providers refuse one without the other. With `to_the_end`, the messages are the last of
+    their thread, and a call that only results follow stays: its tool is still running. Dropping
+    one message can separate others, so this repeats until nothing changes.
     """
-    kept = list(messages)
-    while apart := _separated(kept, to_the_end=to_the_end):
-        kept = [message for at, message in enumerate(kept) if at not in apart]
-    return kept
+    paired = list(messages)
+    while unpaired := _unpaired_positions(paired, to_the_end=to_the_end):
+        paired = [message for i, message in enumerate(paired) if i not in unpaired]
+    return paired
 
 
-def _separated(messages: Sequence[Message], *, to_the_end: bool) -> set[int]:
-    """Return where a result answers no earlier call, or a call stays without a result.
+def _unpaired_positions(messages: Sequence[Message], *, to_the_end: bool) -> set[int]:
+    """Return the positions of messages whose call has no result, or whose result has no call.
 
-    Some models use the same ids again in every answer, so that the order tells what belongs
-    together: a result answers the latest call, and only once.
+    Some models use the same ids again in every turn, so the order decides which call a result
+    belongs to: a result answers the latest call with its id, and a call is answered once.
     """
-    apart: set[int] = set()
-    calling: dict[str, int] = {}
-    last_said = 0
-    for at, message in enumerate(messages):
+    unpaired: set[int] = set()
+    open_calls: dict[str, int] = {}
+    last_statement = 0
+    for i, message in enumerate(messages):
         types = {part["type"] for part in message.content}
         if message.role != "tool" and not types.issubset(RESULTS):
-            last_said = at
-        if message.tool_call_id is None and types.isdisjoint(_OF_TOOLS):
-            continue  # like most, and a window may have a thousand
+            last_statement = i
+        # Most messages have nothing to do with tools, and a window may hold thousands.
+        if message.tool_call_id is None and types.isdisjoint(_TOOL_PARTS):
+            continue
         for call in tool_calls(message):
-            if call in calling:
-                apart.add(calling[call])
-            calling[call] = at
+            if call in open_calls:
+                unpaired.add(open_calls[call])
+            open_calls[call] = i
         for call in tool_results(message):
-            if calling.pop(call, None) is None:
-                apart.add(at)
-    at_work = {at for at in calling.values() if to_the_end and at >= last_said}
-    return apart | (set(calling.values()) - at_work)
+            if open_calls.pop(call, None) is None:
+                unpaired.add(i)
+    running = {i for i in open_calls.values() if to_the_end and i >= last_statement}
+    return unpaired | (set(open_calls.values()) - running)
 
 
 class ContextPreamble:
-    """What is put in front of a thread's messages, as system messages, within a budget."""
+    """The system messages in front of a thread's messages, within a budget of tokens.
+
+    They hold the caller's system text, the working memory and the recalled messages.
+    """
 
     def __init__(self, thread: Thread, tokenizer: Tokenizer, budget: int | None) -> None:
         self.thread = thread
         self.tokenizer = tokenizer
         self.budget = budget
-        self._notes: list[Message] = []
+        self._fixed: list[Message] = []
         self._recalled: list[RecalledMessage] = []
 
     @property
-    def left(self) -> int | None:
-        """How many tokens are left of the budget; negative when it was too small."""
+    def remaining_tokens(self) -> int | None:
+        """The tokens that remain of the budget; negative if the preamble exceeds it."""
         if self.budget is None:
             return None
-        return self.budget - sum(note.tokens for note in self._all(self._recalled))
+        return self.budget - sum(message.tokens for message in self._messages(self._recalled))
 
     def add(self, text: str) -> None:
-        self._notes.append(self._note(text))
+        """Append a system message with this text."""
+        self._fixed.append(self._system_message(text))
 
     def add_working_memory(self, memory: WorkingMemory) -> None:
-        written = [memory.content] if memory.content else []
+        """Append the text and the JSON of working memory, unless both are empty."""
+        lines = [memory.content] if memory.content else []
         if memory.data:
-            written.append(orjson.dumps(memory.data).decode())
-        if written:
-            self.add("\n".join(["Working memory:", *written]))
+            lines.append(orjson.dumps(memory.data).decode())
+        if lines:
+            self.add("\n".join(["Working memory:", *lines]))
 
     def add_recalled(self, recalled: Sequence[RecalledMessage]) -> None:
-        """Take as many as fit half of what is left; calls and results of tools have no text."""
-        most = inf if self.left is None else self.left // 2
+        """Add recalled messages, best first, up to half of the remaining tokens.
+
+        Messages without text, such as the calls and results of tools, are left out.
+        """
+        limit = inf if self.remaining_tokens is None else self.remaining_tokens // 2
         for message in recalled:
             if not text_of(message.content):
                 continue
-            if self._note(_quoted([*self._recalled, message])).tokens > most:
+            quotation = _quotation([*self._recalled, message])
+            if self._system_message(quotation).tokens > limit:
                 break
             self._recalled.append(message)
 
-    def beside(self, history: Sequence[Message]) -> list[Message]:
-        """Return the notes, without what was recalled and is in the history anyway."""
-        shown = {message.id for message in history}
-        return self._all([each for each in self._recalled if each.id not in shown])
+    def messages_before(self, history: Sequence[Message]) -> list[Message]:
+        """Return the system messages, without recalled messages that `history` holds as well."""
+        history_ids = {message.id for message in history}
+        return self._messages(
+            [message for message in self._recalled if message.id not in history_ids]
+        )
 
-    def _all(self, recalled: Sequence[RecalledMessage]) -> list[Message]:
-        return [*self._notes, *([self._note(_quoted(recalled))] if recalled else [])]
+    def _messages(self, recalled: Sequence[RecalledMessage]) -> list[Message]:
+        if not recalled:
+            return list(self._fixed)
+        return [*self._fixed, self._system_message(_quotation(recalled))]
 
-    def _note(self, text: str) -> Message:
+    def _system_message(self, text: str) -> Message:
         parts: list[Part] = [{"type": "text", "text": text}]
         return Message(
             id="",
@@ -114,6 +128,6 @@ class ContextPreamble:
         )
 
 
-def _quoted(messages: Sequence[Message]) -> str:
+def _quotation(messages: Sequence[Message]) -> str:
     lines = [f"{message.role}: {text_of(message.content)}" for message in messages]
     return "\n".join(["Earlier messages that may matter:", *lines])

@@ -1,4 +1,4 @@
-"""Images and files in messages, however OpenAI, Anthropic and Vercel write them."""
+"""Images and files in messages, in the notations of OpenAI, Anthropic and Vercel's AI SDK."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mastra_engine.types import Part
 
 IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 PDF = "application/pdf"
-#: How the Base64 of a file begins; Vercel's image parts need not say what they are.
-_BEGINNINGS = {
+#: The first characters of a file's Base64, for image parts of the AI SDK without a media type.
+_BASE64_PREFIXES = {
     "/9j/": "image/jpeg",
     "iVBORw": "image/png",
     "R0lGOD": "image/gif",
@@ -21,12 +21,12 @@ _BEGINNINGS = {
 }
 _DATA_URL = re.compile(r"data:([^;,]*)[^,]*;base64,(.*)", re.DOTALL)
 _WRAPPERS = ("source", "image_url", "image", "file")
-_PLACES = ("url", "data", "file_data", "image_url", "image", "file")
+_CONTENT_KEYS = ("url", "data", "file_data", "image_url", "image", "file")
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An image or a file: at `url`, or `data` in Base64, or what a provider keeps as `file_id`."""
+    """An image or a file: a `url`, Base64 `data`, or the `file_id` of a file at a provider."""
 
     is_image: bool
     media_type: str
@@ -38,6 +38,7 @@ class Media:
 
     @property
     def data_url(self) -> str:
+        """The data as a URL."""
         return f"data:{self.media_type};base64,{self.data}"
 
 
@@ -45,28 +46,29 @@ def media_of(part: Part) -> Media | None:
     """Return the image or file of a part, or None."""
     if part["type"] not in MEDIA:
         return None
-    given = dict(part)
+    fields = dict(part)
     for wrapper in _WRAPPERS:
         if isinstance(part.get(wrapper), dict):
-            given |= part[wrapper]
-    found = next((given[place] for place in _PLACES if isinstance(given.get(place), str)), "")
-    media_type = first(given, "media_type", "mediaType", "mime_type", "mimeType")
-    if written := _DATA_URL.fullmatch(found):
-        media_type, found = written.groups()
-    media_type = _media_type(media_type, found)
-    is_url = found.startswith(("https://", "http://"))
+            fields |= part[wrapper]
+    content = next((fields[key] for key in _CONTENT_KEYS if isinstance(fields.get(key), str)), "")
+    media_type = first(fields, "media_type", "mediaType", "mime_type", "mimeType")
+    if data_url := _DATA_URL.fullmatch(content):
+        media_type, content = data_url.groups()
+    media_type = _media_type(media_type, content)
+    is_url = content.startswith(("https://", "http://"))
     return Media(
         is_image=part["type"] in ("image", "image_url") or media_type.startswith("image/"),
         media_type=media_type,
-        url=found if is_url else "",
-        data="" if "://" in found else found,
-        file_id=given.get("file_id"),
-        name=first(given, "filename", "title"),
-        detail=given.get("detail"),
+        url=content if is_url else "",
+        data="" if "://" in content else content,
+        file_id=fields.get("file_id"),
+        name=first(fields, "filename", "title"),
+        detail=fields.get("detail"),
     )
 
 
-def _media_type(given: Any, data: str) -> str:
-    if isinstance(given, str) and given not in ("", "image/*"):
-        return given.replace("image/jpg", "image/jpeg")
-    return next((kind for begun, kind in _BEGINNINGS.items() if data.startswith(begun)), "")
+def _media_type(declared: Any, data: str) -> str:
+    if isinstance(declared, str) and declared not in ("", "image/*"):
+        return declared.replace("image/jpg", "image/jpeg")
+    matches = (type for prefix, type in _BASE64_PREFIXES.items() if data.startswith(prefix))
+    return next(matches, "")

@@ -1,4 +1,4 @@
-"""How many tokens text and messages take: an estimate, unless the project plugs in a tokenizer."""
+"""Token counts of text and messages: an estimate, unless the project configures a tokenizer."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from mastra_engine.types import Part
 if TYPE_CHECKING:
     from tiktoken import Encoding
 
-#: What a message takes beside its content: its role and the marks around it.
+#: Tokens of a message in addition to its content: its role and its delimiters.
 MESSAGE_TOKENS = 4
-#: What an image or a file takes. The models differ, and none counts the bytes it is sent as.
+#: Tokens of an image or a file. Models differ, and none counts the bytes of its Base64.
 MEDIA_TOKENS = 1_000
-#: The types of parts that are one, as OpenAI, Anthropic and Vercel call them.
+#: The types of media parts in the notations of OpenAI, Anthropic and Vercel's AI SDK.
 MEDIA = ("image", "image_url", "file", "document", "media", "input_audio")
-_HOLDERS = frozenset({"data", "source", "image_url"})
+_MEDIA_KEYS = frozenset({"data", "source", "image_url"})
 
 
 def estimate(text: str) -> int:
-    """Return about how many tokens `text` takes: one for four bytes of UTF-8, rounded up.
+    """Estimate the tokens of `text`: one for four bytes of UTF-8, rounded up.
 
-    English prose comes out some 10 % high, source code low.
+    The estimate is about 10 % high for English prose, and low for source code.
     """
     return -(-len(text.encode()) // 4)
 
 
 class TiktokenTokenizer:
-    """Counts as OpenAI's models do. Needs the extra `tiktoken`, which loads its table on first use.
+    """Count tokens as OpenAI's models do.
 
-    `encoding` is one of tiktoken's, such as "o200k_base".
+    Requires the extra `tiktoken`, which downloads the table of an encoding on first use.
+    `encoding` is the name of one of its encodings, such as "o200k_base".
     """
 
     def __init__(self, encoding: str = "o200k_base") -> None:
@@ -54,16 +55,19 @@ class TiktokenTokenizer:
         try:
             return tiktoken.get_encoding(self.encoding)
         except ValueError as error:
-            raise EngineConfigError(f"tiktoken knows no encoding {self.encoding!r}") from error
+            raise EngineConfigError(
+                f"tiktoken has no encoding {self.encoding!r}; use one of "
+                f"{', '.join(tiktoken.list_encoding_names())}"
+            ) from error
 
 
 def is_media(value: Mapping[str, Any]) -> bool:
-    """Return whether what a tool answered is an image or a file, not just about one."""
-    return value.get("type") in MEDIA and not _HOLDERS.isdisjoint(value)
+    """Return whether an object is an image or a file with content, not just a mention of one."""
+    return value.get("type") in MEDIA and not _MEDIA_KEYS.isdisjoint(value)
 
 
 def message_tokens(parts: Iterable[Part], tokenizer: Tokenizer) -> int:
-    """Return the tokens of a message with that content; at least one."""
+    """Return the tokens of a message with these parts; at least `MESSAGE_TOKENS`."""
     return MESSAGE_TOKENS + sum(_part_tokens(part, tokenizer) for part in parts)
 
 
@@ -78,13 +82,14 @@ def _part_tokens(part: Part, tokenizer: Tokenizer) -> int:
 
 
 def _without_media(value: Any) -> tuple[Any, int]:
-    """Return JSON without images and files, such as a tool's screenshots, and their number."""
+    """Return JSON with null for each image or file, such as a screenshot, and their number."""
     if isinstance(value, dict):
         if is_media(value):
             return None, 1
-        inner = {key: _without_media(each) for key, each in value.items()}
-        return {key: bare for key, (bare, _) in inner.items()}, sum(n for _, n in inner.values())
+        members = {key: _without_media(member) for key, member in value.items()}
+        media = sum(number for _, number in members.values())
+        return {key: bare for key, (bare, _) in members.items()}, media
     if isinstance(value, list):
-        items = [_without_media(each) for each in value]
-        return [bare for bare, _ in items], sum(n for _, n in items)
+        items = [_without_media(item) for item in value]
+        return [bare for bare, _ in items], sum(number for _, number in items)
     return value, 0

@@ -11,7 +11,7 @@ import anthropic.types
 import openai.types.chat
 from pydantic import TypeAdapter
 
-from mastra_engine.conversations.formats import formatted
+from mastra_engine.conversations.formats import format_window
 from mastra_engine.conversations.messages import new_messages
 from mastra_engine.conversations.tokens import estimate
 from mastra_engine.types import Message
@@ -56,7 +56,7 @@ def whole(value: Any) -> Any:
 
 
 def for_openai(messages: list[Message]) -> list[Any]:
-    shown = formatted(messages, "openai", truncated=False).messages
+    shown = format_window(messages, "openai", truncated=False).messages
     for message in shown:
         takes(OPENAI, message)
     for before, message in pairwise([{"role": "system"}, *shown]):
@@ -73,7 +73,7 @@ def for_openai(messages: list[Message]) -> list[Any]:
 
 
 def for_anthropic(messages: list[Message]) -> list[Any]:
-    shown = formatted(messages, "anthropic", truncated=False).messages
+    shown = format_window(messages, "anthropic", truncated=False).messages
     for message in shown:
         takes(ANTHROPIC, message)
     roles = [message["role"] for message in shown]

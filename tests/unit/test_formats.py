@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mastra_engine.conversations.formats import formatted
+from mastra_engine.conversations.formats import format_window
 from tests.unit.clients import ANTHROPIC, OPENAI, for_anthropic, for_openai, stored, takes
 
 PNG = "iVBORw0KGgoAAAANSUhEUg=="
@@ -124,11 +124,11 @@ def test_every_spelling_comes_out_in_every_format(given: list[Any]) -> None:
 def test_raw_is_the_messages_themselves_and_tokens_are_their_sum() -> None:
     messages = stored(*FROM_OPENAI)
     for format in ("raw", "openai", "anthropic"):
-        window = formatted(messages, format, truncated=True)
+        window = format_window(messages, format, truncated=True)
         assert window.tokens == sum(message.tokens for message in messages)
         assert window.truncated
-    assert formatted(messages, "raw", truncated=False).messages == messages
-    assert formatted([], "anthropic", truncated=False).messages == []
+    assert format_window(messages, "raw", truncated=False).messages == messages
+    assert format_window([], "anthropic", truncated=False).messages == []
 
 
 def test_system_messages_are_apart_for_anthropic_only() -> None:
@@ -138,11 +138,11 @@ def test_system_messages_are_apart_for_anthropic_only() -> None:
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Well?"},
     )
-    window = formatted(messages, "anthropic", truncated=False)
+    window = format_window(messages, "anthropic", truncated=False)
     assert window.system == "Be kind.\n\nBe brief."
     assert [block["text"] for block in for_anthropic(messages)[0]["content"]] == ["Hi", "Well?"]
     assert [each["role"] for each in for_openai(messages)] == ["system", "user", "system", "user"]
-    assert formatted(messages, "openai", truncated=False).system is None
+    assert format_window(messages, "openai", truncated=False).system is None
 
 
 def test_a_window_that_begins_with_the_assistant_loses_nothing_for_anthropic() -> None:
@@ -333,7 +333,7 @@ def test_messages_of_which_nothing_is_left_are_left_out() -> None:
         {"role": "tool", "tool_call_id": "unknown", "content": "of no call here"},
     )
     assert for_openai(messages) == for_anthropic(messages) == []
-    assert formatted(messages, "anthropic", truncated=False).system is None
+    assert format_window(messages, "anthropic", truncated=False).system is None
 
 
 def test_thoughts_are_sent_back_only_as_they_were_signed() -> None:

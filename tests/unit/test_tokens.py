@@ -81,7 +81,11 @@ def test_tiktoken_counts_by_the_encoding_of_that_name(monkeypatch: pytest.Monkey
         loaded.append(name)
         return SimpleNamespace(encode_ordinary=str.split)
 
-    library = SimpleNamespace(get_encoding=get_encoding, __spec__="found")
+    library = SimpleNamespace(
+        get_encoding=get_encoding,
+        list_encoding_names=lambda: ["o200k_base"],
+        __spec__="installed",
+    )
     monkeypatch.setitem(sys.modules, "tiktoken", library)
     count = TiktokenTokenizer("o200k_base")
     assert [count("a b"), count("a b c")] == [2, 3]

@@ -137,7 +137,7 @@ def notes(budget: int | None = None) -> ContextPreamble:
 
 
 def texts(taken: ContextPreamble, *history: Message) -> list[str]:
-    shown = taken.beside(history)
+    shown = taken.messages_before(history)
     assert all(each.role == "system" and each.thread_id == "t" for each in shown)
     return [text_of(each.content) for each in shown]
 
@@ -149,7 +149,7 @@ def test_notes_come_in_order_and_empty_ones_do_not() -> None:
     taken.add_working_memory(WorkingMemory(content="Likes tea.", data={"name": "Ann"}, version=1))
     taken.add_recalled([])
     taken.add_recalled([recalled("Tea!"), recalled("")])
-    assert taken.left is None
+    assert taken.remaining_tokens is None
     assert texts(taken) == [
         "Be kind.",
         'Working memory:\nLikes tea.\n{"name":"Ann"}',
@@ -171,23 +171,23 @@ def test_what_is_recalled_takes_half_of_what_is_left_at_most(
 ) -> None:
     taken, found = notes(budget), [recalled("a" * length, str(length)) for length in lengths]
     taken.add("Be kind.")
-    before = taken.left
-    assert before == budget - sum(note.tokens for note in taken.beside([]))
+    before = taken.remaining_tokens
+    assert before == budget - sum(note.tokens for note in taken.messages_before([]))
     taken.add_recalled(found)
-    assert taken.left is not None
-    assert before - taken.left <= max(before // 2, 0)
+    assert taken.remaining_tokens is not None
+    assert before - taken.remaining_tokens <= max(before // 2, 0)
     quoted = "".join(texts(taken)[1:]).splitlines()[1:]
     assert quoted == [f"user: {text_of(each.content)}" for each in found[: len(quoted)]]
     if len(quoted) < len(found):
         unbound = notes()
         unbound.add_recalled(found[: len(quoted) + 1])
-        assert unbound.beside([])[0].tokens > before // 2, "the next one does not fit"
+        assert unbound.messages_before([])[0].tokens > before // 2, "the next one does not fit"
 
 
 def test_a_budget_that_is_too_small_leaves_less_than_nothing() -> None:
     taken = notes(3)
     taken.add("Be kind.")
-    assert taken.left is not None
-    assert taken.left < 0
+    assert taken.remaining_tokens is not None
+    assert taken.remaining_tokens < 0
     taken.add_recalled([recalled("Tea!")])
     assert texts(taken) == ["Be kind."]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from mastra_engine.conversations.formats import working_memory_tool
+from mastra_engine.conversations.formats.tools import working_memory_tool
 from tests.unit.clients import ANTHROPIC_TOOL, OPENAI_TOOL, takes
 
 TEXTS = st.sampled_from(["", "a", "é"])

@@ -14,7 +14,7 @@ from mastra_engine.backends.base.memory.threads import NewThread, Selection, wit
 from mastra_engine.backends.base.memory.transfer import TransferContract
 from mastra_engine.backends.base.memory.working_memory import WorkingMemoryContract
 from mastra_engine.conversations.context_window import ContextPreamble, whole_exchanges
-from mastra_engine.conversations.formats import formatted
+from mastra_engine.conversations.formats import format_window
 from mastra_engine.conversations.messages import ROLES, NewMessage, body_hash, new_messages
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
@@ -164,14 +164,14 @@ class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
             thread = self._get_thread(id)
             recalled = self._recalled(thread, query, top_k, message_range, scope)
             notes = self._notes(thread, budget, said, working_memory, recalled)
-        left = notes.left if notes else budget
+        left = notes.remaining_tokens if notes else budget
         if left is not None and left < 0:
             return ContextWindow(messages=[], tokens=0, truncated=True)
         found, older = self._window(id, Span(since, until, left))
         self._need_thread_of(found, id)
         history = whole_exchanges(found, to_the_end=until is None)
-        return formatted(
-            [*(notes.beside(history) if notes else []), *history],
+        return format_window(
+            [*(notes.messages_before(history) if notes else []), *history],
             format,
             truncated=older or len(history) < len(found),
         )

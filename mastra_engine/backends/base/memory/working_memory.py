@@ -9,7 +9,7 @@ from typing import Any
 
 from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.memory.threads import ThreadsContract, version
-from mastra_engine.conversations.formats import working_memory_tool
+from mastra_engine.conversations.formats.tools import working_memory_tool
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Thread, ToolFormat, WorkingMemory
 from mastra_engine.validation.inputs import choice, json_object, text
