@@ -1,4 +1,4 @@
-"""What the providers' clients take by their types, and what their servers demand beyond them."""
+"""Checks of windows: the types of the providers' clients, and the rules of their servers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANTHROPIC_TOOL: TypeAdapter[Any] = TypeAdapter(anthropic.types.ToolParam)
 
 
 def stored(*messages: Any) -> list[Message]:
-    """Return messages as a store gives them back."""
+    """Return messages as an engine returns them."""
     return [
         Message(
             id=str(position),
@@ -41,54 +41,54 @@ def stored(*messages: Any) -> list[Message]:
     ]
 
 
-def takes(client: TypeAdapter[Any], value: Any) -> None:
-    """Assert that a client's types allow exactly this: what they do not name, they drop."""
-    assert whole(client.validate_python(value)) == value
+def assert_accepts(client: TypeAdapter[Any], value: Any) -> None:
+    """Assert that a client's types accept a value without dropping an unknown key."""
+    assert plain(client.validate_python(value)) == value
 
 
-def whole(value: Any) -> Any:
-    """Return what pydantic validated, with the iterables that it reads on demand read."""
+def plain(value: Any) -> Any:
+    """Return a value that pydantic validated, with its lazy iterables as lists."""
     if isinstance(value, Mapping):
-        return {key: whole(each) for key, each in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str):
-        return [whole(each) for each in value]
+        return [plain(item) for item in value]
     return value
 
 
 def for_openai(messages: list[Message]) -> list[Any]:
-    shown = format_window(messages, "openai", truncated=False).messages
-    for message in shown:
-        takes(OPENAI, message)
-    for before, message in pairwise([{"role": "system"}, *shown]):
+    window = format_window(messages, "openai", truncated=False).messages
+    for message in window:
+        assert_accepts(OPENAI, message)
+    for before, message in pairwise([{"role": "system"}, *window]):
         if message["role"] == "tool":
             assert before["role"] == "tool" or "tool_calls" in before
     waiting: list[str] = []
-    for message in shown:
+    for message in window:
         if message["role"] == "tool":
             waiting.remove(message["tool_call_id"])
         else:
-            assert not waiting, "something is said before all results are there"
+            assert not waiting, "a message precedes the last result"
             waiting = [call["id"] for call in message.get("tool_calls", [])]
-    return shown
+    return window
 
 
 def for_anthropic(messages: list[Message]) -> list[Any]:
-    shown = format_window(messages, "anthropic", truncated=False).messages
-    for message in shown:
-        takes(ANTHROPIC, message)
-    roles = [message["role"] for message in shown]
-    assert roles == (["user", "assistant"] * len(shown))[: len(shown)]
-    for message, after in pairwise([*shown, None]):
+    window = format_window(messages, "anthropic", truncated=False).messages
+    for message in window:
+        assert_accepts(ANTHROPIC, message)
+    roles = [message["role"] for message in window]
+    assert roles == (["user", "assistant"] * len(window))[: len(window)]
+    for message, after in pairwise([*window, None]):
         types = [block["type"] for block in message["content"]]
         assert types == sorted(types, key=lambda type: type == "tool_use"), "text after a call"
         calls = [block["id"] for block in message["content"] if block["type"] == "tool_use"]
         answers = [] if after is None else after["content"]
-        answered = [block["tool_use_id"] for block in answers if "tool_use_id" in block]
-        if after is None or after is shown[-1]:  # tools may be at work
-            assert {*answered} <= {*calls}
+        answered_ids = [block["tool_use_id"] for block in answers if "tool_use_id" in block]
+        if after is None or after is window[-1]:  # tools may be running
+            assert {*answered_ids} <= {*calls}
         else:
-            assert sorted(answered) == sorted(calls)
+            assert sorted(answered_ids) == sorted(calls)
         results = types.count("tool_result")
         assert types[:results] == ["tool_result"] * results
         assert all(block["text"].strip() for block in message["content"] if "text" in block)
-    return shown
+    return window

@@ -1,4 +1,4 @@
-"""Whatever was said, in whatever spelling, and wherever it is cut: both clients take the window."""
+"""Every window of every conversation is valid for both clients, in every notation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARTS = st.one_of(
         ]
     ),
 )
-SAID = st.builds(
+STATEMENTS = st.builds(
     lambda role, content: [{"role": role, "content": content}],
     st.sampled_from(["system", "user", "assistant"]),
     TEXTS | st.lists(PARTS, max_size=3),
@@ -35,7 +35,7 @@ ANSWERS = st.one_of(TEXTS, st.none(), st.just({"a": 1}), st.lists(PARTS, max_siz
 
 @st.composite
 def exchanges(draw: st.DrawFn) -> list[Any]:
-    """Calls and their results in any spelling, maybe with something said between or behind."""
+    """Calls and their results in any notation, with other messages between or after them."""
     ids = draw(st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3, unique=True))
     calls = [
         draw(
@@ -51,7 +51,7 @@ def exchanges(draw: st.DrawFn) -> list[Any]:
     before, behind = draw(st.lists(PARTS, max_size=2)), draw(st.lists(PARTS, max_size=1))
     answers = [(id, draw(ANSWERS)) for id in draw(st.permutations(ids))]
     results = draw(st.sampled_from([_tools_messages, _tools_message, _users_message]))(answers)
-    between = draw(st.just([]) | SAID)
+    between = draw(st.just([]) | STATEMENTS)
     return [{"role": "assistant", "content": [*before, *calls, *behind]}, *between, *results]
 
 
@@ -73,11 +73,11 @@ def _users_message(answers: list[Any]) -> list[Any]:
 
 
 @given(
-    turns=st.lists(SAID | exchanges(), max_size=6),
+    turns=st.lists(STATEMENTS | exchanges(), max_size=6),
     cut=st.tuples(st.integers(0, 4), st.integers(0, 4)),
     to_the_end=st.booleans(),
 )
-def test_any_window_of_any_conversation_is_taken_by_both(
+def test_every_window_of_every_conversation_is_valid_for_both_providers(
     turns: list[list[Any]], cut: tuple[int, int], to_the_end: bool
 ) -> None:
     messages = stored(*(message for turn in turns for message in turn))

@@ -1,4 +1,4 @@
-"""Windows are what the providers' own clients take, and what their servers demand beyond types."""
+"""Windows match the types of the providers' clients, and the rules of their servers."""
 
 from __future__ import annotations
 
@@ -8,30 +8,34 @@ import pytest
 from pydantic import ValidationError
 
 from mastra_engine.conversations.formats import format_window
-from tests.unit.clients import ANTHROPIC, OPENAI, for_anthropic, for_openai, stored, takes
+from tests.unit.clients import ANTHROPIC, OPENAI, assert_accepts, for_anthropic, for_openai, stored
 
 PNG = "iVBORw0KGgoAAAANSUhEUg=="
 PDF = "JVBERi0xLjQK"
 WEB = "https://example.com/a.png"
 
 
-def test_the_clients_types_refuse_what_is_wrong_inside() -> None:
+def test_client_types_refuse_invalid_messages() -> None:
     with pytest.raises(ValidationError):
-        takes(ANTHROPIC, {"role": "user", "content": [{"type": "text"}]})
+        assert_accepts(ANTHROPIC, {"role": "user", "content": [{"type": "text"}]})
     with pytest.raises(AssertionError):
-        takes(ANTHROPIC, {"role": "user", "content": [{"type": "text", "text": "a", "b": 1}]})
+        assert_accepts(
+            ANTHROPIC, {"role": "user", "content": [{"type": "text", "text": "a", "b": 1}]}
+        )
     with pytest.raises(ValidationError):
-        takes(OPENAI, {"role": "assistant", "tool_calls": [{"id": "1", "type": "function"}]})
+        assert_accepts(
+            OPENAI, {"role": "assistant", "tool_calls": [{"id": "1", "type": "function"}]}
+        )
     with pytest.raises(ValidationError):
-        takes(OPENAI, {"role": "user", "content": [{"type": "image_url"}]})
+        assert_accepts(OPENAI, {"role": "user", "content": [{"type": "image_url"}]})
 
 
-# One exchange, as each of the three write it: two calls at once, and an answer.
+# One exchange in three notations: a question, two parallel calls, and an answer.
 
-ASKED = {"role": "user", "content": "Oslo and Rome?"}
-ANSWERED = {"role": "assistant", "content": "Cold and warm."}
+QUESTION = {"role": "user", "content": "Oslo and Rome?"}
+ANSWER = {"role": "assistant", "content": "Cold and warm."}
 FROM_OPENAI = [
-    ASKED,
+    QUESTION,
     {
         "role": "assistant",
         "content": "Let me look.",
@@ -46,10 +50,10 @@ FROM_OPENAI = [
     },
     {"role": "tool", "tool_call_id": "c1", "content": '{"c":-3}'},
     {"role": "tool", "tool_call_id": "c2", "content": "sunny"},
-    ANSWERED,
+    ANSWER,
 ]
 FROM_ANTHROPIC = [
-    ASKED,
+    QUESTION,
     {
         "role": "assistant",
         "content": [
@@ -69,10 +73,10 @@ FROM_ANTHROPIC = [
             },
         ],
     },
-    ANSWERED,
+    ANSWER,
 ]
 FROM_VERCEL = [
-    ASKED,
+    QUESTION,
     {
         "role": "assistant",
         "content": [
@@ -95,13 +99,13 @@ FROM_VERCEL = [
             {"type": "tool-result", "toolCallId": "c2", "toolName": "weather", "result": "sunny"},
         ],
     },
-    ANSWERED,
+    ANSWER,
 ]
 
 
-@pytest.mark.parametrize("given", [FROM_OPENAI, FROM_ANTHROPIC, FROM_VERCEL])
-def test_every_spelling_comes_out_in_every_format(given: list[Any]) -> None:
-    messages = stored(*given)
+@pytest.mark.parametrize("notation", [FROM_OPENAI, FROM_ANTHROPIC, FROM_VERCEL])
+def test_every_notation_is_shown_in_every_format(notation: list[Any]) -> None:
+    messages = stored(*notation)
     assert for_openai(messages) == FROM_OPENAI
     assert for_anthropic(messages) == [
         {"role": "user", "content": [{"type": "text", "text": "Oslo and Rome?"}]},
@@ -121,7 +125,7 @@ def test_every_spelling_comes_out_in_every_format(given: list[Any]) -> None:
     ]
 
 
-def test_raw_is_the_messages_themselves_and_tokens_are_their_sum() -> None:
+def test_raw_windows_hold_messages_and_sum_their_tokens() -> None:
     messages = stored(*FROM_OPENAI)
     for format in ("raw", "openai", "anthropic"):
         window = format_window(messages, format, truncated=True)
@@ -131,7 +135,7 @@ def test_raw_is_the_messages_themselves_and_tokens_are_their_sum() -> None:
     assert format_window([], "anthropic", truncated=False).messages == []
 
 
-def test_system_messages_are_apart_for_anthropic_only() -> None:
+def test_only_anthropic_takes_system_messages_apart() -> None:
     messages = stored(
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": "Hi"},
@@ -145,24 +149,24 @@ def test_system_messages_are_apart_for_anthropic_only() -> None:
     assert format_window(messages, "openai", truncated=False).system is None
 
 
-def test_a_window_that_begins_with_the_assistant_loses_nothing_for_anthropic() -> None:
-    shown = for_anthropic(stored(*FROM_OPENAI[1:]))
-    assert shown[0] == {"role": "user", "content": [{"type": "text", "text": "(…)"}]}
-    assert shown[1:] == for_anthropic(stored(*FROM_OPENAI))[1:]
-    shown[0]["content"].clear()
-    assert for_anthropic(stored(ANSWERED))[0]["content"], "windows share nothing"
+def test_anthropic_windows_that_begin_with_the_assistant_are_complete() -> None:
+    window = for_anthropic(stored(*FROM_OPENAI[1:]))
+    assert window[0] == {"role": "user", "content": [{"type": "text", "text": "(…)"}]}
+    assert window[1:] == for_anthropic(stored(*FROM_OPENAI))[1:]
+    window[0]["content"].clear()
+    assert for_anthropic(stored(ANSWER))[0]["content"], "windows share no state"
 
 
-def test_results_stand_right_after_their_calls_whatever_was_said_meanwhile() -> None:
-    asked, calls, first, second, answered = FROM_OPENAI
+def test_results_follow_their_calls_past_other_messages() -> None:
+    question, calls, first, second, answer = FROM_OPENAI
     hurry = {"role": "user", "content": "Hurry!"}
-    messages = stored(asked, calls, first, hurry, second, answered)
-    assert for_openai(messages) == for_openai(stored(asked, calls, first, second, hurry, answered))
+    messages = stored(question, calls, first, hurry, second, answer)
+    assert for_openai(messages) == for_openai(stored(question, calls, first, second, hurry, answer))
     blocks = for_anthropic(messages)[2]["content"]
     assert [block["type"] for block in blocks] == ["tool_result", "tool_result", "text"]
 
 
-def test_an_assistants_message_may_hold_calls_their_results_and_what_it_makes_of_them() -> None:
+def test_one_message_may_hold_calls_results_and_text() -> None:
     call = {"type": "tool-call", "toolCallId": "c", "toolName": "roll", "input": {}}
     result = {"type": "tool-result", "toolCallId": "c", "output": {"type": "text", "value": "6"}}
     text = {"type": "text", "text": "A six."}
@@ -173,7 +177,7 @@ def test_an_assistants_message_may_hold_calls_their_results_and_what_it_makes_of
     ]
 
 
-def test_ids_that_are_used_again_and_second_answers_do_no_harm() -> None:
+def test_reused_ids_and_second_results() -> None:
     def exchange(city: str) -> list[Any]:
         call = {"type": "tool-call", "tool_call_id": "0", "tool_name": "go", "args": {"to": city}}
         return [
@@ -202,7 +206,7 @@ def test_ids_that_are_used_again_and_second_answers_do_no_harm() -> None:
         ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "a\nb"),
     ],
 )
-def test_results_that_are_not_text_are_json(result: dict[str, Any], text: str) -> None:
+def test_results_that_are_not_text_become_json(result: dict[str, Any], text: str) -> None:
     failed = result.pop("failed", False)
     part = {"type": "tool-result", **result}
     call = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
@@ -217,7 +221,7 @@ def test_results_that_are_not_text_are_json(result: dict[str, Any], text: str) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "written", "given"),
+    ("arguments", "openai_text", "anthropic_input"),
     [
         ('{"a": 1}', '{"a":1}', {"a": 1}),
         ("", "", {}),
@@ -226,14 +230,14 @@ def test_results_that_are_not_text_are_json(result: dict[str, Any], text: str) -
         (None, "{}", {}),
     ],
 )
-def test_arguments_survive_even_if_the_model_wrote_no_json(
-    arguments: Any, written: str, given: Any
+def test_arguments_that_are_not_json_are_preserved(
+    arguments: Any, openai_text: str, anthropic_input: Any
 ) -> None:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
     messages = stored({"role": "assistant", "tool_calls": [call]})
-    assert for_openai(messages)[0]["tool_calls"][0]["function"]["arguments"] == written
+    assert for_openai(messages)[0]["tool_calls"][0]["function"]["arguments"] == openai_text
     assert for_openai(messages)[0]["content"] is None
-    assert for_anthropic(messages)[1]["content"][0]["input"] == given
+    assert for_anthropic(messages)[1]["content"][0]["input"] == anthropic_input
 
 
 BASE64 = {"type": "base64", "media_type": "image/png", "data": PNG}
@@ -253,7 +257,7 @@ DATA_URL = f"data:image/png;base64,{PNG}"
         {"type": "image_url", "image_url": {"url": DATA_URL}},
     ],
 )
-def test_images_however_they_are_written(part: dict[str, Any]) -> None:
+def test_images_in_every_notation(part: dict[str, Any]) -> None:
     messages = stored({"role": "user", "content": [{"type": "text", "text": "?"}, part]})
     text = {"type": "text", "text": "?"}
     image = {"type": "image_url", "image_url": {"url": DATA_URL}}
@@ -303,7 +307,7 @@ def test_images_however_they_are_written(part: dict[str, Any]) -> None:
         ({"type": "place", "at": [59.9, 10.7]}, None, None),
     ],
 )
-def test_what_a_provider_has_no_part_for_is_left_out(
+def test_parts_that_a_provider_does_not_support_are_left_out(
     part: dict[str, Any], at_openai: Any, at_anthropic: Any
 ) -> None:
     messages = stored({"role": "user", "content": [{"type": "image", "url": WEB}, part]})
@@ -313,7 +317,7 @@ def test_what_a_provider_has_no_part_for_is_left_out(
     assert for_anthropic(messages)[0]["content"] == [image, *filter(None, [at_anthropic])]
 
 
-def test_a_tool_may_answer_nothing() -> None:
+def test_results_may_be_empty() -> None:
     call = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
     silent = {"role": "tool", "tool_call_id": "c", "content": []}
     messages = stored({"role": "assistant", "content": [call]}, silent)
@@ -321,7 +325,7 @@ def test_a_tool_may_answer_nothing() -> None:
     assert for_anthropic(messages)[2]["content"] == [{"type": "tool_result", "tool_use_id": "c"}]
 
 
-def test_messages_of_which_nothing_is_left_are_left_out() -> None:
+def test_messages_without_remaining_content_are_left_out() -> None:
     messages = stored(
         {"role": "user", "content": []},
         {"role": "user", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}}]},
@@ -336,7 +340,7 @@ def test_messages_of_which_nothing_is_left_are_left_out() -> None:
     assert format_window(messages, "anthropic", truncated=False).system is None
 
 
-def test_thoughts_are_sent_back_only_as_they_were_signed() -> None:
+def test_only_signed_thinking_is_sent() -> None:
     thinking = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
     hidden = {"type": "redacted_thinking", "data": "x"}
     signed = {"type": "reasoning", "text": "Hm.", "signature": "s"}
@@ -347,17 +351,17 @@ def test_thoughts_are_sent_back_only_as_they_were_signed() -> None:
     assert for_openai(messages) == [{"role": "assistant", "content": "Yes."}]
 
 
-def test_a_call_without_an_id_has_that_of_its_message() -> None:
+def test_calls_without_an_id_take_the_id_of_their_message() -> None:
     call = {"type": "tool-call", "name": "add", "args": {"a": 1}}
     messages = stored(
         {"role": "assistant", "tool_call_id": "c", "content": [call]},
         {"role": "tool", "tool_call_id": "c", "content": "3"},
     )
-    asked, answered = for_openai(messages)
-    assert (asked["tool_calls"][0]["id"], answered["tool_call_id"]) == ("c", "c")
+    call_message, result_message = for_openai(messages)
+    assert (call_message["tool_calls"][0]["id"], result_message["tool_call_id"]) == ("c", "c")
 
 
-def test_a_tools_screenshot_is_an_image_for_anthropic() -> None:
+def test_screenshots_in_results_are_images_for_anthropic() -> None:
     result = {
         "type": "tool_result",
         "tool_use_id": "c",

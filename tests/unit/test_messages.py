@@ -1,4 +1,4 @@
-"""Messages come in as three APIs write them; what is wrong is refused at its place."""
+"""Messages are accepted in three notations; invalid ones are refused with a pointer."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def saying(*parts: Any) -> dict[str, Any]:
         ([MessageInput("user", None)], "/messages/0/content"),  # type: ignore[arg-type]
     ],
 )
-def test_what_is_wrong_is_named_by_its_place(messages: Any, path: str) -> None:
+def test_invalid_messages_are_refused_with_a_pointer(messages: Any, path: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         new_messages(messages, estimate)
     assert refused.value.path == path
@@ -99,14 +99,14 @@ def test_messages_and_parts_may_come_from_generators() -> None:
     assert new.tokens == MESSAGE_TOKENS + 1 + 2
 
 
-def test_parts_are_kept_as_they_are_given_as_far_as_json_goes() -> None:
+def test_parts_are_stored_unchanged_as_json() -> None:
     part = {"type": "own", "nested": {"b": [1, None], "a": "é"}, "id": UUID(int=1)}
     new = checked({"role": "user", "content": [part], "metadata": {"b": 1, "a": 2}})
     assert loads(new.content) == [{**part, "id": str(UUID(int=1))}]
     assert (new.text, new.metadata) == ("", b'{"a":2,"b":1}')
 
 
-def test_what_openais_client_answers_goes_in_as_it_dumps_it() -> None:
+def test_dumps_of_openais_client_are_accepted() -> None:
     answer = ChatCompletionMessage.model_validate(
         {
             "role": "assistant",
@@ -129,14 +129,18 @@ def test_what_openais_client_answers_goes_in_as_it_dumps_it() -> None:
 
 @pytest.mark.parametrize("key", ["tool_call_id", "toolCallId", "tool_use_id", "call_id", "id"])
 @pytest.mark.parametrize("dash", ["-", "_"])
-def test_calls_and_results_are_found_in_every_spelling(key: str, dash: str) -> None:
-    made = {"-": "tool-call", "_": "tool_use"}[dash]
-    parts = [{"type": f"tool{dash}result", key: "a"}, {"type": made, key: "b"}, {"type": made}]
+def test_calls_and_results_in_every_notation(key: str, dash: str) -> None:
+    call_type = {"-": "tool-call", "_": "tool_use"}[dash]
+    parts = [
+        {"type": f"tool{dash}result", key: "a"},
+        {"type": call_type, key: "b"},
+        {"type": call_type},
+    ]
     assert tool_results(as_message(saying(*parts))) == {"a"}
     assert tool_calls(as_message(saying(*parts))) == {"b"}
 
 
-def test_a_tools_message_answers_the_call_it_names_or_its_only_result_does() -> None:
+def test_tool_messages_answer_their_call_or_that_of_their_only_result() -> None:
     def tool(*ids: str, **keys: str) -> Any:
         results = [{"type": "tool-result", "toolCallId": id} for id in ids]
         return checked({"role": "tool", "content": results, **keys})
@@ -150,14 +154,16 @@ def test_a_tools_message_answers_the_call_it_names_or_its_only_result_does() -> 
     assert tool_results(as_message({**HI, "tool_call_id": "a"})) == set()
 
 
-def test_an_assistants_message_makes_the_call_it_names_unless_its_parts_say_which() -> None:
-    made = {**HI, "role": "assistant", "tool_call_id": "a"}
-    assert tool_calls(as_message(made)) == {"a"}
-    assert tool_calls(as_message({**made, "content": [{"type": "tool-call", "id": "b"}]})) == {"b"}
-    assert tool_calls(as_message({**made, "role": "user"})) == set()
+def test_assistant_messages_make_their_call_unless_parts_have_ids() -> None:
+    call_type = {**HI, "role": "assistant", "tool_call_id": "a"}
+    assert tool_calls(as_message(call_type)) == {"a"}
+    assert tool_calls(as_message({**call_type, "content": [{"type": "tool-call", "id": "b"}]})) == {
+        "b"
+    }
+    assert tool_calls(as_message({**call_type, "role": "user"})) == set()
 
 
-def test_the_body_hash_tells_what_is_said_and_not_how_it_is_spelled() -> None:
+def test_body_hash_depends_on_content_and_not_on_notation() -> None:
     def hashed(*messages: Any) -> bytes:
         return body_hash(new_messages(messages, estimate))
 
@@ -174,7 +180,7 @@ def test_the_body_hash_tells_what_is_said_and_not_how_it_is_spelled() -> None:
     assert len(hashes) == 3 + len(others)
 
 
-def as_message(given: Any) -> Any:
-    """Return a message of which only what it says is looked at."""
-    new = checked(given)
+def as_message(value: Any) -> Any:
+    """Return an object with the attributes that tool_calls() and tool_results() read."""
+    new = checked(value)
     return SimpleNamespace(role=new.role, content=loads(new.content), tool_call_id=new.tool_call_id)

@@ -1,4 +1,4 @@
-"""Tokens are estimated, and never by the bytes of an image."""
+"""Tokens are estimates, and do not depend on the bytes of an image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_four_bytes_are_a_token(text: str, tokens: int) -> None:
     assert estimate("😀" * len(text)) == len(text)
 
 
-def test_a_message_takes_what_its_parts_take_and_its_frame() -> None:
+def test_message_tokens_sum_parts_and_overhead() -> None:
     parts: list[Any] = [{"type": "text", "text": "abcd"}, {"type": "reasoning", "text": "abcde"}]
     assert message_tokens([], estimate) == MESSAGE_TOKENS
     assert message_tokens(parts, estimate) == MESSAGE_TOKENS + 1 + 2
@@ -46,11 +46,11 @@ def test_a_message_takes_what_its_parts_take_and_its_frame() -> None:
         {"type": "input_audio", "input_audio": {"data": PIXELS}},
     ],
 )
-def test_an_image_or_file_does_not_take_what_it_weighs(part: Any) -> None:
+def test_media_tokens_do_not_depend_on_size(part: Any) -> None:
     assert message_tokens([part], estimate) == MESSAGE_TOKENS + MEDIA_TOKENS
 
 
-def test_nor_does_a_tools_screenshot() -> None:
+def test_media_in_results_count_as_media() -> None:
     image = {"type": "image", "source": {"type": "base64", "data": PIXELS}}
     seen = {"type": "tool_result", "tool_use_id": "c", "content": [image, image]}
     blank = {**seen, "content": [None, None]}
@@ -58,12 +58,12 @@ def test_nor_does_a_tools_screenshot() -> None:
     assert tokens == message_tokens([blank], estimate) + 2 * MEDIA_TOKENS
 
 
-def test_a_list_of_files_is_text() -> None:
+def test_lists_of_file_names_count_as_text() -> None:
     listed = {"type": "tool-result", "result": [{"type": "file", "path": "a.txt"}]}
     assert message_tokens([listed], estimate) < 30
 
 
-def test_tiktoken_that_is_not_there_is_a_matter_of_settings(
+def test_missing_tiktoken_is_a_configuration_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "tiktoken", None)
@@ -71,8 +71,8 @@ def test_tiktoken_that_is_not_there_is_a_matter_of_settings(
         TiktokenTokenizer()
 
 
-def test_tiktoken_counts_by_the_encoding_of_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its tables come over the network, so that the library itself is replaced here."""
+def test_tiktoken_counts_by_its_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library downloads its tables, so this test replaces the library."""
     loaded: list[str] = []
 
     def get_encoding(name: str) -> SimpleNamespace:

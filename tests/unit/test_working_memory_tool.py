@@ -1,4 +1,4 @@
-"""The tool takes every patch that could be meant, and no other."""
+"""The tool accepts every valid merge patch, and no other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from mastra_engine.conversations.formats.tools import working_memory_tool
-from tests.unit.clients import ANTHROPIC_TOOL, OPENAI_TOOL, takes
+from tests.unit.clients import ANTHROPIC_TOOL, OPENAI_TOOL, assert_accepts
 
 TEXTS = st.sampled_from(["", "a", "é"])
 SCHEMA: dict[str, Any] = {
@@ -61,7 +61,7 @@ DATA = st.fixed_dictionaries(
 
 
 def patch(old: Any, new: Any) -> Any:
-    """Return the least merge patch (RFC 7396) that makes `new` of `old`."""
+    """Return the smallest merge patch (RFC 7396) from `old` to `new`."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return new
     changed = {key: patch(old.get(key), new[key]) for key in new if old.get(key) != new[key]}
@@ -69,8 +69,8 @@ def patch(old: Any, new: Any) -> Any:
 
 
 def parameters(schema: Any) -> Any:
-    takes(ANTHROPIC_TOOL, tool := working_memory_tool(schema, "anthropic"))
-    takes(OPENAI_TOOL, same := working_memory_tool(schema, "openai"))
+    assert_accepts(ANTHROPIC_TOOL, tool := working_memory_tool(schema, "anthropic"))
+    assert_accepts(OPENAI_TOOL, same := working_memory_tool(schema, "openai"))
     assert tool["name"] == same["function"]["name"] == "update_working_memory"
     assert tool["description"] == same["function"]["description"]
     assert tool["input_schema"] == same["function"]["parameters"]
@@ -79,7 +79,7 @@ def parameters(schema: Any) -> Any:
 
 
 @given(old=DATA, new=DATA)
-def test_the_tool_takes_every_patch_between_what_the_schema_allows(old: Any, new: Any) -> None:
+def test_tool_accepts_every_patch_between_valid_documents(old: Any, new: Any) -> None:
     Draft202012Validator(SCHEMA).validate(old)
     Draft202012Validator(parameters(SCHEMA)).validate(patch(old, new))
 
@@ -98,25 +98,25 @@ def test_the_tool_takes_every_patch_between_what_the_schema_allows(old: Any, new
         [],
     ],
 )
-def test_the_tool_refuses_what_no_patch_could_be(wrong: Any) -> None:
+def test_tool_refuses_invalid_patches(wrong: Any) -> None:
     assert not Draft202012Validator(parameters(SCHEMA)).is_valid(wrong)
 
 
-def test_without_a_schema_the_tool_takes_any_object() -> None:
+def test_tool_without_a_schema_accepts_any_object() -> None:
     assert parameters(None) == {"type": "object"}
 
 
-def test_the_top_of_the_parameters_is_a_plain_object() -> None:
+def test_parameters_are_a_plain_object_at_the_top() -> None:
     recursive = {"$ref": "#/$defs/Node", "$defs": {"Node": {"type": "object"}}}
     for schema in (recursive, {"anyOf": [{"type": "object"}]}, {"type": ["object", "null"]}):
-        made = parameters(schema)
-        assert made["type"] == "object"
-        assert made.keys() <= {"type", "$defs"}
+        tool_parameters = parameters(schema)
+        assert tool_parameters["type"] == "object"
+        assert tool_parameters.keys() <= {"type", "$defs"}
 
 
-def test_the_settings_schema_is_not_shared() -> None:
+def test_tool_does_not_share_the_schema_of_the_settings() -> None:
     before = json.dumps(SCHEMA)
-    made = parameters(SCHEMA)
-    made["properties"]["tasks"]["anyOf"][0]["items"].clear()
-    made["$defs"]["Task"].clear()
+    tool_parameters = parameters(SCHEMA)
+    tool_parameters["properties"]["tasks"]["anyOf"][0]["items"].clear()
+    tool_parameters["$defs"]["Task"].clear()
     assert json.dumps(SCHEMA) == before
