@@ -17,7 +17,7 @@ from benchmarks.harness import Target, environment, middle, progress, table, tar
 
 if TYPE_CHECKING:
     from mastra_engine import PostgresEngine
-    from mastra_engine.embedders import Vectors
+    from mastra_engine.retrieval.embedding import Vectors
 
 LIMIT = 20.0  # per cent
 FILLED, CHANGED = "first fill", "10% changed"

@@ -1,14 +1,14 @@
-"""Text to vectors: what engines ask of an embedder, and adapters to two libraries.
+"""Embedders that a project names in its settings: adapters to WordLlama and to OpenAI's protocol.
 
-An embedder is any object with `embed_documents(texts)` and `embed_query(text)`; LangChain's fit
-as they are. Nothing here is loaded or connected before the first text is embedded, but a library
-that is not installed is missed at once.
+An embedder is any object with `embed_documents(texts)` and `embed_query(text)`; LangChain's can be
+used directly. Models are loaded and connections are opened when the first text is embedded; a
+missing library raises an error when the embedder is created.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from threading import Lock
@@ -22,91 +22,11 @@ from mastra_engine.exceptions import (
     Unavailable,
 )
 from mastra_engine.optional_deps import require
-from mastra_engine.protocols import Embedder
+from mastra_engine.retrieval.embedding import Vectors, check_shape
 from mastra_engine.validation.inputs import count, name
 
 if TYPE_CHECKING:
     from openai import OpenAI
-
-Vectors = Sequence[Sequence[float]]
-
-#: Numbers of Python take eight times the space that they take once they are vectors.
-BATCH_TEXTS = 256
-#: How much of a message or passage is embedded, in characters. OpenAI's models refuse more than
-#: 8,191 tokens, and PostgreSQL has no full-text search for words by the megabyte.
-EXCERPT = 8_000
-
-
-# What engines call
-
-
-def embed_documents(
-    embedder: Embedder, texts: Sequence[str], *, dimension: int | None = None, first: int = 0
-) -> Vectors:
-    """Return what the embedder makes of the texts: one vector each, in order, of one length.
-
-    That length is `dimension`, where it is given. An answer of another shape raises InvalidVector,
-    what the embedder raises passes through, and the numbers are not looked at. No texts, no call.
-    `first` is the number that messages give to the first text.
-    """
-    if not texts:
-        return []
-    vectors = embedder.embed_documents(list(texts))
-    checked: Vectors = _checked(vectors, len(texts), dimension, "/documents", first=first)
-    return checked
-
-
-def embed_batches(
-    embedder: Embedder, texts: Sequence[str], *, dimension: int | None = None
-) -> Iterator[Vectors]:
-    """Yield what the embedder makes of the texts, `BATCH_TEXTS` a call. See embed_documents()."""
-    for start in range(0, len(texts), BATCH_TEXTS):
-        batch = texts[start : start + BATCH_TEXTS]
-        yield embed_documents(embedder, batch, dimension=dimension, first=start)
-
-
-def embed_query(
-    embedder: Embedder, text: str, *, dimension: int | None = None, path: str = "/query_text"
-) -> Sequence[float]:
-    """Return the vector that the embedder makes of a question. See embed_documents()."""
-    vectors: Vectors = _checked([embedder.embed_query(text)], 1, dimension, path)
-    return vectors[0]
-
-
-def _checked(
-    vectors: Any,
-    number: int,
-    dimension: int | None,
-    path: str,
-    source: str = "the embedder",
-    *,
-    first: int = 0,
-) -> Any:
-    """Return `vectors`, an iterator's as a list, if they are `number` vectors of one length."""
-    if isinstance(vectors, Iterable) and not hasattr(vectors, "__len__"):
-        vectors = list(vectors)
-    if (given := _length(vectors)) != number:
-        what = f"a {type(vectors).__name__}" if given is None else f"{given} vectors"
-        raise InvalidVector(f"{source} answered with {what} for {number} texts", path=path)
-    for position, vector in enumerate(vectors, first):
-        length = _length(vector)
-        what = f"a {type(vector).__name__}" if length is None else f"{length} numbers"
-        dimension = length if dimension is None else dimension
-        if not length or length != dimension:
-            expected = f"{dimension} are expected" if dimension else "a vector is expected"
-            message = f"{source} answered with {what} for text {position}, where {expected}"
-            raise InvalidVector(message, path=path)
-    return vectors
-
-
-def _length(value: Any) -> int | None:
-    if isinstance(value, str | bytes | Mapping):
-        return None
-    try:
-        return len(value)
-    except TypeError:
-        return None
-
 
 # WordLlama
 
@@ -252,7 +172,7 @@ class OpenAIEmbedder:
             raise EngineError(f"The embedding server gave no vectors: {_said(error)}") from error
         source = f"the server of {self.model!r}"
         vectors = _in_order(getattr(answer, "data", None) or [], path, source)
-        checked: Vectors = _checked(vectors, len(texts), self.dimensions, path, source)
+        checked: Vectors = check_shape(vectors, len(texts), self.dimensions, path, source)
         return checked
 
 

@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.memory.service import MemoryContract
-from mastra_engine.backends.base.vectors.service import VectorsContract
+from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.conf import engine_settings
 from mastra_engine.exceptions import EngineConfigError, InvalidInput
 from mastra_engine.protocols import AccessPolicy, Embedder, Reranks, RunQueue
@@ -122,7 +122,7 @@ def PgMemory(connection_string: str | None = None) -> MemoryContract:
     return _at(connection_string).memory
 
 
-def PgVector(connection_string: str | None = None) -> VectorsContract:
+def PgVector(connection_string: str | None = None) -> Vectors:
     """Return the default engine's vectors, or those of the database at a URL."""
     return _at(connection_string).vectors
 

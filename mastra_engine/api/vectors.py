@@ -9,7 +9,7 @@ from django.urls import path
 
 from mastra_engine.api.operations import Deleted, Example, operation
 from mastra_engine.api.views import EngineView
-from mastra_engine.backends.base.vectors.service import VectorsContract
+from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.registry import registry
 from mastra_engine.types import Match, Page, StoredVector, VectorIndex
@@ -48,7 +48,7 @@ class Ids:
 
 class IndexesView(EngineView):
     @operation(
-        VectorsContract.list_indexes,
+        Vectors.list_indexes,
         "view_vectorindex",
         example=Example(answer={"items": [_INDEX], "next_cursor": None}),
     )
@@ -57,7 +57,7 @@ class IndexesView(EngineView):
         return Page(self.engine.vectors.list_indexes())
 
     @operation(
-        VectorsContract.create_index,
+        Vectors.create_index,
         "add_vectorindex",
         status=201,
         example=Example(
@@ -72,7 +72,7 @@ class IndexesView(EngineView):
 
 class IndexView(EngineView):
     @operation(
-        VectorsContract.describe_index,
+        Vectors.describe_index,
         "view_vectorindex",
         example=Example(path=_DOCS, answer=_INDEX),
     )
@@ -81,7 +81,7 @@ class IndexView(EngineView):
         return self.engine.vectors.describe_index(**given)
 
     @operation(
-        VectorsContract.delete_index,
+        Vectors.delete_index,
         "delete_vectorindex",
         status=204,
         example=Example(path=_DOCS),
@@ -93,7 +93,7 @@ class IndexView(EngineView):
 
 class BuildView(EngineView):
     @operation(
-        VectorsContract.build_index,
+        Vectors.build_index,
         "change_vectorindex",
         repeatable=True,  # and in a transaction, which a key takes, writers would wait for it
         example=Example(path=_DOCS, answer=_INDEX),
@@ -105,7 +105,7 @@ class BuildView(EngineView):
 
 class TruncateView(EngineView):
     @operation(
-        VectorsContract.truncate_index,
+        Vectors.truncate_index,
         "change_vectorindex",
         "delete_embedding",
         status=204,
@@ -120,7 +120,7 @@ class ContentView(EngineView):
     """About the vectors of an index, unless the engine makes them of messages or records."""
 
     @property
-    def vectors(self) -> VectorsContract:
+    def vectors(self) -> Vectors:
         made_by_engine = {each.index for each in registry.indexes.values()}
         if self.kwargs["index_name"] in {self.engine.memory.index_name, *made_by_engine}:
             raise IndexNotFound
@@ -129,7 +129,7 @@ class ContentView(EngineView):
 
 class VectorsView(ContentView):
     @operation(
-        VectorsContract.upsert,
+        Vectors.upsert,
         "add_embedding",
         "change_embedding",
         name="upsert_vectors",
@@ -152,7 +152,7 @@ class VectorsView(ContentView):
 
 class VectorView(ContentView):
     @operation(
-        VectorsContract.update_vector,
+        Vectors.update_vector,
         "change_embedding",
         "view_embedding",
         fills=("namespace",),
@@ -169,7 +169,7 @@ class VectorView(ContentView):
 
 class ReadVectorsView(ContentView):
     @operation(
-        VectorsContract.get_vectors,
+        Vectors.get_vectors,
         "view_embedding",
         fills=("namespace",),
         example=Example(
@@ -185,7 +185,7 @@ class ReadVectorsView(ContentView):
 
 class DeleteVectorsView(ContentView):
     @operation(
-        VectorsContract.delete_vectors,
+        Vectors.delete_vectors,
         "delete_embedding",
         fills=("namespace",),
         example=Example(path=_DOCS, body={"filter": {"lang": "de"}}, answer={"deleted": 1}),
@@ -197,7 +197,7 @@ class DeleteVectorsView(ContentView):
 
 class SearchView(ContentView):
     @operation(
-        VectorsContract.query,
+        Vectors.query,
         "view_embedding",
         name="query_vectors",
         searches=True,

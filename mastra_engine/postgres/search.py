@@ -222,7 +222,7 @@ def within(index: IndexDefinition, namespaces: Collection[str]) -> Sql:
     return "index_id = %s AND namespace = ANY(%s)", [index.id, sorted(namespaces)]
 
 
-def passages_of(entity_ids: Sequence[UUID], node: Node, *, keys: tuple[str, str]) -> Sql:
+def chunks_of(entity_ids: Sequence[UUID], node: Node, *, keys: tuple[str, str]) -> Sql:
     """Return the condition of being about a live record of these entities that satisfies a filter.
 
     `keys` are those of the metadata that name the record's entity and its `external_id`.

@@ -56,7 +56,7 @@ SELECT EXISTS (
 
 # By the key's index, a range for each: a slash comes right before a zero. OFFSET 0 leaves the
 # planner no other way; free to choose, it compared each id with each row, knowing no statistics.
-_DELETE_PARTS = """
+_DELETE_CHUNKS = """
 DELETE FROM {table} WHERE ctid = ANY(ARRAY(
     SELECT part.ctid FROM json_array_elements_text(%s::json) AS whole
     CROSS JOIN LATERAL (
@@ -70,7 +70,7 @@ DELETE FROM {table} WHERE ctid = ANY(ARRAY(
 
 # OFFSET 0 leaves the planner no other way than the index on ids; free to choose, it compared each
 # with each, knowing no statistics.
-_GONE = """NOT EXISTS (
+_ORPHANED = """NOT EXISTS (
     SELECT FROM (
         SELECT entity_id, deleted_at FROM mastra_engine_record
         WHERE id = CASE WHEN part.id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/'
@@ -139,19 +139,19 @@ def delete(partition: Partition, condition: Sql, ids: Sequence[str] | None) -> i
         return int(cursor.rowcount)
 
 
-def delete_gone(partition: Partition, condition: Sql, entity_id: UUID) -> None:
-    """Delete of such rows those whose id begins with that of no live record of an entity."""
+def delete_orphaned_chunks(partition: Partition, condition: Sql, entity_id: UUID) -> None:
+    """Delete the rows that satisfy a condition and have no live record of the entity as source."""
     sql, params = condition
     with partition.connection.cursor() as cursor:
-        statement = f"DELETE FROM {partition.table} AS part WHERE {sql} AND {_GONE}"
+        statement = f"DELETE FROM {partition.table} AS part WHERE {sql} AND {_ORPHANED}"
         cursor.execute(statement, [*params, entity_id])
 
 
-def delete_parts(partition: Partition, namespace: str, wholes: Sequence[str]) -> None:
-    """Delete the rows whose id is one of these, a slash and whatever."""
-    sql = _DELETE_PARTS.format(table=partition.table)
+def delete_chunks(partition: Partition, namespace: str, source_ids: Sequence[str]) -> None:
+    """Delete the rows with an id of the form `source_id/suffix`."""
+    sql = _DELETE_CHUNKS.format(table=partition.table)
     with partition.connection.cursor() as cursor:
-        cursor.execute(sql, [orjson.dumps(wholes).decode(), partition.index.id, namespace])
+        cursor.execute(sql, [orjson.dumps(source_ids).decode(), partition.index.id, namespace])
 
 
 def _any_known(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> bool:

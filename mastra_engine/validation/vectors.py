@@ -54,13 +54,13 @@ class IndexDefinition:
     id: int = 0
     created_at: datetime | None = None
 
-    def unlike(self, wanted: IndexDefinition) -> str:
-        """Say what is not as wanted, beside what the engine adds."""
-        has = asdict(replace(self, id=wanted.id, created_at=wanted.created_at))
+    def differences(self, requested: IndexDefinition) -> str:
+        """Name the parts that differ from a requested definition; empty if there are none."""
+        stored = asdict(replace(self, id=requested.id, created_at=requested.created_at))
         return ", ".join(
-            f"{key} {has[key]!r}, not {value!r}"
-            for key, value in asdict(wanted).items()
-            if has[key] != value
+            f"{key} {stored[key]!r}, not {value!r}"
+            for key, value in asdict(requested).items()
+            if stored[key] != value
         )
 
     def described(

@@ -24,7 +24,7 @@ from mastra_engine import (
     types,
 )
 from mastra_engine.backends.base.memory.service import MemoryContract
-from mastra_engine.backends.base.vectors.service import VectorsContract
+from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.checks import OLDEST_POSTGRES
 from mastra_engine.conf import AdminSettings, ApiSettings
 from mastra_engine.conversations.messages import CALLS, RESULTS, ROLES
@@ -128,7 +128,7 @@ def test_the_twin_that_reads_like_a_word_is_named() -> None:
 
 def test_every_method_of_vectors_is_there() -> None:
     page = "\n".join(code_spans(VECTORS))
-    vectors = methods(VectorsContract)
+    vectors = methods(Vectors)
     for method, function in vectors.items():
         if method[0] != "a" or method[1:] not in vectors:
             assert f"{method}(" in page, method

@@ -244,7 +244,7 @@ def test_a_failure_while_storing_takes_everything_back(
     write(engine, a="one")
     engine.index_pending()
     write(engine, a="new")
-    monkeypatch.setattr(engine.vectors, "_put", _refuse)
+    monkeypatch.setattr(engine.vectors.store, "put", _refuse)
     with pytest.raises(ZeroDivisionError):
         engine.index_pending()
     assert passages() == {"one"}

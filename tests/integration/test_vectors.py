@@ -410,12 +410,12 @@ def test_an_address_is_one_word(engine: PostgresEngine) -> None:
 def test_only_so_many_definitions_are_kept(
     engine: PostgresEngine, few: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mastra_engine.backends.postgres.vectors._REMEMBERED", 1)
+    monkeypatch.setattr("mastra_engine.backends.postgres.vectors._CACHED_DEFINITIONS", 1)
     engine.vectors.create_index(index_name="another", dimension=DIMENSION)
     for _ in range(2):
         assert engine.vectors.query(index_name="another", query_vector=few[0]) == []
         assert len(engine.vectors.query(index_name="few", query_vector=few[0])) == 10
-        assert len(engine.vectors._found) == 1
+        assert len(engine.vectors.store._cache) == 1
 
 
 # Dead rows and broken structures

@@ -244,7 +244,7 @@ def test_whoever_makes_an_index_anew_waits_for_who_must_use_it(
     few: Any,  # noqa: F811
 ) -> None:
     hasty = elsewhere(lock_timeout=0.1)
-    with engine.vectors._kept("few"):
+    with engine.vectors.store.lock_index_name("few"):
         with pytest.raises(Unavailable):
             hasty.vectors.delete_index(index_name="few")
         assert len(hasty.vectors.query(index_name="few", query_vector=few[0])) == 10
@@ -305,7 +305,7 @@ def test_a_cancelled_bulk_load_builds_what_it_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Who is cancelled is done at once, and the database's thread is not."""
-    drop, dropped, cancelled = engine.vectors._drop_structure, Event(), Event()
+    drop, dropped, cancelled = engine.vectors.store.drop_structure, Event(), Event()
 
     def drop_slowly(index: Any) -> None:
         drop(index)
@@ -326,7 +326,7 @@ def test_a_cancelled_bulk_load_builds_what_it_dropped(
             await loading
         return caught.value
 
-    monkeypatch.setattr(engine.vectors, "_drop_structure", drop_slowly)
+    monkeypatch.setattr(engine.vectors.store, "drop_structure", drop_slowly)
     kept = async_to_sync(cancel)()  # and with it its frames
     assert isinstance(kept, asyncio.CancelledError)
     assert engine.vectors.describe_index(index_name="few").status == "ready"

@@ -23,8 +23,6 @@ from mastra_engine import embedders
 from mastra_engine.embedders import (
     OpenAIEmbedder,
     WordLlamaEmbedder,
-    embed_documents,
-    embed_query,
 )
 from mastra_engine.exceptions import (
     EngineConfigError,
@@ -34,6 +32,7 @@ from mastra_engine.exceptions import (
     Unavailable,
 )
 from mastra_engine.protocols import Embedder
+from mastra_engine.retrieval.embedding import embed_documents, embed_query
 
 # A server on this machine
 

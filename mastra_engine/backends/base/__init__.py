@@ -13,7 +13,7 @@ from mastra_engine.backends.base.idempotency import Idempotency
 from mastra_engine.backends.base.memory.service import MemoryContract
 from mastra_engine.backends.base.record_search.service import IndexingContract
 from mastra_engine.backends.base.sync_runs.service import RunsContract
-from mastra_engine.backends.base.vectors.service import VectorsContract
+from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.validation.inputs import names, narrowed
 
 __all__ = ["MastraEngine"]
@@ -29,7 +29,7 @@ class MastraEngine(RunsContract, IndexingContract, Idempotency, ErasureContract,
     alias: str = "default"
     #: The Django database it keeps its tables in, if any.
     database: str | None = None
-    vectors: VectorsContract
+    vectors: Vectors
     memory: MemoryContract
 
     def within(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.backends.mock.erasure import MockErasure
 from mastra_engine.backends.mock.following import MockFollowing
 from mastra_engine.backends.mock.memory import MockMemory
@@ -13,7 +14,7 @@ from mastra_engine.backends.mock.record_search import MockIndexing, MockIndexPro
 from mastra_engine.backends.mock.store import open_store
 from mastra_engine.backends.mock.sync_runs import MockRunStore
 from mastra_engine.backends.mock.syncs import MockSyncs
-from mastra_engine.backends.mock.vectors import MockVectors
+from mastra_engine.backends.mock.vectors import MockVectorStore
 from mastra_engine.conversations.tokens import estimate
 from mastra_engine.exceptions import EngineConfigError
 from mastra_engine.protocols import Embedder, Reranks, Tokenizer
@@ -50,11 +51,10 @@ class MockMastraEngine(MockSyncs, MockIndexing, MockFollowing, MockErasure, Mast
         self.sync_lease = sync_lease
         self.sync_history = sync_history
         self.index_lease = index_lease
-        self.vectors: MockVectors = MockVectors(self.store, embedder)
-        self.index_progress = MockIndexProgressStore(self.store, self.vectors)
-        self.vectors.declared = indexes or {}
-        if reranker is not None:
-            self.vectors.reranker = reranker
+        self.vectors = Vectors(
+            MockVectorStore(self.store), embedder=embedder, reranker=reranker, declared=indexes
+        )
+        self.index_progress = MockIndexProgressStore(self.store)
         self.memory: MockMemory = MockMemory(
             self.store, self.vectors, tokenizer, working_memory_schema
         )

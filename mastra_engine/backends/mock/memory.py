@@ -12,6 +12,7 @@ from mastra_engine.backends.base.memory.recall import MessageRange, Unembedded, 
 from mastra_engine.backends.base.memory.service import Append, MemoryContract, Span
 from mastra_engine.backends.base.memory.threads import NewThread, Selection
 from mastra_engine.backends.base.memory.working_memory import Holder, MemoryChange
+from mastra_engine.backends.base.vectors.service import Vectors as VectorService
 from mastra_engine.backends.mock.match import matches
 from mastra_engine.backends.mock.store import (
     AppendRow,
@@ -21,9 +22,7 @@ from mastra_engine.backends.mock.store import (
     WorkingMemoryRow,
     now,
 )
-from mastra_engine.backends.mock.vectors import MockVectors
 from mastra_engine.conversations.messages import NewMessage
-from mastra_engine.embedders import Vectors
 from mastra_engine.exceptions import (
     Conflict,
     IdempotencyConflict,
@@ -32,6 +31,7 @@ from mastra_engine.exceptions import (
 )
 from mastra_engine.filters.ast import Node
 from mastra_engine.protocols import Tokenizer
+from mastra_engine.retrieval.embedding import Vectors
 from mastra_engine.types import Message, Thread, WorkingMemory
 from mastra_engine.validation.jsonb import canonical, loads
 
@@ -42,12 +42,12 @@ class MockMemory(MemoryContract):
     def __init__(
         self,
         store: Store,
-        vectors: MockVectors,
+        vectors: VectorService,
         tokenizer: Tokenizer,
         working_memory_schema: Mapping[str, Any] | None,
     ) -> None:
         self.store = store
-        self.vectors: MockVectors = vectors
+        self.vectors = vectors
         self.tokenizer = tokenizer
         self.working_memory_schema = working_memory_schema
 
@@ -235,7 +235,7 @@ class MockMemory(MemoryContract):
         return waiting[:limit]
 
     def _embedded(self, messages: Sequence[Unembedded], vectors: Vectors) -> None:
-        with self.store.lock, self.vectors.all_or_none():
+        with self.store.restoring_vectors():
             there = {row.id: row for row in self._all_messages()}
             pairs = [
                 (message, vector)

@@ -12,7 +12,6 @@ from mastra_engine.backends.base.record_search.progress import IndexProgress, In
 from mastra_engine.backends.base.record_search.service import IndexingContract
 from mastra_engine.backends.mock.records import MockRecords
 from mastra_engine.backends.mock.store import EntityRow, IndexProgressRow, Store, now
-from mastra_engine.backends.mock.vectors import MockVectors
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.types import COUNTED, Entity, Indexing
 from mastra_engine.validation.vectors import IndexDefinition
@@ -21,9 +20,8 @@ from mastra_engine.validation.vectors import IndexDefinition
 class MockIndexProgressStore(IndexProgressStore):
     """Rows that each index keeps, and so forgets with its vectors."""
 
-    def __init__(self, store: Store, vectors: MockVectors) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
-        self.vectors = vectors
 
     def open(self, entity_id: UUID, index: IndexDefinition) -> IndexProgress:
         with self.store.lock:
@@ -49,7 +47,7 @@ class MockIndexProgressStore(IndexProgressStore):
     def move(
         self, mark: IndexProgress, *, rev: int, complete: bool, write: Callable[[], None]
     ) -> IndexProgress | None:
-        with self.store.lock, self.vectors.all_or_none():
+        with self.store.restoring_vectors():
             if self._at(mark) is None:
                 return None
             write()
@@ -112,7 +110,7 @@ class MockIndexProgressStore(IndexProgressStore):
         return row or IndexProgressRow()
 
     def _rows(self, index: IndexDefinition) -> dict[UUID, IndexProgressRow]:
-        return self.vectors._stored(index).index_progress
+        return self.store.index(index).index_progress
 
     def _at(self, mark: IndexProgress) -> IndexProgressRow | None:
         stored = self.store.indexes.get(mark.index.name)
@@ -124,8 +122,6 @@ class MockIndexProgressStore(IndexProgressStore):
 
 class MockIndexing(MockRecords, IndexingContract):
     """Indexing over the mock's records."""
-
-    vectors: MockVectors
 
     def _delete_entity(self, id: UUID) -> Entity:
         with self.store.transaction():

@@ -22,6 +22,7 @@ from mastra_engine.backends.base.idempotency import StoredResponse
 from mastra_engine.backends.base.memory.threads import NewThread
 from mastra_engine.backends.base.memory.working_memory import Holder
 from mastra_engine.conversations.messages import NewMessage
+from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.types import (
     Entity,
     Match,
@@ -338,6 +339,25 @@ class Store:
                 self._acts.append(act)
                 return
         act()
+
+    def index(self, definition: IndexDefinition) -> IndexRows:
+        """Return the rows of an index; raises IndexNotFound if it was deleted or replaced."""
+        stored = self.indexes.get(definition.name)
+        if stored is None or stored.definition is not definition:
+            raise IndexNotFound(f"Vector index {definition.name!r} was deleted in the meantime")
+        return stored
+
+    @contextmanager
+    def restoring_vectors(self) -> Iterator[None]:
+        """Restore the vectors of all indexes if the block raises an exception."""
+        with self.lock:
+            before = {name: dict(index.rows) for name, index in self.indexes.items()}
+            try:
+                yield
+            except BaseException:
+                for name, rows in before.items():
+                    self.indexes[name].rows = rows
+                raise
 
     def clear(self) -> None:
         """Forget everything."""

@@ -9,6 +9,7 @@ from django.core import checks
 from django.db import connections
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.backends.postgres.aliases import database_at
 from mastra_engine.backends.postgres.erasure import PostgresErasure
 from mastra_engine.backends.postgres.following import PostgresFollowing
@@ -20,7 +21,7 @@ from mastra_engine.backends.postgres.record_search import (
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.backends.postgres.sync_runs import PostgresRunStore
 from mastra_engine.backends.postgres.syncs import PostgresSyncs
-from mastra_engine.backends.postgres.vectors import PostgresVectors
+from mastra_engine.backends.postgres.vectors import PostgresVectorStore
 from mastra_engine.conversations.tokens import estimate
 from mastra_engine.protocols import Embedder, Reranks, Tokenizer
 
@@ -66,11 +67,13 @@ class PostgresEngine(
         self.sync_lease = sync_lease
         self.sync_history = sync_history
         self.index_lease = index_lease
-        self.vectors = PostgresVectors(self.session, embedder)
+        self.vectors = Vectors(
+            PostgresVectorStore(self.session),
+            embedder=embedder,
+            reranker=reranker,
+            declared=indexes,
+        )
         self.index_progress = PostgresIndexProgressStore(self.session)
-        self.vectors.declared = indexes or {}
-        if reranker is not None:
-            self.vectors.reranker = reranker
         self.memory = PostgresMemory(self.session, self.vectors, tokenizer, working_memory_schema)
         self.memory.retention_days = retention_days
 

@@ -65,7 +65,7 @@ class PostgresErasure(PostgresRecords, PostgresIdempotency, ErasureContract):
             )
 
     def _message_vectors(self, resource_id: str) -> int:
-        index = self.memory.vectors._find_index(self.memory.index_name)
+        index = self.memory.vectors.indexes.find(self.memory.index_name)
         if index is None:
             return 0
         vectors = Embedding.objects.using(self.session.alias).filter(vector_index_id=index.id)

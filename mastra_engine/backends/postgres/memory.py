@@ -16,10 +16,9 @@ from mastra_engine.backends.base.memory.recall import MessageRange, Unembedded, 
 from mastra_engine.backends.base.memory.service import Append, MemoryContract, Span
 from mastra_engine.backends.base.memory.threads import NewThread, Selection
 from mastra_engine.backends.base.memory.working_memory import Holder, MemoryChange
+from mastra_engine.backends.base.vectors.service import Vectors as VectorService
 from mastra_engine.backends.postgres.session import Session
-from mastra_engine.backends.postgres.vectors import PostgresVectors
 from mastra_engine.conversations.messages import NewMessage
-from mastra_engine.embedders import Vectors
 from mastra_engine.exceptions import (
     Conflict,
     IdempotencyConflict,
@@ -48,6 +47,7 @@ from mastra_engine.postgres.memory_writes import (
     insert_thread,
 )
 from mastra_engine.protocols import Tokenizer
+from mastra_engine.retrieval.embedding import Vectors
 from mastra_engine.types import Message, Thread, WorkingMemory
 from mastra_engine.validation.jsonb import loads
 
@@ -60,7 +60,7 @@ class PostgresMemory(MemoryContract):
     def __init__(
         self,
         session: Session,
-        vectors: PostgresVectors,
+        vectors: VectorService,
         tokenizer: Tokenizer,
         working_memory_schema: Mapping[str, Any] | None,
     ) -> None:

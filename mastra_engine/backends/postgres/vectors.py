@@ -13,20 +13,19 @@ from pgvector import Vector
 from psycopg.pq import TransactionStatus
 
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD, VectorScope
-from mastra_engine.backends.base.vectors.service import VectorsContract
+from mastra_engine.backends.base.vectors.store import VectorStore
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound
 from mastra_engine.models import IndexProgress as IndexProgressRow
 from mastra_engine.models import VectorIndex as IndexRow
-from mastra_engine.postgres import vector_rows as vectorrows
+from mastra_engine.postgres import vector_rows
 from mastra_engine.postgres.compile import Sql, on_metadata
 from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
 from mastra_engine.postgres.locks import lock_index_name
 from mastra_engine.postgres.partitions import Partition
-from mastra_engine.postgres.search import Search, full_text, passages_of, within
+from mastra_engine.postgres.search import Search, chunks_of, full_text, within
 from mastra_engine.postgres.structures import count_vectors, read_structures
-from mastra_engine.protocols import Embedder
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.validation.jsonb import loads
 from mastra_engine.validation.vectors import IndexDefinition, VectorRow
@@ -34,142 +33,139 @@ from mastra_engine.validation.vectors import IndexDefinition, VectorRow
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: How many definitions are kept at most: projects may make indexes all the time.
-_REMEMBERED = 1_000
+#: Definitions that are cached at most, since a project may create any number of indexes.
+_CACHED_DEFINITIONS = 1_000
 
 
-class PostgresVectors(VectorsContract):
-    """One partition for each index; searches go to it directly."""
+class PostgresVectorStore(VectorStore):
+    """Stores each index in a partition of its own, which searches read directly."""
 
-    def __init__(self, session: Session, embedder: Embedder | None) -> None:
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.embedder = embedder
-        #: What was found last, by name. It may have been deleted since, or never committed: only
-        #: searches, which check it as they go, begin with it.
-        self._found: dict[str, IndexDefinition] = {}
+        #: The definition that was found last for a name. The index may have been deleted since, or
+        #: its creation may have been rolled back. Only searches use it, since they check it.
+        self._cache: dict[str, IndexDefinition] = {}
 
     # Indexes
 
-    def _get_or_create_index(self, wanted: IndexDefinition) -> IndexDefinition:
+    def get_or_create_index(self, definition: IndexDefinition) -> IndexDefinition:
         def create() -> IndexDefinition:
             connection = self.session.connection
-            lock_index_name(connection, wanted.name)
-            if (found := find_definition(connection, wanted.name)) is not None:
-                return found
-            added = add_definition(connection, wanted)
+            # The lock comes before the second look: of two processes that create the same index,
+            # the one that waits for the lock then finds the index of the other.
+            lock_index_name(connection, definition.name)
+            if (existing := find_definition(connection, definition.name)) is not None:
+                return existing
+            added = add_definition(connection, definition)
             self._partition(added).create()
             return added
 
-        return self._find_index(wanted.name) or self.session.run(create)
+        return self.find_index(definition.name) or self.session.run(create)
 
-    def _find_index(self, name: str) -> IndexDefinition | None:
+    def find_index(self, name: str) -> IndexDefinition | None:
         with self.session.translated():
-            found = find_definition(self.session.connection, name)
-        if found is None:
-            self._found.pop(name, None)
+            index = find_definition(self.session.connection, name)
+        if index is None:
+            self._cache.pop(name, None)
         else:
-            if len(self._found) >= _REMEMBERED:
-                self._found.clear()
-            self._found[name] = found
-        return found
+            if len(self._cache) >= _CACHED_DEFINITIONS:
+                self._cache.clear()
+            self._cache[name] = index
+        return index
 
-    def _remembered_index(self, name: str) -> IndexDefinition | None:
-        return self._found.get(name)
-
-    def _list_indexes(self) -> list[VectorIndex]:
-        connection = self.session.connection
-        with self.session.translated():
-            found = {row.name: row.to_definition() for row in self._indexes()}
-            structures = read_structures(connection)
-            counts = count_vectors(connection, [index.id for index in found.values()])
-        return [
-            found[each.name].described(
-                count=counts.get(found[each.name].id, 0),
-                size_bytes=each.bytes,
-                status=each.status,
-                progress=each.progress,
-            )
-            for each in structures
-            if each.name in found  # or it was made since; those deleted since have no structure
-        ]
-
-    def _describe(self, index: IndexDefinition) -> VectorIndex:
-        with self._reading(index):
-            partition = self._partition(index)
-            number, size = partition.size()
-            status, progress = partition.state()
-        return index.described(
-            count=number,
-            size_bytes=size,
-            status=status,
-            progress=progress,
-        )
-
-    def _build(self, index: IndexDefinition) -> None:
-        if index.index_type != "flat":
-            with self._reading(index):
-                self._partition(index).build(patience=self.session.lock_timeout)
+    def cached_index(self, name: str) -> IndexDefinition | None:
+        return self._cache.get(name)
 
     @contextmanager
-    def _kept(self, name: str) -> Iterator[None]:
+    def lock_index_name(self, name: str) -> Iterator[None]:
         with self.session.translated(), self.session.transaction():
             lock_index_name(self.session.connection, name)
             yield
 
-    def _is_rolling_back(self) -> bool:
+    def list_indexes(self) -> list[VectorIndex]:
         connection = self.session.connection
-        return not connection.get_autocommit() and (
-            connection.needs_rollback
-            or connection.connection.info.transaction_status == TransactionStatus.INERROR
-        )
+        with self.session.translated():
+            definitions = {row.name: row.to_definition() for row in self._indexes()}
+            structures = read_structures(connection)
+            counts = count_vectors(connection, [index.id for index in definitions.values()])
+        return [
+            definitions[structure.name].described(
+                count=counts.get(definitions[structure.name].id, 0),
+                size_bytes=structure.bytes,
+                status=structure.status,
+                progress=structure.progress,
+            )
+            for structure in structures
+            # An index may be created or deleted between these statements; then it is left out.
+            if structure.name in definitions
+        ]
 
-    def _drop_structure(self, index: IndexDefinition) -> None:
+    def describe_index(self, index: IndexDefinition) -> VectorIndex:
+        with self._reading(index):
+            partition = self._partition(index)
+            number, size = partition.size()
+            status, progress = partition.state()
+        return index.described(count=number, size_bytes=size, status=status, progress=progress)
+
+    def build_index(self, index: IndexDefinition) -> None:
+        if index.index_type != "flat":
+            with self._reading(index):
+                self._partition(index).build(patience=self.session.lock_timeout)
+
+    def drop_structure(self, index: IndexDefinition) -> None:
         self.session.run(self._partition(index).drop_structure)
 
-    def _delete_index(self, index: IndexDefinition) -> None:
+    def delete_index(self, index: IndexDefinition) -> None:
         def delete() -> None:
             lock_index_name(self.session.connection, index.name)
             deleted, _ = self._indexes().filter(id=index.id).delete()
             if not deleted:
-                raise _gone(index)
+                raise _deleted(index)
             self._partition(index).drop()
 
         self.session.run(delete)
 
-    def _truncate(self, index: IndexDefinition) -> None:
+    def truncate_index(self, index: IndexDefinition) -> None:
         def truncate() -> None:
             IndexProgressRow.objects.using(self.session.alias).filter(
                 vector_index=index.id
             ).delete()
             self._partition(index).truncate()
 
-        with self._while_it_is_there(index):
+        with self._index_not_found(index):
             self.session.run(truncate)
+
+    def is_rolling_back(self) -> bool:
+        connection = self.session.connection
+        return not connection.get_autocommit() and (
+            connection.needs_rollback
+            or connection.connection.info.transaction_status == TransactionStatus.INERROR
+        )
 
     # Rows
 
-    def _put(
+    def put(
         self, index: IndexDefinition, namespace: str, rows: list[VectorRow], *, generated: bool
     ) -> None:
-        self._write(index, vectorrows.put, namespace, rows, fresh=generated)
+        self._write(index, vector_rows.put, namespace, rows, fresh=generated)
 
-    def _change(
+    def change(
         self, index: IndexDefinition, namespace: str, id: str, changes: dict[str, Any]
     ) -> StoredVector | None:
-        return self._write(index, vectorrows.change, namespace, id, changes)
+        return self._write(index, vector_rows.change, namespace, id, changes)
 
-    def _delete(self, scope: VectorScope, ids: list[str] | None) -> int:
-        return self._write(scope.index, vectorrows.delete, _condition(scope), ids)
+    def delete(self, scope: VectorScope, ids: list[str] | None) -> int:
+        return self._write(scope.index, vector_rows.delete, _condition(scope), ids)
 
-    def _delete_parts(self, index: IndexDefinition, namespace: str, wholes: list[str]) -> None:
-        self._write(index, vectorrows.delete_parts, namespace, wholes)
+    def delete_chunks(self, index: IndexDefinition, namespace: str, source_ids: list[str]) -> None:
+        self._write(index, vector_rows.delete_chunks, namespace, source_ids)
 
-    def _delete_gone(self, scope: VectorScope, entity_id: UUID) -> None:
-        self._write(scope.index, vectorrows.delete_gone, _condition(scope), entity_id)
+    def delete_orphaned_chunks(self, scope: VectorScope, entity_id: UUID) -> None:
+        self._write(scope.index, vector_rows.delete_orphaned_chunks, _condition(scope), entity_id)
 
-    def _get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
+    def get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
         with self._reading(index):
-            return vectorrows.get(self._partition(index), namespace, ids)
+            return vector_rows.get(self._partition(index), namespace, ids)
 
     def _write(
         self,
@@ -178,13 +174,13 @@ class PostgresVectors(VectorsContract):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Do some work on an index's partition in a transaction."""
-        with self._while_it_is_there(index):
+        """Call `work` with the index's partition in a transaction."""
+        with self._index_not_found(index):
             return self.session.run(lambda: work(self._partition(index), *args, **kwargs))
 
     # Search
 
-    def _nearest(
+    def nearest(
         self, scope: VectorScope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
     ) -> list[Match]:
         search = Search(
@@ -195,13 +191,13 @@ class PostgresVectors(VectorsContract):
             ef_search=ef_search,
             with_vector=with_vector,
         )
-        with self._while_it_is_there(scope.index):
+        with self._index_not_found(scope.index):
             rows = search.run()
-        if not rows and self._find_index(scope.index.name) != scope.index:
-            raise _gone(scope.index)
+        if not rows and self.find_index(scope.index.name) != scope.index:
+            raise _deleted(scope.index)
         return [_match(row, scope.index.metric) for row in rows]
 
-    def _full_text(self, scope: VectorScope, query: str, limit: int) -> list[Match]:
+    def full_text(self, scope: VectorScope, query: str, limit: int) -> list[Match]:
         with self._reading(scope.index):
             rows = full_text(self._partition(scope.index), query, _condition(scope), limit)
         return [
@@ -210,21 +206,21 @@ class PostgresVectors(VectorsContract):
         ]
 
     @contextmanager
-    def _while_it_is_there(self, index: IndexDefinition) -> Iterator[None]:
-        """Raise IndexNotFound where another process has deleted the index since it was found."""
+    def _index_not_found(self, index: IndexDefinition) -> Iterator[None]:
+        """Raise IndexNotFound if the partition is missing: another process deleted the index."""
         try:
             with self.session.translated():
                 yield
         except EngineConfigError as error:
             if sqlstate(error) != MISSING_TABLE:
                 raise
-            raise _gone(index) from error
+            raise _deleted(index) from error
 
     @contextmanager
     def _reading(self, index: IndexDefinition) -> Iterator[None]:
-        """Likewise, and leave the caller's transaction usable, if there is one."""
+        """Do the same, and keep the caller's transaction usable by a savepoint."""
         alias = self.session.alias
-        with self._while_it_is_there(index):
+        with self._index_not_found(index):
             alone = connections[alias].get_autocommit()
             with nullcontext() if alone else transaction.atomic(using=alias):
                 yield
@@ -237,14 +233,14 @@ class PostgresVectors(VectorsContract):
 
 
 def _condition(scope: VectorScope) -> Sql:
-    others = [] if scope.namespaces is None else [within(scope.index, scope.namespaces)]
-    if (of := scope.records) is not None:
-        others.append(passages_of(of.entity_ids, of.where, keys=(ENTITY, RECORD)))
-    return on_metadata(scope.where, *others)
+    conditions = [] if scope.namespaces is None else [within(scope.index, scope.namespaces)]
+    if (records := scope.records) is not None:
+        conditions.append(chunks_of(records.entity_ids, records.where, keys=(ENTITY, RECORD)))
+    return on_metadata(scope.where, *conditions)
 
 
-def _gone(index: IndexDefinition) -> IndexNotFound:
-    return IndexNotFound(f"There is no index {index.name!r} any more")
+def _deleted(index: IndexDefinition) -> IndexNotFound:
+    return IndexNotFound(f"Vector index {index.name!r} was deleted by another process")
 
 
 def _match(row: tuple[Any, ...], metric: Metric) -> Match:

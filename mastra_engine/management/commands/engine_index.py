@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections
 
 from mastra_engine import engines
-from mastra_engine.backends.base.vectors.service import VectorsContract
+from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.management.base import EngineCommand
 from mastra_engine.types import Indexing, VectorIndex
 
@@ -70,7 +70,7 @@ class Command(EngineCommand):
         self.stdout.write(self.style.SUCCESS(f"{done} changes indexed."))
         self.stdout.writelines(map(_told, indexings()))
 
-    def build(self, vectors: VectorsContract, index: VectorIndex) -> None:
+    def build(self, vectors: Vectors, index: VectorIndex) -> None:
         """Build a search structure, and show in a terminal how far that is."""
         with ThreadPoolExecutor(1) as thread:
             building = thread.submit(_built, vectors, index.name)
@@ -82,7 +82,7 @@ class Command(EngineCommand):
         self.stdout.write(f"The index {built.name!r} was {index.status}, and is {built.status}.")
 
 
-def _built(vectors: VectorsContract, name: str) -> VectorIndex:
+def _built(vectors: Vectors, name: str) -> VectorIndex:
     try:
         return vectors.build_index(index_name=name)
     finally:

@@ -10,9 +10,9 @@ from asgiref.sync import async_to_sync
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.record_search import indexer as indexers
-from mastra_engine.embedders import EXCERPT
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound, InvalidInput
 from mastra_engine.registry import index_records, registry
+from mastra_engine.retrieval.embedding import EXCERPT
 from mastra_engine.testing.contract.recall import BagOfWords, Broken
 from mastra_engine.testing.contract.sync_runs import Held
 from mastra_engine.types import Entity, Erasure, Match

@@ -14,12 +14,19 @@ from typing import Any
 from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.memory.threads import ThreadsContract
 from mastra_engine.backends.base.vectors.search import VectorScope
-from mastra_engine.backends.base.vectors.service import VectorsContract
-from mastra_engine.embedders import BATCH_TEXTS, EXCERPT, Vectors, embed_documents, embed_query
+from mastra_engine.backends.base.vectors.service import Vectors as VectorService
 from mastra_engine.exceptions import IndexNotFound, InvalidInput, InvalidVector
 from mastra_engine.filters.ast import ALL, And, Equals, Exists, Field, Node
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import RunQueue
+from mastra_engine.retrieval.embedding import (
+    BATCH_TEXTS,
+    EXCERPT,
+    Vectors,
+    embed_documents,
+    embed_query,
+    require_embedder,
+)
 from mastra_engine.types import Match, Message, RecalledMessage, VectorIndex
 from mastra_engine.validation.inputs import count, text
 from mastra_engine.validation.vectors import IndexDefinition, finite_number
@@ -85,7 +92,7 @@ class RecallContract(ThreadsContract):
     A message's vector is in the index `index_name`, its namespace being the resource.
     """
 
-    vectors: VectorsContract
+    vectors: VectorService
     index_name: str = "memory"
     #: Whether messages are embedded when they are saved, or wait for embed_pending().
     embeds_at_once: bool = True
@@ -152,7 +159,7 @@ class RecallContract(ThreadsContract):
 
         Meanwhile a recall finds what is embedded already, and embeds some of the rest itself.
         """
-        self.vectors._need_embedder("/embedder")
+        require_embedder(self.vectors.embedder, "/embedder")
         self._forget_embeddings()
         return self._embed(None, None)
 
@@ -231,10 +238,10 @@ class RecallContract(ThreadsContract):
 
         def forget(index: IndexDefinition) -> int:
             scope = VectorScope(index=index, where=where, namespaces=frozenset([resource_id]))
-            return self.vectors._delete(scope, ids)
+            return self.vectors.store.delete(scope, ids)
 
         with suppress(IndexNotFound):  # nothing is embedded yet
-            self.vectors._on(self.index_name, forget)
+            self.vectors.indexes.use(self.index_name, forget)
 
     def _embed(self, resource_id: str | None, thread_id: str | None, *, limit: float = inf) -> int:
         """Embed what waits, before the transaction that stores it; until `limit` is reached."""
@@ -243,7 +250,7 @@ class RecallContract(ThreadsContract):
             waiting = self._unembedded(resource_id, thread_id, limit=BATCH_TEXTS)
             if not waiting:
                 break
-            embedder = self.vectors._need_embedder("/query")
+            embedder = require_embedder(self.vectors.embedder, "/query")
             vectors = embed_documents(embedder, [message.excerpt for message in waiting])
             self._need_index(len(vectors[0]), "/embedder")
             self._embedded(waiting, vectors)
@@ -255,7 +262,7 @@ class RecallContract(ThreadsContract):
 
         Raises InvalidVector where its vectors have another length, as those of another model.
         """
-        index = self.vectors._find_index(self.index_name)
+        index = self.vectors.indexes.find(self.index_name)
         if index is None:
             self.vectors.create_index(index_name=self.index_name, dimension=dimension)
         elif index.dimension != dimension:
@@ -274,7 +281,9 @@ class RecallContract(ThreadsContract):
         limit: int,
         min_score: float | None,
     ) -> list[Match]:
-        vector = embed_query(self.vectors._need_embedder("/query"), question, path="/query")
+        vector = embed_query(
+            require_embedder(self.vectors.embedder, "/query"), question, path="/query"
+        )
         if not any(vector):  # the embedder knows nothing of it
             return []
         try:

@@ -21,12 +21,17 @@ from mastra_engine.backends.base.vectors.search import (
     START,
     VectorScope,
 )
-from mastra_engine.backends.base.vectors.service import VectorsContract
-from mastra_engine.embedders import EXCERPT, embed_batches, embed_query
+from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import EngineError
 from mastra_engine.filters.ast import Equals, Field, Node
 from mastra_engine.protocols import Embedder
 from mastra_engine.registry import IndexDeclaration
+from mastra_engine.retrieval.embedding import (
+    EXCERPT,
+    embed_batches,
+    embed_query,
+    require_embedder,
+)
 from mastra_engine.types import Change, Changes, Entity, Record
 from mastra_engine.validation.inputs import MAX_COUNT, text
 from mastra_engine.validation.vectors import IndexDefinition, VectorRow, vector_rows
@@ -75,7 +80,7 @@ class Indexer:
         declared: IndexDeclaration,
         entity: Entity,
         *,
-        vectors: VectorsContract,
+        vectors: Vectors,
         index_progress: IndexProgressStore,
         read: Callable[..., Changes],
         lease: float,
@@ -139,7 +144,7 @@ class Indexer:
         changes = self.read(after=mark.rev)
         if changes.purged > max(mark.rev, self.purged):
             scope = scope_of(mark.index, self.entity)
-            forget = partial(self.vectors._delete_gone, scope, self.entity.id)
+            forget = partial(self.vectors.store.delete_orphaned_chunks, scope, self.entity.id)
             if self.index_progress.move(mark, rev=mark.rev, complete=mark.complete, write=forget):
                 self.purged = changes.purged
             return None
@@ -194,9 +199,9 @@ class Indexer:
             namespace = self.entity.connection_id
 
             def write() -> None:
-                self.vectors._delete_parts(mark.index, namespace, batch.records)
+                self.vectors.store.delete_chunks(mark.index, namespace, batch.records)
                 failpoints.hit("chunks_deleted")
-                self.vectors._put(mark.index, namespace, rows, generated=True)
+                self.vectors.store.put(mark.index, namespace, rows, generated=True)
                 failpoints.hit("chunks_stored")
 
             complete = mark.complete or last
@@ -228,27 +233,27 @@ class Indexer:
         )
 
 
-def needed_embedder(vectors: VectorsContract, declared: IndexDeclaration) -> Embedder:
+def needed_embedder(vectors: Vectors, declared: IndexDeclaration) -> Embedder:
     """Return what embeds for an index; raises InvalidInput when there is nothing."""
-    return declared.embedder or vectors._need_embedder("/embedder")
+    return declared.embedder or require_embedder(vectors.embedder, "/embedder")
 
 
-def needed_index(vectors: VectorsContract, declared: IndexDeclaration) -> IndexDefinition:
+def needed_index(vectors: Vectors, declared: IndexDeclaration) -> IndexDefinition:
     """Return a declared index, made as the settings say or as long as the embedder's vectors."""
     name = declared.index
-    index = vectors._find_index(name)
+    index = vectors.indexes.find(name)
     if index is not None:
         return index
     definition = vectors.declared.get(name)
     if definition is None:
         definition = {"dimension": len(embed_query(needed_embedder(vectors, declared), name))}
     vectors.create_index(index_name=name, **definition)
-    return vectors._index(name)
+    return vectors.indexes.require(name)
 
 
-def delete_passages(vectors: VectorsContract, index: IndexDefinition, entity: Entity) -> None:
+def delete_passages(vectors: Vectors, index: IndexDefinition, entity: Entity) -> None:
     """Delete all passages of an entity."""
-    vectors._delete(scope_of(index, entity), None)
+    vectors.store.delete(scope_of(index, entity), None)
 
 
 def scope_of(index: IndexDefinition, entity: Entity) -> VectorScope:

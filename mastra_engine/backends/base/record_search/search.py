@@ -19,11 +19,11 @@ from mastra_engine.backends.base.vectors.search import (
     VectorQuery,
     VectorScope,
 )
-from mastra_engine.backends.base.vectors.service import VectorsContract
-from mastra_engine.embedders import embed_query
+from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.filters.ast import ALL, Node
 from mastra_engine.registry import IndexDeclaration
+from mastra_engine.retrieval.embedding import embed_query
 from mastra_engine.retrieval.fusion import reciprocal_rank_fusion
 from mastra_engine.types import Entity, Match, Record, RecordMatch
 from mastra_engine.validation.vectors import IndexDefinition
@@ -64,7 +64,7 @@ class RecordSearch:
     """One search. A match's `id` and `namespace` are its record's `external_id` and entity."""
 
     def __init__(
-        self, vectors: VectorsContract, connection_id: str, asked: VectorQuery, where: Node
+        self, vectors: Vectors, connection_id: str, asked: VectorQuery, where: Node
     ) -> None:
         self.vectors = vectors
         self.connection_id = connection_id
@@ -84,10 +84,10 @@ class RecordSearch:
         for group in groups.values():
             look = partial(self._look, group)
             with suppress(IndexNotFound):  # nothing is in it yet
-                for kind, found in self.vectors._on(group[0].declared.index, look).items():
+                for kind, found in self.vectors.indexes.use(group[0].declared.index, look).items():
                     rankings.setdefault(kind, []).extend(found)
         ordered = [best_of_records(found) for found in rankings.values()]
-        return self.asked.chosen(
+        return self.asked.select(
             ordered[0] if len(ordered) == 1 else reciprocal_rank_fusion(*ordered)
         )
 
@@ -106,15 +106,15 @@ class RecordSearch:
         if any(vector):  # or else the embedder knows nothing of it
             target = checked_vector(vector, index, "/query")
             near = partial(
-                self.vectors._nearest,
+                self.vectors.store.nearest,
                 scope,
                 target,
-                ef_search=self.asked.breadth,
+                ef_search=self.asked.effective_ef_search,
                 with_vector=False,
             )
             found[id(embedder), index.metric] = self._of_enough_records(near, index)
         if self.asked.hybrid:
-            words = partial(self.vectors._full_text, scope, self.asked.text or "")
+            words = partial(self.vectors.store.full_text, scope, self.asked.text or "")
             found[_WORDS] = self._of_enough_records(words, index)
         return found
 

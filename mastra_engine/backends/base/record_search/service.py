@@ -19,8 +19,8 @@ from mastra_engine.backends.base.record_search.search import (
     serving,
 )
 from mastra_engine.backends.base.records.following import FollowingContract
-from mastra_engine.backends.base.vectors.search import chosen_reranker, question
-from mastra_engine.backends.base.vectors.service import VectorsContract
+from mastra_engine.backends.base.vectors.search import resolve_reranker, vector_query
+from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import EntityNotFound, IndexNotFound, Unavailable
 from mastra_engine.filters.ast import RECORD_COLUMNS, Equals, Field, Query
 from mastra_engine.filters.parsing import parse_optional_filter
@@ -42,7 +42,7 @@ class IndexingContract(FollowingContract, ABC):
     The vectors of a connection's records are in the namespace of its name.
     """
 
-    vectors: VectorsContract
+    vectors: Vectors
     index_progress: IndexProgressStore
     queue: RunQueue | None
     #: Whether records are indexed when they are written, or wait for index_pending().
@@ -73,7 +73,7 @@ class IndexingContract(FollowingContract, ABC):
         connection beyond reach, InvalidFilter, and InvalidInput when there is no embedder.
         """
         connection = self._own_connection(name(connection_id, "/connection_id"))
-        asked = question(
+        asked = vector_query(
             query_vector=None,
             query_text=text(query, "/query"),
             top_k=top_k,
@@ -83,12 +83,12 @@ class IndexingContract(FollowingContract, ABC):
             include_vector=False,
             ef_search=None,
             hybrid=hybrid,
-            reranker=chosen_reranker(reranker, self._all_vectors.reranker),
+            reranker=resolve_reranker(reranker, self.vectors.reranker),
             mmr=None,
         )
         where = parse_optional_filter(filter, columns=RECORD_COLUMNS)
         places = self._places(self._declared(entity_name, None), connection)
-        found = RecordSearch(self._all_vectors, connection, asked, where).run(places)
+        found = RecordSearch(self.vectors, connection, asked, where).run(places)
         return self._with_records(found, places)
 
     def index_pending(
@@ -139,9 +139,9 @@ class IndexingContract(FollowingContract, ABC):
         """
         made = {}
         for declared in registry.indexes.values():
-            if declared.embedder is not None or self._all_vectors.embedder is not None:
-                needed_index(self._all_vectors, declared)
-                made[declared.index] = self._all_vectors.describe_index(index_name=declared.index)
+            if declared.embedder is not None or self.vectors.embedder is not None:
+                needed_index(self.vectors, declared)
+                made[declared.index] = self.vectors.describe_index(index_name=declared.index)
         return list(made.values())
 
     asearch_records = derive_async(search_records)
@@ -150,11 +150,6 @@ class IndexingContract(FollowingContract, ABC):
     aprepare_indexes = derive_async(prepare_indexes)
 
     # Steps
-
-    @property
-    def _all_vectors(self) -> VectorsContract:
-        """Vectors in any namespace: those of records are kept apart by their connections."""
-        return self.vectors._unconfined()
 
     def _changed(self, entity: Entity, after: int) -> None:
         super()._changed(entity, after)
@@ -173,7 +168,7 @@ class IndexingContract(FollowingContract, ABC):
             logger.exception("%s waits for being indexed", _named(entity))
 
     def _can_embed(self, declared: IndexDeclaration) -> bool:
-        return (declared.embedder or self._all_vectors.embedder) is not None
+        return (declared.embedder or self.vectors.embedder) is not None
 
     def _declared(self, entity_name: str | None, index_name: str | None) -> list[IndexDeclaration]:
         entity = None if entity_name is None else name(entity_name, "/entity_name")
@@ -219,7 +214,7 @@ class IndexingContract(FollowingContract, ABC):
         return Indexer(
             declared,
             entity,
-            vectors=self._all_vectors,
+            vectors=self.vectors,
             index_progress=self.index_progress,
             read=self.get_changes,
             lease=self.index_lease,

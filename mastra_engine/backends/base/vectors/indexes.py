@@ -1,142 +1,70 @@
-"""Finding a vector index, and what a backend does with one."""
+"""Finding a vector index and using it while other processes may replace it."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from types import MappingProxyType
 from typing import Any, TypeVar
-from uuid import UUID
 
-from pgvector import Vector
-
-from mastra_engine.backends.base.vectors.search import VectorScope
+from mastra_engine.backends.base.vectors.store import VectorStore
 from mastra_engine.exceptions import IndexNotFound, InvalidVector
-from mastra_engine.types import Match, StoredVector, VectorIndex
 from mastra_engine.validation.inputs import name
-from mastra_engine.validation.vectors import IndexDefinition, VectorRow
+from mastra_engine.validation.vectors import IndexDefinition
 
 T = TypeVar("T")
 
-#: How often an index may be made anew between being found and being used, before others must wait.
-REMAKES = 3
+#: How often an index may be replaced while it is used, before its name is locked.
+ATTEMPTS = 3
 
 
-class IndexesContract(ABC):
-    """The steps of which the methods of vectors are made."""
+class IndexLookup:
+    """Finds the indexes of one store by name."""
 
-    #: `INDEXES` of the settings: definitions by name.
-    declared: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    def __init__(self, store: VectorStore, declared: Mapping[str, Mapping[str, Any]]) -> None:
+        self.store = store
+        #: `INDEXES` of the settings: definitions by name.
+        self.declared = declared
 
-    # What a backend implements. Each raises IndexNotFound when the index is gone by then.
+    def find(self, index_name: str) -> IndexDefinition | None:
+        """Return an index, or None if it does not exist. The name has been validated."""
+        return self.store.find_index(index_name)
 
-    @abstractmethod
-    def _get_or_create_index(self, wanted: IndexDefinition) -> IndexDefinition: ...
+    def require(self, index_name: Any) -> IndexDefinition:
+        """Return an index; raises IndexNotFound, and InvalidInput for an invalid name."""
+        index = self.store.find_index(name(index_name, "/index_name"))
+        if index is None:
+            remedy = "engine_migrate or create_declared_indexes() creates it"
+            advice = f"; {remedy}" if index_name in self.declared else ""
+            raise IndexNotFound(f"Vector index {index_name!r} does not exist{advice}")
+        return index
 
-    @abstractmethod
-    def _find_index(self, name: str) -> IndexDefinition | None: ...
+    def use(self, index_name: Any, work: Callable[[IndexDefinition], T]) -> T:
+        """Call `work` with an index and return its result; raises IndexNotFound.
 
-    def _remembered_index(self, name: str) -> IndexDefinition | None:
-        """Return an index as it was some time ago, if searches notice when it is another now."""
-        return None
+        `work` is called again if another process has replaced the index in the meantime.
+        """
+        return self.use_found(lambda: self.require(index_name), work)
 
-    @abstractmethod
-    def _kept(self, name: str) -> AbstractContextManager[None]:
-        """Let nobody else make or delete an index of this name while inside."""
-
-    def _is_rolling_back(self) -> bool:
-        """Say whether a transaction is under way that can only be rolled back."""
-        return False
-
-    @abstractmethod
-    def _list_indexes(self) -> list[VectorIndex]: ...
-
-    @abstractmethod
-    def _describe(self, index: IndexDefinition) -> VectorIndex: ...
-
-    @abstractmethod
-    def _build(self, index: IndexDefinition) -> None: ...
-
-    @abstractmethod
-    def _drop_structure(self, index: IndexDefinition) -> None: ...
-
-    @abstractmethod
-    def _delete_index(self, index: IndexDefinition) -> None: ...
-
-    @abstractmethod
-    def _truncate(self, index: IndexDefinition) -> None: ...
-
-    @abstractmethod
-    def _put(
-        self, index: IndexDefinition, namespace: str, rows: list[VectorRow], *, generated: bool
-    ) -> None:
-        """Store rows of distinct ids; `generated` says that the ids are new."""
-
-    @abstractmethod
-    def _change(
-        self, index: IndexDefinition, namespace: str, id: str, changes: dict[str, Any]
-    ) -> StoredVector | None:
-        """Replace parts of a vector and return it; None where there is none of that id."""
-
-    @abstractmethod
-    def _delete(self, scope: VectorScope, ids: list[str] | None) -> int: ...
-
-    @abstractmethod
-    def _delete_parts(self, index: IndexDefinition, namespace: str, wholes: list[str]) -> None:
-        """Delete the vectors whose id is one of these, a slash and whatever."""
-
-    @abstractmethod
-    def _delete_gone(self, scope: VectorScope, entity_id: UUID) -> None:
-        """Delete the vectors in scope whose id begins with that of no live record of an entity."""
-
-    @abstractmethod
-    def _get(
-        self, index: IndexDefinition, namespace: str, ids: list[str]
-    ) -> list[StoredVector]: ...
-
-    @abstractmethod
-    def _nearest(
-        self, scope: VectorScope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
-    ) -> list[Match]: ...
-
-    @abstractmethod
-    def _full_text(self, scope: VectorScope, query: str, limit: int) -> list[Match]:
-        """Return documents that share a word with the query, best first."""
-
-    # Finding an index
-
-    def _on(self, index_name: str, work: Callable[[IndexDefinition], T]) -> T:
-        return self._using(lambda: self._index(index_name), work)
-
-    def _using(
+    def use_found(
         self,
         find: Callable[[], IndexDefinition],
         work: Callable[[IndexDefinition], T],
         *,
         first: IndexDefinition | None = None,
     ) -> T:
-        """Do some work with an index; with the new one, where others have made it anew since.
+        """Call `work` with the index that `find` returns; with `first` before that, if given.
 
-        A vector may be wrong for the index that was found and right for the one there is.
+        A vector may not fit the index that was found first and fit the one that replaced it, so
+        InvalidVector leads to another attempt as IndexNotFound does.
         """
         index = first or find()
-        for _ in range(REMAKES):
+        for _ in range(ATTEMPTS):
             try:
                 return work(index)
             except (IndexNotFound, InvalidVector):
-                used, index = index, find()
-                if index == used:
+                previous, index = index, find()
+                if index == previous:
                     raise
-        # Whoever makes it anew without a pause would always be faster.
-        with self._kept(index.name):
+        # A process that replaces the index in a loop would win every race. Holding the lock on its
+        # name makes it wait for this call.
+        with self.store.lock_index_name(index.name):
             return work(find())
-
-    def _index(self, index_name: str) -> IndexDefinition:
-        index = self._find_index(name(index_name, "/index_name"))
-        if index is None:
-            how = "; engine_migrate or create_declared_indexes() makes it"
-            raise IndexNotFound(
-                f"There is no index {index_name!r}{how if index_name in self.declared else ''}"
-            )
-        return index

@@ -1,4 +1,4 @@
-"""What a vector search asks for, checked before an index is touched."""
+"""Validated arguments of a vector search."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from mastra_engine.types import Match
 from mastra_engine.validation.inputs import count, share, text
 from mastra_engine.validation.vectors import IndexDefinition, finite_number, namespace_name
 
-#: How much of the graph a search looks at. Measured in docs/explanation/vectors.md.
+#: Candidates that a search of the graph keeps. Measured in docs/explanation/vectors.md.
 EF_SEARCH = 100
 MAX_EF_SEARCH = 1_000
-#: More than anybody reads, and four times as many still fit PostgreSQL's LIMIT.
+#: Four times as many still fit PostgreSQL's LIMIT.
 MAX_TOP_K = 2**60
-#: How many more candidates than asked for are fused, diversified or reranked.
-_CANDIDATES_PER_RESULT, _FEWEST_CANDIDATES = 4, 50
+#: Candidates per requested result, and at least, when results are fused, diversified or reranked.
+_CANDIDATES_PER_RESULT, _MIN_CANDIDATES = 4, 50
 
-#: What the vector of a record's passage knows of it, beside what the declaration of its index
-#: makes of the record. A filter cannot name these keys.
+#: Metadata keys of the vector of a record's chunk, added to those that the index's declaration
+#: derives from the record. Users' filters cannot name keys that begin with "@".
 ENTITY, RECORD, CHUNK, START, END = "@entity_id", "@external_id", "@chunk", "@start", "@end"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordScope:
-    """Live records of entities whose data satisfies a filter."""
+    """Live records of entities, with data that satisfies a filter."""
 
     entity_ids: tuple[UUID, ...]
     where: Node
@@ -38,9 +38,9 @@ class RecordScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorScope:
-    """Which vectors of an index a call is about; `namespaces=None` means those of all.
+    """The vectors of an index that a call concerns; `namespaces=None` stands for all namespaces.
 
-    With `records`, they are the passages of such records.
+    With `records`, only the chunks of these records are in scope.
     """
 
     index: IndexDefinition
@@ -51,7 +51,7 @@ class VectorScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorQuery:
-    """A search before it is known which index answers it; the vector's length depends on that."""
+    """A search before its index is known, on which the length of the vector depends."""
 
     vector: Any
     text: str | None
@@ -62,40 +62,42 @@ class VectorQuery:
     ef_search: int | None
     hybrid: bool
     reranker: Reranks | None
-    balance: float | None
+    mmr: float | None
     include_vector: bool
 
     @property
     def candidates(self) -> int:
-        """How many to look for: more than asked where they are chosen among."""
-        if not self.hybrid and self.reranker is None and self.balance is None:
+        """Return how many matches to fetch: more than requested if they are fused or reranked."""
+        if not self.hybrid and self.reranker is None and self.mmr is None:
             return self.limit
-        return max(_CANDIDATES_PER_RESULT * self.limit, _FEWEST_CANDIDATES)
+        return max(_CANDIDATES_PER_RESULT * self.limit, _MIN_CANDIDATES)
 
     @property
     def with_vector(self) -> bool:
-        """Whether matches have to bring their vectors."""
-        return self.include_vector or self.balance is not None
+        """Return whether candidates must carry their vectors."""
+        return self.include_vector or self.mmr is not None
 
     @property
-    def breadth(self) -> int:
-        """How much of the graph to look at."""
+    def effective_ef_search(self) -> int:
+        """Return the requested `ef_search`, or one that suits the number of candidates."""
         return self.ef_search or min(max(EF_SEARCH, self.candidates), MAX_EF_SEARCH)
 
-    def chosen(self, found: list[Match]) -> list[Match]:
-        """Return the best of what was found, chosen as it was asked."""
-        if self.balance is not None:
-            found = maximal_marginal_relevance(found, top_k=self.candidates, relevance=self.balance)
+    def select(self, candidates: list[Match]) -> list[Match]:
+        """Return the best candidates, diversified and reranked as requested."""
+        if self.mmr is not None:
+            candidates = maximal_marginal_relevance(
+                candidates, top_k=self.candidates, relevance=self.mmr
+            )
         if self.reranker is not None and self.text is not None:
-            reranked = self.reranker.rerank(found, self.text, top_k=self.limit)
-            found = [replace(each.match, score=each.score) for each in reranked]
-        found = found[: self.limit]
+            reranked = self.reranker.rerank(candidates, self.text, top_k=self.limit)
+            candidates = [replace(result.match, score=result.score) for result in reranked]
+        candidates = candidates[: self.limit]
         if self.with_vector and not self.include_vector:
-            return [replace(match, vector=None) for match in found]
-        return found
+            return [replace(match, vector=None) for match in candidates]
+        return candidates
 
 
-def question(
+def vector_query(
     *,
     query_vector: Any,
     query_text: Any,
@@ -109,39 +111,40 @@ def question(
     reranker: Reranks | None,
     mmr: Any,
 ) -> VectorQuery:
-    """Check what `query` takes; raises InvalidInput that names the argument."""
+    """Validate the arguments of `query`; raises InvalidInput that names the argument."""
     if query_text is None and (hybrid or reranker is not None):
-        raise InvalidInput("is needed for hybrid search and for reranking", path="/query_text")
+        raise InvalidInput("is required for hybrid search and for reranking", path="/query_text")
     if query_text is None and query_vector is None:
-        raise InvalidInput("give a query_vector or a query_text", path="/query_vector")
+        raise InvalidInput("query_vector or query_text is required", path="/query_vector")
     return VectorQuery(
         vector=query_vector,
         text=None if query_text is None else text(query_text, "/query_text"),
         where=parse_optional_filter(filter),
-        namespace=any_namespace(namespace),
+        namespace=optional_namespace(namespace),
         limit=count(top_k, "/top_k", least=1, most=MAX_TOP_K),
         min_score=None if min_score is None else finite_number(min_score, "/min_score"),
         ef_search=_ef_search(ef_search),
         hybrid=hybrid,
         reranker=reranker,
-        balance=None if mmr is None else share(mmr, "/mmr"),
+        mmr=None if mmr is None else share(mmr, "/mmr"),
         include_vector=include_vector,
     )
 
 
-def any_namespace(namespace: Any) -> str | None:
-    """Check a namespace that may be None, which means all of them."""
+def optional_namespace(namespace: Any) -> str | None:
+    """Validate a namespace that may be None, which stands for all namespaces."""
     return None if namespace is None else namespace_name(namespace)
 
 
-def chosen_reranker(given: Any, own: Reranks) -> Reranks | None:
-    """Return what `reranker=` stands for; True means the engine's own."""
-    if given is None or given is False:
+def resolve_reranker(reranker: Any, default: Reranks) -> Reranks | None:
+    """Return the reranker that an argument stands for: `default` for True, none for False."""
+    if reranker is None or reranker is False:
         return None
-    reranker = own if given is True else given
-    if not isinstance(reranker, Reranks):
-        raise InvalidInput("must be a Reranker, or True for the engine's own", path="/reranker")
-    return reranker
+    resolved = default if reranker is True else reranker
+    if not isinstance(resolved, Reranks):
+        message = "must have a method rerank(), or be True for the engine's own reranker"
+        raise InvalidInput(message, path="/reranker")
+    return resolved
 
 
 def _ef_search(value: Any) -> int | None:

@@ -1,8 +1,8 @@
-"""The contract of vectors: indexes, storage and search."""
+"""The service of vectors: indexes, storage and search."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from copy import copy
 from typing import Any, Self
@@ -11,19 +11,20 @@ from asgiref.sync import sync_to_async
 from pgvector import Vector
 
 from mastra_engine.backends.base.async_derivation import derive_async
-from mastra_engine.backends.base.vectors.indexes import IndexesContract
+from mastra_engine.backends.base.vectors.indexes import IndexLookup
 from mastra_engine.backends.base.vectors.search import (
     VectorQuery,
     VectorScope,
-    any_namespace,
-    chosen_reranker,
-    question,
+    optional_namespace,
+    resolve_reranker,
+    vector_query,
 )
-from mastra_engine.embedders import embed_batches, embed_query
+from mastra_engine.backends.base.vectors.store import VectorStore
 from mastra_engine.exceptions import IndexMismatch, InvalidInput, NotFound
 from mastra_engine.filters.ast import ALL
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import Embedder, Reranks
+from mastra_engine.retrieval.embedding import embed_batches, embed_query, require_embedder
 from mastra_engine.retrieval.fusion import reciprocal_rank_fusion
 from mastra_engine.retrieval.rerankers import Reranker
 from mastra_engine.types import (
@@ -49,25 +50,49 @@ from mastra_engine.validation.vectors import (
 from mastra_engine.validation.vectors import vector as checked_vector
 
 
-class VectorsContract(IndexesContract):
-    """Vector indexes, reached as `engine.vectors`. Every method has an async variant."""
+class Vectors:
+    """Vector indexes, reached as `engine.vectors`. Every method has an async variant.
 
-    embedder: Embedder | None = None
-    #: What `reranker=True` stands for.
-    reranker: Reranks = Reranker()
-    #: The namespaces these vectors are confined to; None for all.
+    Other parts of the engine, whose arguments are validated already, use `store`, and `indexes` to
+    find an index.
+    """
+
+    #: The namespaces in scope; None for all of them.
     namespaces: frozenset[str] | None = None
 
-    def within(self, *, namespaces: Iterable[str]) -> Self:
-        """Return these vectors confined to some namespaces: those of others are not there.
+    def __init__(
+        self,
+        store: VectorStore,
+        *,
+        embedder: Embedder | None = None,
+        reranker: Reranks | None = None,
+        declared: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.store = store
+        self.embedder = embedder
+        #: The reranker that `reranker=True` stands for.
+        self.reranker: Reranks = Reranker() if reranker is None else reranker
+        self.indexes = IndexLookup(store, declared or {})
 
-        Confined once more, they are to those of both. It says nothing of the indexes themselves,
-        which are everybody's.
+    @property
+    def declared(self) -> Mapping[str, Mapping[str, Any]]:
+        """The index definitions of the setting `INDEXES`, by name."""
+        return self.indexes.declared
+
+    @declared.setter
+    def declared(self, definitions: Mapping[str, Mapping[str, Any]]) -> None:
+        self.indexes.declared = definitions
+
+    def within(self, *, namespaces: Iterable[str]) -> Self:
+        """Return these vectors with only some namespaces in scope; others do not exist there.
+
+        Scopes combine: `within()` of a scoped object leaves the namespaces that are in both. The
+        indexes themselves have no scope.
         """
-        confined = copy(self)
-        wanted = names(namespaces, "/namespaces", check=namespace_name)
-        confined.namespaces = narrowed(self.namespaces, wanted)
-        return confined
+        scoped = copy(self)
+        requested = names(namespaces, "/namespaces", check=namespace_name)
+        scoped.namespaces = narrowed(self.namespaces, requested)
+        return scoped
 
     # Indexes
 
@@ -83,12 +108,13 @@ class VectorsContract(IndexesContract):
         storage: Storage = "vector",
         language: str = "english",
     ) -> VectorIndex:
-        """Create an index, or do nothing when there is one of the same definition.
+        """Create an index and return it; return the existing one if its definition is the same.
 
-        `language` is the text search configuration of hybrid search. Raises IndexMismatch for
-        another definition, InvalidInput for what pgvector cannot index.
+        `language` is the text search configuration for hybrid search. Raises IndexMismatch if an
+        index of this name has another definition, and InvalidInput for a definition that pgvector
+        does not support.
         """
-        wanted = index_definition(
+        definition = index_definition(
             index_name=index_name,
             dimension=dimension,
             metric=metric,
@@ -100,67 +126,68 @@ class VectorsContract(IndexesContract):
         )
 
         def describe(stored: IndexDefinition) -> VectorIndex:
-            if unlike := stored.unlike(wanted):
+            if differences := stored.differences(definition):
                 raise IndexMismatch(
-                    f"Index {wanted.name!r} has {unlike}; another definition needs another name"
+                    f"Vector index {stored.name!r} has {differences}; choose another name, or "
+                    "delete the index first"
                 )
-            return self._describe(stored)
+            return self.store.describe_index(stored)
 
-        return self._using(lambda: self._get_or_create_index(wanted), describe)
+        return self.indexes.use_found(lambda: self.store.get_or_create_index(definition), describe)
 
     def create_declared_indexes(self) -> list[VectorIndex]:
-        """Create the indexes that the settings declare; raises IndexMismatch like create_index."""
+        """Create the indexes that the settings declare; raises IndexMismatch as create_index."""
         return [
             self.create_index(index_name=index_name, **definition)
             for index_name, definition in self.declared.items()
         ]
 
     def list_indexes(self) -> list[VectorIndex]:
-        """Return all indexes by name."""
-        return self._list_indexes()
+        """Return all indexes, ordered by name."""
+        return self.store.list_indexes()
 
     def describe_index(self, *, index_name: str) -> VectorIndex:
         """Return an index with its counts; raises IndexNotFound."""
-        return self._on(index_name, self._describe)
+        return self.indexes.use(index_name, self.store.describe_index)
 
     def build_index(self, *, index_name: str) -> VectorIndex:
-        """Build the search structure where it is missing or invalid, without stopping writers.
+        """Build the search structure if it is missing or invalid, while others can still write.
 
-        Inside `transaction.atomic()` it is built in that transaction, and writers wait.
+        Inside `transaction.atomic()` it is built in that transaction, and other writers wait.
         """
 
         def build(index: IndexDefinition) -> VectorIndex:
-            self._build(index)
-            return self._describe(index)
+            self.store.build_index(index)
+            return self.store.describe_index(index)
 
-        return self._on(index_name, build)
+        return self.indexes.use(index_name, build)
 
     def delete_index(self, *, index_name: str) -> None:
         """Delete an index and its vectors; raises IndexNotFound."""
-        self._on(index_name, self._delete_index)
+        self.indexes.use(index_name, self.store.delete_index)
 
     def truncate_index(self, *, index_name: str) -> None:
-        """Delete all vectors of an index, in every namespace."""
-        self._on(index_name, self._truncate)
+        """Delete all vectors of an index, in every namespace; raises IndexNotFound."""
+        self.indexes.use(index_name, self.store.truncate_index)
 
     @contextmanager
     def bulk_load(self, *, index_name: str) -> Iterator[None]:
-        """Load many vectors inside: the search structure is dropped, then built once.
+        """Drop the search structure, and build it once when the block has loaded its vectors.
 
-        Meanwhile search is exact. It is built even when the loading fails.
+        Searches are exact inside the block. The structure is built even if the block fails.
         """
-        self._on(index_name, self._drop_structure)
+        self.indexes.use(index_name, self.store.drop_structure)
         try:
             yield
         finally:
-            if not self._is_rolling_back():  # which brings back what was dropped
-                self._on(index_name, self._build)
+            if not self.store.is_rolling_back():  # a rollback restores the structure
+                self.indexes.use(index_name, self.store.build_index)
 
     @asynccontextmanager
     async def abulk_load(self, *, index_name: str) -> AsyncIterator[None]:
         """See bulk_load()."""
         loading = ExitStack()
-        try:  # who is cancelled leaves the database's thread to drop it
+        try:  # a task that is cancelled here leaves the database thread to drop the structure
             await sync_to_async(loading.enter_context)(self.bulk_load(index_name=index_name))
             yield
         finally:
@@ -180,22 +207,26 @@ class VectorsContract(IndexesContract):
     ) -> list[str]:
         """Insert or replace vectors, all or none, and return their ids.
 
-        `vectors` is a list of lists or a two-dimensional NumPy array, one row a vector; without
-        it, `documents` are embedded, before anything is locked. Ids are made where none are
-        given; of several with one id the last wins.
+        `vectors` is a list of lists or a two-dimensional NumPy array with one vector per row.
+        Without it, `documents` are embedded before any row is locked. Ids are generated unless
+        they are passed; if an id occurs several times, its last vector is stored.
 
-        Raises IndexNotFound, InvalidVector and InvalidInput that name the place.
+        Raises IndexNotFound, and InvalidVector and InvalidInput that name the place.
         """
         space = self._own_namespace(namespace)
-        given = list(vectors) if isinstance(vectors, Iterator) else vectors
+        # Another attempt, with an index that has replaced this one, reads the vectors again.
+        rows_of_numbers = list(vectors) if isinstance(vectors, Iterator) else vectors
 
         def put(index: IndexDefinition) -> list[str]:
-            checked = self._embedded(documents, index) if given is None else matrix(given, index)
+            if rows_of_numbers is None:
+                checked = self._embedded(documents, index)
+            else:
+                checked = matrix(rows_of_numbers, index)
             rows = vector_rows(checked, ids=ids, metadata=metadata, documents=documents)
-            self._put(index, space, rows, generated=ids is None)
+            self.store.put(index, space, rows, generated=ids is None)
             return [row.id for row in rows] if ids is None else list(ids)
 
-        return self._on(index_name, put)
+        return self.indexes.use(index_name, put)
 
     def update_vector(
         self,
@@ -207,9 +238,9 @@ class VectorsContract(IndexesContract):
         document: str | Unset | None = UNSET,
         namespace: str = "",
     ) -> StoredVector:
-        """Replace parts of a stored vector; raises NotFound.
+        """Replace parts of a stored vector and return it; raises NotFound.
 
-        A new document without a vector is embedded where there is an embedder.
+        A new document without a vector is embedded if the engine has an embedder.
         """
         key, space = name(id, "/id"), self._own_namespace(namespace)
         changes: dict[str, Any] = {}
@@ -225,13 +256,16 @@ class VectorsContract(IndexesContract):
             elif isinstance(document, str) and self.embedder is not None:
                 (changes["vector"],) = self._embedded([document], index)
             if not changes:
-                raise InvalidInput("give a vector, metadata or a document", path="/vector")
-            changed = self._change(index, space, key, changes)
+                raise InvalidInput("vector, metadata or document is required", path="/vector")
+            changed = self.store.change(index, space, key, changes)
             if changed is None:
-                raise NotFound(f"The index has no vector {key!r}")
+                raise NotFound(
+                    f"Vector {key!r} does not exist in namespace {space!r} of vector index "
+                    f"{index.name!r}"
+                )
             return changed
 
-        return self._on(index_name, change)
+        return self.indexes.use(index_name, change)
 
     def delete_vectors(
         self,
@@ -241,25 +275,30 @@ class VectorsContract(IndexesContract):
         filter: Any = None,
         namespace: str | None = "",
     ) -> int:
-        """Delete vectors by id or by metadata and return how many; `namespace=None` means all."""
-        where, spaces = parse_optional_filter(filter), self._reach(any_namespace(namespace))
+        """Delete vectors by id or by metadata and return their number.
+
+        `namespace=None` stands for all namespaces in scope. An empty filter raises InvalidInput;
+        truncate_index() deletes all vectors.
+        """
+        where, spaces = parse_optional_filter(filter), self._in_scope(optional_namespace(namespace))
         if (ids is None) == (filter is None) or (ids is None and where == ALL):
-            raise InvalidInput("give ids or a filter that says something", path="/ids")
+            message = "either ids or a filter with a condition is required"
+            raise InvalidInput(message, path="/ids")
         keys = None if ids is None else names(ids, "/ids")
 
         def delete(index: IndexDefinition) -> int:
-            return self._delete(VectorScope(index=index, where=where, namespaces=spaces), keys)
+            return self.store.delete(VectorScope(index=index, where=where, namespaces=spaces), keys)
 
-        return self._on(index_name, delete)
+        return self.indexes.use(index_name, delete)
 
     # Reading
 
     def get_vectors(
         self, *, index_name: str, ids: list[str], namespace: str = ""
     ) -> list[StoredVector]:
-        """Return stored vectors in the order of their ids; unknown ones are left out."""
+        """Return stored vectors in the order of their ids, without those that do not exist."""
         space, keys = self._own_namespace(namespace), names(ids, "/ids")
-        return self._on(index_name, lambda index: self._get(index, space, keys))
+        return self.indexes.use(index_name, lambda index: self.store.get(index, space, keys))
 
     def query(
         self,
@@ -279,14 +318,15 @@ class VectorsContract(IndexesContract):
     ) -> list[Match]:
         """Return the `top_k` closest vectors that satisfy the filter, closest first, ties by id.
 
-        As many come back as there are, up to `top_k`: a filter never costs results. Scores are,
-        for cosine 1 - distance, for euclidean 1 / (1 + distance), for dotproduct the product.
-        `query_text` is embedded where no vector is given. `hybrid` adds full-text search and
-        fuses both rankings, `mmr` (0 to 1, the weight of relevance) chooses different ones, and
-        `reranker` reorders, the engine's own when True; after fusing or reranking the score is
-        theirs. `min_score` is about the vector's score.
+        A filter does not reduce the number of results: `top_k` are returned if that many vectors
+        satisfy it. The score is 1 - distance for cosine, 1 / (1 + distance) for euclidean, and the
+        product for dotproduct. `query_text` is embedded unless a vector is given. `hybrid` adds
+        full-text search and fuses both rankings, `mmr` (0 to 1, the weight of relevance) prefers
+        results that differ from one another, and `reranker` orders them again, True standing for
+        the engine's own. After fusion or reranking the score is the new one; `min_score` applies
+        to the score of the vector.
         """
-        asked = question(
+        query = vector_query(
             query_vector=query_vector,
             query_text=query_text,
             top_k=top_k,
@@ -296,13 +336,13 @@ class VectorsContract(IndexesContract):
             include_vector=include_vector,
             ef_search=ef_search,
             hybrid=hybrid,
-            reranker=chosen_reranker(reranker, self.reranker),
+            reranker=resolve_reranker(reranker, self.reranker),
             mmr=mmr,
         )
-        return self._using(
-            lambda: self._index(index_name),
-            lambda index: self._answer(asked, index),
-            first=self._remembered_index(name(index_name, "/index_name")),
+        return self.indexes.use_found(
+            lambda: self.indexes.require(index_name),
+            lambda index: self._search(query, index),
+            first=self.store.cached_index(name(index_name, "/index_name")),
         )
 
     acreate_index = derive_async(create_index)
@@ -320,64 +360,51 @@ class VectorsContract(IndexesContract):
 
     # Steps
 
-    def _answer(self, asked: VectorQuery, index: IndexDefinition) -> list[Match]:
-        reach = self._reach(asked.namespace)
-        scope = VectorScope(index=index, where=asked.where, namespaces=reach)
-        found = self._nearest(
+    def _search(self, query: VectorQuery, index: IndexDefinition) -> list[Match]:
+        spaces = self._in_scope(query.namespace)
+        scope = VectorScope(index=index, where=query.where, namespaces=spaces)
+        matches = self.store.nearest(
             scope,
-            self._target(asked, index),
-            limit=asked.candidates,
-            ef_search=asked.breadth,
-            with_vector=asked.with_vector,
+            self._target(query, index),
+            limit=query.candidates,
+            ef_search=query.effective_ef_search,
+            with_vector=query.with_vector,
         )
-        if asked.min_score is not None:
-            found = [match for match in found if match.score >= asked.min_score]
-        if asked.hybrid and asked.text is not None:
-            words = self._full_text(scope, asked.text, asked.candidates)
-            found = reciprocal_rank_fusion(found, words)
-        return asked.chosen(found)
+        if query.min_score is not None:
+            matches = [match for match in matches if match.score >= query.min_score]
+        if query.hybrid and query.text is not None:
+            word_matches = self.store.full_text(scope, query.text, query.candidates)
+            matches = reciprocal_rank_fusion(matches, word_matches)
+        return query.select(matches)
 
     def _own_namespace(self, namespace: Any) -> str:
-        """Return a namespace that is within reach; raises NotFound."""
+        """Return a validated namespace; raises NotFound if it is out of scope."""
         space = namespace_name(namespace)
         if self.namespaces is not None and space not in self.namespaces:
-            raise NotFound(f"There is no namespace {space!r}")
+            raise NotFound(f"Namespace {space!r} does not exist")
         return space
 
-    def _unconfined(self) -> Self:
-        """Return these vectors without the namespaces they are confined to."""
-        if self.namespaces is None:
-            return self
-        everywhere = copy(self)
-        everywhere.namespaces = None
-        return everywhere
-
-    def _reach(self, namespace: str | None) -> frozenset[str] | None:
-        """Return the namespaces that one stands for; None stands for all within reach."""
+    def _in_scope(self, namespace: str | None) -> frozenset[str] | None:
+        """Return the namespaces that an argument stands for; None stands for all in scope."""
         if namespace is None:
             return self.namespaces
         return frozenset([self._own_namespace(namespace)])
 
-    def _target(self, asked: VectorQuery, index: IndexDefinition) -> Vector:
-        given = asked.vector
-        if given is None and asked.text is not None:
-            embedder = self._need_embedder("/query_text")
-            given = embed_query(embedder, asked.text, dimension=index.dimension)
-        return checked_vector(given, index, "/query_vector")
+    def _target(self, query: VectorQuery, index: IndexDefinition) -> Vector:
+        numbers = query.vector
+        if numbers is None and query.text is not None:
+            embedder = require_embedder(self.embedder, "/query_text")
+            numbers = embed_query(embedder, query.text, dimension=index.dimension)
+        return checked_vector(numbers, index, "/query_vector")
 
     def _embedded(self, documents: Any, index: IndexDefinition) -> list[Vector]:
-        """Embed documents, some at a time; only what the index will store of it is kept."""
+        """Embed documents in batches, keeping only the numbers that the index stores."""
         if not isinstance(documents, list | tuple):
-            raise InvalidInput("give vectors, or a list of documents to embed", path="/documents")
+            message = "vectors, or a list of documents to embed, is required"
+            raise InvalidInput(message, path="/documents")
         texts = [document_text(document, f"/documents/{i}") for i, document in enumerate(documents)]
-        embedder = self._need_embedder("/documents")
+        embedder = require_embedder(self.embedder, "/documents")
         vectors: list[Vector] = []
         for batch in embed_batches(embedder, texts, dimension=index.dimension):
             vectors += matrix(batch, index, "/documents", first=len(vectors))
         return vectors
-
-    def _need_embedder(self, path: str) -> Embedder:
-        """Return the embedder; raises InvalidInput about `path` when there is none."""
-        if self.embedder is None:
-            raise InvalidInput("is to be embedded, but the engine has no EMBEDDER", path=path)
-        return self.embedder

@@ -1,0 +1,123 @@
+"""The port that a backend implements to store vectors and their indexes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import UUID
+
+from pgvector import Vector
+
+from mastra_engine.backends.base.vectors.search import VectorScope
+from mastra_engine.types import Match, StoredVector, VectorIndex
+from mastra_engine.validation.vectors import IndexDefinition, VectorRow
+
+
+class VectorStore(ABC):
+    """Stores vector indexes and their vectors.
+
+    `Vectors` calls it with validated arguments. A method that takes an IndexDefinition or a
+    VectorScope raises IndexNotFound if that index was deleted in the meantime.
+    """
+
+    # Indexes
+
+    @abstractmethod
+    def get_or_create_index(self, definition: IndexDefinition) -> IndexDefinition:
+        """Return the stored index of the definition's name; create it if there is none."""
+
+    @abstractmethod
+    def find_index(self, name: str) -> IndexDefinition | None:
+        """Return the current definition of an index, or None if it does not exist."""
+
+    def cached_index(self, name: str) -> IndexDefinition | None:
+        """Return a definition that may be out of date, or None if none is cached.
+
+        A store may return one only if its `nearest` raises IndexNotFound when the index has been
+        deleted or replaced since.
+        """
+        return None
+
+    @abstractmethod
+    def lock_index_name(self, name: str) -> AbstractContextManager[None]:
+        """Prevent others from creating or deleting an index of this name until the block ends."""
+
+    @abstractmethod
+    def list_indexes(self) -> list[VectorIndex]:
+        """Return all indexes, ordered by name."""
+
+    @abstractmethod
+    def describe_index(self, index: IndexDefinition) -> VectorIndex:
+        """Return an index with its number of vectors, its size in bytes and its status."""
+
+    @abstractmethod
+    def build_index(self, index: IndexDefinition) -> None:
+        """Build the search structure if it is missing or invalid."""
+
+    @abstractmethod
+    def drop_structure(self, index: IndexDefinition) -> None:
+        """Drop the search structure; searches are exact until it is built again."""
+
+    @abstractmethod
+    def delete_index(self, index: IndexDefinition) -> None:
+        """Delete an index with its vectors and its index progress."""
+
+    @abstractmethod
+    def truncate_index(self, index: IndexDefinition) -> None:
+        """Delete all vectors of an index and its index progress."""
+
+    def is_rolling_back(self) -> bool:
+        """Return whether the current transaction can only be rolled back."""
+        return False
+
+    # Rows
+
+    @abstractmethod
+    def put(
+        self, index: IndexDefinition, namespace: str, rows: list[VectorRow], *, generated: bool
+    ) -> None:
+        """Insert or replace rows with distinct ids.
+
+        `generated` says that the ids are new, so that the store need not look for old rows.
+        """
+
+    @abstractmethod
+    def change(
+        self, index: IndexDefinition, namespace: str, id: str, changes: dict[str, Any]
+    ) -> StoredVector | None:
+        """Replace parts of a vector and return it, or return None if the id does not exist.
+
+        `changes` has one or more of the keys `vector`, `metadata` (canonical JSON) and `document`.
+        """
+
+    @abstractmethod
+    def delete(self, scope: VectorScope, ids: list[str] | None) -> int:
+        """Delete the vectors in scope, or only those of `ids`, and return their number."""
+
+    @abstractmethod
+    def delete_chunks(self, index: IndexDefinition, namespace: str, source_ids: list[str]) -> None:
+        """Delete the vectors with an id of the form `source_id/suffix`."""
+
+    @abstractmethod
+    def delete_orphaned_chunks(self, scope: VectorScope, entity_id: UUID) -> None:
+        """Delete the vectors in scope that no live record of the entity is the source of.
+
+        The source is the part of the vector's id before the first slash, a record's `id`.
+        """
+
+    @abstractmethod
+    def get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
+        """Return the vectors of these ids in the order of the ids, without unknown ids."""
+
+    # Search
+
+    @abstractmethod
+    def nearest(
+        self, scope: VectorScope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
+    ) -> list[Match]:
+        """Return up to `limit` vectors in scope by descending score, then id, then namespace."""
+
+    @abstractmethod
+    def full_text(self, scope: VectorScope, query: str, limit: int) -> list[Match]:
+        """Return up to `limit` documents in scope that share a word with the query, best first."""
