@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: help demo serve test test-all test-browser test-celery test-fuzz test-pgbouncer lint openapi bench up down clean
+.PHONY: help demo serve test test-all test-browser test-celery test-fuzz test-pgbouncer coverage lint docs openapi lock bench up down clean
 
 help:
 	@echo "make demo      sync real data into an embedded PostgreSQL and query it"
@@ -16,8 +16,11 @@ help:
 	@echo "make test-fuzz       send 10,000 requests to the API; with EXAMPLES=n, n to each operation"
 	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
 	@echo "make test-pgbouncer  run those behind PgBouncer that it might matter to"
-	@echo "make lint      style, types, import contracts, missing migrations"
-	@echo "make openapi   write the API's description and reference anew"
+	@echo "make coverage        run the tests and measure which lines they reach"
+	@echo "make lint      style, language, types, import contracts, missing migrations"
+	@echo "make docs      build the documentation site in build/docs/"
+	@echo "make openapi   write the API's description and its reference"
+	@echo "make lock      write constraints.txt, the versions that development uses"
 	@echo "make bench     measure against the raw floor and the peers"
 	@echo "make down      stop the demo's database; its data stays in .mastra/"
 
@@ -69,12 +72,29 @@ test-browser: $(VENV)/browser
 	$(BIN)/pytest -m browser tests/browser --ds=tests.browser.stock
 	$(BIN)/pytest -m browser tests/browser --ds=tests.browser.unfold --ignore=tests/browser/test_desk.py
 
+# The floor is in pyproject.toml. Python 3.12 and newer count lines at almost no cost (sysmon).
+coverage: $(VENV)/ready
+	COVERAGE_CORE=$(if $(filter 3.11%,$(shell $(PYTHON) -V | cut -d' ' -f2)),ctrace,sysmon) \
+		$(BIN)/pytest $(PARALLEL) --cov --cov-report= $(TESTS)
+	$(BIN)/coverage report --skip-covered --skip-empty --sort=cover
+
 lint: $(VENV)/ready
+	$(BIN)/python tools/prose.py
+	$(BIN)/typos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python manage.py makemigrations --check --dry-run --skip-checks
+
+# Broken links and references are errors.
+docs: $(VENV)/ready
+	$(BIN)/python -m sphinx -W --keep-going --quiet --builder html docs build/docs
+
+# For every supported Python at once. Run it after a change of the dependencies in pyproject.toml.
+lock: $(VENV)/ready
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra browser --universal --python-version 3.11 \
+		--upgrade --quiet --no-header --no-annotate --output-file constraints.txt
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks records
@@ -92,14 +112,16 @@ clean:
 $(VENV)/browser: $(VENV)/ready
 	@command -v chromium >/dev/null && command -v npm >/dev/null || \
 		{ echo "Chromium and npm are needed; on Debian: apt install chromium npm"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[browser]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[browser]"
 	npm install --silent --no-save --prefix $(VENV) axe-core@4
 	@touch $@
 
-$(VENV)/ready: pyproject.toml
+# DJANGO="Django~=5.2.0" tests with another version than that of constraints.txt.
+$(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "This Python cannot make environments; on Debian: apt install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(if $(DJANGO),$(BIN)/pip install --quiet --disable-pip-version-check "$(DJANGO)")
 	@touch $@
