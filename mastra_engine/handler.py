@@ -11,7 +11,7 @@ from django.utils.connection import ConnectionProxy
 from django.utils.module_loading import import_string
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.conf import engine_settings
 from mastra_engine.exceptions import EngineConfigError, InvalidInput
@@ -117,7 +117,7 @@ engines = EngineHandler()
 engine: MastraEngine = cast(MastraEngine, ConnectionProxy(cast(Any, engines), DEFAULT_ALIAS))
 
 
-def PgMemory(connection_string: str | None = None) -> MemoryContract:
+def PgMemory(connection_string: str | None = None) -> Memory:
     """Return the default engine's memory, or that of the database at a URL."""
     return _at(connection_string).memory
 

@@ -10,7 +10,7 @@ from django.urls import path
 from mastra_engine.api.operations import Deleted, Example, operation
 from mastra_engine.api.parsers import HeldLinesParser, JsonParser
 from mastra_engine.api.views import EngineView
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.types import (
     ContextWindow,
     MemoryView,
@@ -57,7 +57,7 @@ _IN_MIND = {"content": "", "data": {"diet": "vegan"}, "version": 1}
 
 class ThreadsView(EngineView):
     @operation(
-        MemoryContract.list_threads,
+        Memory.list_threads,
         "view_thread",
         fills=("resource_id",),
         example=Example(
@@ -73,7 +73,7 @@ class ThreadsView(EngineView):
         return self.engine.memory.list_threads(**given)
 
     @operation(
-        MemoryContract.create_thread,
+        Memory.create_thread,
         "add_thread",
         fills=("resource_id",),
         status=201,
@@ -88,15 +88,13 @@ class ThreadsView(EngineView):
 
 
 class ThreadView(EngineView):
-    @operation(
-        MemoryContract.get_thread, "view_thread", example=Example(path=_CHAT, answer=_THREAD)
-    )
+    @operation(Memory.get_thread, "view_thread", example=Example(path=_CHAT, answer=_THREAD))
     def get(self, **given: Any) -> Thread:
         """Read a thread."""
         return self.engine.memory.get_thread(**given)
 
     @operation(
-        MemoryContract.update_thread,
+        Memory.update_thread,
         "change_thread",
         versioned=True,
         example=Example(
@@ -115,7 +113,7 @@ class ThreadView(EngineView):
         return self.engine.memory.update_thread(**given)
 
     @operation(
-        MemoryContract.delete_thread,
+        Memory.delete_thread,
         "delete_thread",
         versioned=True,
         example=Example(path=_CHAT, answer=_THREAD),
@@ -127,7 +125,7 @@ class ThreadView(EngineView):
 
 class CloneView(EngineView):
     @operation(
-        MemoryContract.clone_thread,
+        Memory.clone_thread,
         "view_thread",
         "add_thread",
         status=201,
@@ -144,7 +142,7 @@ class CloneView(EngineView):
 
 class ExportView(EngineView):
     @operation(
-        MemoryContract.export_thread,
+        Memory.export_thread,
         "view_message",
         example=Example(
             path=_CHAT,
@@ -160,7 +158,7 @@ class ImportView(EngineView):
     parser_classes = [JsonParser, HeldLinesParser]
 
     @operation(
-        MemoryContract.import_thread,
+        Memory.import_thread,
         "add_thread",
         "add_message",
         fills=("resource_id",),
@@ -186,7 +184,7 @@ class ImportView(EngineView):
 
 class MessagesView(EngineView):
     @operation(
-        MemoryContract.list_messages,
+        Memory.list_messages,
         "view_message",
         example=Example(
             path=_CHAT,
@@ -202,7 +200,7 @@ class MessagesView(EngineView):
         return self.engine.memory.list_messages(**given)
 
     @operation(
-        MemoryContract.save_memory,
+        Memory.save_memory,
         "add_message",
         name="save_messages",
         status=201,
@@ -237,7 +235,7 @@ class MessagesView(EngineView):
 
 class ManyMessagesView(EngineView):
     @operation(
-        MemoryContract.get_messages_by_id,
+        Memory.get_messages_by_id,
         "view_message",
         example=Example(
             body={"ids": ["m-2", "unknown"]}, answer={"items": [_ANSWER], "next_cursor": None}
@@ -250,7 +248,7 @@ class ManyMessagesView(EngineView):
 
 class DeleteMessagesView(EngineView):
     @operation(
-        MemoryContract.delete_messages,
+        Memory.delete_messages,
         "delete_message",
         example=Example(body={"ids": ["m-2", "unknown"]}, answer={"deleted": 1}),
     )
@@ -261,7 +259,7 @@ class DeleteMessagesView(EngineView):
 
 class MemoryOfThreadView(EngineView):
     @operation(
-        MemoryContract.get_memory,
+        Memory.get_memory,
         "view_message",
         searches=True,
         example=Example(
@@ -282,7 +280,7 @@ class MemoryOfThreadView(EngineView):
 
 class ContextWindowView(EngineView):
     @operation(
-        MemoryContract.get_context_window,
+        Memory.get_context_window,
         "view_message",
         searches=True,
         example=Example(
@@ -307,7 +305,7 @@ class ContextWindowView(EngineView):
 
 class RecallView(EngineView):
     @operation(
-        MemoryContract.recall,
+        Memory.recall,
         "view_message",
         searches=True,
         example=Example(
@@ -331,7 +329,7 @@ def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
 
     class WorkingMemoryView(EngineView):
         @operation(
-            MemoryContract.get_working_memory,
+            Memory.get_working_memory,
             "view_workingmemory",
             name=f"get_{of}_working_memory",
             without=others,
@@ -342,7 +340,7 @@ def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
             return self.engine.memory.get_working_memory(**given)
 
         @operation(
-            MemoryContract.update_working_memory,
+            Memory.update_working_memory,
             "change_workingmemory",
             name=f"replace_{of}_working_memory",
             without={*others, "patch"},
@@ -358,7 +356,7 @@ def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
             return self.engine.memory.update_working_memory(**given)
 
         @operation(
-            MemoryContract.update_working_memory,
+            Memory.update_working_memory,
             "change_workingmemory",
             name=f"patch_{of}_working_memory",
             without={*others, "content"},

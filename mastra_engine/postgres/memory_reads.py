@@ -1,6 +1,7 @@
-"""What is read of agent memory, by statements that keep their plan whatever there is of it.
+"""Statements that read agent memory.
 
-Every call reads a thread, and most read messages: through the ORM, some five times as long.
+Each has one good plan, whatever the sizes of threads and tables, and is prepared. Nearly every call
+reads a thread and most read messages; through the ORM that takes about five times as long.
 """
 
 from __future__ import annotations
@@ -26,27 +27,33 @@ _DOCUMENTS = ("content", "metadata")
 
 
 def _columns(names: Iterable[str]) -> str:
-    """JSON is asked for as text, which is how it is sent anyway, but not read by the driver."""
+    """Return a list of columns, with JSON as text.
+
+    The server sends JSON as text anyway. The cast keeps the driver from parsing it.
+    """
     return ", ".join(f"{name}::text" if name in _DOCUMENTS else name for name in names)
 
 
-_THREAD = _columns(Thread.__slots__)
-_MESSAGE = _columns(Message.__slots__)
+THREAD_COLUMNS = _columns(Thread.__slots__)
+MESSAGE_COLUMNS = _columns(Message.__slots__)
 
-# A range of an index, in the index's order, or what is wanted of one. The planner is not told how
-# many rows that may be, of the range or of what is wanted: of a number that shows only when the
-# statement runs it supposes a tenth of all, and then it takes the index's order. Told of 20 where
-# it expects a dozen, it would read and sort a whole thread, which may have a hundred thousand.
+# Reads rows in the order of an index and stops at the limit. The limit is a subquery because the
+# planner must not see its value. For an unknown limit it assumes a tenth of the rows and chooses
+# the index's order, which is right for every size. If it saw a limit of 20 and, by its statistics,
+# expected a thread to have a dozen messages, it would read and sort the whole thread, which may
+# have a hundred thousand.
 _IN_ORDER = """
-SELECT {columns} FROM {rows} AS found
+SELECT {columns} FROM {rows} AS selected
 WHERE {condition} ORDER BY {order} LIMIT (SELECT %s::bigint)
 """
+# A condition on other columns is applied to the rows of such a range. The unlimited LIMIT keeps the
+# planner from merging the subquery, and thereby from choosing another index for the condition.
 _RANGE = "(SELECT * FROM {rows} WHERE {condition} ORDER BY {order} LIMIT (SELECT NULL::bigint))"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Order(Generic[V]):
-    """An index by what owns rows and by keys, in whose order they are read as values."""
+    """An index on an owner's column and on keys, and the type of value that its rows become."""
 
     kind: type[V]
     table: str
@@ -57,16 +64,13 @@ class _Order(Generic[V]):
 _BY_USE = _Order(Thread, "mastra_engine_thread", "resource_id", ("updated_at", "id"))
 _BY_POSITION = _Order(Message, "mastra_engine_message", "thread_id", ("position",))
 
-_FIND_THREAD = f"""
-SELECT {_THREAD} FROM mastra_engine_thread
-WHERE id = %(id)s
-  AND (%(resources)s::text[] IS NULL OR resource_id = ANY(%(resources)s::text[]))
-"""
+_FIND_THREAD = f"SELECT {THREAD_COLUMNS} FROM mastra_engine_thread WHERE id = %(id)s"
 
-# Bounds by bounds, or the planner may read all of a thread that has several; and only of threads
-# that are the resource's.
+# The lateral subquery with its unlimited LIMIT makes the planner look up one range after the other
+# by the index of positions. As a plain join, a thread with several ranges may be read as a whole.
+# Ranges of threads that belong to another resource yield no rows.
 _BETWEEN = f"""
-SELECT {_MESSAGE}
+SELECT {MESSAGE_COLUMNS}
 FROM unnest(%(threads)s::text[], %(first)s::bigint[], %(last)s::bigint[])
     AS bounds (of_thread, first, last)
 CROSS JOIN LATERAL (
@@ -74,19 +78,20 @@ CROSS JOIN LATERAL (
     JOIN mastra_engine_message AS message ON thread_id = thread.id
     WHERE thread.id = of_thread AND resource_id = %(resource)s AND position BETWEEN first AND last
     ORDER BY position LIMIT (SELECT NULL::bigint)
-) AS found
+) AS selected
 """
 
-# One message more than fits, if there is one: its sum is just beyond the budget. Nothing of the
-# thread is above the upper bound, but without it the planner expects a third of the thread, and
-# reads and sorts that where the thread is long.
+# The newest messages whose tokens fit a budget are a range of the index on (thread_id, cum_tokens),
+# because cum_tokens grows with the position. The range has one message more than fits, if there is
+# one, so that the caller learns whether older messages exist. The upper bound excludes nothing. But
+# without it the planner expects a third of the thread, and reads and sorts that in a long thread.
 _NEWEST = """(
     SELECT cum_tokens FROM mastra_engine_message
     WHERE thread_id = %(thread)s AND (%(end)s::timestamptz IS NULL OR created_at < %(end)s)
     ORDER BY position DESC LIMIT 1
 )"""
 _WINDOW = f"""
-SELECT {_MESSAGE} FROM mastra_engine_message
+SELECT {MESSAGE_COLUMNS} FROM mastra_engine_message
 WHERE thread_id = %(thread)s
   AND cum_tokens BETWEEN {_NEWEST} - %(budget)s AND {_NEWEST}
   AND (%(end)s::timestamptz IS NULL OR created_at < %(end)s)
@@ -94,7 +99,8 @@ WHERE thread_id = %(thread)s
 ORDER BY position
 """
 
-# Two statements in one, since with OR the planner may read all that the resource's threads have.
+# UNION ALL instead of OR: for OR the planner may read the working memory of all threads of the
+# resource, of which there may be many.
 _FIND_WORKING_MEMORY = """
 SELECT thread_id, content, data::text, version FROM mastra_engine_workingmemory
 WHERE resource_id = %(resource)s AND thread_id IS NULL
@@ -104,39 +110,46 @@ WHERE resource_id = %(resource)s AND thread_id = %(thread)s
 """
 
 
-def find_thread(
-    connection: BaseDatabaseWrapper, id: str, *, resources: list[str] | None
-) -> Thread | None:
-    """Return a thread, if it is one of the resources'."""
-    rows = _rows(connection, _FIND_THREAD, {"id": id, "resources": resources})
-    return next(iter(_values(Thread, rows)), None)
+def find_thread(connection: BaseDatabaseWrapper, id: str, *, lock: str = "") -> Thread | None:
+    """Return a thread, or None if it does not exist; `lock` is a locking clause such as FOR UPDATE.
+
+    A locked row is read in its latest version, after waiting for the transactions that changed it.
+    """
+    rows = read_rows(connection, f"{_FIND_THREAD} {lock}".rstrip(), {"id": id})
+    return next(iter(as_values(Thread, rows)), None)
 
 
 def find_threads(
     connection: BaseDatabaseWrapper,
     resource_id: str,
-    wanted: Sql,
+    condition: Sql,
     *,
     after: tuple[datetime, str] | None,
     descending: bool,
     limit: int,
 ) -> list[Thread]:
-    """Return a resource's by when they were last used and their ids, past one in that order."""
-    return _read(_BY_USE, connection, resource_id, wanted, after, descending, limit)
+    """Return threads of a resource that satisfy a condition, by `updated_at` and id.
+
+    Only threads past the place `after` in that order are returned.
+    """
+    return _read(_BY_USE, connection, resource_id, condition, after, descending, limit)
 
 
 def read_messages(
     connection: BaseDatabaseWrapper,
     thread_id: str,
-    wanted: Sql,
+    condition: Sql,
     *,
     after: int | None = None,
     descending: bool = False,
     limit: int | None = None,
 ) -> list[Message]:
-    """Return those of a thread of which something is true by position, past one in that order."""
+    """Return messages of a thread that satisfy a condition, by position.
+
+    Only messages past the position `after` in that order are returned.
+    """
     place = None if after is None else (after,)
-    return _read(_BY_POSITION, connection, thread_id, wanted, place, descending, limit)
+    return _read(_BY_POSITION, connection, thread_id, condition, place, descending, limit)
 
 
 def read_window(
@@ -147,30 +160,36 @@ def read_window(
     end: datetime | None,
     budget: int,
 ) -> tuple[list[Message], bool]:
-    """Return a thread's newest that fit a budget of tokens, and whether there are older ones."""
+    """Return a thread's newest messages that fit `budget` tokens, and whether older ones exist."""
     params = {"thread": thread_id, "start": start, "end": end, "budget": budget}
-    messages = _values(Message, _rows(connection, _WINDOW, params))
-    older = sum(message.tokens for message in messages) > budget
-    return messages[1 if older else 0 :], older
+    messages = as_values(Message, read_rows(connection, _WINDOW, params))
+    has_older = sum(message.tokens for message in messages) > budget
+    return messages[1 if has_older else 0 :], has_older
 
 
 def messages_between(
     connection: BaseDatabaseWrapper, bounds: Sequence[tuple[str, int, int]], *, resource_id: str
 ) -> list[Message]:
-    """Return messages by (thread, first position, last position), those of a resource's threads."""
+    """Return the messages in bounds, which are tuples of (thread, first position, last position).
+
+    Bounds in threads of another resource yield none.
+    """
     threads, first, last = (list(column) for column in zip(*bounds, strict=True))
     params = {"threads": threads, "first": first, "last": last, "resource": resource_id}
-    return _values(Message, _rows(connection, _BETWEEN, params))
+    return as_values(Message, read_rows(connection, _BETWEEN, params))
 
 
 def find_working_memory(
     connection: BaseDatabaseWrapper, *, resource_id: str, thread_id: str | None
 ) -> dict[str | None, WorkingMemory]:
-    """Return what a resource has and, if one is given, what a thread of it has, by thread."""
+    """Return the working memory of a resource, under None, and of a thread, under its id.
+
+    Missing ones are left out.
+    """
     params = {"resource": resource_id, "thread": thread_id}
     return {
-        holder: WorkingMemory(content=content, data=loads(data), version=version)
-        for holder, content, data, version in _rows(connection, _FIND_WORKING_MEMORY, params)
+        thread: WorkingMemory(content=content, data=loads(data), version=version)
+        for thread, content, data, version in read_rows(connection, _FIND_WORKING_MEMORY, params)
     }
 
 
@@ -178,41 +197,45 @@ def _read(
     order: _Order[V],
     connection: BaseDatabaseWrapper,
     owner: str,
-    wanted: Sql,
+    condition: Sql,
     after: Sequence[Any] | None,
     descending: bool,
     limit: int | None,
 ) -> list[V]:
-    """Return what an owner has that is wanted, in an order, past a place in it."""
-    sql = _in_order(order, after is not None, descending, wanted[0])
-    params = [owner, *(after or ()), *wanted[1], limit]
-    return _values(order.kind, _rows(connection, sql, params))
+    """Return the rows of an owner that satisfy a condition, in an order, past a place in it."""
+    sql = _in_order(order, after is not None, descending, condition[0])
+    params = [owner, *(after or ()), *condition[1], limit]
+    return as_values(order.kind, read_rows(connection, sql, params))
 
 
-@lru_cache  # to write it takes a tenth of the time that reading 20 messages does
-def _in_order(order: _Order[Any], beyond: bool, descending: bool, wanted: str) -> str:
-    than, way = ("<", "DESC") if descending else (">", "ASC")
-    condition, keys = f"{order.owner} = %s", ", ".join(f"{key} {way}" for key in order.keys)
-    if beyond:
+@lru_cache  # Composing the text takes a tenth of the time that reading 20 messages takes.
+def _in_order(order: _Order[Any], past_a_place: bool, descending: bool, filter: str) -> str:
+    operator, direction = ("<", "DESC") if descending else (">", "ASC")
+    condition = f"{order.owner} = %s"
+    keys = ", ".join(f"{key} {direction}" for key in order.keys)
+    if past_a_place:
         places = ", ".join(["%s"] * len(order.keys))
-        condition += f" AND ({', '.join(order.keys)}) {than} ({places})"
+        condition += f" AND ({', '.join(order.keys)}) {operator} ({places})"
     rows = order.table
-    if wanted != TRUE[0]:
-        rows, condition = _RANGE.format(rows=rows, condition=condition, order=keys), wanted
+    if filter != TRUE[0]:
+        rows, condition = _RANGE.format(rows=rows, condition=condition, order=keys), filter
     return _IN_ORDER.format(
         columns=_columns(order.kind.__slots__), rows=rows, condition=condition, order=keys
     )
 
 
-def _rows(connection: BaseDatabaseWrapper, sql: str, params: Any) -> list[tuple[Any, ...]]:
-    """Return what a statement gives, in binary, which psycopg reads in half the time."""
+def read_rows(connection: BaseDatabaseWrapper, sql: str, params: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement, sent in binary, which psycopg reads in half the time."""
     with server_cursor(connection, format=Format.BINARY) as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())
 
 
-def _values(kind: type[V], rows: Sequence[tuple[Any, ...]]) -> list[V]:
-    """Return rows as frozen values, filled by columns: their constructor takes twice as long."""
+def as_values(kind: type[V], rows: Sequence[tuple[Any, ...]]) -> list[V]:
+    """Return rows as frozen dataclasses.
+
+    They are filled column by column, which takes half as long as calling their constructor.
+    """
     values = [kind.__new__(kind) for _ in rows]
     for name, column in zip(kind.__slots__, zip(*rows, strict=True), strict=False):  # no rows
         read = map(loads, column) if name in _DOCUMENTS else column

@@ -1,8 +1,9 @@
-"""What is written to agent memory by statements that the ORM has no words for."""
+"""Statements that write agent memory and cannot be expressed by the ORM."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import accumulate
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,9 @@ import orjson
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.conversations.messages import NewMessage
+from mastra_engine.postgres.memory_reads import THREAD_COLUMNS, as_values, read_rows
 from mastra_engine.postgres.prepared import server_cursor
+from mastra_engine.types import Thread
 from mastra_engine.validation.jsonb import loads
 
 _INSERT_THREAD = """
@@ -20,9 +23,11 @@ VALUES (%s, %s, %s, %s::jsonb)
 ON CONFLICT DO NOTHING
 """
 
-# One statement, so that the thread's lock is held no longer than it takes, and positions come in
-# the order of commits. The time is read under that lock, so it does not run against positions.
-# Outside of a transaction the statement bounds its own wait for the lock.
+# The update locks the thread's row and reserves positions. Because the messages are inserted by the
+# same statement, the lock is held as briefly as possible, and positions are in the order of
+# commits. The time is read while the lock is held, so that times do not run against positions.
+# Outside of a transaction, SET LOCAL would have no effect on the next statement: the statement
+# itself then limits how long it waits for the lock.
 _APPEND = """
 WITH bumped AS (
     UPDATE mastra_engine_thread
@@ -32,7 +37,8 @@ WITH bumped AS (
         updated_at = greatest(updated_at, clock_timestamp())
     WHERE id = %(thread)s
       AND (%(resources)s::text[] IS NULL OR resource_id = ANY(%(resources)s::text[]))
-      AND (%(wait)s::text IS NULL OR set_config('lock_timeout', %(wait)s, true) IS NOT NULL)
+      AND (%(lock_timeout)s::text IS NULL
+           OR set_config('lock_timeout', %(lock_timeout)s, true) IS NOT NULL)
     RETURNING id, last_position, total_tokens, updated_at
 ), keyed AS (
     INSERT INTO mastra_engine_idempotentappend
@@ -44,23 +50,25 @@ WITH bumped AS (
 INSERT INTO mastra_engine_message
     (id, thread_id, position, role, content, text, tool_call_id, tokens, cum_tokens, metadata,
      created_at)
-SELECT given.id, bumped.id, bumped.last_position - given.after, given.role, given.content,
-       given.text, given.tool_call_id, given.tokens, bumped.total_tokens - given.tokens_after,
-       given.metadata, coalesce(given.created_at, bumped.updated_at)
+SELECT new.id, bumped.id, bumped.last_position - new.after, new.role, new.content,
+       new.text, new.tool_call_id, new.tokens, bumped.total_tokens - new.tokens_after,
+       new.metadata, coalesce(new.created_at, bumped.updated_at)
 FROM bumped
-CROSS JOIN json_to_recordset(%(messages)s::json) AS given (
+CROSS JOIN json_to_recordset(%(messages)s::json) AS new (
     id text, role text, content jsonb, text text, tool_call_id text, tokens integer,
     metadata jsonb, created_at timestamptz, after bigint, tokens_after bigint
 )
 RETURNING id, position, created_at
 """
 
-_CLONE = """
+# Positions and sums of tokens start again in the copy, because deletions may have left gaps in the
+# source.
+_COPY = """
 WITH copied AS (
     INSERT INTO mastra_engine_message
         (id, thread_id, position, role, content, text, tool_call_id, tokens, cum_tokens, metadata,
          created_at)
-    SELECT gen_random_uuid(), %(clone)s, row_number() OVER run, role, content, text, tool_call_id,
+    SELECT gen_random_uuid(), %(target)s, row_number() OVER run, role, content, text, tool_call_id,
            tokens, sum(tokens) OVER run, metadata, created_at
     FROM mastra_engine_message
     WHERE thread_id = %(source)s AND (%(up_to)s::bigint IS NULL OR position <= %(up_to)s)
@@ -70,15 +78,30 @@ WITH copied AS (
 UPDATE mastra_engine_thread
 SET last_position = sums.messages, message_count = sums.messages, total_tokens = sums.tokens
 FROM (SELECT count(*) AS messages, coalesce(sum(tokens), 0) AS tokens FROM copied) AS sums
-WHERE id = %(clone)s
+WHERE id = %(target)s
+"""
+
+_UPDATE_THREAD = f"""
+UPDATE mastra_engine_thread
+SET title = coalesce(%(title)s::text, title),
+    metadata = metadata || %(metadata)s::jsonb,
+    version = version + 1,
+    updated_at = greatest(updated_at, statement_timestamp())
+WHERE id = %(id)s
+RETURNING {THREAD_COLUMNS}
 """
 
 _DELETE = """
 DELETE FROM mastra_engine_message WHERE thread_id = %s AND id = ANY(%s)
-RETURNING position, tokens
+RETURNING id, position, tokens
+"""
+_DELETE_BEFORE = """
+DELETE FROM mastra_engine_message WHERE thread_id = %s AND created_at < %s
+RETURNING id, position, tokens
 """
 
-# What follows a deleted message moves down by its tokens, so that sums stay sums.
+# The sums of all messages after the first deleted one are computed again. The thread is locked, so
+# that no message is appended with a sum that is out of date.
 _CLOSE_GAPS = """
 UPDATE mastra_engine_message AS message
 SET cum_tokens = summed.cum_tokens
@@ -95,9 +118,11 @@ FROM (
 WHERE message.id = summed.id
 """
 
-# Where it must have a version, it is locked as it is looked at: it may be being deleted just now.
+# ON CONFLICT makes creating and changing one statement, so that concurrent first writes do not
+# fail. Where a version is required, the EXISTS clause locks the row that it finds: the row may be
+# deleted by a transaction that has not committed yet, and then nothing must be inserted.
 _CHANGE_WORKING_MEMORY = """
-INSERT INTO mastra_engine_workingmemory AS held
+INSERT INTO mastra_engine_workingmemory AS stored
     (id, resource_id, thread_id, content, data, version)
 SELECT gen_random_uuid(), %(resource)s, %(thread)s, coalesce(%(content)s::text, ''),
        coalesce(%(data)s::jsonb, mastra_engine_merge_patch('{}', coalesce(%(patch)s::jsonb, '{}'))),
@@ -109,13 +134,13 @@ WHERE coalesce(%(version)s::bigint, 0) = 0
         FOR NO KEY UPDATE
    )
 ON CONFLICT (thread_id, resource_id) DO UPDATE
-SET content = coalesce(%(content)s::text, held.content),
+SET content = coalesce(%(content)s::text, stored.content),
     data = coalesce(
-        %(data)s::jsonb, mastra_engine_merge_patch(held.data, coalesce(%(patch)s::jsonb, '{}'))
+        %(data)s::jsonb, mastra_engine_merge_patch(stored.data, coalesce(%(patch)s::jsonb, '{}'))
     ),
-    version = held.version + 1,
+    version = stored.version + 1,
     updated_at = statement_timestamp()
-WHERE %(version)s::bigint IS NULL OR held.version = %(version)s
+WHERE %(version)s::bigint IS NULL OR stored.version = %(version)s
 RETURNING content, data::text, version
 """
 
@@ -123,10 +148,19 @@ RETURNING content, data::text, version
 def insert_thread(
     connection: BaseDatabaseWrapper, *, id: str, resource_id: str, title: str, metadata: bytes
 ) -> bool:
-    """Insert a thread and return True, unless there is one of that id."""
+    """Insert a thread; return False if its id exists already."""
     with connection.cursor() as cursor:
         cursor.execute(_INSERT_THREAD, [id, resource_id, title, metadata.decode()])
         return bool(cursor.rowcount)
+
+
+def update_thread(
+    connection: BaseDatabaseWrapper, id: str, *, title: str | None, metadata: bytes
+) -> Thread:
+    """Set the title unless it is None, merge metadata, increment the version; return the thread."""
+    params = {"id": id, "title": title, "metadata": metadata.decode()}
+    (thread,) = as_values(Thread, read_rows(connection, _UPDATE_THREAD, params))
+    return thread
 
 
 class ThreadMessages:
@@ -143,12 +177,16 @@ class ThreadMessages:
         resources: list[str] | None = None,
         key: str | None = None,
         body_hash: bytes = bytes(16),
-        wait: str | None = None,
+        lock_timeout: str | None = None,
     ) -> list[tuple[Any, ...]]:
-        """Append and return rows of (id, position, created_at); none where there is no thread."""
+        """Append messages and return rows of (id, position, created_at).
+
+        Nothing is appended, and no rows are returned, if the thread does not exist or belongs to
+        none of `resources`. `lock_timeout` limits the wait for the thread's lock.
+        """
         size, tokens = len(messages), sum(message.tokens for message in messages)
         sums = accumulate(message.tokens for message in messages)
-        given = [
+        rows = [
             {
                 "id": message.id,
                 "role": message.role,
@@ -169,30 +207,37 @@ class ThreadMessages:
                 {
                     "thread": self.thread_id,
                     "resources": resources,
-                    "wait": wait,
+                    "lock_timeout": lock_timeout,
                     "key": key,
                     "hash": UUID(bytes=body_hash),
                     "count": size,
                     "tokens": tokens,
-                    "messages": orjson.dumps(given).decode(),
+                    "messages": orjson.dumps(rows).decode(),
                 },
             )
             return list(cursor.fetchall())
 
-    def clone_to(self, clone_id: str, *, up_to: int | None) -> None:
-        """Copy the messages up to a position into an empty thread."""
+    def copy_to(self, target_id: str, *, up_to: int | None) -> None:
+        """Copy the messages up to a position, all if None, into an empty thread."""
         with self.connection.cursor() as cursor:
-            cursor.execute(_CLONE, {"source": self.thread_id, "clone": clone_id, "up_to": up_to})
+            cursor.execute(_COPY, {"source": self.thread_id, "target": target_id, "up_to": up_to})
 
-    def delete(self, ids: list[str]) -> tuple[int, int]:
-        """Delete messages under the thread's lock; return how many and how many tokens."""
+    def delete(self, ids: list[str]) -> list[tuple[str, int]]:
+        """Delete messages by id from the locked thread; return pairs of (id, tokens)."""
+        return self._delete(_DELETE, ids)
+
+    def delete_before(self, before: datetime) -> list[tuple[str, int]]:
+        """Delete older messages from the locked thread; return pairs of (id, tokens)."""
+        return self._delete(_DELETE_BEFORE, before)
+
+    def _delete(self, sql: str, criterion: Any) -> list[tuple[str, int]]:
         with self.connection.cursor() as cursor:
-            cursor.execute(_DELETE, [self.thread_id, ids])
-            gone = cursor.fetchall()
-            if gone:
-                first = min(position for position, _ in gone)
+            cursor.execute(sql, [self.thread_id, criterion])
+            deleted = cursor.fetchall()
+            if deleted:
+                first = min(position for _, position, _ in deleted)
                 cursor.execute(_CLOSE_GAPS, {"thread": self.thread_id, "first": first})
-        return len(gone), sum(tokens for _, tokens in gone)
+        return [(id, tokens) for id, _, tokens in deleted]
 
 
 def change_working_memory(
@@ -205,7 +250,10 @@ def change_working_memory(
     patch: bytes | None,
     if_version: int | None,
 ) -> tuple[str, dict[str, Any], int] | None:
-    """Change it and return (content, data, version); None when it has another version."""
+    """Change a working memory and return (content, data, version).
+
+    Returns None, and changes nothing, if its version is not `if_version`.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _CHANGE_WORKING_MEMORY,
@@ -218,5 +266,5 @@ def change_working_memory(
                 "version": if_version,
             },
         )
-        changed = cursor.fetchone()
-    return None if changed is None else (changed[0], loads(changed[1]), changed[2])
+        row = cursor.fetchone()
+    return None if row is None else (row[0], loads(row[1]), row[2])

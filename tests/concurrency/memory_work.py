@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mastra_engine import failpoints as pausing
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.exceptions import ThreadNotFound, VersionConflict
 from tests.concurrency.histories import Appended, Read, message_id
 from tests.concurrency.processes import report
@@ -29,7 +29,7 @@ class Letters:
         return self.embed_documents([text])[0]
 
 
-def memory(*, embeds: bool = False) -> PostgresMemory:
+def memory(*, embeds: bool = False) -> Memory:
     engine = PostgresEngine(lock_timeout=PATIENT, embedder=Letters() if embeds else None)
     return engine.memory
 
@@ -187,7 +187,7 @@ def die(place: str) -> None:
     pausing.handler = handler
 
 
-def change_and_die(*, change: Callable[[PostgresMemory], object], place: str) -> None:
+def change_and_die(*, change: Callable[[Memory], object], place: str) -> None:
     """Do to memory what `change` says and be killed on the way."""
     die(place)
     change(memory(embeds=True))

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.models import Embedding
 from mastra_engine.models import IdempotentAppend as IdempotentAppendRow
 from mastra_engine.models import Message as MessageRow
@@ -27,7 +27,7 @@ THREAD = "a thread"
 
 
 @pytest.fixture
-def memory(engine: PostgresEngine) -> PostgresMemory:
+def memory(engine: PostgresEngine) -> Memory:
     engine.memory.create_thread(resource_id="anna", thread_id=THREAD)
     return engine.memory
 
@@ -73,7 +73,7 @@ def check_appends(start: Start, *, processes: int, calls: int, most: int, seed: 
     check_thread()
 
 
-def test_appends_to_one_thread_are_in_one_order(memory: PostgresMemory, start: Start) -> None:
+def test_appends_to_one_thread_are_in_one_order(memory: Memory, start: Start) -> None:
     check_appends(start, processes=8, calls=60, most=3, seed=1)
 
 
@@ -81,13 +81,13 @@ def test_appends_to_one_thread_are_in_one_order(memory: PostgresMemory, start: S
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_sixteen_thousand_appends_to_one_thread_are_in_one_order(
-    memory: PostgresMemory, start: Start, seed: int
+    memory: Memory, start: Start, seed: int
 ) -> None:
     check_appends(start, processes=16, calls=1_000, most=1, seed=seed)
 
 
 def test_killed_appenders_leave_no_gap_and_lose_nothing_they_were_told(
-    memory: PostgresMemory, start: Start
+    memory: Memory, start: Start
 ) -> None:
     workers = start(work.append, [{**each, "tells": True} for each in appenders(6, 1_000, 2)])
     for worker in workers:
@@ -113,9 +113,7 @@ def test_killed_appenders_leave_no_gap_and_lose_nothing_they_were_told(
     assert calls <= 2 * len(untold)
 
 
-def test_clones_of_a_thread_that_grows_are_prefixes_of_it(
-    memory: PostgresMemory, start: Start
-) -> None:
+def test_clones_of_a_thread_that_grows_are_prefixes_of_it(memory: Memory, start: Start) -> None:
     growing = start(work.append, appenders(4, 60, 3))
     results = run_at_once([*growing, *start(work.clone, [{"thread_id": THREAD, "times": 10}] * 2)])
     rows = MessageRow.objects.order_by("position")
@@ -132,7 +130,7 @@ def test_clones_of_a_thread_that_grows_are_prefixes_of_it(
     assert memory.get_thread(thread_id=THREAD).message_count == len(original)
 
 
-def test_appends_beside_deletions_keep_the_sums(memory: PostgresMemory, start: Start) -> None:
+def test_appends_beside_deletions_keep_the_sums(memory: Memory, start: Start) -> None:
     growing = start(work.append, appenders(4, 60, 3))
     deleting = start(work.delete_some, [{"thread_id": THREAD, "times": 40}] * 3)
     results = run_at_once([*growing, *deleting])
@@ -177,7 +175,7 @@ def test_of_two_resources_that_want_a_thread_one_gets_it(
         check_thread(thread)
 
 
-def test_one_key_used_by_many_at_once_stores_once(memory: PostgresMemory, start: Start) -> None:
+def test_one_key_used_by_many_at_once_stores_once(memory: Memory, start: Start) -> None:
     arguments = [{"thread_id": THREAD, "key": "the key", "worker": i} for i in range(8)]
     answers = run_at_once(start(work.save_with_one_key, arguments))
     assert ids_in_order() == answers[0]
@@ -186,9 +184,7 @@ def test_one_key_used_by_many_at_once_stores_once(memory: PostgresMemory, start:
     check_thread()
 
 
-def test_many_who_embed_at_once_give_each_message_one_vector(
-    memory: PostgresMemory, start: Start
-) -> None:
+def test_many_who_embed_at_once_give_each_message_one_vector(memory: Memory, start: Start) -> None:
     arguments = [{"thread_id": THREAD, "worker": i, "calls": 15} for i in range(6)]
     run_at_once(start(work.save_and_embed, arguments))
     assert not MessageRow.objects.filter(embedded_at=None).exists()

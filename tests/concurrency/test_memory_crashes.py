@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mastra_engine.backends.postgres.memory import PostgresMemory
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.failpoints import MEMORY_FAILPOINTS
 from mastra_engine.models import Embedding, IdempotentAppend, Message, Thread
 from tests.concurrency import memory_work as work
@@ -20,26 +20,26 @@ THREAD = "a thread"
 IDS = [f"message {i}" for i in range(6)]
 
 
-def save(memory: PostgresMemory) -> object:
+def save(memory: Memory) -> object:
     return memory.save_memory(
         thread_id=THREAD, messages=[work.message("new")], idempotency_key="the key"
     )
 
 
-def save_to_new_thread(memory: PostgresMemory) -> object:
+def save_to_new_thread(memory: Memory) -> object:
     messages = [work.message("new")]
     return memory.save_memory(thread_id="new", messages=messages, resource_id="anna")
 
 
-def clone(memory: PostgresMemory) -> object:
+def clone(memory: Memory) -> object:
     return memory.clone_thread(thread_id=THREAD, new_thread_id="new")
 
 
-def delete_messages(memory: PostgresMemory) -> object:
+def delete_messages(memory: Memory) -> object:
     return memory.delete_messages(ids=IDS[:3])
 
 
-def delete_thread(memory: PostgresMemory) -> object:
+def delete_thread(memory: Memory) -> object:
     return memory.delete_thread(thread_id=THREAD)
 
 
@@ -57,7 +57,7 @@ ENDS = [
 
 
 @pytest.fixture
-def memory(transactional_db: None) -> PostgresMemory:
+def memory(transactional_db: None) -> Memory:
     """A memory that embeds, with a thread whose messages have their vectors."""
     memory = work.memory(embeds=True)
     messages = [work.message(id, text=f"Text {id}") for id in IDS]
@@ -89,7 +89,7 @@ def messages() -> list[str]:
     ids=[f"{change.__name__} {place}" for change, place, _ in ENDS],
 )
 def test_a_killed_change_is_done_or_undone_and_its_vectors_follow(
-    memory: PostgresMemory, start: Start, change: Any, place: str, committed: bool
+    memory: Memory, start: Start, change: Any, place: str, committed: bool
 ) -> None:
     before, vectors_before = contents(), vectors()
     assert vectors_before == messages()
@@ -113,9 +113,7 @@ def test_a_killed_change_is_done_or_undone_and_its_vectors_follow(
     assert not Message.objects.filter(embedded_at=None).exists()
 
 
-def test_a_recall_embeds_what_a_killed_process_has_left(
-    memory: PostgresMemory, start: Start
-) -> None:
+def test_a_recall_embeds_what_a_killed_process_has_left(memory: Memory, start: Start) -> None:
     (worker,) = start(work.change_and_die, [{"change": save, "place": "embeddings_made"}])
     worker.go()
     assert worker.exit_code() == -signal.SIGKILL

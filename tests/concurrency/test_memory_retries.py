@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection, connections
 
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.models import Message as MessageRow
 from mastra_engine.models import Thread as ThreadRow
@@ -31,7 +31,7 @@ def proxy(transactional_db: None) -> Iterator[CuttingProxy]:
 
 
 @pytest.fixture
-def memory(proxy: CuttingProxy) -> Iterator[PostgresMemory]:
+def memory(proxy: CuttingProxy) -> Iterator[Memory]:
     """The memory of an engine that is connected through the proxy."""
     connections[ALIAS] = through = connection.copy(ALIAS)
     through.settings_dict |= {
@@ -44,9 +44,7 @@ def memory(proxy: CuttingProxy) -> Iterator[PostgresMemory]:
     del connections[ALIAS]
 
 
-def save(
-    memory: PostgresMemory, number: int, key: str | None, id: str | None = None
-) -> list[Message]:
+def save(memory: Memory, number: int, key: str | None, id: str | None = None) -> list[Message]:
     messages = [{"role": "user", "content": f"Message {number}", "id": id}]
     return memory.save_memory(
         thread_id=THREAD, messages=messages, resource_id="anna", idempotency_key=key
@@ -55,7 +53,7 @@ def save(
 
 @pytest.mark.parametrize("times", [100, pytest.param(600, marks=pytest.mark.long)])
 def test_appends_whose_answer_was_cut_off_are_stored_once(
-    memory: PostgresMemory, proxy: CuttingProxy, times: int
+    memory: Memory, proxy: CuttingProxy, times: int
 ) -> None:
     for number in range(times):
         moment: Moment = "before" if number % 10 == 9 else "after"
@@ -74,7 +72,7 @@ def test_appends_whose_answer_was_cut_off_are_stored_once(
 
 @pytest.mark.parametrize(("moment", "stored"), [("before", 1), ("after", 2)])
 def test_without_a_key_nobody_can_know(
-    memory: PostgresMemory, proxy: CuttingProxy, moment: Moment, stored: int
+    memory: Memory, proxy: CuttingProxy, moment: Moment, stored: int
 ) -> None:
     """And so the cuts are where they are meant to be."""
     memory.create_thread(resource_id="anna", thread_id=THREAD)

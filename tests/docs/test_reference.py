@@ -23,7 +23,7 @@ from mastra_engine import (
     health,
     types,
 )
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.checks import OLDEST_POSTGRES
 from mastra_engine.conf import AdminSettings, ApiSettings
@@ -80,7 +80,7 @@ def sync_methods(contract: type) -> dict[str, Any]:
 
 
 SYNC = sync_methods(MastraEngine)
-OF_MEMORY = sync_methods(MemoryContract)
+OF_MEMORY = sync_methods(Memory)
 HEADED = [(ENGINE, *each) for each in SYNC.items()] + [
     (MEMORY, *each) for each in OF_MEMORY.items()
 ]
@@ -116,7 +116,7 @@ def test_no_method_is_made_up(page: Path, known: set[str]) -> None:
     assert len(signatures) == len(set(signatures))
 
 
-@pytest.mark.parametrize("contract", [MastraEngine, MemoryContract])
+@pytest.mark.parametrize("contract", [MastraEngine, Memory])
 def test_every_method_that_does_something_has_a_twin(contract: type) -> None:
     twins = {name for name, function in methods(contract).items() if is_async(function)}
     assert twins == {f"a{name}" for name in {*sync_methods(contract)} - {"within", "check"}}

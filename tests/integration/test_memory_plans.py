@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.memory.store import MessageRange
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.models import Message, Thread
 from tests.concurrency.memory_work import Letters
 from tests.integration.queries import nodes_of
@@ -58,7 +59,7 @@ def loaded(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def memory(loaded: None, engine: PostgresEngine) -> PostgresMemory:
+def memory(loaded: None, engine: PostgresEngine) -> Memory:
     return engine.memory
 
 
@@ -119,9 +120,7 @@ def buffers(plan: Plan) -> int:
 
 
 @pytest.mark.parametrize("thread", [LONG, SHORT])
-def test_the_last_messages_are_read_in_the_indexs_order(
-    memory: PostgresMemory, thread: str
-) -> None:
+def test_the_last_messages_are_read_in_the_indexs_order(memory: Memory, thread: str) -> None:
     plan = plan_of(lambda: memory.get_memory(thread_id=thread, last=20))
     assert indexes(plan) == {BY_POSITION}
     assert "Sort" not in kinds(plan)
@@ -130,9 +129,7 @@ def test_the_last_messages_are_read_in_the_indexs_order(
 
 @pytest.mark.parametrize("budget", [0, 4_000, 32_000, 128_000, 1_000_000])
 @pytest.mark.parametrize("thread", [LONG, SHORT])
-def test_a_context_window_reads_what_it_holds(
-    memory: PostgresMemory, thread: str, budget: int
-) -> None:
+def test_a_context_window_reads_what_it_holds(memory: Memory, thread: str, budget: int) -> None:
     """However long the thread and the window are, the planner does not take them for longer."""
     found: list[Any] = []
     plan = plan_of(
@@ -147,7 +144,7 @@ def test_a_context_window_reads_what_it_holds(
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_a_deep_page_costs_what_the_first_one_costs(memory: PostgresMemory, order: Any) -> None:
+def test_a_deep_page_costs_what_the_first_one_costs(memory: Memory, order: Any) -> None:
     def page(cursor: str | None) -> Any:
         return memory.list_messages(thread_id=LONG, limit=100, order=order, cursor=cursor)
 
@@ -161,29 +158,29 @@ def test_a_deep_page_costs_what_the_first_one_costs(memory: PostgresMemory, orde
     assert buffers(deep) <= buffers(first) + 10
 
 
-def test_messages_are_found_by_their_ids(memory: PostgresMemory) -> None:
+def test_messages_are_found_by_their_ids(memory: Memory) -> None:
     ids = list(Message.objects.filter(thread=LONG).values_list("id", flat=True)[:20])
     plan = plan_of(lambda: memory.get_messages_by_id(ids=ids), 'FROM "mastra_engine_message" WHERE')
     assert "Seq Scan" not in kinds(plan)
     assert rows_read(plan) == 20
 
 
-def test_neighbours_of_what_is_recalled_are_found_by_position(memory: PostgresMemory) -> None:
-    from mastra_engine.backends.base.memory.recall import MessageRange
-
-    stretches = [MessageRange(LONG, i, i + 2, 0) for i in range(100, 99_000, 9_000)]
-    plan = plan_of(lambda: memory._messages_in(stretches, "anna"), "AS bounds")
+def test_neighbours_of_what_is_recalled_are_found_by_position(memory: Memory) -> None:
+    ranges = [MessageRange(LONG, i, i + 2, 0) for i in range(100, 99_000, 9_000)]
+    plan = plan_of(lambda: memory.context.store.read_ranges(ranges, "anna"), "AS bounds")
     assert BY_POSITION in indexes(plan)
     assert "Seq Scan" not in kinds(plan)
-    assert rows_read(plan, "mastra_engine_message") == 3 * len(stretches)
+    assert rows_read(plan, "mastra_engine_message") == 3 * len(ranges)
 
 
 @pytest.mark.parametrize("scope", [{}, {"thread_id": LONG}], ids=["all", "a thread"])
 def test_what_waits_for_its_vector_is_found_by_the_partial_index(
-    memory: PostgresMemory, scope: dict[str, str]
+    memory: Memory, scope: dict[str, str]
 ) -> None:
     plan = plan_of(
-        lambda: memory._unembedded(None, scope.get("thread_id"), limit=256),
+        lambda: memory.context.store.list_unembedded(
+            resource_id=None, thread_id=scope.get("thread_id"), resource_ids=None, limit=256
+        ),
         "mastra_engine_message",
     )
     assert "mastra_engine_message_waiting" in indexes(plan)
@@ -192,7 +189,7 @@ def test_what_waits_for_its_vector_is_found_by_the_partial_index(
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_threads_are_listed_in_the_indexs_order(memory: PostgresMemory, order: Any) -> None:
+def test_threads_are_listed_in_the_indexs_order(memory: Memory, order: Any) -> None:
     def page(limit: int, cursor: str | None = None) -> Any:
         return memory.list_threads(
             resource_id="resource 1", limit=limit, order=order, cursor=cursor
@@ -210,7 +207,7 @@ def test_threads_are_listed_in_the_indexs_order(memory: PostgresMemory, order: A
 # Writing
 
 
-def test_an_append_finds_its_thread_by_its_key(memory: PostgresMemory) -> None:
+def test_an_append_finds_its_thread_by_its_key(memory: Memory) -> None:
     plan = plan_of(
         lambda: memory.save_memory(
             thread_id=SHORT,
@@ -245,7 +242,7 @@ def test_whatever_is_deleted_with_a_thread_is_found_by_an_index() -> None:
 
 
 def test_a_short_thread_is_deleted_without_reading_the_others(
-    memory: PostgresMemory,
+    memory: Memory,
 ) -> None:
     memory.vectors.embedder = Letters()
     memory.save_memory(thread_id=SHORT, messages=[{"role": "user", "content": "Hello"}])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.exceptions import ThreadNotFound, Unavailable, VersionConflict
 from mastra_engine.models import Embedding, Message, Thread, WorkingMemory
 from tests.concurrency.memory_work import Letters
@@ -28,7 +28,7 @@ def texts(*ids: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def memory(transactional_db: None) -> PostgresMemory:
+def memory(transactional_db: None) -> Memory:
     """A memory with a thread of three messages that wait for their vectors."""
     memory = PostgresEngine(embedder=Letters()).memory
     memory.vectors.create_index(index_name="memory", dimension=8)
@@ -38,7 +38,7 @@ def memory(transactional_db: None) -> PostgresMemory:
 
 
 @pytest.fixture
-def theirs(other: PostgresEngine, memory: PostgresMemory) -> PostgresMemory:
+def theirs(other: PostgresEngine, memory: Memory) -> Memory:
     """Somebody else's memory of the same."""
     other.memory.vectors.embedder = Letters()
     other.memory.embeds_at_once = False
@@ -54,7 +54,7 @@ def vectors() -> set[str]:
 
 @pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
 def test_a_thread_deleted_while_its_messages_are_embedded_leaves_no_vectors(
-    memory: PostgresMemory, theirs: PostgresMemory, moment: str
+    memory: Memory, theirs: Memory, moment: str
 ) -> None:
     with just_before(moment, lambda: theirs.delete_thread(thread_id=THREAD)):
         memory.embed_pending()
@@ -64,7 +64,7 @@ def test_a_thread_deleted_while_its_messages_are_embedded_leaves_no_vectors(
 
 @pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
 def test_messages_deleted_while_they_are_embedded_leave_no_vectors(
-    memory: PostgresMemory, theirs: PostgresMemory, moment: str
+    memory: Memory, theirs: Memory, moment: str
 ) -> None:
     with just_before(moment, lambda: theirs.delete_messages(ids=["1", "3"])):
         memory.embed_pending()
@@ -73,7 +73,7 @@ def test_messages_deleted_while_they_are_embedded_leave_no_vectors(
 
 @pytest.mark.parametrize("name", ["delete_thread", "delete_messages"])
 def test_a_deletion_waits_for_whoever_puts_the_vectors(
-    memory: PostgresMemory, elsewhere: Elsewhere, name: str
+    memory: Memory, elsewhere: Elsewhere, name: str
 ) -> None:
     hasty = elsewhere(lock_timeout=0.1, statement_timeout="3s").memory
     delete: Any = {
@@ -98,7 +98,7 @@ def test_a_deletion_waits_for_whoever_puts_the_vectors(
 
 @pytest.mark.parametrize("isolation", ["repeatable\\ read", "serializable"])
 def test_a_deletion_that_began_before_vectors_were_put_begins_anew(
-    memory: PostgresMemory, elsewhere: Elsewhere, isolation: str
+    memory: Memory, elsewhere: Elsewhere, isolation: str
 ) -> None:
     """In its old snapshot the vectors are not there to be deleted."""
     isolated = elsewhere(default_transaction_isolation=isolation)
@@ -109,7 +109,7 @@ def test_a_deletion_that_began_before_vectors_were_put_begins_anew(
 
 
 def test_messages_embedded_twice_at_once_have_one_vector_each(
-    memory: PostgresMemory, theirs: PostgresMemory
+    memory: Memory, theirs: Memory
 ) -> None:
     with just_before("FOR NO KEY UPDATE", theirs.embed_pending):
         memory.embed_pending()
@@ -117,7 +117,7 @@ def test_messages_embedded_twice_at_once_have_one_vector_each(
 
 
 def test_the_index_of_messages_made_by_another_in_between_is_used(
-    memory: PostgresMemory, theirs: PostgresMemory
+    memory: Memory, theirs: Memory
 ) -> None:
     memory.vectors.delete_index(index_name="memory")
     with just_before("pg_advisory_xact_lock", theirs.embed_pending):
@@ -128,10 +128,8 @@ def test_the_index_of_messages_made_by_another_in_between_is_used(
 # Appending
 
 
-def test_a_thread_made_by_another_in_between_is_appended_to(
-    memory: PostgresMemory, theirs: PostgresMemory
-) -> None:
-    def save(by: PostgresMemory, id: str) -> int:
+def test_a_thread_made_by_another_in_between_is_appended_to(memory: Memory, theirs: Memory) -> None:
+    def save(by: Memory, id: str) -> int:
         messages = texts(id)
         return by.save_memory(thread_id="new", messages=messages, resource_id="anna")[0].position
 
@@ -140,7 +138,7 @@ def test_a_thread_made_by_another_in_between_is_appended_to(
 
 
 def test_a_thread_made_by_another_resource_in_between_is_not_found(
-    memory: PostgresMemory, theirs: PostgresMemory
+    memory: Memory, theirs: Memory
 ) -> None:
     make = lambda: theirs.create_thread(resource_id="bert", thread_id="new")  # noqa: E731
     with just_before(MAKE_THREAD, make), pytest.raises(ThreadNotFound):
@@ -149,7 +147,7 @@ def test_a_thread_made_by_another_resource_in_between_is_not_found(
 
 
 def test_a_thread_deleted_in_between_is_made_anew_where_its_resource_is_known(
-    memory: PostgresMemory, theirs: PostgresMemory
+    memory: Memory, theirs: Memory
 ) -> None:
     with just_before(APPEND, lambda: theirs.delete_thread(thread_id=THREAD)):
         (saved,) = memory.save_memory(thread_id=THREAD, messages=texts("mine"), resource_id="anna")
@@ -157,9 +155,7 @@ def test_a_thread_deleted_in_between_is_made_anew_where_its_resource_is_known(
     assert memory.get_thread(thread_id=THREAD).message_count == 1
 
 
-def test_a_thread_deleted_in_between_is_not_found(
-    memory: PostgresMemory, theirs: PostgresMemory
-) -> None:
+def test_a_thread_deleted_in_between_is_not_found(memory: Memory, theirs: Memory) -> None:
     delete = lambda: theirs.delete_thread(thread_id=THREAD)  # noqa: E731
     with just_before(APPEND, delete), pytest.raises(ThreadNotFound):
         memory.save_memory(thread_id=THREAD, messages=texts("mine"))
@@ -168,13 +164,13 @@ def test_a_thread_deleted_in_between_is_not_found(
 
 @pytest.mark.parametrize("isolation", ["repeatable\\ read", "serializable"])
 def test_an_append_that_began_before_another_ended_begins_anew(
-    memory: PostgresMemory, elsewhere: Elsewhere, isolation: str
+    memory: Memory, elsewhere: Elsewhere, isolation: str
 ) -> None:
     """A project may have chosen such an isolation level for all its transactions."""
     isolated = elsewhere(default_transaction_isolation=isolation)
     mine = isolated.memory
 
-    def save(by: PostgresMemory, id: str) -> Any:
+    def save(by: Memory, id: str) -> Any:
         return by.save_memory(thread_id="new", messages=texts(id), resource_id="anna")
 
     with just_before(MAKE_THREAD, lambda: save(memory, "theirs"), on=isolated):
@@ -182,7 +178,7 @@ def test_an_append_that_began_before_another_ended_begins_anew(
 
 
 def test_times_do_not_run_against_positions_whatever_the_clock_does(
-    memory: PostgresMemory,
+    memory: Memory,
 ) -> None:
     """As after the clock was set back: what was last used is in the future."""
     for thread in Thread.objects.all():
@@ -198,9 +194,7 @@ def test_times_do_not_run_against_positions_whatever_the_clock_does(
 # Cloning, and working memory
 
 
-def test_a_thread_deleted_before_it_is_cloned_is_not_found(
-    memory: PostgresMemory, theirs: PostgresMemory
-) -> None:
+def test_a_thread_deleted_before_it_is_cloned_is_not_found(memory: Memory, theirs: Memory) -> None:
     delete = lambda: theirs.delete_thread(thread_id=THREAD)  # noqa: E731
     with just_before(MAKE_THREAD, delete), pytest.raises(ThreadNotFound):
         memory.clone_thread(thread_id=THREAD, new_thread_id="new")
@@ -208,7 +202,7 @@ def test_a_thread_deleted_before_it_is_cloned_is_not_found(
 
 
 def test_a_thread_appended_to_before_it_is_cloned_is_cloned_whole(
-    memory: PostgresMemory, theirs: PostgresMemory
+    memory: Memory, theirs: Memory
 ) -> None:
     save = lambda: theirs.save_memory(thread_id=THREAD, messages=texts("4"))  # noqa: E731
     with just_before(MAKE_THREAD, save):
@@ -218,7 +212,7 @@ def test_a_thread_appended_to_before_it_is_cloned_is_cloned_whole(
 
 
 def test_messages_deleted_after_they_were_chosen_are_not_counted_twice(
-    memory: PostgresMemory, theirs: PostgresMemory
+    memory: Memory, theirs: Memory
 ) -> None:
     with just_before("FOR NO KEY UPDATE", lambda: theirs.delete_messages(ids=["1"])):
         assert memory.delete_messages(ids=["1", "2"]) == 1
@@ -229,7 +223,7 @@ def test_messages_deleted_after_they_were_chosen_are_not_counted_twice(
 
 
 def test_working_memory_of_a_thread_deleted_in_between_is_not_found(
-    memory: PostgresMemory, theirs: PostgresMemory
+    memory: Memory, theirs: Memory
 ) -> None:
     delete = lambda: theirs.delete_thread(thread_id=THREAD)  # noqa: E731
     write = "INSERT INTO mastra_engine_workingmemory"
@@ -239,7 +233,7 @@ def test_working_memory_of_a_thread_deleted_in_between_is_not_found(
 
 
 def test_working_memory_deleted_in_between_has_no_version_any_more(
-    memory: PostgresMemory, elsewhere: Elsewhere
+    memory: Memory, elsewhere: Elsewhere
 ) -> None:
     """Its snapshot, taken before, shows what was there, as if the deletion had just been begun."""
     late = elsewhere(default_transaction_isolation="repeatable\\ read")

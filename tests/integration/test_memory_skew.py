@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from mastra_engine.backends.base.memory.recall import MessageRange
+from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.memory.store import MessageRange
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.backends.postgres.memory import PostgresMemory
 from mastra_engine.models import Thread
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,7 @@ def skewed(
 @pytest.fixture(params=["force_custom_plan", "force_generic_plan"])
 def memory(
     request: pytest.FixtureRequest, skewed: None, db: None, engine: PostgresEngine
-) -> PostgresMemory:
+) -> Memory:
     """A memory whose statements are planned for their parameters, or for any."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL plan_cache_mode = {request.param}")
@@ -73,24 +73,30 @@ def memory(
     return engine.memory
 
 
-Read = Callable[[PostgresMemory], Any]
+Read = Callable[[Memory], Any]
 
 
-def page(memory: PostgresMemory, **options: Any) -> Any:
+def page(memory: Memory, **options: Any) -> Any:
     return memory.list_messages(**{"thread_id": LONG, "limit": 20, **options})
 
 
-def deep_page(memory: PostgresMemory) -> Any:
+def deep_page(memory: Memory) -> Any:
     first = page(memory, limit=30)
     return page(memory, limit=20, cursor=first.next_cursor)
 
 
-def neighbours(memory: PostgresMemory) -> Any:
-    stretches = [MessageRange(LONG, first, first + 2, 0) for first in range(1, SIZE, SIZE // 40)]
-    return memory._messages_in(stretches, MANY)
+def neighbours(memory: Memory) -> Any:
+    ranges = [MessageRange(LONG, first, first + 2, 0) for first in range(1, SIZE, SIZE // 40)]
+    return memory.context.store.read_ranges(ranges, MANY)
 
 
-def threads(memory: PostgresMemory, **options: Any) -> Any:
+def pending(memory: Memory, *, resource_id: str | None = None, thread_id: str | None = None) -> Any:
+    return memory.context.store.list_unembedded(
+        resource_id=resource_id, thread_id=thread_id, resource_ids=None, limit=20
+    )
+
+
+def threads(memory: Memory, **options: Any) -> Any:
     return memory.list_threads(resource_id=MANY, limit=20, **options)
 
 
@@ -105,10 +111,10 @@ READS: dict[str, tuple[str, int, Read]] = {
     "some by metadata": (MESSAGE, 21, lambda memory: page(memory, metadata={"a": 1})),
     "a window": (MESSAGE, 37, lambda m: m.get_context_window(thread_id=LONG, max_tokens=4_000)),
     "neighbours of what is recalled": (MESSAGE, 120, neighbours),
-    "what waits in it": (MESSAGE, 20, lambda memory: memory._unembedded(None, LONG, limit=20)),
+    "what waits in it": (MESSAGE, 20, lambda memory: pending(memory, thread_id=LONG)),
     # Its threads are looked up a little ahead.
-    "what waits": (MESSAGE, 30, lambda memory: memory._unembedded(None, None, limit=20)),
-    "a resource's": (MESSAGE, 30, lambda memory: memory._unembedded(MANY, None, limit=20)),
+    "what waits": (MESSAGE, 30, pending),
+    "a resource's": (MESSAGE, 30, lambda memory: pending(memory, resource_id=MANY)),
     "threads": (THREAD, 21, threads),
     "the oldest threads": (THREAD, 21, lambda memory: threads(memory, order="asc")),
     "threads by metadata": (THREAD, 21, lambda memory: threads(memory, metadata={"a": 1})),
@@ -121,14 +127,14 @@ READS: dict[str, tuple[str, int, Read]] = {
 
 
 @pytest.mark.parametrize("name", READS)
-def test_no_more_is_fetched_than_is_given(memory: PostgresMemory, name: str) -> None:
+def test_no_more_is_fetched_than_is_given(memory: Memory, name: str) -> None:
     table, most, read = READS[name]
     before = fetched(table)
     read(memory)
     assert fetched(table) - before <= most
 
 
-def test_what_is_fetched_is_counted(memory: PostgresMemory) -> None:
+def test_what_is_fetched_is_counted(memory: Memory) -> None:
     before = fetched(MESSAGE)
     assert len(page(memory, metadata={"a": 2})) == 0
     assert fetched(MESSAGE) - before == SIZE

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.backends.postgres.memory import PostgresMemory
+from mastra_engine.backends.postgres.memory import PostgresMemoryStore
 from mastra_engine.exceptions import (
     Conflict,
     IdempotencyConflict,
@@ -28,7 +29,14 @@ from tests.integration.conftest import Elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Call = Callable[[PostgresMemory], object]
+Call = Callable[[Memory], object]
+
+
+def alias_of(memory: Memory) -> str:
+    store = memory.context.store
+    assert isinstance(store, PostgresMemoryStore)
+    return store.session.alias
+
 
 THREAD = "a thread"
 
@@ -38,7 +46,7 @@ def texts(*ids: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def memory(transactional_db: None) -> PostgresMemory:
+def memory(transactional_db: None) -> Memory:
     memory = PostgresEngine(embedder=Letters()).memory
     memory.save_memory(
         thread_id=THREAD, messages=texts("1", "2", "3"), resource_id="anna", idempotency_key="key"
@@ -60,7 +68,7 @@ def save(**options: Any) -> Call:
     return lambda memory: memory.save_memory(**options)
 
 
-def expire(memory: PostgresMemory) -> object:
+def expire(memory: Memory) -> object:
     return memory.expire_messages(before=datetime.now(UTC) + timedelta(days=1))
 
 
@@ -105,9 +113,7 @@ def cases(calls: dict[str, Call]) -> pytest.MarkDecorator:
 
 
 @cases(WRITES)
-def test_a_write_rolls_back_with_the_callers_transaction(
-    memory: PostgresMemory, call: Call
-) -> None:
+def test_a_write_rolls_back_with_the_callers_transaction(memory: Memory, call: Call) -> None:
     before = contents()
     with transaction.atomic():
         call(memory)
@@ -117,7 +123,7 @@ def test_a_write_rolls_back_with_the_callers_transaction(
 
 @cases(WRITES)
 def test_a_write_takes_effect_for_others_with_the_callers_commit(
-    memory: PostgresMemory, other: PostgresEngine, call: Call
+    memory: Memory, other: PostgresEngine, call: Call
 ) -> None:
     before = contents()
     with transaction.atomic():
@@ -128,7 +134,7 @@ def test_a_write_takes_effect_for_others_with_the_callers_commit(
 
 
 @pytest.mark.parametrize("name", ["save_memory", "clone_thread", "import_thread"])
-def test_messages_are_embedded_after_the_callers_commit(memory: PostgresMemory, name: str) -> None:
+def test_messages_are_embedded_after_the_callers_commit(memory: Memory, name: str) -> None:
     vectors = Embedding.objects.count()
     with transaction.atomic():
         WRITES[name](memory)
@@ -138,7 +144,7 @@ def test_messages_are_embedded_after_the_callers_commit(memory: PostgresMemory, 
     assert Embedding.objects.count() == Message.objects.count() > vectors
 
 
-def test_messages_that_are_rolled_back_are_not_embedded(memory: PostgresMemory) -> None:
+def test_messages_that_are_rolled_back_are_not_embedded(memory: Memory) -> None:
     asked: list[str] = []
 
     class Listening(Letters):
@@ -190,7 +196,7 @@ REFUSALS: dict[str, tuple[type[Exception], Call]] = {
 
 @pytest.mark.parametrize(("error", "call"), REFUSALS.values(), ids=REFUSALS.keys())
 def test_a_refusal_changes_nothing_and_leaves_the_callers_transaction_usable(
-    memory: PostgresMemory, error: type[Exception], call: Call
+    memory: Memory, error: type[Exception], call: Call
 ) -> None:
     with transaction.atomic():
         save(messages=texts("mine"))(memory)
@@ -204,7 +210,7 @@ def test_a_refusal_changes_nothing_and_leaves_the_callers_transaction_usable(
 
 @pytest.mark.parametrize(("error", "call"), REFUSALS.values(), ids=REFUSALS.keys())
 def test_a_refusal_outside_a_transaction_changes_nothing(
-    memory: PostgresMemory, error: type[Exception], call: Call
+    memory: Memory, error: type[Exception], call: Call
 ) -> None:
     before = contents()
     with pytest.raises(error):
@@ -214,9 +220,7 @@ def test_a_refusal_outside_a_transaction_changes_nothing(
 
 
 @cases(WRITES)
-def test_a_transaction_begun_without_atomic_is_the_callers(
-    memory: PostgresMemory, call: Call
-) -> None:
+def test_a_transaction_begun_without_atomic_is_the_callers(memory: Memory, call: Call) -> None:
     """Nobody can say when it commits: new messages wait until somebody embeds them."""
     before = contents()
     transaction.set_autocommit(False)
@@ -262,7 +266,7 @@ MAKE_THREAD = """
 
 
 @pytest.fixture
-def hasty(elsewhere: Elsewhere) -> PostgresMemory:
+def hasty(elsewhere: Elsewhere) -> Memory:
     """A memory that does not wait long; the server ends what would wait for ever."""
     return elsewhere(lock_timeout=0.2, statement_timeout="5s").memory
 
@@ -278,7 +282,7 @@ def gives_up() -> Iterator[None]:
 
 @cases(WAITING)
 def test_a_locked_thread_is_unavailable_after_the_lock_timeout(
-    memory: PostgresMemory, hasty: PostgresMemory, other: PostgresEngine, call: Call
+    memory: Memory, hasty: Memory, other: PostgresEngine, call: Call
 ) -> None:
     before = contents()
     with held(other, HOLD_THREAD), gives_up():
@@ -286,12 +290,12 @@ def test_a_locked_thread_is_unavailable_after_the_lock_timeout(
     assert contents() == before
     call(hasty)
     assert contents() != before
-    assert lock_timeout(hasty.session.alias) == "0"
+    assert lock_timeout(alias_of(hasty)) == "0"
 
 
 @pytest.mark.parametrize("name", ["create_thread", "save_memory to a new thread", "clone_thread"])
 def test_a_thread_that_somebody_makes_is_unavailable_after_the_lock_timeout(
-    memory: PostgresMemory, hasty: PostgresMemory, other: PostgresEngine, name: str
+    memory: Memory, hasty: Memory, other: PostgresEngine, name: str
 ) -> None:
     with held(other, MAKE_THREAD), gives_up():
         WRITES[name](hasty)
@@ -300,7 +304,7 @@ def test_a_thread_that_somebody_makes_is_unavailable_after_the_lock_timeout(
 
 
 def test_readers_do_not_wait_for_a_locked_thread(
-    memory: PostgresMemory, hasty: PostgresMemory, other: PostgresEngine
+    memory: Memory, hasty: Memory, other: PostgresEngine
 ) -> None:
     with held(other, HOLD_THREAD):
         assert len(hasty.get_memory(thread_id=THREAD).messages) == 3
@@ -309,7 +313,7 @@ def test_readers_do_not_wait_for_a_locked_thread(
 
 
 def test_an_append_outside_a_transaction_leaves_no_lock_timeout_behind(
-    memory: PostgresMemory,
+    memory: Memory,
 ) -> None:
     save()(memory)
     with pytest.raises(Conflict):
@@ -318,19 +322,17 @@ def test_an_append_outside_a_transaction_leaves_no_lock_timeout_behind(
 
 
 def test_a_lock_timeout_of_zero_leaves_the_servers(
-    memory: PostgresMemory, elsewhere: Elsewhere, other: PostgresEngine
+    memory: Memory, elsewhere: Elsewhere, other: PostgresEngine
 ) -> None:
     servers = elsewhere(lock_timeout=0, statement_timeout="5s").memory
-    with connections[servers.session.alias].cursor() as cursor:
+    with connections[alias_of(servers)].cursor() as cursor:
         cursor.execute("SET lock_timeout = '200ms'")
     with held(other, HOLD_THREAD), gives_up():
         save()(servers)
 
 
 @cases(WRITES)
-def test_a_callers_transaction_keeps_its_own_lock_timeout(
-    memory: PostgresMemory, call: Call
-) -> None:
+def test_a_callers_transaction_keeps_its_own_lock_timeout(memory: Memory, call: Call) -> None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '1234ms'")
@@ -340,10 +342,10 @@ def test_a_callers_transaction_keeps_its_own_lock_timeout(
 
 
 def test_a_callers_transaction_waits_as_long_as_it_says(
-    memory: PostgresMemory, elsewhere: Elsewhere, other: PostgresEngine
+    memory: Memory, elsewhere: Elsewhere, other: PostgresEngine
 ) -> None:
     patient = elsewhere(lock_timeout=60).memory
-    alias = patient.session.alias
+    alias = alias_of(patient)
     with transaction.atomic(using=alias):
         patient.update_working_memory(resource_id="bert", content="Mine")
         with connections[alias].cursor() as cursor:

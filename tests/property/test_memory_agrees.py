@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from mastra_engine import MastraEngine
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.testing.contract.recall import BagOfWords
 from tests.property.pair import QUIET, Pair
 from tests.property.strategies import DOCUMENTS, METADATA_FILTERS, TEXT
@@ -62,7 +62,7 @@ CHANGE = st.one_of(
 )
 
 
-Do = Callable[[MemoryContract], Any]
+Do = Callable[[Memory], Any]
 
 
 def confined(do: Do, owners: list[str] | None) -> Callable[[MastraEngine], Any]:
@@ -154,7 +154,7 @@ class Memories(RuleBasedStateMachine):
         order=st.sampled_from(["asc", "desc"]),
     )
     def list_threads(self, resource: str, where: Any, limit: int, order: Any) -> None:
-        def read(memory: MemoryContract) -> list[Any]:
+        def read(memory: Memory) -> list[Any]:
             pages, cursor = [], None
             while True:
                 page = memory.list_threads(
@@ -188,7 +188,7 @@ class Memories(RuleBasedStateMachine):
 
     @rule(id=THREAD, positions=st.sets(st.integers(1, 9), max_size=3))
     def delete_positions(self, id: str, positions: set[int]) -> None:
-        def delete(memory: MemoryContract) -> int:
+        def delete(memory: Memory) -> int:
             listed = memory.list_messages(thread_id=id)
             return memory.delete_messages(
                 ids=[message.id for message in listed if message.position in positions]
@@ -204,7 +204,7 @@ class Memories(RuleBasedStateMachine):
         limit=st.integers(1, 3),
     )
     def list_messages(self, id: str, role: Any, where: Any, order: Any, limit: int) -> None:
-        def read(memory: MemoryContract) -> list[Any]:
+        def read(memory: Memory) -> list[Any]:
             pages, cursor = [], None
             while True:
                 page = memory.list_messages(
@@ -235,7 +235,7 @@ class Memories(RuleBasedStateMachine):
     def get_context_window(
         self, id: str, budget: Any, format: Any, between: Any, extras: Any, owners: Any
     ) -> None:
-        def read(memory: MemoryContract) -> Any:
+        def read(memory: Memory) -> Any:
             times = [message.created_at for message in memory.list_messages(thread_id=id)]
             start, end = (
                 times[at % len(times)] if at is not None and times else None for at in between
@@ -266,7 +266,7 @@ class Memories(RuleBasedStateMachine):
     def recall_all(self, query: str, whose: Any, around: Any, where: Any, owners: Any) -> None:
         """All hits: which of equally close ones comes first hangs on their last bit."""
 
-        def read(memory: MemoryContract) -> Any:
+        def read(memory: Memory) -> Any:
             found = memory.recall(
                 **whose, query=query, top_k=100, message_range=around, filter=where
             )
@@ -288,7 +288,7 @@ class Memories(RuleBasedStateMachine):
 
     @rule(id=THREAD, new=st.none() | THREAD)
     def move(self, id: str, new: str | None) -> None:
-        def reimport(memory: MemoryContract) -> Any:
+        def reimport(memory: Memory) -> Any:
             lines = list(memory.export_thread(thread_id=id))
             if new is None:
                 memory.delete_thread(thread_id=id)

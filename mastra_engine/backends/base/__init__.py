@@ -10,7 +10,7 @@ from typing import Any, Self
 from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.erasure import ErasureContract
 from mastra_engine.backends.base.idempotency import Idempotency
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.record_search.service import IndexingContract
 from mastra_engine.backends.base.sync_runs.service import RunsContract
 from mastra_engine.backends.base.vectors.service import Vectors
@@ -30,7 +30,7 @@ class MastraEngine(RunsContract, IndexingContract, Idempotency, ErasureContract,
     #: The Django database it keeps its tables in, if any.
     database: str | None = None
     vectors: Vectors
-    memory: MemoryContract
+    memory: Memory
 
     def within(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from mastra_engine.backends.base.async_derivation import derive_async
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.records.service import RecordsContract
 from mastra_engine.exceptions import InvalidInput, Unavailable
 from mastra_engine.types import Erasure
@@ -17,7 +17,7 @@ from mastra_engine.validation.inputs import name
 class ErasureContract(RecordsContract, ABC):
     """Erasing a resource's memory or a connection's records."""
 
-    memory: MemoryContract
+    memory: Memory
 
     def erase(
         self,
@@ -77,7 +77,7 @@ class ErasureContract(RecordsContract, ABC):
         if (resource_id is None) == (connection_id is None):
             raise InvalidInput("give a resource_id or a connection_id", path="/resource_id")
         if resource_id is not None:
-            id = self.memory._own_resource(resource_id)
+            id = self.memory.scope.require_resource(resource_id)
             return partial(self._resource_census, id), partial(self._erase_resource, id)
         id = self._own_connection(name(connection_id, "/connection_id"))
         return partial(self._connection_census, id), partial(self._erase_connection, id)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.backends.mock.erasure import MockErasure
 from mastra_engine.backends.mock.following import MockFollowing
-from mastra_engine.backends.mock.memory import MockMemory
+from mastra_engine.backends.mock.memory import MockMemoryStore
 from mastra_engine.backends.mock.record_search import MockIndexing, MockIndexProgressStore
 from mastra_engine.backends.mock.store import open_store
 from mastra_engine.backends.mock.sync_runs import MockRunStore
@@ -55,10 +56,13 @@ class MockMastraEngine(MockSyncs, MockIndexing, MockFollowing, MockErasure, Mast
             MockVectorStore(self.store), embedder=embedder, reranker=reranker, declared=indexes
         )
         self.index_progress = MockIndexProgressStore(self.store)
-        self.memory: MockMemory = MockMemory(
-            self.store, self.vectors, tokenizer, working_memory_schema
+        self.memory = Memory(
+            MockMemoryStore(self.store),
+            self.vectors,
+            tokenizer=tokenizer,
+            working_memory_schema=working_memory_schema,
+            retention_days=retention_days,
         )
-        self.memory.retention_days = retention_days
 
     def reset(self) -> None:
         """Forget everything that is behind this URL."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from mastra_engine.backends.base.erasure import ErasureContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.vectors.search import ENTITY
 from mastra_engine.backends.mock.idempotency import MockIdempotency
-from mastra_engine.backends.mock.memory import MockMemory
 from mastra_engine.backends.mock.records import MockRecords
 from mastra_engine.backends.mock.store import EntityRow, ThreadRow
 from mastra_engine.types import Erasure
@@ -17,7 +17,7 @@ from mastra_engine.validation.jsonb import loads
 class MockErasure(MockRecords, MockIdempotency, ErasureContract):
     """Erasing from a store; what is deleted is gone at once."""
 
-    memory: MockMemory
+    memory: Memory
 
     def vacuum(self, *, full: bool = False) -> None:
         return None
@@ -46,7 +46,7 @@ class MockErasure(MockRecords, MockIdempotency, ErasureContract):
             held = self.store.working_memory
             for holder in [each for each in held if each.resource_id == resource_id]:
                 del held[holder]
-            self.memory._forget_vectors(resource_id)
+            self.memory.message_index.delete_resource(resource_id)
             self._erase_responses()
 
     def _connection_census(self, connection_id: str) -> Erasure:

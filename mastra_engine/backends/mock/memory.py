@@ -1,18 +1,26 @@
-"""Agent memory in memory."""
+"""Agent memory in the process's memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
-from mastra_engine.backends.base.memory.recall import MessageRange, Unembedded, of_thread
-from mastra_engine.backends.base.memory.service import Append, MemoryContract, Span
-from mastra_engine.backends.base.memory.threads import NewThread, Selection
-from mastra_engine.backends.base.memory.working_memory import Holder, MemoryChange
-from mastra_engine.backends.base.vectors.service import Vectors as VectorService
+from mastra_engine.backends.base.memory.store import (
+    IdempotentAppend,
+    MemoryHolder,
+    MemoryStore,
+    MessageAppend,
+    MessageRange,
+    MessageSelection,
+    NewThread,
+    UnembeddedMessage,
+    WindowBounds,
+    WorkingMemoryChange,
+)
 from mastra_engine.backends.mock.match import matches
 from mastra_engine.backends.mock.store import (
     AppendRow,
@@ -22,204 +30,235 @@ from mastra_engine.backends.mock.store import (
     WorkingMemoryRow,
     now,
 )
-from mastra_engine.conversations.messages import NewMessage
-from mastra_engine.exceptions import (
-    Conflict,
-    IdempotencyConflict,
-    ThreadNotFound,
-    VersionConflict,
-)
+from mastra_engine.exceptions import Conflict, ThreadNotFound, VersionConflict
 from mastra_engine.filters.ast import Node
-from mastra_engine.protocols import Tokenizer
-from mastra_engine.retrieval.embedding import Vectors
 from mastra_engine.types import Message, Thread, WorkingMemory
 from mastra_engine.validation.jsonb import canonical, loads
 
+R = TypeVar("R")
 
-class MockMemory(MemoryContract):
-    """Threads and messages in a store that engines of one URL share."""
 
-    def __init__(
-        self,
-        store: Store,
-        vectors: VectorService,
-        tokenizer: Tokenizer,
-        working_memory_schema: Mapping[str, Any] | None,
-    ) -> None:
-        self.store = store
-        self.vectors = vectors
-        self.tokenizer = tokenizer
-        self.working_memory_schema = working_memory_schema
+class MockMemoryStore(MemoryStore):
+    """Stores agent memory in a `Store`, which engines of one URL share."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        #: Copies of the threads that the current transaction has written to, None for new ones.
+        self._originals: dict[str, ThreadRow | None] | None = None
+
+    def transact(self, operation: Callable[[], R], *, single: bool = False) -> R:
+        with self._store.lock:
+            if single or self._originals is not None:
+                return operation()
+            with self._all_or_nothing():
+                return operation()
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        action()
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Restore threads and vectors when the block raises.
+
+        Working memory needs no copy: it is changed by the last step of an operation.
+        """
+        self._originals = {}
+        try:
+            with self._store.restoring_vectors():
+                yield
+        except BaseException:
+            for id, original in self._originals.items():
+                if original is None:
+                    self._store.threads.pop(id, None)
+                else:
+                    self._store.threads[id] = original
+            raise
+        finally:
+            self._originals = None
+
+    def _before_writing(self, thread_id: str) -> None:
+        """Keep a copy of a thread, so that it can be restored."""
+        if self._originals is not None and thread_id not in self._originals:
+            row = self._store.threads.get(thread_id)
+            self._originals[thread_id] = None if row is None else row.copy()
 
     # Threads
 
-    def _get_thread(self, id: str) -> Thread:
-        with self.store.lock:
-            return self._thread(id).to_value()
+    def find_thread(self, thread_id: str) -> Thread | None:
+        with self._store.lock:
+            row = self._store.threads.get(thread_id)
+            return None if row is None else row.to_value()
 
-    def _create_thread(self, new: NewThread) -> Thread | None:
-        with self.store.lock:
-            return None if new.id in self.store.threads else self._inserted(new).to_value()
+    def lock_thread(self, thread_id: str, *, to_delete: bool = False) -> Thread | None:
+        return self.find_thread(thread_id)  # The transaction holds the lock of the whole store.
 
-    def _list_threads(
+    def insert_thread(self, new: NewThread) -> bool:
+        if new.id in self._store.threads:
+            return False
+        self._before_writing(new.id)
+        self._store.threads[new.id] = ThreadRow.of(new)
+        return True
+
+    def list_threads(
         self,
         resource_id: str,
         where: Node,
-        descending: bool,
         *,
+        descending: bool,
         after: tuple[datetime, str] | None,
         limit: int,
     ) -> list[Thread]:
-        with self.store.lock:
-            found = [
+        with self._store.lock:
+            threads = [
                 row.to_value()
-                for row in self._threads()
-                if row.resource_id == resource_id and matches(where, loads(row.metadata))
+                for row in self._threads([resource_id])
+                if matches(where, loads(row.metadata))
             ]
-        found.sort(key=_last_used, reverse=descending)
+        threads.sort(key=_last_used, reverse=descending)
         if after is not None:
-            found = [
+            threads = [
                 thread
-                for thread in found
+                for thread in threads
                 if (_last_used(thread) < after if descending else _last_used(thread) > after)
             ]
-        return found[:limit]
+        return threads[:limit]
 
-    def _update_thread(
-        self, id: str, *, title: str | None, metadata: bytes, if_version: int | None
-    ) -> Thread:
-        with self.store.lock:
-            row = self._thread(id)
-            if if_version not in (None, row.version):
-                raise VersionConflict
-            row.metadata = canonical({**loads(row.metadata), **loads(metadata)})
-            row.title = row.title if title is None else title
-            row.version += 1
-            row.updated_at = now()
-            return row.to_value()
+    def list_aged_threads(
+        self,
+        before: datetime,
+        *,
+        resource_ids: Collection[str] | None,
+        after: str,
+        limit: int,
+    ) -> list[str]:
+        with self._store.lock:
+            threads = self._threads(resource_ids)
+            aged = [row.id for row in threads if row.id > after and _is_aged(row, before)]
+        return sorted(aged)[:limit]
 
-    def _clone_thread(self, source_id: str, new: NewThread, *, up_to: int | None) -> Thread | None:
-        with self.store.lock:
-            source = self._thread(source_id)
-            if new.id in self.store.threads:
-                return None
-            clone = self._inserted(new)
-            clone.copy_from(source, up_to=up_to)
-            return clone.to_value()
+    def update_thread(self, thread_id: str, *, title: str | None, metadata: bytes) -> Thread:
+        self._before_writing(thread_id)
+        row = self._store.threads[thread_id]
+        row.metadata = canonical({**loads(row.metadata), **loads(metadata)})
+        row.title = row.title if title is None else title
+        row.version += 1
+        row.updated_at = max(row.updated_at, now())
+        return row.to_value()
 
-    def _import_thread(self, new: NewThread, messages: Sequence[NewMessage]) -> Thread | None:
-        with self.store.lock:
-            if new.id in self.store.threads:
-                return None
-            self._need_new(messages)
-            thread = self._inserted(new)
-            thread.append(messages)
-            return thread.to_value()
-
-    def _delete_thread(self, id: str, *, if_version: int | None = None) -> Thread:
-        with self.store.lock:
-            row = self._thread(id)
-            if if_version not in (None, row.version):
-                raise VersionConflict
-            self._forget_vectors(row.resource_id, of_thread(id))
-            self.store.working_memory.pop(Holder(row.resource_id, id), None)
-            del self.store.threads[id]
-            return row.to_value()
+    def delete_thread(self, thread_id: str) -> None:
+        self._before_writing(thread_id)
+        row = self._store.threads.pop(thread_id)
+        self._store.working_memory.pop(MemoryHolder(row.resource_id, thread_id), None)
 
     # Messages
 
-    def _append(self, append: Append) -> list[Message]:
-        with self.store.lock:
-            thread, key = self._thread_for(append), append.idempotency_key
-            if key is not None and key in thread.appends:
-                return _stored(thread, thread.appends[key], append.body_hash)
-            self._need_new(append.messages)
-            self.store.threads[thread.id] = thread
-            positions = thread.append(append.messages)
-            if key is not None:
-                thread.appends[key] = AppendRow(append.body_hash, positions)
-            return _values(thread.at(positions))
+    def append_messages(self, append: MessageAppend) -> list[Message] | None:
+        thread, key = self._store.threads.get(append.thread_id), append.idempotency_key
+        if thread is None or not _belongs_to(thread, append.resource_ids):
+            return None
+        stored_ids = {id for row in self._store.threads.values() for id in row.messages}
+        new_ids = [message.id for message in append.messages]
+        if key in thread.appends or not stored_ids.isdisjoint(new_ids):
+            raise Conflict("A message with that id exists already")
+        self._before_writing(thread.id)
+        positions = thread.append(append.messages)
+        if key is not None:
+            thread.appends[key] = AppendRow(append.body_hash, positions)
+        return _values(thread.at(positions))
 
-    def _thread_for(self, append: Append) -> ThreadRow:
-        """Return the thread to append to; a new one, which is not stored yet, where it may be."""
-        owner = append.resource_id
-        if owner is not None and append.thread_id not in self.store.threads:
-            return ThreadRow.of(
-                NewThread(id=append.thread_id, resource_id=owner, title="", metadata=b"{}")
-            )
-        thread = self._thread(append.thread_id)
-        if owner not in (None, thread.resource_id):
-            raise ThreadNotFound
-        return thread
+    def find_append(self, thread_id: str, idempotency_key: str) -> IdempotentAppend | None:
+        with self._store.lock:
+            thread = self._store.threads.get(thread_id)
+            row = None if thread is None else thread.appends.get(idempotency_key)
+        if row is None:
+            return None
+        return IdempotentAppend(row.body_hash, row.positions.start, row.positions.stop - 1)
 
-    def _messages(self, thread_id: str, selection: Selection) -> list[Message]:
-        with self.store.lock:
-            found = _values(self._messages_of(thread_id))
+    def copy_messages(self, source_id: str, target_id: str, *, up_to: int | None) -> None:
+        self._before_writing(target_id)
+        source = self._store.threads.get(source_id)
+        if source is not None:
+            self._store.threads[target_id].copy_from(source, up_to=up_to)
+
+    def list_messages(self, thread_id: str, selection: MessageSelection) -> list[Message]:
+        with self._store.lock:
+            messages = _values(self._messages_of(thread_id))
         if selection.descending:
-            found.reverse()
-        wanted = [
+            messages.reverse()
+        selected = [
             message
-            for message in found
-            if _is_beyond(message, selection)
+            for message in messages
+            if _is_past(message, selection)
             and selection.role in (None, message.role)
             and matches(selection.where, message.metadata)
         ]
-        return wanted[: selection.limit]
+        return selected[: selection.limit]
 
-    def _window(self, thread_id: str, span: Span) -> tuple[list[Message], bool]:
-        with self.store.lock:
-            within = [row for row in self._messages_of(thread_id) if _is_within(row, span)]
-        sums = accumulate(row.tokens for row in reversed(within))
-        fit = sum(span.budget is None or used <= span.budget for used in sums)
-        return _values(within[len(within) - fit :]), fit < len(within)
+    def read_window(self, thread_id: str, bounds: WindowBounds) -> tuple[list[Message], bool]:
+        budget = bounds.max_tokens
+        with self._store.lock:
+            rows = [row for row in self._messages_of(thread_id) if _is_within(row, bounds)]
+        sums = accumulate(row.tokens for row in reversed(rows))
+        size = sum(budget is None or tokens <= budget for tokens in sums)
+        return _values(rows[len(rows) - size :]), size < len(rows)
 
-    def _messages_by_id(self, ids: list[str]) -> list[Message]:
-        with self.store.lock:
-            return _values([row for row in self._all_messages() if row.id in ids])
-
-    def _delete_messages(self, ids: list[str]) -> int:
-        with self.store.lock:
-            gone = [row for row in self._all_messages() if row.id in ids]
-            for row in gone:
-                thread = self.store.threads[row.thread_id]
-                del thread.messages[row.id]
-                self._forget_vectors(thread.resource_id, ids=[row.id])
-        return len(gone)
-
-    def _aged_threads(self, before: datetime, *, after: str, limit: int) -> list[str]:
-        with self.store.lock:
-            aged = [row.id for row in self._threads() if row.id > after and _is_aged(row, before)]
-        return sorted(aged)[:limit]
-
-    def _expire(self, thread_id: str, before: datetime) -> int:
-        with self.store.lock:
-            thread = self.store.threads.get(thread_id)
-            if thread is None:
-                return 0
-            older = [row.id for row in thread.messages.values() if row.created_at < before]
-            gone = self._delete_messages(older)
-            if not thread.messages and thread.updated_at < before:
-                self._delete_thread(thread_id)
-            return gone
-
-    # Recall
-
-    def _messages_in(self, stretches: Sequence[MessageRange], resource_id: str) -> list[Message]:
-        with self.store.lock:
+    def read_ranges(self, ranges: Sequence[MessageRange], resource_id: str) -> list[Message]:
+        with self._store.lock:
             return [
                 message
-                for thread in self._threads()
-                if thread.resource_id == resource_id
+                for thread in self._threads([resource_id])
                 for message in _values(thread.messages.values())
-                if any(stretch.holds(message) for stretch in stretches)
+                if any(range.contains(message) for range in ranges)
             ]
 
-    def _unembedded(
-        self, resource_id: str | None, thread_id: str | None, *, limit: int
-    ) -> list[Unembedded]:
-        with self.store.lock:
-            waiting = [
-                Unembedded(
+    def find_messages(
+        self, message_ids: list[str], *, resource_ids: Collection[str] | None
+    ) -> list[Message]:
+        with self._store.lock:
+            return [
+                thread.messages[id].to_value()
+                for thread in self._threads(resource_ids)
+                for id in message_ids
+                if id in thread.messages
+            ]
+
+    def lock_threads_of(
+        self, message_ids: list[str], *, resource_ids: Collection[str] | None
+    ) -> list[Thread]:
+        threads = [
+            thread.to_value()
+            for thread in self._threads(resource_ids)
+            if not thread.messages.keys().isdisjoint(message_ids)
+        ]
+        return sorted(threads, key=lambda thread: thread.id)
+
+    def delete_messages(self, thread_id: str, message_ids: list[str]) -> list[str]:
+        messages = self._store.threads[thread_id].messages
+        return self._delete(thread_id, [id for id in message_ids if id in messages])
+
+    def delete_messages_before(self, thread_id: str, before: datetime) -> list[str]:
+        messages = self._store.threads[thread_id].messages.values()
+        return self._delete(thread_id, [row.id for row in messages if row.created_at < before])
+
+    def _delete(self, thread_id: str, message_ids: list[str]) -> list[str]:
+        self._before_writing(thread_id)
+        for id in message_ids:
+            del self._store.threads[thread_id].messages[id]
+        return message_ids
+
+    # Which messages have vectors
+
+    def list_unembedded(
+        self,
+        *,
+        resource_id: str | None,
+        thread_id: str | None,
+        resource_ids: Collection[str] | None,
+        limit: int,
+    ) -> list[UnembeddedMessage]:
+        with self._store.lock:
+            pending = [
+                UnembeddedMessage(
                     id=row.id,
                     thread_id=thread.id,
                     resource_id=thread.resource_id,
@@ -227,98 +266,71 @@ class MockMemory(MemoryContract):
                     text=row.text,
                     metadata=loads(row.metadata),
                 )
-                for thread in self._threads()
+                for thread in self._threads(resource_ids)
                 if thread_id in (None, thread.id) and resource_id in (None, thread.resource_id)
                 for row in thread.messages.values()
                 if row.text and not row.embedded
             ]
-        return waiting[:limit]
+        return pending[:limit]
 
-    def _embedded(self, messages: Sequence[Unembedded], vectors: Vectors) -> None:
-        with self.store.restoring_vectors():
-            there = {row.id: row for row in self._all_messages()}
-            pairs = [
-                (message, vector)
-                for message, vector in zip(messages, vectors, strict=True)
-                if message.id in there
-            ]
-            self._put_vectors(pairs)
-            for message, _ in pairs:
-                row = replace(there[message.id], embedded=True)
-                self.store.threads[row.thread_id].messages[row.id] = row
+    def lock_messages(self, message_ids: list[str]) -> set[str]:
+        stored_ids = {id for row in self._store.threads.values() for id in row.messages}
+        return stored_ids.intersection(message_ids)
 
-    def _forget_embeddings(self) -> None:
-        with self.store.lock:
-            for thread in self.store.threads.values():
-                for row in thread.messages.values():
-                    thread.messages[row.id] = replace(row, embedded=False)
-            self.store.indexes.pop(self.index_name, None)
+    def mark_embedded(self, message_ids: Collection[str]) -> None:
+        for thread in self._threads(None):
+            if marked := thread.messages.keys() & set(message_ids):
+                self._mark(thread, marked, embedded=True)
 
-    def _after_commit(self, action: Callable[[], None]) -> None:
-        action()
+    def mark_all_unembedded(self) -> None:
+        for thread in self._threads(None):
+            self._mark(thread, list(thread.messages), embedded=False)
+
+    def _mark(self, thread: ThreadRow, message_ids: Iterable[str], *, embedded: bool) -> None:
+        self._before_writing(thread.id)
+        for id in message_ids:
+            thread.messages[id] = replace(thread.messages[id], embedded=embedded)
 
     # Working memory
 
-    def _working_memory(self, holder: Holder) -> dict[Holder, WorkingMemory]:
-        with self.store.lock:
-            held = self.store.working_memory
-            either = (holder, Holder(holder.resource_id))
-            return {each: held[each].to_value() for each in either if each in held}
+    def find_working_memory(self, holder: MemoryHolder) -> dict[MemoryHolder, WorkingMemory]:
+        with self._store.lock:
+            rows = self._store.working_memory
+            holders = (holder, MemoryHolder(holder.resource_id))
+            return {holder: rows[holder].to_value() for holder in holders if holder in rows}
 
-    def _change_working_memory(self, holder: Holder, change: MemoryChange) -> WorkingMemory:
-        with self.store.lock:
-            if holder.thread_id is not None:
-                self._thread(holder.thread_id)
-            held = self.store.working_memory.get(holder, WorkingMemoryRow())
-            if change.if_version not in (None, held.version):
-                raise VersionConflict
-            data = loads(held.data if change.data is None else change.data)
-            if change.patch is not None:
-                data = merge_patch(data, loads(change.patch))
-            change.check(data)
-            changed = WorkingMemoryRow(
-                content=held.content if change.content is None else change.content,
-                data=canonical(data),
-                version=held.version + 1,
-            )
-            self.store.working_memory[holder] = changed
-            return changed.to_value()
+    def change_working_memory(
+        self, holder: MemoryHolder, change: WorkingMemoryChange
+    ) -> WorkingMemory:
+        if holder.thread_id is not None and holder.thread_id not in self._store.threads:
+            raise ThreadNotFound(id=holder.thread_id)
+        current = self._store.working_memory.get(holder, WorkingMemoryRow())
+        if change.if_version not in (None, current.version):
+            raise VersionConflict(subject="The working memory")
+        data = loads(current.data if change.data is None else change.data)
+        if change.patch is not None:
+            data = merge_patch(data, loads(change.patch))
+        change.validate(data)
+        changed = WorkingMemoryRow(
+            content=current.content if change.content is None else change.content,
+            data=canonical(data),
+            version=current.version + 1,
+        )
+        self._store.working_memory[holder] = changed
+        return changed.to_value()
 
     # Rows
 
-    def _threads(self) -> list[ThreadRow]:
-        """The threads that this memory may touch: every one, unless it is confined."""
-        return [row for row in self.store.threads.values() if self._reaches(row)]
-
-    def _thread(self, id: str) -> ThreadRow:
-        row = self.store.threads.get(id)
-        if row is None or not self._reaches(row):
-            raise ThreadNotFound
-        return row
-
-    def _reaches(self, row: ThreadRow) -> bool:
-        return self.resource_ids is None or row.resource_id in self.resource_ids
+    def _threads(self, resource_ids: Collection[str] | None) -> list[ThreadRow]:
+        return [row for row in self._store.threads.values() if _belongs_to(row, resource_ids)]
 
     def _messages_of(self, thread_id: str) -> list[MessageRow]:
-        row = self.store.threads.get(thread_id)
+        row = self._store.threads.get(thread_id)
         return [] if row is None else list(row.messages.values())
-
-    def _all_messages(self) -> list[MessageRow]:
-        return [row for thread in self._threads() for row in thread.messages.values()]
-
-    def _inserted(self, new: NewThread) -> ThreadRow:
-        row = self.store.threads[new.id] = ThreadRow.of(new)
-        return row
-
-    def _need_new(self, messages: Sequence[NewMessage]) -> None:
-        """Raise Conflict when a message has the id of a stored one, of whomever."""
-        stored = {id for row in self.store.threads.values() for id in row.messages}
-        if not stored.isdisjoint(message.id for message in messages):
-            raise Conflict("A message of that id is stored already")
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """Return `target` with a JSON merge patch applied, as RFC 7396 has it."""
+    """Return `target` with a JSON merge patch (RFC 7396) applied."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}
@@ -330,14 +342,11 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
-def _stored(thread: ThreadRow, earlier: AppendRow, body_hash: bytes) -> list[Message]:
-    """Return what the same call stored before."""
-    if earlier.body_hash != body_hash:
-        raise IdempotencyConflict
-    return _values(thread.at(earlier.positions))
+def _belongs_to(thread: ThreadRow, resource_ids: Collection[str] | None) -> bool:
+    return resource_ids is None or thread.resource_id in resource_ids
 
 
-def _is_beyond(message: Message, selection: Selection) -> bool:
+def _is_past(message: Message, selection: MessageSelection) -> bool:
     if selection.after is None:
         return True
     if selection.descending:
@@ -345,9 +354,9 @@ def _is_beyond(message: Message, selection: Selection) -> bool:
     return message.position > selection.after
 
 
-def _is_within(row: MessageRow, span: Span) -> bool:
-    return (span.start is None or row.created_at >= span.start) and (
-        span.end is None or row.created_at < span.end
+def _is_within(row: MessageRow, bounds: WindowBounds) -> bool:
+    return (bounds.start is None or row.created_at >= bounds.start) and (
+        bounds.end is None or row.created_at < bounds.end
     )
 
 

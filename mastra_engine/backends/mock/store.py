@@ -19,8 +19,7 @@ from weakref import WeakValueDictionary
 from uuid_utils.compat import uuid7
 
 from mastra_engine.backends.base.idempotency import StoredResponse
-from mastra_engine.backends.base.memory.threads import NewThread
-from mastra_engine.backends.base.memory.working_memory import Holder
+from mastra_engine.backends.base.memory.store import MemoryHolder, NewThread
 from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.types import (
@@ -173,6 +172,9 @@ class ThreadRow:
             updated_at=moment,
         )
 
+    def copy(self) -> ThreadRow:
+        return replace(self, messages=dict(self.messages), appends=dict(self.appends))
+
     def append(self, messages: Sequence[NewMessage]) -> range:
         """Append messages, whose ids are new, and return their positions."""
         moment = self.updated_at = max(self.updated_at, now())
@@ -305,7 +307,7 @@ class Store:
         self.entities: dict[UUID, EntityRow] = {}
         self.indexes: dict[str, IndexRows] = {}
         self.threads: dict[str, ThreadRow] = {}
-        self.working_memory: dict[Holder, WorkingMemoryRow] = {}
+        self.working_memory: dict[MemoryHolder, WorkingMemoryRow] = {}
         self.runs: dict[UUID, RunRow] = {}
         #: What is written to when an entity has changed.
         self.listeners: dict[UUID, set[socket]] = {}

@@ -9,11 +9,12 @@ from django.core import checks
 from django.db import connections
 
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.backends.postgres.aliases import database_at
 from mastra_engine.backends.postgres.erasure import PostgresErasure
 from mastra_engine.backends.postgres.following import PostgresFollowing
-from mastra_engine.backends.postgres.memory import PostgresMemory
+from mastra_engine.backends.postgres.memory import PostgresMemoryStore
 from mastra_engine.backends.postgres.record_search import (
     PostgresIndexing,
     PostgresIndexProgressStore,
@@ -74,8 +75,13 @@ class PostgresEngine(
             declared=indexes,
         )
         self.index_progress = PostgresIndexProgressStore(self.session)
-        self.memory = PostgresMemory(self.session, self.vectors, tokenizer, working_memory_schema)
-        self.memory.retention_days = retention_days
+        self.memory = Memory(
+            PostgresMemoryStore(self.session),
+            self.vectors,
+            tokenizer=tokenizer,
+            working_memory_schema=working_memory_schema,
+            retention_days=retention_days,
+        )
 
     def close(self) -> None:
         if self.owns_connection:

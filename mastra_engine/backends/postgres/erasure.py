@@ -12,7 +12,7 @@ from psycopg import Connection
 from psycopg.errors import Diagnostic
 
 from mastra_engine.backends.base.erasure import ErasureContract
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.record_search.indexer import of_entity
 from mastra_engine.backends.postgres.idempotency import PostgresIdempotency
 from mastra_engine.backends.postgres.records import PostgresRecords
@@ -40,7 +40,7 @@ _REWRITE = "VACUUM (FULL, ANALYZE)"
 class PostgresErasure(PostgresRecords, PostgresIdempotency, ErasureContract):
     """Erasing rows; the database deletes what hangs on them."""
 
-    memory: MemoryContract
+    memory: Memory
 
     def vacuum(self, *, full: bool = False) -> None:
         connection = self.session.connection
@@ -76,7 +76,7 @@ class PostgresErasure(PostgresRecords, PostgresIdempotency, ErasureContract):
             alias = self.session.alias
             Thread.objects.using(alias).filter(resource_id=resource_id).delete()
             WorkingMemory.objects.using(alias).filter(resource_id=resource_id).delete()
-            self.memory._forget_vectors(resource_id)
+            self.memory.message_index.delete_resource(resource_id)
             self._erase_responses()
 
         self.session.run(erase)

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from mastra_engine import MastraEngine, engines
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.management.base import EngineCommand
 
 
@@ -67,7 +67,7 @@ class Command(EngineCommand):
         counts = ", ".join(f"{number} {what}" for what, number in asdict(found).items() if number)
         self.stdout.write(f"{said}: {counts or 'nothing'}".replace("_", " "))
 
-    def expire(self, memory: MemoryContract, before: datetime | None, *, dry_run: bool) -> None:
+    def expire(self, memory: Memory, before: datetime | None, *, dry_run: bool) -> None:
         if dry_run:
             raise CommandError("--dry-run is for a resource or a connection")
         gone = memory.expire_messages(before=before)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.testing.contract.recall import BagOfWords
 from mastra_engine.testing.contract.threads import WithThread, ids, texts
 from mastra_engine.types import ContextWindow, Message, Thread
@@ -30,17 +30,15 @@ class TestContextWindows(WithThread):
     #: What a message of up to four letters takes.
     TOKENS = 5
 
-    def window(self, memory: MemoryContract, **options: Any) -> list[str]:
+    def window(self, memory: Memory, **options: Any) -> list[str]:
         return ids(memory.get_context_window(thread_id="chat", **options))
 
-    def save(self, memory: MemoryContract, *messages: dict[str, Any]) -> list[Message]:
+    def save(self, memory: Memory, *messages: dict[str, Any]) -> list[Message]:
         return memory.save_memory(thread_id="chat", messages=messages)
 
     # Budgets
 
-    def test_without_a_budget_it_is_the_thread(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_without_a_budget_it_is_the_thread(self, memory: Memory, thread: Thread) -> None:
         assert memory.get_context_window(thread_id="chat") == ContextWindow(
             messages=[], tokens=0, truncated=False
         )
@@ -50,26 +48,22 @@ class TestContextWindows(WithThread):
         )
 
     @pytest.mark.parametrize("budget", range(4 * TOKENS))
-    def test_the_newest_that_fit(self, memory: MemoryContract, thread: Thread, budget: int) -> None:
+    def test_the_newest_that_fit(self, memory: Memory, thread: Thread, budget: int) -> None:
         self.say(memory, "a", "b", "c")
         window = memory.get_context_window(thread_id="chat", max_tokens=budget)
         fit = min(budget // self.TOKENS, 3)
         assert ids(window) == ["a", "b", "c"][3 - fit :]
         assert (window.tokens, window.truncated) == (fit * self.TOKENS, fit < 3)
 
-    def test_one_too_large_hides_what_is_before_it(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_one_too_large_hides_what_is_before_it(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a", "b" * 100, "c")
         window = memory.get_context_window(thread_id="chat", max_tokens=20)
         assert (ids(window), window.truncated) == (["c"], True)
 
-    def test_an_empty_thread_is_never_truncated(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_an_empty_thread_is_never_truncated(self, memory: Memory, thread: Thread) -> None:
         assert not memory.get_context_window(thread_id="chat", max_tokens=0).truncated
 
-    def test_the_tokenizer_is_asked(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_the_tokenizer_is_asked(self, memory: Memory, thread: Thread) -> None:
         memory.tokenizer = len
         (saved,) = self.say(memory, "four")
         assert saved.tokens == 4 + 4
@@ -78,7 +72,7 @@ class TestContextWindows(WithThread):
 
     @pytest.mark.parametrize("gone", ["a", "b", "c", "d"])
     def test_a_deleted_message_takes_no_room(
-        self, memory: MemoryContract, thread: Thread, gone: str
+        self, memory: Memory, thread: Thread, gone: str
     ) -> None:
         self.say(memory, "a", "b", "c", "d")
         memory.delete_messages(ids=[gone])
@@ -91,7 +85,7 @@ class TestContextWindows(WithThread):
 
     # Times
 
-    def test_from_start_up_to_end(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_from_start_up_to_end(self, memory: Memory, thread: Thread) -> None:
         a, b, c = self.say(memory, "a", "b", "c")
         assert self.window(memory, start=b.created_at) == ["b", "c"]
         assert self.window(memory, end=b.created_at) == ["a"]
@@ -101,7 +95,7 @@ class TestContextWindows(WithThread):
         later = c.created_at + timedelta(microseconds=1)
         assert self.window(memory, start=later) == self.window(memory, end=a.created_at) == []
 
-    def test_what_lies_outside_is_not_cut_off(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_what_lies_outside_is_not_cut_off(self, memory: Memory, thread: Thread) -> None:
         _, b, c = self.say(memory, "a", "b", "c")
         between: dict[str, Any] = {"thread_id": "chat", "start": b.created_at, "end": c.created_at}
         for budget, truncated in ((None, False), (5, False), (4, True)):
@@ -110,7 +104,7 @@ class TestContextWindows(WithThread):
 
     # Tools
 
-    def test_a_result_needs_its_call(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_a_result_needs_its_call(self, memory: Memory, thread: Thread) -> None:
         made, answer = self.save(memory, call("1"), result("1"))
         self.say(memory, "a")
         every = ["call 1", "result 1", "a"]
@@ -121,7 +115,7 @@ class TestContextWindows(WithThread):
             assert (ids(window), window.truncated) == (["a"], True)
         assert self.window(memory, start=made.created_at) == every
 
-    def test_parallel_calls_stay_together(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_parallel_calls_stay_together(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a")
         saved = self.save(memory, call("1", "2"), result("2"), result("1"))
         whole = sum(message.tokens for message in saved)
@@ -132,7 +126,7 @@ class TestContextWindows(WithThread):
         memory.delete_messages(ids=["result 2"])
         assert self.window(memory) == ["a", "b"]
 
-    def test_the_end_may_separate_them_too(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_the_end_may_separate_them_too(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a")
         self.save(memory, call("1"))
         (answer,) = self.save(memory, result("1"))
@@ -140,16 +134,14 @@ class TestContextWindows(WithThread):
         assert (ids(window), window.truncated) == (["a"], True)
         assert self.window(memory, start=answer.created_at) == []
 
-    def test_a_call_whose_tool_is_at_work_stays(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_a_call_whose_tool_is_at_work_stays(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a")
         self.save(memory, call("1", "2"), result("1"))
         assert self.window(memory) == ["a", "call 1 2", "result 1"]
         self.say(memory, "b")
         assert self.window(memory) == ["a", "b"]
 
-    def test_ids_of_calls_may_come_again(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_ids_of_calls_may_come_again(self, memory: Memory, thread: Thread) -> None:
         self.save(memory, call("1"), result("1"))
         again = self.save(memory, {**call("1"), "id": "again"}, {**result("1"), "id": "answered"})
         budget = sum(message.tokens for message in again)
@@ -158,7 +150,7 @@ class TestContextWindows(WithThread):
 
     # What comes in front
 
-    def test_notes_come_first_and_count(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_notes_come_first_and_count(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a", "b", "c")
         memory.update_working_memory(thread_id="chat", content="Likes tea", patch=None)
         memory.update_working_memory(thread_id="chat", patch={"name": "Ann"})
@@ -179,9 +171,7 @@ class TestContextWindows(WithThread):
             assert some.tokens <= budget
             assert some.truncated == (fit < 3)
 
-    def test_working_memory_of_the_resource_stands_in(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_working_memory_of_the_resource_stands_in(self, memory: Memory, thread: Thread) -> None:
         assert memory.get_context_window(thread_id="chat", working_memory=True).messages == []
         memory.update_working_memory(resource_id="alice", content="Alice's")
         (note,) = memory.get_context_window(thread_id="chat", working_memory=True)
@@ -190,7 +180,7 @@ class TestContextWindows(WithThread):
         (note,) = memory.get_context_window(thread_id="chat", working_memory=True)
         assert "The thread's" in note.content[0]["text"]
 
-    def test_what_is_recalled_comes_in_front(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_what_is_recalled_comes_in_front(self, memory: Memory, thread: Thread) -> None:
         memory.vectors.embedder = BagOfWords()
         self.say(memory, "the dog is called Bello", "a", "b", "c")
         options: dict[str, Any] = {"query": "called Bello", "top_k": 1, "message_range": (0, 0)}
@@ -207,7 +197,7 @@ class TestContextWindows(WithThread):
 
     # Formats
 
-    def test_openai_takes_it(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_openai_takes_it(self, memory: Memory, thread: Thread) -> None:
         self.save(memory, {"role": "user", "content": "Go"}, call("1"), result("1"))
         window = memory.get_context_window(thread_id="chat", format="openai", system="Be kind")
         function = {"name": "t", "arguments": "{}"}
@@ -223,7 +213,7 @@ class TestContextWindows(WithThread):
         ]
         assert window.system is None
 
-    def test_anthropic_takes_it(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_anthropic_takes_it(self, memory: Memory, thread: Thread) -> None:
         self.save(memory, {"role": "user", "content": "Go"}, call("1"), result("1"))
         window = memory.get_context_window(thread_id="chat", format="anthropic", system="Be kind")
         answer = [{"type": "text", "text": "done"}]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.exceptions import InvalidFilter, InvalidInput
 from mastra_engine.testing.contract.recall import BagOfWords
 from mastra_engine.testing.contract.records import named
@@ -78,7 +78,7 @@ OTHERS |= {"message_range", "min_score", "working_memory"}
 ARGUMENTS = [
     (method, parameter)
     for method in CALLS
-    for parameter in inspect.signature(getattr(MemoryContract, method)).parameters.values()
+    for parameter in inspect.signature(getattr(Memory, method)).parameters.values()
     if parameter.name != "self"
 ]
 
@@ -89,19 +89,17 @@ def methods(*kinds: set[str]) -> list[tuple[str, inspect.Parameter]]:
 
 class TestHostileMemory(WithThread):
     @pytest.fixture
-    def memory(self, engine: MastraEngine) -> MemoryContract:
+    def memory(self, engine: MastraEngine) -> Memory:
         engine.vectors.embedder = BagOfWords()
         memory = engine.memory
         memory.save_memory(thread_id="chat", resource_id="alice", messages=[HELLO])
         return memory
 
     @pytest.fixture
-    def thread(self, memory: MemoryContract) -> Thread:
+    def thread(self, memory: Memory) -> Thread:
         return memory.get_thread(thread_id="chat")
 
-    def refused(
-        self, memory: MemoryContract, method: str, pointer: str, **arguments: Any
-    ) -> InvalidInput:
+    def refused(self, memory: Memory, method: str, pointer: str, **arguments: Any) -> InvalidInput:
         before = memory.list_threads(resource_id="alice"), self.stored(memory)
         with pytest.raises(InvalidInput) as caught:
             getattr(memory, method)(**{**CALLS[method], **arguments})
@@ -113,8 +111,8 @@ class TestHostileMemory(WithThread):
     def test_no_method_and_no_argument_is_left_out(self) -> None:
         public = {
             name
-            for name, _ in inspect.getmembers(MemoryContract, inspect.isfunction)
-            if not name.startswith("_") and not hasattr(MemoryContract, name[1:])
+            for name, _ in inspect.getmembers(Memory, inspect.isfunction)
+            if not name.startswith("_") and not hasattr(Memory, name[1:])
         }
         assert public == set(CALLS)
         tried = NAMES | COUNTS | TEXT | MOMENTS | CHOICES | OTHERS
@@ -125,26 +123,26 @@ class TestHostileMemory(WithThread):
     # Refused
 
     @named(UNFIT_NAMES)
-    def test_names(self, memory: MemoryContract, hostile: Refused) -> None:
+    def test_names(self, memory: Memory, hostile: Refused) -> None:
         for method, parameter in methods(NAMES):
             if hostile.value is not None or parameter.default is parameter.empty:
                 given = {parameter.name: hostile.value}
                 self.refused(memory, method, f"/{parameter.name}", **given)
 
     @named(UNFIT_NAMES)
-    def test_lists_of_names(self, memory: MemoryContract, hostile: Refused) -> None:
+    def test_lists_of_names(self, memory: Memory, hostile: Refused) -> None:
         for method, parameter in methods({"ids", "resource_ids"}):
             given = {parameter.name: ["hello", hostile.value]}
             self.refused(memory, method, f"/{parameter.name}/1", **given)
 
     @named(UNFIT_COUNTS)
-    def test_counts(self, memory: MemoryContract, hostile: Refused) -> None:
+    def test_counts(self, memory: Memory, hostile: Refused) -> None:
         for method, parameter in methods(COUNTS):
             given = {parameter.name: hostile.value}
             self.refused(memory, method, f"/{parameter.name}", **given)
 
     @named(UNFIT_COUNTS)
-    def test_ranges(self, memory: MemoryContract, hostile: Refused) -> None:
+    def test_ranges(self, memory: Memory, hostile: Refused) -> None:
         for method, _ in methods({"message_range"}):
             for place, pair in enumerate([(hostile.value, 1), (1, hostile.value)]):
                 self.refused(memory, method, f"/message_range/{place}", message_range=pair)
@@ -152,17 +150,17 @@ class TestHostileMemory(WithThread):
                 self.refused(memory, method, "/message_range", message_range=given)
 
     @pytest.mark.parametrize("given", ["0.5", True, [1], float("nan"), float("inf")])
-    def test_scores(self, memory: MemoryContract, given: Any) -> None:
+    def test_scores(self, memory: Memory, given: Any) -> None:
         self.refused(memory, "recall", "/min_score", min_score=given)
 
     @named(UNFIT_TEXTS)
-    def test_texts(self, memory: MemoryContract, hostile: Refused) -> None:
+    def test_texts(self, memory: Memory, hostile: Refused) -> None:
         for method, parameter in methods(TEXT):
             given = {parameter.name: hostile.value}
             self.refused(memory, method, f"/{parameter.name}", **given)
 
     @named(UNFIT_MOMENTS)
-    def test_moments(self, memory: MemoryContract, hostile: Refused) -> None:
+    def test_moments(self, memory: Memory, hostile: Refused) -> None:
         for method, parameter in methods(MOMENTS):
             given = {parameter.name: hostile.value}
             self.refused(memory, method, f"/{parameter.name}", **given)
@@ -170,28 +168,28 @@ class TestHostileMemory(WithThread):
         self.refused(memory, "save_memory", "/messages/0/created_at", messages=messages)
 
     @pytest.mark.parametrize("given", ["", "ASC", 1, True, ["asc"], "\0"])
-    def test_choices(self, memory: MemoryContract, given: Any) -> None:
+    def test_choices(self, memory: Memory, given: Any) -> None:
         for method, parameter in methods(CHOICES):
             self.refused(memory, method, f"/{parameter.name}", **{parameter.name: given})
 
     @pytest.mark.parametrize("method", ["get_memory", "get_context_window"])
-    def test_a_scope_without_a_query(self, memory: MemoryContract, method: str) -> None:
+    def test_a_scope_without_a_query(self, memory: Memory, method: str) -> None:
         self.refused(memory, method, "/scope", scope="world", query=None)
 
     @named(UNFIT_CURSORS)
-    def test_cursors(self, memory: MemoryContract, hostile: Refused) -> None:
+    def test_cursors(self, memory: Memory, hostile: Refused) -> None:
         for method, _ in methods({"cursor"}):
             self.refused(memory, method, "/cursor", cursor=hostile.value)
 
     @named([*UNFIT_FILTERS, *TOO_DEEP_FILTERS])
-    def test_filters(self, memory: MemoryContract, hostile: Refused) -> None:
+    def test_filters(self, memory: Memory, hostile: Refused) -> None:
         for method, argument in sorted(FILTERS):
             with pytest.raises(InvalidFilter) as caught:
                 getattr(memory, method)(**CALLS[method], **{argument: hostile.value})
             assert caught.value.path.startswith(f"/{argument}")
 
     @named(UNFIT_VALUES)
-    def test_values(self, memory: MemoryContract, hostile: Refused) -> None:
+    def test_values(self, memory: Memory, hostile: Refused) -> None:
         document, within = {"key": hostile.value}, f"/key{hostile.pointer}"
         for method, argument in sorted(OBJECTS):
             self.refused(memory, method, f"/{argument}{within}", **{argument: document})
@@ -207,7 +205,7 @@ class TestHostileMemory(WithThread):
             self.refused(memory, "save_memory", pointer, messages=[HELLO, message])
 
     @named(TOO_DEEP)
-    def test_depths(self, memory: MemoryContract, hostile: Refused) -> None:
+    def test_depths(self, memory: Memory, hostile: Refused) -> None:
         part = {"type": "own", "value": hostile.value}
         for method, arguments, pointer in (
             ("create_thread", {"metadata": hostile.value}, "/metadata"),
@@ -231,31 +229,31 @@ class TestHostileMemory(WithThread):
             assert caught.value.path.startswith(pointer)
 
     @pytest.mark.parametrize("given", ["text", 7, ["a"], [["a", 1]], b"a", True])
-    def test_what_is_no_object(self, memory: MemoryContract, given: Any) -> None:
+    def test_what_is_no_object(self, memory: Memory, given: Any) -> None:
         for method, argument in sorted(OBJECTS):
             self.refused(memory, method, f"/{argument}", **{argument: given})
         self.refused(memory, "update_working_memory", "/patch", content=None, patch=given)
 
     @named(UNFIT_MESSAGES)
-    def test_messages(self, memory: MemoryContract, hostile: Refused) -> None:
+    def test_messages(self, memory: Memory, hostile: Refused) -> None:
         messages = [{"role": "user", "content": "fine"}, hostile.value]
         pointer = f"/messages/1{hostile.pointer}"
         self.refused(memory, "save_memory", pointer, messages=messages)
         self.refused(memory, "save_memory", pointer, messages=iter(messages), resource_id="alice")
 
     @pytest.mark.parametrize("given", [None, 7, "Hi", b"Hi", HELLO])
-    def test_what_is_no_list(self, memory: MemoryContract, given: Any) -> None:
+    def test_what_is_no_list(self, memory: Memory, given: Any) -> None:
         self.refused(memory, "save_memory", "/messages", messages=given)
 
     @pytest.mark.parametrize("given", [None, 7, "hello", {"hello": 1}])
-    def test_what_is_no_list_of_names(self, memory: MemoryContract, given: Any) -> None:
+    def test_what_is_no_list_of_names(self, memory: Memory, given: Any) -> None:
         for method, parameter in methods({"ids", "resource_ids"}):
             self.refused(memory, method, f"/{parameter.name}", **{parameter.name: given})
 
     # Kept
 
     @named(TEXTS)
-    def test_any_text_is_a_name(self, memory: MemoryContract, hostile: Kept) -> None:
+    def test_any_text_is_a_name(self, memory: Memory, hostile: Kept) -> None:
         value = hostile.value
         made = memory.create_thread(
             resource_id=value, thread_id=value, title=value, metadata={value: value}
@@ -285,9 +283,7 @@ class TestHostileMemory(WithThread):
         assert memory.delete_thread(thread_id=value).id == value
 
     @named(TEXTS)
-    def test_any_text_is_kept_in_mind(
-        self, memory: MemoryContract, thread: Thread, hostile: Kept
-    ) -> None:
+    def test_any_text_is_kept_in_mind(self, memory: Memory, thread: Thread, hostile: Kept) -> None:
         value = hostile.value
         memory.update_working_memory(resource_id=value, content=value)
         changed = memory.update_working_memory(resource_id=value, patch={value: {value: value}})
@@ -295,9 +291,7 @@ class TestHostileMemory(WithThread):
         assert memory.get_working_memory(resource_id=value) == changed
 
     @named(TEXTS)
-    def test_any_text_can_be_asked_for(
-        self, memory: MemoryContract, thread: Thread, hostile: Kept
-    ) -> None:
+    def test_any_text_can_be_asked_for(self, memory: Memory, thread: Thread, hostile: Kept) -> None:
         value = hostile.value
         self.say(memory, f"dog {value}", metadata={value: value})
         found = memory.recall(query=f"dog {value}", thread_id="chat", top_k=1, message_range=(0, 0))
@@ -309,7 +303,7 @@ class TestHostileMemory(WithThread):
         memory.get_memory(thread_id="chat", query=value)
 
     @named(DOCUMENTS)
-    def test_documents(self, memory: MemoryContract, thread: Thread, hostile: Kept) -> None:
+    def test_documents(self, memory: Memory, thread: Thread, hostile: Kept) -> None:
         value = hostile.value
         made = memory.create_thread(resource_id="bob", thread_id="new", metadata=value)
         assert made.metadata == memory.get_thread(thread_id="new").metadata == value
@@ -326,7 +320,7 @@ class TestHostileMemory(WithThread):
         assert len(window) == (3 if value else 2)
 
     @named([each for each in DOCUMENTS if each.name != "64 levels"])
-    def test_parts(self, memory: MemoryContract, thread: Thread, hostile: Kept) -> None:
+    def test_parts(self, memory: Memory, thread: Thread, hostile: Kept) -> None:
         part = {**hostile.value, "type": "own"}
         (saved,) = self.say(memory, "", id=None, content=[part, {"type": "own", "in": part}])
         assert saved.content == [part, {"type": "own", "in": part}]

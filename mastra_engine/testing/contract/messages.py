@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.exceptions import (
     Conflict,
     IdempotencyConflict,
@@ -109,7 +109,7 @@ SPELLINGS: dict[str, tuple[dict[str, Any], list[dict[str, Any]], str | None]] = 
 class TestMessages(WithThread):
     # Appending
 
-    def test_positions_are_one_two_three(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_positions_are_one_two_three(self, memory: Memory, thread: Thread) -> None:
         saved = [
             message
             for _ in range(3)
@@ -120,7 +120,7 @@ class TestMessages(WithThread):
         assert len(set(ids(saved))) == 6
         assert memory.get_thread(thread_id="chat").message_count == 6
 
-    def test_what_is_saved_comes_back(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_what_is_saved_comes_back(self, memory: Memory, thread: Thread) -> None:
         given = MessageInput(
             role="tool", content="18 °C", id="m", tool_call_id="c", metadata={"n": [1, None]}
         )
@@ -145,14 +145,14 @@ class TestMessages(WithThread):
 
     @pytest.mark.parametrize("spelling", SPELLINGS)
     def test_parts_are_kept_however_they_are_spelled(
-        self, memory: MemoryContract, thread: Thread, spelling: str
+        self, memory: Memory, thread: Thread, spelling: str
     ) -> None:
         given, parts, tool_call_id = SPELLINGS[spelling]
         (saved,) = memory.save_memory(thread_id="chat", messages=[given])
         assert (saved.content, saved.tool_call_id) == (parts, tool_call_id)
         assert self.stored(memory) == [saved]
 
-    def test_a_message_may_say_when_it_was(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_a_message_may_say_when_it_was(self, memory: Memory, thread: Thread) -> None:
         past = datetime(2024, 5, 1, 12, tzinfo=UTC)
         given: list[dict[str, Any]] = [
             {"role": "user", "content": "Then", "created_at": past},
@@ -165,7 +165,7 @@ class TestMessages(WithThread):
         assert saved[2].created_at > thread.created_at
         assert self.stored(memory) == saved
 
-    def test_a_thread_is_made_on_saving(self, memory: MemoryContract) -> None:
+    def test_a_thread_is_made_on_saving(self, memory: Memory) -> None:
         for _ in range(2):
             memory.save_memory(thread_id="new", resource_id="alice", messages=HELLO)
         made = memory.get_thread(thread_id="new")
@@ -173,7 +173,7 @@ class TestMessages(WithThread):
         assert memory.save_memory(thread_id="empty", resource_id="alice", messages=[]) == []
         assert memory.get_thread(thread_id="empty").message_count == 0
 
-    def test_anothers_thread_is_not_found(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_anothers_thread_is_not_found(self, memory: Memory, thread: Thread) -> None:
         for messages in (HELLO, []):
             with pytest.raises(ThreadNotFound):
                 memory.save_memory(thread_id="chat", resource_id="bob", messages=messages)
@@ -181,9 +181,7 @@ class TestMessages(WithThread):
 
     # Repetition
 
-    def test_a_repeated_call_returns_what_is_stored(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_a_repeated_call_returns_what_is_stored(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "before")
         call: dict[str, Any] = {
             "thread_id": "chat",
@@ -201,7 +199,7 @@ class TestMessages(WithThread):
         assert memory.save_memory(**call) == []
         assert texts(self.stored(memory)) == ["before", "after"]
 
-    def test_a_repeated_call_may_name_its_messages(self, memory: MemoryContract) -> None:
+    def test_a_repeated_call_may_name_its_messages(self, memory: Memory) -> None:
         call: dict[str, Any] = {
             "thread_id": "new",
             "resource_id": "alice",
@@ -229,7 +227,7 @@ class TestMessages(WithThread):
         ids=str,
     )
     def test_a_key_stands_for_one_body(
-        self, memory: MemoryContract, thread: Thread, other: list[Any]
+        self, memory: Memory, thread: Thread, other: list[Any]
     ) -> None:
         saved = memory.save_memory(thread_id="chat", messages=HELLO, idempotency_key="k")
         if other:
@@ -239,7 +237,7 @@ class TestMessages(WithThread):
             assert memory.save_memory(thread_id="chat", messages=[], idempotency_key="k") == []
         assert self.stored(memory) == saved
 
-    def test_a_key_is_of_its_thread(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_a_key_is_of_its_thread(self, memory: Memory, thread: Thread) -> None:
         memory.create_thread(resource_id="alice", thread_id="other")
         for id in ("chat", "other"):
             memory.save_memory(thread_id=id, messages=HELLO, idempotency_key="k")
@@ -250,7 +248,7 @@ class TestMessages(WithThread):
         ]
         assert counts == [2, 2, 3]
 
-    def test_a_stored_id_is_never_taken_again(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_a_stored_id_is_never_taken_again(self, memory: Memory, thread: Thread) -> None:
         memory.create_thread(resource_id="bob", thread_id="other")
         (mine,) = self.say(memory, "mine")
         for id in ("chat", "other", "new"):
@@ -268,7 +266,7 @@ class TestMessages(WithThread):
         saved = memory.save_memory(thread_id="chat", messages=HELLO, idempotency_key="k")
         assert [message.position for message in saved] == [2, 3]
 
-    def test_an_id_twice_in_a_call_is_refused(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_an_id_twice_in_a_call_is_refused(self, memory: Memory, thread: Thread) -> None:
         with pytest.raises(InvalidInput) as caught:
             memory.save_memory(
                 thread_id="chat", messages=[{**message, "id": "m"} for message in HELLO]
@@ -279,7 +277,7 @@ class TestMessages(WithThread):
     # Reading
 
     @pytest.mark.parametrize("order", ["asc", "desc"])
-    def test_pages_add_up(self, memory: MemoryContract, thread: Thread, order: Any) -> None:
+    def test_pages_add_up(self, memory: Memory, thread: Thread, order: Any) -> None:
         numbers = [str(i) for i in range(7)]
         # One call, so that all are of one time.
         memory.save_memory(
@@ -300,7 +298,7 @@ class TestMessages(WithThread):
             assert found == (numbers if order == "asc" else numbers[::-1])
         assert memory.list_messages(thread_id="chat", limit=0) == Page([])
 
-    def test_roles_and_metadata_are_filters(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_roles_and_metadata_are_filters(self, memory: Memory, thread: Thread) -> None:
         for id, data in PRODUCTS.items():
             role = "assistant" if "i" in id else "user"
             self.say(memory, id, metadata=data, role=role)
@@ -317,7 +315,7 @@ class TestMessages(WithThread):
             ids(memory.list_messages(thread_id="chat", metadata=cheap))
         ) & set(ids(memory.list_messages(thread_id="chat", role="user")))
 
-    def test_a_cursor_belongs_to_its_query(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_a_cursor_belongs_to_its_query(self, memory: Memory, thread: Thread) -> None:
         memory.create_thread(resource_id="alice", thread_id="other")
         self.say(memory, "a", "b", "c")
         query: dict[str, Any] = {"thread_id": "chat", "limit": 1}
@@ -332,16 +330,14 @@ class TestMessages(WithThread):
                 memory.list_messages(**{**query, **other}, cursor=cursor)
             assert caught.value.path == "/cursor"
 
-    def test_messages_by_id_come_in_that_order(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_messages_by_id_come_in_that_order(self, memory: Memory, thread: Thread) -> None:
         a, b, _ = self.say(memory, "a", "b", "c")
         memory.create_thread(resource_id="bob", thread_id="other")
         (d,) = self.say(memory, "d", thread_id="other")
         assert memory.get_messages_by_id(ids=["d", "b", "nowhere", "a", "b"]) == [d, b, a]
         assert memory.get_messages_by_id(ids=[]) == []
 
-    def test_the_latest_messages_are_a_view(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_the_latest_messages_are_a_view(self, memory: Memory, thread: Thread) -> None:
         saved = self.say(memory, "a", "b", "c")
         view = memory.get_memory(thread_id="chat", last=2)
         assert view == MemoryView(
@@ -355,7 +351,7 @@ class TestMessages(WithThread):
 
     # Deletion
 
-    def test_the_others_keep_their_positions(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_the_others_keep_their_positions(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a", "b", "c", "d")
         memory.create_thread(resource_id="bob", thread_id="other")
         self.say(memory, "e", thread_id="other")
@@ -367,7 +363,7 @@ class TestMessages(WithThread):
         assert self.say(memory, "b")[0].position == 5
         assert memory.get_thread(thread_id="other").message_count == 0
 
-    def test_async_twins(self, memory: MemoryContract) -> None:
+    def test_async_twins(self, memory: Memory) -> None:
         async def use() -> list[Message]:
             await memory.acreate_thread(resource_id="alice", thread_id="chat")
             await memory.asave_memory(thread_id="chat", messages=HELLO)

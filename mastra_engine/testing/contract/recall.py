@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.exceptions import (
     IndexNotFound,
     InvalidInput,
@@ -56,29 +56,29 @@ class Broken(BagOfWords):
 
 class TestRecall(WithThread):
     @pytest.fixture
-    def memory(self, engine: MastraEngine) -> MemoryContract:
+    def memory(self, engine: MastraEngine) -> Memory:
         engine.vectors.embedder = BagOfWords()
         return engine.memory
 
     @pytest.fixture
-    def pets(self, memory: MemoryContract, thread: Thread) -> Thread:
+    def pets(self, memory: Memory, thread: Thread) -> Thread:
         """Ten messages; those at 3 and 8 are about pets."""
         said = [f"weather {n}" for n in range(1, 11)]
         said[2], said[7] = "my dog is Bello", "the cat is Mia"
         self.say(memory, *said)
         return memory.get_thread(thread_id="chat")
 
-    def recall(self, memory: MemoryContract, query: str, **options: Any) -> list[int]:
+    def recall(self, memory: Memory, query: str, **options: Any) -> list[int]:
         if "resource_id" not in options:
             options = {"thread_id": "chat", **options}
         return [message.position for message in memory.recall(query=query, **options)]
 
-    def vectors(self, memory: MemoryContract) -> int:
+    def vectors(self, memory: Memory) -> int:
         return memory.vectors.describe_index(index_name="memory").count
 
     # Hits and what is around them
 
-    def test_hits_come_with_their_neighbours(self, memory: MemoryContract, pets: Thread) -> None:
+    def test_hits_come_with_their_neighbours(self, memory: Memory, pets: Thread) -> None:
         found = memory.recall(query="dog Bello", thread_id="chat", top_k=1)
         assert [message.position for message in found] == [2, 3, 4]
         before, hit, after = found
@@ -101,32 +101,30 @@ class TestRecall(WithThread):
         ],
     )
     def test_ranges_that_touch_are_one(
-        self, memory: MemoryContract, pets: Thread, message_range: Any, expected: list[int]
+        self, memory: Memory, pets: Thread, message_range: Any, expected: list[int]
     ) -> None:
         found = self.recall(memory, "dog Bello is", top_k=2, message_range=message_range)
         assert found == expected
 
-    def test_the_best_range_comes_first(self, memory: MemoryContract, pets: Thread) -> None:
+    def test_the_best_range_comes_first(self, memory: Memory, pets: Thread) -> None:
         assert self.recall(memory, "cat Mia is", top_k=2) == [7, 8, 9, 2, 3, 4]
         assert self.recall(memory, "cat Mia is", top_k=1) == [7, 8, 9]
         # Side by side they are one, in the order of the thread.
         side_by_side = self.recall(memory, "cat Mia is", top_k=2, message_range=(2, 2))
         assert side_by_side == list(range(1, 11))
 
-    def test_a_gap_of_deleted_messages_is_stepped_over(
-        self, memory: MemoryContract, pets: Thread
-    ) -> None:
+    def test_a_gap_of_deleted_messages_is_stepped_over(self, memory: Memory, pets: Thread) -> None:
         memory.delete_messages(ids=["weather 2", "weather 4"])
         assert self.recall(memory, "Bello", top_k=1) == [3]
         assert self.recall(memory, "Bello", top_k=1, message_range=(2, 2)) == [1, 3, 5]
 
-    def test_min_score(self, memory: MemoryContract, pets: Thread) -> None:
+    def test_min_score(self, memory: Memory, pets: Thread) -> None:
         options: dict[str, Any] = {"top_k": 10, "message_range": (0, 0)}
         assert self.recall(memory, "Bello is", min_score=0.6, **options) == [3]
         assert self.recall(memory, "Bello is", min_score=0.3, **options) == [3, 8]
         assert self.recall(memory, "Bello is", min_score=1.1, **options) == []
 
-    def test_filters_are_about_metadata(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_filters_are_about_metadata(self, memory: Memory, thread: Thread) -> None:
         for id, data in {"dog a": {"kind": 1}, "dog b": {"kind": 2}, "dog c": {}}.items():
             self.say(memory, id, metadata=data)
         assert self.recall(memory, "dog", filter={"kind": 2}) == [1, 2, 3]
@@ -135,9 +133,7 @@ class TestRecall(WithThread):
         assert self.recall(memory, "dog", filter={"kind": None}, **exactly) == [3]
         assert self.recall(memory, "dog", filter={"kind": 3}, **exactly) == []
 
-    def test_metadata_cannot_pass_for_another_thread(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_metadata_cannot_pass_for_another_thread(self, memory: Memory, thread: Thread) -> None:
         memory.create_thread(resource_id="alice", thread_id="other")
         lies = {"@thread_id": "other", "@position": 7}
         self.say(memory, "dog", metadata=lies)
@@ -145,7 +141,7 @@ class TestRecall(WithThread):
         (found,) = memory.recall(query="dog", thread_id="chat")
         assert (found.position, found.metadata) == (1, lies)
 
-    def test_other_vectors_are_no_messages(self, memory: MemoryContract, pets: Thread) -> None:
+    def test_other_vectors_are_no_messages(self, memory: Memory, pets: Thread) -> None:
         memory.embed_pending()
         memory.vectors.upsert(index_name="memory", namespace="alice", documents=["dog Bello"])
         found = memory.recall(query="dog Bello", resource_id="alice", top_k=1)
@@ -153,9 +149,7 @@ class TestRecall(WithThread):
 
     # Scope
 
-    def test_a_thread_and_a_resource_are_bounds(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_a_thread_and_a_resource_are_bounds(self, memory: Memory, thread: Thread) -> None:
         for resource, id in (("alice", "second"), ("bob", "third"), ("alice ", "fourth")):
             memory.create_thread(resource_id=resource, thread_id=id)
         for id in ("chat", "second", "third", "fourth"):
@@ -177,7 +171,7 @@ class TestRecall(WithThread):
             memory.recall(query="dog")
         assert caught.value.path == "/resource_id"
 
-    def test_a_view_recalls_in_a_scope(self, memory: MemoryContract, pets: Thread) -> None:
+    def test_a_view_recalls_in_a_scope(self, memory: Memory, pets: Thread) -> None:
         memory.create_thread(resource_id="alice", thread_id="new")
         self.say(memory, "hello", thread_id="new")
         options: dict[str, Any] = {"query": "Bello", "top_k": 1, "last": 1}
@@ -192,7 +186,7 @@ class TestRecall(WithThread):
 
     # Embedding
 
-    def test_what_waits_is_found_all_the_same(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_what_waits_is_found_all_the_same(self, memory: Memory, thread: Thread) -> None:
         memory.embeds_at_once = False
         self.say(memory, "dog", "cat")
         with pytest.raises(IndexNotFound):
@@ -201,9 +195,7 @@ class TestRecall(WithThread):
         assert self.vectors(memory) == 2
         assert memory.embed_pending() == 0
 
-    def test_pending_messages_are_embedded_on_demand(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_pending_messages_are_embedded_on_demand(self, memory: Memory, thread: Thread) -> None:
         memory.embeds_at_once = False
         memory.create_thread(resource_id="alice", thread_id="second")
         memory.create_thread(resource_id="bob", thread_id="third")
@@ -215,9 +207,7 @@ class TestRecall(WithThread):
         assert memory.embed_pending() == 0
         assert self.vectors(memory) == 6
 
-    def test_messages_without_text_do_not_wait(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_messages_without_text_do_not_wait(self, memory: Memory, thread: Thread) -> None:
         memory.embeds_at_once = False
         image = [{"type": "image", "url": "https://example.com/a.png"}]
         for content in ("", "  \n", [], image):
@@ -225,7 +215,7 @@ class TestRecall(WithThread):
         assert memory.embed_pending() == 0
 
     def test_of_long_messages_the_beginning_is_embedded(
-        self, memory: MemoryContract, thread: Thread
+        self, memory: Memory, thread: Thread
     ) -> None:
         class Narrow(BagOfWords):
             def embed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -236,9 +226,7 @@ class TestRecall(WithThread):
         self.say(memory, "cat", "dog " * 1_000 + " ".join(map(str, range(300_000))), id=None)
         assert self.recall(memory, "dog", top_k=1, message_range=(0, 0)) == [2]
 
-    def test_what_an_embedder_knows_nothing_of(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_what_an_embedder_knows_nothing_of(self, memory: Memory, thread: Thread) -> None:
         memory.embeds_at_once = False
         self.say(memory, "dog", "!!!", "?")
         assert memory.embed_pending() == 3
@@ -247,7 +235,7 @@ class TestRecall(WithThread):
         assert self.recall(memory, "dog") == [1, 2]
         assert self.recall(memory, "???") == []
 
-    def test_a_queue_is_told_what_to_embed(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_a_queue_is_told_what_to_embed(self, memory: Memory, thread: Thread) -> None:
         memory.queue = held = Held()
         self.say(memory, "dog")
         assert held.embedded in (["chat"], [])  # within a test's transaction it is not sent
@@ -260,7 +248,7 @@ class TestRecall(WithThread):
         assert len(held.embedded) == sent
 
     def test_messages_wait_for_an_embedder_that_is_away(
-        self, memory: MemoryContract, thread: Thread
+        self, memory: Memory, thread: Thread
     ) -> None:
         memory.vectors.embedder = Broken()
         self.say(memory, "dog", "cat")
@@ -277,7 +265,7 @@ class TestRecall(WithThread):
 
     @pytest.mark.parametrize("answer", [math.nan, math.inf])
     def test_messages_wait_when_the_answer_is_no_vector(
-        self, memory: MemoryContract, thread: Thread, answer: float
+        self, memory: Memory, thread: Thread, answer: float
     ) -> None:
         memory.embeds_at_once = False
         memory.vectors.embedder = Broken(answer)
@@ -290,9 +278,7 @@ class TestRecall(WithThread):
         memory.vectors.embedder = BagOfWords()
         assert memory.embed_pending() == 3
 
-    def test_without_an_embedder_there_is_no_recall(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_without_an_embedder_there_is_no_recall(self, memory: Memory, thread: Thread) -> None:
         memory.vectors.embedder = None
         for _ in range(2):
             with pytest.raises(InvalidInput) as caught:
@@ -301,7 +287,7 @@ class TestRecall(WithThread):
             self.say(memory, "dog", id=None)
         assert len(self.stored(memory)) == 2
 
-    def test_the_index_can_be_made_beforehand(self, memory: MemoryContract) -> None:
+    def test_the_index_can_be_made_beforehand(self, memory: Memory) -> None:
         made = memory.prepare_index()
         assert made is not None
         assert (made.name, made.dimension, made.count) == ("memory", BagOfWords.dimension, 0)
@@ -309,7 +295,7 @@ class TestRecall(WithThread):
         memory.vectors.embedder = None
         assert memory.prepare_index() is None
 
-    def test_a_new_embedder_embeds_anew(self, memory: MemoryContract, pets: Thread) -> None:
+    def test_a_new_embedder_embeds_anew(self, memory: Memory, pets: Thread) -> None:
         class Other(BagOfWords):
             dimension = 64
 
@@ -333,7 +319,7 @@ class TestRecall(WithThread):
 
     # Vectors that are left behind
 
-    def test_vectors_go_with_their_messages(self, memory: MemoryContract, pets: Thread) -> None:
+    def test_vectors_go_with_their_messages(self, memory: Memory, pets: Thread) -> None:
         memory.create_thread(resource_id="alice", thread_id="other")
         self.say(memory, "another dog", thread_id="other")
         memory.embed_pending()
@@ -348,7 +334,7 @@ class TestRecall(WithThread):
         assert self.vectors(memory) == 1
         assert self.recall(memory, "dog", resource_id="alice") == [1]
 
-    def test_a_clone_is_recalled_by_itself(self, memory: MemoryContract, pets: Thread) -> None:
+    def test_a_clone_is_recalled_by_itself(self, memory: Memory, pets: Thread) -> None:
         clone = memory.clone_thread(thread_id="chat", resource_id="bob")
         found = memory.recall(query="dog Bello", resource_id="bob", top_k=1)
         assert {message.thread_id for message in found} == {clone.id}
@@ -356,7 +342,7 @@ class TestRecall(WithThread):
         again = memory.recall(query="dog Bello", thread_id=clone.id, top_k=1)
         assert again == found
 
-    def test_async_twins(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_async_twins(self, memory: Memory, thread: Thread) -> None:
         memory.embeds_at_once = False
         self.say(memory, "dog", "cat")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.exceptions import (
     InvalidInput,
     MessageNotFound,
@@ -23,7 +23,7 @@ from mastra_engine.types import Page
 MESSAGES = [{"role": "user", "content": "Hello"}]
 
 #: Every method that is about a thread, called with bob's.
-ABOUT_A_THREAD: dict[str, Callable[[MemoryContract], Any]] = {
+ABOUT_A_THREAD: dict[str, Callable[[Memory], Any]] = {
     "get_thread": lambda m: m.get_thread(thread_id="bobs"),
     "update_thread": lambda m: m.update_thread(thread_id="bobs", title="Taken"),
     "update_thread, version": lambda m: m.update_thread(thread_id="bobs", if_version=9),
@@ -49,7 +49,7 @@ ABOUT_A_THREAD: dict[str, Callable[[MemoryContract], Any]] = {
 }
 
 #: Every method that is about a resource, called with bob.
-ABOUT_A_RESOURCE: dict[str, Callable[[MemoryContract], Any]] = {
+ABOUT_A_RESOURCE: dict[str, Callable[[Memory], Any]] = {
     "create_thread": lambda m: m.create_thread(resource_id="bob"),
     "list_threads": lambda m: m.list_threads(resource_id="bob"),
     "clone_thread": lambda m: m.clone_thread(thread_id="chat", resource_id="bob"),
@@ -67,13 +67,13 @@ ABOUT_A_RESOURCE: dict[str, Callable[[MemoryContract], Any]] = {
 
 class TestConfinedMemory(WithThread):
     @pytest.fixture
-    def memory(self, engine: MastraEngine) -> MemoryContract:
+    def memory(self, engine: MastraEngine) -> Memory:
         engine.vectors.embedder = BagOfWords()
         engine.memory.embeds_at_once = False
         return engine.memory
 
     @pytest.fixture
-    def confined(self, memory: MemoryContract) -> MemoryContract:
+    def confined(self, memory: Memory) -> Memory:
         """Alice's memory, where bob has some too."""
         memory.create_thread(resource_id="alice", thread_id="chat")
         memory.create_thread(resource_id="bob", thread_id="bobs")
@@ -83,7 +83,7 @@ class TestConfinedMemory(WithThread):
         memory.update_working_memory(thread_id="bobs", content="bob's")
         return memory.within(resource_ids=["alice", "carol"])
 
-    def all_of_bobs(self, memory: MemoryContract) -> Any:
+    def all_of_bobs(self, memory: Memory) -> Any:
         return (
             memory.list_threads(resource_id="bob"),
             self.stored(memory, "bobs"),
@@ -94,7 +94,7 @@ class TestConfinedMemory(WithThread):
 
     @pytest.mark.parametrize("method", ABOUT_A_THREAD)
     def test_anothers_thread_is_not_found(
-        self, memory: MemoryContract, confined: MemoryContract, method: str
+        self, memory: Memory, confined: Memory, method: str
     ) -> None:
         before = self.all_of_bobs(memory)
         with pytest.raises(ThreadNotFound):
@@ -103,16 +103,14 @@ class TestConfinedMemory(WithThread):
 
     @pytest.mark.parametrize("method", ABOUT_A_RESOURCE)
     def test_another_resource_is_not_found(
-        self, memory: MemoryContract, confined: MemoryContract, method: str
+        self, memory: Memory, confined: Memory, method: str
     ) -> None:
         before = self.all_of_bobs(memory)
         with pytest.raises(NotFound):
             ABOUT_A_RESOURCE[method](confined)
         assert self.all_of_bobs(memory) == before
 
-    def test_anothers_messages_are_not_there(
-        self, memory: MemoryContract, confined: MemoryContract
-    ) -> None:
+    def test_anothers_messages_are_not_there(self, memory: Memory, confined: Memory) -> None:
         before = self.all_of_bobs(memory)
         theirs = ids(before[1])
         assert confined.get_messages_by_id(ids=theirs) == []
@@ -120,12 +118,12 @@ class TestConfinedMemory(WithThread):
         assert confined.expire_messages(before="2999-01-01T00:00:00Z") == 0
         assert self.all_of_bobs(memory)[1] == before[1]
 
-    def test_the_end_of_a_clone_is_not_anothers_message(self, confined: MemoryContract) -> None:
+    def test_the_end_of_a_clone_is_not_anothers_message(self, confined: Memory) -> None:
         confined.create_thread(resource_id="alice", thread_id="mine")
         with pytest.raises(MessageNotFound):
             confined.clone_thread(thread_id="mine", up_to_message_id="bob's dog")
 
-    def test_an_id_that_is_taken_cannot_be_given(self, confined: MemoryContract) -> None:
+    def test_an_id_that_is_taken_cannot_be_given(self, confined: Memory) -> None:
         """Ids are one space: this much, and no more, one learns of others."""
         with pytest.raises(ThreadExists):
             confined.create_thread(resource_id="alice", thread_id="bobs")
@@ -133,15 +131,13 @@ class TestConfinedMemory(WithThread):
         with pytest.raises(ThreadExists):
             confined.clone_thread(thread_id="mine", new_thread_id="bobs")
 
-    def test_only_ones_own_messages_are_embedded(
-        self, memory: MemoryContract, confined: MemoryContract
-    ) -> None:
+    def test_only_ones_own_messages_are_embedded(self, memory: Memory, confined: Memory) -> None:
         self.say(memory, "my cat")
         assert confined.embed_pending() == 1
         assert confined.embed_pending() == 0
         assert memory.embed_pending() == 2
 
-    def test_ones_own_is_all_there(self, memory: MemoryContract, confined: MemoryContract) -> None:
+    def test_ones_own_is_all_there(self, memory: Memory, confined: Memory) -> None:
         saved = self.say(confined, "my dog", "my cat")
         confined.save_memory(thread_id="carols", resource_id="carol", messages=MESSAGES)
         assert ids(confined.list_threads(resource_id="carol")) == ["carols"]
@@ -155,9 +151,7 @@ class TestConfinedMemory(WithThread):
         assert confined.delete_messages(ids=["my dog", "bob's dog"]) == 1
         assert confined.delete_thread(thread_id="chat").message_count == 1
 
-    def test_confinement_only_ever_narrows(
-        self, memory: MemoryContract, confined: MemoryContract
-    ) -> None:
+    def test_confinement_only_ever_narrows(self, memory: Memory, confined: Memory) -> None:
         assert memory.get_thread(thread_id="bobs").id == "bobs"
         narrower = confined.within(resource_ids=["bob", "alice"])
         assert narrower.get_thread(thread_id="chat").id == "chat"
@@ -169,7 +163,7 @@ class TestConfinedMemory(WithThread):
         assert confined.list_threads(resource_id="carol") == Page([])
 
     @pytest.mark.parametrize("given", ["alice", None, 7, [""], [None]])
-    def test_resources_are_a_list_of_names(self, memory: MemoryContract, given: Any) -> None:
+    def test_resources_are_a_list_of_names(self, memory: Memory, given: Any) -> None:
         with pytest.raises(InvalidInput) as caught:
             memory.within(resource_ids=given)
         assert caught.value.path.startswith("/resource_ids")

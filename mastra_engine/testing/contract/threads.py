@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.exceptions import (
     InvalidFilter,
     InvalidInput,
@@ -26,15 +26,15 @@ class WithThread:
     """Tests that begin with one empty thread of alice's."""
 
     @pytest.fixture
-    def memory(self, engine: MastraEngine) -> MemoryContract:
+    def memory(self, engine: MastraEngine) -> Memory:
         return engine.memory
 
     @pytest.fixture
-    def thread(self, memory: MemoryContract) -> Thread:
+    def thread(self, memory: Memory) -> Thread:
         return memory.create_thread(resource_id="alice", thread_id="chat")
 
     def say(
-        self, memory: MemoryContract, *texts: str, thread_id: str = "chat", **message: Any
+        self, memory: Memory, *texts: str, thread_id: str = "chat", **message: Any
     ) -> list[Message]:
         """Save messages, one call each, whose ids are their texts unless one is given."""
         return [
@@ -45,7 +45,7 @@ class WithThread:
             for text in texts
         ]
 
-    def stored(self, memory: MemoryContract, thread_id: str = "chat") -> list[Message]:
+    def stored(self, memory: Memory, thread_id: str = "chat") -> list[Message]:
         return memory.list_messages(thread_id=thread_id, limit=1_000).items
 
 
@@ -58,7 +58,7 @@ def texts(messages: Any) -> list[str]:
 
 
 class TestThreads(WithThread):
-    def test_a_new_thread_is_empty(self, memory: MemoryContract) -> None:
+    def test_a_new_thread_is_empty(self, memory: Memory) -> None:
         before = datetime.now(UTC) - timedelta(minutes=1)
         thread = memory.create_thread(
             resource_id="alice", title="Holidays", metadata={"tags": ["a", None]}
@@ -70,26 +70,26 @@ class TestThreads(WithThread):
         assert memory.get_thread(thread_id=thread.id) == thread
         assert memory.list_messages(thread_id=thread.id) == Page([])
 
-    def test_an_id_may_be_chosen_once(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_an_id_may_be_chosen_once(self, memory: Memory, thread: Thread) -> None:
         assert (thread.id, thread.title, thread.metadata) == ("chat", "", {})
         for resource in ("alice", "bob"):
             with pytest.raises(ThreadExists):
                 memory.create_thread(resource_id=resource, thread_id="chat")
         assert memory.get_thread(thread_id="chat") == thread
 
-    def test_ids_of_its_own_are_distinct(self, memory: MemoryContract) -> None:
+    def test_ids_of_its_own_are_distinct(self, memory: Memory) -> None:
         made = [memory.create_thread(resource_id="alice") for _ in range(3)]
         assert len(set(ids(made))) == 3
 
     def test_values_are_frozen_and_apart_from_the_store(
-        self, memory: MemoryContract, thread: Thread
+        self, memory: Memory, thread: Thread
     ) -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
             thread.title = "Other"  # type: ignore[misc]
         thread.metadata["stolen"] = True
         assert memory.get_thread(thread_id="chat").metadata == {}
 
-    def test_what_is_not_there_is_not_found(self, memory: MemoryContract) -> None:
+    def test_what_is_not_there_is_not_found(self, memory: Memory) -> None:
         for call in (
             lambda: memory.get_thread(thread_id="nowhere"),
             lambda: memory.update_thread(thread_id="nowhere", title="New"),
@@ -115,7 +115,7 @@ class TestThreads(WithThread):
 
     # Lists
 
-    def test_the_thread_last_used_comes_first(self, memory: MemoryContract) -> None:
+    def test_the_thread_last_used_comes_first(self, memory: Memory) -> None:
         for id in ("a", "b", "c"):
             memory.create_thread(resource_id="alice", thread_id=id)
         self.say(memory, "Hi", thread_id="a")
@@ -125,7 +125,7 @@ class TestThreads(WithThread):
         assert ids(memory.list_threads(resource_id="alice")) == ["b", "a", "c"]
 
     @pytest.mark.parametrize("order", ["asc", "desc"])
-    def test_pages_add_up(self, memory: MemoryContract, order: Any) -> None:
+    def test_pages_add_up(self, memory: Memory, order: Any) -> None:
         for id in "edabc":
             memory.create_thread(resource_id="alice", thread_id=id)
         for limit in range(1, 7):
@@ -142,7 +142,7 @@ class TestThreads(WithThread):
             assert found == list("edabc" if order == "asc" else "cbade")
         assert memory.list_threads(resource_id="alice", limit=0) == Page([])
 
-    def test_a_cursor_belongs_to_its_query(self, memory: MemoryContract) -> None:
+    def test_a_cursor_belongs_to_its_query(self, memory: Memory) -> None:
         for id in "abc":
             memory.create_thread(resource_id="alice", thread_id=id)
         query: dict[str, Any] = {"resource_id": "alice", "limit": 1}
@@ -152,7 +152,7 @@ class TestThreads(WithThread):
                 memory.list_threads(**{**query, **other}, cursor=cursor)
             assert caught.value.path == "/cursor"
 
-    def test_others_threads_are_never_listed(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_others_threads_are_never_listed(self, memory: Memory, thread: Thread) -> None:
         memory.create_thread(resource_id="Alice", thread_id="other")
         memory.create_thread(resource_id="alice ", thread_id="another")
         assert memory.list_threads(resource_id="alice").items == [thread]
@@ -164,20 +164,20 @@ class TestThreads(WithThread):
         ids=lambda value: str(value)[:60],
     )
     def test_metadata_filters_mean_what_they_mean_on_records(
-        self, memory: MemoryContract, where: Any, expected: list[str]
+        self, memory: Memory, where: Any, expected: list[str]
     ) -> None:
         for id, data in PRODUCTS.items():
             memory.create_thread(resource_id="alice", thread_id=id, metadata=data)
         found = memory.list_threads(resource_id="alice", metadata=where)
         assert sorted(ids(found)) == sorted(expected)
 
-    def test_metadata_has_no_columns(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_metadata_has_no_columns(self, memory: Memory, thread: Thread) -> None:
         with pytest.raises(InvalidFilter):
             memory.list_threads(resource_id="alice", metadata={"@rev": 1})
 
     # Changes
 
-    def test_metadata_is_merged_by_its_top_level_keys(self, memory: MemoryContract) -> None:
+    def test_metadata_is_merged_by_its_top_level_keys(self, memory: Memory) -> None:
         memory.create_thread(
             resource_id="alice", thread_id="chat", title="Old", metadata={"a": {"b": 1}, "c": 2}
         )
@@ -191,7 +191,7 @@ class TestThreads(WithThread):
         assert memory.get_thread(thread_id="chat").version == 4
 
     def test_a_version_is_compared_before_it_is_changed_or_deleted(
-        self, memory: MemoryContract, thread: Thread
+        self, memory: Memory, thread: Thread
     ) -> None:
         memory.update_thread(thread_id="chat", title="Second", if_version=1)
         for outdated in (0, 1, 3):
@@ -202,9 +202,7 @@ class TestThreads(WithThread):
         assert memory.get_thread(thread_id="chat").title == "Second"
         assert memory.delete_thread(thread_id="chat", if_version=2).title == "Second"
 
-    def test_messages_do_not_change_the_version(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_messages_do_not_change_the_version(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a", "b")
         after = memory.get_thread(thread_id="chat")
         assert (after.version, after.message_count) == (1, 2)
@@ -212,7 +210,7 @@ class TestThreads(WithThread):
 
     # Clones
 
-    def test_a_clone_is_a_copy_of_its_own(self, memory: MemoryContract) -> None:
+    def test_a_clone_is_a_copy_of_its_own(self, memory: Memory) -> None:
         memory.create_thread(
             resource_id="alice", thread_id="chat", title="Plan", metadata={"a": 1, "b": 2}
         )
@@ -234,7 +232,7 @@ class TestThreads(WithThread):
         memory.delete_thread(thread_id="chat")
         assert texts(self.stored(memory, clone.id)) == ["one", "two", "three", "four"]
 
-    def test_a_clone_may_end_earlier(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_a_clone_may_end_earlier(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "one", "two", "three", "four")
         memory.delete_messages(ids=["two"])
         clone = memory.clone_thread(
@@ -249,9 +247,7 @@ class TestThreads(WithThread):
         (added,) = self.say(memory, "five", thread_id="copy")
         assert added.position == 3
 
-    def test_a_clone_may_go_to_another_resource(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_a_clone_may_go_to_another_resource(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "one")
         clone = memory.clone_thread(thread_id="chat", resource_id="bob")
         assert memory.list_threads(resource_id="bob").items == [clone]
@@ -259,9 +255,7 @@ class TestThreads(WithThread):
             memory.get_thread(thread_id="chat")
         ]
 
-    def test_a_clone_that_cannot_be_leaves_nothing(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_a_clone_that_cannot_be_leaves_nothing(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "one")
         memory.create_thread(resource_id="bob", thread_id="taken")
         self.say(memory, "elsewhere", thread_id="taken")
@@ -279,7 +273,7 @@ class TestThreads(WithThread):
     # Deletion
 
     def test_a_deleted_thread_takes_its_messages_along(
-        self, memory: MemoryContract, thread: Thread
+        self, memory: Memory, thread: Thread
     ) -> None:
         self.say(memory, "one", "two")
         memory.create_thread(resource_id="alice", thread_id="other")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.exceptions import Conflict, InvalidInput, ThreadExists, ThreadNotFound
 from mastra_engine.registry import registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords
@@ -24,7 +24,7 @@ HELLO = '{"role": "user", "content": "Hello", "id": "hello"}'
 
 
 class TestTransfer(WithThread):
-    def test_a_thread_comes_back_as_it_was(self, memory: MemoryContract) -> None:
+    def test_a_thread_comes_back_as_it_was(self, memory: Memory) -> None:
         before = memory.create_thread(
             resource_id="alice", thread_id="chat", title="Plan", metadata={"a": [None]}
         )
@@ -42,7 +42,7 @@ class TestTransfer(WithThread):
         assert list(memory.export_thread(thread_id="chat")) == lines
         assert self.say(memory, "e")[0].position == 5
 
-    def test_it_may_become_another_thread(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_it_may_become_another_thread(self, memory: Memory, thread: Thread) -> None:
         saved = self.say(memory, "a", "b", "c")
         memory.delete_messages(ids=["b"])
         lines = [line.encode() for line in memory.export_thread(thread_id="chat")]
@@ -53,14 +53,14 @@ class TestTransfer(WithThread):
         assert second == replace(saved[2], id=second.id, thread_id="copy", position=2)
         assert not {first.id, second.id} & {"a", "c"}
 
-    def test_lines_may_be_read_already(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_lines_may_be_read_already(self, memory: Memory, thread: Thread) -> None:
         saved = self.say(memory, "a", "b")
         lines = [json.loads(line) for line in memory.export_thread(thread_id="chat")]
         memory.delete_thread(thread_id="chat")
         assert memory.import_thread(lines=lines).message_count == 2
         assert self.stored(memory) == saved
 
-    def test_a_long_thread_is_read_in_pages(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_a_long_thread_is_read_in_pages(self, memory: Memory, thread: Thread) -> None:
         messages = [{"role": "user", "content": str(n)} for n in range(2_001)]
         memory.save_memory(thread_id="chat", messages=messages)
         lines = list(memory.export_thread(thread_id="chat"))
@@ -68,7 +68,7 @@ class TestTransfer(WithThread):
         memory.delete_thread(thread_id="chat")
         assert memory.import_thread(lines=lines).message_count == 2_001
 
-    def test_nothing_is_imported_twice(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_nothing_is_imported_twice(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a")
         lines = list(memory.export_thread(thread_id="chat"))
         with pytest.raises(ThreadExists):
@@ -101,16 +101,14 @@ class TestTransfer(WithThread):
             ([HEADER, '{"role": "user", "content": "a\\u0000"}'], "/lines/1/content"),
         ],
     )
-    def test_refuses_what_is_no_thread(
-        self, memory: MemoryContract, lines: Any, pointer: str
-    ) -> None:
+    def test_refuses_what_is_no_thread(self, memory: Memory, lines: Any, pointer: str) -> None:
         with pytest.raises(InvalidInput) as caught:
             memory.import_thread(lines=lines)
         assert caught.value.path == pointer
         assert memory.list_threads(resource_id="alice").items == []
 
     @named([*TEXTS, *DOCUMENTS])
-    def test_whatever_is_stored_can_be_moved(self, memory: MemoryContract, hostile: Kept) -> None:
+    def test_whatever_is_stored_can_be_moved(self, memory: Memory, hostile: Kept) -> None:
         document = hostile.value if isinstance(hostile.value, dict) else {"a": hostile.value}
         memory.create_thread(resource_id="alice", thread_id="chat", metadata=document)
         saved = self.say(memory, str(hostile.value)[:100], id="m", metadata=document)
@@ -122,12 +120,12 @@ class TestTransfer(WithThread):
 
 class TestErasure(WithThread):
     @pytest.fixture
-    def memory(self, engine: MastraEngine) -> MemoryContract:
+    def memory(self, engine: MastraEngine) -> Memory:
         engine.vectors.embedder = BagOfWords()
         engine.memory.embeds_at_once = False
         return engine.memory
 
-    def fill(self, memory: MemoryContract, resource_id: str) -> None:
+    def fill(self, memory: Memory, resource_id: str) -> None:
         for number in (1, 2):
             id = f"{resource_id} {number}"
             memory.create_thread(resource_id=resource_id, thread_id=id)
@@ -135,7 +133,7 @@ class TestErasure(WithThread):
             memory.update_working_memory(thread_id=id, content="x")
         memory.update_working_memory(resource_id=resource_id, content="x")
 
-    def test_all_of_a_resource_goes(self, engine: MastraEngine, memory: MemoryContract) -> None:
+    def test_all_of_a_resource_goes(self, engine: MastraEngine, memory: Memory) -> None:
         self.fill(memory, "alice")
         self.fill(memory, "bob")
         memory.embed_pending(resource_id="alice")
@@ -151,7 +149,7 @@ class TestErasure(WithThread):
         assert len(memory.recall(query="dog", resource_id="bob", top_k=9)) == 4
 
     def test_whatever_else_is_among_its_vectors_goes(
-        self, engine: MastraEngine, memory: MemoryContract
+        self, engine: MastraEngine, memory: Memory
     ) -> None:
         memory.prepare_index()
         for space in ("alice", "bob"):
@@ -195,7 +193,7 @@ class TestErasure(WithThread):
 
     # Age
 
-    def test_old_messages_expire(self, memory: MemoryContract) -> None:
+    def test_old_messages_expire(self, memory: Memory) -> None:
         now = datetime.now(UTC)
         for id in ("kept", "short"):
             memory.create_thread(resource_id="alice", thread_id=id)
@@ -209,7 +207,7 @@ class TestErasure(WithThread):
         assert ids(memory.list_threads(resource_id="alice")) == ["kept"]
         assert memory.vectors.describe_index(index_name="memory").count == 1
 
-    def test_age_is_a_setting(self, memory: MemoryContract) -> None:
+    def test_age_is_a_setting(self, memory: Memory) -> None:
         with pytest.raises(InvalidInput) as caught:
             memory.expire_messages()
         assert caught.value.path == "/before"

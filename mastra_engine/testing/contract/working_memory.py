@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mastra_engine.backends.base.memory.service import MemoryContract
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.exceptions import InvalidInput, ThreadNotFound, VersionConflict
 from mastra_engine.testing.contract.threads import WithThread
 from mastra_engine.types import Thread, WorkingMemory
@@ -46,13 +46,11 @@ class TestWorkingMemory(WithThread):
         """Whose it is: each test is about a resource's and about a thread's."""
         return {"resource_id": "alice"} if request.param == "resource_id" else {"thread_id": "chat"}
 
-    def test_there_is_nothing_at_first(
-        self, memory: MemoryContract, holder: dict[str, Any]
-    ) -> None:
+    def test_there_is_nothing_at_first(self, memory: Memory, holder: dict[str, Any]) -> None:
         nothing = WorkingMemory(content="", data={}, version=0)
         assert memory.get_working_memory(**holder) == nothing
 
-    def test_text_is_replaced(self, memory: MemoryContract, holder: dict[str, Any]) -> None:
+    def test_text_is_replaced(self, memory: Memory, holder: dict[str, Any]) -> None:
         first = memory.update_working_memory(**holder, content="Likes tea")
         assert first == WorkingMemory(content="Likes tea", data={}, version=1)
         second = memory.update_working_memory(**holder, content="")
@@ -60,7 +58,7 @@ class TestWorkingMemory(WithThread):
         assert memory.get_working_memory(**holder) == second
 
     def test_text_and_json_leave_each_other_alone(
-        self, memory: MemoryContract, holder: dict[str, Any]
+        self, memory: Memory, holder: dict[str, Any]
     ) -> None:
         memory.update_working_memory(**holder, patch={"name": "Ann"})
         memory.update_working_memory(**holder, content="Likes tea")
@@ -74,21 +72,19 @@ class TestWorkingMemory(WithThread):
 
     @pytest.mark.parametrize(("target", "patch", "expected"), MERGES)
     def test_json_is_patched(
-        self, memory: MemoryContract, thread: Thread, target: Any, patch: Any, expected: Any
+        self, memory: Memory, thread: Thread, target: Any, patch: Any, expected: Any
     ) -> None:
         memory.update_working_memory(thread_id="chat", content=target)
         patched = memory.update_working_memory(thread_id="chat", patch=patch)
         assert patched.data == expected
         assert memory.get_working_memory(thread_id="chat") == patched
 
-    def test_the_first_patch_removes_nothing(
-        self, memory: MemoryContract, holder: dict[str, Any]
-    ) -> None:
+    def test_the_first_patch_removes_nothing(self, memory: Memory, holder: dict[str, Any]) -> None:
         patch = {"a": None, "b": {"c": None, "d": [None]}}
         assert memory.update_working_memory(**holder, patch=patch).data == {"b": {"d": [None]}}
 
     def test_a_version_is_compared_before_it_is_changed(
-        self, memory: MemoryContract, holder: dict[str, Any]
+        self, memory: Memory, holder: dict[str, Any]
     ) -> None:
         with pytest.raises(VersionConflict):
             memory.update_working_memory(**holder, content="lost", if_version=1)
@@ -101,7 +97,7 @@ class TestWorkingMemory(WithThread):
         kept = WorkingMemory(content="first", data={"a": 1}, version=2)
         assert memory.get_working_memory(**holder) == kept
 
-    def test_every_holder_has_its_own(self, memory: MemoryContract, thread: Thread) -> None:
+    def test_every_holder_has_its_own(self, memory: Memory, thread: Thread) -> None:
         memory.create_thread(resource_id="alice", thread_id="alice")
         holders: list[dict[str, Any]] = [
             {"resource_id": "alice"},
@@ -120,9 +116,7 @@ class TestWorkingMemory(WithThread):
         with pytest.raises(ThreadNotFound):
             memory.update_working_memory(resource_id="bob", thread_id="chat", content="x")
 
-    def test_a_view_has_the_threads_or_the_resources(
-        self, memory: MemoryContract, thread: Thread
-    ) -> None:
+    def test_a_view_has_the_threads_or_the_resources(self, memory: Memory, thread: Thread) -> None:
         assert memory.get_memory(thread_id="chat").working_memory == WorkingMemory()
         memory.update_working_memory(resource_id="alice", content="hers")
         assert memory.get_memory(thread_id="chat").working_memory.content == "hers"
@@ -143,14 +137,14 @@ class TestWorkingMemory(WithThread):
         ],
     )
     def test_refuses_what_is_no_change(
-        self, memory: MemoryContract, holder: dict[str, Any], given: Any, pointer: str
+        self, memory: Memory, holder: dict[str, Any], given: Any, pointer: str
     ) -> None:
         with pytest.raises(InvalidInput) as caught:
             memory.update_working_memory(**holder, **given)
         assert caught.value.path == pointer
         assert memory.get_working_memory(**holder).version == 0
 
-    def test_a_holder_must_be_named(self, memory: MemoryContract) -> None:
+    def test_a_holder_must_be_named(self, memory: Memory) -> None:
         with pytest.raises(InvalidInput) as caught:
             memory.get_working_memory()
         assert caught.value.path == "/resource_id"
@@ -171,7 +165,7 @@ class TestWorkingMemory(WithThread):
         ],
     )
     def test_json_keeps_to_a_schema(
-        self, memory: MemoryContract, holder: dict[str, Any], change: Any, pointer: str
+        self, memory: Memory, holder: dict[str, Any], change: Any, pointer: str
     ) -> None:
         memory.working_memory_schema = SCHEMA
         with pytest.raises(InvalidInput) as caught:
@@ -184,11 +178,11 @@ class TestWorkingMemory(WithThread):
         assert caught.value.path == pointer
         assert memory.get_working_memory(**holder) == kept
 
-    def test_text_needs_no_schema(self, memory: MemoryContract, holder: dict[str, Any]) -> None:
+    def test_text_needs_no_schema(self, memory: Memory, holder: dict[str, Any]) -> None:
         memory.working_memory_schema = SCHEMA
         assert memory.update_working_memory(**holder, content="Likes tea").version == 1
 
-    def test_a_tool_describes_the_change(self, memory: MemoryContract) -> None:
+    def test_a_tool_describes_the_change(self, memory: Memory) -> None:
         memory.working_memory_schema = SCHEMA
         tool = memory.working_memory_tool()
         assert tool["type"] == "function"

@@ -1,317 +1,189 @@
-"""The contract of agent memory: messages, context windows and, inherited, all the rest."""
+"""Agent memory as one service, made of the services of this package."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from copy import copy
+from dataclasses import replace
+from functools import update_wrapper
+from itertools import islice
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+
+from asgiref.sync import sync_to_async
 
 from mastra_engine.backends.base.async_derivation import derive_async
-from mastra_engine.backends.base.memory.recall import RecallContract
-from mastra_engine.backends.base.memory.threads import NewThread, Selection, with_ids
-from mastra_engine.backends.base.memory.transfer import TransferContract
-from mastra_engine.backends.base.memory.working_memory import WorkingMemoryContract
-from mastra_engine.conversations.context_window import ContextPreamble, whole_exchanges
-from mastra_engine.conversations.formats import format_window
-from mastra_engine.conversations.messages import ROLES, NewMessage, body_hash, new_messages
-from mastra_engine.exceptions import InvalidInput
-from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
-from mastra_engine.filters.parsing import parse_optional_filter
-from mastra_engine.types import (
-    ContextWindow,
-    MemoryView,
-    Message,
-    MessageLike,
-    Order,
-    Page,
-    RecalledMessage,
-    RecallScope,
-    Role,
-    Thread,
-    WindowFormat,
-)
-from mastra_engine.validation.inputs import choice, count, descends, moment, name, names, text
+from mastra_engine.backends.base.memory.message_index import MessageIndex
+from mastra_engine.backends.base.memory.messages import Messages
+from mastra_engine.backends.base.memory.recall import Recall
+from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
+from mastra_engine.backends.base.memory.store import MemoryStore
+from mastra_engine.backends.base.memory.threads import Threads
+from mastra_engine.backends.base.memory.transfer import EXPORT_PAGE, Transfer
+from mastra_engine.backends.base.memory.views import Views
+from mastra_engine.backends.base.memory.working_memory import WorkingMemories
+from mastra_engine.backends.base.vectors.service import Vectors
+from mastra_engine.conversations.tokens import estimate
+from mastra_engine.protocols import RunQueue, Tokenizer
+from mastra_engine.validation.inputs import names, narrowed
 
-EXPIRE_PAGE = 100
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Append:
-    """Messages to be appended, all with ids; the thread is made for `resource_id`, if given."""
+def _delegate(
+    service: str, method: Callable[Concatenate[Any, P], R]
+) -> Callable[Concatenate[Memory, P], R]:
+    """Return a method of Memory that calls the same method of one of its services."""
 
-    thread_id: str
-    resource_id: str | None
-    messages: Sequence[NewMessage]
-    idempotency_key: str | None
-    body_hash: bytes
+    def call(self: Memory, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        bound: Callable[P, R] = getattr(getattr(self, service), method.__name__)
+        return bound(*args, **kwargs)
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """From when to when, and how many tokens at most; None is no bound."""
-
-    start: datetime | None
-    end: datetime | None
-    budget: int | None
+    update_wrapper(call, method)
+    call.__qualname__ = f"Memory.{method.__name__}"
+    call.__module__ = __name__
+    return call
 
 
-class MemoryContract(RecallContract, TransferContract, WorkingMemoryContract):
+class _Option(Generic[T]):
+    """An attribute of Memory that is stored in its context, where the services read it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, memory: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, memory: Memory, owner: type) -> T: ...
+    def __get__(self, memory: Memory | None, owner: type) -> Self | T:
+        if memory is None:
+            return self
+        value: T = getattr(memory.context, self._name)
+        return value
+
+    def __set__(self, memory: Memory, value: T) -> None:
+        setattr(memory.context, self._name, value)
+
+
+class Memory:
     """Agent memory, reached as `engine.memory`. Every method has an async variant."""
 
-    #: For how many days messages are kept; None for ever.
-    retention_days: float | None = None
+    tokenizer = _Option[Tokenizer]()
+    working_memory_schema = _Option[Mapping[str, Any] | None]()
+    retention_days = _Option[float | None]()
+    index_name = _Option[str]()
+    embeds_at_once = _Option[bool]()
+    queue = _Option[RunQueue | None]()
 
-    def save_memory(
+    def __init__(
         self,
+        store: MemoryStore,
+        vectors: Vectors,
         *,
-        thread_id: str,
-        messages: Iterable[MessageLike],
-        resource_id: str | None = None,
-        idempotency_key: str | None = None,
-    ) -> list[Message]:
-        """Append messages to a thread, all or none, and return them with their positions.
-
-        With `resource_id` the thread is made when there is none; one that belongs to another
-        resource is not found. With `idempotency_key`, a repetition returns what is stored and
-        appends nothing; other messages under that key raise IdempotencyConflict.
-
-        Raises ThreadNotFound, Conflict when a message has the id of a stored one, and
-        InvalidInput that names the place.
-        """
-        id = name(thread_id, "/thread_id")
-        key = None if idempotency_key is None else name(idempotency_key, "/idempotency_key")
-        owner = None if resource_id is None else self._own_resource(resource_id)
-        given = new_messages(messages, self.tokenizer)
-        if not given:
-            self._need_thread(id, owner)
-            return []
-        saved = self._append(
-            Append(
-                thread_id=id,
-                resource_id=owner,
-                messages=with_ids(given),
-                idempotency_key=key,
-                body_hash=body_hash(given),
+        tokenizer: Tokenizer = estimate,
+        working_memory_schema: Mapping[str, Any] | None = None,
+        retention_days: float | None = None,
+    ) -> None:
+        self._assemble(
+            MemoryContext(
+                store=store,
+                vectors=vectors,
+                tokenizer=tokenizer,
+                working_memory_schema=working_memory_schema,
+                retention_days=retention_days,
             )
         )
-        self._embed_later(id)
-        return saved
 
-    def get_memory(
-        self,
-        *,
-        thread_id: str,
-        last: int = 10,
-        query: str | None = None,
-        top_k: int = 4,
-        message_range: tuple[int, int] = (1, 1),
-        scope: RecallScope = "thread",
-    ) -> MemoryView:
-        """Return the `last` messages of a thread, and what `query` recalls beside them.
+    def _assemble(self, context: MemoryContext) -> None:
+        self.context = context
+        self.scope = MemoryScope(context)
+        self.message_index = MessageIndex(context, self.scope)
+        self.threads = Threads(context, self.scope, self.message_index)
+        self.messages = Messages(context, self.scope, self.message_index, self.threads)
+        self.semantic_recall = Recall(context, self.scope, self.message_index)
+        self.working_memories = WorkingMemories(context, self.scope)
+        self.views = Views(context, self.scope, self.semantic_recall, self.working_memories)
+        self.transfer = Transfer(context, self.scope, self.message_index)
 
-        The working memory is the thread's, or the resource's when the thread has none. Raises
-        ThreadNotFound, and like recall().
+    @property
+    def vectors(self) -> Vectors:
+        """The vectors that hold the index of messages."""
+        return self.context.vectors
+
+    @property
+    def resource_ids(self) -> frozenset[str] | None:
+        """The resources in scope; None for all."""
+        return self.context.resource_ids
+
+    def within(self, *, resource_ids: Iterable[str]) -> Self:
+        """Return this memory restricted to some resources; others are not found.
+
+        Restricting it again leaves the resources that are in both.
         """
-        thread = self._get_thread(name(thread_id, "/thread_id"))
-        size = count(last, "/last")
-        choice(scope, "/scope", "thread", "resource")
-        newest = self._messages(thread.id, Selection(descending=True, limit=size))
-        shown = {message.id for message in newest}
-        recalled = self._recalled(thread, query, top_k, message_range, scope)
-        return MemoryView(
-            thread=thread,
-            messages=newest[::-1],
-            recalled=[message for message in recalled if message.id not in shown],
-            working_memory=self._working_memory_of(thread),
-        )
+        allowed = narrowed(self.resource_ids, names(resource_ids, "/resource_ids"))
+        restricted = copy(self)
+        restricted._assemble(replace(self.context, resource_ids=allowed))
+        return restricted
 
-    def get_context_window(
-        self,
-        *,
-        thread_id: str,
-        max_tokens: int | None = None,
-        start: datetime | str | None = None,
-        end: datetime | str | None = None,
-        format: WindowFormat = "raw",
-        query: str | None = None,
-        top_k: int = 4,
-        message_range: tuple[int, int] = (1, 1),
-        scope: RecallScope = "thread",
-        system: str | None = None,
-        working_memory: bool = False,
-    ) -> ContextWindow:
-        """Return the newest messages that fit `max_tokens`, oldest first.
+    create_thread = _delegate("threads", Threads.create_thread)
+    get_thread = _delegate("threads", Threads.get_thread)
+    list_threads = _delegate("threads", Threads.list_threads)
+    update_thread = _delegate("threads", Threads.update_thread)
+    clone_thread = _delegate("threads", Threads.clone_thread)
+    delete_thread = _delegate("threads", Threads.delete_thread)
 
-        From `start` up to, but without, `end`. A tool call is never separated from its result.
-        In front, as system messages and within the budget, come `system`, the working memory when
-        asked for, and what `query` recalls; that takes half of the budget at most. `raw` gives
-        `Message`s, `openai` and `anthropic` the dicts that their clients take; for Anthropic the
-        system messages are one text, apart. When nothing fits, the window is empty.
+    save_memory = _delegate("messages", Messages.save_memory)
+    list_messages = _delegate("messages", Messages.list_messages)
+    get_messages_by_id = _delegate("messages", Messages.get_messages_by_id)
+    delete_messages = _delegate("messages", Messages.delete_messages)
+    expire_messages = _delegate("messages", Messages.expire_messages)
 
-        Raises ThreadNotFound, and like recall().
-        """
-        id = name(thread_id, "/thread_id")
-        choice(format, "/format", "raw", "openai", "anthropic")
-        choice(scope, "/scope", "thread", "resource")
-        budget = None if max_tokens is None else count(max_tokens, "/max_tokens")
-        since = None if start is None else moment(start, "/start")
-        until = None if end is None else moment(end, "/end")
-        said = None if system is None else text(system, "/system")
-        notes = None
-        if said is not None or working_memory or query is not None:
-            thread = self._get_thread(id)
-            recalled = self._recalled(thread, query, top_k, message_range, scope)
-            notes = self._notes(thread, budget, said, working_memory, recalled)
-        left = notes.remaining_tokens if notes else budget
-        if left is not None and left < 0:
-            return ContextWindow(messages=[], tokens=0, truncated=True)
-        found, older = self._window(id, Span(since, until, left))
-        self._need_thread_of(found, id)
-        history = whole_exchanges(found, to_the_end=until is None)
-        return format_window(
-            [*(notes.messages_before(history) if notes else []), *history],
-            format,
-            truncated=older or len(history) < len(found),
-        )
+    get_memory = _delegate("views", Views.get_memory)
+    get_context_window = _delegate("views", Views.get_context_window)
 
-    def list_messages(
-        self,
-        *,
-        thread_id: str,
-        limit: int = 100,
-        cursor: str | None = None,
-        order: Order = "asc",
-        role: Role | None = None,
-        metadata: Any = None,
-    ) -> Page[Message]:
-        """Return a page of a thread's messages by position; raises ThreadNotFound."""
-        id = name(thread_id, "/thread_id")
-        where = parse_optional_filter(metadata, path=("metadata",))
-        wanted = None if role is None else choice(role, "/role", *ROLES)
-        size = count(limit, "/limit")
-        descending = descends(order)
-        made_by = fingerprint("messages", id, wanted, where, descending)
-        selection = Selection(
-            descending=descending,
-            limit=size + 1,
-            after=None if cursor is None else decode(cursor, made_by, int)[0],
-            role=wanted,
-            where=where,
-        )
-        found = self._messages(id, selection)
-        self._need_thread_of(found, id)
-        return page_of(found, size, lambda message: encode(made_by, message.position))
+    recall = _delegate("semantic_recall", Recall.recall)
+    embed_pending = _delegate("message_index", MessageIndex.embed_pending)
+    prepare_index = _delegate("message_index", MessageIndex.prepare_index)
+    reembed = _delegate("message_index", MessageIndex.reembed)
 
-    def get_messages_by_id(self, *, ids: Iterable[str]) -> list[Message]:
-        """Return messages in the order of their ids; unknown ones are left out."""
-        wanted = names(ids, "/ids")
-        found = {message.id: message for message in self._messages_by_id(wanted)}
-        return [found[id] for id in wanted if id in found]
+    get_working_memory = _delegate("working_memories", WorkingMemories.get_working_memory)
+    update_working_memory = _delegate("working_memories", WorkingMemories.update_working_memory)
+    working_memory_tool = _delegate("working_memories", WorkingMemories.working_memory_tool)
 
-    def delete_messages(self, *, ids: Iterable[str]) -> int:
-        """Delete messages and their vectors; return how many there were.
+    export_thread = _delegate("transfer", Transfer.export_thread)
+    import_thread = _delegate("transfer", Transfer.import_thread)
 
-        The others keep their positions.
-        """
-        return self._delete_messages(names(ids, "/ids"))
-
-    def expire_messages(self, *, before: datetime | str | None = None) -> int:
-        """Delete messages that are older, with their vectors; return how many there were.
-
-        A thread that has none left, and was not used since, goes as well. Without `before`, the
-        setting RETENTION_DAYS says it. Done thread by thread: what is done stays done when it is
-        interrupted. Raises InvalidInput where neither is given.
-        """
-        oldest = moment(self._retained_since() if before is None else before, "/before")
-        gone, last = 0, ""
-        while threads := self._aged_threads(oldest, after=last, limit=EXPIRE_PAGE):
-            gone += sum(self._expire(id, oldest) for id in threads)
-            last = threads[-1]
-        return gone
+    acreate_thread = derive_async(create_thread)
+    aget_thread = derive_async(get_thread)
+    alist_threads = derive_async(list_threads)
+    aupdate_thread = derive_async(update_thread)
+    aclone_thread = derive_async(clone_thread)
+    adelete_thread = derive_async(delete_thread)
 
     asave_memory = derive_async(save_memory)
-    aget_memory = derive_async(get_memory)
-    aget_context_window = derive_async(get_context_window)
     alist_messages = derive_async(list_messages)
     aget_messages_by_id = derive_async(get_messages_by_id)
     adelete_messages = derive_async(delete_messages)
     aexpire_messages = derive_async(expire_messages)
 
-    # What a backend implements
+    aget_memory = derive_async(get_memory)
+    aget_context_window = derive_async(get_context_window)
 
-    @abstractmethod
-    def _append(self, append: Append) -> list[Message]: ...
+    arecall = derive_async(recall)
+    aembed_pending = derive_async(embed_pending)
+    aprepare_index = derive_async(prepare_index)
+    areembed = derive_async(reembed)
 
-    @abstractmethod
-    def _window(self, thread_id: str, span: Span) -> tuple[list[Message], bool]:
-        """Return the newest messages that fit, oldest first, and whether there are older ones."""
+    aget_working_memory = derive_async(get_working_memory)
+    aupdate_working_memory = derive_async(update_working_memory)
+    aworking_memory_tool = derive_async(working_memory_tool)
 
-    @abstractmethod
-    def _delete_messages(self, ids: list[str]) -> int: ...
+    aimport_thread = derive_async(import_thread)
 
-    @abstractmethod
-    def _aged_threads(self, before: datetime, *, after: str, limit: int) -> list[str]:
-        """Return ids of threads that have older messages, or none and are older, by id."""
-
-    @abstractmethod
-    def _expire(self, thread_id: str, before: datetime) -> int:
-        """Delete a thread's older messages, or all of it; return how many messages went."""
-
-    # Shared steps
-
-    def _need_thread(self, id: str, resource_id: str | None) -> None:
-        """Make the thread for a resource, if one is given; raise ThreadNotFound."""
-        if resource_id is not None:
-            self._create_thread(NewThread(id=id, resource_id=resource_id, title="", metadata=b"{}"))
-        self._whose(resource_id, id)
-
-    def _retained_since(self) -> datetime:
-        if self.retention_days is None:
-            raise InvalidInput("is needed where RETENTION_DAYS is not set", path="/before")
-        return datetime.now(UTC) - timedelta(days=self.retention_days)
-
-    def _need_thread_of(self, found: Sequence[Message], thread_id: str) -> None:
-        """Raise ThreadNotFound unless what was found shows that the thread is there.
-
-        Where resources confine this memory, it must be one of theirs as well.
-        """
-        if not found or self.resource_ids is not None:
-            self._get_thread(thread_id)
-
-    def _notes(
-        self,
-        thread: Thread,
-        budget: int | None,
-        system: str | None,
-        working_memory: bool,
-        recalled: Sequence[RecalledMessage],
-    ) -> ContextPreamble:
-        """Return what is put in front of a thread's messages."""
-        notes = ContextPreamble(thread, self.tokenizer, budget)
-        if system is not None:
-            notes.add(system)
-        if working_memory:
-            notes.add_working_memory(self._working_memory_of(thread))
-        notes.add_recalled(recalled)
-        return notes
-
-    def _recalled(
-        self,
-        thread: Thread,
-        query: str | None,
-        top_k: int,
-        message_range: tuple[int, int],
-        scope: RecallScope,
-    ) -> list[RecalledMessage]:
-        """Return what a query recalls; nothing without one."""
-        if query is None:
-            return []
-        return self.recall(
-            query=query,
-            resource_id=thread.resource_id,
-            thread_id=thread.id if scope == "thread" else None,
-            top_k=top_k,
-            message_range=message_range,
-        )
+    async def aexport_thread(self, *, thread_id: str) -> AsyncIterator[str]:
+        """See export_thread()."""
+        lines = await sync_to_async(self.export_thread)(thread_id=thread_id)
+        while batch := await sync_to_async(lambda: list(islice(lines, EXPORT_PAGE)))():
+            for line in batch:
+                yield line

@@ -1,77 +1,34 @@
-"""The contract of threads: the conversations that memory consists of."""
+"""Threads: creating, reading, updating, cloning and deleting them."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from copy import copy
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any
 
-from uuid_utils.compat import uuid7
-
-from mastra_engine.backends.base.async_derivation import derive_async
-from mastra_engine.conversations.messages import NewMessage
-from mastra_engine.exceptions import (
-    InvalidInput,
-    MessageNotFound,
-    NotFound,
-    ThreadExists,
-    ThreadNotFound,
+from mastra_engine import failpoints
+from mastra_engine.backends.base.memory.message_index import MessageIndex
+from mastra_engine.backends.base.memory.scope import (
+    MemoryContext,
+    MemoryScope,
+    checked_version,
+    id_or_new,
 )
-from mastra_engine.filters.ast import ALL, Node
+from mastra_engine.backends.base.memory.store import NewThread
+from mastra_engine.exceptions import MessageNotFound, ThreadExists, ThreadNotFound, VersionConflict
 from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.filters.parsing import parse_optional_filter
-from mastra_engine.types import UNSET, Message, Order, Page, Thread, Unset
-from mastra_engine.validation.inputs import (
-    count,
-    descends,
-    json_object,
-    moment,
-    name,
-    names,
-    narrowed,
-    text,
-)
+from mastra_engine.types import UNSET, Order, Page, Thread, Unset
+from mastra_engine.validation.inputs import count, descends, json_object, moment, name, text
 from mastra_engine.validation.jsonb import canonical, loads
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewThread:
-    """A thread on its way in; `metadata` is canonical JSON."""
+class Threads:
+    """The threads of agent memory; each belongs to one resource."""
 
-    id: str
-    resource_id: str
-    title: str
-    metadata: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which messages of a thread, and how many; `after` is a position in that order."""
-
-    descending: bool
-    limit: int
-    after: int | None = None
-    role: str | None = None
-    where: Node = ALL
-
-
-class ThreadsContract(ABC):
-    """Threads, each of one resource, and being confined to some resources."""
-
-    #: The resources this memory is confined to; None for all.
-    resource_ids: frozenset[str] | None = None
-
-    def within(self, *, resource_ids: Iterable[str]) -> Self:
-        """Return this memory confined to some resources: what others have is not found.
-
-        Confined once more, it is to those of both.
-        """
-        confined = copy(self)
-        confined.resource_ids = narrowed(self.resource_ids, names(resource_ids, "/resource_ids"))
-        return confined
+    def __init__(self, context: MemoryContext, scope: MemoryScope, index: MessageIndex) -> None:
+        self._store = context.store
+        self._scope = scope
+        self._index = index
 
     def create_thread(
         self,
@@ -81,23 +38,26 @@ class ThreadsContract(ABC):
         title: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> Thread:
-        """Create a thread, with an id of its own unless one is given; raises ThreadExists."""
-        owner = self._own_resource(resource_id)
-        created = self._create_thread(
-            NewThread(
-                id=new_id(thread_id, "/thread_id"),
-                resource_id=owner,
-                title=text(title, "/title"),
-                metadata=json_object(metadata, ("metadata",)),
-            )
+        """Create a thread and return it.
+
+        Without `thread_id` the engine chooses an id. Raises ThreadExists.
+        """
+        new = NewThread(
+            resource_id=self._scope.require_resource(resource_id),
+            id=id_or_new(thread_id, "/thread_id"),
+            title=text(title, "/title"),
+            metadata=json_object(metadata, ("metadata",)),
         )
-        if created is None:
-            raise ThreadExists(f"There is already a thread {thread_id!r}")
-        return created
+
+        def create() -> Thread:
+            self._insert(new)
+            return self._scope.require_thread(new.id)
+
+        return self._store.transact(create)
 
     def get_thread(self, *, thread_id: str) -> Thread:
         """Return a thread; raises ThreadNotFound."""
-        return self._get_thread(name(thread_id, "/thread_id"))
+        return self._scope.require_thread(name(thread_id, "/thread_id"))
 
     def list_threads(
         self,
@@ -108,21 +68,26 @@ class ThreadsContract(ABC):
         cursor: str | None = None,
         order: Order = "desc",
     ) -> Page[Thread]:
-        """Return a page of a resource's threads, those last used first; filtered by metadata."""
-        resource = self._own_resource(resource_id)
+        """Return a page of a resource's threads, the most recently used first.
+
+        `metadata` is a filter over their metadata. `order="asc"` reverses the order.
+        """
+        resource = self._scope.require_resource(resource_id)
         where = parse_optional_filter(metadata, path=("metadata",))
         descending = descends(order)
-        made_by = fingerprint("threads", resource, where, descending)
+        query = fingerprint("threads", resource, where, descending)
         after = None
         if cursor is not None:
-            used, id = decode(cursor, made_by, str, str)
-            after = moment(used, "/cursor"), id
+            updated_at, last_id = decode(cursor, query, str, str)
+            after = moment(updated_at, "/cursor"), last_id
         size = count(limit, "/limit")
-        found = self._list_threads(resource, where, descending, after=after, limit=size + 1)
+        threads = self._store.list_threads(
+            resource, where, descending=descending, after=after, limit=size + 1
+        )
         return page_of(
-            found,
+            threads,
             size,
-            lambda thread: encode(made_by, thread.updated_at.isoformat(), thread.id),
+            lambda thread: encode(query, thread.updated_at.isoformat(), thread.id),
         )
 
     def update_thread(
@@ -133,16 +98,21 @@ class ThreadsContract(ABC):
         metadata: Mapping[str, Any] | Unset = UNSET,
         if_version: int | None = None,
     ) -> Thread:
-        """Set the title, merge top-level keys into the metadata; raises ThreadNotFound.
+        """Set the title, merge top-level keys into the metadata, and return the thread.
 
-        `if_version` is the version that it must have, else VersionConflict.
+        `if_version` is the version that the thread must have. Raises ThreadNotFound and
+        VersionConflict.
         """
-        return self._update_thread(
-            name(thread_id, "/thread_id"),
-            title=None if isinstance(title, Unset) else text(title, "/title"),
-            metadata=json_object({} if isinstance(metadata, Unset) else metadata, ("metadata",)),
-            if_version=version(if_version),
-        )
+        id = name(thread_id, "/thread_id")
+        new_title = None if isinstance(title, Unset) else text(title, "/title")
+        keys = json_object({} if isinstance(metadata, Unset) else metadata, ("metadata",))
+        version = checked_version(if_version)
+
+        def update() -> Thread:
+            _require_version(self._scope.lock_thread(id), version)
+            return self._store.update_thread(id, title=new_title, metadata=keys)
+
+        return self._store.transact(update)
 
     def clone_thread(
         self,
@@ -154,123 +124,80 @@ class ThreadsContract(ABC):
         metadata: Mapping[str, Any] | None = None,
         up_to_message_id: str | None = None,
     ) -> Thread:
-        """Copy a thread, whole or up to a message, and return the copy.
+        """Copy a thread, whole or up to and including a message, and return the copy.
 
-        Title and resource are the original's unless given; `metadata` is merged into the
-        original's. Messages get new ids, and positions from 1. Working memory stays behind.
+        The copy has the original's title and resource unless others are given; `metadata` is
+        merged into the original's. Messages get new ids and positions from 1. Working memory is
+        not copied.
 
-        Raises ThreadNotFound, MessageNotFound, ThreadExists.
+        Raises ThreadNotFound, MessageNotFound and ThreadExists.
         """
-        source = self._get_thread(name(thread_id, "/thread_id"))
-        owner = self._own_resource(source.resource_id if resource_id is None else resource_id)
+        source = self._scope.require_thread(name(thread_id, "/thread_id"))
+        owner = source.resource_id if resource_id is None else resource_id
         merged = {**source.metadata, **loads(json_object(metadata, ("metadata",)))}
         new = NewThread(
-            id=new_id(new_thread_id, "/new_thread_id"),
-            resource_id=owner,
+            resource_id=self._scope.require_resource(owner),
+            id=id_or_new(new_thread_id, "/new_thread_id"),
             title=source.title if title is None else text(title, "/title"),
             metadata=canonical(merged, ("metadata",)),
         )
         last = None if up_to_message_id is None else self._position(source, up_to_message_id)
-        clone = self._clone_thread(source.id, new, up_to=last)
-        if clone is None:
-            raise ThreadExists(f"There is already a thread {new_thread_id!r}")
-        self._embed_later(clone.id)
-        return clone
+
+        def clone() -> Thread:
+            self._insert(new)
+            failpoints.hit("thread_made")
+            self._store.copy_messages(source.id, new.id, up_to=last)
+            # The copied messages are not locked. If the source was deleted after it was read,
+            # fewer messages or none were copied, and the clone must not stay.
+            if self._store.find_thread(source.id) is None:
+                raise ThreadNotFound(id=source.id)
+            return self._scope.require_thread(new.id)
+
+        thread = self._store.transact(clone)
+        self._index.embed_later(thread.id)
+        return thread
 
     def delete_thread(self, *, thread_id: str, if_version: int | None = None) -> Thread:
         """Delete a thread with its messages, their vectors and its working memory; return it.
 
-        `if_version` is the version that it must have, else VersionConflict.
+        `if_version` is the version that the thread must have. Raises ThreadNotFound and
+        VersionConflict.
         """
-        id = name(thread_id, "/thread_id")
-        return self._delete_thread(id, if_version=version(if_version))
+        id, version = name(thread_id, "/thread_id"), checked_version(if_version)
 
-    acreate_thread = derive_async(create_thread)
-    aget_thread = derive_async(get_thread)
-    alist_threads = derive_async(list_threads)
-    aupdate_thread = derive_async(update_thread)
-    aclone_thread = derive_async(clone_thread)
-    adelete_thread = derive_async(delete_thread)
+        def delete() -> Thread:
+            thread = self._scope.lock_thread(id, to_delete=True)
+            _require_version(thread, version)
+            self.delete_locked(thread)
+            return thread
 
-    # What a backend implements
+        return self._store.transact(delete)
 
-    @abstractmethod
-    def _get_thread(self, id: str) -> Thread:
-        """Raise ThreadNotFound on a miss, and for what belongs to others."""
+    def delete_locked(self, thread: Thread) -> None:
+        """Delete a thread that the current transaction has locked, and the messages' vectors.
 
-    @abstractmethod
-    def _create_thread(self, new: NewThread) -> Thread | None:
-        """Return None when there is a thread of that id."""
+        The messages go first. A transaction that embeds them holds locks on them, so that by then
+        all of its vectors are visible and are deleted.
+        """
+        self._store.delete_thread(thread.id)
+        failpoints.hit("thread_deleted")
+        self._index.delete_thread(thread)
 
-    @abstractmethod
-    def _list_threads(
-        self,
-        resource_id: str,
-        where: Node,
-        descending: bool,
-        *,
-        after: tuple[datetime, str] | None,
-        limit: int,
-    ) -> list[Thread]:
-        """Return threads by time of last use, then by id; past `after` in that order."""
-
-    @abstractmethod
-    def _update_thread(
-        self, id: str, *, title: str | None, metadata: bytes, if_version: int | None
-    ) -> Thread: ...
-
-    @abstractmethod
-    def _clone_thread(self, source_id: str, new: NewThread, *, up_to: int | None) -> Thread | None:
-        """Copy messages up to a position; return None when there is a thread of the new id."""
-
-    @abstractmethod
-    def _delete_thread(self, id: str, *, if_version: int | None = None) -> Thread: ...
-
-    @abstractmethod
-    def _messages_by_id(self, ids: list[str]) -> list[Message]: ...
-
-    # Shared steps
-
-    @abstractmethod
-    def _embed_later(self, thread_id: str) -> None:
-        """See to it that new messages of a thread get their vectors."""
-
-    def _own_resource(self, resource_id: Any) -> str:
-        """Return a resource that is within reach; raises NotFound."""
-        resource = name(resource_id, "/resource_id")
-        if self.resource_ids is not None and resource not in self.resource_ids:
-            raise NotFound(f"There is no resource {resource!r}")
-        return resource
+    def _insert(self, new: NewThread) -> None:
+        if not self._store.insert_thread(new):
+            raise ThreadExists(id=new.id)
 
     def _position(self, thread: Thread, message_id: str) -> int:
-        for message in self._messages_by_id([name(message_id, "/up_to_message_id")]):
+        """Return the position of a thread's message; raise MessageNotFound."""
+        id = name(message_id, "/up_to_message_id")
+        for message in self._store.find_messages([id], resource_ids=self._scope.resource_ids):
             if message.thread_id == thread.id:
                 return message.position
-        raise MessageNotFound
-
-    def _whose(self, resource_id: str | None, thread_id: str | None) -> tuple[str, str | None]:
-        """Return the resource and, if it is about one, the thread."""
-        owner = None if resource_id is None else name(resource_id, "/resource_id")
-        if thread_id is None:
-            if owner is None:
-                raise InvalidInput("give a resource_id or a thread_id", path="/resource_id")
-            return self._own_resource(owner), None
-        thread = self._get_thread(name(thread_id, "/thread_id"))
-        if owner not in (None, thread.resource_id):
-            raise ThreadNotFound
-        return thread.resource_id, thread.id
+        raise MessageNotFound(id=id, thread_id=thread.id)
 
 
-def new_id(given: str | None = None, path: str = "") -> str:
-    """Return the id given, or a new one."""
-    return str(uuid7()) if given is None else name(given, path)
-
-
-def with_ids(messages: Iterable[NewMessage]) -> list[NewMessage]:
-    """Return messages that all have an id."""
-    return [replace(each, id=each.id or new_id()) for each in messages]
-
-
-def version(given: int | None) -> int | None:
-    """Return the version that something must have, if it was given."""
-    return None if given is None else count(given, "/if_version")
+def _require_version(thread: Thread, version: int | None) -> None:
+    if version not in (None, thread.version):
+        raise VersionConflict(
+            subject=f"Thread {thread.id!r}", expected=version, current=thread.version
+        )

@@ -1,51 +1,41 @@
-"""Threads as JSON Lines, out and in again."""
+"""Exporting threads as JSON Lines and importing them."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import orjson
-from asgiref.sync import sync_to_async
 
-from mastra_engine.backends.base.async_derivation import derive_async
-from mastra_engine.backends.base.memory.threads import (
-    NewThread,
-    Selection,
-    ThreadsContract,
-    with_ids,
-)
-from mastra_engine.conversations.messages import NewMessage, new_messages
+from mastra_engine.backends.base.memory.message_index import MessageIndex
+from mastra_engine.backends.base.memory.messages import with_ids
+from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
+from mastra_engine.backends.base.memory.store import MessageAppend, MessageSelection, NewThread
+from mastra_engine.conversations.messages import new_messages
 from mastra_engine.exceptions import InvalidInput, ThreadExists
-from mastra_engine.protocols import Tokenizer
-from mastra_engine.types import Message, Thread
+from mastra_engine.types import Thread
 from mastra_engine.validation.inputs import json_object, name, text
 
 EXPORT_PAGE = 1_000
 _EXPORTED = ("id", "role", "content", "tool_call_id", "metadata", "created_at")
 
 
-class TransferContract(ThreadsContract):
-    """Moving a thread to another database, or keeping it in a file."""
+class Transfer:
+    """Moves threads to another database or into a file."""
 
-    tokenizer: Tokenizer
+    def __init__(self, context: MemoryContext, scope: MemoryScope, index: MessageIndex) -> None:
+        self._context = context
+        self._store = context.store
+        self._scope = scope
+        self._index = index
 
     def export_thread(self, *, thread_id: str) -> Iterator[str]:
-        """Iterate over a thread as lines of JSON, itself first; raises ThreadNotFound at once.
+        """Return an iterator over a thread as lines of JSON: the thread, then its messages.
 
-        Messages are read a page of 1,000 at a time.
+        Messages are read in pages of 1,000. Raises ThreadNotFound at once, not while iterating.
         """
-        return self._exported(self._get_thread(name(thread_id, "/thread_id")))
-
-    async def aexport_thread(self, *, thread_id: str) -> AsyncIterator[str]:
-        """See export_thread()."""
-        lines = await sync_to_async(self.export_thread)(thread_id=thread_id)
-        while batch := await sync_to_async(lambda: list(islice(lines, EXPORT_PAGE)))():
-            for line in batch:
-                yield line
+        return self._export(self._scope.require_thread(name(thread_id, "/thread_id")))
 
     def import_thread(
         self,
@@ -54,77 +44,67 @@ class TransferContract(ThreadsContract):
         thread_id: str | None = None,
         resource_id: str | None = None,
     ) -> Thread:
-        """Make a thread of what export_thread() wrote, whole or not at all, and return it.
+        """Create a thread from the lines of export_thread(), all or nothing, and return it.
 
-        A line is its text or what that says. The thread is the exported resource's unless
-        `resource_id` is given. Under another `thread_id` messages get new ids. Positions start
-        from 1. Raises ThreadExists, Conflict when a message is stored already, and InvalidInput
-        that names the line.
+        A line is JSON text or the object that it contains. Without `resource_id` the thread
+        belongs to the exported resource. Under another `thread_id` messages get new ids. Positions
+        start from 1. Raises ThreadExists, Conflict when a message exists already, and InvalidInput
+        whose path names the line.
         """
         if isinstance(lines, str | bytes | Mapping) or not isinstance(lines, Iterable):
             raise InvalidInput("must be an iterable of lines", path="/lines")
-        written = [_line(line, number) for number, line in enumerate(lines)]
-        if not written:
-            raise InvalidInput("is empty", path="/lines")
-        header, *messages = written
-        moved = thread_id is not None and thread_id != header.get("id")
+        objects = [_parsed(line, number) for number, line in enumerate(lines)]
+        if not objects:
+            raise InvalidInput("is empty; the first line must be the thread", path="/lines")
+        header, *messages = objects
+        owner = _argument_or_header(resource_id, header, "resource_id", "/resource_id")
         new = NewThread(
-            id=_given_or_written(thread_id, header, "id", "/thread_id"),
-            resource_id=self._own_resource(
-                _given_or_written(resource_id, header, "resource_id", "/resource_id")
-            ),
+            id=_argument_or_header(thread_id, header, "id", "/thread_id"),
+            resource_id=self._scope.require_resource(owner),
             title=text(header.get("title", ""), "/lines/0/title"),
             metadata=json_object(header.get("metadata"), ("lines", 0, "metadata")),
         )
-        if moved:
+        if new.id != header.get("id"):
             messages = [{**message, "id": None} for message in messages]
-        given = new_messages(messages, self.tokenizer, path="lines", start=1)
-        stored = self._import_thread(new, with_ids(given))
-        if stored is None:
-            raise ThreadExists(f"There is already a thread {new.id!r}")
-        self._embed_later(new.id)
-        return stored
+        checked = new_messages(messages, self._context.tokenizer, path="lines", start=1)
+        append = MessageAppend(thread_id=new.id, messages=with_ids(checked))
 
-    aimport_thread = derive_async(import_thread)
+        def insert() -> Thread:
+            if not self._store.insert_thread(new):
+                raise ThreadExists(id=new.id)
+            self._store.append_messages(append)
+            return self._scope.require_thread(new.id)
 
-    # What a backend implements
+        thread = self._store.transact(insert)
+        self._index.embed_later(new.id)
+        return thread
 
-    @abstractmethod
-    def _messages(self, thread_id: str, selection: Selection) -> list[Message]: ...
-
-    @abstractmethod
-    def _import_thread(self, new: NewThread, messages: Sequence[NewMessage]) -> Thread | None:
-        """Make a thread with its messages; return None when there is one of that id."""
-
-    # Shared steps
-
-    def _exported(self, thread: Thread) -> Iterator[str]:
-        yield _json(
-            {
-                "id": thread.id,
-                "resource_id": thread.resource_id,
-                "title": thread.title,
-                "metadata": thread.metadata,
-            }
-        )
-        page = Selection(descending=False, limit=EXPORT_PAGE)
-        while messages := self._messages(thread.id, page):
+    def _export(self, thread: Thread) -> Iterator[str]:
+        header = {
+            "id": thread.id,
+            "resource_id": thread.resource_id,
+            "title": thread.title,
+            "metadata": thread.metadata,
+        }
+        yield _line(header)
+        page = MessageSelection(descending=False, limit=EXPORT_PAGE)
+        while messages := self._store.list_messages(thread.id, page):
             for message in messages:
-                yield _json({key: getattr(message, key) for key in _EXPORTED})
+                yield _line({key: getattr(message, key) for key in _EXPORTED})
             page = replace(page, after=messages[-1].position)
 
 
-def _given_or_written(given: str | None, header: dict[str, Any], key: str, path: str) -> str:
-    if given is None:
+def _argument_or_header(argument: str | None, header: dict[str, Any], key: str, path: str) -> str:
+    if argument is None:
         return name(header.get(key), f"/lines/0/{key}")
-    return name(given, path)
+    return name(argument, path)
 
 
-def _json(value: dict[str, Any]) -> str:
+def _line(value: dict[str, Any]) -> str:
     return orjson.dumps(value).decode()
 
 
-def _line(line: Any, number: int) -> dict[str, Any]:
+def _parsed(line: Any, number: int) -> dict[str, Any]:
     try:
         value = line if isinstance(line, Mapping) else orjson.loads(line)
     except ValueError:

@@ -1,14 +1,16 @@
-"""The contract of working memory: what an agent keeps in mind."""
+"""Working memory: text and JSON that an agent keeps about a resource or in a thread."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from mastra_engine.backends.base.async_derivation import derive_async
-from mastra_engine.backends.base.memory.threads import ThreadsContract, version
+from mastra_engine.backends.base.memory.scope import (
+    MemoryContext,
+    MemoryScope,
+    checked_version,
+)
+from mastra_engine.backends.base.memory.store import MemoryHolder, WorkingMemoryChange
 from mastra_engine.conversations.formats.tools import working_memory_tool
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Thread, ToolFormat, WorkingMemory
@@ -17,40 +19,23 @@ from mastra_engine.validation.json_schema import satisfy
 from mastra_engine.validation.jsonb import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Whose working memory it is: a thread's, or else the resource's."""
+class WorkingMemories:
+    """The working memory of resources and of threads."""
 
-    resource_id: str
-    thread_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryChange:
-    """A change of working memory: its text, its JSON, or a merge patch (RFC 7396) of that.
-
-    `check` raises when the JSON that comes out is not allowed.
-    """
-
-    content: str | None
-    data: bytes | None
-    patch: bytes | None
-    if_version: int | None
-    check: Callable[[dict[str, Any]], None]
-
-
-class WorkingMemoryContract(ThreadsContract):
-    """Text and JSON, of a resource or in a thread."""
-
-    #: A JSON Schema that the JSON must satisfy, if any.
-    working_memory_schema: Mapping[str, Any] | None = None
+    def __init__(self, context: MemoryContext, scope: MemoryScope) -> None:
+        self._context = context
+        self._store = context.store
+        self._scope = scope
 
     def get_working_memory(
         self, *, resource_id: str | None = None, thread_id: str | None = None
     ) -> WorkingMemory:
-        """Return what is kept in mind of a resource, or in a thread; raises ThreadNotFound."""
+        """Return the working memory of a resource or of a thread; raises ThreadNotFound.
+
+        It is empty, with version 0, if nothing was stored.
+        """
         holder = self._holder(resource_id, thread_id)
-        return self._working_memory(holder).get(holder, WorkingMemory())
+        return self._store.find_working_memory(holder).get(holder, WorkingMemory())
 
     def update_working_memory(
         self,
@@ -61,63 +46,53 @@ class WorkingMemoryContract(ThreadsContract):
         patch: Mapping[str, Any] | None = None,
         if_version: int | None = None,
     ) -> WorkingMemory:
-        """Replace the text, or the JSON when `content` is an object; or patch the JSON.
+        """Replace the text, replace the JSON, or patch the JSON; return the result.
 
-        `patch` is a JSON merge patch (RFC 7396): null removes a key. `if_version` is the version
-        that it must have, 0 for nothing yet, else VersionConflict. What breaks the schema of the
-        settings is InvalidInput. Raises ThreadNotFound.
+        `content` replaces the text if it is text, and the JSON if it is an object. `patch` is a
+        JSON merge patch (RFC 7396): null removes a key. `if_version` is the version that the
+        working memory must have, 0 if it must not exist yet.
+
+        Raises ThreadNotFound, VersionConflict, and InvalidInput for JSON that violates
+        WORKING_MEMORY_SCHEMA of the settings.
         """
         holder = self._holder(resource_id, thread_id)
         if (content is None) == (patch is None):
             raise InvalidInput("give either content or a patch", path="/content")
         path = ("content",) if patch is None else ("patch",)
-        replaces = isinstance(content, Mapping)
+        replaces_json = isinstance(content, Mapping)
 
-        def check(data: dict[str, Any]) -> None:
-            if not isinstance(content, str):  # which leaves the JSON as it is
-                self._check_working_memory(data, path)
+        def validate(data: dict[str, Any]) -> None:
+            if not isinstance(content, str):  # New text leaves the JSON as it is.
+                self._check_schema(data, path)
 
-        change = MemoryChange(
-            content=None if content is None or replaces else text(content, "/content"),
-            data=json_object(content, path) if replaces else None,
+        change = WorkingMemoryChange(
+            content=None if content is None or replaces_json else text(content, "/content"),
+            data=json_object(content, path) if replaces_json else None,
             patch=None if patch is None else json_object(patch, path),
-            if_version=version(if_version),
-            check=check,
+            if_version=checked_version(if_version),
+            validate=validate,
         )
-        return self._change_working_memory(holder, change)
+        return self._store.transact(lambda: self._store.change_working_memory(holder, change))
 
     def working_memory_tool(self, *, format: ToolFormat = "openai") -> dict[str, Any]:
-        """Return the definition of a tool by which a model updates working memory.
+        """Return the definition of a tool with which a model updates working memory.
 
-        What the model calls it with is the `patch` of update_working_memory().
+        The arguments of the model's call are the `patch` of update_working_memory().
         """
         choice(format, "/format", "openai", "anthropic")
-        return working_memory_tool(self.working_memory_schema, format)
+        return working_memory_tool(self._context.working_memory_schema, format)
 
-    aget_working_memory = derive_async(get_working_memory)
-    aupdate_working_memory = derive_async(update_working_memory)
-    aworking_memory_tool = derive_async(working_memory_tool)
+    def of_thread(self, thread: Thread) -> WorkingMemory:
+        """Return a thread's working memory, or its resource's if the thread has none."""
+        own = MemoryHolder(thread.resource_id, thread.id)
+        stored = self._store.find_working_memory(own)
+        shared = stored.get(MemoryHolder(thread.resource_id))
+        return stored.get(own) or shared or WorkingMemory()
 
-    # What a backend implements
+    def _holder(self, resource_id: str | None, thread_id: str | None) -> MemoryHolder:
+        return MemoryHolder(*self._scope.resolve(resource_id, thread_id))
 
-    @abstractmethod
-    def _working_memory(self, holder: Holder) -> dict[Holder, WorkingMemory]:
-        """Return what a holder has and, of a thread, what its resource has; if they have any."""
-
-    @abstractmethod
-    def _change_working_memory(self, holder: Holder, change: MemoryChange) -> WorkingMemory: ...
-
-    # Shared steps
-
-    def _working_memory_of(self, thread: Thread) -> WorkingMemory:
-        own = Holder(thread.resource_id, thread.id)
-        found = self._working_memory(own)
-        return found.get(own) or found.get(Holder(thread.resource_id)) or WorkingMemory()
-
-    def _holder(self, resource_id: str | None, thread_id: str | None) -> Holder:
-        resource, thread = self._whose(resource_id, thread_id)
-        return Holder(resource, thread)
-
-    def _check_working_memory(self, data: dict[str, Any], path: Path) -> None:
-        if self.working_memory_schema is not None:
-            satisfy(data, self.working_memory_schema, path)
+    def _check_schema(self, data: dict[str, Any], path: Path) -> None:
+        schema = self._context.working_memory_schema
+        if schema is not None:
+            satisfy(data, schema, path)

@@ -1,0 +1,236 @@
+"""The vectors of messages: embedding, searching and deleting them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from math import inf
+
+from mastra_engine import failpoints
+from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
+from mastra_engine.backends.base.memory.store import UnembeddedMessage
+from mastra_engine.backends.base.vectors.search import VectorScope
+from mastra_engine.exceptions import IndexNotFound, InvalidVector
+from mastra_engine.filters.ast import ALL, And, Equals, Exists, Field, Node
+from mastra_engine.retrieval.embedding import (
+    BATCH_TEXTS,
+    EXCERPT,
+    Vectors,
+    embed_documents,
+    embed_query,
+    require_embedder,
+)
+from mastra_engine.types import Match, Thread, VectorIndex
+from mastra_engine.validation.vectors import IndexDefinition
+
+logger = logging.getLogger("mastra_engine")
+
+#: Metadata of a message's vector beside the message's own. A user's filter cannot name these keys.
+THREAD, POSITION = "@thread_id", "@position"
+_OF_ANY_THREAD: Node = Exists(Field(path=(THREAD,)))
+
+
+def of_thread(thread_id: str) -> Node:
+    """Return the filter of a thread's vectors."""
+    return Equals(Field(path=(THREAD,)), (thread_id,))
+
+
+class MessageIndex:
+    """The vector index of messages.
+
+    A message's vector has the message's id and is in the namespace of its resource. Messages are
+    stored first and embedded afterwards, so that a failing embedder loses no message: those
+    without a vector are recorded and embedded later.
+    """
+
+    def __init__(self, context: MemoryContext, scope: MemoryScope) -> None:
+        self._context = context
+        self._scope = scope
+        self._store = context.store
+        self._vectors = context.vectors
+
+    def prepare_index(self) -> VectorIndex | None:
+        """Create the index of messages and return it; return None without an embedder.
+
+        The index has the dimension of the embedder's vectors. `engine_migrate` calls this, so that
+        a server's database role needs no right to create tables. Raises InvalidVector if the index
+        has another dimension; reembed() replaces it.
+        """
+        embedder = self._vectors.embedder
+        if embedder is None:
+            return None
+        self._require_index(len(embed_query(embedder, "memory")), "/embedder")
+        return self._vectors.describe_index(index_name=self._context.index_name)
+
+    def embed_pending(self, *, resource_id: str | None = None, thread_id: str | None = None) -> int:
+        """Embed the messages that have no vector yet; return how many were embedded.
+
+        Without arguments, these are the messages of all threads in scope. When it fails between
+        two batches, the earlier batches stay embedded and the rest stays pending.
+        """
+        if resource_id is None and thread_id is None:
+            return self.embed(None, None)
+        return self.embed(*self._scope.resolve(resource_id, thread_id))
+
+    def reembed(self) -> int:
+        """Embed all messages again, after a change of the embedder; return how many.
+
+        Until it ends, recall() finds the messages that are embedded already, and embeds some of
+        the others itself.
+        """
+        require_embedder(self._vectors.embedder, "/embedder")
+
+        def reset() -> None:
+            self._store.mark_all_unembedded()
+            with suppress(IndexNotFound):
+                self._vectors.delete_index(index_name=self._context.index_name)
+
+        self._store.transact(reset)
+        return self.embed(None, None)
+
+    def embed_later(self, thread_id: str) -> None:
+        """Embed a thread's new messages once the current transaction is committed."""
+        if self._context.embeds_at_once and self._vectors.embedder is not None:
+            self._store.after_commit(partial(self._embed_thread, thread_id))
+
+    def embed(self, resource_id: str | None, thread_id: str | None, *, limit: float = inf) -> int:
+        """Embed pending messages of a resource or thread, `limit` or a batch more at most.
+
+        The model is called outside of the transaction that stores its vectors, since it may take
+        seconds and must not hold locks meanwhile.
+        """
+        embedded = 0
+        while embedded < limit:
+            messages = self._store.list_unembedded(
+                resource_id=resource_id,
+                thread_id=thread_id,
+                resource_ids=self._scope.resource_ids,
+                limit=BATCH_TEXTS,
+            )
+            if not messages:
+                break
+            embedder = require_embedder(self._vectors.embedder, "/query")
+            vectors = embed_documents(embedder, [_excerpt(message) for message in messages])
+            failpoints.hit("embeddings_made")
+            self._require_index(len(vectors[0]), "/embedder")
+            self._store.transact(partial(self._store_vectors, messages, vectors))
+            embedded += len(messages)
+        return embedded
+
+    def search(
+        self,
+        query: str,
+        resource_id: str,
+        thread_id: str | None,
+        where: Node,
+        *,
+        limit: int,
+        min_score: float | None,
+    ) -> list[Match]:
+        """Return the vectors of a resource's or a thread's messages that are closest to a query."""
+        vector = embed_query(
+            require_embedder(self._vectors.embedder, "/query"), query, path="/query"
+        )
+        if not any(vector):  # A zero vector has no direction: the embedder knows none of the words.
+            return []
+        in_scope = _OF_ANY_THREAD if thread_id is None else of_thread(thread_id)
+        try:
+            return self._vectors.query(
+                index_name=self._context.index_name,
+                namespace=resource_id,
+                query_vector=vector,
+                top_k=limit,
+                filter=And((in_scope, where)),
+                min_score=min_score,
+            )
+        except IndexNotFound:  # No message has been embedded yet.
+            return []
+        except InvalidVector:
+            self._require_index(len(vector), "/query")
+            raise
+
+    def delete_thread(self, thread: Thread) -> None:
+        """Delete the vectors of a thread's messages."""
+        self._delete(thread.resource_id, of_thread(thread.id))
+
+    def delete_messages(self, resource_id: str, message_ids: list[str]) -> None:
+        """Delete the vectors of a resource's messages by their ids."""
+        self._delete(resource_id, ids=message_ids)
+
+    def delete_resource(self, resource_id: str) -> None:
+        """Delete all vectors of a resource."""
+        self._delete(resource_id)
+
+    def _delete(self, resource_id: str, where: Node = ALL, *, ids: list[str] | None = None) -> None:
+        def delete(index: IndexDefinition) -> int:
+            scope = VectorScope(index=index, where=where, namespaces=frozenset([resource_id]))
+            return self._vectors.store.delete(scope, ids)
+
+        with suppress(IndexNotFound):  # No message has been embedded yet.
+            self._vectors.indexes.use(self._context.index_name, delete)
+
+    def _embed_thread(self, thread_id: str) -> None:
+        """Have a worker embed a thread, or embed it here; after a failure its messages wait.
+
+        The messages are committed by now. An error raised here would look as if they were not, and
+        the caller would save them again.
+        """
+        try:
+            if self._context.queue is not None:
+                self._context.queue.embed(thread_id)
+            else:
+                self.embed(None, thread_id)
+        except Exception:
+            logger.exception("Messages of thread %s wait for their vectors", thread_id)
+
+    def _store_vectors(self, messages: Sequence[UnembeddedMessage], vectors: Vectors) -> None:
+        """Store the vectors of those messages that still exist, and record it.
+
+        The messages are locked first: a deletion waits until their vectors are committed, and then
+        deletes them too. Otherwise vectors of deleted messages would stay.
+        """
+        existing_ids = self._store.lock_messages([message.id for message in messages])
+        by_resource: dict[str, list[tuple[UnembeddedMessage, Sequence[float]]]] = {}
+        for message, vector in zip(messages, vectors, strict=True):
+            # Some embedders return zeros for a text of which they know no word. No search could
+            # find such a vector, and cosine distance is not defined for it.
+            if message.id in existing_ids and any(vector):
+                by_resource.setdefault(message.resource_id, []).append((message, vector))
+        for resource_id, pairs in by_resource.items():
+            self._upsert(resource_id, pairs)
+        failpoints.hit("embeddings_stored")
+        self._store.mark_embedded(existing_ids)
+
+    def _upsert(
+        self, resource_id: str, pairs: Sequence[tuple[UnembeddedMessage, Sequence[float]]]
+    ) -> None:
+        self._vectors.upsert(
+            index_name=self._context.index_name,
+            namespace=resource_id,
+            ids=[message.id for message, _ in pairs],
+            vectors=[vector for _, vector in pairs],
+            documents=[_excerpt(message) for message, _ in pairs],
+            metadata=[
+                {**message.metadata, THREAD: message.thread_id, POSITION: message.position}
+                for message, _ in pairs
+            ],
+        )
+
+    def _require_index(self, dimension: int, path: str) -> None:
+        """Create the index if it does not exist; raise InvalidVector for another dimension."""
+        name = self._context.index_name
+        index = self._vectors.indexes.find(name)
+        if index is None:
+            self._vectors.create_index(index_name=name, dimension=dimension)
+        elif index.dimension != dimension:
+            raise InvalidVector(
+                f"the embedder returns {dimension} numbers, but the vectors of index {name!r} have "
+                f"{index.dimension}; memory.reembed() embeds all messages again",
+                path=path,
+            )
+
+
+def _excerpt(message: UnembeddedMessage) -> str:
+    return message.text[:EXCERPT]

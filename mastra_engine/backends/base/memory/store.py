@@ -1,0 +1,327 @@
+"""The ports that a backend implements to store agent memory.
+
+The services of this package validate arguments, enforce the scope and decide what follows a write.
+A store reads and writes what it is told: it validates nothing and knows no scope. Where a query
+must stay within some resources, they are an argument.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from mastra_engine.conversations.messages import NewMessage
+from mastra_engine.filters.ast import ALL, Node
+from mastra_engine.types import Message, Thread, WorkingMemory
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewThread:
+    """A validated thread to insert; `metadata` is canonical JSON."""
+
+    id: str
+    resource_id: str
+    title: str = ""
+    metadata: bytes = b"{}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageAppend:
+    """Validated messages, each with an id, to append to a thread of one of `resource_ids`.
+
+    `resource_ids=None` allows a thread of any resource.
+    """
+
+    thread_id: str
+    messages: Sequence[NewMessage]
+    resource_ids: Collection[str] | None = None
+    idempotency_key: str | None = None
+    body_hash: bytes = bytes(16)
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentAppend:
+    """A stored append that had an idempotency key: its body's hash and its positions."""
+
+    body_hash: bytes
+    first_position: int
+    last_position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSelection:
+    """Criteria, order and number of a thread's messages; `after` is a position in that order."""
+
+    descending: bool
+    limit: int
+    after: int | None = None
+    role: str | None = None
+    where: Node = ALL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowBounds:
+    """The bounds of a context window: `start` included, `end` excluded; None is no bound."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRange:
+    """Contiguous positions of a thread around hits; `rank` is that of the best hit, 0 the first."""
+
+    thread_id: str
+    first: int
+    last: int
+    rank: int
+
+    def touches(self, other: MessageRange) -> bool:
+        """Return whether both ranges overlap or follow each other without a gap."""
+        return (
+            self.thread_id == other.thread_id
+            and self.first <= other.last + 1
+            and other.first <= self.last + 1
+        )
+
+    def joined(self, other: MessageRange) -> MessageRange:
+        """Return the range that covers both."""
+        return MessageRange(
+            self.thread_id,
+            min(self.first, other.first),
+            max(self.last, other.last),
+            min(self.rank, other.rank),
+        )
+
+    def contains(self, message: Message) -> bool:
+        """Return whether a message is in this range."""
+        return message.thread_id == self.thread_id and self.first <= message.position <= self.last
+
+
+@dataclass(frozen=True, slots=True)
+class UnembeddedMessage:
+    """A message with text that has no vector yet."""
+
+    id: str
+    thread_id: str
+    resource_id: str
+    position: int
+    text: str
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryHolder:
+    """The owner of a working memory: a thread, or its resource when `thread_id` is None."""
+
+    resource_id: str
+    thread_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkingMemoryChange:
+    """A change of working memory: new text, new JSON, or a merge patch (RFC 7396) of the JSON.
+
+    The store calls `validate` with the resulting JSON before it commits; if that raises, nothing
+    changes. `if_version` is the required current version, 0 for a working memory that does not
+    exist yet.
+    """
+
+    content: str | None
+    data: bytes | None
+    patch: bytes | None
+    if_version: int | None
+    validate: Callable[[dict[str, Any]], None]
+
+
+class TransactionalStore(ABC):
+    """A store whose writes are grouped into transactions."""
+
+    @abstractmethod
+    def transact(self, operation: Callable[[], R], *, single: bool = False) -> R:
+        """Run an operation atomically and return its result.
+
+        The store may run it again after it lost against another transaction. `single` promises
+        that the operation calls one method of the store once, so that it needs no transaction of
+        its own. Methods that write or lock are called within an operation.
+        """
+
+    @abstractmethod
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run an action once the current transaction is committed, at once if there is none."""
+
+
+class ThreadStore(TransactionalStore):
+    """Stores threads."""
+
+    @abstractmethod
+    def find_thread(self, thread_id: str) -> Thread | None:
+        """Return a thread, or None if it does not exist."""
+
+    @abstractmethod
+    def lock_thread(self, thread_id: str, *, to_delete: bool = False) -> Thread | None:
+        """Return a thread locked until the transaction ends, or None if it does not exist.
+
+        The lock keeps other transactions from appending to the thread and from deleting from it.
+        `to_delete` announces that the thread itself is about to be deleted.
+        """
+
+    @abstractmethod
+    def insert_thread(self, new: NewThread) -> bool:
+        """Insert a thread; return False if its id exists already."""
+
+    @abstractmethod
+    def list_threads(
+        self,
+        resource_id: str,
+        where: Node,
+        *,
+        descending: bool,
+        after: tuple[datetime, str] | None,
+        limit: int,
+    ) -> list[Thread]:
+        """Return threads of a resource whose metadata satisfies a filter.
+
+        They are ordered by `updated_at`, then by id. `after` is a place in that order.
+        """
+
+    @abstractmethod
+    def list_aged_threads(
+        self,
+        before: datetime,
+        *,
+        resource_ids: Collection[str] | None,
+        after: str,
+        limit: int,
+    ) -> list[str]:
+        """Return ids greater than `after`, in order, of threads with something to expire.
+
+        A thread qualifies if its first message is older than `before`, or if it has no messages
+        and was last used before.
+        """
+
+    @abstractmethod
+    def update_thread(self, thread_id: str, *, title: str | None, metadata: bytes) -> Thread:
+        """Set the title unless it is None, merge top-level keys, and increment the version.
+
+        The thread is locked.
+        """
+
+    @abstractmethod
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete a locked thread with its messages and its working memory."""
+
+
+class MessageStore(TransactionalStore):
+    """Stores messages: ordered by position in their thread, ids unique across all threads."""
+
+    @abstractmethod
+    def append_messages(self, append: MessageAppend) -> list[Message] | None:
+        """Append all messages and return them; return None if there is no such thread.
+
+        Positions continue the thread's, and times do not run against them. The thread counts as
+        used. Raises Conflict, and stores nothing, if a message's id exists already or if the
+        thread has an append with that idempotency key.
+        """
+
+    @abstractmethod
+    def find_append(self, thread_id: str, idempotency_key: str) -> IdempotentAppend | None:
+        """Return the append of a thread with that idempotency key, or None."""
+
+    @abstractmethod
+    def copy_messages(self, source_id: str, target_id: str, *, up_to: int | None) -> None:
+        """Copy messages up to a position, all if None, into an empty thread, under new ids.
+
+        Positions start from 1. Nothing is copied from a thread that does not exist.
+        """
+
+    @abstractmethod
+    def list_messages(self, thread_id: str, selection: MessageSelection) -> list[Message]:
+        """Return a thread's messages by position; none if the thread does not exist."""
+
+    @abstractmethod
+    def read_window(self, thread_id: str, bounds: WindowBounds) -> tuple[list[Message], bool]:
+        """Return the newest messages within bounds, oldest first, and whether older ones exist.
+
+        The messages are contiguous within `start` and `end`, and their tokens add up to
+        `max_tokens` at most. Without `max_tokens` the second value is False.
+        """
+
+    @abstractmethod
+    def read_ranges(self, ranges: Sequence[MessageRange], resource_id: str) -> list[Message]:
+        """Return the messages in ranges, in any order, of threads of that resource only."""
+
+    @abstractmethod
+    def find_messages(
+        self, message_ids: list[str], *, resource_ids: Collection[str] | None
+    ) -> list[Message]:
+        """Return messages by their ids, in any order, of threads of those resources."""
+
+    @abstractmethod
+    def lock_threads_of(
+        self, message_ids: list[str], *, resource_ids: Collection[str] | None
+    ) -> list[Thread]:
+        """Return the threads of messages, locked as by lock_thread(), in the order of their ids."""
+
+    @abstractmethod
+    def delete_messages(self, thread_id: str, message_ids: list[str]) -> list[str]:
+        """Delete messages from a locked thread; return the ids of those that existed."""
+
+    @abstractmethod
+    def delete_messages_before(self, thread_id: str, before: datetime) -> list[str]:
+        """Delete a locked thread's messages that are older; return their ids."""
+
+
+class EmbeddingStateStore(TransactionalStore):
+    """Stores for each message whether its vector was made."""
+
+    @abstractmethod
+    def list_unembedded(
+        self,
+        *,
+        resource_id: str | None,
+        thread_id: str | None,
+        resource_ids: Collection[str] | None,
+        limit: int,
+    ) -> list[UnembeddedMessage]:
+        """Return messages that have a text and no vector, by thread and position."""
+
+    @abstractmethod
+    def lock_messages(self, message_ids: list[str]) -> set[str]:
+        """Lock messages against deletion; return the ids of those that still exist."""
+
+    @abstractmethod
+    def mark_embedded(self, message_ids: Collection[str]) -> None:
+        """Record that messages have their vectors."""
+
+    @abstractmethod
+    def mark_all_unembedded(self) -> None:
+        """Record that no message has a vector."""
+
+
+class WorkingMemoryStore(TransactionalStore):
+    """Stores the working memory of resources and threads."""
+
+    @abstractmethod
+    def find_working_memory(self, holder: MemoryHolder) -> dict[MemoryHolder, WorkingMemory]:
+        """Return a holder's working memory and, for a thread, its resource's; those that exist."""
+
+    @abstractmethod
+    def change_working_memory(
+        self, holder: MemoryHolder, change: WorkingMemoryChange
+    ) -> WorkingMemory:
+        """Apply a change and return the result.
+
+        Raises VersionConflict for another version than required, and ThreadNotFound if the
+        holder's thread does not exist.
+        """
+
+
+class MemoryStore(ThreadStore, MessageStore, EmbeddingStateStore, WorkingMemoryStore):
+    """All that a backend stores for agent memory."""

@@ -1,0 +1,154 @@
+"""Views of a thread for a model: the latest messages and context windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from mastra_engine.backends.base.memory.recall import Recall
+from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
+from mastra_engine.backends.base.memory.store import MessageSelection, WindowBounds
+from mastra_engine.backends.base.memory.working_memory import WorkingMemories
+from mastra_engine.conversations.context_window import ContextPreamble, whole_exchanges
+from mastra_engine.conversations.formats import format_window
+from mastra_engine.types import (
+    ContextWindow,
+    MemoryView,
+    RecalledMessage,
+    RecallScope,
+    Thread,
+    WindowFormat,
+)
+from mastra_engine.validation.inputs import choice, count, moment, name, text
+
+
+class Views:
+    """Selects the parts of agent memory that a model is shown."""
+
+    def __init__(
+        self,
+        context: MemoryContext,
+        scope: MemoryScope,
+        recall: Recall,
+        working_memory: WorkingMemories,
+    ) -> None:
+        self._context = context
+        self._store = context.store
+        self._scope = scope
+        self._recall = recall
+        self._working_memory = working_memory
+
+    def get_memory(
+        self,
+        *,
+        thread_id: str,
+        last: int = 10,
+        query: str | None = None,
+        top_k: int = 4,
+        message_range: tuple[int, int] = (1, 1),
+        scope: RecallScope = "thread",
+    ) -> MemoryView:
+        """Return the `last` messages of a thread, and further messages that `query` recalls.
+
+        The working memory is the thread's, or the resource's when the thread has none. Raises
+        ThreadNotFound, and the errors of recall().
+        """
+        thread = self._scope.require_thread(name(thread_id, "/thread_id"))
+        size = count(last, "/last")
+        choice(scope, "/scope", "thread", "resource")
+        newest = self._store.list_messages(thread.id, MessageSelection(descending=True, limit=size))
+        newest_ids = {message.id for message in newest}
+        recalled = self._recalled(thread, query, top_k, message_range, scope)
+        return MemoryView(
+            thread=thread,
+            messages=newest[::-1],
+            recalled=[message for message in recalled if message.id not in newest_ids],
+            working_memory=self._working_memory.of_thread(thread),
+        )
+
+    def get_context_window(
+        self,
+        *,
+        thread_id: str,
+        max_tokens: int | None = None,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+        format: WindowFormat = "raw",
+        query: str | None = None,
+        top_k: int = 4,
+        message_range: tuple[int, int] = (1, 1),
+        scope: RecallScope = "thread",
+        system: str | None = None,
+        working_memory: bool = False,
+    ) -> ContextWindow:
+        """Return the newest messages of a thread that fit `max_tokens`, oldest first.
+
+        `start` is included and `end` excluded. A tool call is never separated from its result.
+        System messages come first and count towards `max_tokens`: `system`, the working memory if
+        `working_memory` is true, and the messages that `query` recalls, which take at most half of
+        the remaining tokens. `format="raw"` returns `Message`s; `openai` and `anthropic` return
+        the dicts that their clients take, with Anthropic's system text in `system`. The window is
+        empty when nothing fits.
+
+        Raises ThreadNotFound, and the errors of recall().
+        """
+        id = name(thread_id, "/thread_id")
+        choice(format, "/format", "raw", "openai", "anthropic")
+        choice(scope, "/scope", "thread", "resource")
+        budget = None if max_tokens is None else count(max_tokens, "/max_tokens")
+        since = None if start is None else moment(start, "/start")
+        until = None if end is None else moment(end, "/end")
+        instructions = None if system is None else text(system, "/system")
+        preamble = None
+        if instructions is not None or working_memory or query is not None:
+            thread = self._scope.require_thread(id)
+            recalled = self._recalled(thread, query, top_k, message_range, scope)
+            preamble = self._preamble(thread, budget, instructions, working_memory, recalled)
+        remaining = preamble.remaining_tokens if preamble else budget
+        if remaining is not None and remaining < 0:
+            return ContextWindow(messages=[], tokens=0, truncated=True)
+        bounds = WindowBounds(start=since, end=until, max_tokens=remaining)
+        messages, has_older = self._store.read_window(id, bounds)
+        self._scope.require_thread_of(messages, id)
+        history = whole_exchanges(messages, to_the_end=until is None)
+        return format_window(
+            [*(preamble.messages_before(history) if preamble else []), *history],
+            format,
+            truncated=has_older or len(history) < len(messages),
+        )
+
+    def _preamble(
+        self,
+        thread: Thread,
+        budget: int | None,
+        system: str | None,
+        working_memory: bool,
+        recalled: Sequence[RecalledMessage],
+    ) -> ContextPreamble:
+        """Return the system messages that precede a thread's messages."""
+        preamble = ContextPreamble(thread, self._context.tokenizer, budget)
+        if system is not None:
+            preamble.add(system)
+        if working_memory:
+            preamble.add_working_memory(self._working_memory.of_thread(thread))
+        preamble.add_recalled(recalled)
+        return preamble
+
+    def _recalled(
+        self,
+        thread: Thread,
+        query: str | None,
+        top_k: int,
+        message_range: tuple[int, int],
+        scope: RecallScope,
+    ) -> list[RecalledMessage]:
+        """Return the messages that a query recalls; none without a query."""
+        if query is None:
+            return []
+        return self._recall.recall(
+            query=query,
+            resource_id=thread.resource_id,
+            thread_id=thread.id if scope == "thread" else None,
+            top_k=top_k,
+            message_range=message_range,
+        )
