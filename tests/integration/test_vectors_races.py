@@ -14,7 +14,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import DataError, connection, transaction
 
-from mastra_engine.backends.base.vectors.indexes import REMAKES
+from mastra_engine.backends.base.vectors.indexes import ATTEMPTS
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import (
     EngineConfigError,
@@ -231,7 +231,7 @@ def test_an_index_made_anew_time_and_again_is_used(
     call: Callable[[Any], Any],
 ) -> None:
     """In the end others have to wait: the next one to make it anew would be one too many."""
-    remakes = [lambda: make_anew(other)] * REMAKES
+    remakes = [lambda: make_anew(other)] * ATTEMPTS
     with just_before(step_of(call), *remakes):
         call(engine.vectors)
     assert VectorIndex.objects.count() == (0 if call is CALLS["remove"] else 1)
