@@ -1,4 +1,4 @@
-"""The tables. They are written through an engine; reading them with the ORM is fine."""
+"""The tables of the engine: read them with the ORM, and write to them through an engine."""
 
 from __future__ import annotations
 

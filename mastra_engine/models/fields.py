@@ -1,4 +1,4 @@
-"""Ingredients of the tables."""
+"""Parts that several models share: ids, decoding of JSON, conversion to values."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ T = TypeVar("T")
 
 
 def as_value(row: Model, kind: type[T]) -> T:
-    """Return a row as a value that has a field for each column it is about."""
+    """Return a row as a value: each of its fields is filled from the column of the same name."""
     return kind(**{name: getattr(row, name) for name in kind.__slots__})  # type: ignore[attr-defined]
 
 
 def new_id() -> UUID:
-    """Return a UUID of version 7 (RFC 9562): they sort by the time they were made."""
+    """Return a UUID of version 7 (RFC 9562), which sorts by the time of its creation."""
     return uuid7()
 
 
 class Decoder(json.JSONDecoder):
-    """Reads `jsonb` as it was written: faster than the standard library, and floats stay floats."""
+    """Decode `jsonb` faster than the standard library does, and keep floats as floats."""
 
     def __init__(self, **_: Any) -> None:
         super().__init__()

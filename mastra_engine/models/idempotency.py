@@ -1,4 +1,4 @@
-"""The table of what came of calls under an idempotency key."""
+"""The table of stored responses of idempotent requests."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from django.db import models
 
 
 class IdempotencyRecord(models.Model):
-    """What came of such a call, until its time is over; null once it was erased.
+    """The stored response of a request that was sent with an `Idempotency-Key`.
 
-    The id is a hash of the key and of whose it is.
+    The id is a hash of the key and its owner. `response` is null once it was erased.
     """
 
-    id = models.UUIDField(primary_key=True, editable=False)
-    body_hash = models.UUIDField()
-    response = models.BinaryField(null=True)
-    expires_at = models.DateTimeField(db_index=True)
+    id = models.UUIDField("ID", primary_key=True, editable=False)
+    body_hash = models.UUIDField(
+        "request hash",
+        help_text="A hash of the request: the same key with another request is refused.",
+    )
+    response = models.BinaryField("stored response", null=True)
+    expires_at = models.DateTimeField(
+        "expires at",
+        db_index=True,
+        help_text="Until then, a repeated request gets the stored response.",
+    )
 
     def __str__(self) -> str:
         return f"Idempotency record {self.pk}"

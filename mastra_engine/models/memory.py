@@ -1,4 +1,4 @@
-"""Tables of agent memory."""
+"""Tables of agent memory: threads, messages, idempotent appends, working memory."""
 
 from __future__ import annotations
 
@@ -10,16 +10,25 @@ from mastra_engine.models.fields import Decoder, as_value, new_id
 
 
 class Thread(models.Model):
-    """A conversation. Its counters are what appending locks, so its rows have room to change."""
+    """A conversation of a resource.
 
-    id = models.TextField(primary_key=True, db_collation="C")
-    resource_id = models.TextField(db_collation="C")
+    Appending messages locks the thread's row and updates its counters.
+    """
+
+    id = models.TextField("ID", primary_key=True, db_collation="C")
+    resource_id = models.TextField(
+        "resource ID", db_collation="C", help_text="The owner of the thread, such as a user."
+    )
     title = models.TextField(db_default="")
     metadata = models.JSONField(decoder=Decoder)
-    version = models.BigIntegerField(db_default=1)
-    message_count = models.BigIntegerField(db_default=0)
-    last_position = models.BigIntegerField(db_default=0)
-    total_tokens = models.BigIntegerField(db_default=0)
+    version = models.BigIntegerField(
+        db_default=1, help_text="Grows with each change of the title or the metadata."
+    )
+    message_count = models.BigIntegerField("messages", db_default=0)
+    last_position = models.BigIntegerField(
+        db_default=0, help_text="The position of the newest message ever appended."
+    )
+    total_tokens = models.BigIntegerField("tokens", db_default=0)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -29,24 +38,25 @@ class Thread(models.Model):
                 fields=["resource_id", "updated_at", "id"], name="mastra_engine_thread_resource"
             ),
         ]
-        # Of all that is kept, beside the permissions to view it. Django wants a model to own it.
+        # The permission covers the content of all tables. Django needs one model to own it.
         permissions = [
-            ("read_content", "Can read what conversations, records and vectors hold"),
+            ("read_content", "Can read the content of conversations, records and vectors"),
         ]
 
     def __str__(self) -> str:
         return f"Thread {self.pk}"
 
     def to_value(self) -> types.Thread:
-        """Return it as the engine does."""
+        """Return the row as the value that the engine returns."""
         return as_value(self, types.Thread)
 
 
 class Message(models.Model):
-    """A message. `cum_tokens` is the sum of tokens up to and including it."""
+    """A message of a thread, at a position that it keeps for life."""
 
-    id = models.TextField(primary_key=True, db_collation="C")
-    # The migration adds the constraint, with ON DELETE CASCADE in the database.
+    id = models.TextField("ID", primary_key=True, db_collation="C")
+    # The migration adds the constraint, with ON DELETE CASCADE in the database: Django's own
+    # cascade would load every message of a thread to delete it.
     thread = models.ForeignKey(
         Thread,
         on_delete=models.DO_NOTHING,
@@ -54,15 +64,23 @@ class Message(models.Model):
         db_index=False,
         related_name="messages",
     )
-    position = models.BigIntegerField()
-    role = models.TextField()
-    content = models.JSONField(decoder=Decoder)
-    text = models.TextField()
-    tool_call_id = models.TextField(null=True)  # noqa: DJ001 - null is "not a tool's result"
+    position = models.BigIntegerField(
+        help_text="Numbers the messages of a thread in commit order; a deletion leaves a gap."
+    )
+    role = models.TextField(help_text="system, user, assistant or tool.")
+    content = models.JSONField(decoder=Decoder, help_text="The parts of the message.")
+    text = models.TextField(help_text="The text parts, joined: the input of the embedder.")
+    # Null means that the message is not a tool's result.
+    tool_call_id = models.TextField("tool call ID", null=True)  # noqa: DJ001
     tokens = models.IntegerField()
-    cum_tokens = models.BigIntegerField()
+    cum_tokens = models.BigIntegerField(
+        "cumulative tokens",
+        help_text="The sum of the tokens of the thread up to and including this message.",
+    )
     metadata = models.JSONField(decoder=Decoder)
-    embedded_at = models.DateTimeField(null=True)
+    embedded_at = models.DateTimeField(
+        null=True, help_text="When its vector was stored, for semantic recall."
+    )
     created_at = models.DateTimeField()
 
     class Meta:
@@ -84,27 +102,30 @@ class Message(models.Model):
         return f"Message {self.pk}"
 
     def to_value(self) -> types.Message:
-        """Return it as the engine does."""
+        """Return the row as the value that the engine returns."""
         return as_value(self, types.Message)
 
 
 class IdempotentAppend(models.Model):
-    """A call of save_memory() with an idempotency key, and what it stored."""
+    """A call of save_memory() with an idempotency key, and the range of messages it stored."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
     thread = models.ForeignKey(
         Thread, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     idempotency_key = models.TextField(db_collation="C")
-    body_hash = models.UUIDField()
-    last_position = models.BigIntegerField()
-    message_count = models.IntegerField()
+    body_hash = models.UUIDField(
+        "request hash",
+        help_text="A hash of the messages: the same key with other messages is refused.",
+    )
+    last_position = models.BigIntegerField(help_text="The position of the last message stored.")
+    message_count = models.IntegerField("messages")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["thread", "idempotency_key"], name="mastra_engine_append_key"
+                fields=["thread", "idempotency_key"], name="mastra_engine_idempotentappend_key"
             ),
         ]
 
@@ -113,10 +134,10 @@ class IdempotentAppend(models.Model):
 
 
 class WorkingMemory(models.Model):
-    """What an agent keeps in mind of a resource or, where one is named, in a thread."""
+    """The working memory of a resource or, where `thread` is set, of one of its threads."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    resource_id = models.TextField(db_collation="C")
+    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
+    resource_id = models.TextField("resource ID", db_collation="C")
     thread = models.ForeignKey(
         Thread,
         on_delete=models.DO_NOTHING,
@@ -125,13 +146,14 @@ class WorkingMemory(models.Model):
         null=True,
         related_name="working_memory",
     )
-    content = models.TextField()
-    data = models.JSONField(decoder=Decoder)
-    version = models.BigIntegerField()
+    content = models.TextField(help_text="Working memory written as text.")
+    data = models.JSONField(decoder=Decoder, help_text="Working memory written as JSON.")
+    version = models.BigIntegerField(help_text="Grows with each update.")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        verbose_name = "working memory"
         verbose_name_plural = "working memory"
         constraints = [
             models.UniqueConstraint(

@@ -10,14 +10,27 @@ from mastra_engine.models.fields import Decoder, as_value, new_id
 
 
 class Entity(models.Model):
-    """A kind of thing that a connection has. `rev` counts the changes to its records."""
+    """A collection of records of one kind, such as the contacts of a connection."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    connection_id = models.TextField(db_collation="C")
+    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
+    connection_id = models.TextField(
+        "connection ID",
+        db_collation="C",
+        help_text="The connection that the records come from, such as a customer's account.",
+    )
     name = models.TextField(db_collation="C")
-    last_sync_id = models.TextField(null=True)  # noqa: DJ001 - null is "never synced"
-    rev = models.BigIntegerField(db_default=0)
-    purged_rev = models.BigIntegerField(db_default=0)
+    last_sync_id = models.TextField(  # noqa: DJ001 - null means "never synced"
+        "last sync ID", null=True, help_text="The cursor that the last sync_records() stored."
+    )
+    rev = models.BigIntegerField(
+        "revision", db_default=0, help_text="Numbers the changes to the records of the entity."
+    )
+    purged_rev = models.BigIntegerField(
+        "purged revision",
+        db_default=0,
+        help_text="Tombstones up to this revision were deleted: readers of the change feed that "
+        "stopped before it start over.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -33,7 +46,7 @@ class Entity(models.Model):
         return f"Entity {self.pk}"
 
     def to_value(self) -> types.Entity:
-        """Return it as the engine does."""
+        """Return the row as the value that the engine returns."""
         return as_value(self, types.Entity)
 
 
@@ -44,9 +57,9 @@ class RecordQuerySet(models.QuerySet["Record"]):
 
 
 class Record(models.Model):
-    """One thing of an entity. A deleted one stays as a tombstone, for the change feed."""
+    """A record of an entity. A deleted record stays as a tombstone that the change feed reports."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
     # The migration adds the constraint, with ON DELETE CASCADE in the database: Django's own
     # cascade would load every record of an entity to delete it.
     entity = models.ForeignKey(
@@ -56,14 +69,24 @@ class Record(models.Model):
         db_index=False,
         related_name="records",
     )
-    external_id = models.TextField(db_collation="C")
+    external_id = models.TextField(
+        "external ID", db_collation="C", help_text="The ID of the record at its connection."
+    )
     data = models.JSONField(decoder=Decoder)
     content_hash = models.UUIDField(editable=False)
-    rev = models.BigIntegerField(editable=False)
-    created_rev = models.BigIntegerField(editable=False)
+    rev = models.BigIntegerField(
+        "revision", editable=False, help_text="The entity's revision at the record's last change."
+    )
+    created_rev = models.BigIntegerField(
+        "created revision",
+        editable=False,
+        help_text="The entity's revision when the record was created.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
-    deleted_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(
+        null=True, help_text="Set on a tombstone: a deleted record that the change feed reports."
+    )
 
     objects = RecordQuerySet.as_manager()
 
@@ -73,21 +96,21 @@ class Record(models.Model):
                 fields=["entity", "external_id"], name="mastra_engine_record_external_id"
             ),
             # The condition always holds. It keeps the planner from looking up records by entity
-            # through this index, which it does while its statistics know little of the entity.
+            # through this index, which it would do while its statistics lack the entity's rows.
             models.UniqueConstraint(
                 fields=["entity", "rev"],
                 condition=models.Q(rev__gte=0),
                 name="mastra_engine_record_rev",
             ),
         ]
-        # The migration adds a GIN index on `data`. Django's GinIndex would make every project put
-        # django.contrib.postgres into INSTALLED_APPS.
+        # The migration adds a GIN index on `data` in SQL: Django's GinIndex would force every
+        # project to put django.contrib.postgres into INSTALLED_APPS.
 
     def __str__(self) -> str:
         return f"Record {self.pk}"
 
     def to_value(self, entity_type: str) -> types.Record:
-        """Return it as the engine does."""
+        """Return the row as the value that the engine returns."""
         return types.Record(
             id=self.id,
             entity_id=self.entity_id,

@@ -11,30 +11,42 @@ from mastra_engine.models.records import Entity
 
 
 class SyncRun(models.Model):
-    """One run of a declared sync. Whoever holds `lease_token` may write, until the lease ends."""
+    """A run of a declared sync. The holder of `lease_token` writes until its lease expires."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    sync = models.TextField(db_collation="C")
-    connection_id = models.TextField(db_collation="C")
+    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
+    sync = models.TextField(db_collation="C", help_text="The name of the declared sync.")
+    connection_id = models.TextField("connection ID", db_collation="C")
     # The migration adds the constraint, with ON DELETE CASCADE in the database.
     entity = models.ForeignKey(
         Entity, on_delete=models.DO_NOTHING, db_constraint=False, related_name="sync_runs"
     )
-    mode = models.TextField()
+    mode = models.TextField(
+        help_text="full: records that the run does not yield are deleted. incremental: they stay."
+    )
     status = models.TextField(db_default="queued")
-    params = models.JSONField(decoder=Decoder)
-    checkpoint = models.JSONField(decoder=Decoder, null=True)
+    params = models.JSONField("parameters", decoder=Decoder)
+    checkpoint = models.JSONField(
+        decoder=Decoder, null=True, help_text="The state that the next attempt or run resumes from."
+    )
     progress = models.JSONField(decoder=Decoder, null=True)
-    pages = models.BigIntegerField(db_default=0)
+    pages = models.BigIntegerField(
+        db_default=0, help_text="Pages of records committed, each with its checkpoint."
+    )
     created = models.BigIntegerField(db_default=0)
     updated = models.BigIntegerField(db_default=0)
     unchanged = models.BigIntegerField(db_default=0)
     deleted = models.BigIntegerField(db_default=0)
-    attempts = models.IntegerField(db_default=0)
+    attempts = models.IntegerField(
+        db_default=0, help_text="How many workers have started the run, retries included."
+    )
     error = models.JSONField(decoder=Decoder, null=True)
-    start_rev = models.BigIntegerField(null=True)
+    start_rev = models.BigIntegerField(
+        "start revision", null=True, help_text="The entity's revision when the run started."
+    )
     lease_token = models.UUIDField(null=True, editable=False)
-    lease_expires_at = models.DateTimeField(null=True)
+    lease_expires_at = models.DateTimeField(
+        null=True, help_text="A worker that stops renewing its lease loses the run at this time."
+    )
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -55,7 +67,10 @@ class SyncRun(models.Model):
         return f"Sync run {self.pk}"
 
     def to_value(self) -> types.SyncRun:
-        """Return it as the engine does; fetch it with its entity."""
+        """Return the row as the value that the engine returns.
+
+        It reads the entity's name: select it with `select_related("entity")`.
+        """
         return types.SyncRun(
             id=self.id,
             sync=self.sync,
@@ -83,9 +98,11 @@ class SyncRun(models.Model):
 
 
 class SyncPage(models.Model):
-    """What a page of a run did. `found` is what an unfinished full run came upon unchanged in it.
+    """A committed page of a sync run, with its counts and its checkpoint.
 
-    A worker that takes over needs to know that; once the run is complete, nobody does.
+    `unchanged_revs` holds the revisions of the records that an unfinished full run has seen
+    unchanged in the page. A worker that takes the run over needs them, so that it does not delete
+    these records; they are dropped when the run ends.
     """
 
     run = models.ForeignKey(
@@ -95,8 +112,8 @@ class SyncPage(models.Model):
         db_index=False,
         related_name="history",
     )
-    number = models.IntegerField()
-    attempt = models.IntegerField()
+    number = models.IntegerField(help_text="Numbers the pages of a run, beginning with 1.")
+    attempt = models.IntegerField(help_text="The attempt of the run that committed the page.")
     created = models.IntegerField()
     updated = models.IntegerField()
     unchanged = models.IntegerField()
@@ -114,5 +131,5 @@ class SyncPage(models.Model):
         return f"Sync page {self.pk}"
 
     def to_value(self) -> types.SyncPage:
-        """Return it as the engine does."""
+        """Return the row as the value that the engine returns."""
         return as_value(self, types.SyncPage)

@@ -1,4 +1,4 @@
-"""Tables of vectors: one partition of `Embedding` for each `VectorIndex`."""
+"""Tables of vectors: `Embedding` has one partition per `VectorIndex`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,25 @@ FIELDS = {"vector": VectorField, "halfvec": HalfVectorField}
 
 
 class VectorIndex(models.Model):
-    """A set of vectors of one length, searched by one metric."""
+    """A set of vectors of one dimension, searched by one metric."""
 
-    id = models.AutoField(primary_key=True)
+    id = models.AutoField("ID", primary_key=True)
     name = models.TextField(unique=True, db_collation="C")
-    dimension = models.PositiveIntegerField()
-    metric = models.TextField()
-    index_type = models.TextField()
-    storage = models.TextField()
-    language = models.TextField()
-    m = models.PositiveSmallIntegerField()
-    ef_construction = models.PositiveSmallIntegerField()
+    dimension = models.PositiveIntegerField(help_text="How many numbers each vector has.")
+    metric = models.TextField(help_text="cosine, euclidean or dotproduct.")
+    index_type = models.TextField(
+        help_text="hnsw and ivfflat search approximately; flat compares every vector."
+    )
+    storage = models.TextField(help_text="vector has 4 bytes per number, halfvec has 2.")
+    language = models.TextField(help_text="The text search configuration of hybrid searches.")
+    m = models.PositiveSmallIntegerField(
+        "links per vector (m)",
+        help_text="HNSW: more links find more of the nearest vectors and take more space.",
+    )
+    ef_construction = models.PositiveSmallIntegerField(
+        "candidates at insertion (ef_construction)",
+        help_text="HNSW: more candidates find more of the nearest vectors and insert more slowly.",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -42,7 +50,7 @@ class VectorIndex(models.Model):
         return f"Vector index {self.pk}"
 
     def to_definition(self) -> IndexDefinition:
-        """Return it as engines pass it around."""
+        """Return the row as the definition that engines work with."""
         return as_value(self, IndexDefinition)
 
 
@@ -52,20 +60,25 @@ class EmbeddingQuerySet(models.QuerySet["Embedding"]):
     ) -> EmbeddingQuerySet:
         """Order the vectors of an index by their `distance` to `vector`, the closest first.
 
-        The order is by the index's operator and cast, so that PostgreSQL can use its HNSW.
+        The expression has the operator and the cast of the index, so that PostgreSQL can use the
+        index's HNSW structure.
         """
         field = FIELDS[index.storage](dimensions=index.dimension)
         distance = DISTANCES[index.metric](Cast("embedding", field), list(vector))
-        found = self.filter(vector_index=index)
+        vectors = self.filter(vector_index=index)
         if namespace is not None:
-            found = found.filter(namespace=namespace)
-        return found.annotate(distance=distance).order_by("distance")
+            vectors = vectors.filter(namespace=namespace)
+        return vectors.annotate(distance=distance).order_by("distance")
 
 
 class Embedding(models.Model):
-    """A vector. The table's own key is (index_id, row_id), which Django's admin cannot register."""
+    """A vector with its document and metadata.
 
-    row_id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    The key of the table is (index_id, row_id). The model declares `row_id` alone, because Django's
+    admin does not register models with composite keys.
+    """
+
+    row_id = models.UUIDField("row ID", primary_key=True, default=new_id, editable=False)
     vector_index = models.ForeignKey(
         VectorIndex,
         on_delete=models.DO_NOTHING,
@@ -74,8 +87,10 @@ class Embedding(models.Model):
         db_index=False,
         related_name="embeddings",
     )
-    vector_id = models.TextField(db_column="id", db_collation="C")
-    namespace = models.TextField(db_collation="C", db_default="")
+    vector_id = models.TextField("ID", db_column="id", db_collation="C")
+    namespace = models.TextField(
+        db_collation="C", db_default="", help_text="Searches can be limited to one namespace."
+    )
     document = models.TextField(null=True)  # noqa: DJ001 - null is "no document"
     metadata = models.JSONField(decoder=Decoder)
     embedding = VectorField()

@@ -11,7 +11,9 @@ BASE_DIR = Path(os.environ["MASTRA_PROJECT"])
 DEBUG = os.environ.get("DEBUG", "1") == "1"
 SECRET_KEY = "not a secret"
 USE_TZ = True
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "mastra_engine"]
+INSTALLED_APPS = ["mastra_engine"]
+if "WITHOUT_AUTH" not in os.environ:
+    INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", *INSTALLED_APPS]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 url = os.environ.get("DATABASE_URL")
