@@ -1,4 +1,4 @@
-"""Who may do what: the access policy that holds unless the project names its own."""
+"""The default access policy, and the permission class that applies the policy to each request."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from mastra_engine.conf import api_settings
 from mastra_engine.handler import engines
 from mastra_engine.types import Scope
 
-#: What shows the content of messages, records and vectors; staff needs "read_content" besides.
+#: Permissions that show the content of messages, records and vectors. Staff also needs
+#: "read_content" for them.
 CONTENT = {"view_message", "view_record", "view_embedding", "view_workingmemory"}
-#: Vector indexes are everybody's: they are for those who have a model permission.
+#: Vector indexes have no owner: only users with a model permission may use these permissions.
 SHARED = "_vectorindex"
 
 APP = "mastra_engine"
 
 
 def own_or_staff(request: Any, permission: str) -> Scope | None:
-    """Staff with the model permission: everything. Any other user: what bears their primary key.
+    """Return the scope of a user: everything for staff with the permission, else their own objects.
 
-    That is the resource, the connection and the namespace `str(user.pk)`. Nobody else gets
-    anything.
+    A user owns the resource, the connection and the namespace with the id `str(user.pk)`. Requests
+    without a signed-in user have no scope, which is None.
     """
     user = request.user
     if not user or not user.is_authenticated:
         return None
-    needed = {permission, "read_content"} if permission in CONTENT else {permission}
-    # A project's own users may lack the one, and need not have `has_perms` for Django's admin.
-    if getattr(user, "is_staff", False) and all(user.has_perm(f"{APP}.{each}") for each in needed):
+    required = {permission, "read_content"} if permission in CONTENT else {permission}
+    # A project's own user model may lack `is_staff`, and needs `has_perm` only for Django's admin.
+    if getattr(user, "is_staff", False) and all(
+        user.has_perm(f"{APP}.{name}") for name in required
+    ):
         return Scope()
     if permission.endswith(SHARED):
         return None
@@ -39,16 +42,17 @@ def own_or_staff(request: Any, permission: str) -> Scope | None:
 
 
 class Allowed(BasePermission):
-    """Asks the policy for each permission of an operation; confines the engine to its answers."""
+    """Ask the access policy for each permission of an operation, and scope the engine."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
+        """Return whether the policy allows the operation; set the view's scoped engine."""
         operation = view.operation
         if operation is None:
-            return True  # there is no such method, which the view says
+            return True  # The view answers 405 for a method that it does not have.
         alias = api_settings().engine
         policy = engines.access_policy(alias) or own_or_staff
         engine = engines[alias]
-        for permission in operation.asks:
+        for permission in operation.permissions:
             scope = policy(request, permission)
             if scope is None:
                 return False

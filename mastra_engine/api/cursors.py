@@ -1,4 +1,4 @@
-"""Cursors on their way out and in: signed, for one user."""
+"""Signing of cursors: a cursor is valid only for the user who received it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from django.core.signing import BadSignature, Signer
 from mastra_engine.exceptions import InvalidInput
 
 
-def signed(cursor: str | None, principal: str) -> str | None:
-    """Return a cursor that only its user can bring back; None is none."""
+def sign(cursor: str | None, principal: str) -> str | None:
+    """Return the engine's cursor with a signature for one principal; None stays None."""
     return None if cursor is None else _signer(principal).sign(cursor)
 
 
-def unsigned(given: Any, principal: str) -> str:
-    """Return the engine's cursor; raises InvalidInput for one that was not made for this user."""
-    if not isinstance(given, str):
+def unsign(value: Any, principal: str) -> str:
+    """Return the engine's cursor; raises InvalidInput unless it was signed for this principal."""
+    if not isinstance(value, str):
         raise InvalidInput("is not a cursor of this query", path="/cursor")
     try:
-        return _signer(principal).unsign(given)
+        return _signer(principal).unsign(value)
     except (BadSignature, UnicodeEncodeError):
         raise InvalidInput("is not a cursor of this query", path="/cursor") from None
 

@@ -1,4 +1,4 @@
-"""The description of this API alone, and pages that show it without anything from elsewhere."""
+"""The OpenAPI document of this API, and pages that show it without loading foreign files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from threading import Lock
 from typing import Any
 
 from django.apps import apps
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, URLPattern, include, path, reverse
+from django.urls import URLPattern, include, path
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import patched_settings
 from drf_spectacular.views import (
@@ -22,7 +24,7 @@ from rest_framework.response import Response
 import mastra_engine
 
 TITLE = "Mastra Engine"
-#: What drf-spectacular is told, whatever the project tells it for views of its own:
+#: Settings of drf-spectacular for this API, in place of the project's own:
 #: `manage.py spectacular --custom-settings mastra_engine.api.documentation.SETTINGS`.
 SETTINGS: dict[str, Any] = {
     "TITLE": TITLE,
@@ -33,31 +35,30 @@ SETTINGS: dict[str, Any] = {
     "PREPROCESSING_HOOKS": [],
 }
 _ROUTE = "v1/schema/"
-# drf-spectacular keeps its settings in one place for all threads.
+# drf-spectacular has one settings object, which all threads share.
 _generating = Lock()
 
 
-def description() -> dict[str, Any] | None:
-    """Return the OpenAPI description of the API where the project has it; None for nowhere."""
-    try:
-        return _described(reverse("mastra_engine_api:schema"))
-    except NoReverseMatch:
-        return None
-
-
 @lru_cache(maxsize=16)
-def _described(url: str) -> dict[str, Any]:
-    """Return the description that is shown at a URL, and the same to everybody."""
+def _document(url: str) -> dict[str, Any]:
+    """Return the document of the API whose schema is at `url`; all users get the same."""
     mounted_at = url.removesuffix(_ROUTE).lstrip("/")
     patterns = [path(mounted_at, include("mastra_engine.api.urls"))]
     generator = SchemaGenerator(patterns=patterns)  # type: ignore[no-untyped-call]
     with _generating, patched_settings(SETTINGS):
-        made: dict[str, Any] = generator.get_schema(public=True)  # type: ignore[no-untyped-call]
-    return made
+        document: dict[str, Any] = generator.get_schema(public=True)  # type: ignore[no-untyped-call]
+    return document
+
+
+@receiver(setting_changed)
+def _clear(*, setting: str, **_: Any) -> None:
+    """Forget the documents when tests change settings, which the limits come from."""
+    if setting == "MASTRA_ENGINE_API":
+        _document.cache_clear()
 
 
 class Independent:
-    """Free of the versions and throttles that the project has for its own views."""
+    """A view without the versions and throttles of the project's own views."""
 
     schema: Any = None
     versioning_class: Any = None
@@ -67,14 +68,20 @@ class Independent:
 
 
 class SchemaView(Independent, SpectacularAPIView):
-    """The OpenAPI description, as YAML or JSON by the `Accept` header or `?format=json`."""
+    """Serve the OpenAPI document as YAML or JSON, by the `Accept` header or `?format=json`."""
+
+    @staticmethod
+    def document(url: str) -> dict[str, Any]:
+        """Return the document of the API whose schema is at `url`, without a request."""
+        return _document(url)
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return Response(_described(request.path), headers={"Content-Disposition": "inline"})
+        """Return the document, which is the same for all users."""
+        return Response(_document(request.path), headers={"Content-Disposition": "inline"})
 
 
 class SwaggerView(Independent, SpectacularSwaggerView):
-    """Swagger UI from `drf-spectacular-sidecar`."""
+    """Show Swagger UI from `drf-spectacular-sidecar`."""
 
     @staticmethod
     def _swagger_ui_resource(filename: str) -> str:
@@ -86,7 +93,7 @@ class SwaggerView(Independent, SpectacularSwaggerView):
 
 
 class RedocView(Independent, SpectacularRedocView):
-    """Redoc from `drf-spectacular-sidecar`, without the fonts that it would load from Google."""
+    """Show Redoc from `drf-spectacular-sidecar`, without fonts from Google."""
 
     template_name = "mastra_engine/redoc.html"
 
@@ -96,7 +103,7 @@ class RedocView(Independent, SpectacularRedocView):
 
 
 def pages() -> list[URLPattern]:
-    """Return the pages for a browser, where what they are made of is installed."""
+    """Return the pages for a browser if `drf-spectacular-sidecar` is installed."""
     if not all(map(apps.is_installed, ("drf_spectacular", "drf_spectacular_sidecar"))):
         return []
     return [

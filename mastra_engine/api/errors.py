@@ -1,4 +1,4 @@
-"""Errors as answers, in one shape: `{"type", "errors": [{"code", "detail", "attr"}]}`."""
+"""Error responses in one form: `{"type", "errors": [{"code", "detail", "attr"}]}`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mastra_engine.exceptions import (
     VersionConflict,
 )
 
-#: The status of each kind of error; the nearest ancestor counts.
+#: The status of each class of errors; subclasses have that of their nearest ancestor.
 STATUS: dict[type[EngineError], int] = {
     InvalidInput: 400,
     NotFound: 404,
@@ -36,8 +36,8 @@ STATUS: dict[type[EngineError], int] = {
 }
 
 
-class Refusal(APIException):
-    """An engine's error as an answer."""
+class EngineAPIException(APIException):
+    """An error of the engine as an exception of REST framework."""
 
     def __init__(self, error: EngineError, status: int) -> None:
         # A missing object and another owner's object must not differ in a single byte, and a
@@ -46,39 +46,39 @@ class Refusal(APIException):
         detail = error.default_message if general else str(error)
         super().__init__(_printable(detail), code=_code(error))
         self.status_code = status
-        passing = isinstance(error, Unavailable | InFlight)
-        self.wait = api_settings().retry_after if passing else None
+        temporary = isinstance(error, Unavailable | InFlight)
+        self.wait = api_settings().retry_after if temporary else None
 
 
 class Handler(ExceptionHandler):
-    """Tells the engine's errors apart; the rest is as drf-standardized-errors has it."""
+    """Convert the engine's errors; other errors stay as drf-standardized-errors converts them."""
 
     def convert_known_exceptions(self, exc: Exception) -> Exception:
-        if isinstance(exc, OperationalError | InterfaceError):  # of the project's own tables
+        # The engine converts its own database errors; these come from the tables of the project.
+        if isinstance(exc, OperationalError | InterfaceError):
             exc = Unavailable()
         if isinstance(exc, InvalidInput):
             message = ErrorDetail(_printable(exc.message), code=_code(exc))
-            path = exc.path.removeprefix("/options")  # a query's are fields of their own here
-            return ValidationError({_printable(path): [message]})
+            return ValidationError({_printable(exc.path): [message]})
         for kind in type(exc).__mro__:
             if isinstance(exc, EngineError) and kind in STATUS:
-                return Refusal(exc, STATUS[kind])
+                return EngineAPIException(exc, STATUS[kind])
         converted: Exception = super().convert_known_exceptions(exc)
         return converted
 
     def format_exception(self, exc: APIException) -> Any:
-        # Whatever formatter the project has for its own views: this shape is documented.
+        # The documented form does not depend on the formatter of the project's own views.
         return ExceptionFormatter(exc, self.context, self.exc).run()
 
 
 def handle(exc: Exception, context: Any) -> Response | None:
-    """Return the answer to an error, or None to have Django deal with it (in DEBUG mode)."""
-    answer: Response | None = Handler(exc, context).run()
-    return answer
+    """Return the response to an error, or None if Django handles it (in DEBUG mode)."""
+    response: Response | None = Handler(exc, context).run()
+    return response
 
 
 def _code(error: EngineError) -> str:
-    """`ThreadNotFound` is "thread_not_found"."""
+    """Return the error's code: "thread_not_found" for `ThreadNotFound`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
 
 

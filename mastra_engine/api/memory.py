@@ -1,4 +1,4 @@
-"""Threads, messages, context windows, recall and working memory."""
+"""Views of threads, messages, context windows, recall and working memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from django.urls import path
 
 from mastra_engine.api.operations import Deleted, Example, operation
-from mastra_engine.api.parsers import HeldLinesParser, JsonParser
+from mastra_engine.api.parsers import BoundedLinesParser, JsonParser
 from mastra_engine.api.views import EngineView
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.types import (
@@ -52,7 +52,7 @@ _ANSWER = {
     "content": [{"type": "text", "text": "The lentil soup."}],
     "tokens": 8,
 }
-_IN_MIND = {"content": "", "data": {"diet": "vegan"}, "version": 1}
+_WORKING_MEMORY = {"content": "", "data": {"diet": "vegan"}, "version": 1}
 
 
 class ThreadsView(EngineView):
@@ -65,12 +65,12 @@ class ThreadsView(EngineView):
             answer={"items": [_THREAD], "next_cursor": None},
         ),
     )
-    def get(self, **given: Any) -> Page[Thread]:
-        """List a resource's threads, those last used first.
+    def get(self, **arguments: Any) -> Page[Thread]:
+        """List a resource's threads.
 
-        `metadata` is a filter, as JSON.
+        The thread that was used last comes first, unless `order` is `asc`.
         """
-        return self.engine.memory.list_threads(**given)
+        return self.engine.memory.list_threads(**arguments)
 
     @operation(
         Memory.create_thread,
@@ -82,16 +82,23 @@ class ThreadsView(EngineView):
             answer={**_THREAD, "id": "chat-2", "title": "Dinner", "message_count": 0},
         ),
     )
-    def post(self, **given: Any) -> Thread:
-        """Create a thread, with an id of its own unless one is given."""
-        return self.engine.memory.create_thread(**given)
+    def post(self, **arguments: Any) -> Thread:
+        """Create a thread.
+
+        The server creates an id unless the request has a `thread_id`. An id that exists is refused
+        with 409.
+        """
+        return self.engine.memory.create_thread(**arguments)
 
 
 class ThreadView(EngineView):
     @operation(Memory.get_thread, "view_thread", example=Example(path=_CHAT, answer=_THREAD))
-    def get(self, **given: Any) -> Thread:
-        """Read a thread."""
-        return self.engine.memory.get_thread(**given)
+    def get(self, **arguments: Any) -> Thread:
+        """Read a thread.
+
+        The response has the title, the metadata and the number of messages, not the messages.
+        """
+        return self.engine.memory.get_thread(**arguments)
 
     @operation(
         Memory.update_thread,
@@ -108,9 +115,13 @@ class ThreadView(EngineView):
             },
         ),
     )
-    def patch(self, **given: Any) -> Thread:
-        """Set the title, merge top-level keys into the metadata."""
-        return self.engine.memory.update_thread(**given)
+    def patch(self, **arguments: Any) -> Thread:
+        """Change a thread's title and metadata.
+
+        The top-level keys of `metadata` are merged into the stored ones. What the request leaves
+        out does not change.
+        """
+        return self.engine.memory.update_thread(**arguments)
 
     @operation(
         Memory.delete_thread,
@@ -118,9 +129,13 @@ class ThreadView(EngineView):
         versioned=True,
         example=Example(path=_CHAT, answer=_THREAD),
     )
-    def delete(self, **given: Any) -> Thread:
-        """Delete a thread with its messages, their vectors and its working memory."""
-        return self.engine.memory.delete_thread(**given)
+    def delete(self, **arguments: Any) -> Thread:
+        """Delete a thread.
+
+        Its messages, their vectors and its working memory are deleted with it. The response is the
+        deleted thread.
+        """
+        return self.engine.memory.delete_thread(**arguments)
 
 
 class CloneView(EngineView):
@@ -135,9 +150,12 @@ class CloneView(EngineView):
             answer={**_THREAD, "id": "chat-2", "message_count": 1},
         ),
     )
-    def post(self, **given: Any) -> Thread:
-        """Copy a thread, whole or up to a message."""
-        return self.engine.memory.clone_thread(**given)
+    def post(self, **arguments: Any) -> Thread:
+        """Copy a thread with its messages.
+
+        The messages get new ids, and positions from 1. Working memory is not copied.
+        """
+        return self.engine.memory.clone_thread(**arguments)
 
 
 class ExportView(EngineView):
@@ -149,13 +167,16 @@ class ExportView(EngineView):
             answer='{"id":"chat-1","resource_id":"7","title":"Lunch",…}\n{"id":"m-1",…}\n',
         ),
     )
-    def get(self, **given: Any) -> Iterator[str]:
-        """Export a thread as lines of JSON, itself first, then its messages."""
-        return self.engine.memory.export_thread(**given)
+    def get(self, **arguments: Any) -> Iterator[str]:
+        """Export a thread as JSON Lines.
+
+        The first line is the thread, each other line one message by position.
+        """
+        return self.engine.memory.export_thread(**arguments)
 
 
 class ImportView(EngineView):
-    parser_classes = [JsonParser, HeldLinesParser]
+    parser_classes = [JsonParser, BoundedLinesParser]
 
     @operation(
         Memory.import_thread,
@@ -174,12 +195,13 @@ class ImportView(EngineView):
             answer={**_THREAD, "id": "chat-2", "title": "Dinner", "message_count": 1},
         ),
     )
-    def post(self, **given: Any) -> Thread:
-        """Make a thread of what an export gave, as JSON Lines or as JSON, whole or not at all.
+    def post(self, **arguments: Any) -> Thread:
+        """Create a thread from an export.
 
-        Under another `thread_id` messages get new ids.
+        The body is JSON Lines, or JSON with a list of `lines`. Either all of it is stored or
+        nothing. With another `thread_id` the messages get new ids.
         """
-        return self.engine.memory.import_thread(**given)
+        return self.engine.memory.import_thread(**arguments)
 
 
 class MessagesView(EngineView):
@@ -192,12 +214,12 @@ class MessagesView(EngineView):
             answer={"items": [_QUESTION], "next_cursor": None},
         ),
     )
-    def get(self, **given: Any) -> Page[Message]:
-        """List a thread's messages by position.
+    def get(self, **arguments: Any) -> Page[Message]:
+        """List a thread's messages.
 
-        `metadata` is a filter, as JSON.
+        The order is that of their positions.
         """
-        return self.engine.memory.list_messages(**given)
+        return self.engine.memory.list_messages(**arguments)
 
     @operation(
         Memory.save_memory,
@@ -225,15 +247,16 @@ class MessagesView(EngineView):
             },
         ),
     )
-    def post(self, **given: Any) -> Page[Message]:
-        """Append messages to a thread, all or none.
+    def post(self, **arguments: Any) -> Page[Message]:
+        """Append messages to a thread.
 
-        With a `resource_id` the thread is made when there is none.
+        Either all messages are stored or none. With a `resource_id`, a thread that does not exist
+        is created.
         """
-        return Page(self.engine.memory.save_memory(**given))
+        return Page(self.engine.memory.save_memory(**arguments))
 
 
-class ManyMessagesView(EngineView):
+class ReadMessagesView(EngineView):
     @operation(
         Memory.get_messages_by_id,
         "view_message",
@@ -241,9 +264,12 @@ class ManyMessagesView(EngineView):
             body={"ids": ["m-2", "unknown"]}, answer={"items": [_ANSWER], "next_cursor": None}
         ),
     )
-    def post(self, **given: Any) -> Page[Message]:
-        """Read messages by their ids; unknown ones are left out."""
-        return Page(self.engine.memory.get_messages_by_id(**given))
+    def post(self, **arguments: Any) -> Page[Message]:
+        """Read messages by their ids.
+
+        They are returned in the order of the ids. Unknown ids are left out.
+        """
+        return Page(self.engine.memory.get_messages_by_id(**arguments))
 
 
 class DeleteMessagesView(EngineView):
@@ -252,12 +278,15 @@ class DeleteMessagesView(EngineView):
         "delete_message",
         example=Example(body={"ids": ["m-2", "unknown"]}, answer={"deleted": 1}),
     )
-    def post(self, **given: Any) -> Deleted:
-        """Delete messages and their vectors; the others keep their positions."""
-        return Deleted(self.engine.memory.delete_messages(**given))
+    def post(self, **arguments: Any) -> Deleted:
+        """Delete messages and their vectors.
+
+        The other messages keep their positions. Unknown ids are ignored.
+        """
+        return Deleted(self.engine.memory.delete_messages(**arguments))
 
 
-class MemoryOfThreadView(EngineView):
+class ThreadMemoryView(EngineView):
     @operation(
         Memory.get_memory,
         "view_message",
@@ -269,13 +298,17 @@ class MemoryOfThreadView(EngineView):
                 "thread": _THREAD,
                 "messages": [_ANSWER],
                 "recalled": [],
-                "working_memory": _IN_MIND,
+                "working_memory": _WORKING_MEMORY,
             },
         ),
     )
-    def get(self, **given: Any) -> MemoryView:
-        """Read the last messages of a thread, and what `query` recalls beside them."""
-        return self.engine.memory.get_memory(**given)
+    def get(self, **arguments: Any) -> MemoryView:
+        """Read a thread's last messages with recalled ones.
+
+        With a `query`, messages of a similar meaning are returned in `recalled`. The response has
+        the working memory, too.
+        """
+        return self.engine.memory.get_memory(**arguments)
 
 
 class ContextWindowView(EngineView):
@@ -298,9 +331,14 @@ class ContextWindowView(EngineView):
             },
         ),
     )
-    def get(self, **given: Any) -> ContextWindow:
-        """Read the newest messages that fit, oldest first, as a model's client takes them."""
-        return self.engine.memory.get_context_window(**given)
+    def get(self, **arguments: Any) -> ContextWindow:
+        """Build the messages of a prompt.
+
+        The newest messages that fit `max_tokens` are returned, oldest first, in the format of a
+        model's client. A tool call is never separated from its result. `system`, the working
+        memory and recalled messages come first and take at most half of the budget.
+        """
+        return self.engine.memory.get_context_window(**arguments)
 
 
 class RecallView(EngineView):
@@ -313,18 +351,19 @@ class RecallView(EngineView):
             answer={"items": [{**_QUESTION, "score": 0.5}], "next_cursor": None},
         ),
     )
-    def post(self, **given: Any) -> Page[RecalledMessage]:
-        """Find messages by meaning, in a thread or in all of a resource's.
+    def post(self, **arguments: Any) -> Page[RecalledMessage]:
+        """Search messages by meaning.
 
-        The best stretch of messages comes first; `score` is null for the neighbours of a hit.
+        The search covers one thread, or all threads of a resource. Matches and their neighbours
+        form message ranges, of which the best comes first.
         """
-        if "thread_id" not in given:
-            given = {**self.usual(("resource_id",)), **given}
-        return Page(self.engine.memory.recall(**given))
+        if "thread_id" not in arguments:
+            arguments = {**self.defaults(("resource_id",)), **arguments}
+        return Page(self.engine.memory.recall(**arguments))
 
 
 def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
-    """Return the view of working memory of a "thread" or of a "resource", which the URL names."""
+    """Return the view of a thread's or a resource's working memory; `where` is its example path."""
     others = {"thread_id", "resource_id"} - where.keys()
 
     class WorkingMemoryView(EngineView):
@@ -333,11 +372,14 @@ def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
             "view_workingmemory",
             name=f"get_{of}_working_memory",
             without=others,
-            example=Example(path=where, answer=_IN_MIND),
+            example=Example(path=where, answer=_WORKING_MEMORY),
         )
-        def get(self, **given: Any) -> WorkingMemory:
-            """Read what an agent keeps in mind; version 0 is nothing yet."""
-            return self.engine.memory.get_working_memory(**given)
+        def get(self, **arguments: Any) -> WorkingMemory:
+            """Read the working memory.
+
+            Version 0 means that nothing was stored yet.
+            """
+            return self.engine.memory.get_working_memory(**arguments)
 
         @operation(
             Memory.update_working_memory,
@@ -348,12 +390,15 @@ def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
             example=Example(
                 path=where,
                 body={"content": "Likes soup."},
-                answer={**_IN_MIND, "content": "Likes soup.", "version": 2},
+                answer={**_WORKING_MEMORY, "content": "Likes soup.", "version": 2},
             ),
         )
-        def put(self, **given: Any) -> WorkingMemory:
-            """Replace the text, or the JSON when `content` is an object."""
-            return self.engine.memory.update_working_memory(**given)
+        def put(self, **arguments: Any) -> WorkingMemory:
+            """Replace the working memory.
+
+            A text replaces the text, and an object replaces the JSON.
+            """
+            return self.engine.memory.update_working_memory(**arguments)
 
         @operation(
             Memory.update_working_memory,
@@ -364,30 +409,42 @@ def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
             example=Example(
                 path=where,
                 body={"patch": {"name": "Ann"}},
-                answer={**_IN_MIND, "data": {"diet": "vegan", "name": "Ann"}, "version": 2},
+                answer={**_WORKING_MEMORY, "data": {"diet": "vegan", "name": "Ann"}, "version": 2},
             ),
         )
-        def patch(self, **given: Any) -> WorkingMemory:
-            """Merge into the JSON (RFC 7396): null removes a key."""
-            return self.engine.memory.update_working_memory(**given)
+        def patch(self, **arguments: Any) -> WorkingMemory:
+            """Change keys of the working memory.
+
+            The JSON merge patch (RFC 7396) is applied to the JSON: null removes a key.
+            """
+            return self.engine.memory.update_working_memory(**arguments)
 
     return WorkingMemoryView
 
 
-_OF_THREAD, _OF_RESOURCE = working_memory("thread", _CHAT), working_memory("resource", _OWNER)
+ThreadWorkingMemoryView = working_memory("thread", _CHAT)
+ResourceWorkingMemoryView = working_memory("resource", _OWNER)
 
 urlpatterns = [
-    path("import/", ImportView.as_view()),
-    path("threads/", ThreadsView.as_view()),
-    path("threads/<str:thread_id>/", ThreadView.as_view()),
-    path("threads/<str:thread_id>/clone/", CloneView.as_view()),
-    path("threads/<str:thread_id>/export/", ExportView.as_view()),
-    path("threads/<str:thread_id>/messages/", MessagesView.as_view()),
-    path("threads/<str:thread_id>/memory/", MemoryOfThreadView.as_view()),
-    path("threads/<str:thread_id>/context/", ContextWindowView.as_view()),
-    path("threads/<str:thread_id>/working-memory/", _OF_THREAD.as_view()),
-    path("resources/<str:resource_id>/working-memory/", _OF_RESOURCE.as_view()),
-    path("messages/read/", ManyMessagesView.as_view()),
-    path("messages/delete/", DeleteMessagesView.as_view()),
-    path("recall/", RecallView.as_view()),
+    path("import/", ImportView.as_view(), name="import"),
+    path("threads/", ThreadsView.as_view(), name="threads"),
+    path("threads/<str:thread_id>/", ThreadView.as_view(), name="thread"),
+    path("threads/<str:thread_id>/clone/", CloneView.as_view(), name="thread-clone"),
+    path("threads/<str:thread_id>/export/", ExportView.as_view(), name="thread-export"),
+    path("threads/<str:thread_id>/messages/", MessagesView.as_view(), name="thread-messages"),
+    path("threads/<str:thread_id>/memory/", ThreadMemoryView.as_view(), name="thread-memory"),
+    path("threads/<str:thread_id>/context/", ContextWindowView.as_view(), name="thread-context"),
+    path(
+        "threads/<str:thread_id>/working-memory/",
+        ThreadWorkingMemoryView.as_view(),
+        name="thread-working-memory",
+    ),
+    path(
+        "resources/<str:resource_id>/working-memory/",
+        ResourceWorkingMemoryView.as_view(),
+        name="resource-working-memory",
+    ),
+    path("messages/read/", ReadMessagesView.as_view(), name="messages-read"),
+    path("messages/delete/", DeleteMessagesView.as_view(), name="messages-delete"),
+    path("recall/", RecallView.as_view(), name="recall"),
 ]

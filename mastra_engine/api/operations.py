@@ -1,9 +1,10 @@
-"""One operation of the API: a method of the engine, what it asks for and what it gives."""
+"""Operations of the API: an engine method with its permissions, arguments and response."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import partial, wraps
 from itertools import chain, islice
@@ -15,9 +16,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mastra_engine.api.arguments import Arguments
-from mastra_engine.api.cursors import signed, unsigned
-from mastra_engine.api.keys import HEADER, key_of, run_once
-from mastra_engine.api.parsers import is_lines, need_length
+from mastra_engine.api.cursors import sign, unsign
+from mastra_engine.api.idempotency_keys import HEADER, key_of, run_once
+from mastra_engine.api.parsers import is_lines, require_length
 from mastra_engine.api.renderers import JsonLines, dumps
 from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import InvalidInput
@@ -25,15 +26,16 @@ from mastra_engine.types import Page
 from mastra_engine.validation.jsonb import content_hash
 
 READING = {"GET", "HEAD"}
-#: What is read from a header, never from a body or a URL.
+#: Arguments that come from a header, never from a body or a URL.
 _HEADERS = {"if_version", "idempotency_key"}
-#: A version, which alone counts, and a hash; what compresses an answer makes its tag a weak one.
+#: A version and a hash, of which the version alone counts. Middleware that compresses a response
+#: makes its ETag a weak one.
 _TAG = re.compile(r'(?:W/)?"([0-9]{1,19})(?:-[0-9a-f]+)?"')
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A request and its answer; `path` has what the URL's variables stand for."""
+    """A request with its response; `path` holds the variables of the URL."""
 
     path: dict[str, str] = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
@@ -43,18 +45,18 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """How many there were."""
+    """The number of deleted objects."""
 
     deleted: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """What there is to know about a view's method."""
+    """The definition of one method of a view."""
 
     name: str
     description: str
-    asks: tuple[str, ...]
+    permissions: tuple[str, ...]
     takes: Arguments
     gives: Any
     example: Example
@@ -64,70 +66,88 @@ class Operation:
     repeatable: bool
     searches: bool
     lines: str
+    variables: Mapping[str, str]
 
     @property
     def writes(self) -> bool:
-        return any(not permission.startswith("view_") for permission in self.asks)
+        """Whether the operation changes anything."""
+        return any(not permission.startswith("view_") for permission in self.permissions)
 
     @property
     def keyed(self) -> bool:
-        """Whether it takes an `Idempotency-Key`."""
+        """Whether the operation accepts an `Idempotency-Key`."""
         return self.writes and not self.repeatable
 
     @property
     def tagged(self) -> bool:
-        """Whether its answer has an `ETag`."""
+        """Whether the response has an `ETag`."""
         return hasattr(self.gives, "version")
 
-    def given(self, view: Any, request: Request, known: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments of a request; raises InvalidInput."""
+    def arguments(self, view: Any, request: Request, in_path: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a request; `in_path` are the URL's own. Raises InvalidInput."""
         reads = request.method in READING or request.method == "DELETE"
-        # A URL that says what nobody reads is refused, lest `?mode=merge` replace records.
-        elsewhere = known if reads or self.lines else self.takes.parameters
-        given = self.takes.from_query(request.query_params, known=elsewhere)
-        need_length(request)
+        # An argument that is ignored could do harm: records would be replaced in spite of
+        # `?mode=merge`. So an operation with a JSON body refuses arguments in its URL.
+        reserved = in_path if reads or self.lines else self.takes.parameters
+        arguments = self.takes.from_query(request.query_params, reserved=reserved)
+        require_length(request)
         if self.lines and is_lines(request):
-            given[self.lines] = request.data or []
+            arguments[self.lines] = request.data or []
         elif not reads:
-            given |= self.takes.from_body(request.data, known={*known, *given})
-        given = {**view.usual(self.fills), **given}
-        if given.get("cursor") is not None:
-            given["cursor"] = unsigned(given["cursor"], view.principal)
+            arguments |= self.takes.from_body(request.data, reserved={*in_path, *arguments})
+        arguments = {**view.defaults(self.fills), **arguments}
+        if arguments.get("cursor") is not None:
+            arguments["cursor"] = unsign(arguments["cursor"], view.principal)
         if self.versioned:
-            given["if_version"] = _version(request)
-        given |= known
-        self.takes.need(given)
-        self.takes.bound(given, api_settings())
-        return given
+            arguments["if_version"] = _version(request)
+        arguments |= in_path
+        self.takes.check_complete(arguments)
+        self.takes.apply_limits(arguments, api_settings())
+        return arguments
 
     def key(self, request: Request) -> str | None:
-        """Return the key of a request that writes; raises InvalidInput."""
+        """Return the idempotency key of a request that writes; raises InvalidInput."""
         key = key_of(request) if self.writes else None
         if key is not None and not self.keyed:
-            raise InvalidInput("is not taken here: once or twice is the same", path=f"/{HEADER}")
+            message = "is not accepted here: this request can be repeated without a key"
+            raise InvalidInput(message, path=f"/{HEADER}")
         return key
 
-    def answer(self, view: Any, request: Request, result: Any) -> HttpResponseBase:
-        """Return what the engine gave as an answer."""
+    @contextmanager
+    def callers_paths(self) -> Iterator[None]:
+        """Make errors name the request's own parameters, not those of the engine's method."""
+        try:
+            yield
+        except InvalidInput as error:
+            first, slash, rest = error.path.removeprefix("/").partition("/")
+            if first == "options":  # The options of a query are parameters of the request.
+                error.path = f"{slash}{rest}"
+            elif first in self.variables:
+                error.path = f"/{self.variables[first]}{slash}{rest}"
+            raise
+
+    def response(self, view: Any, request: Request, result: Any) -> HttpResponseBase:
+        """Return the result of the engine's method as a response."""
         if isinstance(result, Iterator):
             asynchronous = isinstance(request._request, ASGIRequest)
-            # Until something is sent, what goes wrong is an answer: a thread has its first message
-            # in the second line.
+            # An error is a response of its own until the first bytes are sent. The first message
+            # of a thread is in the second line, so two lines are read before.
             lines = chain([*islice(result, 2)], result)
-            return JsonLines((_line(each) for each in lines), asynchronous=asynchronous)
+            return JsonLines((_line(line) for line in lines), asynchronous=asynchronous)
         if isinstance(result, Page):
-            result = replace(result, next_cursor=signed(result.next_cursor, view.principal))
+            result = replace(result, next_cursor=sign(result.next_cursor, view.principal))
         headers = {}
         if self.tagged:
             version = result["version"] if isinstance(result, dict) else result.version
-            # A thread of the same version may have other messages, and says how many.
+            # New messages do not change a thread's version but its `message_count`, so the tag has
+            # a hash of the response as well.
             headers["ETag"] = f'"{version}-{content_hash(dumps(result)).hex()}"'
         return Response(result, status=self.status, headers=headers)
 
 
 def operation(
     method: Callable[..., Any],
-    *asks: str,
+    *permissions: str,
     example: Example,
     name: str | None = None,
     without: Collection[str] = (),
@@ -137,21 +157,24 @@ def operation(
     repeatable: bool = False,
     searches: bool = False,
     lines: str = "",
+    variables: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., HttpResponseBase]]:
-    """Make a view's method of a function that is called with the arguments of an engine's method.
+    """Decorate a function that takes the arguments of an engine method, making it a view's method.
 
-    `asks` are the permissions that the access policy is asked for, one after the other. `fills`
-    are arguments that a user with just one resource, connection or namespace need not give.
-    `versioned` takes `If-Match`, `lines` names an argument that may come as JSON Lines, with the
-    others in the URL. What writes takes an `Idempotency-Key`, unless it is `repeatable` as it is.
+    The access policy is asked for each of `permissions`. `fills` are arguments that a user with
+    just one resource, connection or namespace may omit. `versioned` accepts `If-Match`. `lines` is
+    the argument that may be sent as JSON Lines, with the others in the URL. An operation that
+    writes accepts an `Idempotency-Key`, unless it is `repeatable` without one. `variables` maps
+    arguments of the engine's method to variables of the URL with another name.
     """
+    variables = variables or {}
 
     def decorate(function: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
-        described = Operation(
+        definition = Operation(
             name=name or method.__name__,
             description=function.__doc__ or "",
-            asks=asks,
-            takes=Arguments(method, without={*without, *_HEADERS}),
+            permissions=permissions,
+            takes=Arguments(method, without={*without, *_HEADERS, *variables}),
             gives=get_type_hints(function)["return"],
             example=example,
             status=status,
@@ -160,31 +183,33 @@ def operation(
             repeatable=repeatable,
             searches=searches,
             lines=lines,
+            variables=variables,
         )
 
         @wraps(function)
-        def handler(view: Any, request: Request, **known: str) -> HttpResponseBase:
-            given = described.given(view, request, dict(known))
-            act = partial(function, view, **given)
-            key = described.key(request)
-            result = act() if key is None else run_once(view, key, given, act)
-            return described.answer(view, request, result)
+        def handler(view: Any, request: Request, **in_path: str) -> HttpResponseBase:
+            arguments = definition.arguments(view, request, dict(in_path))
+            act = partial(function, view, **arguments)
+            key = definition.key(request)
+            with definition.callers_paths():
+                result = act() if key is None else run_once(view, key, arguments, act)
+                return definition.response(view, request, result)
 
-        handler.operation = described  # type: ignore[attr-defined]
+        handler.operation = definition  # type: ignore[attr-defined]
         return handler
 
     return decorate
 
 
 def _version(request: Request) -> int | None:
-    """Return the version that `If-Match` asks for; raises InvalidInput for any other tag."""
+    """Return the version that `If-Match` requires; raises InvalidInput for an unknown tag."""
     tag = request.headers.get("If-Match", "*").strip()
     if tag == "*":
         return None
-    found = _TAG.fullmatch(tag)
-    if found is None:
-        raise InvalidInput("must be an ETag that was given out here", path="/If-Match")
-    return int(found[1])
+    match = _TAG.fullmatch(tag)
+    if match is None:
+        raise InvalidInput("must be an ETag of a response of this API, or *", path="/If-Match")
+    return int(match[1])
 
 
 def _line(value: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Reading bodies: JSON as strict as the engine, and JSON Lines of any length in flat memory."""
+"""Parsers of request bodies: strict JSON, and JSON Lines of any length in constant memory."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class TooLarge(APIException):
     status_code = 413
     default_code = "too_large"
 
-    def __init__(self, most: int) -> None:
-        super().__init__(f"The body is larger than {most} bytes.")
+    def __init__(self, maximum: int) -> None:
+        super().__init__(f"The body is larger than {maximum} bytes.")
 
 
 class LengthRequired(APIException):
     status_code = 411
     default_code = "length_required"
-    default_detail = "The body does not say how long it is."
+    default_detail = "The request has a body, but no Content-Length header."
 
 
 class JsonParser(BaseParser):
-    """JSON in UTF-8, whatever charset is claimed; refuses what would not come back as it is."""
+    """Parse JSON in UTF-8; refuse duplicate keys and numbers that are not JSON."""
 
     media_type = "application/json"
 
@@ -46,19 +46,19 @@ class JsonParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         limits = api_settings()
-        body = b"".join(_blocks(stream, parser_context or {}, most=limits.max_bytes))
+        body = b"".join(_blocks(stream, parser_context or {}, maximum=limits.max_bytes))
         return strict_loads(body, depth=limits.max_depth)
 
 
 class JsonLinesParser(BaseParser):
-    """One JSON value per line.
+    """Parse one JSON value per line.
 
-    All of it is read into a temporary file before anything is locked, so that a slow client keeps
-    nobody waiting.
+    The body is received into a temporary file before the engine takes any lock, so that a slow
+    client does not block other requests.
     """
 
     media_type = JSON_LINES
-    #: What the settings call its limit.
+    #: The setting that limits the size of the body.
     limit = "max_upload_bytes"
 
     def parse(
@@ -68,24 +68,24 @@ class JsonLinesParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         context = parser_context or {}
-        file = TemporaryFile()  # noqa: SIM115 - the view closes it, read or not
+        file = TemporaryFile()  # noqa: SIM115 - the view closes it
         view = context["view"]
         view.closing.callback(file.close)
         digest = blake2b()
-        for block in _blocks(stream, context, most=getattr(api_settings(), self.limit)):
+        for block in _blocks(stream, context, maximum=getattr(api_settings(), self.limit)):
             file.write(block)
             digest.update(block)
         return Upload(file, digest.hexdigest(), f"/{view.operation.lines}")
 
 
-class HeldLinesParser(JsonLinesParser):
-    """Likewise, but no more than a JSON body may be: the engine holds all lines at once."""
+class BoundedLinesParser(JsonLinesParser):
+    """Parse JSON Lines no larger than a JSON body, for an engine method that keeps all lines."""
 
     limit = "max_bytes"
 
 
 class Upload:
-    """Lines of JSON in a file, read anew each time, a digest of them, and a pointer to them."""
+    """Lines of JSON in a file, which can be iterated repeatedly, with their digest and pointer."""
 
     def __init__(self, file: IO[bytes], digest: str, path: str) -> None:
         self.file = file
@@ -98,14 +98,14 @@ class Upload:
 
 
 def is_lines(request: Request) -> bool:
-    """Say whether a body is JSON Lines; unlike REST framework, Django parses the header."""
+    """Return whether a body is JSON Lines, by the media type that Django parses."""
     return bool(request._request.content_type == JSON_LINES)
 
 
-def need_length(request: Request) -> None:
-    """Raise LengthRequired for a body that comes without `Content-Length`.
+def require_length(request: Request) -> None:
+    """Raise LengthRequired for a body without a `Content-Length` header.
 
-    REST framework takes it for none, and a full sync of nothing deletes everything.
+    REST framework treats such a body as empty, and a full sync of no records deletes all records.
     """
     has_body = "Transfer-Encoding" in request.headers or is_lines(request)
     if has_body and not request.headers.get("Content-Length"):
@@ -113,7 +113,7 @@ def need_length(request: Request) -> None:
 
 
 def strict_loads(raw: bytes, *, depth: int = 64, path: str = "") -> Any:
-    """Return the value of JSON; raises InvalidInput, also for a key that occurs twice."""
+    """Return the value of JSON text; raises InvalidInput, also for duplicate keys."""
     try:
         value = json.loads(raw.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -134,30 +134,30 @@ def _lines(file: IO[bytes], path: str) -> Iterator[Any]:
             number += 1
 
 
-def _blocks(stream: Any, context: Mapping[str, Any], *, most: int) -> Iterator[bytes]:
-    """Yield the body; raises TooLarge as soon as it is longer than `most` bytes."""
+def _blocks(stream: Any, context: Mapping[str, Any], *, maximum: int) -> Iterator[bytes]:
+    """Yield the blocks of a body; raises TooLarge as soon as it exceeds `maximum` bytes."""
     size, announced = 0, int(context["request"].headers["Content-Length"])
     try:
         while block := stream.read(_BLOCK):
             size += len(block)
-            if size > most:
-                raise TooLarge(most)
+            if size > maximum:
+                raise TooLarge(maximum)
             yield block
     except UnreadablePostError as error:
-        raise ParseError("The body broke off.") from error
-    if size < announced:  # WSGI servers let it end
-        raise ParseError("The body broke off.")
+        raise ParseError("The body is shorter than its Content-Length.") from error
+    if size < announced:  # A WSGI server ends the stream when the client disconnects.
+        raise ParseError("The body is shorter than its Content-Length.")
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
         raise ValueError("a key occurs twice in one object")
-    return found
+    return unique
 
 
 def _reason(error: Exception) -> str:
@@ -169,14 +169,16 @@ def _reason(error: Exception) -> str:
 
 
 def _nests_deeper(value: Any, levels: int) -> bool:
-    """Look at one level after the other."""
+    """Return whether a value has more levels, which are counted without recursion."""
     nodes: list[Any] = [value]
     for _ in range(levels + 1):
-        nodes = [child for node in nodes if isinstance(node, dict | list) for child in _of(node)]
+        nodes = [
+            child for node in nodes if isinstance(node, dict | list) for child in _children(node)
+        ]
         if not nodes:
             return False
     return True
 
 
-def _of(node: dict[str, Any] | list[Any]) -> Iterable[Any]:
+def _children(node: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return node.values() if isinstance(node, dict) else node

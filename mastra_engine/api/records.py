@@ -1,4 +1,4 @@
-"""Entities and their records."""
+"""Views of entities, their records and the change feed."""
 
 from __future__ import annotations
 
@@ -52,9 +52,13 @@ class EntitiesView(EngineView):
         "view_entity",
         example=Example(answer={"items": [_ENTITY], "next_cursor": None}),
     )
-    def get(self, **given: Any) -> Page[Entity]:
-        """List entities, oldest first."""
-        return self.engine.list_entities(**given)
+    def get(self, **arguments: Any) -> Page[Entity]:
+        """List entities.
+
+        The oldest comes first. Without `connection_id`, the entities of all connections that the
+        user may access are listed.
+        """
+        return self.engine.list_entities(**arguments)
 
     @operation(
         MastraEngine.create_entity,
@@ -66,9 +70,12 @@ class EntitiesView(EngineView):
             answer={**_ENTITY, "name": "Notes", "last_sync_id": None, "rev": 0},
         ),
     )
-    def post(self, **given: Any) -> Entity:
-        """Create an entity; a connection has one of each name."""
-        return self.engine.create_entity(**given)
+    def post(self, **arguments: Any) -> Entity:
+        """Create an entity.
+
+        A connection has one entity of each name; a second one is refused with 409.
+        """
+        return self.engine.create_entity(**arguments)
 
 
 class EntityView(EngineView):
@@ -76,32 +83,40 @@ class EntityView(EngineView):
         MastraEngine.get_entity_by_id,
         "view_entity",
         name="get_entity",
-        without=("id",),
+        variables={"id": "entity_id"},
         example=Example(path=_CONTACTS, answer=_ENTITY),
     )
     def get(self, entity_id: str) -> Entity:
-        """Read an entity."""
+        """Read an entity.
+
+        The response has its latest revision and its sync cursor, not its records.
+        """
         return self.engine.get_entity_by_id(id=entity_id)
 
     @operation(
         MastraEngine.delete_entity_by_id,
         "delete_entity",
         name="delete_entity",
-        without=("id",),
+        variables={"id": "entity_id"},
         example=Example(path=_CONTACTS, answer=_ENTITY),
     )
     def delete(self, entity_id: str) -> Entity:
-        """Delete an entity with all that hangs on it."""
+        """Delete an entity.
+
+        Its records, tombstones and sync runs are deleted with it. The response is the deleted
+        entity.
+        """
         return self.engine.delete_entity_by_id(id=entity_id)
 
 
 class QueryingView(EngineView):
     def names(self, entity_id: str) -> dict[str, str]:
-        """Return what a query calls an entity by; raises EntityNotFound."""
+        """Return the name and connection of an entity; raises EntityNotFound."""
         entity = self.engine.get_entity_by_id(id=entity_id)
         return {"entity_name": entity.name, "connection_id": entity.connection_id}
 
-    def queried(self, entity_id: str, options: Any) -> Page[Record]:
+    def query(self, entity_id: str, options: Any) -> Page[Record]:
+        """Return a page of an entity's records."""
         return self.engine.get_records(**self.names(entity_id), options=options)
 
 
@@ -112,6 +127,7 @@ class RecordsView(QueryingView):
         QueryOptions,
         "view_record",
         name="list_records",
+        variables={"id": "entity_id"},
         without=("filters", "sort", "offset"),
         example=Example(
             path=_CONTACTS,
@@ -126,8 +142,11 @@ class RecordsView(QueryingView):
         ),
     )
     def get(self, entity_id: str, **options: Any) -> Page[Record]:
-        """List an entity's records by `external_id`."""
-        return self.queried(entity_id, options)
+        """List an entity's records.
+
+        The order is that of `external_id`. Tombstones are left out.
+        """
+        return self.query(entity_id, options)
 
     @operation(
         MastraEngine.upsert_records,
@@ -147,12 +166,13 @@ class RecordsView(QueryingView):
             answer={"created": 1, "updated": 0, "unchanged": 1},
         ),
     )
-    def post(self, **given: Any) -> UpsertResult:
-        """Insert or update records, all or none; `merge` merges top-level keys.
+    def post(self, **arguments: Any) -> UpsertResult:
+        """Insert or update records.
 
-        As JSON Lines, one record per line, there may be any number of them.
+        Either all records are stored or none. Records that are stored already are not written
+        again. As JSON Lines, one record per line, a request can have any number of records.
         """
-        return self.engine.upsert_records(**given)
+        return self.engine.upsert_records(**arguments)
 
 
 class QueryView(QueryingView):
@@ -160,6 +180,7 @@ class QueryView(QueryingView):
         QueryOptions,
         "view_record",
         name="query_records",
+        variables={"id": "entity_id"},
         searches=True,
         example=Example(
             path=_CONTACTS,
@@ -172,8 +193,11 @@ class QueryView(QueryingView):
         ),
     )
     def post(self, entity_id: str, **options: Any) -> Page[Record]:
-        """Filter, sort and page records."""
-        return self.queried(entity_id, options)
+        """Query an entity's records.
+
+        The records that match `filters` are returned in the order of `sort`, in pages.
+        """
+        return self.query(entity_id, options)
 
 
 class RecordView(EngineView):
@@ -182,9 +206,12 @@ class RecordView(EngineView):
         "view_record",
         example=Example(path={**_CONTACTS, "external_id": "c1"}, answer=_ALICE),
     )
-    def get(self, **given: Any) -> Record:
-        """Read a record; its `external_id` may have `/` in it."""
-        return self.engine.get_record(**given)
+    def get(self, **arguments: Any) -> Record:
+        """Read a record.
+
+        An `external_id` may contain `/`. A deleted record is not found.
+        """
+        return self.engine.get_record(**arguments)
 
 
 class DeleteRecordsView(EngineView):
@@ -195,9 +222,13 @@ class DeleteRecordsView(EngineView):
             path=_CONTACTS, body={"external_ids": ["c1", "unknown"]}, answer={"deleted": 1}
         ),
     )
-    def post(self, **given: Any) -> Deleted:
-        """Make tombstones of records, which the change feed shows."""
-        return Deleted(self.engine.delete_records(**given))
+    def post(self, **arguments: Any) -> Deleted:
+        """Delete records.
+
+        They become tombstones, which the change feed reports as `deleted`. Unknown ids are
+        ignored.
+        """
+        return Deleted(self.engine.delete_records(**arguments))
 
 
 class PurgeView(EngineView):
@@ -207,12 +238,13 @@ class PurgeView(EngineView):
         name="purge_records",
         example=Example(path=_CONTACTS, body={"up_to_rev": 2}, answer={"deleted": 0}),
     )
-    def post(self, **given: Any) -> Deleted:
-        """Drop tombstones that every reader of the change feed has seen.
+    def post(self, **arguments: Any) -> Deleted:
+        """Remove tombstones for good.
 
-        Whoever reads on from before the last of them is answered 410 from then on.
+        Remove only tombstones that every reader of the change feed has read. A reader that
+        continues from an older revision is refused with 410, and has to read all records again.
         """
-        return Deleted(self.engine.purge_deleted_records(**given))
+        return Deleted(self.engine.purge_deleted_records(**arguments))
 
 
 class ExportRecordsView(QueryingView):
@@ -220,6 +252,7 @@ class ExportRecordsView(QueryingView):
         QueryOptions,
         "view_record",
         name="export_records",
+        variables={"id": "entity_id"},
         without=("limit", "offset", "cursor"),
         example=Example(
             path=_CONTACTS,
@@ -228,7 +261,10 @@ class ExportRecordsView(QueryingView):
         ),
     )
     def get(self, entity_id: str, **options: Any) -> Iterator[Record]:
-        """Export records as lines of JSON, however many there are."""
+        """Export records as JSON Lines.
+
+        All records that match `filters` are sent, one per line.
+        """
         return self.engine.iter_records(**self.names(entity_id), options=options)
 
 
@@ -247,12 +283,14 @@ class ChangesView(EngineView):
             },
         ),
     )
-    def get(self, **given: Any) -> Changes:
-        """Read what changed since a `rev`; read on with `after`, which is the answer's `next`.
+    def get(self, **arguments: Any) -> Changes:
+        """Read the change feed of an entity.
 
-        Whoever began from 0 gives its `purged` along.
+        The records that changed after revision `after` are returned in their latest state. The
+        next request sends the response's `next` as `after`. A reader that began with `after=0`
+        sends the response's `purged`, too.
         """
-        return self.engine.get_changes(**given)
+        return self.engine.get_changes(**arguments)
 
 
 class SearchRecordsView(EngineView):
@@ -280,20 +318,26 @@ class SearchRecordsView(EngineView):
             },
         ),
     )
-    def post(self, **given: Any) -> Page[RecordMatch]:
-        """Find records by meaning, where the project declares an index of them."""
-        return Page(self.engine.search_records(**given))
+    def post(self, **arguments: Any) -> Page[RecordMatch]:
+        """Search records by meaning.
+
+        Entities with a declared vector index can be searched. Each record occurs once, with its
+        best matching chunk.
+        """
+        return Page(self.engine.search_records(**arguments))
 
 
 urlpatterns = [
-    path("search/", SearchRecordsView.as_view()),
-    path("entities/", EntitiesView.as_view()),
-    path("entities/<str:entity_id>/", EntityView.as_view()),
-    path("entities/<str:entity_id>/records/", RecordsView.as_view()),
-    path("entities/<str:entity_id>/records/<path:external_id>/", RecordView.as_view()),
-    path("entities/<str:entity_id>/query/", QueryView.as_view()),
-    path("entities/<str:entity_id>/delete/", DeleteRecordsView.as_view()),
-    path("entities/<str:entity_id>/purge/", PurgeView.as_view()),
-    path("entities/<str:entity_id>/export/", ExportRecordsView.as_view()),
-    path("entities/<str:entity_id>/changes/", ChangesView.as_view()),
+    path("search/", SearchRecordsView.as_view(), name="search"),
+    path("entities/", EntitiesView.as_view(), name="entities"),
+    path("entities/<str:entity_id>/", EntityView.as_view(), name="entity"),
+    path("entities/<str:entity_id>/records/", RecordsView.as_view(), name="records"),
+    path(
+        "entities/<str:entity_id>/records/<path:external_id>/", RecordView.as_view(), name="record"
+    ),
+    path("entities/<str:entity_id>/query/", QueryView.as_view(), name="records-query"),
+    path("entities/<str:entity_id>/delete/", DeleteRecordsView.as_view(), name="records-delete"),
+    path("entities/<str:entity_id>/purge/", PurgeView.as_view(), name="records-purge"),
+    path("entities/<str:entity_id>/export/", ExportRecordsView.as_view(), name="records-export"),
+    path("entities/<str:entity_id>/changes/", ChangesView.as_view(), name="changes"),
 ]

@@ -1,4 +1,4 @@
-"""Writing answers: the engine's values are JSON as they are."""
+"""Renderers of responses: the engine's values as JSON and as JSON Lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINES = 1_000
 
 
 class JsonRenderer(BaseRenderer):
-    """Frozen values, dates and UUIDs, written by orjson."""
+    """Render dataclasses, times and UUIDs as JSON with orjson."""
 
     media_type = "application/json"
     format = "json"
@@ -33,7 +33,7 @@ class JsonRenderer(BaseRenderer):
 
 
 class JsonLines(StreamingHttpResponse):
-    """Lines of JSON as they are read, some at a time, under WSGI and under ASGI."""
+    """Stream lines of JSON in blocks of up to 1,000 lines, under WSGI and under ASGI."""
 
     def __init__(self, lines: Iterable[bytes], *, asynchronous: bool) -> None:
         blocks = _blocks(iter(lines))
@@ -44,7 +44,7 @@ class JsonLines(StreamingHttpResponse):
 
 
 def dumps(value: Any) -> bytes:
-    """Return JSON of values, with times in UTC as `…Z`."""
+    """Return a value as JSON, with times in UTC that end in `Z`."""
     return orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z)
 
 
@@ -54,6 +54,6 @@ def _blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 async def _async_blocks(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    # Django would read all of an ordinary iterator into memory first.
+    # Under ASGI Django reads a synchronous iterator into memory before it sends anything.
     while block := await sync_to_async(lambda: next(blocks, b""))():
         yield block

@@ -1,4 +1,4 @@
-"""Ids of requests, for logs: taken from `X-Request-ID` or made."""
+"""Request ids for logs: the client's `X-Request-ID`, or a new one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ _current: ContextVar[str] = ContextVar("mastra_engine_request_id", default="-")
 
 
 @contextmanager
-def taken_from(request: HttpRequest) -> Iterator[str]:
-    """Give the request's id to whatever is logged meanwhile; one that could forge a log is not
-    taken."""
-    given = request.headers.get("X-Request-ID", "")
-    id = given if _SAFE.fullmatch(given) else uuid4().hex
+def request_id(request: HttpRequest) -> Iterator[str]:
+    """Set the id that log records have inside the context, and yield it.
+
+    A client's id is used only if it cannot forge lines of a log.
+    """
+    header = request.headers.get("X-Request-ID", "")
+    id = header if _SAFE.fullmatch(header) else uuid4().hex
     token = _current.set(id)
     try:
         yield id
@@ -29,7 +31,7 @@ def taken_from(request: HttpRequest) -> Iterator[str]:
 
 
 class RequestIdFilter(logging.Filter):
-    """Puts `request_id` on log records, for use in a format as `%(request_id)s`."""
+    """Set `request_id` on log records, for `%(request_id)s` in a format."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = _current.get()

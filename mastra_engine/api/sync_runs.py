@@ -1,4 +1,4 @@
-"""Syncs of whole sets of records, and the runs of declared syncs."""
+"""Views of syncs and of the runs of declared syncs."""
 
 from __future__ import annotations
 
@@ -78,13 +78,15 @@ class SyncView(EngineView):
             },
         ),
     )
-    def post(self, **given: Any) -> SyncResult:
-        """Write records, deletions and the sync cursor in one transaction.
+    def post(self, **arguments: Any) -> SyncResult:
+        """Sync records into an entity.
 
-        `full` takes the records for the complete set, so that whatever else there is goes. As JSON
-        Lines, one record per line, there may be any number of them; the rest is in the URL then.
+        Records, deletions and the sync cursor are written in one transaction; an entity that does
+        not exist is created. With `mode=full` the records are the complete set: all other records
+        of the entity are deleted. As JSON Lines, one record per line, a request can have any number
+        of records; the other arguments are then in the URL.
         """
-        return self.engine.sync_records(**given)
+        return self.engine.sync_records(**arguments)
 
 
 class RunsView(EngineView):
@@ -96,9 +98,12 @@ class RunsView(EngineView):
             answer={"items": [_RUN], "next_cursor": None},
         ),
     )
-    def get(self, **given: Any) -> Page[SyncRun]:
-        """List runs, the newest first."""
-        return self.engine.list_sync_runs(**given)
+    def get(self, **arguments: Any) -> Page[SyncRun]:
+        """List sync runs.
+
+        The newest comes first.
+        """
+        return self.engine.list_sync_runs(**arguments)
 
     @operation(
         MastraEngine.enqueue_sync,
@@ -107,20 +112,26 @@ class RunsView(EngineView):
         status=202,
         example=Example(body={"sync": "contacts"}, answer=_RUN),
     )
-    def post(self, **given: Any) -> SyncRun:
-        """Have a worker run a declared sync; one that is queued already is not queued again."""
-        return self.engine.enqueue_sync(**given)
+    def post(self, **arguments: Any) -> SyncRun:
+        """Queue a run of a declared sync.
+
+        A worker runs it. If a run with the same parameters is queued already, that run is returned.
+        """
+        return self.engine.enqueue_sync(**arguments)
 
 
 class RunView(EngineView):
     @operation(
         MastraEngine.get_sync_run,
         "view_syncrun",
-        without=("id",),
+        variables={"id": "run_id"},
         example=Example(path={"run_id": _ID}, answer=_RUN),
     )
     def get(self, run_id: str) -> SyncRun:
-        """Read a run: its status, counts, progress and error."""
+        """Read a sync run.
+
+        The response has its status, numbers of changed records, progress and error.
+        """
         return self.engine.get_sync_run(id=run_id)
 
 
@@ -149,22 +160,28 @@ class PagesView(EngineView):
             },
         ),
     )
-    def get(self, run_id: str, **given: Any) -> Page[SyncPage]:
-        """List what a run committed, page by page: counts, attempt and the checkpoint after it."""
-        return self.engine.list_sync_pages(run_id=run_id, **given)
+    def get(self, run_id: str, **arguments: Any) -> Page[SyncPage]:
+        """List the pages of a sync run.
+
+        A page is the changes of one commit, with their numbers, the attempt and the checkpoint.
+        """
+        return self.engine.list_sync_pages(run_id=run_id, **arguments)
 
 
 class CancelView(EngineView):
     @operation(
         MastraEngine.cancel_sync_run,
         "change_syncrun",
-        without=("id",),
+        variables={"id": "run_id"},
         example=Example(
             path={"run_id": _ID}, answer={**_RUN, "status": "cancelled", "finished_at": _TIME}
         ),
     )
     def post(self, run_id: str) -> SyncRun:
-        """Cancel a run; its worker, if any, writes nothing more."""
+        """Cancel a sync run.
+
+        Its worker writes nothing more. A run that ended already is refused with 409.
+        """
         return self.engine.cancel_sync_run(id=run_id)
 
 
@@ -172,20 +189,24 @@ class RetryView(EngineView):
     @operation(
         MastraEngine.retry_sync_run,
         "change_syncrun",
-        without=("id",),
+        variables={"id": "run_id"},
         status=202,
         example=Example(path={"run_id": _ID}, answer={**_RUN, "sync": "deals"}),
     )
     def post(self, run_id: str) -> SyncRun:
-        """Queue a run that failed or was cancelled again, to go on from its checkpoint."""
+        """Retry a sync run.
+
+        A run that failed or was cancelled is queued again and resumes from its checkpoint. Any
+        other run is refused with 409.
+        """
         return self.engine.retry_sync_run(id=run_id)
 
 
 urlpatterns = [
-    path("sync/", SyncView.as_view()),
-    path("sync-runs/", RunsView.as_view()),
-    path("sync-runs/<str:run_id>/", RunView.as_view()),
-    path("sync-runs/<str:run_id>/pages/", PagesView.as_view()),
-    path("sync-runs/<str:run_id>/cancel/", CancelView.as_view()),
-    path("sync-runs/<str:run_id>/retry/", RetryView.as_view()),
+    path("sync/", SyncView.as_view(), name="sync"),
+    path("sync-runs/", RunsView.as_view(), name="sync-runs"),
+    path("sync-runs/<str:run_id>/", RunView.as_view(), name="sync-run"),
+    path("sync-runs/<str:run_id>/pages/", PagesView.as_view(), name="sync-run-pages"),
+    path("sync-runs/<str:run_id>/cancel/", CancelView.as_view(), name="sync-run-cancel"),
+    path("sync-runs/<str:run_id>/retry/", RetryView.as_view(), name="sync-run-retry"),
 ]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from mastra_engine.api import documentation, memory, records, vectors
-from mastra_engine.api import sync_runs as syncs
+from mastra_engine.api import documentation, memory, records, sync_runs, vectors
 
 app_name = "mastra_engine_api"
 
-_ROOMS = (records, syncs, memory, vectors, documentation)
+_NOUNS = (records, sync_runs, memory, vectors, documentation)
 
-urlpatterns = [path("v1/", include([each for room in _ROOMS for each in room.urlpatterns]))]
+urlpatterns = [path("v1/", include([route for noun in _NOUNS for route in noun.urlpatterns]))]

@@ -1,4 +1,4 @@
-"""Vector indexes, what is in them, and searching it."""
+"""Views of vector indexes and of their vectors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _EAST = {
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """Ids, in the order of what was given."""
+    """Ids in the order of the request."""
 
     ids: list[str]
 
@@ -53,7 +53,10 @@ class IndexesView(EngineView):
         example=Example(answer={"items": [_INDEX], "next_cursor": None}),
     )
     def get(self) -> Page[VectorIndex]:
-        """List all indexes by name."""
+        """List the vector indexes.
+
+        All are returned in one page, by name.
+        """
         return Page(self.engine.vectors.list_indexes())
 
     @operation(
@@ -65,9 +68,13 @@ class IndexesView(EngineView):
             answer={**_INDEX, "name": "notes", "metric": "euclidean", "count": 0},
         ),
     )
-    def post(self, **given: Any) -> VectorIndex:
-        """Create an index, or do nothing when there is one of the same definition."""
-        return self.engine.vectors.create_index(**given)
+    def post(self, **arguments: Any) -> VectorIndex:
+        """Create a vector index.
+
+        An index with the same definition is returned as it is. One with the same name and another
+        definition is refused with 409.
+        """
+        return self.engine.vectors.create_index(**arguments)
 
 
 class IndexView(EngineView):
@@ -76,9 +83,12 @@ class IndexView(EngineView):
         "view_vectorindex",
         example=Example(path=_DOCS, answer=_INDEX),
     )
-    def get(self, **given: Any) -> VectorIndex:
-        """Describe an index, with its counts."""
-        return self.engine.vectors.describe_index(**given)
+    def get(self, **arguments: Any) -> VectorIndex:
+        """Read a vector index.
+
+        The response has its definition, the number of its vectors, its size and its status.
+        """
+        return self.engine.vectors.describe_index(**arguments)
 
     @operation(
         Vectors.delete_index,
@@ -86,21 +96,27 @@ class IndexView(EngineView):
         status=204,
         example=Example(path=_DOCS),
     )
-    def delete(self, **given: Any) -> None:
-        """Delete an index and its vectors."""
-        self.engine.vectors.delete_index(**given)
+    def delete(self, **arguments: Any) -> None:
+        """Delete a vector index.
+
+        Its vectors are deleted in all namespaces.
+        """
+        self.engine.vectors.delete_index(**arguments)
 
 
 class BuildView(EngineView):
     @operation(
         Vectors.build_index,
         "change_vectorindex",
-        repeatable=True,  # and in a transaction, which a key takes, writers would wait for it
+        repeatable=True,  # A key takes a transaction, and writers would wait for a build inside it.
         example=Example(path=_DOCS, answer=_INDEX),
     )
-    def post(self, **given: Any) -> VectorIndex:
-        """Build the search structure where it is missing or invalid."""
-        return self.engine.vectors.build_index(**given)
+    def post(self, **arguments: Any) -> VectorIndex:
+        """Build the search structure of an index.
+
+        A structure that exists and is valid is not built again. Writers are not blocked.
+        """
+        return self.engine.vectors.build_index(**arguments)
 
 
 class TruncateView(EngineView):
@@ -111,18 +127,21 @@ class TruncateView(EngineView):
         status=204,
         example=Example(path=_DOCS),
     )
-    def post(self, **given: Any) -> None:
-        """Delete all vectors of an index, everybody's."""
-        self.engine.vectors.truncate_index(**given)
+    def post(self, **arguments: Any) -> None:
+        """Delete all vectors of an index.
+
+        The vectors of all namespaces are deleted; the index stays.
+        """
+        self.engine.vectors.truncate_index(**arguments)
 
 
 class ContentView(EngineView):
-    """About the vectors of an index, unless the engine makes them of messages or records."""
+    """A view of vectors, but not of those that the engine derives from messages or records."""
 
     @property
     def vectors(self) -> Vectors:
-        made_by_engine = {each.index for each in registry.indexes.values()}
-        if self.kwargs["index_name"] in {self.engine.memory.index_name, *made_by_engine}:
+        derived = {declaration.index for declaration in registry.indexes.values()}
+        if self.kwargs["index_name"] in {self.engine.memory.index_name, *derived}:
             raise IndexNotFound
         return self.engine.vectors
 
@@ -145,9 +164,12 @@ class VectorsView(ContentView):
             answer={"ids": ["west"]},
         ),
     )
-    def post(self, **given: Any) -> Ids:
-        """Insert or replace vectors, all or none; without `vectors`, `documents` are embedded."""
-        return Ids(self.vectors.upsert(**given))
+    def post(self, **arguments: Any) -> Ids:
+        """Insert or replace vectors.
+
+        Either all vectors are stored or none. Without `vectors`, the `documents` are embedded.
+        """
+        return Ids(self.vectors.upsert(**arguments))
 
 
 class VectorView(ContentView):
@@ -162,9 +184,13 @@ class VectorView(ContentView):
             answer={**_EAST, "metadata": {"lang": "en", "seen": True}},
         ),
     )
-    def patch(self, **given: Any) -> StoredVector:
-        """Replace parts of a stored vector."""
-        return self.vectors.update_vector(**given)
+    def patch(self, **arguments: Any) -> StoredVector:
+        """Change a stored vector.
+
+        The parts that the request has are replaced. A new document without a vector is embedded if
+        the server has an embedder.
+        """
+        return self.vectors.update_vector(**arguments)
 
 
 class ReadVectorsView(ContentView):
@@ -178,9 +204,12 @@ class ReadVectorsView(ContentView):
             answer={"items": [_EAST], "next_cursor": None},
         ),
     )
-    def post(self, **given: Any) -> Page[StoredVector]:
-        """Read vectors by their ids; unknown ones are left out."""
-        return Page(self.vectors.get_vectors(**given))
+    def post(self, **arguments: Any) -> Page[StoredVector]:
+        """Read vectors by their ids.
+
+        They are returned in the order of the ids. Unknown ids are left out.
+        """
+        return Page(self.vectors.get_vectors(**arguments))
 
 
 class DeleteVectorsView(ContentView):
@@ -190,9 +219,12 @@ class DeleteVectorsView(ContentView):
         fills=("namespace",),
         example=Example(path=_DOCS, body={"filter": {"lang": "de"}}, answer={"deleted": 1}),
     )
-    def post(self, **given: Any) -> Deleted:
-        """Delete vectors by id or by a filter of their metadata."""
-        return Deleted(self.vectors.delete_vectors(**given))
+    def post(self, **arguments: Any) -> Deleted:
+        """Delete vectors.
+
+        They are selected by their ids, or by a filter of their metadata.
+        """
+        return Deleted(self.vectors.delete_vectors(**arguments))
 
 
 class SearchView(ContentView):
@@ -219,19 +251,27 @@ class SearchView(ContentView):
             },
         ),
     )
-    def post(self, **given: Any) -> Page[Match]:
-        """Find the closest vectors that satisfy a filter, by a vector, a text or both."""
-        return Page(self.vectors.query(**given))
+    def post(self, **arguments: Any) -> Page[Match]:
+        """Search vectors.
+
+        The vectors closest to a vector, to a text or to both are returned, best first. A filter
+        does not make the response shorter than `top_k` if enough vectors match.
+        """
+        return Page(self.vectors.query(**arguments))
 
 
 urlpatterns = [
-    path("indexes/", IndexesView.as_view()),
-    path("indexes/<str:index_name>/", IndexView.as_view()),
-    path("indexes/<str:index_name>/build/", BuildView.as_view()),
-    path("indexes/<str:index_name>/truncate/", TruncateView.as_view()),
-    path("indexes/<str:index_name>/query/", SearchView.as_view()),
-    path("indexes/<str:index_name>/vectors/", VectorsView.as_view()),
-    path("indexes/<str:index_name>/vectors/read/", ReadVectorsView.as_view()),
-    path("indexes/<str:index_name>/vectors/delete/", DeleteVectorsView.as_view()),
-    path("indexes/<str:index_name>/vectors/<str:id>/", VectorView.as_view()),
+    path("indexes/", IndexesView.as_view(), name="indexes"),
+    path("indexes/<str:index_name>/", IndexView.as_view(), name="index"),
+    path("indexes/<str:index_name>/build/", BuildView.as_view(), name="index-build"),
+    path("indexes/<str:index_name>/truncate/", TruncateView.as_view(), name="index-truncate"),
+    path("indexes/<str:index_name>/query/", SearchView.as_view(), name="vectors-query"),
+    path("indexes/<str:index_name>/vectors/", VectorsView.as_view(), name="vectors"),
+    path("indexes/<str:index_name>/vectors/read/", ReadVectorsView.as_view(), name="vectors-read"),
+    path(
+        "indexes/<str:index_name>/vectors/delete/",
+        DeleteVectorsView.as_view(),
+        name="vectors-delete",
+    ),
+    path("indexes/<str:index_name>/vectors/<str:id>/", VectorView.as_view(), name="vector"),
 ]

@@ -1,5 +1,7 @@
-"""What all views of the API have in common; nothing of it depends on the project's own settings
-for REST framework but who its users are."""
+"""The base class of the API's views.
+
+Of the project's settings for REST framework it uses the authentication classes only.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,12 @@ from rest_framework.request import Request
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
-from mastra_engine.api import request_id as requestid
 from mastra_engine.api.access import Allowed
 from mastra_engine.api.errors import handle
 from mastra_engine.api.operations import READING, Operation
 from mastra_engine.api.parsers import JSON_LINES, JsonParser
 from mastra_engine.api.renderers import JsonRenderer
+from mastra_engine.api.request_id import request_id
 from mastra_engine.api.schema import EngineSchema
 from mastra_engine.atomic_requests import non_atomic
 from mastra_engine.backends.base import MastraEngine
@@ -32,21 +34,21 @@ logger = logging.getLogger("mastra_engine.api")
 
 
 class Negotiation(DefaultContentNegotiation):
-    """By the `Accept` header alone: `?format=` is an argument of context windows."""
+    """Choose the renderer by the `Accept` header; `?format=` is an argument of context windows."""
 
     settings: Any = SimpleNamespace(URL_FORMAT_OVERRIDE=None)
 
     def get_accept_list(self, request: Request) -> list[str]:
-        """Take those who ask for JSON Lines to read JSON too, which errors come in."""
+        """Return the accepted types; errors are JSON for clients of JSON Lines, too."""
         accepted: list[str] = super().get_accept_list(request)
-        return [each.replace(JSON_LINES, JsonRenderer.media_type) for each in accepted]
+        return [kind.replace(JSON_LINES, JsonRenderer.media_type) for kind in accepted]
 
 
 class Throttle(ScopedRateThrottle):
-    """Counts reading, writing and searching apart, each at the rate the settings say, if any."""
+    """Limit reads, writes and searches separately, at the rates of `THROTTLE_RATES`."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        self.scope = view.throttled_as
+        self.scope = view.throttle_scope
         self.rate = api_settings().throttle_rates.get(self.scope)
         if self.rate is None:
             return True
@@ -55,10 +57,10 @@ class Throttle(ScopedRateThrottle):
 
 
 class EngineView(APIView):
-    """A view of the engine, confined to what its user may touch."""
+    """A view of an engine whose scope is what the user may access."""
 
     engine: MastraEngine
-    #: What is over with the request.
+    #: Resources that are released at the end of the request.
     closing: ExitStack
 
     permission_classes = [Allowed]
@@ -76,19 +78,19 @@ class EngineView(APIView):
 
     @property
     def operation(self) -> Operation | None:
-        """The operation that is asked for, if there is one."""
+        """The operation of the request's method, or None."""
         method = "get" if self.request.method == "HEAD" else (self.request.method or "").lower()
         return getattr(getattr(self, method, None), "operation", None)
 
     @property
-    def throttled_as(self) -> str:
+    def throttle_scope(self) -> str:
         if self.operation is not None and self.operation.searches:
             return "search"
         return "read" if self.request.method in READING else "write"
 
     @property
-    def reach(self) -> dict[str, frozenset[str] | None]:
-        """What its user may touch; None is everything."""
+    def scope(self) -> dict[str, frozenset[str] | None]:
+        """The ids that the user may access, by argument; None means all."""
         return {
             "resource_id": self.engine.memory.resource_ids,
             "connection_id": self.engine.connection_ids,
@@ -97,28 +99,28 @@ class EngineView(APIView):
 
     @property
     def principal(self) -> str:
-        """Stands for the user and for what they may touch."""
-        reach = (None if each is None else sorted(each) for each in self.reach.values())
-        return fingerprint(str(getattr(self.request.user, "pk", None)), *reach)
+        """A fingerprint of the user and of the user's scope."""
+        scope = (None if ids is None else sorted(ids) for ids in self.scope.values())
+        return fingerprint(str(getattr(self.request.user, "pk", None)), *scope)
 
-    def usual(self, names: tuple[str, ...]) -> dict[str, str]:
-        """Return what these arguments are for a user who has just one of each."""
-        reach = self.reach
-        return {name: min(owned) for name in names if (owned := reach[name]) and len(owned) == 1}
+    def defaults(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return those of the arguments for which the user's scope has exactly one id."""
+        scope = self.scope
+        return {name: min(ids) for name in names if (ids := scope[name]) and len(ids) == 1}
 
     def get_renderers(self) -> Any:
-        """Leave out the browsable API where its templates are not installed."""
-        found = super().get_renderers()
-        return found if apps.is_installed("rest_framework") else found[:1]
+        """Return the renderers, without the browsable API if its templates are not installed."""
+        renderers = super().get_renderers()
+        return renderers if apps.is_installed("rest_framework") else renderers[:1]
 
     def get_exception_handler(self) -> Any:
         return handle
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with requestid.taken_from(request) as id, ExitStack() as self.closing:
+        with request_id(request) as id, ExitStack() as self.closing:
             response = super().dispatch(request, *args, **kwargs)
             response["X-Request-ID"] = id
-            # Who asks may be told by any header, a token's too, which no shared cache knows of.
+            # A shared cache does not know which headers identify the user.
             response.headers.setdefault("Cache-Control", "private")
             route = request.resolver_match.route if request.resolver_match else ""
             logger.info("%s %s %s", request.method, route, response.status_code)

@@ -137,6 +137,7 @@ def python(document: Document) -> str:
         enum_field_as_literal=LiteralType.All,
         aliases={key: f"key_{key.encode().hex()}" for key in _keys(document) if _is_respelled(key)},
         use_schema_description=True,
+        field_constraints=True,  # A call such as constr() is not valid as a type annotation.
         custom_file_header=f"# {HEADER}",
         formatters=[Formatter.BUILTIN],
     )

@@ -92,7 +92,7 @@ class Sender:
 
     def __init__(self, world: World, case: Case) -> None:
         self.world, self.case = world, case
-        shared = "_vectorindex" in "".join(case.operation.asks)
+        shared = "_vectorindex" in "".join(case.operation.permissions)
         self.client: APIClient = world.staff if shared else world.ann
         self.path = world.path_of(case)
 

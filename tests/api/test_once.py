@@ -31,7 +31,7 @@ def under(key: str, **headers: str) -> dict[str, Any]:
 
 
 def owner_of(case: Case, world: World) -> APIClient:
-    return world.staff if "_vectorindex" in "".join(case.operation.asks) else world.ann
+    return world.staff if "_vectorindex" in "".join(case.operation.permissions) else world.ann
 
 
 @every_keyed_operation
@@ -262,7 +262,7 @@ def test_what_was_done_is_kept_whatever_the_project_says_of_transactions(
         def fail(*_: Any) -> None:
             raise RuntimeError("Later in the request")
 
-        broken.setattr("mastra_engine.api.operations.Operation.answer", fail)
+        broken.setattr("mastra_engine.api.operations.Operation.response", fail)
         assert world.ann.post("/api/v1/threads/", DINNER, **under("1")).status_code == 500
     first, again = (world.ann.post("/api/v1/threads/", DINNER, **under("1")) for _ in range(2))
     assert first.status_code == 201

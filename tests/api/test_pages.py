@@ -40,7 +40,7 @@ def described(case: Case) -> Iterator[str]:
     example = case.operation.example
     yield f"### `{case.method.upper()} /api/{route}`\n"
     yield f"{case.description}\n"
-    asks = ", ".join(f"`{permission}`" for permission in case.operation.asks)
+    asks = ", ".join(f"`{permission}`" for permission in case.operation.permissions)
     taken = {"Idempotency-Key": case.operation.keyed, "If-Match": case.operation.versioned}
     takes = " and ".join(f"`{header}`" for header, does in taken.items() if does)
     yield f"Asks for {asks}.{takes and f' Takes {takes}.'}\n"

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mastra_engine.api.documentation import description
 from mastra_engine.devstack import codegen
 from mastra_engine.devstack.shapes import infer
 from mastra_engine.exceptions import EngineConfigError, Unavailable
+from mastra_engine.management.commands.engine_generate import api_document
 from mastra_engine.testing.hostile import DOCUMENTS, TEXTS
 
 Documents = Mapping[str, list[dict[str, Any]]]
@@ -171,7 +171,7 @@ def test_models_pass_mypy(tmp_path: Path) -> None:
     contacts = [{"name": "Ann", "phones": [{"number": 1}]}, {"name": "Bob"}]
     for name, documents in ("hostile", hostile()), ("records", {"Contacts": contacts}):
         (tmp_path / f"types_of_{name}.py").write_text(codegen.python(document(documents)))
-    api = codegen.python(codegen.document({}, api=description()))
+    api = codegen.python(codegen.document({}, api=api_document()))
     assert "class Thread(BaseModel)" in api
     (tmp_path / "types_of_api.py").write_text(api)
     (tmp_path / "use.py").write_text(USE_IN_PYTHON)
@@ -239,7 +239,7 @@ def test_records_have_the_types_of_typescript_and_others_have_not(tmp_path: Path
     said = compile_typescript(
         tmp_path,
         types=codegen.typescript(document(documents)),
-        api=codegen.typescript(codegen.document({}, api=description())),
+        api=codegen.typescript(codegen.document({}, api=api_document())),
         right=typescript_values(documents),
         wrong=typescript_values(wrong),
     )

@@ -6,8 +6,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.apps import apps
 from django.core.management.base import CommandError
+from django.urls import NoReverseMatch, get_script_prefix, resolve, reverse
 
 from mastra_engine import engines
 from mastra_engine.devstack import codegen
@@ -52,7 +52,7 @@ class Command(EngineCommand):
             names=options["entity"],
             sample=options["sample"],
         )
-        text = codegen.LANGUAGES[options["lang"]](codegen.document(shapes, api=api_description()))
+        text = codegen.LANGUAGES[options["lang"]](codegen.document(shapes, api=api_document()))
         if options["out"] is None:
             self.stdout.write(text, ending="")
             return
@@ -71,10 +71,14 @@ class Command(EngineCommand):
             raise CommandError("\n".join([f"{path} is out of date.", *lines[:SHOWN], *more]))
 
 
-def api_description() -> codegen.Document | None:
-    """Return the description of the API, if the project has it."""
-    if not apps.is_installed("rest_framework"):
+def api_document() -> codegen.Document | None:
+    """Return the OpenAPI document of the API; None if the project does not include its URLs."""
+    try:
+        url = reverse("mastra_engine_api:schema")
+    except NoReverseMatch:
         return None
-    from mastra_engine.api.documentation import description
-
-    return description()
+    # The view is found by its URL, because this package does not import the API, which needs
+    # REST framework.
+    match = resolve(f"/{url.removeprefix(get_script_prefix())}")
+    document: codegen.Document = match.func.view_class.document(url)  # type: ignore[attr-defined]
+    return document

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: what is asked for again is answered again, and not done again."""
+"""`Idempotency-Key`: a repeated request is carried out once and receives the stored response."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ PATTERN = "[!-~]{1,255}"
 
 
 def key_of(request: Request) -> str | None:
-    """Return the key of a request, if it has one; raises InvalidInput."""
+    """Return the key of a request, or None without one; raises InvalidInput."""
     key: str | None = request.headers.get(HEADER)
     if key is not None and not re.fullmatch(PATTERN, key):
         raise InvalidInput("must be 1 to 255 visible characters of ASCII", path=f"/{HEADER}")
     return key
 
 
-def run_once(view: Any, key: str, given: dict[str, Any], act: Callable[[], Any]) -> Any:
-    """Return the JSON of what came of it, now or before.
+def run_once(view: Any, key: str, arguments: dict[str, Any], act: Callable[[], Any]) -> Any:
+    """Run `act` unless the key was used before; return its result as parsed JSON.
 
-    A key is of one user, with what they may touch, and of one URL. What is asked for are the
-    arguments, wherever they were given; of an upload, its digest.
+    A key belongs to one user with one scope, and to one URL. Requests are equal if their arguments
+    are equal, in the URL or in the body; an upload counts by its digest.
     """
     request = view.request
-    answer = view.engine.run_idempotent(
+    response = view.engine.run_idempotent(
         owner=fingerprint(view.principal, request.method, request.path),
         key=key,
-        body=json.dumps(given, sort_keys=True, default=attrgetter("digest")).encode(),
+        body=json.dumps(arguments, sort_keys=True, default=attrgetter("digest")).encode(),
         act=lambda: dumps(act()),
         keep=api_settings().idempotency_ttl,
     )
-    return loads(answer)
+    return loads(response)
