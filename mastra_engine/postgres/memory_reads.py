@@ -81,7 +81,7 @@ CROSS JOIN LATERAL (
 ) AS selected
 """
 
-# The newest messages whose tokens fit a budget are a range of the index on (thread_id, cum_tokens),
+# The newest messages that fit a budget of tokens are a range of the index on (thread_id, cum_tokens),
 # because cum_tokens grows with the position. The range has one message more than fits, if there is
 # one, so that the caller learns whether older messages exist. The upper bound excludes nothing. But
 # without it the planner expects a third of the thread, and reads and sorts that in a long thread.

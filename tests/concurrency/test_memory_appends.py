@@ -86,7 +86,7 @@ def test_sixteen_thousand_appends_to_one_thread_are_in_one_order(
     check_appends(start, processes=16, calls=1_000, most=1, seed=seed)
 
 
-def test_killed_appenders_leave_no_gap_and_lose_nothing_they_were_told(
+def test_killed_appenders_leave_no_gap_and_lose_no_confirmed_message(
     memory: Memory, start: Start
 ) -> None:
     workers = start(work.append, [{**each, "tells": True} for each in appenders(6, 1_000, 2)])
@@ -150,7 +150,7 @@ def test_appends_beside_deletions_keep_the_sums(memory: Memory, start: Start) ->
     assert deleted
 
 
-def test_threads_saved_to_by_many_at_once_are_made_once(
+def test_threads_saved_to_concurrently_are_created_once(
     engine: PostgresEngine, start: Start
 ) -> None:
     threads = [f"thread {i}" for i in range(25)]
@@ -161,7 +161,7 @@ def test_threads_saved_to_by_many_at_once_are_made_once(
         check_thread(thread)
 
 
-def test_of_two_resources_that_want_a_thread_one_gets_it(
+def test_a_thread_created_by_two_resources_at_once_belongs_to_one(
     engine: PostgresEngine, start: Start
 ) -> None:
     threads = [f"thread {i}" for i in range(25)]
@@ -175,7 +175,7 @@ def test_of_two_resources_that_want_a_thread_one_gets_it(
         check_thread(thread)
 
 
-def test_one_key_used_by_many_at_once_stores_once(memory: Memory, start: Start) -> None:
+def test_a_key_used_concurrently_stores_once(memory: Memory, start: Start) -> None:
     arguments = [{"thread_id": THREAD, "key": "the key", "worker": i} for i in range(8)]
     answers = run_at_once(start(work.save_with_one_key, arguments))
     assert ids_in_order() == answers[0]

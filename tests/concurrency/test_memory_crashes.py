@@ -113,7 +113,7 @@ def test_a_killed_change_is_done_or_undone_and_its_vectors_follow(
     assert not Message.objects.filter(embedded_at=None).exists()
 
 
-def test_a_recall_embeds_what_a_killed_process_has_left(memory: Memory, start: Start) -> None:
+def test_a_recall_embeds_messages_left_by_a_killed_process(memory: Memory, start: Start) -> None:
     (worker,) = start(work.change_and_die, [{"change": save, "place": "embeddings_made"}])
     worker.go()
     assert worker.exit_code() == -signal.SIGKILL
@@ -122,5 +122,5 @@ def test_a_recall_embeds_what_a_killed_process_has_left(memory: Memory, start: S
     assert [each.id for each in recalled] == ["new"]
 
 
-def test_every_pause_point_is_died_at() -> None:
+def test_processes_are_killed_at_every_failpoint() -> None:
     assert {place for _, place, _ in ENDS} == set(MEMORY_FAILPOINTS)

@@ -75,5 +75,5 @@ def test_wrong_sums_are_seen(rows: list[tuple[int, int, int]]) -> None:
         check_sums(rows)
 
 
-def test_what_was_stored_untold_is_named() -> None:
+def test_unconfirmed_messages_are_named() -> None:
     assert unacknowledged(FINAL, APPENDS[:2]) == [A1, A2]

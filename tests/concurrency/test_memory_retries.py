@@ -52,7 +52,7 @@ def save(memory: Memory, number: int, key: str | None, id: str | None = None) ->
 
 
 @pytest.mark.parametrize("times", [100, pytest.param(600, marks=pytest.mark.long)])
-def test_appends_whose_answer_was_cut_off_are_stored_once(
+def test_appends_that_lost_their_connection_are_stored_once(
     memory: Memory, proxy: CuttingProxy, times: int
 ) -> None:
     for number in range(times):
@@ -71,7 +71,7 @@ def test_appends_whose_answer_was_cut_off_are_stored_once(
 
 
 @pytest.mark.parametrize(("moment", "stored"), [("before", 1), ("after", 2)])
-def test_without_a_key_nobody_can_know(
+def test_without_a_key_the_outcome_is_unknown(
     memory: Memory, proxy: CuttingProxy, moment: Moment, stored: int
 ) -> None:
     """And so the cuts are where they are meant to be."""

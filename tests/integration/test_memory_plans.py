@@ -165,7 +165,7 @@ def test_messages_are_found_by_their_ids(memory: Memory) -> None:
     assert rows_read(plan) == 20
 
 
-def test_neighbours_of_what_is_recalled_are_found_by_position(memory: Memory) -> None:
+def test_message_ranges_are_found_by_position(memory: Memory) -> None:
     ranges = [MessageRange(LONG, i, i + 2, 0) for i in range(100, 99_000, 9_000)]
     plan = plan_of(lambda: memory.context.store.read_ranges(ranges, "anna"), "AS bounds")
     assert BY_POSITION in indexes(plan)
@@ -174,7 +174,7 @@ def test_neighbours_of_what_is_recalled_are_found_by_position(memory: Memory) ->
 
 
 @pytest.mark.parametrize("scope", [{}, {"thread_id": LONG}], ids=["all", "a thread"])
-def test_what_waits_for_its_vector_is_found_by_the_partial_index(
+def test_pending_messages_are_found_by_the_partial_index(
     memory: Memory, scope: dict[str, str]
 ) -> None:
     plan = plan_of(
@@ -235,7 +235,7 @@ WHERE contype = 'f' AND confrelid = 'mastra_engine_thread'::regclass
 
 
 @pytest.mark.django_db
-def test_whatever_is_deleted_with_a_thread_is_found_by_an_index() -> None:
+def test_rows_that_refer_to_a_thread_are_found_by_an_index() -> None:
     with connection.cursor() as cursor:
         cursor.execute(_WITHOUT_INDEX)
         assert cursor.fetchall() == []

@@ -72,7 +72,7 @@ def test_messages_deleted_while_they_are_embedded_leave_no_vectors(
 
 
 @pytest.mark.parametrize("name", ["delete_thread", "delete_messages"])
-def test_a_deletion_waits_for_whoever_puts_the_vectors(
+def test_a_deletion_waits_until_vectors_are_stored(
     memory: Memory, elsewhere: Elsewhere, name: str
 ) -> None:
     hasty = elsewhere(lock_timeout=0.1, statement_timeout="3s").memory
@@ -97,7 +97,7 @@ def test_a_deletion_waits_for_whoever_puts_the_vectors(
 
 
 @pytest.mark.parametrize("isolation", ["repeatable\\ read", "serializable"])
-def test_a_deletion_that_began_before_vectors_were_put_begins_anew(
+def test_a_deletion_that_began_before_vectors_were_stored_is_retried(
     memory: Memory, elsewhere: Elsewhere, isolation: str
 ) -> None:
     """In its old snapshot the vectors are not there to be deleted."""
@@ -146,7 +146,7 @@ def test_a_thread_made_by_another_resource_in_between_is_not_found(
     assert not Message.objects.filter(thread="new").exists()
 
 
-def test_a_thread_deleted_in_between_is_made_anew_where_its_resource_is_known(
+def test_a_thread_deleted_in_between_is_created_again_for_its_resource(
     memory: Memory, theirs: Memory
 ) -> None:
     with just_before(APPEND, lambda: theirs.delete_thread(thread_id=THREAD)):
@@ -163,7 +163,7 @@ def test_a_thread_deleted_in_between_is_not_found(memory: Memory, theirs: Memory
 
 
 @pytest.mark.parametrize("isolation", ["repeatable\\ read", "serializable"])
-def test_an_append_that_began_before_another_ended_begins_anew(
+def test_an_append_that_began_before_another_ended_is_retried(
     memory: Memory, elsewhere: Elsewhere, isolation: str
 ) -> None:
     """A project may have chosen such an isolation level for all its transactions."""

@@ -127,14 +127,14 @@ READS: dict[str, tuple[str, int, Read]] = {
 
 
 @pytest.mark.parametrize("name", READS)
-def test_no_more_is_fetched_than_is_given(memory: Memory, name: str) -> None:
+def test_reads_fetch_no_more_rows_than_they_return(memory: Memory, name: str) -> None:
     table, most, read = READS[name]
     before = fetched(table)
     read(memory)
     assert fetched(table) - before <= most
 
 
-def test_what_is_fetched_is_counted(memory: Memory) -> None:
+def test_fetched_rows_are_counted(memory: Memory) -> None:
     before = fetched(MESSAGE)
     assert len(page(memory, metadata={"a": 2})) == 0
     assert fetched(MESSAGE) - before == SIZE

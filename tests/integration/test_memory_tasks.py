@@ -67,7 +67,7 @@ def test_the_task_is_sent_once_the_transaction_commits() -> None:
         assert vectors() == ["dog"]
 
 
-def test_a_queue_that_is_away_does_not_reach_whoever_writes(caplog: Any) -> None:
+def test_a_failing_queue_does_not_fail_the_write(caplog: Any) -> None:
     class Away(Held):
         def embed(self, thread_id: str) -> None:
             raise ConnectionError
@@ -88,7 +88,7 @@ def test_the_task_of_a_thread_that_was_deleted_does_nothing() -> None:
     assert vectors() == []
 
 
-def test_what_tasks_have_not_embedded_yet_is_recalled() -> None:
+def test_messages_that_tasks_have_not_embedded_yet_are_recalled() -> None:
     with dummy():
         say("dog", "cat")
         found = engine.memory.recall(query="dog", resource_id="ann", top_k=1)

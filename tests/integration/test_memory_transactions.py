@@ -220,7 +220,7 @@ def test_a_refusal_outside_a_transaction_changes_nothing(
 
 
 @cases(WRITES)
-def test_a_transaction_begun_without_atomic_is_the_callers(memory: Memory, call: Call) -> None:
+def test_a_transaction_without_atomic_belongs_to_the_caller(memory: Memory, call: Call) -> None:
     """Nobody can say when it commits: new messages wait until somebody embeds them."""
     before = contents()
     transaction.set_autocommit(False)
@@ -294,7 +294,7 @@ def test_a_locked_thread_is_unavailable_after_the_lock_timeout(
 
 
 @pytest.mark.parametrize("name", ["create_thread", "save_memory to a new thread", "clone_thread"])
-def test_a_thread_that_somebody_makes_is_unavailable_after_the_lock_timeout(
+def test_a_thread_being_created_is_unavailable_after_the_lock_timeout(
     memory: Memory, hasty: Memory, other: PostgresEngine, name: str
 ) -> None:
     with held(other, MAKE_THREAD), gives_up():

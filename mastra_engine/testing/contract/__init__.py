@@ -20,7 +20,7 @@ from mastra_engine.testing.contract.recall import TestRecall
 from mastra_engine.testing.contract.record_search import TestRecordSearch
 from mastra_engine.testing.contract.records import TestEntities, TestRecords
 from mastra_engine.testing.contract.scoped_engine import TestConfinedEngine
-from mastra_engine.testing.contract.scoped_memory import TestConfinedMemory
+from mastra_engine.testing.contract.scoped_memory import TestScopedMemory
 from mastra_engine.testing.contract.search import TestVectorSearch
 from mastra_engine.testing.contract.sync_failures import TestSyncFailures, TestSyncParams
 from mastra_engine.testing.contract.sync_pages import TestSyncPages
@@ -35,7 +35,6 @@ from mastra_engine.testing.contract.working_memory import TestWorkingMemory
 __all__ = [
     "TestChangeFeed",
     "TestConfinedEngine",
-    "TestConfinedMemory",
     "TestContextWindows",
     "TestEntities",
     "TestErasure",
@@ -49,6 +48,7 @@ __all__ = [
     "TestRecall",
     "TestRecordSearch",
     "TestRecords",
+    "TestScopedMemory",
     "TestSyncFailures",
     "TestSyncPages",
     "TestSyncParams",

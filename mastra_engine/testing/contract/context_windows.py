@@ -38,7 +38,9 @@ class TestContextWindows(WithThread):
 
     # Budgets
 
-    def test_without_a_budget_it_is_the_thread(self, memory: Memory, thread: Thread) -> None:
+    def test_without_a_budget_the_window_is_the_thread(
+        self, memory: Memory, thread: Thread
+    ) -> None:
         assert memory.get_context_window(thread_id="chat") == ContextWindow(
             messages=[], tokens=0, truncated=False
         )
@@ -48,14 +50,18 @@ class TestContextWindows(WithThread):
         )
 
     @pytest.mark.parametrize("budget", range(4 * TOKENS))
-    def test_the_newest_that_fit(self, memory: Memory, thread: Thread, budget: int) -> None:
+    def test_the_newest_messages_that_fit_are_returned(
+        self, memory: Memory, thread: Thread, budget: int
+    ) -> None:
         self.say(memory, "a", "b", "c")
         window = memory.get_context_window(thread_id="chat", max_tokens=budget)
         fit = min(budget // self.TOKENS, 3)
         assert ids(window) == ["a", "b", "c"][3 - fit :]
         assert (window.tokens, window.truncated) == (fit * self.TOKENS, fit < 3)
 
-    def test_one_too_large_hides_what_is_before_it(self, memory: Memory, thread: Thread) -> None:
+    def test_a_message_that_does_not_fit_ends_the_window(
+        self, memory: Memory, thread: Thread
+    ) -> None:
         self.say(memory, "a", "b" * 100, "c")
         window = memory.get_context_window(thread_id="chat", max_tokens=20)
         assert (ids(window), window.truncated) == (["c"], True)
@@ -63,7 +69,7 @@ class TestContextWindows(WithThread):
     def test_an_empty_thread_is_never_truncated(self, memory: Memory, thread: Thread) -> None:
         assert not memory.get_context_window(thread_id="chat", max_tokens=0).truncated
 
-    def test_the_tokenizer_is_asked(self, memory: Memory, thread: Thread) -> None:
+    def test_tokens_come_from_the_tokenizer(self, memory: Memory, thread: Thread) -> None:
         memory.tokenizer = len
         (saved,) = self.say(memory, "four")
         assert saved.tokens == 4 + 4
@@ -71,9 +77,7 @@ class TestContextWindows(WithThread):
         assert self.window(memory, max_tokens=7) == []
 
     @pytest.mark.parametrize("gone", ["a", "b", "c", "d"])
-    def test_a_deleted_message_takes_no_room(
-        self, memory: Memory, thread: Thread, gone: str
-    ) -> None:
+    def test_deleted_messages_do_not_count(self, memory: Memory, thread: Thread, gone: str) -> None:
         self.say(memory, "a", "b", "c", "d")
         memory.delete_messages(ids=[gone])
         self.say(memory, "e")
@@ -95,7 +99,9 @@ class TestContextWindows(WithThread):
         later = c.created_at + timedelta(microseconds=1)
         assert self.window(memory, start=later) == self.window(memory, end=a.created_at) == []
 
-    def test_what_lies_outside_is_not_cut_off(self, memory: Memory, thread: Thread) -> None:
+    def test_messages_outside_the_bounds_do_not_truncate(
+        self, memory: Memory, thread: Thread
+    ) -> None:
         _, b, c = self.say(memory, "a", "b", "c")
         between: dict[str, Any] = {"thread_id": "chat", "start": b.created_at, "end": c.created_at}
         for budget, truncated in ((None, False), (5, False), (4, True)):
@@ -126,7 +132,9 @@ class TestContextWindows(WithThread):
         memory.delete_messages(ids=["result 2"])
         assert self.window(memory) == ["a", "b"]
 
-    def test_the_end_may_separate_them_too(self, memory: Memory, thread: Thread) -> None:
+    def test_the_end_never_separates_calls_and_results(
+        self, memory: Memory, thread: Thread
+    ) -> None:
         self.say(memory, "a")
         self.save(memory, call("1"))
         (answer,) = self.save(memory, result("1"))
@@ -134,14 +142,14 @@ class TestContextWindows(WithThread):
         assert (ids(window), window.truncated) == (["a"], True)
         assert self.window(memory, start=answer.created_at) == []
 
-    def test_a_call_whose_tool_is_at_work_stays(self, memory: Memory, thread: Thread) -> None:
+    def test_a_call_without_a_result_yet_stays(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a")
         self.save(memory, call("1", "2"), result("1"))
         assert self.window(memory) == ["a", "call 1 2", "result 1"]
         self.say(memory, "b")
         assert self.window(memory) == ["a", "b"]
 
-    def test_ids_of_calls_may_come_again(self, memory: Memory, thread: Thread) -> None:
+    def test_ids_of_calls_may_repeat(self, memory: Memory, thread: Thread) -> None:
         self.save(memory, call("1"), result("1"))
         again = self.save(memory, {**call("1"), "id": "again"}, {**result("1"), "id": "answered"})
         budget = sum(message.tokens for message in again)
@@ -150,7 +158,7 @@ class TestContextWindows(WithThread):
 
     # What comes in front
 
-    def test_notes_come_first_and_count(self, memory: Memory, thread: Thread) -> None:
+    def test_the_preamble_comes_first_and_counts(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a", "b", "c")
         memory.update_working_memory(thread_id="chat", content="Likes tea", patch=None)
         memory.update_working_memory(thread_id="chat", patch={"name": "Ann"})
@@ -171,7 +179,9 @@ class TestContextWindows(WithThread):
             assert some.tokens <= budget
             assert some.truncated == (fit < 3)
 
-    def test_working_memory_of_the_resource_stands_in(self, memory: Memory, thread: Thread) -> None:
+    def test_the_resources_working_memory_is_the_default(
+        self, memory: Memory, thread: Thread
+    ) -> None:
         assert memory.get_context_window(thread_id="chat", working_memory=True).messages == []
         memory.update_working_memory(resource_id="alice", content="Alice's")
         (note,) = memory.get_context_window(thread_id="chat", working_memory=True)
@@ -180,7 +190,7 @@ class TestContextWindows(WithThread):
         (note,) = memory.get_context_window(thread_id="chat", working_memory=True)
         assert "The thread's" in note.content[0]["text"]
 
-    def test_what_is_recalled_comes_in_front(self, memory: Memory, thread: Thread) -> None:
+    def test_recalled_messages_are_in_the_preamble(self, memory: Memory, thread: Thread) -> None:
         memory.vectors.embedder = BagOfWords()
         self.say(memory, "the dog is called Bello", "a", "b", "c")
         options: dict[str, Any] = {"query": "called Bello", "top_k": 1, "message_range": (0, 0)}
@@ -197,7 +207,7 @@ class TestContextWindows(WithThread):
 
     # Formats
 
-    def test_openai_takes_it(self, memory: Memory, thread: Thread) -> None:
+    def test_openai_accepts_the_window(self, memory: Memory, thread: Thread) -> None:
         self.save(memory, {"role": "user", "content": "Go"}, call("1"), result("1"))
         window = memory.get_context_window(thread_id="chat", format="openai", system="Be kind")
         function = {"name": "t", "arguments": "{}"}
@@ -213,7 +223,7 @@ class TestContextWindows(WithThread):
         ]
         assert window.system is None
 
-    def test_anthropic_takes_it(self, memory: Memory, thread: Thread) -> None:
+    def test_anthropic_accepts_the_window(self, memory: Memory, thread: Thread) -> None:
         self.save(memory, {"role": "user", "content": "Go"}, call("1"), result("1"))
         window = memory.get_context_window(thread_id="chat", format="anthropic", system="Be kind")
         answer = [{"type": "text", "text": "done"}]

@@ -108,7 +108,7 @@ class TestHostileMemory(WithThread):
         assert after == before
         return caught.value
 
-    def test_no_method_and_no_argument_is_left_out(self) -> None:
+    def test_every_argument_of_every_method_is_tested(self) -> None:
         public = {
             name
             for name, _ in inspect.getmembers(Memory, inspect.isfunction)
@@ -229,7 +229,7 @@ class TestHostileMemory(WithThread):
             assert caught.value.path.startswith(pointer)
 
     @pytest.mark.parametrize("given", ["text", 7, ["a"], [["a", 1]], b"a", True])
-    def test_what_is_no_object(self, memory: Memory, given: Any) -> None:
+    def test_values_that_are_not_objects(self, memory: Memory, given: Any) -> None:
         for method, argument in sorted(OBJECTS):
             self.refused(memory, method, f"/{argument}", **{argument: given})
         self.refused(memory, "update_working_memory", "/patch", content=None, patch=given)
@@ -242,11 +242,11 @@ class TestHostileMemory(WithThread):
         self.refused(memory, "save_memory", pointer, messages=iter(messages), resource_id="alice")
 
     @pytest.mark.parametrize("given", [None, 7, "Hi", b"Hi", HELLO])
-    def test_what_is_no_list(self, memory: Memory, given: Any) -> None:
+    def test_values_that_are_not_lists(self, memory: Memory, given: Any) -> None:
         self.refused(memory, "save_memory", "/messages", messages=given)
 
     @pytest.mark.parametrize("given", [None, 7, "hello", {"hello": 1}])
-    def test_what_is_no_list_of_names(self, memory: Memory, given: Any) -> None:
+    def test_values_that_are_not_lists_of_names(self, memory: Memory, given: Any) -> None:
         for method, parameter in methods({"ids", "resource_ids"}):
             self.refused(memory, method, f"/{parameter.name}", **{parameter.name: given})
 
@@ -283,7 +283,9 @@ class TestHostileMemory(WithThread):
         assert memory.delete_thread(thread_id=value).id == value
 
     @named(TEXTS)
-    def test_any_text_is_kept_in_mind(self, memory: Memory, thread: Thread, hostile: Kept) -> None:
+    def test_any_text_can_be_working_memory(
+        self, memory: Memory, thread: Thread, hostile: Kept
+    ) -> None:
         value = hostile.value
         memory.update_working_memory(resource_id=value, content=value)
         changed = memory.update_working_memory(resource_id=value, patch={value: {value: value}})
@@ -291,7 +293,7 @@ class TestHostileMemory(WithThread):
         assert memory.get_working_memory(resource_id=value) == changed
 
     @named(TEXTS)
-    def test_any_text_can_be_asked_for(self, memory: Memory, thread: Thread, hostile: Kept) -> None:
+    def test_any_text_can_be_a_query(self, memory: Memory, thread: Thread, hostile: Kept) -> None:
         value = hostile.value
         self.say(memory, f"dog {value}", metadata={value: value})
         found = memory.recall(query=f"dog {value}", thread_id="chat", top_k=1, message_range=(0, 0))

@@ -120,7 +120,7 @@ class TestMessages(WithThread):
         assert len(set(ids(saved))) == 6
         assert memory.get_thread(thread_id="chat").message_count == 6
 
-    def test_what_is_saved_comes_back(self, memory: Memory, thread: Thread) -> None:
+    def test_saved_messages_are_returned_unchanged(self, memory: Memory, thread: Thread) -> None:
         given = MessageInput(
             role="tool", content="18 °C", id="m", tool_call_id="c", metadata={"n": [1, None]}
         )
@@ -152,7 +152,7 @@ class TestMessages(WithThread):
         assert (saved.content, saved.tool_call_id) == (parts, tool_call_id)
         assert self.stored(memory) == [saved]
 
-    def test_a_message_may_say_when_it_was(self, memory: Memory, thread: Thread) -> None:
+    def test_a_message_may_have_its_own_time(self, memory: Memory, thread: Thread) -> None:
         past = datetime(2024, 5, 1, 12, tzinfo=UTC)
         given: list[dict[str, Any]] = [
             {"role": "user", "content": "Then", "created_at": past},
@@ -165,7 +165,7 @@ class TestMessages(WithThread):
         assert saved[2].created_at > thread.created_at
         assert self.stored(memory) == saved
 
-    def test_a_thread_is_made_on_saving(self, memory: Memory) -> None:
+    def test_saving_creates_the_thread(self, memory: Memory) -> None:
         for _ in range(2):
             memory.save_memory(thread_id="new", resource_id="alice", messages=HELLO)
         made = memory.get_thread(thread_id="new")
@@ -173,7 +173,9 @@ class TestMessages(WithThread):
         assert memory.save_memory(thread_id="empty", resource_id="alice", messages=[]) == []
         assert memory.get_thread(thread_id="empty").message_count == 0
 
-    def test_anothers_thread_is_not_found(self, memory: Memory, thread: Thread) -> None:
+    def test_a_thread_of_another_resource_is_not_found(
+        self, memory: Memory, thread: Thread
+    ) -> None:
         for messages in (HELLO, []):
             with pytest.raises(ThreadNotFound):
                 memory.save_memory(thread_id="chat", resource_id="bob", messages=messages)
@@ -181,7 +183,9 @@ class TestMessages(WithThread):
 
     # Repetition
 
-    def test_a_repeated_call_returns_what_is_stored(self, memory: Memory, thread: Thread) -> None:
+    def test_a_repeated_call_returns_the_stored_messages(
+        self, memory: Memory, thread: Thread
+    ) -> None:
         self.say(memory, "before")
         call: dict[str, Any] = {
             "thread_id": "chat",
@@ -237,7 +241,7 @@ class TestMessages(WithThread):
             assert memory.save_memory(thread_id="chat", messages=[], idempotency_key="k") == []
         assert self.stored(memory) == saved
 
-    def test_a_key_is_of_its_thread(self, memory: Memory, thread: Thread) -> None:
+    def test_keys_are_unique_per_thread(self, memory: Memory, thread: Thread) -> None:
         memory.create_thread(resource_id="alice", thread_id="other")
         for id in ("chat", "other"):
             memory.save_memory(thread_id=id, messages=HELLO, idempotency_key="k")
@@ -248,7 +252,7 @@ class TestMessages(WithThread):
         ]
         assert counts == [2, 2, 3]
 
-    def test_a_stored_id_is_never_taken_again(self, memory: Memory, thread: Thread) -> None:
+    def test_a_stored_id_cannot_be_used_again(self, memory: Memory, thread: Thread) -> None:
         memory.create_thread(resource_id="bob", thread_id="other")
         (mine,) = self.say(memory, "mine")
         for id in ("chat", "other", "new"):
@@ -277,7 +281,9 @@ class TestMessages(WithThread):
     # Reading
 
     @pytest.mark.parametrize("order", ["asc", "desc"])
-    def test_pages_add_up(self, memory: Memory, thread: Thread, order: Any) -> None:
+    def test_pages_contain_every_message_once(
+        self, memory: Memory, thread: Thread, order: Any
+    ) -> None:
         numbers = [str(i) for i in range(7)]
         # One call, so that all are of one time.
         memory.save_memory(
@@ -337,7 +343,7 @@ class TestMessages(WithThread):
         assert memory.get_messages_by_id(ids=["d", "b", "nowhere", "a", "b"]) == [d, b, a]
         assert memory.get_messages_by_id(ids=[]) == []
 
-    def test_the_latest_messages_are_a_view(self, memory: Memory, thread: Thread) -> None:
+    def test_a_view_has_the_latest_messages(self, memory: Memory, thread: Thread) -> None:
         saved = self.say(memory, "a", "b", "c")
         view = memory.get_memory(thread_id="chat", last=2)
         assert view == MemoryView(
@@ -351,7 +357,9 @@ class TestMessages(WithThread):
 
     # Deletion
 
-    def test_the_others_keep_their_positions(self, memory: Memory, thread: Thread) -> None:
+    def test_deletion_keeps_the_positions_of_other_messages(
+        self, memory: Memory, thread: Thread
+    ) -> None:
         self.say(memory, "a", "b", "c", "d")
         memory.create_thread(resource_id="bob", thread_id="other")
         self.say(memory, "e", thread_id="other")
@@ -363,7 +371,7 @@ class TestMessages(WithThread):
         assert self.say(memory, "b")[0].position == 5
         assert memory.get_thread(thread_id="other").message_count == 0
 
-    def test_async_twins(self, memory: Memory) -> None:
+    def test_async_variants(self, memory: Memory) -> None:
         async def use() -> list[Message]:
             await memory.acreate_thread(resource_id="alice", thread_id="chat")
             await memory.asave_memory(thread_id="chat", messages=HELLO)

@@ -113,7 +113,7 @@ class TestRecall(WithThread):
         side_by_side = self.recall(memory, "cat Mia is", top_k=2, message_range=(2, 2))
         assert side_by_side == list(range(1, 11))
 
-    def test_a_gap_of_deleted_messages_is_stepped_over(self, memory: Memory, pets: Thread) -> None:
+    def test_ranges_skip_deleted_messages(self, memory: Memory, pets: Thread) -> None:
         memory.delete_messages(ids=["weather 2", "weather 4"])
         assert self.recall(memory, "Bello", top_k=1) == [3]
         assert self.recall(memory, "Bello", top_k=1, message_range=(2, 2)) == [1, 3, 5]
@@ -124,7 +124,7 @@ class TestRecall(WithThread):
         assert self.recall(memory, "Bello is", min_score=0.3, **options) == [3, 8]
         assert self.recall(memory, "Bello is", min_score=1.1, **options) == []
 
-    def test_filters_are_about_metadata(self, memory: Memory, thread: Thread) -> None:
+    def test_filters_apply_to_metadata(self, memory: Memory, thread: Thread) -> None:
         for id, data in {"dog a": {"kind": 1}, "dog b": {"kind": 2}, "dog c": {}}.items():
             self.say(memory, id, metadata=data)
         assert self.recall(memory, "dog", filter={"kind": 2}) == [1, 2, 3]
@@ -141,7 +141,7 @@ class TestRecall(WithThread):
         (found,) = memory.recall(query="dog", thread_id="chat")
         assert (found.position, found.metadata) == (1, lies)
 
-    def test_other_vectors_are_no_messages(self, memory: Memory, pets: Thread) -> None:
+    def test_vectors_of_users_are_not_recalled(self, memory: Memory, pets: Thread) -> None:
         memory.embed_pending()
         memory.vectors.upsert(index_name="memory", namespace="alice", documents=["dog Bello"])
         found = memory.recall(query="dog Bello", resource_id="alice", top_k=1)
@@ -149,7 +149,7 @@ class TestRecall(WithThread):
 
     # Scope
 
-    def test_a_thread_and_a_resource_are_bounds(self, memory: Memory, thread: Thread) -> None:
+    def test_recall_stays_in_the_thread_or_resource(self, memory: Memory, thread: Thread) -> None:
         for resource, id in (("alice", "second"), ("bob", "third"), ("alice ", "fourth")):
             memory.create_thread(resource_id=resource, thread_id=id)
         for id in ("chat", "second", "third", "fourth"):
@@ -186,7 +186,7 @@ class TestRecall(WithThread):
 
     # Embedding
 
-    def test_what_waits_is_found_all_the_same(self, memory: Memory, thread: Thread) -> None:
+    def test_recall_finds_pending_messages(self, memory: Memory, thread: Thread) -> None:
         memory.embeds_at_once = False
         self.say(memory, "dog", "cat")
         with pytest.raises(IndexNotFound):
@@ -214,7 +214,7 @@ class TestRecall(WithThread):
             self.say(memory, "", content=content, id=None)
         assert memory.embed_pending() == 0
 
-    def test_of_long_messages_the_beginning_is_embedded(
+    def test_the_beginning_of_long_messages_is_embedded(
         self, memory: Memory, thread: Thread
     ) -> None:
         class Narrow(BagOfWords):
@@ -226,7 +226,7 @@ class TestRecall(WithThread):
         self.say(memory, "cat", "dog " * 1_000 + " ".join(map(str, range(300_000))), id=None)
         assert self.recall(memory, "dog", top_k=1, message_range=(0, 0)) == [2]
 
-    def test_what_an_embedder_knows_nothing_of(self, memory: Memory, thread: Thread) -> None:
+    def test_messages_with_a_zero_vector(self, memory: Memory, thread: Thread) -> None:
         memory.embeds_at_once = False
         self.say(memory, "dog", "!!!", "?")
         assert memory.embed_pending() == 3
@@ -235,7 +235,7 @@ class TestRecall(WithThread):
         assert self.recall(memory, "dog") == [1, 2]
         assert self.recall(memory, "???") == []
 
-    def test_a_queue_is_told_what_to_embed(self, memory: Memory, thread: Thread) -> None:
+    def test_a_queue_receives_threads_to_embed(self, memory: Memory, thread: Thread) -> None:
         memory.queue = held = Held()
         self.say(memory, "dog")
         assert held.embedded in (["chat"], [])  # within a test's transaction it is not sent
@@ -247,9 +247,7 @@ class TestRecall(WithThread):
         self.say(memory, "bird")
         assert len(held.embedded) == sent
 
-    def test_messages_wait_for_an_embedder_that_is_away(
-        self, memory: Memory, thread: Thread
-    ) -> None:
+    def test_messages_wait_while_the_embedder_fails(self, memory: Memory, thread: Thread) -> None:
         memory.vectors.embedder = Broken()
         self.say(memory, "dog", "cat")
         for call in (
@@ -264,7 +262,7 @@ class TestRecall(WithThread):
         assert self.recall(memory, "dog", message_range=(0, 0), top_k=1) == [1]
 
     @pytest.mark.parametrize("answer", [math.nan, math.inf])
-    def test_messages_wait_when_the_answer_is_no_vector(
+    def test_messages_wait_after_an_invalid_vector(
         self, memory: Memory, thread: Thread, answer: float
     ) -> None:
         memory.embeds_at_once = False
@@ -287,7 +285,7 @@ class TestRecall(WithThread):
             self.say(memory, "dog", id=None)
         assert len(self.stored(memory)) == 2
 
-    def test_the_index_can_be_made_beforehand(self, memory: Memory) -> None:
+    def test_the_index_can_be_created_in_advance(self, memory: Memory) -> None:
         made = memory.prepare_index()
         assert made is not None
         assert (made.name, made.dimension, made.count) == ("memory", BagOfWords.dimension, 0)
@@ -295,7 +293,7 @@ class TestRecall(WithThread):
         memory.vectors.embedder = None
         assert memory.prepare_index() is None
 
-    def test_a_new_embedder_embeds_anew(self, memory: Memory, pets: Thread) -> None:
+    def test_a_new_embedder_needs_reembed(self, memory: Memory, pets: Thread) -> None:
         class Other(BagOfWords):
             dimension = 64
 
@@ -319,7 +317,7 @@ class TestRecall(WithThread):
 
     # Vectors that are left behind
 
-    def test_vectors_go_with_their_messages(self, memory: Memory, pets: Thread) -> None:
+    def test_deleting_messages_deletes_their_vectors(self, memory: Memory, pets: Thread) -> None:
         memory.create_thread(resource_id="alice", thread_id="other")
         self.say(memory, "another dog", thread_id="other")
         memory.embed_pending()
@@ -342,7 +340,7 @@ class TestRecall(WithThread):
         again = memory.recall(query="dog Bello", thread_id=clone.id, top_k=1)
         assert again == found
 
-    def test_async_twins(self, memory: Memory, thread: Thread) -> None:
+    def test_async_variants(self, memory: Memory, thread: Thread) -> None:
         memory.embeds_at_once = False
         self.say(memory, "dog", "cat")
 

@@ -1,4 +1,4 @@
-"""What memory that is confined to some resources shows of the others': nothing."""
+"""What memory that is scoped to some resources shows of the others': nothing."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ ABOUT_A_RESOURCE: dict[str, Callable[[Memory], Any]] = {
 }
 
 
-class TestConfinedMemory(WithThread):
+class TestScopedMemory(WithThread):
     @pytest.fixture
     def memory(self, engine: MastraEngine) -> Memory:
         engine.vectors.embedder = BagOfWords()
@@ -73,7 +73,7 @@ class TestConfinedMemory(WithThread):
         return engine.memory
 
     @pytest.fixture
-    def confined(self, memory: Memory) -> Memory:
+    def scoped(self, memory: Memory) -> Memory:
         """Alice's memory, where bob has some too."""
         memory.create_thread(resource_id="alice", thread_id="chat")
         memory.create_thread(resource_id="bob", thread_id="bobs")
@@ -93,74 +93,74 @@ class TestConfinedMemory(WithThread):
         )
 
     @pytest.mark.parametrize("method", ABOUT_A_THREAD)
-    def test_anothers_thread_is_not_found(
-        self, memory: Memory, confined: Memory, method: str
+    def test_a_thread_out_of_scope_is_not_found(
+        self, memory: Memory, scoped: Memory, method: str
     ) -> None:
         before = self.all_of_bobs(memory)
         with pytest.raises(ThreadNotFound):
-            ABOUT_A_THREAD[method](confined)
+            ABOUT_A_THREAD[method](scoped)
         assert self.all_of_bobs(memory) == before
 
     @pytest.mark.parametrize("method", ABOUT_A_RESOURCE)
-    def test_another_resource_is_not_found(
-        self, memory: Memory, confined: Memory, method: str
+    def test_a_resource_out_of_scope_is_not_found(
+        self, memory: Memory, scoped: Memory, method: str
     ) -> None:
         before = self.all_of_bobs(memory)
         with pytest.raises(NotFound):
-            ABOUT_A_RESOURCE[method](confined)
+            ABOUT_A_RESOURCE[method](scoped)
         assert self.all_of_bobs(memory) == before
 
-    def test_anothers_messages_are_not_there(self, memory: Memory, confined: Memory) -> None:
+    def test_messages_out_of_scope_do_not_exist(self, memory: Memory, scoped: Memory) -> None:
         before = self.all_of_bobs(memory)
         theirs = ids(before[1])
-        assert confined.get_messages_by_id(ids=theirs) == []
-        assert confined.delete_messages(ids=theirs) == 0
-        assert confined.expire_messages(before="2999-01-01T00:00:00Z") == 0
+        assert scoped.get_messages_by_id(ids=theirs) == []
+        assert scoped.delete_messages(ids=theirs) == 0
+        assert scoped.expire_messages(before="2999-01-01T00:00:00Z") == 0
         assert self.all_of_bobs(memory)[1] == before[1]
 
-    def test_the_end_of_a_clone_is_not_anothers_message(self, confined: Memory) -> None:
-        confined.create_thread(resource_id="alice", thread_id="mine")
+    def test_a_clone_cannot_end_at_a_message_out_of_scope(self, scoped: Memory) -> None:
+        scoped.create_thread(resource_id="alice", thread_id="mine")
         with pytest.raises(MessageNotFound):
-            confined.clone_thread(thread_id="mine", up_to_message_id="bob's dog")
+            scoped.clone_thread(thread_id="mine", up_to_message_id="bob's dog")
 
-    def test_an_id_that_is_taken_cannot_be_given(self, confined: Memory) -> None:
+    def test_ids_are_unique_across_scopes(self, scoped: Memory) -> None:
         """Ids are one space: this much, and no more, one learns of others."""
         with pytest.raises(ThreadExists):
-            confined.create_thread(resource_id="alice", thread_id="bobs")
-        confined.create_thread(resource_id="alice", thread_id="mine")
+            scoped.create_thread(resource_id="alice", thread_id="bobs")
+        scoped.create_thread(resource_id="alice", thread_id="mine")
         with pytest.raises(ThreadExists):
-            confined.clone_thread(thread_id="mine", new_thread_id="bobs")
+            scoped.clone_thread(thread_id="mine", new_thread_id="bobs")
 
-    def test_only_ones_own_messages_are_embedded(self, memory: Memory, confined: Memory) -> None:
+    def test_only_messages_in_scope_are_embedded(self, memory: Memory, scoped: Memory) -> None:
         self.say(memory, "my cat")
-        assert confined.embed_pending() == 1
-        assert confined.embed_pending() == 0
+        assert scoped.embed_pending() == 1
+        assert scoped.embed_pending() == 0
         assert memory.embed_pending() == 2
 
-    def test_ones_own_is_all_there(self, memory: Memory, confined: Memory) -> None:
-        saved = self.say(confined, "my dog", "my cat")
-        confined.save_memory(thread_id="carols", resource_id="carol", messages=MESSAGES)
-        assert ids(confined.list_threads(resource_id="carol")) == ["carols"]
-        assert confined.get_context_window(thread_id="chat").messages == saved
-        found = confined.recall(query="dog", resource_id="alice", message_range=(0, 0), top_k=9)
+    def test_everything_in_scope_works(self, memory: Memory, scoped: Memory) -> None:
+        saved = self.say(scoped, "my dog", "my cat")
+        scoped.save_memory(thread_id="carols", resource_id="carol", messages=MESSAGES)
+        assert ids(scoped.list_threads(resource_id="carol")) == ["carols"]
+        assert scoped.get_context_window(thread_id="chat").messages == saved
+        found = scoped.recall(query="dog", resource_id="alice", message_range=(0, 0), top_k=9)
         assert ids(found) == ids(saved)
-        confined.update_working_memory(thread_id="chat", content="hers")
+        scoped.update_working_memory(thread_id="chat", content="hers")
         assert memory.get_working_memory(thread_id="chat").content == "hers"
-        assert confined.update_thread(thread_id="chat", title="Hers", if_version=1).version == 2
-        assert confined.clone_thread(thread_id="chat", resource_id="carol").message_count == 2
-        assert confined.delete_messages(ids=["my dog", "bob's dog"]) == 1
-        assert confined.delete_thread(thread_id="chat").message_count == 1
+        assert scoped.update_thread(thread_id="chat", title="Hers", if_version=1).version == 2
+        assert scoped.clone_thread(thread_id="chat", resource_id="carol").message_count == 2
+        assert scoped.delete_messages(ids=["my dog", "bob's dog"]) == 1
+        assert scoped.delete_thread(thread_id="chat").message_count == 1
 
-    def test_confinement_only_ever_narrows(self, memory: Memory, confined: Memory) -> None:
+    def test_a_scope_can_only_be_narrowed(self, memory: Memory, scoped: Memory) -> None:
         assert memory.get_thread(thread_id="bobs").id == "bobs"
-        narrower = confined.within(resource_ids=["bob", "alice"])
+        narrower = scoped.within(resource_ids=["bob", "alice"])
         assert narrower.get_thread(thread_id="chat").id == "chat"
         for resource in ("bob", "carol"):
             with pytest.raises(NotFound):
                 narrower.list_threads(resource_id=resource)
         with pytest.raises(NotFound):
-            confined.within(resource_ids=[]).get_thread(thread_id="chat")
-        assert confined.list_threads(resource_id="carol") == Page([])
+            scoped.within(resource_ids=[]).get_thread(thread_id="chat")
+        assert scoped.list_threads(resource_id="carol") == Page([])
 
     @pytest.mark.parametrize("given", ["alice", None, 7, [""], [None]])
     def test_resources_are_a_list_of_names(self, memory: Memory, given: Any) -> None:

@@ -77,7 +77,7 @@ class TestThreads(WithThread):
                 memory.create_thread(resource_id=resource, thread_id="chat")
         assert memory.get_thread(thread_id="chat") == thread
 
-    def test_ids_of_its_own_are_distinct(self, memory: Memory) -> None:
+    def test_generated_ids_are_distinct(self, memory: Memory) -> None:
         made = [memory.create_thread(resource_id="alice") for _ in range(3)]
         assert len(set(ids(made))) == 3
 
@@ -89,7 +89,7 @@ class TestThreads(WithThread):
         thread.metadata["stolen"] = True
         assert memory.get_thread(thread_id="chat").metadata == {}
 
-    def test_what_is_not_there_is_not_found(self, memory: Memory) -> None:
+    def test_missing_threads_are_not_found(self, memory: Memory) -> None:
         for call in (
             lambda: memory.get_thread(thread_id="nowhere"),
             lambda: memory.update_thread(thread_id="nowhere", title="New"),
@@ -115,7 +115,7 @@ class TestThreads(WithThread):
 
     # Lists
 
-    def test_the_thread_last_used_comes_first(self, memory: Memory) -> None:
+    def test_the_most_recently_used_thread_comes_first(self, memory: Memory) -> None:
         for id in ("a", "b", "c"):
             memory.create_thread(resource_id="alice", thread_id=id)
         self.say(memory, "Hi", thread_id="a")
@@ -125,7 +125,7 @@ class TestThreads(WithThread):
         assert ids(memory.list_threads(resource_id="alice")) == ["b", "a", "c"]
 
     @pytest.mark.parametrize("order", ["asc", "desc"])
-    def test_pages_add_up(self, memory: Memory, order: Any) -> None:
+    def test_pages_contain_every_thread_once(self, memory: Memory, order: Any) -> None:
         for id in "edabc":
             memory.create_thread(resource_id="alice", thread_id=id)
         for limit in range(1, 7):
@@ -152,7 +152,9 @@ class TestThreads(WithThread):
                 memory.list_threads(**{**query, **other}, cursor=cursor)
             assert caught.value.path == "/cursor"
 
-    def test_others_threads_are_never_listed(self, memory: Memory, thread: Thread) -> None:
+    def test_threads_of_other_resources_are_not_listed(
+        self, memory: Memory, thread: Thread
+    ) -> None:
         memory.create_thread(resource_id="Alice", thread_id="other")
         memory.create_thread(resource_id="alice ", thread_id="another")
         assert memory.list_threads(resource_id="alice").items == [thread]
@@ -163,7 +165,7 @@ class TestThreads(WithThread):
         [case for case in MONGO if "@" not in str(case[0])],
         ids=lambda value: str(value)[:60],
     )
-    def test_metadata_filters_mean_what_they_mean_on_records(
+    def test_metadata_filters_work_as_on_records(
         self, memory: Memory, where: Any, expected: list[str]
     ) -> None:
         for id, data in PRODUCTS.items():
@@ -210,7 +212,7 @@ class TestThreads(WithThread):
 
     # Clones
 
-    def test_a_clone_is_a_copy_of_its_own(self, memory: Memory) -> None:
+    def test_a_clone_is_independent(self, memory: Memory) -> None:
         memory.create_thread(
             resource_id="alice", thread_id="chat", title="Plan", metadata={"a": 1, "b": 2}
         )
@@ -255,7 +257,7 @@ class TestThreads(WithThread):
             memory.get_thread(thread_id="chat")
         ]
 
-    def test_a_clone_that_cannot_be_leaves_nothing(self, memory: Memory, thread: Thread) -> None:
+    def test_a_failed_clone_leaves_nothing(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "one")
         memory.create_thread(resource_id="bob", thread_id="taken")
         self.say(memory, "elsewhere", thread_id="taken")
@@ -272,9 +274,7 @@ class TestThreads(WithThread):
 
     # Deletion
 
-    def test_a_deleted_thread_takes_its_messages_along(
-        self, memory: Memory, thread: Thread
-    ) -> None:
+    def test_deleting_a_thread_deletes_its_messages(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "one", "two")
         memory.create_thread(resource_id="alice", thread_id="other")
         self.say(memory, "three", thread_id="other")

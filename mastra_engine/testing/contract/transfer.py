@@ -24,7 +24,7 @@ HELLO = '{"role": "user", "content": "Hello", "id": "hello"}'
 
 
 class TestTransfer(WithThread):
-    def test_a_thread_comes_back_as_it_was(self, memory: Memory) -> None:
+    def test_an_imported_thread_equals_the_exported_one(self, memory: Memory) -> None:
         before = memory.create_thread(
             resource_id="alice", thread_id="chat", title="Plan", metadata={"a": [None]}
         )
@@ -42,7 +42,9 @@ class TestTransfer(WithThread):
         assert list(memory.export_thread(thread_id="chat")) == lines
         assert self.say(memory, "e")[0].position == 5
 
-    def test_it_may_become_another_thread(self, memory: Memory, thread: Thread) -> None:
+    def test_a_thread_can_be_imported_under_another_id(
+        self, memory: Memory, thread: Thread
+    ) -> None:
         saved = self.say(memory, "a", "b", "c")
         memory.delete_messages(ids=["b"])
         lines = [line.encode() for line in memory.export_thread(thread_id="chat")]
@@ -53,7 +55,7 @@ class TestTransfer(WithThread):
         assert second == replace(saved[2], id=second.id, thread_id="copy", position=2)
         assert not {first.id, second.id} & {"a", "c"}
 
-    def test_lines_may_be_read_already(self, memory: Memory, thread: Thread) -> None:
+    def test_lines_may_be_objects(self, memory: Memory, thread: Thread) -> None:
         saved = self.say(memory, "a", "b")
         lines = [json.loads(line) for line in memory.export_thread(thread_id="chat")]
         memory.delete_thread(thread_id="chat")
@@ -101,14 +103,16 @@ class TestTransfer(WithThread):
             ([HEADER, '{"role": "user", "content": "a\\u0000"}'], "/lines/1/content"),
         ],
     )
-    def test_refuses_what_is_no_thread(self, memory: Memory, lines: Any, pointer: str) -> None:
+    def test_invalid_lines_are_refused(self, memory: Memory, lines: Any, pointer: str) -> None:
         with pytest.raises(InvalidInput) as caught:
             memory.import_thread(lines=lines)
         assert caught.value.path == pointer
         assert memory.list_threads(resource_id="alice").items == []
 
     @named([*TEXTS, *DOCUMENTS])
-    def test_whatever_is_stored_can_be_moved(self, memory: Memory, hostile: Kept) -> None:
+    def test_every_stored_thread_can_be_exported_and_imported(
+        self, memory: Memory, hostile: Kept
+    ) -> None:
         document = hostile.value if isinstance(hostile.value, dict) else {"a": hostile.value}
         memory.create_thread(resource_id="alice", thread_id="chat", metadata=document)
         saved = self.say(memory, str(hostile.value)[:100], id="m", metadata=document)
@@ -133,7 +137,9 @@ class TestErasure(WithThread):
             memory.update_working_memory(thread_id=id, content="x")
         memory.update_working_memory(resource_id=resource_id, content="x")
 
-    def test_all_of_a_resource_goes(self, engine: MastraEngine, memory: Memory) -> None:
+    def test_erasing_a_resource_deletes_all_its_memory(
+        self, engine: MastraEngine, memory: Memory
+    ) -> None:
         self.fill(memory, "alice")
         self.fill(memory, "bob")
         memory.embed_pending(resource_id="alice")
@@ -148,7 +154,7 @@ class TestErasure(WithThread):
         assert engine.erase(resource_id="bob", dry_run=True) == replace(found, vectors=0)
         assert len(memory.recall(query="dog", resource_id="bob", top_k=9)) == 4
 
-    def test_whatever_else_is_among_its_vectors_goes(
+    def test_erasing_a_resource_deletes_its_other_vectors(
         self, engine: MastraEngine, memory: Memory
     ) -> None:
         memory.prepare_index()
@@ -157,7 +163,7 @@ class TestErasure(WithThread):
         assert engine.erase(resource_id="alice") == Erasure(vectors=1)
         assert engine.erase(resource_id="bob", dry_run=True) == Erasure(vectors=1)
 
-    def test_all_of_a_connection_goes(self, engine: MastraEngine) -> None:
+    def test_erasing_a_connection_deletes_all_its_data(self, engine: MastraEngine) -> None:
         for connection in ("crm", "shop"):
             for name in ("Contacts", "Deals"):
                 entity = engine.create_entity(name=name, connection_id=connection)
@@ -170,7 +176,7 @@ class TestErasure(WithThread):
         assert engine.list_entities(connection_id="crm").items == []
         assert engine.erase(connection_id="shop", dry_run=True) == found
 
-    def test_runs_go_with_their_connection(self, engine: MastraEngine) -> None:
+    def test_erasing_a_connection_deletes_its_runs(self, engine: MastraEngine) -> None:
         with registry.empty():
             sync(entity="Contacts", name="contacts")(lambda ctx: [])
             for connection in ("crm", "shop"):
@@ -180,7 +186,7 @@ class TestErasure(WithThread):
         assert [run.connection_id for run in engine.list_sync_runs()] == ["shop"]
         assert engine.erase(connection_id="shop", dry_run=True) == found
 
-    def test_one_subject_at_a_time(self, engine: MastraEngine) -> None:
+    def test_one_subject_is_required(self, engine: MastraEngine) -> None:
         subjects: list[dict[str, Any]] = [
             {},
             {"resource_id": "a", "connection_id": "b"},
@@ -207,7 +213,7 @@ class TestErasure(WithThread):
         assert ids(memory.list_threads(resource_id="alice")) == ["kept"]
         assert memory.vectors.describe_index(index_name="memory").count == 1
 
-    def test_age_is_a_setting(self, memory: Memory) -> None:
+    def test_the_retention_time_is_a_setting(self, memory: Memory) -> None:
         with pytest.raises(InvalidInput) as caught:
             memory.expire_messages()
         assert caught.value.path == "/before"

@@ -46,7 +46,7 @@ class TestWorkingMemory(WithThread):
         """Whose it is: each test is about a resource's and about a thread's."""
         return {"resource_id": "alice"} if request.param == "resource_id" else {"thread_id": "chat"}
 
-    def test_there_is_nothing_at_first(self, memory: Memory, holder: dict[str, Any]) -> None:
+    def test_working_memory_is_empty_at_first(self, memory: Memory, holder: dict[str, Any]) -> None:
         nothing = WorkingMemory(content="", data={}, version=0)
         assert memory.get_working_memory(**holder) == nothing
 
@@ -57,9 +57,7 @@ class TestWorkingMemory(WithThread):
         assert second == WorkingMemory(content="", data={}, version=2)
         assert memory.get_working_memory(**holder) == second
 
-    def test_text_and_json_leave_each_other_alone(
-        self, memory: Memory, holder: dict[str, Any]
-    ) -> None:
+    def test_text_and_json_are_independent(self, memory: Memory, holder: dict[str, Any]) -> None:
         memory.update_working_memory(**holder, patch={"name": "Ann"})
         memory.update_working_memory(**holder, content="Likes tea")
         memory.update_working_memory(**holder, patch={"age": 7})
@@ -97,7 +95,7 @@ class TestWorkingMemory(WithThread):
         kept = WorkingMemory(content="first", data={"a": 1}, version=2)
         assert memory.get_working_memory(**holder) == kept
 
-    def test_every_holder_has_its_own(self, memory: Memory, thread: Thread) -> None:
+    def test_holders_are_independent(self, memory: Memory, thread: Thread) -> None:
         memory.create_thread(resource_id="alice", thread_id="alice")
         holders: list[dict[str, Any]] = [
             {"resource_id": "alice"},
@@ -136,7 +134,7 @@ class TestWorkingMemory(WithThread):
             ({"content": "x", "if_version": "1"}, "/if_version"),
         ],
     )
-    def test_refuses_what_is_no_change(
+    def test_invalid_changes_are_refused(
         self, memory: Memory, holder: dict[str, Any], given: Any, pointer: str
     ) -> None:
         with pytest.raises(InvalidInput) as caught:
@@ -164,7 +162,7 @@ class TestWorkingMemory(WithThread):
             ({"patch": {"other": True}}, "/patch"),
         ],
     )
-    def test_json_keeps_to_a_schema(
+    def test_json_must_satisfy_the_schema(
         self, memory: Memory, holder: dict[str, Any], change: Any, pointer: str
     ) -> None:
         memory.working_memory_schema = SCHEMA

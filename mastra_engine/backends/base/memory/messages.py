@@ -58,7 +58,7 @@ class Messages:
         appends nothing; other messages under the same key raise IdempotencyConflict.
 
         Raises ThreadNotFound, Conflict when a message has the id of a stored one, and InvalidInput
-        whose path names the place.
+        with the path of the invalid value.
         """
         id = name(thread_id, "/thread_id")
         key = None if idempotency_key is None else name(idempotency_key, "/idempotency_key")
@@ -182,8 +182,8 @@ class Messages:
     def _stored_before(self, append: MessageAppend) -> list[Message]:
         """Return the messages that the same call stored before; raise Conflict if it did not.
 
-        A repeated call whose messages have ids conflicts at those ids, and one whose messages have
-        none conflicts at its key. Both are told from a real conflict by the stored key and hash.
+        A repeated call conflicts at the ids of its messages or, if the messages come without ids,
+        at its key. The stored key and hash distinguish both from a real conflict.
         """
         key, thread_id = append.idempotency_key, append.thread_id
         earlier = None if key is None else self._store.find_append(thread_id, key)

@@ -1,4 +1,4 @@
-"""What the services of agent memory share: their store, their options and their scope."""
+"""The store, the options and the scope that the services of agent memory share."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The ports that a backend implements to store agent memory.
 
-The services of this package validate arguments, enforce the scope and decide what follows a write.
-A store reads and writes what it is told: it validates nothing and knows no scope. Where a query
-must stay within some resources, they are an argument.
+The services of this package validate arguments, enforce the scope and take the steps that follow a
+write. A store only reads and writes: it validates nothing and has no scope. If a query must stay
+within some resources, these are an argument.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class WorkingMemoryChange:
 
 
 class TransactionalStore(ABC):
-    """A store whose writes are grouped into transactions."""
+    """A store that groups writes into transactions."""
 
     @abstractmethod
     def transact(self, operation: Callable[[], R], *, single: bool = False) -> R:
@@ -154,7 +154,7 @@ class TransactionalStore(ABC):
 
     @abstractmethod
     def after_commit(self, action: Callable[[], None]) -> None:
-        """Run an action once the current transaction is committed, at once if there is none."""
+        """Run an action after the current transaction commits, or at once outside a transaction."""
 
 
 class ThreadStore(TransactionalStore):
@@ -186,7 +186,7 @@ class ThreadStore(TransactionalStore):
         after: tuple[datetime, str] | None,
         limit: int,
     ) -> list[Thread]:
-        """Return threads of a resource whose metadata satisfies a filter.
+        """Return the threads of a resource with metadata that satisfies a filter.
 
         They are ordered by `updated_at`, then by id. `after` is a place in that order.
         """

@@ -49,7 +49,7 @@ class Transfer:
         A line is JSON text or the object that it contains. Without `resource_id` the thread
         belongs to the exported resource. Under another `thread_id` messages get new ids. Positions
         start from 1. Raises ThreadExists, Conflict when a message exists already, and InvalidInput
-        whose path names the line.
+        with the path of the line.
         """
         if isinstance(lines, str | bytes | Mapping) or not isinstance(lines, Iterable):
             raise InvalidInput("must be an iterable of lines", path="/lines")
