@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
+from psycopg._preparing import PrepareManager
 
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.postgres.prepared import server_cursor
+from mastra_engine.exceptions import EngineConfigError
+from mastra_engine.postgres.prepared import _preparing, server_cursor
 from tests.integration.conftest import Elsewhere
 
 OFTEN = 12
@@ -81,6 +84,77 @@ def test_what_the_project_says_about_preparing_holds(one: PostgresEngine) -> Non
     for _ in range(OFTEN):
         assert search(one) == ["east", "north"]
     assert prepared(one) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"prepare_threshold": 1}], ids=["default", "threshold"])
+def test_the_setting_switches_prepared_statements_off(
+    one: PostgresEngine, options: dict[str, int]
+) -> None:
+    connections[one.database].settings_dict["OPTIONS"].update(options)
+    assert one.database is not None
+    engine = PostgresEngine(database=one.database, prepared_statements=False)
+    for _ in range(OFTEN):
+        assert search(engine) == ["east", "north"]
+        assert len(engine.memory.get_memory(thread_id="t").messages) == 1
+    assert not any("ORDER BY distance" in statement for statement in prepared(engine))
+    for _ in range(OFTEN):  # another engine on the same connection
+        search(one)
+    assert any("ORDER BY distance" in statement for statement in prepared(one))
+
+
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_the_setting_is_a_boolean(value: Any) -> None:
+    with pytest.raises(EngineConfigError, match="PREPARED_STATEMENTS must be True or False"):
+        PostgresEngine(prepared_statements=value)
+
+
+@pytest.fixture
+def fresh_detection() -> Iterator[None]:
+    """Forget what is known of the installed psycopg, before and after the test."""
+    _preparing.cache_clear()
+    yield
+    _preparing.cache_clear()
+
+
+def _without_module(patch: pytest.MonkeyPatch) -> None:
+    patch.delitem(sys.modules, "mastra_engine.postgres.preparing", raising=False)
+    patch.delattr("mastra_engine.postgres.preparing", raising=False)
+    patch.setitem(sys.modules, "psycopg._preparing", None)  # importing it raises ImportError
+
+
+def _without_class(patch: pytest.MonkeyPatch) -> None:
+    patch.delitem(sys.modules, "mastra_engine.postgres.preparing", raising=False)
+    patch.delattr("mastra_engine.postgres.preparing", raising=False)
+    patch.delattr("psycopg._preparing.PrepareManager")
+
+
+def _with_another_signature(patch: pytest.MonkeyPatch) -> None:
+    original = PrepareManager.maybe_add_to_cache
+
+    def maybe_add_to_cache(self: Any, query: Any, *rest: Any) -> Any:
+        return original(self, query, *rest)
+
+    patch.setattr(PrepareManager, "maybe_add_to_cache", maybe_add_to_cache)
+
+
+def _without_reset(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("mastra_engine.postgres.preparing.Cursor", object)
+
+
+@pytest.mark.usefixtures("fresh_detection")
+@pytest.mark.parametrize(
+    "change", [_without_module, _without_class, _with_another_signature, _without_reset]
+)
+def test_a_psycopg_with_another_private_api_prepares_nothing(
+    one: PostgresEngine, change: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        change(patch)
+        _preparing.cache_clear()
+        for _ in range(OFTEN):
+            assert search(one) == ["east", "north"]
+            assert len(one.memory.get_memory(thread_id="t").messages) == 1
+        assert prepared(one) == []
 
 
 def test_djangos_log_of_queries_has_their_text(one: PostgresEngine) -> None:

@@ -48,6 +48,7 @@ class PostgresEngine(
         database: str = "default",
         url: str | None = None,
         lock_timeout: float = 5.0,
+        prepared_statements: bool = True,
         sync_lease: float = 60.0,
         sync_history: int = 1_000,
         index_lease: float = 60.0,
@@ -63,7 +64,9 @@ class PostgresEngine(
         if url is not None:
             database, self.owns_connection = database_at(url)
         self.database = database
-        self.session = Session(database, lock_timeout=lock_timeout)
+        self.session = Session(
+            database, lock_timeout=lock_timeout, prepared_statements=prepared_statements
+        )
         self.run_store = PostgresRunStore(self.session)
         self.sync_lease = sync_lease
         self.sync_history = sync_history

@@ -12,8 +12,9 @@ from typing import TypeVar
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from mastra_engine.exceptions import Unavailable
+from mastra_engine.exceptions import EngineConfigError, Unavailable
 from mastra_engine.postgres.errors import RETRYABLE, sqlstate, translated
+from mastra_engine.postgres.prepared import allow_prepared
 from mastra_engine.postgres.timeouts import set_timeout, timeout
 
 R = TypeVar("R")
@@ -26,14 +27,23 @@ RACES = 20
 class Session:
     """The engine's use of one Django database alias."""
 
-    def __init__(self, alias: str, *, lock_timeout: float) -> None:
+    def __init__(
+        self, alias: str, *, lock_timeout: float, prepared_statements: bool = True
+    ) -> None:
+        if not isinstance(prepared_statements, bool):
+            raise EngineConfigError(
+                f"PREPARED_STATEMENTS must be True or False, got {prepared_statements!r}"
+            )
         self.alias = alias
         self.lock_timeout = lock_timeout
+        self.prepared_statements = prepared_statements
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
         """Django's connection; each thread has one of its own."""
-        return connections[self.alias]
+        connection = connections[self.alias]
+        allow_prepared(connection, self.prepared_statements)
+        return connection
 
     @contextmanager
     def translated(self) -> Iterator[None]:
