@@ -32,15 +32,17 @@ if TYPE_CHECKING:
 
 
 class WordLlamaEmbedder:
-    """A small model that ships inside its wheel: no network, no key. Needs the extra `local`.
+    """A small model inside a Python package, without a network or a key. Needs the extra `local`.
 
-    https://github.com/dleemiller/WordLlama. English above all; 256 dimensions, or their first 128
-    or 64 (it was trained to be cut there). Vectors are the rows of a float32 NumPy array and
-    have length 1, save that of an empty text, which is zero. Threads share one model per process.
+    The model is https://github.com/dleemiller/WordLlama, trained mainly on English. Vectors have
+    256 dimensions, or the first 128 or 64 of them, which the model was trained for. They are the
+    rows of a float32 NumPy array and have length 1; the vector of an empty text is zero. Threads
+    share one model per process.
     """
 
     DIMENSIONS = (64, 128, 256)
-    #: A batch is padded to its longest text, each token taking 2 kB; a character is 4 at worst.
+    #: A batch is padded to its longest text, and a token takes 2 kB; a character has up to 4
+    #: tokens.
     _BATCH_TEXTS, _BATCH_CHARACTERS = 64, 2**16
 
     def __init__(self, dimension: int = 256) -> None:
@@ -55,7 +57,7 @@ class WordLlamaEmbedder:
     def embed_documents(self, texts: list[str]) -> Vectors:
         """Return an array of the shape (texts, dimension).
 
-        Raises InvalidInput for a text of over 65,536 characters, whose average says nothing.
+        Raises InvalidInput for a text of more than 65,536 characters; split it into chunks first.
         """
         return self._embed(list(texts), "/documents")
 
@@ -69,9 +71,13 @@ class WordLlamaEmbedder:
 
         longest = max(map(len, texts), default=0)
         if longest > self._BATCH_CHARACTERS:
-            raise InvalidInput(f"holds a text of {longest} characters; cut it up", path=path)
-        together = min(self._BATCH_TEXTS, self._BATCH_CHARACTERS // max(longest, 1))
-        rows = model.embed(texts, batch_size=together)[:, : self.dimension]
+            raise InvalidInput(
+                f"has a text of {longest} characters, and the limit is {self._BATCH_CHARACTERS}; "
+                "split it into chunks",
+                path=path,
+            )
+        batch_size = min(self._BATCH_TEXTS, self._BATCH_CHARACTERS // max(longest, 1))
+        rows = model.embed(texts, batch_size=batch_size)[:, : self.dimension]
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         unit: Any = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
         return unit  # type: ignore[no-any-return]
@@ -91,8 +97,8 @@ def _load_word_llama() -> Any:
     handlers, level = root.handlers[:], root.level
     import wordllama  # type: ignore[import-untyped]
 
-    root.handlers[:], root.level = handlers, level  # it configures the root logger on import
-    # Only as a cache is the package's own folder searched for the tokenizer it ships.
+    root.handlers[:], root.level = handlers, level  # importing it configures the root logger
+    # The package finds the tokenizer in its own folder only if that is the cache directory.
     return wordllama.WordLlama.load(
         cache_dir=Path(wordllama.__file__).parent, disable_download=True
     )
@@ -104,14 +110,14 @@ def _load_word_llama() -> Any:
 class OpenAIEmbedder:
     """Embeddings from OpenAI or any server with its `/v1/embeddings`. Needs the extra `openai`.
 
-    `dimensions` asks for shorter vectors; as servers may ignore it, the answer is checked.
-    `batch_size` texts go into one request. OPENAI_API_KEY of the environment is only ever sent
-    where `base_url` is not given; a server that needs no key gets none of yours. `client` is an
-    `openai.OpenAI` of your own, for timeouts, proxies or `max_retries`; without one, the library
-    retries what may pass (429, 5xx, a lost connection) twice, with back-off.
+    `dimensions` requests shorter vectors; since servers may ignore it, the response is checked. A
+    request has up to `batch_size` texts. The environment variable OPENAI_API_KEY is sent only if
+    `base_url` is not set, so another server never gets it. `client` is your own `openai.OpenAI`,
+    with timeouts, proxies or `max_retries`; by default the library retries 429, 5xx and lost
+    connections twice with back-off.
 
-    Vectors are lists of floats. Raises Unavailable when the server stays away or busy,
-    EngineError when it refuses, InvalidVector when its answer does not fit the texts.
+    Vectors are lists of floats. Raises Unavailable if the server cannot be reached or is busy,
+    EngineError if it refuses the request, and InvalidVector if its response does not fit the texts.
     """
 
     def __init__(
@@ -127,26 +133,26 @@ class OpenAIEmbedder:
         self.model = name(model, "/model")
         self.dimensions = None if dimensions is None else count(dimensions, "/dimensions", least=1)
         self.batch_size = count(batch_size, "/batch_size", least=1)
-        self._base_url, self._api_key, self._given_client = base_url, api_key, client
+        self._base_url, self._api_key, self._custom_client = base_url, api_key, client
 
     def __repr__(self) -> str:
         return f"OpenAIEmbedder(model={self.model!r}, dimensions={self.dimensions})"
 
     def embed_documents(self, texts: list[str]) -> Vectors:
-        """Return a list of vectors; `batch_size` texts a request, one after another."""
+        """Return a list of vectors by consecutive requests of `batch_size` texts."""
         vectors: list[Sequence[float]] = []
         for start in range(0, len(texts), self.batch_size):
             vectors += self._request(texts[start : start + self.batch_size], "/documents")
         return vectors
 
     def embed_query(self, text: str) -> Sequence[float]:
-        """Return the vector of a question."""
+        """Return the vector of a query text."""
         return self._request([text], "/query_text")[0]
 
     @cached_property
     def _client(self) -> OpenAI:
-        if self._given_client is not None:
-            return self._given_client
+        if self._custom_client is not None:
+            return self._custom_client
         from openai import OpenAI, OpenAIError
 
         key = self._api_key or (self._base_url and "none")
@@ -162,31 +168,35 @@ class OpenAIEmbedder:
 
         shorter: Any = {} if self.dimensions is None else {"dimensions": self.dimensions}
         try:
-            # Not every server knows base64, which the library would ask for.
+            # The library requests base64 by default, which not every server supports.
             answer = client.embeddings.create(
                 model=self.model, input=texts, encoding_format="float", **shorter
             )
         except (APIConnectionError, InternalServerError, RateLimitError) as error:
-            raise Unavailable(f"The embedding server is away or busy: {_said(error)}") from error
+            raise Unavailable(
+                f"The embedding server is unavailable or busy: {_kind(error)}"
+            ) from error
         except (OpenAIError, ValueError) as error:  # ValueError: the answer is not JSON
-            raise EngineError(f"The embedding server gave no vectors: {_said(error)}") from error
+            raise EngineError(
+                f"The embedding server returned no vectors: {_kind(error)}"
+            ) from error
         source = f"the server of {self.model!r}"
         vectors = _in_order(getattr(answer, "data", None) or [], path, source)
         checked: Vectors = check_shape(vectors, len(texts), self.dimensions, path, source)
         return checked
 
 
-def _said(error: Exception) -> str:
+def _kind(error: Exception) -> str:
     status = getattr(error, "status_code", None)
     return f"{type(error).__name__} {status}" if status else type(error).__name__
 
 
 def _in_order(data: Sequence[Any], path: str, source: str) -> list[Any]:
-    places = [getattr(item, "index", None) for item in data]
+    indexes = [getattr(item, "index", None) for item in data]
     vectors = [getattr(item, "embedding", None) for item in data]
-    if set(places) == {None}:  # Gemini's endpoint leaves `index` out and answers in order
+    if set(indexes) == {None}:  # Gemini's endpoint omits `index` and answers in order
         return vectors
-    if set(places) != set(range(len(data))):
+    if set(indexes) != set(range(len(data))):
         raise InvalidVector(f"{source} did not number its vectors from 0", path=path)
-    at = dict(zip(places, vectors, strict=True))
-    return [at[place] for place in range(len(data))]
+    by_index = dict(zip(indexes, vectors, strict=True))
+    return [by_index[index] for index in range(len(data))]

@@ -1,8 +1,8 @@
 """The filter tree as SQL: the only place where filters and sort keys become SQL.
 
 A condition on a document becomes a `jsonpath` in lax mode, which looks into arrays as MongoDB does
-and compares within a type only; a GIN index with `jsonb_path_ops` serves its equalities. Paths and
-values are bound as parameters: inside a `jsonpath` they are JSON strings and numbers.
+and compares only values of one type. A GIN index with `jsonb_path_ops` serves its equalities. Paths
+and values are bound as parameters; inside a `jsonpath` they are JSON strings and numbers.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ from mastra_engine.filters.cursors import Position
 
 Sql = tuple[str, list[Any]]
 
-#: How many characters `like_regex` is given at most: to compile one takes their number squared,
-#: 10 s for 30,000. Short ones are planned better, for the planner tries them on its statistics.
-_LONGEST_REGEX = 256
+#: Characters up to which `like_regex` is used. Compiling a regular expression takes time that grows
+#: with the square of its length: 10 s for 30,000 characters. Below this length it is preferred,
+#: because the planner can try it on its statistics.
+_MAX_REGEX = 256
 
-#: How many tests of a `jsonpath` are joined at once.
-_TOGETHER = 100
+#: Tests of a `jsonpath` that one group joins. See _any_of().
+_GROUP = 100
 
-#: In MongoDB's order.
+#: The types of JSON values in the order in which MongoDB sorts them.
 _KINDS = ("null", "number", "string", "object", "array", "boolean")
 
-#: What everything satisfies; where conditions are joined by AND it is left out.
+#: The condition that every row satisfies. It is left out of conditions that AND joins.
 TRUE: Sql = ("TRUE", [])
 _FALSE: Sql = ("FALSE", [])
 
@@ -54,7 +55,7 @@ def where(node: Node, columns: Mapping[str, str]) -> Sql:
 
 
 def on_metadata(node: Node, *others: Sql) -> Sql:
-    """Return the condition of a filter on a table's column `metadata`, and of others."""
+    """Return the condition of a filter on the column `metadata`, joined with `others` by AND."""
     return both(where(node, {"data": "metadata"}), *others)
 
 
@@ -67,25 +68,26 @@ def order_by(key: SortKey, columns: Mapping[str, str]) -> list[Sql]:
 
 
 def after(position: Position, sort: tuple[SortKey, ...], columns: Mapping[str, str]) -> Sql:
-    """Return the condition that a row comes after the position: keyset paging."""
-    beyond, tied = _FALSE, TRUE
+    """Return the condition that a row comes after a position, for keyset paging."""
+    after_keys, equal_keys = _FALSE, TRUE
     for key, (rank, value) in zip(sort, position.keys, strict=True):
-        further, equal = _versus(key, rank, value, columns)
-        beyond = _either(beyond, both(tied, further))
-        tied = both(tied, equal)
-    last = (f"{columns['external_id']} > %s", [position.external_id])
-    return _either(beyond, both(tied, last))
+        after_key, equal_key = _versus(key, rank, value, columns)
+        after_keys = _either(after_keys, both(equal_keys, after_key))
+        equal_keys = both(equal_keys, equal_key)
+    after_id = (f"{columns['external_id']} > %s", [position.external_id])
+    return _either(after_keys, both(equal_keys, after_id))
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiler:
-    """Compiles conditions on `root`, the document or, `depth` levels in, an array's member."""
+    """Compiles conditions on `root`: the document, or a member of an array `depth` levels deep."""
 
     columns: Mapping[str, str]
     root: str
     depth: int = 0
 
     def condition(self, node: Node) -> Sql:
+        """Return the condition of a filter."""
         match node:
             case And(parts):
                 return _joined(" AND ", [self.condition(part) for part in parts], TRUE)
@@ -100,51 +102,59 @@ class _Compiler:
                 return self.elem_match(node)
             case Equals():
                 return self.equals(node)
-            case Substring(field, text) if len(text) > _LONGEST_REGEX:
+            case Substring(field, text) if len(text) > _MAX_REGEX:
                 return self.substring(field, text)
             case _:
-                return self.found(_jsonpath(node))
+                return self.exists(_jsonpath(node))
 
-    def found(self, path: str) -> Sql:
+    def exists(self, path: str) -> Sql:
+        """Return the condition that a `jsonpath` leads to a value."""
         return f"({self.root} @? %s::jsonpath)", [path]
 
     def equals(self, node: Equals) -> Sql:
+        """Return the condition that the value, or a member of it, is one of several."""
         containers = [value for value in node.values if isinstance(value, dict | list)]
         scalars = [value for value in node.values if not isinstance(value, dict | list)]
         options = [self.equals_container(node.field, value) for value in containers]
         if scalars:
-            options.append(self.found(_any_member(node.field, "==", *scalars)))
+            options.append(self.exists(_any_member(node.field, "==", *scalars)))
         if None in scalars:
-            options += [self.found(path) for path in _missing(node.field)]
+            options += [self.exists(path) for path in _missing(node.field)]
         return _joined(" OR ", options, _FALSE)
 
     def equals_container(self, field: Field, value: Any) -> Sql:
-        """The value equals the array or object; or, unless it is a member itself, a member does."""
-        found, member, json = f"v{self.depth}", f"m{self.depth}", _literal(value)
-        query = f"jsonb_path_query({self.root}, %s::jsonpath) {found}"
-        whole = f"EXISTS (SELECT FROM {query} WHERE {found} = %s::jsonb)", [_path(field.path), json]
+        """Return the condition that the value, or a member of it, equals an array or an object."""
+        at_path, member, json = f"v{self.depth}", f"m{self.depth}", _literal(value)
+        query = f"jsonb_path_query({self.root}, %s::jsonpath) {at_path}"
+        whole = (
+            f"EXISTS (SELECT FROM {query} WHERE {at_path} = %s::jsonb)",
+            [_path(field.path), json],
+        )
         if _is_member(field):
             return whole
         members = (
-            f"EXISTS (SELECT FROM {query}, {_members(found)} {member} WHERE {member} = %s::jsonb)"
+            f"EXISTS (SELECT FROM {query}, {_members(at_path)} {member} WHERE {member} = %s::jsonb)"
         )
         return _either(whole, (members, [_path(field.path), json]))
 
     def substring(self, field: Field, text: str) -> Sql:
-        """The whole value is text that holds another."""
-        found = f"v{self.depth}"
-        query = f"jsonb_path_query({self.root}, %s::jsonpath) {found}"
-        holding = _holding(f"({found} #>> '{{}}')")
+        """Return the condition that the value is text that contains another, ignoring case."""
+        at_path = f"v{self.depth}"
+        query = f"jsonb_path_query({self.root}, %s::jsonpath) {at_path}"
+        contains = _contains(f"({at_path} #>> '{{}}')")
         exists = (
-            f"EXISTS (SELECT FROM {query} WHERE jsonb_typeof({found}) = 'string' AND {holding})"
+            f"EXISTS (SELECT FROM {query} WHERE jsonb_typeof({at_path}) = 'string' AND {contains})"
         )
         return exists, [_path(field.path), text]
 
     def elem_match(self, node: ElemMatch) -> Sql:
-        found, member, condition = f"v{self.depth}", f"m{self.depth}", node.condition
+        """Return the condition that a member of an array satisfies another condition."""
+        at_path, member, condition = f"v{self.depth}", f"m{self.depth}", node.condition
         root = f"d{self.depth}" if node.documents else member
         sql, params = _Compiler(self.columns, root=root, depth=self.depth + 1).condition(condition)
-        tables = f"jsonb_path_query({self.root}, %s::jsonpath) {found}, {_members(found)} {member}"
+        tables = (
+            f"jsonb_path_query({self.root}, %s::jsonpath) {at_path}, {_members(at_path)} {member}"
+        )
         if node.documents:
             tables += f", LATERAL (SELECT {_document(member)} AS {root}) AS {root}_of"
             sql = f"{root} IS NOT NULL AND {sql}"
@@ -160,7 +170,7 @@ def _on_column(node: Node, column: str) -> Sql:
         case Compare(_, operator, value):
             return f"({column} {operator} %s)", [value]
         case Substring(_, text):
-            return _holding(column), [text]
+            return _contains(column), [text]
         case StartsWith(_, text):
             return f"starts_with({column}, %s)", [text]
         case Exists():
@@ -192,9 +202,10 @@ def _jsonpath(node: Node) -> str:
 
 
 def _any_member(field: Field, operator: str, *operands: Any) -> str:
-    """The value or, of an array, a member; but not a member's own members.
+    """Return the path to a value, or to a member of an array, that satisfies a comparison.
 
-    Lax mode unwraps an array twice, once for the filter and once for the comparison.
+    Lax mode unwraps arrays twice, once for the filter and once for the comparison. The test of the
+    type prevents the second time, which would look at the members of a member.
     """
 
     def test(here: str) -> str:
@@ -205,58 +216,69 @@ def _any_member(field: Field, operator: str, *operands: Any) -> str:
 
 
 def _any_of(tests: list[str]) -> str:
-    """Some at a time, for each is within the one before it, and the server's stack has an end."""
-    groups = [tests[i : i + _TOGETHER] for i in range(0, len(tests), _TOGETHER)]
+    """Join tests by OR, in groups.
+
+    The server parses `a || b || c` as nested pairs, and thousands of them exceed its stack.
+    """
+    groups = [tests[i : i + _GROUP] for i in range(0, len(tests), _GROUP)]
     joined = [f"({' || '.join(group)})" for group in groups]
     return joined[0] if len(joined) == 1 else _any_of(joined)
 
 
 def _is_member(field: Field) -> bool:
-    """Whether what it leads to is a member of an array, by its position or as in `$elemMatch`."""
+    """Return whether the path ends at a member of an array, by position or in `$elemMatch`."""
     return not field.path or isinstance(field.path[-1], int)
 
 
 def _whole(field: Field, test: Callable[[str], str]) -> str:
-    """The value itself: in lax mode that takes a test on the object which holds it."""
+    """Return the path to a value that satisfies a test, without unwrapping it if it is an array.
+
+    In lax mode this takes a test on the object that has the value.
+    """
     if not field.path:
         return f"strict $ ? ({test('@')})"
     last = max(i for i, step in enumerate(field.path) if isinstance(step, str))
-    holds, here = _held(field.path[last:])
-    return f"{_path(field.path[:last])} ? ({holds} && {test(here)})"
+    exists, here = _at_positions(field.path[last:])
+    return f"{_path(field.path[:last])} ? ({exists} && {test(here)})"
 
 
 def _missing(field: Field) -> list[str]:
-    """Where a path ends early: at an object without the key, or at a scalar."""
+    """Return the paths to places where a path ends early: objects without a key, and scalars."""
     paths = []
-    for i, (step, after) in enumerate(zip_longest(field.path, field.path[1:])):
+    for i, (step, following) in enumerate(zip_longest(field.path, field.path[1:])):
         if isinstance(step, str):
             here, key = _path(field.path[:i]), _key(step)
             paths.append(f'{here} ? (@.type() == "object" && !exists(@{key}))')
-            if isinstance(after, str):
+            if isinstance(following, str):
                 scalar = f'@{key}.type() != "object" && @{key}.type() != "array"'
                 paths.append(f'{here} ? (@.type() == "object" && {scalar})')
     return paths
 
 
 def _path(steps: tuple[str | int, ...]) -> str:
-    """A path whose positions are those of arrays: to lax mode any value is an array of itself."""
+    """Return the `jsonpath` of steps, with positions that apply to arrays only.
+
+    Lax mode would take any other value for an array of one member.
+    """
     path = "$"
     for i, step in enumerate(steps):
         if isinstance(step, str):
-            positions = tuple(takewhile(lambda after: isinstance(after, int), steps[i + 1 :]))
-            holds, here = _held((step, *positions))
-            path += f" ? ({holds}){here[1:]}" if positions else here[1:]
+            positions = tuple(
+                takewhile(lambda following: isinstance(following, int), steps[i + 1 :])
+            )
+            exists, here = _at_positions((step, *positions))
+            path += f" ? ({exists}){here[1:]}" if positions else here[1:]
     return path
 
 
-def _held(steps: tuple[str | int, ...]) -> tuple[str, str]:
-    """What is to be true of an object with something at a key and then positions, and that path."""
+def _at_positions(steps: tuple[str | int, ...]) -> tuple[str, str]:
+    """Return the test that an object has a value at a key and positions, and the path to it."""
     key, *positions = steps
-    holds, here = '@.type() == "object"', f"@{_key(str(key))}"
+    exists, here = '@.type() == "object"', f"@{_key(str(key))}"
     for position in positions:
-        holds += f' && {here}.type() == "array"'
+        exists += f' && {here}.type() == "array"'
         here += f"[{position}]"
-    return holds, here
+    return exists, here
 
 
 def _key(key: str) -> str:
@@ -264,25 +286,25 @@ def _key(key: str) -> str:
 
 
 def _literal(value: Any) -> str:
-    """JSON, whose scalars are jsonpath literals too."""
+    """Return a value as JSON. The scalars of JSON are literals of `jsonpath`, too."""
     return orjson.dumps(value).decode()
 
 
 # SQL
 
 
-def _holding(text: str) -> str:
-    """That it holds a parameter, in whatever case."""
+def _contains(text: str) -> str:
+    """Return the condition that text contains a parameter, ignoring case."""
     return f'(strpos(lower({text} COLLATE "default"), lower(%s)) > 0)'
 
 
 def _members(array: str) -> str:
-    """The members of an array, and nothing for any other value."""
+    """Return a set of the members of an array; it is empty for any other value."""
     return f"jsonb_path_query({array}, 'strict $[*]', '{{}}', true)"
 
 
 def _document(member: str) -> str:
-    """An object, an array as the object that it is in BSON, and NULL for any other value."""
+    """Return a value as an object: an array by position, as in BSON, and NULL for a scalar."""
     return (
         f"CASE jsonb_typeof({member}) WHEN 'object' THEN {member} WHEN 'array' THEN ("
         f"SELECT coalesce(jsonb_object_agg(i - 1, v), '{{}}') "
@@ -313,23 +335,23 @@ def _text(value: Sql) -> Sql:
 
 
 def _versus(key: SortKey, rank: int, value: Any, columns: Mapping[str, str]) -> tuple[Sql, Sql]:
-    """Return the conditions of coming after a key's value and of being equal to it."""
-    further = "<" if key.descending else ">"
+    """Return the conditions that a row comes after a value of a sort key, and that it equals it."""
+    after = "<" if key.descending else ">"
     if key.field.column is not None:
         column = columns[key.field.column]
-        return (f"{column} {further} %s", [value]), (f"{column} = %s", [value])
+        return (f"{column} {after} %s", [value]), (f"{column} = %s", [value])
     document_value = _value(key.field, columns["data"])
     kind, kind_params = _rank(document_value)
-    beyond_kind = f"{kind} {further} %s", [*kind_params, rank]
+    after_kind = f"{kind} {after} %s", [*kind_params, rank]
     same_kind = f"{kind} = %s", [*kind_params, rank]
     if value is None:
-        return beyond_kind, same_kind
+        return after_kind, same_kind
     text = isinstance(value, str)
     content, params = _text(document_value) if text else _scalar(document_value)
     operand, bound = ("%s", value) if text else ("%s::jsonb", _literal(value))
-    beyond_value = f"{content} {further} {operand}", [*params, bound]
+    after_value = f"{content} {after} {operand}", [*params, bound]
     same_value = f"{content} = {operand}", [*params, bound]
-    return _either(beyond_kind, both(same_kind, beyond_value)), both(same_kind, same_value)
+    return _either(after_kind, both(same_kind, after_value)), both(same_kind, same_value)
 
 
 def _joined(separator: str, parts: list[Sql], empty: Sql) -> Sql:
@@ -341,6 +363,7 @@ def _joined(separator: str, parts: list[Sql], empty: Sql) -> Sql:
 
 
 def both(*parts: Sql) -> Sql:
+    """Return conditions joined by AND."""
     return _joined(" AND ", list(parts), TRUE)
 
 

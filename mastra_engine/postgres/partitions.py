@@ -1,4 +1,7 @@
-"""The partition of a vector index and its search structure: the only DDL outside migrations."""
+"""The partition of a vector index and its search structure.
+
+This is the only DDL outside migrations.
+"""
 
 from __future__ import annotations
 
@@ -19,31 +22,34 @@ from mastra_engine.validation.vectors import IndexDefinition
 _OPERATOR_CLASSES = {"cosine": "cosine_ops", "euclidean": "l2_ops", "dotproduct": "ip_ops"}
 _OPERATORS = {"cosine": "<=>", "euclidean": "<->", "dotproduct": "<#>"}
 
-#: How many values of metadata the planner tries a filter on; of its usual 100, a filter that 2 % of
-#: the rows pass is passed by anything from none to five.
+#: Values of metadata in the planner's statistics, on which it tries a filter. With its default of
+#: 100, a filter that matches 2 % of the rows matches between none and five of the sample.
 _SAMPLE = 500
 
-#: Seconds between two looks at who still writes.
+#: Seconds between two checks for transactions that still write.
 _PAUSE = 0.05
 
-# Without parameters: bound on the server, they would keep the statement's snapshot.
+# This statement has no parameters: with parameters bound on the server, the transaction would keep
+# the statement's snapshot, and CREATE INDEX CONCURRENTLY would wait for it. The timeouts are off
+# because the transaction is idle for as long as the build takes.
 _TRY_LOCK = f"""
 SELECT pg_try_advisory_xact_lock({BUILDERS}, {{}}),
        set_config('idle_in_transaction_session_timeout', '0', true),
        (SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout')
 """
 
-# What locks take: indexes of several schemas may have one id.
+# Advisory locks take the table's oid: indexes in several schemas may have the same id.
 _NUMBER = "SELECT %s::regclass::oid::int"
 
-# Where the tables are, and whose. A bare name means the first schema that is searched, for what is
-# made, or one that has such a thing, for what is dropped.
+# The schema of the tables, and their owner. Statements that create or drop need the schema: an
+# unqualified name would be created in the first schema of the search path, and dropped in the first
+# one that has it.
 _HOME = """
 SELECT relnamespace::regnamespace, relowner::regrole
 FROM pg_class WHERE oid = 'mastra_engine_embedding'::regclass
 """
 
-# A new table is its owner's alone, and the role that searches it may be another.
+# A new table grants nothing to other roles, and the role that searches it may not be its owner.
 _GRANTS = """
 SELECT format('GRANT %%s ON %%s TO %%s', string_agg(privilege_type, ', '), %s::text,
               CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END)
@@ -76,7 +82,7 @@ WHERE relation = to_regclass(%s) AND pid IS DISTINCT FROM pg_backend_pid() AND g
 
 
 class Partition:
-    """The table of one vector index. Its names hold the index's id and nothing of the user's."""
+    """The table of one vector index. Its names contain the index's id, and no text of users."""
 
     def __init__(self, connection: BaseDatabaseWrapper, index: IndexDefinition) -> None:
         self.connection = connection
@@ -84,32 +90,34 @@ class Partition:
         self.table = f"mastra_engine_embedding_{index.id}"
         self.structure = f"{self.table}_nearest"
         self.type = f"{index.storage}({index.dimension})"
-        #: Holds while the index is what it was when it was found; takes its name. Definitions never
-        #: change, and no two of one name are of the same moment.
+        #: A FROM clause that has a row only while the index is the one that was found. It has the
+        #: name as its parameter. Definitions never change, and two indexes of one name are never
+        #: created at the same time.
         self.unchanged = (
             f"FROM mastra_engine_vectorindex WHERE name = %s AND created_at = '{index.created_at}'"
         )
         self.document = f"to_tsvector('{index.language}'::regconfig, document)"
 
     def distance(self) -> str:
-        """Return the distance to a parameter, written as the search structure knows it."""
+        """Return the distance to a parameter, in the form that the search structure indexes."""
         target = "%s::vector" if self.index.storage == "vector" else f"%s::vector::{self.type}"
         return f"(embedding::{self.type}) {_OPERATORS[self.index.metric]} {target}"
 
     def create(self) -> None:
-        """Create the table, then attach it, which locks out neither readers nor writers.
+        """Create the table, then attach it as a partition.
 
-        Whoever owns all vectors owns these, and who may do something with all may do it with these.
+        Attaching locks out neither readers nor writers of other indexes, unlike creating the table
+        as a partition. The table gets the owner and the grants of the table of all vectors.
         """
         ((schema, owner),) = self._query(_HOME, [])
         table = f"{schema}.{self.table}"
-        self._execute(f"DROP TABLE IF EXISTS {table}")  # a leftover of an emptied database
+        self._execute(f"DROP TABLE IF EXISTS {table}")  # of a database that was flushed
         self._execute(f"CREATE TABLE {table} (LIKE mastra_engine_embedding INCLUDING ALL)")
         self._execute(f"ALTER TABLE {table} OWNER TO {owner}")
         statistics = f"ALTER metadata SET STATISTICS {_SAMPLE}"
         self._execute(f"ALTER TABLE {self.table} {statistics}")
         self._execute(f"CREATE INDEX {self.table}_text ON {self.table} USING gin ({self.document})")
-        if self.index.index_type == "hnsw":  # IVFFlat learns its lists from the rows there are
+        if self.index.index_type == "hnsw":  # IVFFlat computes its lists from rows
             self._execute(self._create_structure(""))
         attach = f"ATTACH PARTITION {self.table} FOR VALUES IN ({self.index.id})"
         self._execute(f"ALTER TABLE mastra_engine_embedding {attach}")
@@ -117,28 +125,31 @@ class Partition:
             self._execute(grant)
 
     def drop(self) -> None:
+        """Drop the table and its search structure."""
         self._execute(f"DROP TABLE IF EXISTS {self.table}")
 
     def truncate(self) -> None:
+        """Delete all rows."""
         self._execute(f"TRUNCATE {self.table}")
 
     def state(self) -> tuple[IndexStatus, float | None]:
-        """Return the search structure's status and, while it is being built, the share done."""
+        """Return the search structure's status and, during a build, its progress from 0 to 1."""
         params = [self.structure, self.table, self.table, BUILDERS, self.table]
         ((valid, share, locked),) = self._query(_STATE, params)
         return status_of(self.index.index_type, valid=valid, share=share, locked=locked)
 
     def size(self) -> tuple[int, int]:
-        """Return the number of vectors and the bytes they take with all indexes."""
+        """Return the number of vectors, and their size in bytes with all indexes."""
         sql = f"SELECT count(*), pg_total_relation_size('{self.table}') FROM {self.table}"
         ((number, size),) = self._query(sql, [])
         return number, size
 
     def build(self, *, patience: float) -> None:
-        """Build the search structure unless it is there and valid, or another process builds it.
+        """Build the search structure unless it is valid, or another process builds it.
 
-        Outside a transaction nobody has to wait for it, but it has to wait for those who are
-        writing; raises Unavailable when that takes more than `patience` seconds, unless 0.
+        Outside a transaction it is built concurrently, while others read and write. The build
+        itself has to wait for the transactions that have written before it: raises Unavailable if
+        they take more than `patience` seconds, unless that is 0.
         """
         status, _ = self.state()
         if status in ("ready", "building"):
@@ -158,15 +169,16 @@ class Partition:
         if stored:
             self._execute(f"DROP INDEX {concurrently}IF EXISTS {self.structure}")
         self._execute(self._create_structure(f"{concurrently}IF NOT EXISTS "))
-        self._execute(f"ANALYZE {self.table}")  # filtered searches rely on the planner's guesses
+        self._execute(f"ANALYZE {self.table}")  # searches with a filter use its estimates
 
     @contextmanager
     def _only_builder(self) -> Iterator[bool]:
-        """Say whether nobody else builds this structure, and keep others from it.
+        """Yield whether this process may build the structure, and prevent others from building it.
 
-        Two CREATE INDEX CONCURRENTLY of one table end in a deadlock, when all the work is done. As
-        it runs in no transaction, another connection's holds the lock; that has to be READ
-        COMMITTED, or its snapshot would be one of those the build waits for.
+        Two CREATE INDEX CONCURRENTLY on one table end in a deadlock after all the work is done.
+        CREATE INDEX CONCURRENTLY cannot run in a transaction, and the lock has to be scoped to a
+        transaction, because of poolers: so a second connection holds the lock. Its transaction is
+        READ COMMITTED; otherwise it would hold a snapshot, which the build would wait for.
         """
         ((number,),) = self._query(_NUMBER, [self.table])
         guard = self.connection.copy()
@@ -177,20 +189,26 @@ class Partition:
                 try:
                     yield cursor.fetchone()[0]
                 finally:
-                    with suppress(Error):  # it may have been lost in the meantime
+                    with suppress(Error):  # the connection may be lost by now
                         cursor.execute("ROLLBACK")
         finally:
             guard.close()
 
     def _wait_for_writers(self, patience: float) -> None:
-        """Wait for the transactions that write now, rather than let the server do it for ever."""
+        """Wait for the transactions that write now.
+
+        CREATE INDEX CONCURRENTLY would wait for them itself, but without a bound.
+        """
         deadline = time.monotonic() + patience
-        waiting = older = set(self._query(_WRITERS, [self.table]))
-        while patience and waiting:
+        writers = earlier_writers = set(self._query(_WRITERS, [self.table]))
+        while patience and writers:
             if time.monotonic() > deadline:
-                raise Unavailable("Others have been writing to the index for too long")
+                raise Unavailable(
+                    f"Vector index {self.index.name!r} is not built: other transactions have been "
+                    f"writing to it for {patience:g} seconds; try again when they have ended"
+                )
             time.sleep(_PAUSE)
-            waiting = older.intersection(self._query(_WRITERS, [self.table]))
+            writers = earlier_writers.intersection(self._query(_WRITERS, [self.table]))
 
     def drop_structure(self) -> None:
         """Drop the search structure; searches are exact until it is built."""
@@ -210,7 +228,10 @@ class Partition:
         )
 
     def _lists(self) -> int:
-        """What pgvector's README advises: rows / 1000 to a million rows, then their square root."""
+        """Return the number of lists that pgvector's README recommends.
+
+        That is rows / 1000 for up to a million rows, and the square root of the rows beyond.
+        """
         rows, _ = self.size()
         return max(rows // 1000, 1) if rows <= 1_000_000 else round(rows**0.5)
 

@@ -56,9 +56,9 @@ class PreparingCursor(Cursor[Any]):
         try:
             return super().execute(query, params, **options)
         except FeatureNotSupported:
-            # The server refuses a prepared statement whose result columns have changed their types,
-            # before it runs any of it. A failed transaction cannot go on; its rollback deallocates
-            # the statement.
+            # The server refuses a prepared statement if the types of its result columns have
+            # changed, before it runs any of it. A failed transaction cannot go on; its rollback
+            # deallocates the statement.
             if self.connection.info.transaction_status != TransactionStatus.IDLE:
                 raise
             self.connection._prepared.clear()

@@ -1,10 +1,11 @@
 """Searching a partition.
 
-With a filter, either all rows that pass are sorted, which takes longer the more pass, or neighbours
-from the graph are looked through until enough pass, which takes longer the fewer do. What the
-planner guesses only says which is tried first: each is given up where the other takes less.
-Neighbours that pass are as good as those of any search. When too few do, what passes is far from
-the question, and the graph is no guide to it.
+A search with a filter has two ways. It can sort all rows that satisfy the filter, which takes
+longer the more of them there are. Or it can read neighbours of the target from the graph until
+enough of them satisfy the filter, which takes longer the fewer rows do. The planner's estimate only
+decides which way is tried first; each is given up at the point where the other one takes less time.
+Neighbours that satisfy the filter are as good as those of a search without one. If too few
+neighbours do, the matching rows are far from the target, and the graph does not lead to them.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.validation.vectors import IndexDefinition
 
-#: To go on to one more neighbour takes as long as to sort so many more rows. Measured in
+#: Rows that can be sorted in the time of reading one more neighbour from the graph. Measured in
 #: docs/explanation/vectors.md.
 ROWS_PER_NEIGHBOUR = 6
-#: Of the neighbours that are looked through, so many times as many as needed should pass.
+#: Neighbours are read until this multiple of the requested rows is expected to match the filter.
 _SPARE = 2
-#: Where that was not enough, rows are sorted exactly while they are no more than these.
+#: Matching rows up to which they are sorted after the graph has not led to enough of them.
 EXACT_ROWS = 20_000
-#: pgvector's limit of how much of the graph is looked at before it is walked on from there.
-_WIDEST = 1_000
+#: pgvector's maximum of `hnsw.ef_search`.
+_MAX_EF_SEARCH = 1_000
 
 _FIELDS = "id, namespace, document, metadata::text"
 
 
 class _BinaryVector(Dumper):
-    """Sends a vector as it is stored; without a type's number, which differs by database."""
+    """Sends a vector in binary form, without its type's oid, which differs between databases."""
 
     format = Format.BINARY
 
@@ -51,7 +52,7 @@ class _BinaryVector(Dumper):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search for the nearest rows to `target`."""
+    """A search for the rows nearest to `target`."""
 
     partition: Partition
     target: Vector
@@ -62,17 +63,20 @@ class Search:
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
+        """Django's connection."""
         return self.partition.connection
 
     @property
     def filtered(self) -> bool:
+        """Return whether the search has a filter or a scope."""
         return self.condition != TRUE
 
     def run(self) -> list[Any]:
         """Return rows of (id, namespace, document, metadata, distance[, vector]), nearest first.
 
-        A vector is in pgvector's binary form. No rows also say that the index is not what it was
-        when it was found. In the caller's transaction, a savepoint takes back what searching did.
+        A vector is in pgvector's binary form. There are no rows, too, if the index was deleted or
+        replaced since it was found. In the caller's transaction, a savepoint restores the settings
+        that the search changes.
         """
         if self.connection.get_autocommit():
             return self._search()
@@ -86,10 +90,10 @@ class Search:
         return (self._exact() or []) if rows is None else rows
 
     def _unfiltered(self) -> list[Any] | None:
-        """Return the nearest rows, ties by id; None when the graph has too few.
+        """Return the nearest rows, ties by id, or None if the graph yields too few.
 
-        One row more shows whether the last one has a tie behind it. Only then need PostgreSQL sort
-        ties, for which it reads thirty rows at least.
+        One more row than requested shows whether the last one has the same distance as the next.
+        Only then PostgreSQL has to sort by id as well, for which it reads at least thirty rows.
         """
         rows = self._graph(f"distance LIMIT {self.limit + 1}")
         if rows is None or len(rows) == self.limit:
@@ -100,31 +104,31 @@ class Search:
         return self._graph(f"distance, id, namespace LIMIT {self.limit}")
 
     def _filtered(self) -> list[Any] | None:
-        """Return the nearest rows that pass; None when too many pass and the graph has too few.
+        """Return the nearest matching rows, or None if too many match and the graph yields too few.
 
-        To find one that passes takes `total / passing` neighbours. Looking for all that are wanted
-        takes as long as sorting what passes where that is as many as the square root says.
+        One matching row takes `total / matching` neighbours on average. The square root below is
+        the number of matching rows at which sorting them takes as long as reading neighbours.
         """
         if self.partition.index.index_type == "flat":  # it has no graph
             return self._exact()
-        passing, total = self._estimate()
-        alike = math.sqrt(ROWS_PER_NEIGHBOUR * self.limit * total)
-        few = round(max(alike, ROWS_PER_NEIGHBOUR * self.ef_search))
-        if passing <= few:
-            if (rows := self._exact(at_most=few)) is not None:
+        matching, total = self._estimate()
+        break_even = math.sqrt(ROWS_PER_NEIGHBOUR * self.limit * total)
+        sortable = round(max(break_even, ROWS_PER_NEIGHBOUR * self.ef_search))
+        if matching <= sortable:
+            if (rows := self._exact(at_most=sortable)) is not None:
                 return rows
-            passing = few
-        enough = max(self.ef_search, round(_SPARE * self.limit * total / passing))
-        if (rows := self._graph(f"distance LIMIT {enough}")) is not None:
+            matching = sortable
+        neighbours = max(self.ef_search, round(_SPARE * self.limit * total / matching))
+        if (rows := self._graph(f"distance LIMIT {neighbours}")) is not None:
             return rows
         if (rows := self._exact(at_most=EXACT_ROWS)) is not None:
             return rows
-        return self._graph("distance", ef_search=_WIDEST)
+        return self._graph("distance", ef_search=_MAX_EF_SEARCH)
 
     def _estimate(self) -> tuple[int, int]:
-        """Return the planner's guess of how many rows pass the filter, and of how many there are.
+        """Return the planner's estimates of the matching rows and of all rows.
 
-        The second is read from a subquery's plan, which spares a statement.
+        The second one is read from the plan of a subquery, which saves a statement.
         """
         sql, params = self.condition
         table = self.partition.table
@@ -133,8 +137,8 @@ class Search:
         )
         with self.connection.cursor() as cursor:
             cursor.execute(statement, params)
-            (((found,),),) = cursor.fetchall()
-        plan = found["Plan"]
+            (((explained,),),) = cursor.fetchall()
+        plan = explained["Plan"]
         totals = (
             part["Plans"][0]["Plan Rows"]
             for part in plan.get("Plans", ())
@@ -143,7 +147,7 @@ class Search:
         return plan["Plan Rows"], next(totals, plan["Plan Rows"])
 
     def _exact(self, *, at_most: int | None = None) -> list[Any] | None:
-        """Sort all rows that pass the filter; None when they are more than `at_most`."""
+        """Sort all rows that satisfy the filter; return None if they are more than `at_most`."""
         sql, params = self.condition
         bound = "" if at_most is None else f" LIMIT {at_most + 1}"
         statement = (
@@ -160,13 +164,14 @@ class Search:
         return [row[:-1] for row in rows]
 
     def _graph(self, order: str, *, ef_search: int | None = None) -> list[Any] | None:
-        """Look through neighbours for rows that pass; None of too few.
+        """Read neighbours until enough of them satisfy the filter; return None if too few do.
 
-        The settings are made by the statement itself and are local to its transaction.
+        The statement itself changes the settings, local to its transaction. That saves a round trip
+        to the server, and leaves nothing behind on the connection, which a pooler may share.
         """
         sql, params = self.condition
         settings = self._settings(ef_search or self.ef_search)
-        # A condition without columns is checked once, before the scan begins.
+        # PostgreSQL evaluates a condition without columns once, before the scan begins.
         statement = (
             f"SELECT {self._result()} FROM ("
             f"SELECT {self._columns()} FROM {self.partition.table} "
@@ -179,7 +184,7 @@ class Search:
         return rows if len(rows) >= self.limit else None
 
     def _settings(self, ef_search: int) -> str:
-        """Return how far to look, and to go on from there when all that was found is used up."""
+        """Return the expression that sets the breadth of the scan and lets it be continued."""
         walk = "relaxed_order" if self.filtered else "strict_order"
         settings = {"hnsw.ef_search": ef_search, "hnsw.iterative_scan": walk}
         if self.partition.index.index_type == "ivfflat":
@@ -196,7 +201,7 @@ class Search:
         return f"{_FIELDS}, distance{', vector_send(embedding)' if self.with_vector else ''}"
 
     def _fetch(self, sql: str, params: list[Any]) -> list[Any]:
-        """Return what is found, in order, for the target, the index's name and `params`."""
+        """Return rows in order. The parameters are the target, the index's name and `params`."""
         one_plan = not self.filtered
         with server_cursor(self.connection, format=Format.BINARY, one_plan=one_plan) as cursor:
             cursor.adapters.register_dumper(Vector, _BinaryVector)
@@ -215,17 +220,18 @@ def _by_distance(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def within(index: IndexDefinition, namespaces: Collection[str]) -> Sql:
-    """Return the condition of being in one of some namespaces.
+    """Return the condition that a row is in one of the namespaces.
 
-    Every row is of the index, but with its id the key begins, by which they are found.
+    All rows of the partition have the same index id. It is in the condition because it is the first
+    column of the key, by whose index the rows are found.
     """
     return "index_id = %s AND namespace = ANY(%s)", [index.id, sorted(namespaces)]
 
 
 def chunks_of(entity_ids: Sequence[UUID], node: Node, *, keys: tuple[str, str]) -> Sql:
-    """Return the condition of being about a live record of these entities that satisfies a filter.
+    """Return the condition that a vector is a chunk of a live record that satisfies a filter.
 
-    `keys` are those of the metadata that name the record's entity and its `external_id`.
+    `keys` are the metadata keys of the record's entity id and of its `external_id`.
     """
     columns = {name: f"record.{name}" for name in ("data", *RECORD_COLUMNS)}
     sql, params = where(node, columns)
@@ -242,8 +248,9 @@ def chunks_of(entity_ids: Sequence[UUID], node: Node, *, keys: tuple[str, str]) 
 def full_text(partition: Partition, query: str, within: Sql, limit: int) -> list[Any]:
     """Return rows of (id, namespace, document, metadata, rank) that share a word, best first.
 
-    The words are ORed: a question seldom has all its words in one passage. An & without spaces is
-    part of a word, an address for instance.
+    The words are combined by OR, because few documents contain all words of a question. In the text
+    of a tsquery an operator & has spaces around it; one without spaces belongs to a word, for
+    example to a URL.
     """
     sql, params = within
     language = partition.index.language

@@ -1,4 +1,4 @@
-"""The search structures of all vector indexes, read from the catalogs, and how much is in them."""
+"""The search structures and counts of all vector indexes, read from the catalogs."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _COUNT = """
 SELECT index_id, count(*) FROM mastra_engine_embedding
 WHERE index_id = ANY(%s::int[]) GROUP BY index_id
 """
-#: How many indexes are counted at once: each takes some of the server's room for locks.
-_AT_ONCE = 100
+#: Indexes per statement: each takes entries of the server's lock table, which has a fixed size.
+_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
-    """How an index stands. `vectors` is the planner's estimate, None before the first ANALYZE.
+    """The state of an index. `vectors` is the planner's estimate, None before the first ANALYZE.
 
-    `progress`, 0 to 1, is there while the search structure is being built.
+    `progress`, from 0 to 1, is set during a build of the search structure.
     """
 
     name: str
@@ -57,21 +57,21 @@ def read_structures(connection: BaseDatabaseWrapper) -> list[Structure]:
     with connection.cursor() as cursor:
         cursor.execute(_ALL, [BUILDERS])
         rows = cursor.fetchall()
-    found = []
+    structures = []
     for name, index_type, valid, share, locked, vectors, size in rows:
         status, progress = status_of(index_type, valid=valid, share=share, locked=locked)
-        found.append(
+        structures.append(
             Structure(name=name, status=status, progress=progress, vectors=vectors, bytes=size)
         )
-    return found
+    return structures
 
 
 def count_vectors(connection: BaseDatabaseWrapper, index_ids: Sequence[int]) -> dict[int, int]:
-    """Return how many vectors indexes have, without those that have none."""
+    """Return the number of vectors by index id; empty indexes are left out."""
     counts: dict[int, int] = {}
     with connection.cursor() as cursor:
-        for start in range(0, len(index_ids), _AT_ONCE):
-            cursor.execute(_COUNT, [list(index_ids[start : start + _AT_ONCE])])
+        for start in range(0, len(index_ids), _BATCH):
+            cursor.execute(_COUNT, [list(index_ids[start : start + _BATCH])])
             counts.update(cursor.fetchall())
     return counts
 
@@ -79,9 +79,10 @@ def count_vectors(connection: BaseDatabaseWrapper, index_ids: Sequence[int]) -> 
 def status_of(
     index_type: IndexType, *, valid: bool | None, share: float | None, locked: bool
 ) -> tuple[IndexStatus, float | None]:
-    """Return the status of a search structure and, while it is being built, the share done.
+    """Return the status of a search structure and, during a build, its progress from 0 to 1.
 
-    `valid` is None where there is none; a builder holds a lock before it shows a `share`.
+    `valid` is None if the structure does not exist. A build that has just begun holds the lock and
+    reports no `share` yet.
     """
     if valid or index_type == "flat":
         return "ready", None

@@ -1,7 +1,7 @@
 """Reads and writes of a partition's rows.
 
-Every field of the binary COPY is handed over as the bytes PostgreSQL receives, pgvector making
-those of the vectors: nothing has to be looked up about the extension's types.
+Every field of the binary COPY is passed as the bytes that PostgreSQL receives; pgvector makes those
+of the vectors. So the types of the extension need not be looked up.
 """
 
 from __future__ import annotations
@@ -42,39 +42,42 @@ SET metadata = excluded.metadata, document = excluded.document, embedding = excl
     updated_at = excluded.updated_at
 """
 
-# As in bulk.py, LIMIT 1 leaves the planner no other way than the key's index.
-_ANY_KNOWN = """
+# As in bulk.py, LIMIT 1 leaves the planner no choice but the index of the key. Otherwise, without
+# statistics about the JSON array, it may join it to the whole table.
+_ANY_EXISTS = """
 SELECT EXISTS (
-    SELECT FROM json_array_elements_text(%s::json) AS given
+    SELECT FROM json_array_elements_text(%s::json) AS new_id
     CROSS JOIN LATERAL (
         SELECT FROM {table}
-        WHERE index_id = %s AND namespace = %s AND id = given COLLATE "C"
+        WHERE index_id = %s AND namespace = %s AND id = new_id COLLATE "C"
         LIMIT 1
-    ) AS held
+    ) AS existing
 )
 """
 
-# By the key's index, a range for each: a slash comes right before a zero. OFFSET 0 leaves the
-# planner no other way; free to choose, it compared each id with each row, knowing no statistics.
+# The chunks of a source are one range of the key's index, because "0" is the character after "/".
+# OFFSET 0 leaves the planner no choice but that index. Without statistics about the JSON array it
+# compared each source with each row.
 _DELETE_CHUNKS = """
 DELETE FROM {table} WHERE ctid = ANY(ARRAY(
-    SELECT part.ctid FROM json_array_elements_text(%s::json) AS whole
+    SELECT chunk.ctid FROM json_array_elements_text(%s::json) AS source
     CROSS JOIN LATERAL (
         SELECT ctid FROM {table}
         WHERE index_id = %s AND namespace = %s
-          AND id >= (whole || '/') COLLATE "C" AND id < (whole || '0') COLLATE "C"
+          AND id >= (source || '/') COLLATE "C" AND id < (source || '0') COLLATE "C"
         OFFSET 0
-    ) AS part
+    ) AS chunk
 ))
 """
 
-# OFFSET 0 leaves the planner no other way than the index on ids; free to choose, it compared each
-# with each, knowing no statistics.
+# OFFSET 0 leaves the planner no choice but the index on the records' ids. Without statistics about
+# the expression it compared each vector with each record. An id of another form than a chunk's is
+# not cast to uuid, which would be an error; it belongs to no record.
 _ORPHANED = """NOT EXISTS (
     SELECT FROM (
         SELECT entity_id, deleted_at FROM mastra_engine_record
-        WHERE id = CASE WHEN part.id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/'
-                        THEN split_part(part.id, '/', 1)::uuid END
+        WHERE id = CASE WHEN chunk.id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/'
+                        THEN split_part(chunk.id, '/', 1)::uuid END
         OFFSET 0
     ) AS record
     WHERE entity_id = %s AND deleted_at IS NULL
@@ -82,16 +85,16 @@ _ORPHANED = """NOT EXISTS (
 
 
 def put(partition: Partition, namespace: str, rows: Sequence[VectorRow], *, fresh: bool) -> None:
-    """Insert or replace rows, within a transaction; `fresh` says that no id can be there yet."""
+    """Insert or replace rows within a transaction; `fresh` says that none of the ids exists."""
     if not rows:
         return
-    if not fresh:  # writers of the same ids meet in the same order and cannot deadlock
+    if not fresh:  # concurrent writers lock the same ids in the same order, so they cannot deadlock
         rows = sorted(rows, key=attrgetter("id"))
-    if fresh or not _any_known(partition, namespace, rows):
+    if fresh or not _any_exists(partition, namespace, rows):
         try:
             with transaction.atomic(using=partition.connection.alias):
                 _copy(partition, partition.table, namespace, rows)
-        except IntegrityError:  # another writer had the same idea
+        except IntegrityError:  # another writer has inserted one of the ids since
             pass
         else:
             return
@@ -101,7 +104,7 @@ def put(partition: Partition, namespace: str, rows: Sequence[VectorRow], *, fres
 def change(
     partition: Partition, namespace: str, id: str, changes: Mapping[str, Any]
 ) -> StoredVector | None:
-    """Replace parts of a row and return it; None where there is none of that id."""
+    """Replace parts of a row and return it, or return None if the id does not exist."""
     assigned: dict[str, Any] = {}
     if "vector" in changes:
         assigned["embedding = %s::vector"] = changes["vector"].to_text()
@@ -120,17 +123,17 @@ def change(
 
 
 def get(partition: Partition, namespace: str, ids: Sequence[str]) -> list[StoredVector]:
-    """Return rows in the order of their ids; unknown ones are left out."""
-    there, params = within(partition.index, [namespace])
-    sql = f"SELECT {_STORED} FROM {partition.table} WHERE {there} AND id = ANY(%s)"
+    """Return rows in the order of their ids, without unknown ids."""
+    in_namespace, params = within(partition.index, [namespace])
+    sql = f"SELECT {_STORED} FROM {partition.table} WHERE {in_namespace} AND id = ANY(%s)"
     with partition.connection.cursor() as cursor:
         cursor.execute(sql, [*params, list(ids)])
-        found = {row[0]: _stored(row) for row in cursor.fetchall()}
-    return [found[id] for id in ids if id in found]
+        by_id = {row[0]: _stored(row) for row in cursor.fetchall()}
+    return [by_id[id] for id in ids if id in by_id]
 
 
 def delete(partition: Partition, condition: Sql, ids: Sequence[str] | None) -> int:
-    """Delete the rows that satisfy a condition, or of these those of some ids; return how many."""
+    """Delete the rows that satisfy a condition, or only those of `ids`; return their number."""
     sql, params = condition
     if ids is not None:
         sql, params = f"{sql} AND id = ANY(%s)", [*params, list(ids)]
@@ -143,7 +146,7 @@ def delete_orphaned_chunks(partition: Partition, condition: Sql, entity_id: UUID
     """Delete the rows that satisfy a condition and have no live record of the entity as source."""
     sql, params = condition
     with partition.connection.cursor() as cursor:
-        statement = f"DELETE FROM {partition.table} AS part WHERE {sql} AND {_ORPHANED}"
+        statement = f"DELETE FROM {partition.table} AS chunk WHERE {sql} AND {_ORPHANED}"
         cursor.execute(statement, [*params, entity_id])
 
 
@@ -154,16 +157,20 @@ def delete_chunks(partition: Partition, namespace: str, source_ids: Sequence[str
         cursor.execute(sql, [orjson.dumps(source_ids).decode(), partition.index.id, namespace])
 
 
-def _any_known(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> bool:
+def _any_exists(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> bool:
     ids = orjson.dumps([row.id for row in rows]).decode()
     with partition.connection.cursor() as cursor:
-        sql = _ANY_KNOWN.format(table=partition.table)
+        sql = _ANY_EXISTS.format(table=partition.table)
         cursor.execute(sql, [ids, partition.index.id, namespace])
         return bool(cursor.fetchone()[0])
 
 
 def _merge(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> None:
-    """Take the detour of a staging table, in the order of the key here too."""
+    """Insert or replace rows through a temporary table.
+
+    COPY cannot replace rows. The rows are merged in the order of the key, for the same reason as
+    in `put`.
+    """
     with partition.connection.cursor() as cursor:
         cursor.execute(_STAGE)
         cursor.execute("TRUNCATE mastra_engine_staged")

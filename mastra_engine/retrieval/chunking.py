@@ -1,4 +1,4 @@
-"""Cutting documents into chunks that can be embedded. Needs the extra `rag`."""
+"""Splitting documents into chunks that can be embedded. Needs the extra `rag`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     Splitter = TextSplitter | MarkdownSplitter
 
-#: The splitter's time grows with the square of the text's length over the chunk's (measured on
-#: 10 MB of words: 3 minutes), so it is shown this many chunks' length at a time.
-_CHUNKS_AT_A_TIME = 200
+#: Chunks per window of text. The splitter's time grows with the square of the text's length over
+#: the chunk's length (3 minutes for 10 MB of words), so it gets a window of the text at a time.
+_WINDOW_CHUNKS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a text: `source[start:end] == text`, in characters; `index` counts from 0."""
+    """A part of a text: `source[start:end] == text`, in characters; `index` counts from 0."""
 
     text: str
     start: int
@@ -33,23 +33,23 @@ class Chunk:
 def chunk(
     text: str, *, size: int = 1000, overlap: int = 100, markdown: bool = False
 ) -> list[Chunk]:
-    """Cut a text into chunks of at most `size` characters, in order.
+    """Split a text into chunks of at most `size` characters, in order.
 
-    The cuts are where meaning breaks: between paragraphs, else sentences, else words; with
-    `markdown` between headings and blocks first. A chunk begins with up to `overlap` characters
-    of the one before. White space at both ends of a chunk is left out, so a blank text has none.
-    By semantic-text-splitter, https://github.com/benbrandt/text-splitter.
+    Chunks end between paragraphs if possible, otherwise between sentences, otherwise between words;
+    with `markdown`, preferably between headings and blocks. A chunk begins with up to `overlap`
+    characters of the previous one. White space at both ends of a chunk is removed, so a blank text
+    has no chunks. The splitter is https://github.com/benbrandt/text-splitter.
 
-    Raises InvalidInput for a text that PostgreSQL could not store, for sizes that are no positive
-    integers and for an overlap that is not smaller than the size.
+    Raises InvalidInput for a text that PostgreSQL cannot store, for a size that is not a positive
+    integer and for an overlap that is not smaller than the size.
     """
     source = inputs.text(text, "/text")
     if inputs.count(overlap, "/overlap") >= inputs.count(size, "/size", least=1):
-        raise InvalidInput(f"must be smaller than size, {size}", path="/overlap")
-    pieces = _pieces(_splitter(size, overlap, markdown), source, _CHUNKS_AT_A_TIME * size)
+        raise InvalidInput(f"must be smaller than size ({size}), got {overlap}", path="/overlap")
+    chunks = _split(_splitter(size, overlap, markdown), source, _WINDOW_CHUNKS * size)
     return [
-        Chunk(text=piece, start=start, end=start + len(piece), index=index)
-        for index, (start, piece) in enumerate(pieces)
+        Chunk(text=content, start=start, end=start + len(content), index=index)
+        for index, (start, content) in enumerate(chunks)
     ]
 
 
@@ -61,17 +61,19 @@ def _splitter(size: int, overlap: int, markdown: bool) -> Splitter:
     return kind(size, overlap)
 
 
-def _pieces(splitter: Splitter, text: str, window: int) -> Iterator[tuple[int, str]]:
-    """Yield (start, piece), splitting a window of the text at a time.
+def _split(splitter: Splitter, text: str, window: int) -> Iterator[tuple[int, str]]:
+    """Yield (start, text) of each chunk, splitting one window of the text at a time.
 
-    The last piece of a window may end only because the window does, so the next window starts
-    where that piece does: there is no seam. (Markdown that is open there, a fence perhaps, is not
-    known to be open in the next window.)
+    The last chunk of a window may have been cut by the end of the window. So the next window starts
+    where that chunk starts. Markdown that is open at that place, for example a fenced block, is not
+    recognized as open in the next window.
     """
     start = 0
     while start + window < len(text):
-        found = splitter.chunk_indices(text[start : start + window])
-        step = found[-1][0] if found else 0
-        yield from ((start + offset, piece) for offset, piece in (found[:-1] if step else found))
+        chunks = splitter.chunk_indices(text[start : start + window])
+        step = chunks[-1][0] if chunks else 0
+        complete = chunks[:-1] if step else chunks
+        yield from ((start + offset, content) for offset, content in complete)
         start += step or window
-    yield from ((start + offset, piece) for offset, piece in splitter.chunk_indices(text[start:]))
+    last_chunks = splitter.chunk_indices(text[start:])
+    yield from ((start + offset, content) for offset, content in last_chunks)

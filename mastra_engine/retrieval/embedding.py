@@ -22,7 +22,7 @@ EXCERPT = 8_000
 
 
 def require_embedder(embedder: Embedder | None, path: str) -> Embedder:
-    """Return the embedder; raises InvalidInput about the argument at `path` if there is none."""
+    """Return the embedder; raises InvalidInput about the argument at `path` if it is None."""
     if embedder is None:
         message = "needs an embedder, and the engine has none; set EMBEDDER in its settings"
         raise InvalidInput(message, path=path)
@@ -74,7 +74,7 @@ def check_shape(
 ) -> Any:
     """Return `vectors`, as a list if it is an iterator, if they are `number` of one length.
 
-    Raises InvalidVector, whose message names the source and the text, counted from `first`.
+    Otherwise raises InvalidVector, which names the source and the text, counted from `first`.
     """
     if isinstance(vectors, Iterable) and not hasattr(vectors, "__len__"):
         vectors = list(vectors)

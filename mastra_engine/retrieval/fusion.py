@@ -1,4 +1,4 @@
-"""Making one ranking of several, and keeping a ranking from repeating itself."""
+"""Fusing several rankings into one, and diversifying a ranking."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import replace
 
 from mastra_engine.types import Match
 
-#: The constant of the paper, which found it to work across collections.
+#: The constant from the paper, which found that it works for different collections.
 RRF_K = 60
 
 
 def reciprocal_rank_fusion(*rankings: Sequence[Match]) -> list[Match]:
-    """Merge rankings; a match scores the sum of 1 / (60 + its rank), ranks from 1.
+    """Merge rankings; the score of a match is the sum of 1 / (60 + its rank), ranks from 1.
 
-    The sum is divided by its largest value, so that 1 stands for first in every ranking. Ties go
-    by id. Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and
-    individual Rank Learning Methods", SIGIR 2009.
+    The sum is divided by its maximum, so that a match that is first in every ranking scores 1. Ties
+    are ordered by id, then namespace. Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion
+    outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009.
     """
     scores: dict[tuple[str, str], float] = {}
     matches: dict[tuple[str, str], Match] = {}
@@ -34,11 +34,11 @@ def reciprocal_rank_fusion(*rankings: Sequence[Match]) -> list[Match]:
 def maximal_marginal_relevance(
     matches: Sequence[Match], *, top_k: int, relevance: float
 ) -> list[Match]:
-    """Choose `top_k` matches that score well and are unlike those chosen before.
+    """Select `top_k` matches that have high scores and differ from those selected before.
 
-    Each step takes the match with the largest relevance * score - (1 - relevance) * likeness,
-    likeness being the largest cosine similarity to a chosen one; `relevance` is 0 to 1. The
-    matches carry their vectors. Carbonell and Goldstein, "The Use of MMR, Diversity-Based
+    Each step takes the match with the largest relevance * score - (1 - relevance) * similarity,
+    where similarity is the largest cosine similarity to a selected match; `relevance` is 0 to 1.
+    The matches must have their vectors. Carbonell and Goldstein, "The Use of MMR, Diversity-Based
     Reranking", SIGIR 1998.
     """
     left = list(matches)

@@ -1,4 +1,4 @@
-"""Putting search results in a better order, by what their texts say about the query."""
+"""Reranking search results by their texts."""
 
 from __future__ import annotations
 
@@ -21,30 +21,32 @@ from mastra_engine.validation.inputs import count, name, text
 if TYPE_CHECKING:
     from httpx2 import Client, Response
 
-#: Han and kana are written without spaces, so each of these characters is taken for a word.
+#: Han and kana are written without spaces, so each of these characters counts as a word.
 _UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
-#: Statuses after which the same request may succeed.
+#: HTTP statuses after which the same request may succeed.
 _BUSY = {429, *range(500, 600)}
 
 
 def lexical_score(query: str, texts: list[str]) -> list[float]:
-    """Return for each text the share of the query's distinct words that it has, 0 to 1.
+    """Return for each text the weighted share of the query's distinct words in it, 0 to 1.
 
-    A word counts the more the fewer of the texts have it: log(1 + texts / texts that have it), so
-    that "the" and "how" decide nothing. That is the weighting by specificity of K. Spärck Jones, "A
-    statistical interpretation of term specificity and its application in retrieval", Journal of
-    Documentation 28 (1972). Words are compared without case, after normalization (NFKC).
+    The weight of a word is log(1 + texts / texts that contain it), so that frequent words such as
+    "the" count little. This is the weighting by specificity of K. Spärck Jones, "A statistical
+    interpretation of term specificity and its application in retrieval", Journal of Documentation
+    28 (1972). Words are compared without case, after normalization (NFKC).
     """
-    found = [_words(text) for text in texts]
-    weights = {word: _specificity(word, found) for word in _words(query)}
+    words_of_texts = [_words(text) for text in texts]
+    weights = {word: _specificity(word, words_of_texts) for word in _words(query)}
     total = sum(weights.values()) or 1
-    return [sum(weights[word] for word in weights.keys() & words) / total for words in found]
+    return [
+        sum(weights[word] for word in weights.keys() & words) / total for words in words_of_texts
+    ]
 
 
 def _specificity(word: str, texts: list[set[str]]) -> float:
-    holding = sum(word in words for words in texts)
-    return math.log(1 + len(texts) / (holding or 1))
+    containing = sum(word in words for words in texts)
+    return math.log(1 + len(texts) / (containing or 1))
 
 
 def _words(text: str) -> set[str]:
@@ -52,12 +54,13 @@ def _words(text: str) -> set[str]:
 
 
 class Reranker:
-    """Scores matches anew: a weighted sum of a scorer's judgement, their score and their place.
+    """Reranks matches by a weighted sum of a scorer's score, their own score and their position.
 
-    `weights` is a `Weights` or a mapping with some of its keys, the others being as in
-    `Weights()`; they are at least 0 and add up to 1, else InvalidInput. `scorer` is any callable
-    of the shape of `Scorer`. All parts weigh as they should when they are from 0 to 1: see to
-    that with a scorer of your own, and with indexes whose metric is `dotproduct`.
+    `weights` is a `Weights`, or a mapping with some of its keys; missing ones are as in
+    `Weights()`. InvalidInput is raised unless they are at least 0 and add up to 1. `scorer` is any
+    callable with the signature of `Scorer`. The weights assume that all parts are between 0 and 1.
+    This is not so for the scores of an index with the metric `dotproduct`, and may not be for your
+    own scorer.
     """
 
     def __init__(
@@ -71,21 +74,22 @@ class Reranker:
         self.scorer = scorer
 
     def rerank(self, results: Iterable[Match], query: str, top_k: int = 3) -> list[RerankedMatch]:
-        """Return the `top_k` best of `results`, best first, ties as they came.
+        """Return the `top_k` best of `results`, best first; ties keep their order.
 
-        The score is `semantic` · what the scorer says + `vector` · the match's own score +
-        `position` · (1 - i/n) for the match at place i, from 0, of n. A match without a document
-        has a semantic part of 0; the scorer is asked once about all others, or not at all.
+        The score is the sum of `semantic` times the scorer's score, `vector` times the match's own
+        score, and `position` times 1 - i/n for the match at index i, from 0, of n. A match without
+        a document has a semantic part of 0. The scorer is called once for all other matches, and
+        not at all if there are none.
 
-        Raises InvalidInput for what is no match, and EngineError when the scorer answers with
-        another number of scores or with one that is no finite number.
+        Raises InvalidInput if a result is not a match, and EngineError if the scorer returns
+        another number of scores, or a score that is not a finite number.
         """
-        question, best = text(query, "/query"), count(top_k, "/top_k", least=1)
+        query_text, limit = text(query, "/query"), count(top_k, "/top_k", least=1)
         matches = _matches(results)
-        semantic = self._semantic(question, [match.document for match in matches])
-        places = [1 - i / len(matches) for i in range(len(matches))]
-        reranked = map(self._reranked, matches, semantic, places)
-        return sorted(reranked, key=lambda each: -each.score)[:best]
+        semantic = self._semantic(query_text, [match.document for match in matches])
+        positions = [1 - i / len(matches) for i in range(len(matches))]
+        reranked = map(self._reranked, matches, semantic, positions)
+        return sorted(reranked, key=lambda result: -result.score)[:limit]
 
     async def arerank(
         self, results: Iterable[Match], query: str, top_k: int = 3
@@ -99,26 +103,27 @@ class Reranker:
         return [next(scores) if document else 0.0 for document in documents]
 
     def _reranked(self, match: Match, semantic: float, position: float) -> RerankedMatch:
-        by, vector = self.weights, match.score
-        score = by.semantic * semantic + by.vector * vector + by.position * position
+        weights, vector = self.weights, match.score
+        score = weights.semantic * semantic + weights.vector * vector + weights.position * position
         return RerankedMatch(
             match=match, score=score, semantic=semantic, vector=vector, position=position
         )
 
 
-def _weights(given: Any) -> Weights:
-    if not isinstance(given, Weights | Mapping):
+def _weights(value: Any) -> Weights:
+    if not isinstance(value, Weights | Mapping):
         raise InvalidInput("must be Weights or a mapping", path="/weights")
-    named = asdict(given) if isinstance(given, Weights) else given
-    for key, value in named.items():
+    by_name = asdict(value) if isinstance(value, Weights) else value
+    for key, weight in by_name.items():
         if key not in ("semantic", "vector", "position"):
-            raise InvalidInput(f"{key!r} is not semantic, vector or position", path="/weights")
-        if not _is_finite(value) or value < 0:
+            message = f"unknown weight {key!r}; the weights are semantic, vector and position"
+            raise InvalidInput(message, path="/weights")
+        if not _is_finite(weight) or weight < 0:
             raise InvalidInput("must be a number of at least 0", path=f"/weights/{key}")
-    weights = Weights(**named)
+    weights = Weights(**by_name)
     total = weights.semantic + weights.vector + weights.position
     if not math.isclose(total, 1):
-        raise InvalidInput(f"must add up to 1, not {total:g}", path="/weights")
+        raise InvalidInput(f"must add up to 1, got a sum of {total:g}", path="/weights")
     return weights
 
 
@@ -132,16 +137,18 @@ def _matches(results: Any) -> list[Match]:
     return matches
 
 
-def _scores(given: Any, number: int) -> list[float]:
-    """Return a scorer's answer, a list or an array, as `number` finite floats."""
-    given = given.tolist() if hasattr(given, "tolist") else given
-    if not isinstance(given, Sequence) or isinstance(given, str | bytes) or len(given) != number:
-        what = f"{len(given)} scores" if isinstance(given, list | tuple) else "no list of scores"
-        raise EngineError(f"The scorer answered with {what} for {number} texts")
-    for position, score in enumerate(given):
+def _scores(returned: Any, number: int) -> list[float]:
+    """Return the scores of a scorer, a list or an array, as `number` finite floats."""
+    scores = returned.tolist() if hasattr(returned, "tolist") else returned
+    if not isinstance(scores, Sequence) or isinstance(scores, str | bytes) or len(scores) != number:
+        kind = f"{len(scores)} scores" if isinstance(scores, list | tuple) else "no list of scores"
+        raise EngineError(f"The scorer answered with {kind} for {number} texts")
+    for position, score in enumerate(scores):
         if not _is_finite(score):
-            raise EngineError(f"The scorer gave text {position} no finite number: {score!r:.80}")
-    return [float(score) for score in given]
+            raise EngineError(
+                f"The score of text {position} must be a finite number, got {score!r:.80}"
+            )
+    return [float(score) for score in scores]
 
 
 def _is_finite(value: Any) -> bool:
@@ -152,10 +159,10 @@ def _is_finite(value: Any) -> bool:
 
 
 class CrossEncoderScorer:
-    """Scores by a model that reads query and text together: anything with `.predict(pairs)`.
+    """Scores by a cross-encoder: any object with `predict(pairs)`.
 
-    Such models answer with a probability or, as the ms-marco ones do, with a logit, which is any
-    number; `sigmoid=True` makes logits numbers from 0 to 1. The model has one score per pair.
+    Such models return one score per pair: a probability or, as the ms-marco models do, a logit,
+    which can be any number. `sigmoid=True` converts logits to numbers from 0 to 1.
     """
 
     def __init__(self, model: Any, sigmoid: bool = False) -> None:
@@ -163,7 +170,7 @@ class CrossEncoderScorer:
         self.sigmoid = sigmoid
 
     def __call__(self, query: str, texts: list[str]) -> list[float]:
-        """Return a score for each text; one call of the model, which makes its own batches."""
+        """Return a score for each text by one call of the model, which forms its own batches."""
         scores = _scores(self.model.predict([(query, text) for text in texts]), len(texts))
         if not self.sigmoid:
             return scores
@@ -173,11 +180,11 @@ class CrossEncoderScorer:
 class HttpRerankScorer:
     """Scores by a server with Cohere's rerank protocol. Needs the extra `rerank`.
 
-    One POST to `url` per call, {"model", "query", "documents", "top_n"}; the answer is
-    {"results": [{"index", "relevance_score"}]}, with every document. `api_key` is the bearer token
-    and in no message. A lost connection, `timeout` seconds of silence, 429 and 5xx are tried again
-    with back-off, four times in all; then Unavailable, for other answers EngineError is raised.
-    The connection is kept until `close()`.
+    Each call sends one POST to `url` with {"model", "query", "documents", "top_n"}; the response is
+    {"results": [{"index", "relevance_score"}]} with every document. `api_key` is sent as a bearer
+    token and never appears in a message. Lost connections, `timeout` seconds without a response,
+    429 and 5xx are retried with exponential back-off, up to four attempts; then Unavailable is
+    raised. Other responses raise EngineError. The connection stays open until `close()`.
     """
 
     def __init__(
@@ -199,18 +206,18 @@ class HttpRerankScorer:
         if not texts:
             return []
         body = {"model": self.model, "query": text(query, "/query"), "top_n": len(texts)}
-        documents = [text(each, f"/texts/{i}") for i, each in enumerate(texts)]
+        documents = [text(document, f"/texts/{i}") for i, document in enumerate(texts)]
         answer = self._post({**body, "documents": documents})
         if not answer.is_success:
-            said = answer.text.replace(self._api_key or "\0", "***")[:200]
-            raise EngineError(f"The rerank server answered {answer.status_code}: {said}")
+            body_text = answer.text.replace(self._api_key or "\0", "***")[:200]
+            raise EngineError(f"The rerank server answered {answer.status_code}: {body_text}")
         try:
             return _by_index(answer.json(), len(documents))
         except ValueError:
             raise EngineError("The rerank server did not answer with JSON") from None
 
     def close(self) -> None:
-        """Give the connection back; the next call makes another."""
+        """Close the connection; the next call opens another one."""
         if (client := self.__dict__.pop("_client", None)) is not None:
             client.close()
 
@@ -248,10 +255,10 @@ def _libraries() -> tuple[Any, Any]:
 
 def _by_index(answer: Any, number: int) -> list[float]:
     results = answer.get("results") if isinstance(answer, dict) else None
-    if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
+    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
         raise EngineError("The rerank server's answer has no list of results")
-    places = [each.get("index") for each in results]
-    if any(type(place) is not int for place in places) or sorted(places) != [*range(number)]:
+    indexes = [result.get("index") for result in results]
+    if any(type(index) is not int for index in indexes) or sorted(indexes) != [*range(number)]:
         raise EngineError(f"The rerank server did not give {number} documents one result each")
-    ordered = sorted(results, key=lambda each: int(each["index"]))
-    return _scores([each.get("relevance_score") for each in ordered], number)
+    ordered = sorted(results, key=lambda result: int(result["index"]))
+    return _scores([result.get("relevance_score") for result in ordered], number)

@@ -1,4 +1,4 @@
-"""What makes vectors and index definitions valid."""
+"""Validation of vectors, their metadata and documents, and of index definitions."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from mastra_engine.validation.jsonb import canonical
 
 T = TypeVar("T")
 
-#: pgvector's limits: of an index on a type, and of a column of it.
+#: pgvector's limits: dimensions of an index by storage type, and of a column.
 INDEXED_DIMENSIONS = {"vector": 2_000, "halfvec": 4_000}
 STORED_DIMENSIONS = 16_000
 
-#: Single precision squares lengths beyond these to infinity or to zero, and distances become NaN.
+#: Lengths of vectors. The square of a length outside these limits is infinite or zero in single
+#: precision, and distances become NaN.
 _LONGEST = 1e18
 _SHORTEST = {"vector": 1e-18, "halfvec": 1e-4}
 _LARGEST_HALF = 65_504.0
 
-#: PostgreSQL indexes at most a megabyte of words, and of one byte of text it may make four.
+#: A tsvector has at most a megabyte of words, and one byte of text may become four of them.
 MAX_DOCUMENT_BYTES = 2**18
 
 #: PostgreSQL's text search configurations.
@@ -41,7 +42,7 @@ LANGUAGES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexDefinition:
-    """What an index is; `id` and `created_at` are the engine's."""
+    """The definition of an index; the engine sets `id` and `created_at`."""
 
     name: str
     dimension: int
@@ -66,7 +67,7 @@ class IndexDefinition:
     def described(
         self, *, count: int, size_bytes: int, status: IndexStatus, progress: float | None = None
     ) -> VectorIndex:
-        """Return the index as users see it, with what was found about it."""
+        """Return the index as users see it, with its current state."""
         return VectorIndex(
             name=self.name,
             dimension=self.dimension,
@@ -82,7 +83,7 @@ class IndexDefinition:
 
 
 class VectorRow(NamedTuple):
-    """A vector on its way in."""
+    """A validated vector that is to be stored."""
 
     id: str
     vector: Vector
@@ -101,7 +102,7 @@ def index_definition(
     storage: Any,
     language: Any,
 ) -> IndexDefinition:
-    """Check a definition against pgvector's limits."""
+    """Validate a definition against pgvector's limits."""
     definition = IndexDefinition(
         name=name(index_name, "/index_name"),
         dimension=count(dimension, "/dimension", least=1),
@@ -113,7 +114,8 @@ def index_definition(
         ef_construction=count(ef_construction, "/ef_construction", least=4, most=1000),
     )
     if definition.ef_construction < 2 * definition.m:
-        raise InvalidInput("must be at least twice m", path="/ef_construction")
+        message = f"must be at least twice m ({definition.m}), got {definition.ef_construction}"
+        raise InvalidInput(message, path="/ef_construction")
     _fits(definition)
     return definition
 
@@ -123,17 +125,18 @@ def _fits(definition: IndexDefinition) -> None:
     limit = INDEXED_DIMENSIONS[definition.storage] if indexed else STORED_DIMENSIONS
     if dimension <= limit:
         return
-    advice = "no storage holds as many"
+    advice = "no storage has as many"
     if indexed and dimension <= INDEXED_DIMENSIONS["halfvec"]:
         advice = "storage='halfvec' would fit"
     elif indexed and dimension <= STORED_DIMENSIONS:
         advice = "index_type='flat' would fit"
     kind = f"a {definition.index_type} index on {definition.storage}"
-    raise InvalidInput(f"{kind} has at most {limit} dimensions; {advice}", path="/dimension")
+    message = f"{kind} has at most {limit} dimensions, got {dimension}; {advice}"
+    raise InvalidInput(message, path="/dimension")
 
 
 def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
-    """Return a list or array of numbers as pgvector takes it; raises InvalidVector."""
+    """Return a list or array of numbers as a pgvector Vector; raises InvalidVector."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     elif isinstance(value, tuple):
@@ -153,9 +156,9 @@ def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
 def matrix(
     vectors: Any, index: IndexDefinition, path: str = "/vectors", *, first: int = 0
 ) -> list[Vector]:
-    """Return the rows of a list of vectors or of a two-dimensional NumPy array, checked.
+    """Return the validated rows of a list of vectors or of a two-dimensional NumPy array.
 
-    `first` is the number that the first one has in an error's path.
+    `first` is the index of the first vector in the path of an error.
     """
     if hasattr(vectors, "dtype"):
         return _array(vectors, index, path, first)
@@ -181,23 +184,27 @@ def _array(vectors: Any, index: IndexDefinition, path: str, first: int) -> list[
 
 def _check(dimension: int, length: float, index: IndexDefinition, path: str) -> None:
     if dimension != index.dimension:
-        message = f"has {dimension} dimensions; the index has {index.dimension}"
+        message = (
+            f"has {dimension} dimensions, and vector index {index.name!r} has {index.dimension}"
+        )
         raise InvalidVector(message, path=path)
     if not length <= _LONGEST:
-        raise InvalidVector("holds NaN, an infinity or too large a number", path=path)
+        raise InvalidVector("contains NaN, an infinity or a number that is too large", path=path)
     if index.metric == "cosine" and length < _SHORTEST[index.storage]:
-        raise InvalidVector("is zero, which has no cosine", path=path)
+        message = "is zero or too short, and has no cosine distance; use another metric"
+        raise InvalidVector(message, path=path)
 
 
 def _check_half(largest: float, path: str) -> None:
     if largest > _LARGEST_HALF:
-        raise InvalidVector(f"holds a number beyond {_LARGEST_HALF:.0f}, halfvec's", path=path)
+        message = f"contains a number beyond {_LARGEST_HALF:.0f}, the limit of halfvec"
+        raise InvalidVector(message, path=path)
 
 
 def vector_rows(
     vectors: list[Vector], *, ids: Any, metadata: Any, documents: Any
 ) -> list[VectorRow]:
-    """Check everything that comes with vectors; of several with one id the last is kept."""
+    """Validate ids, metadata and documents; of several vectors with one id the last is kept."""
     number = len(vectors)
     columns = (
         _column(ids, number, "/ids", name) or [str(uuid7()) for _ in range(number)],
@@ -210,14 +217,14 @@ def vector_rows(
 
 
 def metadata_json(value: Any, path: str) -> bytes:
-    """Return metadata as canonical JSON; it is a JSON object."""
+    """Return metadata as canonical JSON; raises InvalidInput if it is not a JSON object."""
     if not isinstance(value, dict):
         raise InvalidInput("must be a JSON object", path=path)
     return canonical(value, tuple(path[1:].split("/")))
 
 
 def document_text(value: Any, path: str) -> str:
-    """Return a document, of a size that full-text search can index."""
+    """Return a document; raises InvalidInput if it is too long for full-text search."""
     return _bounded(text(value, path), MAX_DOCUMENT_BYTES, path)
 
 
@@ -226,12 +233,12 @@ def _document(value: Any, path: str) -> str | None:
 
 
 def namespace_name(value: Any, path: str = "/namespace") -> str:
-    """Return a namespace, which may be empty; a longer one would not fit the key's index."""
+    """Return a namespace, which may be empty and has the length limit of a name."""
     return _bounded(text(value, path), MAX_NAME_BYTES, path)
 
 
 def finite_number(value: Any, path: str) -> float:
-    """Return `value` if it is a finite number."""
+    """Return `value`; raises InvalidInput if it is not a finite number."""
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
@@ -242,8 +249,8 @@ def finite_number(value: Any, path: str) -> float:
 
 
 def _bounded(value: str, most: int, path: str) -> str:
-    if len(value.encode()) > most:
-        raise InvalidInput(f"is longer than {most} bytes", path=path)
+    if (size := len(value.encode())) > most:
+        raise InvalidInput(f"has {size} bytes; the limit is {most}", path=path)
     return value
 
 

@@ -221,13 +221,13 @@ def test_a_scorer_is_callable() -> None:
         (b"abc", "no list of scores for 3 texts"),
         ({0: 0.5, 1: 0.5, 2: 0.5}, "no list of scores for 3 texts"),
         (np.float32(0.5), "no list of scores for 3 texts"),
-        ([0.5, math.nan, 0.5], "text 1 no finite number: nan"),
-        ([0.5, 0.5, -math.inf], "text 2 no finite number: -inf"),
-        ([0.5, None, 0.5], "text 1 no finite number: None"),
-        ([0.5, "0.5", 0.5], "text 1 no finite number: '0.5'"),
-        ([True, False, True], "text 0 no finite number: True"),
-        ([10**400, 0.5, 0.5], "text 0 no finite number: 1000"),
-        (np.ones((3, 2)), r"text 0 no finite number: \[1.0, 1.0\]"),
+        ([0.5, math.nan, 0.5], "score of text 1 must be a finite number, got nan"),
+        ([0.5, 0.5, -math.inf], "score of text 2 must be a finite number, got -inf"),
+        ([0.5, None, 0.5], "score of text 1 must be a finite number, got None"),
+        ([0.5, "0.5", 0.5], "score of text 1 must be a finite number, got '0.5'"),
+        ([True, False, True], "score of text 0 must be a finite number, got True"),
+        ([10**400, 0.5, 0.5], "score of text 0 must be a finite number, got 1000"),
+        (np.ones((3, 2)), r"score of text 0 must be a finite number, got \[1.0, 1.0\]"),
     ],
 )
 def test_a_scorer_that_answers_otherwise_is_an_error(answer: Any, said: str) -> None:
@@ -314,7 +314,7 @@ def test_logits_are_brought_to_0_to_1() -> None:
 
 
 def test_a_model_of_several_labels_is_no_scorer() -> None:
-    with pytest.raises(EngineError, match="text 0 no finite number"):
+    with pytest.raises(EngineError, match="score of text 0 must be a finite number"):
         CrossEncoderScorer(Model(np.ones((2, 3))))("q", ["one", "two"])
 
 

@@ -40,7 +40,7 @@ class IndexLookup:
     def use(self, index_name: Any, work: Callable[[IndexDefinition], T]) -> T:
         """Call `work` with an index and return its result; raises IndexNotFound.
 
-        `work` is called again if another process has replaced the index in the meantime.
+        `work` is called again if another process replaces the index during the call.
         """
         return self.use_found(lambda: self.require(index_name), work)
 

@@ -53,8 +53,8 @@ from mastra_engine.validation.vectors import vector as checked_vector
 class Vectors:
     """Vector indexes, reached as `engine.vectors`. Every method has an async variant.
 
-    Other parts of the engine, whose arguments are validated already, use `store`, and `indexes` to
-    find an index.
+    Other parts of the engine have validated their arguments; they use `indexes` to find an index
+    and `store` to work with it.
     """
 
     #: The namespaces in scope; None for all of them.

@@ -18,14 +18,14 @@ class VectorStore(ABC):
     """Stores vector indexes and their vectors.
 
     `Vectors` calls it with validated arguments. A method that takes an IndexDefinition or a
-    VectorScope raises IndexNotFound if that index was deleted in the meantime.
+    VectorScope raises IndexNotFound if that index has been deleted since.
     """
 
     # Indexes
 
     @abstractmethod
     def get_or_create_index(self, definition: IndexDefinition) -> IndexDefinition:
-        """Return the stored index of the definition's name; create it if there is none."""
+        """Return the stored index of the definition's name; create it if it does not exist."""
 
     @abstractmethod
     def find_index(self, name: str) -> IndexDefinition | None:
