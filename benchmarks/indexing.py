@@ -131,7 +131,7 @@ def _measure(kind: str, texts: list[str], number: int) -> Iterator[Took]:
     engine = PostgresEngine(
         embedder=embedder, indexes={kind: {"dimension": 256, "index_type": kind}}
     )
-    engine.indexes_at_once = False
+    engine.record_search.indexes_at_once = False
     with registry.empty():
         index_records(entity="Docs", index=kind, text=lambda data: str(data["text"]))
         for phase, changed in ((FILLED, 1), (CHANGED, 10)):

@@ -93,7 +93,7 @@ class EngineView(APIView):
         """The ids that the user may access, by argument; None means all."""
         return {
             "resource_id": self.engine.memory.resource_ids,
-            "connection_id": self.engine.connection_ids,
+            "connection_id": self.engine.scope.connection_ids,
             "namespace": self.engine.vectors.namespaces,
         }
 

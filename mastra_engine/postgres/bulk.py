@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import orjson
@@ -28,7 +29,14 @@ _NEXT_REVS = """
 UPDATE mastra_engine_entity
 SET rev = rev + %s, updated_at = statement_timestamp()
 WHERE id = %s
-RETURNING rev
+RETURNING rev, updated_at
+"""
+
+_SET_CURSOR = """
+UPDATE mastra_engine_entity
+SET last_sync_id = %s, updated_at = statement_timestamp()
+WHERE id = %s
+RETURNING updated_at
 """
 
 
@@ -135,12 +143,15 @@ class EntityRecords:
         self.connection = connection
         self.entity_id = entity_id
 
-    def next_revs(self, number: int) -> range:
-        """Give out the entity's next `number` revs in one step; none writes nothing."""
-        if not number:
-            return range(0)
-        ((last,),) = self._query(_NEXT_REVS, [number, self.entity_id])
-        return range(last - number + 1, last + 1)
+    def next_revs(self, number: int) -> tuple[range, datetime]:
+        """Assign the entity's next `number` revisions; return them and its new `updated_at`."""
+        ((last, updated_at),) = self._query(_NEXT_REVS, [number, self.entity_id])
+        return range(last - number + 1, last + 1), updated_at
+
+    def set_cursor(self, last_sync_id: str) -> datetime:
+        """Store the sync cursor of the entity, and return its new `updated_at`."""
+        ((updated_at,),) = self._query(_SET_CURSOR, [last_sync_id, self.entity_id])
+        return cast(datetime, updated_at)
 
     def compared(
         self, hashes: Mapping[str, bytes], *, unchanged: bool = False

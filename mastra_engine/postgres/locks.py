@@ -1,4 +1,4 @@
-"""The advisory locks that the engine takes, each held until its transaction ends."""
+"""The advisory locks of the engine; each is held until its transaction ends."""
 
 from __future__ import annotations
 
@@ -6,22 +6,43 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-#: These keep the locks of each kind apart from one another, and from those of others.
+# The kinds of locks have different seeds, so that their keys differ from each other's and from
+# those of other applications in the same database.
 _ENTITIES, _INDEX_NAMES, BUILDERS = 0x6D617374, 0x6E616D65, 0x76656374
+
+# The key is the same as that of `lock_entity`. The lock function runs for the selected row only.
+_LOCK_NAMED_ENTITY = """
+SELECT id, pg_advisory_xact_lock(hashtextextended(id::text, %s))
+FROM mastra_engine_entity
+WHERE name = %s AND connection_id = %s
+"""
 
 
 def lock_entity(connection: BaseDatabaseWrapper, id: UUID) -> None:
-    """Wait for the lock under which an entity's records are written; taking it writes nothing."""
+    """Wait for the lock that writers of an entity's records hold; locking writes no row."""
     _wait(connection, str(id), _ENTITIES)
 
 
+def lock_named_entity(
+    connection: BaseDatabaseWrapper, name: str, connection_id: str
+) -> UUID | None:
+    """Wait for the lock of the entity of a name, and return its id; None if there is none.
+
+    The entity may have been deleted while the lock was awaited.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_NAMED_ENTITY, [_ENTITIES, name, connection_id])
+        row = cursor.fetchone()
+    return None if row is None else row[0]
+
+
 def lock_index_name(connection: BaseDatabaseWrapper, name: str) -> None:
-    """Wait until nobody else makes or deletes a vector index of this name."""
+    """Wait for the lock that creating and deleting a vector index of this name takes."""
     _wait(connection, name, _INDEX_NAMES)
 
 
 def try_lock_call(connection: BaseDatabaseWrapper, id: UUID) -> bool:
-    """Take the lock of a call under an idempotency key, or return False when another has it."""
+    """Acquire the lock of a call with an idempotency key; return False if it is held."""
     with connection.cursor() as cursor:
         number = int.from_bytes(id.bytes[:8], signed=True)
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])

@@ -148,8 +148,12 @@ def uuid(value: Any, path: str) -> UUID:
         raise InvalidInput("must be a UUID", path=path) from None
 
 
-def record_chunks(records: Any, *, entity_type: str) -> Iterator[dict[str, bytes]]:
+def record_chunks(
+    records: Any, *, check_type: Callable[[str, str], None]
+) -> Iterator[dict[str, bytes]]:
     """Read `records` once and yield it as chunks of {external_id: canonical JSON}.
+
+    `check_type` is called with each record's entity type, if it has one, and its JSON pointer.
 
     A chunk holds at most 5,000 records or about 16 MiB, so that a generator of any length passes
     through flat memory. Within a chunk the last of several records with one id wins.
@@ -159,7 +163,7 @@ def record_chunks(records: Any, *, entity_type: str) -> Iterator[dict[str, bytes
     chunk: dict[str, bytes] = {}
     weight = 0
     for position, record in enumerate(records):
-        external_id, data = _parts(record, position, entity_type)
+        external_id, data = _parts(record, position, check_type)
         raw = canonical(data, ("records", position, "data"))
         chunk[external_id] = raw
         weight += len(raw)
@@ -175,14 +179,13 @@ _USUAL_KEYS = {"external_id", "data"}
 _RECORD_KEYS = {"external_id", "data", "entity_type"}
 
 
-def _parts(record: Any, position: int, entity_type: str) -> tuple[str, dict[str, Any]]:
+def _parts(
+    record: Any, position: int, check_type: Callable[[str, str], None]
+) -> tuple[str, dict[str, Any]]:
     if not isinstance(record, RecordInput):
         record = _record_input(record, position)
-    if record.entity_type is not None and record.entity_type != entity_type:
-        raise InvalidInput(
-            f"is not the entity written to, {entity_type!r}",
-            path=f"/records/{position}/entity_type",
-        )
+    if record.entity_type is not None:
+        check_type(record.entity_type, f"/records/{position}/entity_type")
     if not isinstance(record.data, dict):
         raise InvalidInput("must be a JSON object", path=f"/records/{position}/data")
     return name(record.external_id, f"/records/{position}/external_id"), record.data

@@ -41,7 +41,7 @@ def engine(request: Any, settings: Any, db: None) -> Iterator[MastraEngine]:
     made = engines["default"]
     if request.param == "mock":
         made.reset()  # type: ignore[attr-defined]
-    made.memory.embeds_at_once = made.indexes_at_once = False
+    made.memory.embeds_at_once = made.record_search.indexes_at_once = False
     with registry.empty():
         for name in ("contacts", "deals"):
             sync(entity="Contacts", name=name)(lambda ctx: [])

@@ -22,9 +22,9 @@ KILLED = """
 import os, signal, sys
 from django.core.management import execute_from_command_line
 from mastra_engine import failpoints as pausing
-from mastra_engine.backends.base.record_search.service import IndexingContract
+from django.conf import settings
 
-IndexingContract.index_lease = 1.0
+settings.MASTRA_ENGINE["default"]["INDEX_LEASE"] = 1.0
 place, visits = sys.argv[1], int(sys.argv[2])
 
 def die(name):

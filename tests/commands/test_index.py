@@ -29,7 +29,7 @@ def _notes() -> Iterator[None]:
     with registry.empty(), override_settings(MASTRA_ENGINE={"default": MOCK}):
         MockMastraEngine(url=MOCK["URL"]).reset()
         index_records(entity="Notes", index="notes", text=lambda data: data["text"])
-        engine.indexes_at_once = False
+        engine.record_search.indexes_at_once = False
         for connection, number in (("ann", 2), ("bob", 1)):
             records: list[Any] = [
                 {"external_id": str(n), "data": {"text": f"note {n}"}} for n in range(number)
@@ -92,5 +92,5 @@ def test_a_record_that_cannot_be_indexed_is_named() -> None:
     engine.sync_records(name="Notes", connection_id="cid", records=records)
     with pytest.raises(KeyError) as raised:
         call()
-    assert raised.value.__notes__ == ["The record 'odd' of 'Notes' was to be put into 'notes'."]
+    assert raised.value.__notes__ == ["While indexing the record 'odd' of 'Notes' in 'notes'."]
     assert call("--connection", "ann").startswith("0 changes indexed.")

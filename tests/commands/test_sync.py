@@ -123,7 +123,10 @@ def test_it_cancels_and_retries_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         (("contacts", "--connection", "c", "--engine", "other"), "no engine 'other'"),
         (("contacts", "--connection", "c", "--enqueue", "--dry-run"), "not allowed"),
         (("--cancel", "1"), "/id: must be a UUID"),
-        (("--retry", "0196b7d2-2f4b-7c1e-9a53-0242ac120002"), "There is no such sync run"),
+        (
+            ("--retry", "0196b7d2-2f4b-7c1e-9a53-0242ac120002"),
+            "Sync run 0196b7d2-2f4b-7c1e-9a53-0242ac120002 does not exist",
+        ),
     ],
     ids=str,
 )

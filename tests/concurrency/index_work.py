@@ -61,7 +61,7 @@ def make_engine(*, lease: float = 60.0, slowness: float = 0.0) -> PostgresEngine
         embedder=Prints(slowness),
         indexes={INDEX: {"dimension": 8, "index_type": "flat"}},
     )
-    engine.index_lease, engine.indexes_at_once = lease, False
+    engine.record_search.lease_seconds, engine.record_search.indexes_at_once = lease, False
     return engine
 
 

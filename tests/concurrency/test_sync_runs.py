@@ -35,7 +35,7 @@ def left_behind(engine: PostgresEngine) -> SyncRun | None:
     """Return the run of a dead worker, its lease ended as time would have done."""
     running = engine.list_sync_runs(status="running").items
     for run in running:
-        assert engine.run_store.update(run.id, Guard("running"), lease_expires_at=FromNow())
+        assert engine.sync_runs.store.update(run.id, Guard("running"), lease_expires_at=FromNow())
     return running[0] if running else None
 
 

@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
+from functools import partial
+from math import inf
 from select import select
 from typing import Any
 from uuid import uuid4
@@ -19,6 +21,7 @@ from django.db import connection, connections
 from psycopg.conninfo import make_conninfo
 
 from mastra_engine import MastraEngine, PostgresEngine
+from mastra_engine.backends.base.records.following import Follower
 from mastra_engine.backends.postgres import following
 from mastra_engine.types import Change, Entity
 from tests.integration.conftest import NAME, Elsewhere, record
@@ -111,11 +114,22 @@ def test_a_write_wakes_async_code(store: str, request: pytest.FixtureRequest) ->
         assert async_to_sync(write_beside)() == ["1", "2", "3"]
 
 
+def follower_of(engine: MastraEngine, entity: Entity) -> Follower:
+    """Return what follow_changes() iterates over, without a poll that comes to its help."""
+    return Follower(
+        partial(engine.get_changes, entity_id=entity.id),
+        engine.records.store.change_listener(entity.id),
+        after=entity.rev,
+        poll=NEVER,
+        timeout=inf,
+    )
+
+
 @both
 def test_others_writes_do_not_wake_it(store: str, request: pytest.FixtureRequest) -> None:
     engine: MastraEngine = request.getfixturevalue(store)
     entity = make(engine)
-    follower = engine._follower(entity.id, entity.rev, NEVER, None)
+    follower = follower_of(engine, entity)
     other = engine.create_entity(name="Others", connection_id="crm")
     assert follower.read() == []
     heard = []
@@ -146,7 +160,7 @@ def test_where_nothing_wakes_it_it_looks_by_itself(
 ) -> None:
     engine: MastraEngine = request.getfixturevalue(store)
     entity = make(engine)
-    monkeypatch.setattr(engine, "_wake", lambda entity_id: None)
+    monkeypatch.setattr(engine.records.store, "wake_followers", lambda entity_id: None)
     check_polling(engine, entity)
 
 
@@ -195,10 +209,10 @@ def test_its_connection_is_of_the_same_make_but_its_own(
     """One of Django's pool would go back to it listening; without autocommit none listens."""
     monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", True)
-    listener = engine._listener(id := uuid4())
+    listener = engine.records.store.change_listener(id := uuid4())
     monkeypatch.undo()
     listener.listen()
-    engine._wake(id)
+    engine.records.store.wake_followers(id)
     file = listener.fileno()
     assert file is not None
     assert select([file], [], [], PATIENCE)[0] == [file]
@@ -299,7 +313,7 @@ def test_a_database_that_goes_away_is_followed_when_it_is_back(
     finally:
         administrator(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     assert [entry.getMessage() for entry in caplog.records] == [
-        "What changed after rev 1 cannot be read now, and is tried again"
+        "Changes after rev 1 cannot be read now; reading is retried"
     ]
     with woken(), soon(lambda: write(engine, entity, "4")):
         assert next(changes).record.external_id == "4"

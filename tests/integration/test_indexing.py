@@ -62,7 +62,7 @@ def engine(transactional_db: None, embedder: Watchful) -> PostgresEngine:
 def theirs(other: PostgresEngine) -> PostgresEngine:
     """Somebody else's engine."""
     other.vectors.embedder = BagOfWords()
-    other.indexes_at_once = False
+    other.record_search.indexes_at_once = False
     return other
 
 
@@ -123,7 +123,7 @@ def test_a_dry_run_is_not_indexed(engine: PostgresEngine, embedder: Watchful) ->
 def test_a_failure_does_not_reach_whoever_writes(engine: PostgresEngine, caplog: Any) -> None:
     engine.vectors.embedder = Broken()
     write(engine, a="one")
-    assert "'Notes' of 'crm' waits for being indexed" in caplog.messages
+    assert "Indexing of 'Notes' of 'crm' is pending" in caplog.messages
     engine.vectors.embedder = BagOfWords()
     write(engine, b="two")
     assert passages() == {"one", "two"}
@@ -138,7 +138,7 @@ def test_a_queue_that_is_away_does_not_reach_whoever_writes(
 
     engine.queue = Away()
     write(engine, a="one")
-    assert "'Notes' of 'crm' waits for being indexed" in caplog.messages
+    assert "Indexing of 'Notes' of 'crm' is pending" in caplog.messages
 
 
 def test_tasks_do_it_where_they_are_set_up() -> None:
@@ -165,7 +165,7 @@ def test_tasks_do_it_where_they_are_set_up() -> None:
 def test_an_entity_deleted_while_it_is_indexed_leaves_nothing(
     engine: PostgresEngine, theirs: PostgresEngine, moment: str
 ) -> None:
-    engine.indexes_at_once = False
+    engine.record_search.indexes_at_once = False
     entity = write(engine, a="one")
     with just_before(moment, lambda: theirs.delete_entity_by_id(id=entity.id)):
         assert engine.index_pending() == 0
@@ -178,7 +178,7 @@ def test_an_entity_deleted_while_it_is_indexed_leaves_nothing(
 def test_an_index_emptied_while_it_is_filled_is_filled_again(
     engine: PostgresEngine, theirs: PostgresEngine, moment: str, name: str
 ) -> None:
-    engine.indexes_at_once = False
+    engine.record_search.indexes_at_once = False
     write(engine, a="one")
     empty = getattr(theirs.vectors, name)
     with just_before(moment, lambda: empty(index_name="notes")):
@@ -191,7 +191,7 @@ def test_an_index_emptied_while_it_is_filled_is_filled_again(
 def test_a_record_changed_while_it_is_indexed_ends_as_it_is(
     engine: PostgresEngine, theirs: PostgresEngine, moment: str
 ) -> None:
-    engine.indexes_at_once = False
+    engine.record_search.indexes_at_once = False
     write(engine, a="one", b="two")
     with just_before(moment, lambda: write(theirs, a="new")):
         engine.index_pending()
@@ -201,8 +201,8 @@ def test_a_record_changed_while_it_is_indexed_ends_as_it_is(
 def test_the_slower_of_two_indexers_writes_nothing(
     engine: PostgresEngine, theirs: PostgresEngine
 ) -> None:
-    engine.indexes_at_once = False
-    engine.index_lease = -1.0  # its claim is over at once
+    engine.record_search.indexes_at_once = False
+    engine.record_search.lease_seconds = -1.0  # its claim is over at once
     write(engine, a="one")
 
     def overtake() -> None:
@@ -218,7 +218,7 @@ def test_the_slower_of_two_indexers_writes_nothing(
 def test_a_deletion_waits_for_whoever_stores_passages(
     engine: PostgresEngine, elsewhere: Elsewhere, name: str
 ) -> None:
-    engine.indexes_at_once = False
+    engine.record_search.indexes_at_once = False
     entity = write(engine, a="one")
     hasty = elsewhere(lock_timeout=0.1, statement_timeout="3s")
     delete: Any = {
@@ -240,7 +240,7 @@ def test_a_deletion_waits_for_whoever_stores_passages(
 def test_a_failure_while_storing_takes_everything_back(
     engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.indexes_at_once = False
+    engine.record_search.indexes_at_once = False
     write(engine, a="one")
     engine.index_pending()
     write(engine, a="new")
@@ -258,7 +258,7 @@ def _refuse(*_: Any, **__: Any) -> None:
 
 
 def test_indexing_may_be_part_of_a_transaction(engine: PostgresEngine) -> None:
-    engine.indexes_at_once = False
+    engine.record_search.indexes_at_once = False
     write(engine, a="one")
     with transaction.atomic():
         assert engine.index_pending() == 1
@@ -286,7 +286,7 @@ def test_what_is_gone_is_found_by_the_index_on_ids(engine: PostgresEngine, known
     """Whatever is known of the tables: compared each with each, many take for ever."""
     entity = write(engine, **{f"n{i}": f"word {i}" for i in range(2_000)})
     engine.delete_records(entity_id=entity.id, external_ids=["n0"])
-    engine.indexes_at_once = False
+    engine.record_search.indexes_at_once = False
     engine.delete_records(entity_id=entity.id, external_ids=["n1"])
     engine.purge_deleted_records(entity_id=entity.id, up_to_rev=2_002)
     foreign = {"@entity_id": str(entity.id)}

@@ -28,7 +28,7 @@ def notes(size: int, text: str = "note") -> list[dict[str, Any]]:
 def engine(transactional_db: None) -> Iterator[PostgresEngine]:
     """An engine that indexes when told to, with 100 notes that it has indexed."""
     engine = PostgresEngine(embedder=BagOfWords())
-    engine.indexes_at_once = False
+    engine.record_search.indexes_at_once = False
     with registry.empty():
         index_records(entity="Notes", index="notes", text=lambda data: data["text"])
         engine.sync_records(**NAME, records=notes(100))

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.backends.postgres.idempotency import SWEPT
+from mastra_engine.backends.postgres.idempotency import DELETED_PER_CALL
 from mastra_engine.models import IdempotencyRecord, Message
 from tests.integration.conftest import Elsewhere
 from tests.integration.interleaving import just_before
@@ -79,10 +79,10 @@ def one_row_known(db: None) -> None:
 
 @pytest.mark.usefixtures("one_row_known")
 def test_each_call_deletes_more_than_it_adds(engine: PostgresEngine) -> None:
-    stale(3 * SWEPT)
+    stale(3 * DELETED_PER_CALL)
     for calls in range(1, 4):
         append(engine, f"{calls}")
-        assert IdempotencyRecord.objects.count() == (3 - calls) * SWEPT + calls
+        assert IdempotencyRecord.objects.count() == (3 - calls) * DELETED_PER_CALL + calls
     append(engine, "1")
     assert IdempotencyRecord.objects.count() == 3
 
@@ -91,7 +91,7 @@ def test_each_call_deletes_more_than_it_adds(engine: PostgresEngine) -> None:
 def test_all_that_is_over_can_be_deleted(engine: PostgresEngine) -> None:
     stale(20)
     append(engine)
-    assert engine.expire_idempotency_records() == 20 - SWEPT
+    assert engine.expire_idempotency_records() == 20 - DELETED_PER_CALL
     assert IdempotencyRecord.objects.count() == 1
 
 
@@ -99,7 +99,7 @@ def test_all_that_is_over_can_be_deleted(engine: PostgresEngine) -> None:
 def test_what_another_deletes_is_not_waited_for(
     engine: PostgresEngine, other: PostgresEngine
 ) -> None:
-    stale(SWEPT + 1)
+    stale(DELETED_PER_CALL + 1)
     with transaction.atomic():
         for each in (engine, other):
             each.run_idempotent(owner="anna", key=each.session.alias, body=b"", act=bytes)

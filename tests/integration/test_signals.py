@@ -133,9 +133,9 @@ def test_a_write_of_which_nobody_can_be_woken_is_a_write(
     def fail(entity_id: Any) -> None:
         raise DatabaseError("too many notifications in the NOTIFY queue")
 
-    monkeypatch.setattr(store, "_wake", fail)
+    monkeypatch.setattr(store.records.store, "wake_followers", fail)
     entity = store.sync_records(**NAME, records=[record("1")]).entity
-    assert f"Those who follow the entity {entity.id} are not woken" in caplog.text
+    assert f"A listener failed after the commit of rev 1 of the entity {entity.id}" in caplog.text
     assert revs(told) == [(0, 1)]
 
 

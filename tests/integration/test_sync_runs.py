@@ -66,7 +66,7 @@ def test_parameters_may_be_bound_on_the_server(other: PostgresEngine) -> None:
 
 
 def test_a_slow_source_keeps_its_lease(engine: PostgresEngine, other: PostgresEngine) -> None:
-    engine.sync_lease = 0.6
+    engine.sync_runs.lease_seconds = 0.6
 
     def slow(_context: Any) -> Iterator[Any]:
         yield [record("1")]
@@ -84,8 +84,8 @@ def test_a_slow_source_keeps_its_lease(engine: PostgresEngine, other: PostgresEn
 def test_a_heartbeat_that_fails_is_tried_again(
     engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    engine.sync_lease = 0.6
-    renewed = engine.run_store.renew
+    engine.sync_runs.lease_seconds = 0.6
+    renewed = engine.sync_runs.store.renew
     failures = [Unavailable("The database is away")]
 
     def renew(*arguments: Any) -> bool:
@@ -97,7 +97,7 @@ def test_a_heartbeat_that_fails_is_tried_again(
         yield [record("1")]
         time.sleep(0.9)
 
-    monkeypatch.setattr(engine.run_store, "renew", renew)
+    monkeypatch.setattr(engine.sync_runs.store, "renew", renew)
     declare(slow)
     assert run(engine).status == "succeeded"
     assert "The lease of a sync run was not renewed" in caplog.messages
@@ -133,7 +133,7 @@ class ChangedMind(Exception):
 def test_a_run_within_a_transaction_is_part_of_it(
     engine: PostgresEngine, other: PostgresEngine
 ) -> None:
-    engine.sync_lease = 0.05
+    engine.sync_runs.lease_seconds = 0.05
 
     def slow(_context: Any) -> Iterator[Any]:
         yield [record("1")]

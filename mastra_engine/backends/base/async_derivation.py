@@ -1,4 +1,4 @@
-"""Async twins, derived: the sync method is the only implementation there is."""
+"""Async variants derived from synchronous methods, which hold the only implementation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ R = TypeVar("R")
 def derive_async(
     method: Callable[Concatenate[Self, P], R],
 ) -> Callable[Concatenate[Self, P], Coroutine[Any, Any, R]]:
-    """Return `async def a<name>`, which runs the engine's own `<name>` in the database thread.
+    """Return `async def a<name>`, which runs the method `<name>` in the database thread.
 
-    The method is looked up on the instance, so that a subclass overrides one and gets both.
+    The method is looked up on the instance at each call, so that a subclass that overrides it
+    changes both variants.
     """
     name = method.__name__
 
     async def call(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return await sync_to_async(getattr(self, name), thread_sensitive=True)(*args, **kwargs)  # type: ignore[no-any-return]
 
-    update_wrapper(call, method, updated=())  # an abstract method has no abstract derive_async
+    # `updated=()` keeps the mark of an abstract method off its async variant.
+    update_wrapper(call, method, updated=())
     call.__name__ = f"a{name}"
     call.__qualname__ = method.__qualname__.replace(name, call.__name__)
     call.__doc__ = f"See {name}()."

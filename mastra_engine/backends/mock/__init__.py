@@ -1,20 +1,20 @@
-"""An engine without a database, which keeps the whole contract."""
+"""An engine in memory that satisfies the same contract as the PostgreSQL engine."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base import MastraEngine, Stores
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.vectors.service import Vectors
-from mastra_engine.backends.mock.erasure import MockErasure
-from mastra_engine.backends.mock.following import MockFollowing
+from mastra_engine.backends.mock.erasure import MockErasureStore
+from mastra_engine.backends.mock.idempotency import MockIdempotencyStore
 from mastra_engine.backends.mock.memory import MockMemoryStore
-from mastra_engine.backends.mock.record_search import MockIndexing, MockIndexProgressStore
+from mastra_engine.backends.mock.record_search import MockIndexProgressStore
+from mastra_engine.backends.mock.records import MockRecordStore
 from mastra_engine.backends.mock.store import open_store
 from mastra_engine.backends.mock.sync_runs import MockRunStore
-from mastra_engine.backends.mock.syncs import MockSyncs
 from mastra_engine.backends.mock.vectors import MockVectorStore
 from mastra_engine.conversations.tokens import estimate
 from mastra_engine.exceptions import EngineConfigError
@@ -23,10 +23,11 @@ from mastra_engine.protocols import Embedder, Reranks, Tokenizer
 __all__ = ["MockMastraEngine"]
 
 
-class MockMastraEngine(MockSyncs, MockIndexing, MockFollowing, MockErasure, MastraEngine):
+class MockMastraEngine(MastraEngine):
     """Behaves like PostgresEngine, in memory.
 
-    Engines of one URL share their data, across threads, for as long as one of them is referenced.
+    Engines with the same URL share their data, across threads, as long as one of them is
+    referenced.
     """
 
     def __init__(
@@ -45,27 +46,38 @@ class MockMastraEngine(MockSyncs, MockIndexing, MockFollowing, MockErasure, Mast
         retention_days: float | None = None,
     ) -> None:
         if not url.startswith("mock://"):
-            raise EngineConfigError(f"A mock engine's URL starts with mock://, unlike {url!r}")
-        self.alias = alias
-        self.store = open_store(url)
-        self.run_store = MockRunStore(self.store)
-        self.sync_lease = sync_lease
-        self.sync_history = sync_history
-        self.index_lease = index_lease
-        self.vectors = Vectors(
-            MockVectorStore(self.store), embedder=embedder, reranker=reranker, declared=indexes
+            raise EngineConfigError(
+                f'The URL of a mock engine must start with "mock://", got {url!r}'
+            )
+        self.store = store = open_store(url)
+        vectors = Vectors(
+            MockVectorStore(store), embedder=embedder, reranker=reranker, declared=indexes
         )
-        self.index_progress = MockIndexProgressStore(self.store)
-        self.memory = Memory(
-            MockMemoryStore(self.store),
-            self.vectors,
+        memory = Memory(
+            MockMemoryStore(store),
+            vectors,
             tokenizer=tokenizer,
             working_memory_schema=working_memory_schema,
             retention_days=retention_days,
         )
+        super().__init__(
+            Stores(
+                records=MockRecordStore(store),
+                sync_runs=MockRunStore(store),
+                index_progress=MockIndexProgressStore(store),
+                idempotency=MockIdempotencyStore(store),
+                erasure=MockErasureStore(store),
+            ),
+            alias=alias,
+            vectors=vectors,
+            memory=memory,
+            sync_lease=sync_lease,
+            sync_history=sync_history,
+            index_lease=index_lease,
+        )
 
     def reset(self) -> None:
-        """Forget everything that is behind this URL."""
+        """Delete everything that is stored under this engine's URL."""
         self.store.clear()
 
     def close(self) -> None:

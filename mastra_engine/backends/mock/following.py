@@ -1,4 +1,4 @@
-"""Following changes in memory."""
+"""Notifications of committed changes in memory."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from contextlib import suppress
 from socket import socket, socketpair
 from uuid import UUID
 
-from mastra_engine.backends.base.records.following import FollowingContract, Listener
-from mastra_engine.backends.mock.records import MockRecords
+from mastra_engine.backends.base.records.store import ChangeListener
 from mastra_engine.backends.mock.store import Store
 
 
-class MockListener(Listener):
-    """One end of a pair of sockets; the store has the other."""
+class MockListener(ChangeListener):
+    """One end of a pair of sockets; the store writes to the other end."""
 
     def __init__(self, store: Store, entity_id: UUID) -> None:
         self.store = store
@@ -26,8 +25,9 @@ class MockListener(Listener):
                 end.setblocking(False)
             with self.store.lock:
                 self.store.listeners.setdefault(self.entity_id, set()).add(self.ends[1])
+        # Notifications beyond 4096 wake the follower once more, which does no harm.
         with suppress(BlockingIOError):
-            self.ends[0].recv(4096)  # more than that is heard once more
+            self.ends[0].recv(4096)
 
     def fileno(self) -> int | None:
         return None if self.ends is None else self.ends[0].fileno()
@@ -40,19 +40,3 @@ class MockListener(Listener):
         for end in self.ends:
             end.close()
         self.ends = None
-
-
-class MockFollowing(MockRecords, FollowingContract):
-    """Following over the mock's records."""
-
-    def _listener(self, entity_id: UUID) -> Listener:
-        return MockListener(self.store, entity_id)
-
-    def _wake(self, entity_id: UUID) -> None:
-        with self.store.lock:
-            for end in self.store.listeners.get(entity_id, ()):
-                with suppress(BlockingIOError):  # it is full, so there is something to hear
-                    end.send(b"\0")
-
-    def _rest(self) -> None:
-        """It holds nothing."""

@@ -1,13 +1,19 @@
-"""Entities and records in memory."""
+"""Entities, records and change feeds in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import TypeVar
 from uuid import UUID
 
-from mastra_engine.backends.base.records.service import RecordsContract
-from mastra_engine.backends.base.records.writer import EntityWriter
+from mastra_engine.backends.base.records.store import (
+    ChangeListener,
+    EntityWriter,
+    FeedRows,
+    RecordStore,
+)
+from mastra_engine.backends.mock.following import MockListener
 from mastra_engine.backends.mock.match import follows, in_order, matches
 from mastra_engine.backends.mock.store import EntityRow, Store, now
 from mastra_engine.backends.mock.writer import MockWriter
@@ -19,85 +25,136 @@ from mastra_engine.types import Entity, Record
 R = TypeVar("R")
 
 
-class MockRecords(RecordsContract):
-    """Records in a store that engines of one URL share."""
+class MockRecordStore(RecordStore):
+    """Rows of the store that engines of one URL share."""
 
-    store: Store
+    def __init__(self, store: Store) -> None:
+        self.store = store
 
-    def _get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]:
-        with self.store.lock:
-            if found := self._list_entities(name, connection_id, after=None, limit=1):
-                return found[0], False
-            moment = now()
-            row = EntityRow(name, connection_id, created_at=moment, updated_at=moment)
-            self.store.entities[row.id] = row
-            return row.to_value(), True
-
-    def _get_entity(self, id: UUID) -> Entity:
+    def find_entity(self, id: UUID) -> Entity:
         with self.store.lock:
             return self._row(id).to_value()
 
-    def _list_entities(
-        self, name: str | None, connection_id: str | None, *, after: UUID | None, limit: int
+    def list_entities(
+        self,
+        *,
+        name: str | None = None,
+        connection_id: str | None = None,
+        connection_ids: Collection[str] | None = None,
+        after: UUID | None = None,
+        limit: int,
     ) -> list[Entity]:
         with self.store.lock:
-            found = [
+            entities = [
                 row.to_value()
                 for id, row in sorted(self.store.entities.items())
                 if name in (None, row.name)
                 and connection_id in (None, row.connection_id)
-                and self._reaches(row)
+                and (connection_ids is None or row.connection_id in connection_ids)
                 and (after is None or id > after)
             ]
-        return found[:limit]
+        return entities[:limit]
 
-    def _delete_entity(self, id: UUID) -> Entity:
+    def get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]:
         with self.store.lock:
-            entity = self._row(id).to_value()
-            del self.store.entities[id]
-            for run in [row.run for row in self.store.runs.values() if row.run.entity_id == id]:
-                del self.store.runs[run.id]
-            return entity
+            row, created = self._get_or_create(name, connection_id)
+            return row.to_value(), created
 
-    def _select_records(
+    def select_records(
         self, entity: Entity, query: Query, after: Position | None = None
     ) -> list[Record]:
         with self.store.lock:
             row = self.store.entities.get(entity.id)
             records = [] if row is None else [record.to_value(row) for record in row.live()]
-        found = [
+        matching = [
             record
             for record in in_order(records, query.sort)
             if matches(query.where, record.data, record)
             and (after is None or follows(record, after, query.sort))
         ]
         end = None if query.limit is None else query.offset + query.limit
-        return found[query.offset : end]
+        return matching[query.offset : end]
 
-    def _write(
+    def select_changes(self, entity_id: UUID, *, after: int, limit: int) -> FeedRows:
+        with self.store.lock:
+            entity = self._row(entity_id)
+            rows = sorted(
+                (row for row in entity.records.values() if row.rev > after),
+                key=lambda row: row.rev,
+            )
+            changed = [(row.to_value(entity), row.created_rev) for row in rows[:limit]]
+            return FeedRows(entity.to_value(), entity.purged_rev, changed)
+
+    def write(
+        self, entity_id: UUID, operation: Callable[[EntityWriter], R], *, repeatable: bool = True
+    ) -> R:
+        with self.store.transaction():
+            return self._write(self._row(entity_id), operation)
+
+    def write_named(
         self,
-        entity_id: UUID,
+        name: str,
+        connection_id: str,
         operation: Callable[[EntityWriter], R],
         *,
+        create: bool,
         repeatable: bool = True,
     ) -> R:
         with self.store.transaction():
-            row = self._row(entity_id)
-            before = row.copy()
+            if not create:
+                row = self._named(name, connection_id)
+                if row is None:
+                    raise EntityNotFound(name=name, connection_id=connection_id)
+                return self._write(row, operation)
+            row, created = self._get_or_create(name, connection_id)
             try:
-                return self._operate(MockWriter(row), operation)
+                return self._write(row, operation)
             except BaseException:
-                row.restore(before)
+                if created:
+                    del self.store.entities[row.id]
                 raise
 
-    def _after_commit(self, act: Callable[[], None]) -> None:
-        self.store.after_commit(act)
+    def after_commit(self, action: Callable[[], None]) -> None:
+        self.store.after_commit(action)
+
+    def change_listener(self, entity_id: UUID) -> ChangeListener:
+        return MockListener(self.store, entity_id)
+
+    def wake_followers(self, entity_id: UUID) -> None:
+        with self.store.lock:
+            for end in self.store.listeners.get(entity_id, ()):
+                # A full buffer holds an earlier notification, which is as good as this one.
+                with suppress(BlockingIOError):
+                    end.send(b"\0")
+
+    def release_connection(self) -> None:
+        """Do nothing: there is no connection."""
+
+    def _write(self, row: EntityRow, operation: Callable[[EntityWriter], R]) -> R:
+        before = row.copy()
+        try:
+            return operation(MockWriter(self.store, row))
+        except BaseException:
+            row.restore(before)
+            raise
+
+    def _get_or_create(self, name: str, connection_id: str) -> tuple[EntityRow, bool]:
+        existing = self._named(name, connection_id)
+        if existing is not None:
+            return existing, False
+        moment = now()
+        row = EntityRow(name, connection_id, created_at=moment, updated_at=moment)
+        self.store.entities[row.id] = row
+        return row, True
+
+    def _named(self, name: str, connection_id: str) -> EntityRow | None:
+        rows = self.store.entities.values()
+        return next(
+            (row for row in rows if (row.name, row.connection_id) == (name, connection_id)), None
+        )
 
     def _row(self, id: UUID) -> EntityRow:
         row = self.store.entities.get(id)
-        if row is None or not self._reaches(row):
-            raise EntityNotFound
+        if row is None:
+            raise EntityNotFound(id=id)
         return row
-
-    def _reaches(self, row: EntityRow) -> bool:
-        return self.connection_ids is None or row.connection_id in self.connection_ids

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from uuid_utils.compat import uuid7
 
-from mastra_engine.backends.base.idempotency import StoredResponse
+from mastra_engine.backends.base.idempotency.store import StoredResponse
 from mastra_engine.backends.base.memory.store import MemoryHolder, NewThread
 from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.exceptions import IndexNotFound
@@ -362,7 +362,7 @@ class Store:
                 raise
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         with self.lock:
             for rows in (self.entities, self.indexes, self.threads, self.working_memory):
                 rows.clear()

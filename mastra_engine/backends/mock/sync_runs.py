@@ -28,7 +28,7 @@ class MockRunStore(RunStore):
         with self.store.lock:
             entity = self.store.entities.get(new.entity_id)
             if entity is None:
-                raise EntityNotFound
+                raise EntityNotFound(id=new.entity_id)
             if self._active(new.sync, new.connection_id):
                 return None
             given = {field.name: deepcopy(getattr(new, field.name)) for field in fields(new)}
@@ -37,11 +37,13 @@ class MockRunStore(RunStore):
             self._expire(run, keep=keep)
             return deepcopy(run)
 
-    def find(self, id: UUID, *, among: Collection[str] | None = None) -> SyncRun:
+    def find(self, id: UUID, *, connection_ids: Collection[str] | None = None) -> SyncRun:
         with self.store.lock:
             row = self.store.runs.get(id)
-            if row is None or (among is not None and row.run.connection_id not in among):
-                raise SyncNotFound("There is no such sync run")
+            if row is None or (
+                connection_ids is not None and row.run.connection_id not in connection_ids
+            ):
+                raise SyncNotFound(run_id=id)
             return deepcopy(row.run)
 
     def select(
@@ -49,7 +51,7 @@ class MockRunStore(RunStore):
         *,
         sync: str | None = None,
         connection_id: str | None = None,
-        among: Collection[str] | None = None,
+        connection_ids: Collection[str] | None = None,
         params: dict[str, Any] | None = None,
         statuses: tuple[RunStatus, ...] = (),
         before: UUID | None = None,
@@ -61,7 +63,7 @@ class MockRunStore(RunStore):
                 for id, row in sorted(self.store.runs.items(), reverse=True)
                 if sync in (None, row.run.sync)
                 and connection_id in (None, row.run.connection_id)
-                and (among is None or row.run.connection_id in among)
+                and (connection_ids is None or row.run.connection_id in connection_ids)
                 and params in (None, row.run.params)
                 and (not statuses or row.run.status in statuses)
                 and (before is None or id < before)

@@ -7,16 +7,19 @@ from dataclasses import replace
 from uuid_utils.compat import uuid7
 
 from mastra_engine import failpoints
-from mastra_engine.backends.base.records.writer import Chunk, EntityWriter, SeenRevisions
-from mastra_engine.backends.mock.store import EntityRow, RecordRow, now
+from mastra_engine.backends.base.records.chunks import Chunk
+from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
+from mastra_engine.backends.base.records.store import EntityWriter
+from mastra_engine.backends.mock.store import EntityRow, RecordRow, Store, now
 from mastra_engine.types import Entity, UpsertResult
 from mastra_engine.validation.jsonb import canonical, loads
 
 
 class MockWriter(EntityWriter):
-    """Writes to the row, which the engine has a copy of."""
+    """Writes to a row, which the record store restores from a copy after an exception."""
 
-    def __init__(self, row: EntityRow) -> None:
+    def __init__(self, store: Store, row: EntityRow) -> None:
+        self.store = store
         self.row = row
         self.entity = row.to_value()
         self.now = now()
@@ -50,26 +53,34 @@ class MockWriter(EntityWriter):
 
     def delete(self, external_ids: list[str]) -> int:
         live = {row.external_id: row for row in self.row.live()}
-        doomed = sorted(set(external_ids) & live.keys())
-        for external_id in doomed:
+        ids = sorted(set(external_ids) & live.keys())
+        for external_id in ids:
             self._store(live[external_id], deleted_at=self.now)
-        return len(doomed)
+        return len(ids)
 
     def purge(self, up_to_rev: int) -> int:
-        gone = [
+        tombstones = [
             row
             for row in self.row.records.values()
             if row.deleted_at is not None and row.rev <= up_to_rev
         ]
-        for row in gone:
+        for row in tombstones:
             del self.row.records[row.external_id]
             self.row.purged_rev = max(self.row.purged_rev, row.rev)
-        return len(gone)
+        return len(tombstones)
 
     def set_cursor(self, last_sync_id: str) -> None:
         if self.row.last_sync_id != last_sync_id:
             self.row.last_sync_id = last_sync_id
             self.row.updated_at = self.now
+
+    def delete_entity(self) -> None:
+        id = self.entity.id
+        del self.store.entities[id]
+        for run in [row.run for row in self.store.runs.values() if row.run.entity_id == id]:
+            del self.store.runs[run.id]
+        for index in self.store.indexes.values():
+            index.index_progress.pop(id, None)
 
     def result(self) -> Entity:
         return self.row.to_value()

@@ -8,20 +8,17 @@ from typing import Any
 from django.core import checks
 from django.db import connections
 
-from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base import MastraEngine, Stores
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.backends.postgres.aliases import database_at
-from mastra_engine.backends.postgres.erasure import PostgresErasure
-from mastra_engine.backends.postgres.following import PostgresFollowing
+from mastra_engine.backends.postgres.erasure import PostgresErasureStore
+from mastra_engine.backends.postgres.idempotency import PostgresIdempotencyStore
 from mastra_engine.backends.postgres.memory import PostgresMemoryStore
-from mastra_engine.backends.postgres.record_search import (
-    PostgresIndexing,
-    PostgresIndexProgressStore,
-)
+from mastra_engine.backends.postgres.record_search import PostgresIndexProgressStore
+from mastra_engine.backends.postgres.records import PostgresRecordStore
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.backends.postgres.sync_runs import PostgresRunStore
-from mastra_engine.backends.postgres.syncs import PostgresSyncs
 from mastra_engine.backends.postgres.vectors import PostgresVectorStore
 from mastra_engine.conversations.tokens import estimate
 from mastra_engine.protocols import Embedder, Reranks, Tokenizer
@@ -29,16 +26,14 @@ from mastra_engine.protocols import Embedder, Reranks, Tokenizer
 __all__ = ["PostgresEngine"]
 
 
-class PostgresEngine(
-    PostgresSyncs, PostgresIndexing, PostgresFollowing, PostgresErasure, MastraEngine
-):
-    """Keeps everything in PostgreSQL through Django's connection `database`.
+class PostgresEngine(MastraEngine):
+    """Stores everything in PostgreSQL through Django's connection `database`.
 
-    What it does joins the caller's `transaction.atomic()`. With `url`, a PostgreSQL URL, it works
-    there instead: through the project's own connection if that is one of its databases. Seconds
-    are the units of `lock_timeout`, where 0 leaves the server's, and of `sync_lease` and
-    `index_lease`, after which a silent worker is taken for dead. Of a sync and connection
-    `sync_history` runs are kept.
+    Its work joins the caller's `transaction.atomic()`. With `url`, a PostgreSQL URL, it works in
+    that database instead: through the project's own connection if it is one of its databases.
+    `lock_timeout` is in seconds, 0 leaves the server's. `sync_lease` and `index_lease` are the
+    seconds after which the work of a silent worker may be taken over. `sync_history` runs are
+    kept of each sync and connection.
     """
 
     def __init__(  # noqa: PLR0913 - each is a setting
@@ -59,31 +54,37 @@ class PostgresEngine(
         working_memory_schema: Mapping[str, Any] | None = None,
         retention_days: float | None = None,
     ) -> None:
-        self.alias = alias
         self.owns_connection = False
         if url is not None:
             database, self.owns_connection = database_at(url)
         self.database = database
-        self.session = Session(
+        self.session = session = Session(
             database, lock_timeout=lock_timeout, prepared_statements=prepared_statements
         )
-        self.run_store = PostgresRunStore(self.session)
-        self.sync_lease = sync_lease
-        self.sync_history = sync_history
-        self.index_lease = index_lease
-        self.vectors = Vectors(
-            PostgresVectorStore(self.session),
-            embedder=embedder,
-            reranker=reranker,
-            declared=indexes,
+        vectors = Vectors(
+            PostgresVectorStore(session), embedder=embedder, reranker=reranker, declared=indexes
         )
-        self.index_progress = PostgresIndexProgressStore(self.session)
-        self.memory = Memory(
-            PostgresMemoryStore(self.session),
-            self.vectors,
+        memory = Memory(
+            PostgresMemoryStore(session),
+            vectors,
             tokenizer=tokenizer,
             working_memory_schema=working_memory_schema,
             retention_days=retention_days,
+        )
+        super().__init__(
+            Stores(
+                records=PostgresRecordStore(session),
+                sync_runs=PostgresRunStore(session),
+                index_progress=PostgresIndexProgressStore(session),
+                idempotency=PostgresIdempotencyStore(session),
+                erasure=PostgresErasureStore(session),
+            ),
+            alias=alias,
+            vectors=vectors,
+            memory=memory,
+            sync_lease=sync_lease,
+            sync_history=sync_history,
+            index_lease=index_lease,
         )
 
     def close(self) -> None:

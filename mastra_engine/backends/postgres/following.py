@@ -1,4 +1,4 @@
-"""Following changes in PostgreSQL."""
+"""Notifications of committed changes, by LISTEN on a separate connection."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from uuid import UUID
 
 from django.db import Error, connections
 
-from mastra_engine.backends.base.records.following import FollowingContract, Listener
-from mastra_engine.backends.postgres.records import PostgresRecords
-from mastra_engine.postgres.channels import forget_notices, listen, notify
+from mastra_engine.backends.base.records.store import ChangeListener
+from mastra_engine.postgres.channels import forget_notices, listen
 from mastra_engine.postgres.poolers import is_pooled
 
 logger = logging.getLogger("mastra_engine.following")
 
 
-class PostgresListener(Listener):
-    """A connection of its own that does nothing but LISTEN.
+class PostgresListener(ChangeListener):
+    """A connection of its own that only executes LISTEN.
 
-    There is none behind a pooler, which would give what is heard to whoever comes next.
+    Behind a pooler it has none, because the pooler would deliver the notifications to the next
+    client of the server connection.
     """
 
     def __init__(self, alias: str, entity_id: UUID) -> None:
         self.entity_id = entity_id
         self.connection = connections[alias].copy()
         self.connection.settings_dict["AUTOCOMMIT"] = True
-        self.connection.settings_dict["OPTIONS"].pop("pool", None)  # Django's, where it would stay
-        self.connection.inc_thread_sharing()  # async code may come by another thread to close it
+        # In Django's own pool the connection would occupy a place for as long as it listens.
+        self.connection.settings_dict["OPTIONS"].pop("pool", None)
+        self.connection.inc_thread_sharing()  # async code may close it in another thread
         self.pooled = False
 
     def listen(self) -> None:
-        if self._forget() or self.pooled:
+        if self._discard_notices() or self.pooled:
             return
         self.close()
         try:
@@ -39,7 +40,11 @@ class PostgresListener(Listener):
                 listen(self.connection, self.entity_id)
                 return
         except Error as error:
-            logger.info("Nobody can listen to %s: %s", self.entity_id, type(error).__name__)
+            logger.info(
+                "Changes of the entity %s are polled, because LISTEN failed: %s",
+                self.entity_id,
+                type(error).__name__,
+            )
         self.close()
 
     def fileno(self) -> int | None:
@@ -49,8 +54,8 @@ class PostgresListener(Listener):
     def close(self) -> None:
         self.connection.close()
 
-    def _forget(self) -> bool:
-        """Forget what was heard; False if the connection is lost, or was not made yet."""
+    def _discard_notices(self) -> bool:
+        """Discard notifications; return False if there is no usable connection."""
         if self.connection.connection is None:
             return False
         try:
@@ -58,17 +63,3 @@ class PostgresListener(Listener):
         except Error:
             return False
         return True
-
-
-class PostgresFollowing(PostgresRecords, FollowingContract):
-    """Following over the tables, woken by NOTIFY."""
-
-    def _listener(self, entity_id: UUID) -> Listener:
-        return PostgresListener(self.session.alias, entity_id)
-
-    def _wake(self, entity_id: UUID) -> None:
-        with self.session.translated():
-            notify(self.session.connection, entity_id)
-
-    def _rest(self) -> None:
-        self.session.rest()

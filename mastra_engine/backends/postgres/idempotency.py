@@ -1,4 +1,4 @@
-"""Acting once, in PostgreSQL."""
+"""Idempotency records in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,36 +10,34 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from mastra_engine import failpoints
-from mastra_engine.backends.base.idempotency import Idempotency, StoredResponse
+from mastra_engine.backends.base.idempotency.store import IdempotencyStore, StoredResponse
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.exceptions import InFlight
 from mastra_engine.models import IdempotencyRecord
 from mastra_engine.postgres.expressions import chosen_once
 from mastra_engine.postgres.locks import try_lock_call
 
-#: More than the one that each call adds, so that what is over gets less and less.
-SWEPT = 4
+#: More than the one row that each call adds, so that expired rows become fewer.
+DELETED_PER_CALL = 4
 
 
-class PostgresIdempotency(Idempotency):
-    """Answers in a table, each made under an advisory lock."""
+class PostgresIdempotencyStore(IdempotencyStore):
+    """Rows of stored responses; each is written under an advisory lock."""
 
-    session: Session
+    def __init__(self, session: Session) -> None:
+        self.session = session
 
-    def expire_idempotency_records(self) -> int:
-        with self.session.translated():
-            return self._expired().delete()[0]
-
-    def _alone(self, id: UUID, answer: Callable[[], bytes]) -> bytes:
+    def run_exclusively(self, id: UUID, call: Callable[[], bytes]) -> bytes:
         def run() -> bytes:
             if not try_lock_call(self.session.connection, id):
                 raise InFlight
-            return answer()
+            return call()
 
         return self.session.run(run)
 
-    def _find_response(self, id: UUID) -> StoredResponse | None:
-        # A statement of its own: that of the lock may not see yet who had it before.
+    def find(self, id: UUID) -> StoredResponse | None:
+        # This is a separate statement because the snapshot of the locking statement may have been
+        # taken before the previous holder of the lock committed.
         row = self._records().filter(id=id, expires_at__gt=Now()).first()
         if row is None:
             return None
@@ -47,30 +45,36 @@ class PostgresIdempotency(Idempotency):
             row.body_hash.bytes, None if row.response is None else bytes(row.response)
         )
 
-    def _keep(self, id: UUID, answered: StoredResponse, *, seconds: float) -> None:
+    def save(self, id: UUID, response: StoredResponse, *, seconds: float) -> None:
         failpoints.hit("acted")
         row = IdempotencyRecord(
             id=id,
-            body_hash=UUID(bytes=answered.body_hash),
-            response=answered.response,
+            body_hash=UUID(bytes=response.body_hash),
+            response=response.response,
             expires_at=Now() + timedelta(seconds=seconds),
         )
+        # There may be an expired row of the same id, which this one replaces.
         self._records().bulk_create(
-            [row],  # in place of one whose time is over
+            [row],
             update_conflicts=True,
             unique_fields=["id"],
             update_fields=["body_hash", "response", "expires_at"],
         )
-        self._sweep()
+        self._delete_some_expired()
         failpoints.hit("response_stored")
 
-    def _sweep(self) -> None:
-        some = self._expired().order_by("expires_at").select_for_update(skip_locked=True)
-        self._records().filter(chosen_once("id", some.values("id")[:SWEPT])).delete()
+    def delete_expired(self) -> int:
+        with self.session.translated():
+            return self._expired().delete()[0]
 
-    def _erase_responses(self) -> None:
-        """Erase what answers say; that something was done stays known."""
+    def erase_responses(self) -> None:
         self._records().filter(response__isnull=False).update(response=None)
+
+    def _delete_some_expired(self) -> None:
+        # Rows that another call is deleting are skipped, so that calls do not wait for each other.
+        rows = self._expired().order_by("expires_at").select_for_update(skip_locked=True)
+        ids = rows.values("id")[:DELETED_PER_CALL]
+        self._records().filter(chosen_once("id", ids)).delete()
 
     def _expired(self) -> QuerySet[IdempotencyRecord]:
         return self._records().filter(expires_at__lte=Now())

@@ -1,4 +1,4 @@
-"""Indexing of records in PostgreSQL."""
+"""The progress of record indexes in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from django.db import IntegrityError
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
-from mastra_engine.backends.base.record_search.indexer import delete_passages
-from mastra_engine.backends.base.record_search.progress import IndexProgress, IndexProgressStore
-from mastra_engine.backends.base.record_search.service import IndexingContract
-from mastra_engine.backends.base.records.writer import EntityWriter
-from mastra_engine.backends.postgres.records import PostgresRecords
+from mastra_engine.backends.base.record_search.store import IndexProgress, IndexProgressStore
 from mastra_engine.backends.postgres.session import RACES, Session
 from mastra_engine.backends.postgres.sync_runs import CLOCK
 from mastra_engine.exceptions import IndexNotFound, Unavailable
@@ -27,7 +23,7 @@ from mastra_engine.validation.vectors import IndexDefinition
 
 
 class PostgresIndexProgressStore(IndexProgressStore):
-    """Rows that are moved by one conditional UPDATE, which locks them until the commit."""
+    """Rows that a conditional UPDATE moves, which also locks them until the commit."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -42,39 +38,43 @@ class PostgresIndexProgressStore(IndexProgressStore):
             try:
                 self.session.run(lambda: self._rows().bulk_create([new], ignore_conflicts=True))
             except IntegrityError as error:
-                raise IndexNotFound("The entity or its index is deleted") from error
-        raise Unavailable("The index is made and deleted by others all the time")
+                raise IndexNotFound(
+                    f"The entity {entity_id} or the index {index.name!r} was deleted"
+                ) from error
+        raise Unavailable(
+            f"The index {index.name!r} was deleted by other transactions {RACES} times in a row"
+        )
 
-    def claim(self, mark: IndexProgress, seconds: float) -> bool:
+    def claim(self, progress: IndexProgress, seconds: float) -> bool:
         free = Q(claimed_until=None) | Q(claimed_until__lte=CLOCK)
         until = CLOCK + timedelta(seconds=seconds)
         return bool(
             self.session.run(
-                lambda: self._at(mark).filter(free).update(claimed_until=until), single=True
+                lambda: self._at(progress).filter(free).update(claimed_until=until), single=True
             )
         )
 
-    def release(self, mark: IndexProgress) -> None:
-        self.session.run(lambda: self._at(mark).update(claimed_until=None), single=True)
+    def release(self, progress: IndexProgress) -> None:
+        self.session.run(lambda: self._at(progress).update(claimed_until=None), single=True)
 
     def move(
-        self, mark: IndexProgress, *, rev: int, complete: bool, write: Callable[[], None]
+        self, progress: IndexProgress, *, rev: int, complete: bool, write: Callable[[], None]
     ) -> IndexProgress | None:
         def move() -> bool:
-            moved = self._at(mark).update(
+            moved = self._at(progress).update(
                 rev=rev, complete=complete, claimed_until=None, updated_at=Now()
             )
             if moved:
                 write()
             return bool(moved)
 
-        return replace(mark, rev=rev, complete=complete) if self.session.run(move) else None
+        return replace(progress, rev=rev, complete=complete) if self.session.run(move) else None
 
     def entities(
         self,
         entity_name: str,
         index_name: str,
-        among: Collection[str] | None,
+        connection_ids: Collection[str] | None,
         *,
         behind: bool,
         after: UUID | None,
@@ -82,11 +82,11 @@ class PostgresIndexProgressStore(IndexProgressStore):
     ) -> list[Entity]:
         entities = EntityRow.objects.using(self.session.alias).filter(name=entity_name)
         if behind:
-            marks = self._rows().filter(entity=OuterRef("id"), vector_index__name=index_name)
-            read = Coalesce(Subquery(marks.values("rev")), 0)
+            progress = self._rows().filter(entity=OuterRef("id"), vector_index__name=index_name)
+            read = Coalesce(Subquery(progress.values("rev")), 0)
             entities = entities.filter(rev__gt=read)
-        if among is not None:
-            entities = entities.filter(connection_id__in=among)
+        if connection_ids is not None:
+            entities = entities.filter(connection_id__in=connection_ids)
         if after is not None:
             entities = entities.filter(id__gt=after)
         with self.session.translated():
@@ -102,36 +102,27 @@ class PostgresIndexProgressStore(IndexProgressStore):
                 for row in rows
             }
 
-    def count(self, entity_name: str, index_name: str, among: Collection[str] | None) -> Indexing:
+    def count(
+        self, entity_name: str, index_name: str, connection_ids: Collection[str] | None
+    ) -> Indexing:
         with self.session.translated():
-            return read_indexing(self.session.connection, entity_name, index_name, among)
+            return read_indexing(self.session.connection, entity_name, index_name, connection_ids)
 
-    def hold(self, entity_id: UUID) -> list[IndexDefinition]:
-        """Lock an entity's index_progress, within a transaction, and return what they are in.
-
-        Nobody can make another one; whoever was storing passages has committed them.
-        """
+    def lock(self, entity_id: UUID) -> list[IndexDefinition]:
+        # Locking the entity's row keeps others from inserting progress, which refers to it.
+        # Whoever is storing chunks has updated its progress row, so locking these rows waits for
+        # that transaction to commit.
         entity = EntityRow.objects.using(self.session.alias).filter(id=entity_id)
         entity.select_for_update().first()
         rows = self._rows().filter(entity=entity_id).select_related("vector_index")
-        held = rows.order_by("id").select_for_update(of=("self",))
-        return [row.vector_index.to_definition() for row in held]
+        locked = rows.order_by("id").select_for_update(of=("self",))
+        return [row.vector_index.to_definition() for row in locked]
 
     def _rows(self) -> QuerySet[IndexProgressRow]:
         return IndexProgressRow.objects.using(self.session.alias)
 
-    def _at(self, mark: IndexProgress) -> QuerySet[IndexProgressRow]:
-        """The row, if it is where `mark` says."""
-        return self._rows().filter(entity=mark.entity_id, vector_index=mark.index.id, rev=mark.rev)
-
-
-class PostgresIndexing(PostgresRecords, IndexingContract):
-    """Indexing over the tables; passages go with their entity, in its transaction."""
-
-    index_progress: PostgresIndexProgressStore
-
-    def _delete_locked(self, writer: EntityWriter) -> Entity:
-        entity = writer.entity
-        for index in self.index_progress.hold(entity.id):
-            delete_passages(self.vectors, index, entity)
-        return super()._delete_locked(writer)
+    def _at(self, progress: IndexProgress) -> QuerySet[IndexProgressRow]:
+        """Select the row, unless it has moved since `progress` was read."""
+        return self._rows().filter(
+            entity=progress.entity_id, vector_index=progress.index.id, rev=progress.rev
+        )

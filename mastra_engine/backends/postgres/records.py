@@ -1,15 +1,20 @@
-"""Entities and records in PostgreSQL."""
+"""Entities, records and change feeds in PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Subquery
 
-from mastra_engine.backends.base.records.service import RecordsContract
-from mastra_engine.backends.base.records.writer import EntityWriter
+from mastra_engine.backends.base.records.store import (
+    ChangeListener,
+    EntityWriter,
+    FeedRows,
+    RecordStore,
+)
+from mastra_engine.backends.postgres.following import PostgresListener
 from mastra_engine.backends.postgres.session import RACES, Session
 from mastra_engine.backends.postgres.writer import PostgresWriter
 from mastra_engine.exceptions import EntityNotFound, Unavailable
@@ -17,59 +22,55 @@ from mastra_engine.filters.ast import ALL, Query
 from mastra_engine.filters.cursors import Position
 from mastra_engine.models import Entity as EntityRow
 from mastra_engine.models import Record as RecordRow
+from mastra_engine.postgres.channels import notify
 from mastra_engine.postgres.expressions import following, matching, ordering
+from mastra_engine.postgres.locks import lock_entity, lock_named_entity
 from mastra_engine.types import Entity, Record
 
 R = TypeVar("R")
 
 
-class PostgresRecords(RecordsContract):
-    """Records over the tables, in the caller's transaction if there is one."""
+class PostgresRecordStore(RecordStore):
+    """Records in the engine's tables, in the caller's transaction if there is one."""
 
-    session: Session
+    def __init__(self, session: Session) -> None:
+        self.session = session
 
-    def _get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]:
-        found = self._list_entities(name, connection_id, after=None, limit=1)
-        if found:
-            return found[0], False
-        return self.session.run(lambda: self._made(name, connection_id))
-
-    def _made(self, name: str, connection_id: str) -> tuple[Entity, bool]:
-        """Make the entity, or find the one that somebody else made in the meantime."""
-        new = EntityRow(name=name, connection_id=connection_id)
-        for _ in range(RACES):
-            self._entities().bulk_create([new], ignore_conflicts=True)
-            row = self._entities().filter(name=name, connection_id=connection_id).first()
-            if row is not None:
-                return row.to_value(), row.id == new.id
-        raise Unavailable("The entity is made and deleted by others all the time")
-
-    def _get_entity(self, id: UUID) -> Entity:
+    def find_entity(self, id: UUID) -> Entity:
         with self.session.translated():
             row = self._entities().filter(id=id).first()
         if row is None:
-            raise EntityNotFound
+            raise EntityNotFound(id=id)
         return row.to_value()
 
-    def _list_entities(
-        self, name: str | None, connection_id: str | None, *, after: UUID | None, limit: int
+    def list_entities(
+        self,
+        *,
+        name: str | None = None,
+        connection_id: str | None = None,
+        connection_ids: Collection[str] | None = None,
+        after: UUID | None = None,
+        limit: int,
     ) -> list[Entity]:
-        wanted = {"name": name, "connection_id": connection_id, "id__gt": after}
+        conditions = {
+            "name": name,
+            "connection_id": connection_id,
+            "connection_id__in": connection_ids,
+            "id__gt": after,
+        }
         rows = self._entities().filter(
-            **{column: value for column, value in wanted.items() if value is not None}
+            **{lookup: value for lookup, value in conditions.items() if value is not None}
         )
         with self.session.translated():
             return [row.to_value() for row in rows.order_by("id")[:limit]]
 
-    def _delete_entity(self, id: UUID) -> Entity:
-        return self._write(id, self._delete_locked)
+    def get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]:
+        existing = self.list_entities(name=name, connection_id=connection_id, limit=1)
+        if existing:
+            return existing[0], False
+        return self.session.run(lambda: self._create(name, connection_id))
 
-    def _delete_locked(self, writer: EntityWriter) -> Entity:
-        # The database deletes what hangs on it.
-        self._entities().filter(id=writer.entity.id).delete()
-        return writer.entity
-
-    def _select_records(
+    def select_records(
         self, entity: Entity, query: Query, after: Position | None = None
     ) -> list[Record]:
         rows = RecordRow.objects.using(self.session.alias).filter(entity_id=entity.id).live()
@@ -82,26 +83,105 @@ class PostgresRecords(RecordsContract):
         with self.session.translated():
             return [row.to_value(entity.name) for row in rows[query.offset : end]]
 
-    def _write(
-        self,
-        entity_id: UUID,
-        operation: Callable[[EntityWriter], R],
-        *,
-        repeatable: bool = True,
+    def select_changes(self, entity_id: UUID, *, after: int, limit: int) -> FeedRows:
+        rows = RecordRow.objects.using(self.session.alias).filter(entity_id=entity_id)
+        entities = self._entities().filter(id=entity_id)
+        changed = rows.filter(rev__gt=after).annotate(
+            purged=Subquery(entities.values("purged_rev"))
+        )
+        with self.session.translated():
+            records = list(changed.order_by("rev")[:limit])
+            # The entity is read last, so that its `purged_rev` covers every purge that removed
+            # tombstones before the records were read.
+            entity = entities.first()
+        if entity is None:
+            raise EntityNotFound(id=entity_id)
+        purged: int = records[0].purged if records else entity.purged_rev  # type: ignore[attr-defined]
+        return FeedRows(
+            entity.to_value(),
+            purged,
+            [(row.to_value(entity.name), row.created_rev) for row in records],
+        )
+
+    def write(
+        self, entity_id: UUID, operation: Callable[[EntityWriter], R], *, repeatable: bool = True
     ) -> R:
         def write() -> R:
-            writer = PostgresWriter(self.session.alias, entity_id)
-            self._own_connection(writer.entity.connection_id)
-            return self._operate(writer, operation)
+            lock_entity(self.session.connection, entity_id)
+            writer = self._writer(entity_id)
+            if writer is None:
+                raise EntityNotFound(id=entity_id)
+            return operation(writer)
 
         return self.session.run(write, repeatable=repeatable)
 
-    def _after_commit(self, act: Callable[[], None]) -> None:
-        self.session.after_commit(act)
+    def write_named(
+        self,
+        name: str,
+        connection_id: str,
+        operation: Callable[[EntityWriter], R],
+        *,
+        create: bool,
+        repeatable: bool = True,
+    ) -> R:
+        return self.session.run(
+            lambda: operation(self._named_writer(name, connection_id, create=create)),
+            repeatable=repeatable,
+        )
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        self.session.after_commit(action)
+
+    def change_listener(self, entity_id: UUID) -> ChangeListener:
+        return PostgresListener(self.session.alias, entity_id)
+
+    def wake_followers(self, entity_id: UUID) -> None:
+        with self.session.translated():
+            notify(self.session.connection, entity_id)
+
+    def release_connection(self) -> None:
+        self.session.rest()
+
+    # Steps
+
+    def _create(self, name: str, connection_id: str) -> tuple[Entity, bool]:
+        """Insert the entity, or find the one that another transaction inserted meanwhile."""
+        new = EntityRow(name=name, connection_id=connection_id)
+        for _ in range(RACES):
+            self._entities().bulk_create([new], ignore_conflicts=True)
+            row = self._entities().filter(name=name, connection_id=connection_id).first()
+            if row is not None:
+                return row.to_value(), row.id == new.id
+        raise _always_deleted(name, connection_id)
+
+    def _writer(self, id: UUID) -> PostgresWriter | None:
+        """Return the writer of an entity whose lock is held, unless the entity is deleted.
+
+        The row is read in a statement after the one that locks: the snapshot of the locking
+        statement was taken before it waited, and would not show what the lock's holder committed.
+        """
+        row = self._entities().filter(id=id).first()
+        return None if row is None else PostgresWriter(self.session.alias, row.to_value())
+
+    def _named_writer(self, name: str, connection_id: str, *, create: bool) -> PostgresWriter:
+        """Lock an entity by its name; it may be deleted while the lock is awaited."""
+        for _ in range(RACES):
+            id = lock_named_entity(self.session.connection, name, connection_id)
+            if id is None and not create:
+                raise EntityNotFound(name=name, connection_id=connection_id)
+            if id is None:
+                new = EntityRow(name=name, connection_id=connection_id)
+                self._entities().bulk_create([new], ignore_conflicts=True)
+            elif (writer := self._writer(id)) is not None:
+                return writer
+        raise _always_deleted(name, connection_id)
 
     def _entities(self) -> QuerySet[EntityRow]:
-        """The entities within reach: every one, unless the engine is confined."""
-        rows = EntityRow.objects.using(self.session.alias)
-        if self.connection_ids is None:
-            return rows.all()
-        return rows.filter(connection_id__in=self.connection_ids)
+        return EntityRow.objects.using(self.session.alias).all()
+
+
+def _always_deleted(name: str, connection_id: str) -> Unavailable:
+    return Unavailable(
+        f"The entity {name!r} of connection {connection_id!r} was deleted by other transactions "
+        f"{RACES} times in a row"
+    )

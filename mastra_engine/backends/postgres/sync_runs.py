@@ -43,14 +43,14 @@ class PostgresRunStore(RunStore):
         try:
             inserted = self.session.run(insert)
         except IntegrityError as error:
-            raise EntityNotFound from error
+            raise EntityNotFound(id=new.entity_id) from error
         return None if inserted is None else inserted.to_value()
 
-    def find(self, id: UUID, *, among: Collection[str] | None = None) -> SyncRun:
+    def find(self, id: UUID, *, connection_ids: Collection[str] | None = None) -> SyncRun:
         with self.session.translated():
-            row = self._rows(among).filter(id=id).first()
+            row = self._rows(connection_ids).filter(id=id).first()
         if row is None:
-            raise SyncNotFound("There is no such sync run")
+            raise SyncNotFound(run_id=id)
         return row.to_value()
 
     def select(
@@ -58,7 +58,7 @@ class PostgresRunStore(RunStore):
         *,
         sync: str | None = None,
         connection_id: str | None = None,
-        among: Collection[str] | None = None,
+        connection_ids: Collection[str] | None = None,
         params: dict[str, Any] | None = None,
         statuses: tuple[RunStatus, ...] = (),
         before: UUID | None = None,
@@ -71,7 +71,7 @@ class PostgresRunStore(RunStore):
             "status__in": statuses or None,
             "id__lt": before,
         }
-        rows = self._rows(among).filter(
+        rows = self._rows(connection_ids).filter(
             **{column: value for column, value in wanted.items() if value is not None}
         )
         with self.session.translated():
@@ -131,9 +131,9 @@ class PostgresRunStore(RunStore):
             yield
             transaction.set_rollback(True, using=self.session.alias)
 
-    def _rows(self, among: Collection[str] | None = None) -> QuerySet[RunRow]:
+    def _rows(self, connection_ids: Collection[str] | None = None) -> QuerySet[RunRow]:
         rows = RunRow.objects.using(self.session.alias).select_related("entity")
-        return rows if among is None else rows.filter(connection_id__in=among)
+        return rows if connection_ids is None else rows.filter(connection_id__in=connection_ids)
 
     def _pages(self, run_id: UUID) -> QuerySet[PageRow]:
         return PageRow.objects.using(self.session.alias).filter(run_id=run_id)

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from uuid import UUID
+from dataclasses import replace
 
 from django.db import connections
 from django.db.models import Max, QuerySet
-from django.db.models.functions import Now
 
 from mastra_engine import failpoints
-from mastra_engine.backends.base.records.writer import Chunk, EntityWriter, SeenRevisions
-from mastra_engine.exceptions import EntityNotFound
+from mastra_engine.backends.base.records.chunks import Chunk
+from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
+from mastra_engine.backends.base.records.store import EntityWriter
 from mastra_engine.models import Entity as EntityRow
 from mastra_engine.models import Record as RecordRow
 from mastra_engine.models.records import RecordQuerySet
 from mastra_engine.postgres.bulk import EntityRecords, Row
-from mastra_engine.postgres.locks import lock_entity
 from mastra_engine.types import Entity, UpsertResult
 from mastra_engine.validation.inputs import CHUNK_RECORDS
 from mastra_engine.validation.jsonb import canonical, content_hash, loads
 
 
 class PostgresWriter(EntityWriter):
-    """Takes the entity's lock on construction; raises EntityNotFound when it is gone by then."""
+    """Writes to an entity that was read under its lock, within a transaction."""
 
-    def __init__(self, alias: str, entity_id: UUID) -> None:
+    def __init__(self, alias: str, entity: Entity) -> None:
         self.alias = alias
-        lock_entity(connections[alias], entity_id)
-        self.table = EntityRecords(connections[alias], entity_id)
-        row = EntityRow.objects.using(alias).filter(id=entity_id).first()
-        if row is None:
-            raise EntityNotFound
-        self.entity = row.to_value()
-        self.rev = self.entity.rev
+        self.entity = entity
+        self.rev = entity.rev
+        self.table = EntityRecords(connections[alias], entity.id)
+        self._last_sync_id = entity.last_sync_id
+        self._updated_at = entity.updated_at
 
     def put(self, chunk: Chunk, *, merge: bool = False) -> UpsertResult:
         if merge:
@@ -52,7 +49,7 @@ class PostgresWriter(EntityWriter):
         failpoints.hit("records_copied")
         self.table.update(changed)
         failpoints.hit("records_updated")
-        created = sum(not each.live for each in differing)
+        created = sum(not difference.live for difference in differing)
         return UpsertResult(
             created=created,
             updated=len(differing) - created,
@@ -69,23 +66,35 @@ class PostgresWriter(EntityWriter):
         return sum(self._delete(ids) for ids in _batches(external_ids))
 
     def purge(self, up_to_rev: int) -> int:
-        gone = self._records().filter(deleted_at__isnull=False, rev__lte=up_to_rev)
-        last = gone.aggregate(last=Max("rev"))["last"]
+        tombstones = self._records().filter(deleted_at__isnull=False, rev__lte=up_to_rev)
+        last = tombstones.aggregate(last=Max("rev"))["last"]
         if last is None:
             return 0
         self._entity().update(purged_rev=last)
-        return gone.delete()[0]
+        return tombstones.delete()[0]
 
     def set_cursor(self, last_sync_id: str) -> None:
-        if self.entity.last_sync_id != last_sync_id:
-            self._entity().update(last_sync_id=last_sync_id, updated_at=Now())
+        if self._last_sync_id != last_sync_id:
+            self._updated_at = self.table.set_cursor(last_sync_id)
+            self._last_sync_id = last_sync_id
+
+    def delete_entity(self) -> None:
+        # Foreign keys delete its records, sync runs and index progress.
+        self._entity().delete()
 
     def result(self) -> Entity:
-        return self._entity().get().to_value()
+        return replace(
+            self.entity,
+            rev=self.rev,
+            last_sync_id=self._last_sync_id,
+            updated_at=self._updated_at,
+        )
 
     def _next_revs(self, number: int) -> range:
-        revs = self.table.next_revs(number)
-        self.rev = max(self.rev, revs.stop - 1)
+        if not number:
+            return range(0)
+        revs, self._updated_at = self.table.next_revs(number)
+        self.rev = revs.stop - 1
         return revs
 
     def _entity(self) -> QuerySet[EntityRow]:
@@ -95,9 +104,9 @@ class PostgresWriter(EntityWriter):
         return RecordRow.objects.using(self.alias).filter(entity_id=self.entity.id)
 
     def _merged(self, chunk: Chunk) -> Chunk:
-        """Merge with what is stored; under the lock nobody can change it meanwhile.
+        """Merge a chunk with the stored documents, which cannot change while the lock is held.
 
-        It happens here rather than in SQL because the content hash is of the merged document.
+        They are merged in Python because the content hash is that of the merged document.
         """
         stored = self.table.documents(chunk)
         merged = {
@@ -109,9 +118,9 @@ class PostgresWriter(EntityWriter):
 
     def _delete(self, external_ids: list[str]) -> int:
         live = self._records().live().filter(external_id__in=external_ids)
-        doomed = live.order_by("external_id").values_list("external_id", flat=True)
-        self.table.bury(dict(zip(doomed, self._next_revs(len(doomed)), strict=True)))
-        return len(doomed)
+        ids = live.order_by("external_id").values_list("external_id", flat=True)
+        self.table.bury(dict(zip(ids, self._next_revs(len(ids)), strict=True)))
+        return len(ids)
 
 
 def _batches(items: list[str]) -> Iterator[list[str]]:

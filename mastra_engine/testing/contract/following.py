@@ -91,15 +91,15 @@ class TestFollowing(WithContacts):
     def test_it_looks_in_the_end_however_seldom_it_should(
         self, engine: MastraEngine, contacts: Entity, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        read = engine.get_changes
+        read = engine.records.get_changes
 
         def read_before(**options: Any) -> Any:
             found = read(**options)
             self.upsert(engine, contacts, {"c1": {}})
             return found
 
-        monkeypatch.setattr(engine, "get_changes", read_before)
-        monkeypatch.setattr(following, "LONGEST_PAUSE", OFTEN)
+        monkeypatch.setattr(engine.records, "get_changes", read_before)
+        monkeypatch.setattr(following, "LONGEST_WAIT", OFTEN)
         changes = engine.follow_changes(entity_id=contacts.id, poll=MAX_SECONDS)
         assert self.told(next(changes)) == ("added", "c1")
 
@@ -136,16 +136,16 @@ class TestFollowing(WithContacts):
     def test_an_engine_that_is_away_for_a_moment_is_waited_for(
         self, engine: MastraEngine, contacts: Entity, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(following, "PAUSE", OFTEN)
+        monkeypatch.setattr(following, "RETRY_INTERVAL", OFTEN)
         self.upsert(engine, contacts, {"c1": {}})
-        read, failures = engine.get_changes, [Unavailable()] * 3
+        read, failures = engine.records.get_changes, [Unavailable()] * 3
 
         def unsteady(**options: Any) -> Any:
             if failures:
                 raise failures.pop()
             return read(**options)
 
-        monkeypatch.setattr(engine, "get_changes", unsteady)
+        monkeypatch.setattr(engine.records, "get_changes", unsteady)
         changes = engine.follow_changes(entity_id=contacts.id, poll=3_600, timeout=60)
         assert self.told(next(changes)) == ("added", "c1")
 
@@ -154,9 +154,9 @@ class TestFollowing(WithContacts):
     ) -> None:
         monkeypatch.setattr(following, "FOLLOW_PAGE", 1)
         monkeypatch.setattr(following, "PATIENCE", 0.2)
-        monkeypatch.setattr(following, "PAUSE", 0.1)
+        monkeypatch.setattr(following, "RETRY_INTERVAL", 0.1)
         self.upsert(engine, contacts, {"c1": {}, "c2": {}})
-        read, asked = engine.get_changes, 0
+        read, asked = engine.records.get_changes, 0
 
         def once(**options: Any) -> Any:
             nonlocal asked
@@ -165,7 +165,7 @@ class TestFollowing(WithContacts):
                 raise Unavailable
             return read(**options)
 
-        monkeypatch.setattr(engine, "get_changes", once)
+        monkeypatch.setattr(engine.records, "get_changes", once)
         with pytest.raises(Unavailable):
             list(engine.follow_changes(entity_id=contacts.id))
         assert asked <= 5
@@ -180,12 +180,12 @@ class TestFollowing(WithContacts):
         timeout: float | None,
     ) -> None:
         monkeypatch.setattr(following, "PATIENCE", patience)
-        monkeypatch.setattr(following, "PAUSE", OFTEN)
+        monkeypatch.setattr(following, "RETRY_INTERVAL", OFTEN)
 
         def away(**options: Any) -> Any:
             raise Unavailable
 
-        monkeypatch.setattr(engine, "get_changes", away)
+        monkeypatch.setattr(engine.records, "get_changes", away)
         with pytest.raises(Unavailable):
             list(engine.follow_changes(entity_id=contacts.id, timeout=timeout))
 

@@ -148,7 +148,7 @@ class TestIdempotency:
     ) -> None:
         engine.run_idempotent(**CALL, act=make)
         engine.erase(**subject)
-        with pytest.raises(Conflict, match="erased since"):
+        with pytest.raises(Conflict, match="has been erased"):
             engine.run_idempotent(**CALL, act=make)
         assert self.names(engine) == ["entity 0"]
 

@@ -26,7 +26,7 @@ class WithIndex:
     @pytest.fixture(autouse=True)
     def _none_declared(self, engine: MastraEngine) -> Iterator[None]:
         engine.vectors.embedder = BagOfWords()
-        engine.indexes_at_once = False
+        engine.record_search.indexes_at_once = False
         with registry.empty():
             self.declare()
             yield
@@ -175,7 +175,7 @@ class TestIndexing(WithIndex):
     # When
 
     def test_writes_are_indexed_by_the_queue(self, engine: MastraEngine) -> None:
-        engine.queue, engine.indexes_at_once = (held := Held()), True
+        engine.queue, engine.record_search.indexes_at_once = (held := Held()), True
         entity = self.put(engine, a="one")
         assert engine.list_indexings()[0].pending == 1
         assert held.indexed in ([entity.id], [])  # within a test's transaction it is not sent
@@ -243,7 +243,7 @@ class TestIndexing(WithIndex):
         self.put(engine, "other", a="two")
         with pytest.raises(KeyError) as raised:
             engine.index_pending()
-        assert raised.value.__notes__ == ["The record 'a' of 'Notes' was to be put into 'notes'."]
+        assert raised.value.__notes__ == ["While indexing the record 'a' of 'Notes' in 'notes'."]
         assert self.passages(engine) == ["two"]
 
     @pytest.mark.parametrize("text", [5, "nul \0", ["a"]])
@@ -255,7 +255,7 @@ class TestIndexing(WithIndex):
 
     def test_without_an_embedder_records_wait(self, engine: MastraEngine) -> None:
         engine.vectors.embedder = None
-        engine.indexes_at_once = True
+        engine.record_search.indexes_at_once = True
         self.put(engine, a="one")
         with pytest.raises(InvalidInput, match="EMBEDDER"):
             engine.index_pending()
@@ -370,14 +370,14 @@ class TestIndexing(WithIndex):
         class Slow(BagOfWords):
             def embed_documents(slow, texts: list[str]) -> list[list[float]]:
                 engine.vectors.embedder = BagOfWords()
-                engine.index_lease = 60.0
+                engine.record_search.lease_seconds = 60.0
                 self.put(engine, a="new", b="more")
                 assert engine.index_pending() == 2
                 return super().embed_documents(texts)
 
         engine.prepare_indexes()
         engine.vectors.embedder = Slow()
-        engine.index_lease = -1.0  # its claim is over at once
+        engine.record_search.lease_seconds = -1.0  # its claim is over at once
         assert engine.index_pending() == 0
         assert self.passages(engine) == ["new", "more"]
 

@@ -218,7 +218,7 @@ class TestSyncPages(WithSyncs):
     # For how long
 
     def test_the_latest_runs_are_kept_and_no_checkpoint_is_lost(self, engine: MastraEngine) -> None:
-        engine.sync_history = 2
+        engine.sync_runs.history = 2
 
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:

@@ -113,7 +113,7 @@ class WithSyncs:
     def expire(self, engine: MastraEngine) -> None:
         """Let the lease of the running sync end, as if its worker had died long ago."""
         (run,) = engine.list_sync_runs(status="running")
-        assert engine.run_store.update(run.id, Guard("running"), lease_expires_at=FromNow())
+        assert engine.sync_runs.store.update(run.id, Guard("running"), lease_expires_at=FromNow())
 
     def killed(self, engine: MastraEngine, **options: Any) -> SyncRun:
         """Run a sync that kills its worker and return the run that is left behind."""

@@ -106,7 +106,7 @@ class TestSyncTakeover(WithSyncs):
                 self.run(engine)
             (other,) = engine.list_sync_runs(status="running")
             alive = {"lease_expires_at": FromNow(60)}
-            assert engine.run_store.update(other.id, Guard("running"), **alive)
+            assert engine.sync_runs.store.update(other.id, Guard("running"), **alive)
             yield records("c")
 
         run = self.run(engine)

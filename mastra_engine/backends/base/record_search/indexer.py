@@ -1,4 +1,4 @@
-"""Bringing what one index holds of one entity up to date, batch by batch."""
+"""Bringing one index up to date with the records of one entity, batch by batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from mastra_engine import failpoints
-from mastra_engine.backends.base.record_search.progress import IndexProgress, IndexProgressStore
+from mastra_engine.backends.base.record_search.store import IndexProgress, IndexProgressStore
 from mastra_engine.backends.base.vectors.search import (
     CHUNK,
     END,
@@ -37,15 +37,15 @@ from mastra_engine.validation.inputs import MAX_COUNT, text
 from mastra_engine.validation.vectors import IndexDefinition, VectorRow, vector_rows
 from mastra_engine.validation.vectors import vector as checked_vector
 
-#: How many changes are read at a time, and about how many passages are stored at a time.
+#: How many changes are read at a time, and about how many chunks are stored at a time.
 PAGE, BATCH = 256, 256
 
 Watch = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """A piece of a record on its way into an index."""
+class RecordChunk:
+    """A chunk of a record that is to be stored in an index."""
 
     id: str
     text: str
@@ -54,25 +54,27 @@ class Passage:
 
 @dataclass(slots=True)
 class Batch:
-    """Changes that are stored together, up to `rev`."""
+    """Changes up to `rev` that are stored together."""
 
     rev: int = 0
     records: list[str] = field(default_factory=list)
-    passages: list[Passage] = field(default_factory=list)
+    chunks: list[RecordChunk] = field(default_factory=list)
 
-    def add(self, change: Change, passages: list[Passage]) -> None:
+    def add(self, change: Change, chunks: list[RecordChunk]) -> None:
+        """Add a change with the chunks of its record."""
         self.rev = change.rev
         self.records.append(str(change.record.id))
-        self.passages += passages
+        self.chunks += chunks
 
 
 class Indexer:
-    """Follows the change feed of an entity from where the index's progress is.
+    """Reads the change feed of an entity from an index's progress, and stores the chunks.
 
-    What it writes commits with the progress's move, which happens only from where it was read: an
-    indexer that was overtaken by another writes nothing, and the latest state of a record, being
-    further on in the feed, is written last. Nothing is locked while texts are embedded; a claim on
-    the progress spares others the same work, and ends by itself.
+    The chunks and the move of the progress are one transaction, which happens only if the
+    progress has not moved since it was read: an indexer that was overtaken by another one writes
+    nothing, and the latest state of a record, which comes last in the feed, is stored last.
+    Nothing is locked while texts are embedded. A claim on the progress keeps other indexers from
+    doing the same work; it expires by itself.
     """
 
     def __init__(
@@ -81,165 +83,170 @@ class Indexer:
         entity: Entity,
         *,
         vectors: Vectors,
-        index_progress: IndexProgressStore,
+        store: IndexProgressStore,
         read: Callable[..., Changes],
         lease: float,
     ) -> None:
         self.declared = declared
         self.entity = entity
         self.vectors = vectors
-        self.index_progress = index_progress
-        # What was purged before it was read is made up for here.
+        self.store = store
+        # Purged tombstones need no CursorExpired: `_changes` deletes the chunks of such records.
         self.read = partial(read, entity_id=entity.id, limit=PAGE, purged=MAX_COUNT)
         self.lease = lease
-        #: Up to which `rev` it was.
+        #: The `purged` of the feed for which such chunks were deleted already.
         self.purged = 0
 
     def work(self, *, limit: float = inf, watch: Watch | None = None) -> int:
-        """Deal with changes until there are none, `limit` is reached or another indexer is at it.
+        """Index changes until none is left, `limit` is reached or another indexer has claimed them.
 
-        Return how many it were. Raises EntityNotFound or IndexNotFound when either is deleted.
+        Returns the number of changes. Raises EntityNotFound or IndexNotFound if either is deleted.
         """
         done = 0
         while done < limit:
-            mark = self._mark()
-            changes = self._changes(mark)
+            progress = self._progress()
+            changes = self._changes(progress)
             if changes is None:
                 continue
             if not changes.items:
                 break
             for batch in self._batches(changes):
-                # Whoever has it looks for changes again, after releasing it, before it ends.
-                if not self.index_progress.claim(mark, self.lease):
+                # The other indexer reads the feed again after it releases its claim, so it also
+                # indexes the changes that are skipped here.
+                if not self.store.claim(progress, self.lease):
                     return done
                 failpoints.hit("progress_claimed")
                 last = not changes.more and batch.rev == changes.items[-1].rev
                 rev = changes.next if last else batch.rev
-                moved = self._store(batch, mark, rev=rev, last=last)
+                moved = self._store(batch, progress, rev=rev, last=last)
                 if moved is None:
                     break
                 failpoints.hit("progress_moved")
-                mark = moved
+                progress = moved
                 done += len(batch.records)
                 if watch is not None:
                     watch(len(batch.records))
         return done
 
     def restart(self) -> None:
-        """Have everything read anew; meanwhile what is there serves."""
+        """Start again at `rev` 0; searches use the stored chunks until they are replaced."""
         while True:
-            mark = self._mark()
-            if self._changes(mark) is None:
+            progress = self._progress()
+            if self._changes(progress) is None:
                 continue
-            if self.index_progress.move(mark, rev=0, complete=mark.complete, write=_nothing):
+            if self.store.move(progress, rev=0, complete=progress.complete, write=_nothing):
                 return
 
     # Reading
 
-    def _mark(self) -> IndexProgress:
-        return self.index_progress.open(self.entity.id, needed_index(self.vectors, self.declared))
+    def _progress(self) -> IndexProgress:
+        return self.store.open(self.entity.id, needed_index(self.vectors, self.declared))
 
-    def _changes(self, mark: IndexProgress) -> Changes | None:
-        """Read what comes after a progress; None when there was something to be deleted first."""
-        changes = self.read(after=mark.rev)
-        if changes.purged > max(mark.rev, self.purged):
-            scope = scope_of(mark.index, self.entity)
-            forget = partial(self.vectors.store.delete_orphaned_chunks, scope, self.entity.id)
-            if self.index_progress.move(mark, rev=mark.rev, complete=mark.complete, write=forget):
+    def _changes(self, progress: IndexProgress) -> Changes | None:
+        """Read the next changes; None if chunks of purged records had to be deleted first."""
+        changes = self.read(after=progress.rev)
+        complete = progress.complete
+        if changes.purged > max(progress.rev, self.purged):
+            scope = scope_of(progress.index, self.entity)
+            delete = partial(self.vectors.store.delete_orphaned_chunks, scope, self.entity.id)
+            if self.store.move(progress, rev=progress.rev, complete=complete, write=delete):
                 self.purged = changes.purged
             return None
-        if not changes.items and mark.rev < self.entity.rev:  # purged before it was read
-            self.index_progress.move(mark, rev=self.entity.rev, complete=True, write=_nothing)
+        if not changes.items and progress.rev < self.entity.rev:  # the rest was purged
+            self.store.move(progress, rev=self.entity.rev, complete=True, write=_nothing)
         return changes
 
     def _batches(self, changes: Changes) -> Iterator[Batch]:
         batch = Batch()
         for change in changes:
-            batch.add(change, self._passages(change))
-            if len(batch.passages) >= BATCH:
+            batch.add(change, self._chunks(change))
+            if len(batch.chunks) >= BATCH:
                 yield batch
                 batch = Batch()
         if batch.records:
             yield batch
 
-    def _passages(self, change: Change) -> list[Passage]:
+    def _chunks(self, change: Change) -> list[RecordChunk]:
         if change.action == "deleted":
             return []
         try:
-            return list(self._made_of(change.record))
+            return list(self._chunks_of(change.record))
         except Exception as error:
             id, entity, index = change.record.external_id, self.entity.name, self.declared.index
-            error.add_note(f"The record {id!r} of {entity!r} was to be put into {index!r}.")
+            error.add_note(f"While indexing the record {id!r} of {entity!r} in {index!r}.")
             raise
 
-    def _made_of(self, record: Record) -> Iterator[Passage]:
+    def _chunks_of(self, record: Record) -> Iterator[RecordChunk]:
         declared = self.declared
-        whole = declared.text(record.data)
-        if whole is None:
+        document = declared.text(record.data)
+        if document is None:
             return
-        text(whole, "/text")
-        about = {} if declared.metadata is None else dict(declared.metadata(record.data))
-        about |= {ENTITY: str(record.entity_id), RECORD: record.external_id}
-        pieces = [whole] if declared.chunk is None else declared.chunk(whole)
-        for number, piece in enumerate(pieces):
-            content = text(getattr(piece, "text", piece), f"/chunk/{number}")[:EXCERPT]
+        text(document, "/text")
+        metadata = {} if declared.metadata is None else dict(declared.metadata(record.data))
+        metadata |= {ENTITY: str(record.entity_id), RECORD: record.external_id}
+        parts = [document] if declared.chunk is None else declared.chunk(document)
+        for number, part in enumerate(parts):
+            content = text(getattr(part, "text", part), f"/chunk/{number}")[:EXCERPT]
             if content.strip():
-                place = {CHUNK: number, **_offsets(piece)}
-                yield Passage(f"{record.id}/{number}", content, about | place)
+                place = {CHUNK: number, **_offsets(part)}
+                yield RecordChunk(f"{record.id}/{number}", content, metadata | place)
 
     # Writing
 
     def _store(
-        self, batch: Batch, mark: IndexProgress, *, rev: int, last: bool
+        self, batch: Batch, progress: IndexProgress, *, rev: int, last: bool
     ) -> IndexProgress | None:
-        """Embed a batch and store it; None, nothing being stored, where another was faster."""
+        """Embed and store a batch; returns None, storing nothing, if another indexer was faster."""
         try:
-            rows = self._embedded(batch.passages, mark.index)
+            rows = self._embedded(batch.chunks, progress.index)
             failpoints.hit("chunks_embedded")
             namespace = self.entity.connection_id
 
             def write() -> None:
-                self.vectors.store.delete_chunks(mark.index, namespace, batch.records)
+                self.vectors.store.delete_chunks(progress.index, namespace, batch.records)
                 failpoints.hit("chunks_deleted")
-                self.vectors.store.put(mark.index, namespace, rows, generated=True)
+                self.vectors.store.put(progress.index, namespace, rows, generated=True)
                 failpoints.hit("chunks_stored")
 
-            complete = mark.complete or last
-            return self.index_progress.move(mark, rev=rev, complete=complete, write=write)
+            complete = progress.complete or last
+            return self.store.move(progress, rev=rev, complete=complete, write=write)
         except BaseException:
             with suppress(EngineError):
-                self.index_progress.release(mark)
+                self.store.release(progress)
             raise
 
-    def _embedded(self, passages: list[Passage], index: IndexDefinition) -> list[VectorRow]:
-        """Return passages as rows.
+    def _embedded(self, chunks: list[RecordChunk], index: IndexDefinition) -> list[VectorRow]:
+        """Return chunks as rows, without those that the embedder returns only zeros for.
 
-        Some embedders give zeros for a text they know nothing of; there is no finding that one.
+        Some embedders do so for a text without known words; no search can find such a vector.
         """
-        texts = [passage.text for passage in passages]
+        texts = [chunk.text for chunk in chunks]
         embedder = needed_embedder(self.vectors, self.declared)
         batches = embed_batches(embedder, texts, dimension=index.dimension)
-        pairs = zip(passages, chain.from_iterable(batches), strict=True)
-        known = [
-            (passage, checked_vector(vector, index, "/vectors"))
-            for passage, vector in pairs
+        pairs = zip(chunks, chain.from_iterable(batches), strict=True)
+        embedded = [
+            (chunk, checked_vector(vector, index, "/vectors"))
+            for chunk, vector in pairs
             if any(vector)
         ]
         return vector_rows(
-            [vector for _, vector in known],
-            ids=[passage.id for passage, _ in known],
-            metadata=[passage.metadata for passage, _ in known],
-            documents=[passage.text for passage, _ in known],
+            [vector for _, vector in embedded],
+            ids=[chunk.id for chunk, _ in embedded],
+            metadata=[chunk.metadata for chunk, _ in embedded],
+            documents=[chunk.text for chunk, _ in embedded],
         )
 
 
 def needed_embedder(vectors: Vectors, declared: IndexDeclaration) -> Embedder:
-    """Return what embeds for an index; raises InvalidInput when there is nothing."""
+    """Return the embedder of an index; raises InvalidInput if there is none."""
     return declared.embedder or require_embedder(vectors.embedder, "/embedder")
 
 
 def needed_index(vectors: Vectors, declared: IndexDeclaration) -> IndexDefinition:
-    """Return a declared index, made as the settings say or as long as the embedder's vectors."""
+    """Return a declared index, creating it if it does not exist.
+
+    Its definition is in the settings; otherwise its dimension is that of the embedder's vectors.
+    """
     name = declared.index
     index = vectors.indexes.find(name)
     if index is not None:
@@ -251,25 +258,25 @@ def needed_index(vectors: Vectors, declared: IndexDeclaration) -> IndexDefinitio
     return vectors.indexes.require(name)
 
 
-def delete_passages(vectors: Vectors, index: IndexDefinition, entity: Entity) -> None:
-    """Delete all passages of an entity."""
+def delete_chunks(vectors: Vectors, index: IndexDefinition, entity: Entity) -> None:
+    """Delete all chunks of an entity from an index."""
     vectors.store.delete(scope_of(index, entity), None)
 
 
 def scope_of(index: IndexDefinition, entity: Entity) -> VectorScope:
-    """Return what an index has of an entity."""
+    """Return the scope of an entity's chunks in an index."""
     spaces = frozenset([entity.connection_id])
     return VectorScope(index=index, where=of_entity(entity.id), namespaces=spaces)
 
 
 def of_entity(entity_id: UUID) -> Node:
-    """Return the filter of an entity's passages."""
+    """Return the filter of an entity's chunks."""
     return Equals(Field(path=(ENTITY,)), (str(entity_id),))
 
 
-def _offsets(piece: Any) -> dict[str, int]:
-    """Return where in its text a piece is, if it says so as a `Chunk` does."""
-    start, end = getattr(piece, "start", None), getattr(piece, "end", None)
+def _offsets(part: Any) -> dict[str, int]:
+    """Return the offsets of a chunk in its text, if it has them as a `Chunk` does."""
+    start, end = getattr(part, "start", None), getattr(part, "end", None)
     return {START: start, END: end} if isinstance(start, int) and isinstance(end, int) else {}
 
 

@@ -1,4 +1,4 @@
-"""Searching the passages of a connection's records, in one index or in several."""
+"""Searching the chunks of a connection's records, in one index or in several."""
 
 from __future__ import annotations
 
@@ -29,112 +29,113 @@ from mastra_engine.types import Entity, Match, Record, RecordMatch
 from mastra_engine.validation.vectors import IndexDefinition
 from mastra_engine.validation.vectors import vector as checked_vector
 
-#: How many times more passages are looked at where those found are of too few records.
+#: How many times more chunks are read if those found belong to too few records.
 _WIDER = 4
-#: What is found by words, whatever the index, is one ranking: their rank knows nothing of it.
+#: Matches by words are one ranking across indexes, because their rank does not depend on the index.
 _WORDS = "words"
 _INDEX = "@index"
 _OURS = {ENTITY, RECORD, CHUNK, START, END, _INDEX}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """An entity's passages in an index."""
+class IndexedEntity:
+    """An entity whose chunks are searched in the index of a declaration."""
 
     declared: IndexDeclaration
     entity: Entity
 
 
 def serving(declared: Iterable[IndexDeclaration], complete: set[str]) -> Iterator[IndexDeclaration]:
-    """Yield the indexes that answer for an entity, given the names of those that are complete.
+    """Yield the indexes that searches of an entity use, given the names of complete ones.
 
-    One that replaces another does so once it is complete.
+    An index that replaces another is used once it is complete.
     """
-    by_name = {each.index: each for each in declared}
-    replaced = {each.replaces for each in by_name.values()}
+    by_name = {declaration.index: declaration for declaration in declared}
+    replaced = {declaration.replaces for declaration in by_name.values()}
     for newest in by_name.values():
         if newest.index not in replaced:
-            chosen = newest
-            while chosen.index not in complete and chosen.replaces in by_name:
-                chosen = by_name[chosen.replaces]
-            yield chosen
+            declaration = newest
+            while declaration.index not in complete and declaration.replaces in by_name:
+                declaration = by_name[declaration.replaces]
+            yield declaration
 
 
-class RecordSearch:
+class Search:
     """One search. A match's `id` and `namespace` are its record's `external_id` and entity."""
 
     def __init__(
-        self, vectors: Vectors, connection_id: str, asked: VectorQuery, where: Node
+        self, vectors: Vectors, connection_id: str, request: VectorQuery, where: Node
     ) -> None:
         self.vectors = vectors
         self.connection_id = connection_id
-        self.asked = asked
+        self.request = request
         self.where = where
 
-    def run(self, places: list[Place]) -> list[Match]:
-        """Return the best passages of as many records as are asked for, the best first.
+    def run(self, indexed: list[IndexedEntity]) -> list[Match]:
+        """Return the best chunks of as many records as are requested, the best first.
 
-        What scores alike is one ranking, as if it were in one index; several are fused.
+        Matches with comparable scores are merged into one ranking, as if they were in one index;
+        several rankings are fused.
         """
-        groups: dict[Any, list[Place]] = {}
-        for place in places:
+        groups: dict[Any, list[IndexedEntity]] = {}
+        for place in indexed:
             key = place.declared.index, id(place.declared.embedder)
             groups.setdefault(key, []).append(place)
         rankings: dict[Any, list[Match]] = {}
         for group in groups.values():
-            look = partial(self._look, group)
-            with suppress(IndexNotFound):  # nothing is in it yet
-                for kind, found in self.vectors.indexes.use(group[0].declared.index, look).items():
-                    rankings.setdefault(kind, []).extend(found)
-        ordered = [best_of_records(found) for found in rankings.values()]
-        return self.asked.select(
+            search = partial(self._search, group)
+            with suppress(IndexNotFound):  # no chunk is stored yet
+                by_kind = self.vectors.indexes.use(group[0].declared.index, search)
+                for kind, matches in by_kind.items():
+                    rankings.setdefault(kind, []).extend(matches)
+        ordered = [best_of_records(matches) for matches in rankings.values()]
+        return self.request.select(
             ordered[0] if len(ordered) == 1 else reciprocal_rank_fusion(*ordered)
         )
 
-    def _look(self, group: list[Place], index: IndexDefinition) -> dict[Any, list[Match]]:
-        """Return what an index has, by what its score means."""
+    def _search(self, group: list[IndexedEntity], index: IndexDefinition) -> dict[Any, list[Match]]:
+        """Return the matches in an index, grouped by comparable scores."""
         scope = VectorScope(
             index=index,
             where=ALL,
             namespaces=frozenset([self.connection_id]),
             records=RecordScope(tuple(place.entity.id for place in group), self.where),
         )
-        found: dict[Any, list[Match]] = {}
+        rankings: dict[Any, list[Match]] = {}
         embedder = needed_embedder(self.vectors, group[0].declared)
-        question = self.asked.text or ""
-        vector = embed_query(embedder, question, dimension=index.dimension, path="/query")
-        if any(vector):  # or else the embedder knows nothing of it
-            target = checked_vector(vector, index, "/query")
-            near = partial(
+        query = self.request.text or ""
+        vector = embed_query(embedder, query, dimension=index.dimension, path="/query")
+        if any(vector):  # an embedder may return zeros for words that it does not know
+            nearest = partial(
                 self.vectors.store.nearest,
                 scope,
-                target,
-                ef_search=self.asked.effective_ef_search,
+                checked_vector(vector, index, "/query"),
+                ef_search=self.request.effective_ef_search,
                 with_vector=False,
             )
-            found[id(embedder), index.metric] = self._of_enough_records(near, index)
-        if self.asked.hybrid:
-            words = partial(self.vectors.store.full_text, scope, self.asked.text or "")
-            found[_WORDS] = self._of_enough_records(words, index)
-        return found
+            rankings[id(embedder), index.metric] = self._enough_records(nearest, index)
+        if self.request.hybrid:
+            words = partial(self.vectors.store.full_text, scope, query)
+            rankings[_WORDS] = self._enough_records(words, index)
+        return rankings
 
-    def _of_enough_records(
-        self, look: Callable[..., list[Match]], index: IndexDefinition
+    def _enough_records(
+        self, select: Callable[..., list[Match]], index: IndexDefinition
     ) -> list[Match]:
-        """Look at more passages until they are of as many records as are asked for."""
-        limit = self.asked.candidates
+        """Read more chunks until they belong to as many records as are requested."""
+        limit = self.request.candidates
         while True:
-            found = look(limit=limit)
-            best = best_of_records(_as_record(match, index) for match in found)
-            if len(best) >= self.asked.limit or len(found) < limit:
+            matches = select(limit=limit)
+            best = best_of_records(_as_record(match, index) for match in matches)
+            if len(best) >= self.request.limit or len(matches) < limit:
                 return best
             limit *= _WIDER
 
 
-def best_of_records(found: Iterable[Match]) -> list[Match]:
-    """Order matches, and keep the best of each record."""
+def best_of_records(matches: Iterable[Match]) -> list[Match]:
+    """Return the best match of each record, the best first."""
     ordered = sorted(
-        found,
+        matches,
         key=lambda match: (-match.score, match.id, match.namespace, match.metadata[CHUNK]),
     )
     best: dict[tuple[str, str], Match] = {}
@@ -144,25 +145,25 @@ def best_of_records(found: Iterable[Match]) -> list[Match]:
 
 
 def record_match(match: Match, record: Record) -> RecordMatch:
-    """Return a match as users see it."""
-    about = match.metadata
+    """Return the match of a record, without the engine's own metadata."""
+    metadata = match.metadata
     return RecordMatch(
         record=record,
         score=match.score,
         passage=match.document or "",
-        index=about[_INDEX],
-        chunk=about[CHUNK],
-        start=about.get(START),
-        end=about.get(END),
-        metadata={key: value for key, value in about.items() if key not in _OURS},
+        index=metadata[_INDEX],
+        chunk=metadata[CHUNK],
+        start=metadata.get(START),
+        end=metadata.get(END),
+        metadata={key: value for key, value in metadata.items() if key not in _OURS},
     )
 
 
 def _as_record(match: Match, index: IndexDefinition) -> Match:
-    about = match.metadata
+    metadata = match.metadata
     return replace(
         match,
-        id=about[RECORD],
-        namespace=about[ENTITY],
-        metadata={**about, _INDEX: index.name},
+        id=metadata[RECORD],
+        namespace=metadata[ENTITY],
+        metadata={**metadata, _INDEX: index.name},
     )

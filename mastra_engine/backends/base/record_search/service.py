@@ -1,54 +1,79 @@
-"""The contract of indexing: records as vectors, kept up to date, and found by meaning."""
+"""Records in vector indexes: keeping the indexes up to date, and searching them."""
 
 from __future__ import annotations
 
 import logging
-from abc import ABC
 from collections.abc import Iterator
+from copy import copy
 from math import inf
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
-from mastra_engine.backends.base.async_derivation import derive_async
-from mastra_engine.backends.base.record_search.indexer import Indexer, Watch, needed_index
-from mastra_engine.backends.base.record_search.progress import IndexProgressStore
+from mastra_engine.backends.base.record_search.indexer import (
+    Indexer,
+    Watch,
+    delete_chunks,
+    needed_index,
+)
 from mastra_engine.backends.base.record_search.search import (
-    Place,
-    RecordSearch,
+    IndexedEntity,
+    Search,
     record_match,
     serving,
 )
-from mastra_engine.backends.base.records.following import FollowingContract
+from mastra_engine.backends.base.record_search.store import IndexProgressStore
+from mastra_engine.backends.base.records.service import Records, query_by_ids
+from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, connection_in, connections_in
 from mastra_engine.backends.base.vectors.search import resolve_reranker, vector_query
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import EntityNotFound, IndexNotFound, Unavailable
-from mastra_engine.filters.ast import RECORD_COLUMNS, Equals, Field, Query
+from mastra_engine.filters.ast import RECORD_COLUMNS
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import Reranks, RunQueue
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import Entity, Indexing, Match, RecordMatch, VectorIndex
-from mastra_engine.validation.inputs import name, narrowed, text
+from mastra_engine.validation.inputs import name, text
 
 logger = logging.getLogger("mastra_engine.indexing")
 
-#: How many changes of an entity a search indexes itself, where nobody is at it.
+#: How many changes of an entity a search indexes itself, if no other process is indexing them.
 CATCH_UP = 1_024
 ENTITIES_PAGE = 100
 
 
-class IndexingContract(FollowingContract, ABC):
+class RecordSearch:
     """Records in the vector indexes that the project declares with `@index_records`.
 
-    The vectors of a connection's records are in the namespace of its name.
+    Reached as `engine.record_search`. The chunks of a connection's records are in the namespace
+    of the connection's id.
     """
 
-    vectors: Vectors
-    index_progress: IndexProgressStore
-    queue: RunQueue | None
-    #: Whether records are indexed when they are written, or wait for index_pending().
-    indexes_at_once: bool = True
-    #: Seconds after which the work of a silent indexer may be done by another.
-    index_lease: float = 60.0
+    def __init__(
+        self,
+        store: IndexProgressStore,
+        *,
+        records: Records,
+        vectors: Vectors,
+        lease_seconds: float,
+        queue: RunQueue | None = None,
+    ) -> None:
+        self.store = store
+        self.records = records
+        self.vectors = vectors
+        #: Seconds after which another process may take over the work of a silent indexer.
+        self.lease_seconds = lease_seconds
+        #: Carries entities to the workers that index them; without one, they are indexed in this
+        #: process, after the commit.
+        self.queue = queue
+        #: Whether records are indexed when they are written, or only by index_pending().
+        self.indexes_at_once = True
+        self.scope = UNRESTRICTED
+
+    def in_scope(self, scope: Scope) -> Self:
+        """Return a copy of this service that is restricted to a scope's connections."""
+        scoped = copy(self)
+        scoped.scope = scope
+        return scoped
 
     def search_records(
         self,
@@ -61,19 +86,19 @@ class IndexingContract(FollowingContract, ABC):
         hybrid: bool = True,
         reranker: Reranks | bool | None = None,
     ) -> list[RecordMatch]:
-        """Return the `top_k` records of a connection closest to `query`, the closest first.
+        """Return the `top_k` records of a connection that are closest to `query`, best first.
 
-        Each comes once, with its best passage; ties go by `external_id`. `filter` is about the
-        records' data and never costs results. `hybrid` adds full-text search and fuses both
-        rankings, `reranker` reorders, the engine's own when True; the score is then theirs, else
-        the passage's similarity.
-        Changes that nobody is indexing are indexed first, up to 1,024 of each entity.
+        Each record is returned once, with its best chunk; ties are ordered by `external_id`.
+        `filter` applies to the records' data; `top_k` records are returned whenever so many
+        satisfy it. `hybrid` adds full-text search and fuses both rankings, `reranker` reorders
+        (True: the engine's own); the score is then theirs, otherwise the chunk's similarity.
+        Changes that no process is indexing are indexed first, up to 1,024 per entity.
 
-        Raises IndexNotFound when no index is declared for the entity, EntityNotFound for a
-        connection beyond reach, InvalidFilter, and InvalidInput when there is no embedder.
+        Raises IndexNotFound if no index is declared for the entity, EntityNotFound for a
+        connection outside the scope, InvalidFilter, and InvalidInput without an embedder.
         """
-        connection = self._own_connection(name(connection_id, "/connection_id"))
-        asked = vector_query(
+        connection = connection_in(self.scope, name(connection_id, "/connection_id"))
+        request = vector_query(
             query_vector=None,
             query_text=text(query, "/query"),
             top_k=top_k,
@@ -87,9 +112,9 @@ class IndexingContract(FollowingContract, ABC):
             mmr=None,
         )
         where = parse_optional_filter(filter, columns=RECORD_COLUMNS)
-        places = self._places(self._declared(entity_name, None), connection)
-        found = RecordSearch(self.vectors, connection, asked, where).run(places)
-        return self._with_records(found, places)
+        indexed = self._indexed_entities(self._declared(entity_name, None), connection)
+        matches = Search(self.vectors, connection, request, where).run(indexed)
+        return self._with_records(matches, indexed)
 
     def index_pending(
         self,
@@ -100,17 +125,17 @@ class IndexingContract(FollowingContract, ABC):
         rebuild: bool = False,
         watch: Watch | None = None,
     ) -> int:
-        """Bring declared indexes up to date; return how many changes were dealt with.
+        """Bring declared indexes up to date, and return how many changes were indexed.
 
-        It may be called by several processes at once and be killed anywhere; what another one is
-        at is left to it. `rebuild` reads everything anew, old vectors serving until replaced.
-        `watch` is called with the number of changes each time some are done. Where an entity
-        fails, the others are indexed, then its error is raised.
+        Several processes may call it at once, and each may be killed at any time; entities that
+        another process is indexing are skipped. `rebuild` reads all records again, and searches
+        use the old vectors until they are replaced. `watch` is called with the number of changes
+        after each batch. If an entity fails, the others are indexed before its error is raised.
 
-        Raises IndexNotFound when no such index is declared.
+        Raises IndexNotFound if no such index is declared.
         """
         connections = self._connections(connection_id)
-        done, failed = 0, None
+        done, failure = 0, None
         for declared in self._declared(entity_name, index_name):
             for entity in self._to_index(declared, connections, rebuild=rebuild):
                 try:
@@ -118,54 +143,61 @@ class IndexingContract(FollowingContract, ABC):
                 except Unavailable:
                     raise
                 except Exception as error:
-                    logger.exception("%s waits for the index %r", _named(entity), declared.index)
-                    failed = failed or error
-        if failed is not None:
-            raise failed
+                    label = _label(entity)
+                    logger.exception("%s is not up to date in the index %r", label, declared.index)
+                    failure = failure or error
+        if failure is not None:
+            raise failure
         return done
 
     def list_indexings(self, *, connection_id: str | None = None) -> list[Indexing]:
-        """Return how far each declared index is, with all connections unless one is named."""
+        """Return the progress of each declared index, for all connections or one of them."""
         connections = self._connections(connection_id)
         return [
-            self.index_progress.count(declared.entity, declared.index, connections)
+            self.store.count(declared.entity, declared.index, connections)
             for declared in registry.indexes.values()
         ]
 
     def prepare_indexes(self) -> list[VectorIndex]:
-        """Make the indexes that are declared and can be made; those without an embedder cannot.
+        """Create the declared indexes, except those without an embedder, and return them.
 
-        `engine_migrate` does it, so that a server's role needs no right to create tables.
+        `engine_migrate` calls it, so that a server's role needs no right to create tables.
         """
-        made = {}
+        indexes = {}
         for declared in registry.indexes.values():
             if declared.embedder is not None or self.vectors.embedder is not None:
                 needed_index(self.vectors, declared)
-                made[declared.index] = self.vectors.describe_index(index_name=declared.index)
-        return list(made.values())
+                indexes[declared.index] = self.vectors.describe_index(index_name=declared.index)
+        return list(indexes.values())
 
-    asearch_records = derive_async(search_records)
-    aindex_pending = derive_async(index_pending)
-    alist_indexings = derive_async(list_indexings)
-    aprepare_indexes = derive_async(prepare_indexes)
+    # For the engine: what follows a change, and what precedes the deletion of an entity
+
+    def index_changes(self, entity: Entity, before: int) -> None:
+        """Index an entity whose changes were committed, in a task or here.
+
+        A failure is logged and leaves the changes pending: the records are stored, and their
+        writer must not repeat the call.
+        """
+        if not self.indexes_at_once:
+            return
+        if any(self._can_embed(declared) for declared in registry.indexes_of(entity.name)):
+            self._index_soon(entity)
+
+    def delete_chunks(self, entity: Entity) -> None:
+        """Delete the chunks of an entity in the transaction that deletes the entity."""
+        for index in self.store.lock(entity.id):
+            delete_chunks(self.vectors, index, entity)
 
     # Steps
 
-    def _changed(self, entity: Entity, after: int) -> None:
-        super()._changed(entity, after)
-        wanted = self.indexes_at_once and registry.indexes_of(entity.name)
-        if wanted and any(self._can_embed(declared) for declared in wanted):
-            self._index_soon(entity)
-
     def _index_soon(self, entity: Entity) -> None:
-        """Index an entity where tasks are run, or here; a failure leaves its changes waiting."""
         try:
             if self.queue is not None:
                 self.queue.index(entity.id)
             else:
                 self.index_pending(entity_name=entity.name, connection_id=entity.connection_id)
-        except Exception:  # the records are written, and whoever wrote them must not do it again
-            logger.exception("%s waits for being indexed", _named(entity))
+        except Exception:
+            logger.exception("Indexing of %s is pending", _label(entity))
 
     def _can_embed(self, declared: IndexDeclaration) -> bool:
         return (declared.embedder or self.vectors.embedder) is not None
@@ -173,28 +205,30 @@ class IndexingContract(FollowingContract, ABC):
     def _declared(self, entity_name: str | None, index_name: str | None) -> list[IndexDeclaration]:
         entity = None if entity_name is None else name(entity_name, "/entity_name")
         index = None if index_name is None else name(index_name, "/index_name")
-        found = [
+        declarations = [
             declared
             for declared in registry.indexes.values()
             if entity in (None, declared.entity) and index in (None, declared.index)
         ]
-        if not found and (entity, index) != (None, None):
-            raise IndexNotFound("No such index of records is declared")
-        return found
+        if not declarations and (entity, index) != (None, None):
+            raise IndexNotFound(
+                f"No index of records is declared with @index_records for entity {entity!r} and "
+                f"index {index!r} (None: any)"
+            )
+        return declarations
 
     def _connections(self, connection_id: str | None) -> frozenset[str] | None:
-        """Return the connections that one stands for; None stands for all within reach."""
-        if connection_id is None:
-            return self.connection_ids
-        return narrowed(self.connection_ids, [name(connection_id, "/connection_id")])
+        """Return the connections to index: one, or all in scope; None if all are."""
+        connection = None if connection_id is None else name(connection_id, "/connection_id")
+        return connections_in(self.scope, connection)
 
     def _to_index(
         self, declared: IndexDeclaration, connections: frozenset[str] | None, *, rebuild: bool
     ) -> Iterator[Entity]:
-        """Yield the entities that an index is behind with, or all of them to be read anew."""
+        """Yield the entities with pending changes, or all of them in order to read them again."""
         after: UUID | None = None
         while True:
-            page = self.index_progress.entities(
+            page = self.store.entities(
                 declared.entity,
                 declared.index,
                 connections,
@@ -215,9 +249,9 @@ class IndexingContract(FollowingContract, ABC):
             declared,
             entity,
             vectors=self.vectors,
-            index_progress=self.index_progress,
-            read=self.get_changes,
-            lease=self.index_lease,
+            store=self.store,
+            read=self.records.get_changes,
+            lease=self.lease_seconds,
         )
 
     def _index(
@@ -230,59 +264,60 @@ class IndexingContract(FollowingContract, ABC):
     ) -> int:
         try:
             return self._indexer(declared, entity).work(limit=limit, watch=watch)
-        except (EntityNotFound, IndexNotFound):  # deleted since, and with it what was to be done
+        except (EntityNotFound, IndexNotFound):  # deleted since, so there is nothing to index
             return 0
 
     # Searching
 
-    def _places(self, declared: list[IndexDeclaration], connection_id: str) -> list[Place]:
-        """Return where a connection's records are searched, what nobody is indexing indexed."""
-        names = dict.fromkeys(each.entity for each in declared)
+    def _indexed_entities(
+        self, declared: list[IndexDeclaration], connection_id: str
+    ) -> list[IndexedEntity]:
+        """Return the indexes to search for each entity, after indexing pending changes."""
+        names = dict.fromkeys(declaration.entity for declaration in declared)
         entities = [
             entity
             for entity_name in names
-            for entity in self._list_entities(entity_name, connection_id, after=None, limit=1)
+            if (entity := self.records.get_entity(name=entity_name, connection_id=connection_id))
         ]
-        marks = self.index_progress.read([entity.id for entity in entities])
-        places = []
+        progress = self.store.read([entity.id for entity in entities])
+        indexed = []
         for entity in entities:
-            read = {index: mark for (id, index), mark in marks.items() if id == entity.id}
+            read = {index: mark for (id, index), mark in progress.items() if id == entity.id}
             complete = {index for index, mark in read.items() if mark.complete}
-            for each in serving(registry.indexes_of(entity.name), complete):
-                if each.index not in read or read[each.index].rev < entity.rev:
-                    self._catch_up(each, entity)
-                places.append(Place(each, entity))
-        return places
+            for declaration in serving(registry.indexes_of(entity.name), complete):
+                mark = read.get(declaration.index)
+                if mark is None or mark.rev < entity.rev:
+                    self._catch_up(declaration, entity)
+                indexed.append(IndexedEntity(declaration, entity))
+        return indexed
 
     def _catch_up(self, declared: IndexDeclaration, entity: Entity) -> None:
         try:
             self._index(declared, entity, limit=CATCH_UP)
         except Unavailable:
             raise
-        except Exception:  # a record that cannot be indexed must not keep the others from view
-            logger.exception("%s waits for the index %r", _named(entity), declared.index)
+        except Exception:  # one record that cannot be indexed must not hide the others
+            logger.exception("%s is not up to date in the index %r", _label(entity), declared.index)
 
-    def _with_records(self, found: list[Match], places: list[Place]) -> list[RecordMatch]:
-        """Return matches as what they are about; without records that are deleted by now."""
-        wanted: dict[UUID, list[str]] = {}
-        for match in found:
-            wanted.setdefault(UUID(match.namespace), []).append(match.id)
-        entities = {place.entity.id: place.entity for place in places}
+    def _with_records(
+        self, matches: list[Match], indexed: list[IndexedEntity]
+    ) -> list[RecordMatch]:
+        """Return matches with their records, without records that were deleted since."""
+        ids: dict[UUID, list[str]] = {}
+        for match in matches:
+            ids.setdefault(UUID(match.namespace), []).append(match.id)
+        entities = {place.entity.id: place.entity for place in indexed}
         records = {
             (str(record.entity_id), record.external_id): record
-            for id, external_ids in wanted.items()
-            for record in self._select_records(entities[id], _by_id(external_ids))
+            for id, external_ids in ids.items()
+            for record in self.records.select(entities[id], query_by_ids(external_ids))
         }
         return [
             record_match(match, records[match.namespace, match.id])
-            for match in found
+            for match in matches
             if (match.namespace, match.id) in records
         ]
 
 
-def _by_id(external_ids: list[str]) -> Query:
-    return Query(where=Equals(Field(column="external_id"), tuple(external_ids)))
-
-
-def _named(entity: Entity) -> str:
+def _label(entity: Entity) -> str:
     return f"{entity.name!r} of {entity.connection_id!r}"

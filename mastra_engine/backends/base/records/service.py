@@ -1,105 +1,159 @@
-"""The contract of entities and records."""
+"""Entities, their records, and the feed of changes to them."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import Mapping as Map
+from copy import copy
 from dataclasses import replace
+from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from math import inf
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
-from mastra_engine.backends.base.async_derivation import derive_async
-from mastra_engine.backends.base.records.writer import Chunks, EntityWriter
+from mastra_engine import failpoints
+from mastra_engine.backends.base.records.chunks import Chunks
+from mastra_engine.backends.base.records.following import Follower, follow
+from mastra_engine.backends.base.records.full_syncs import delete_unseen
+from mastra_engine.backends.base.records.paging import ITER_PAGE, iterate_pages, select_page
+from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
+from mastra_engine.backends.base.records.store import EntityWriter, RecordStore
+from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, connection_in
 from mastra_engine.exceptions import (
     AmbiguousEntity,
+    CursorExpired,
     EntityExists,
     EntityNotFound,
-    InvalidFilter,
     InvalidInput,
     RecordNotFound,
+    SyncConflict,
 )
 from mastra_engine.filters.ast import Equals, Field, Query
-from mastra_engine.filters.cursors import (
-    Position,
-    decode,
-    decode_position,
-    encode,
-    encode_position,
-    fingerprint,
-    page_of,
-    position_of,
-)
+from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.filters.parsing import parse_options
 from mastra_engine.types import (
+    UNSET,
+    Action,
+    Change,
+    Changes,
     Entity,
     Page,
     QueryOptions,
     Record,
     RecordLike,
+    SyncMode,
+    SyncResult,
+    Unset,
     UpsertResult,
     WriteMode,
 )
-from mastra_engine.validation.inputs import choice, count, full_name, name, names, uuid
+from mastra_engine.validation.inputs import (
+    choice,
+    count,
+    delete_ratio,
+    full_name,
+    name,
+    names,
+    seconds,
+    text,
+    uuid,
+)
 
 R = TypeVar("R")
-Options = QueryOptions | Mapping[str, Any]
+Options = QueryOptions | Map[str, Any]
+#: Called after the commit of a change to records with the entity and its `rev` before the change.
+CommitListener = Callable[[Entity, int], None]
 
-ITER_PAGE = 2_000
+logger = logging.getLogger("mastra_engine.records")
 
 
-class RecordsContract(ABC):
-    """Entities and the records in them."""
+class Records:
+    """Entities and records, reached as `engine.records` and by the engine's own methods.
 
-    #: The connections this engine is confined to; None for all.
-    connection_ids: frozenset[str] | None = None
+    `after_commit` is the list of functions that are called after the commit of a change to
+    records, in its order; one that raises is logged and does not keep the others from running.
+    `before_deletion` are called in the transaction that deletes an entity, under its lock.
+    """
+
+    def __init__(
+        self,
+        store: RecordStore,
+        *,
+        after_commit: Iterable[CommitListener] = (),
+        before_deletion: Iterable[Callable[[Entity], None]] = (),
+    ) -> None:
+        self.store = store
+        self.after_commit = list(after_commit)
+        self.before_deletion = list(before_deletion)
+        self.scope = UNRESTRICTED
+
+    def in_scope(self, scope: Scope) -> Self:
+        """Return a copy of this service that is restricted to a scope's connections."""
+        scoped = copy(self)
+        scoped.scope = scope
+        return scoped
 
     # Entities
 
     def create_entity(self, *, name: str, connection_id: str) -> Entity:
-        """Create an entity; raises EntityExists when the connection has one of that name."""
+        """Create an entity; raises EntityExists if the connection already has one of that name."""
         entity, created = self.get_or_create_entity(name=name, connection_id=connection_id)
         if not created:
-            raise EntityExists(f"Connection {connection_id!r} already has an entity {name!r}")
+            raise EntityExists(name=name, connection_id=connection_id)
         return entity
 
     def get_or_create_entity(self, *, name: str, connection_id: str) -> tuple[Entity, bool]:
-        """Return the entity and whether this call made it; of many at once, one does."""
+        """Return the entity, and whether this call created it.
+
+        Of several simultaneous calls, exactly one creates the entity.
+        """
         entity_name, connection = full_name(name, connection_id)
-        return self._get_or_create_entity(entity_name, self._own_connection(connection))
+        connection_in(self.scope, connection, name=entity_name)
+        return self.store.get_or_create_entity(entity_name, connection)
 
     def get_entity_by_id(self, *, id: UUID | str) -> Entity:
         """Return an entity; raises EntityNotFound."""
-        return self._get_entity(uuid(id, "/id"))
+        return self._find(id, "/id")
 
     def get_entity(
         self, *, name: str | None = None, connection_id: str | None = None
     ) -> Entity | None:
-        """Return the one entity that matches, or None; raises AmbiguousEntity for several."""
+        """Return the only entity that matches, or None; raises AmbiguousEntity for several."""
         if name is None and connection_id is None:
-            raise InvalidInput("name a name, a connection_id or both", path="/name")
-        found = self._list_entities(*_partial_name(name, connection_id), after=None, limit=2)
-        if len(found) > 1:
-            raise AmbiguousEntity
-        return found[0] if found else None
+            raise InvalidInput("pass a name, a connection_id or both", path="/name")
+        entities = self._list(_optional(name, "/name"), connection_id, limit=2)
+        if len(entities) > 1:
+            raise AmbiguousEntity(name=name, connection_id=connection_id)
+        return entities[0] if entities else None
 
     def list_entities(
         self, *, connection_id: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> Page[Entity]:
-        """Return a page of entities, oldest first."""
+        """Return a page of entities, the oldest first."""
         limit = count(limit, "/limit")
-        made_by = fingerprint("entities", connection_id)
-        after = None if cursor is None else uuid(decode(cursor, made_by, str)[0], "/cursor")
-        found = self._list_entities(
-            *_partial_name(None, connection_id), after=after, limit=limit + 1
-        )
-        return page_of(found, limit, lambda entity: encode(made_by, str(entity.id)))
+        created_for = fingerprint("entities", connection_id)
+        after = None if cursor is None else uuid(decode(cursor, created_for, str)[0], "/cursor")
+        entities = self._list(None, connection_id, after=after, limit=limit + 1)
+        return page_of(entities, limit, lambda entity: encode(created_for, str(entity.id)))
 
     def delete_entity_by_id(self, *, id: UUID | str) -> Entity:
-        """Delete an entity with all that hangs on it, and return it; raises EntityNotFound."""
-        return self._delete_entity(uuid(id, "/id"))
+        """Delete an entity and everything stored for it, and return it.
+
+        Its records, the vectors made from them and its sync runs are deleted in the same
+        transaction. Raises EntityNotFound.
+        """
+
+        def delete(writer: EntityWriter) -> Entity:
+            for function in self.before_deletion:
+                function(writer.entity)
+            writer.delete_entity()
+            return writer.entity
+
+        return self.write(uuid(id, "/id"), delete)
 
     # Records
 
@@ -114,56 +168,67 @@ class RecordsContract(ABC):
     ) -> UpsertResult:
         """Insert or update records, all or none; `mode="merge"` merges top-level keys.
 
-        The entity is named by id, or by type and connection. `records` is read once, in chunks
-        of 5,000, within the transaction beyond the first. A record that is as given is not
-        written. An id that occurs again in a later chunk is counted again.
+        The entity is given by id, or by type and connection. `records` is read once, in chunks
+        of 5,000; all chunks but the first are read within the transaction. Unchanged records are
+        not written. An id that occurs again in a later chunk is counted again.
 
-        Raises EntityNotFound, and InvalidInput that names the position of a bad record.
+        Raises EntityNotFound, and InvalidInput with the position of an invalid record.
         """
         choice(mode, "/mode", "replace", "merge")
-        entity = self._target(entity_id, entity_type, connection_id)
-        chunks = Chunks(records, entity_type=entity.name)
+        if entity_id is not None and (entity_type is not None or connection_id is not None):
+            raise InvalidInput("excludes entity_type and connection_id", path="/entity_id")
+        if entity_id is None:
+            entity_name = name(entity_type, "/entity_type")
+            connection = name(connection_id, "/connection_id")
+            connection_in(self.scope, connection, name=entity_name)
+        else:
+            id = uuid(entity_id, "/entity_id")
+        chunks = Chunks(records)
 
         def put_all(writer: EntityWriter) -> UpsertResult:
-            results = (writer.put(chunk, merge=mode == "merge") for chunk in chunks)
+            merge = mode == "merge"
+            results = (writer.put(chunk, merge=merge) for chunk in chunks.of(writer.entity.name))
             return sum(results, start=UpsertResult())
 
-        return self._write(entity.id, put_all, repeatable=chunks.repeatable)
+        repeatable = chunks.repeatable
+        if entity_id is None:
+            return self._write_named(entity_name, connection, put_all, repeatable=repeatable)
+        return self.write(id, put_all, repeatable=repeatable)
 
     def get_records_by_entity_id(self, *, entity_id: UUID | str) -> list[Record]:
-        """Return all records of an entity by `external_id`; raises EntityNotFound."""
-        return self._select_records(self._get_entity(uuid(entity_id, "/entity_id")), Query())
+        """Return all records of an entity, ordered by `external_id`; raises EntityNotFound."""
+        return self.store.select_records(self._find(entity_id, "/entity_id"), Query())
 
     def get_records_by_entity_name(self, *, name: str, connection_id: str) -> list[Record]:
-        """Return all records of an entity by `external_id`; raises EntityNotFound."""
-        return self._select_records(self._named_entity(name, connection_id), Query())
+        """Return all records of an entity, ordered by `external_id`; raises EntityNotFound."""
+        return self.store.select_records(self._named(name, connection_id), Query())
 
     def get_record(self, *, entity_id: UUID | str, external_id: str) -> Record:
         """Return a record; raises EntityNotFound or RecordNotFound."""
-        entity = self._get_entity(uuid(entity_id, "/entity_id"))
-        wanted = Equals(Field(column="external_id"), (name(external_id, "/external_id"),))
-        found = self._select_records(entity, Query(where=wanted))
-        if not found:
-            raise RecordNotFound
-        return found[0]
+        entity = self._find(entity_id, "/entity_id")
+        key = name(external_id, "/external_id")
+        records = self.store.select_records(entity, query_by_ids([key]))
+        if not records:
+            raise RecordNotFound(external_id=key, entity_id=entity.id)
+        return records[0]
 
     def get_records(
         self, *, entity_name: str, connection_id: str, options: Options | None = None
     ) -> Page[Record]:
         """Return a page of records; raises EntityNotFound, InvalidFilter, InvalidInput."""
         query = parse_options(options or QueryOptions())
-        return self._page(self._named_entity(entity_name, connection_id), query)
+        return select_page(self.store, self._named(entity_name, connection_id), query)
 
     def iter_records(
         self, *, entity_name: str, connection_id: str, options: Options | None = None
     ) -> Iterator[Record]:
-        """Iterate over records in flat memory, a page of 2,000 at a time.
+        """Iterate over records in constant memory, reading 2,000 at a time.
 
-        Pages are cut by key, so that nothing is skipped or repeated while others write, but they
-        are not one snapshot. Raises like get_records, at once.
+        Pages are divided by key, so no record is skipped or repeated while others write, but the
+        pages are not one snapshot. Raises like get_records, when it is called.
         """
         query = parse_options(options or QueryOptions())
-        return self._walk(self._named_entity(entity_name, connection_id), query)
+        return iterate_pages(self.store, self._named(entity_name, connection_id), query)
 
     async def aiter_records(
         self, *, entity_name: str, connection_id: str, options: Options | None = None
@@ -177,135 +242,248 @@ class RecordsContract(ABC):
                 yield record
 
     def delete_records(self, *, entity_id: UUID | str, external_ids: Iterable[str]) -> int:
-        """Make tombstones of records, which the change feed shows; return how many there were."""
-        wanted = names(external_ids, "/external_ids")
-        return self._write(uuid(entity_id, "/entity_id"), lambda writer: writer.delete(wanted))
+        """Replace records by tombstones in the change feed, and return how many were live."""
+        ids = names(external_ids, "/external_ids")
+        return self.write(uuid(entity_id, "/entity_id"), lambda writer: writer.delete(ids))
 
     def purge_deleted_records(self, *, entity_id: UUID | str, up_to_rev: int) -> int:
-        """Remove tombstones up to a `rev` for good; readers behind it get CursorExpired."""
-        rev = count(up_to_rev, "/up_to_rev")
-        return self._write(uuid(entity_id, "/entity_id"), lambda writer: writer.purge(rev))
+        """Delete tombstones up to a `rev` permanently, and return how many there were.
 
-    acreate_entity = derive_async(create_entity)
-    aget_or_create_entity = derive_async(get_or_create_entity)
-    aget_entity_by_id = derive_async(get_entity_by_id)
-    aget_entity = derive_async(get_entity)
-    alist_entities = derive_async(list_entities)
-    adelete_entity_by_id = derive_async(delete_entity_by_id)
-    aupsert_records = derive_async(upsert_records)
-    aget_records_by_entity_id = derive_async(get_records_by_entity_id)
-    aget_records_by_entity_name = derive_async(get_records_by_entity_name)
-    aget_record = derive_async(get_record)
-    aget_records = derive_async(get_records)
-    adelete_records = derive_async(delete_records)
-    apurge_deleted_records = derive_async(purge_deleted_records)
-
-    # What a backend implements
-
-    @abstractmethod
-    def _get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]: ...
-
-    @abstractmethod
-    def _get_entity(self, id: UUID) -> Entity:
-        """Raise EntityNotFound on a miss."""
-
-    @abstractmethod
-    def _list_entities(
-        self, name: str | None, connection_id: str | None, *, after: UUID | None, limit: int
-    ) -> list[Entity]:
-        """Return those that match whatever is given, by id."""
-
-    @abstractmethod
-    def _delete_entity(self, id: UUID) -> Entity: ...
-
-    @abstractmethod
-    def _select_records(
-        self, entity: Entity, query: Query, after: Position | None = None
-    ) -> list[Record]:
-        """Return live records in the query's order, then by `external_id`; ignore its cursor."""
-
-    @abstractmethod
-    def _write(
-        self, entity_id: UUID, operation: Callable[[EntityWriter], R], *, repeatable: bool = True
-    ) -> R:
-        """Run `operation` under the entity's lock in one transaction; EntityNotFound on a miss.
-
-        Unless `repeatable`, the operation may be run only once.
+        Readers of the change feed that have not read them get CursorExpired.
         """
+        rev = count(up_to_rev, "/up_to_rev")
+        return self.write(uuid(entity_id, "/entity_id"), lambda writer: writer.purge(rev))
 
-    @abstractmethod
-    def _after_commit(self, act: Callable[[], None]) -> None:
-        """Act once what was written is there for others, at once if it is."""
+    # Syncs and the change feed
 
-    # Shared steps
+    def sync_records(
+        self,
+        *,
+        name: str,
+        connection_id: str,
+        records: Iterable[RecordLike],
+        last_sync_id: str | None = None,
+        if_last_sync_id: str | Unset | None = UNSET,
+        mode: SyncMode = "incremental",
+        max_delete_ratio: float | None = None,
+    ) -> SyncResult:
+        """Write records, deletions, the sync cursor and `rev` in one transaction.
 
-    def _own_connection(self, connection_id: str) -> str:
-        """Return a connection that is within reach; what any other has is not there."""
-        if self.connection_ids is not None and connection_id not in self.connection_ids:
-            raise EntityNotFound
-        return connection_id
+        The entity is created if it does not exist. `mode="full"` takes `records` as the complete
+        set: other live records become tombstones, unless they are more than `max_delete_ratio`
+        (0 to 1) of the live records, which raises SyncAborted. `last_sync_id` is stored if it is
+        not None. `if_last_sync_id` is compared with the stored cursor (None: none is stored), and
+        a different one raises SyncConflict. After an exception, nothing has changed.
+        """
+        full = choice(mode, "/mode", "incremental", "full") == "full"
+        ratio = delete_ratio(max_delete_ratio, full=full)
+        cursor = None if last_sync_id is None else text(last_sync_id, "/last_sync_id")
+        expected = if_last_sync_id
+        if not (expected is None or isinstance(expected, Unset)):
+            text(expected, "/if_last_sync_id")
+        entity_name, connection = full_name(name, connection_id)
+        connection_in(self.scope, connection, name=entity_name)
+        chunks = Chunks(records)
 
-    def _operate(self, writer: EntityWriter, operation: Callable[[EntityWriter], R]) -> R:
-        """Run an operation, and tell if it changed records, once that is committed."""
-        result = operation(writer)
-        after = writer.entity.rev
-        if writer.rev > after:
-            entity = replace(writer.entity, rev=writer.rev)
-            self._after_commit(lambda: self._changed(entity, after))
-        return result
-
-    @abstractmethod
-    def _changed(self, entity: Entity, after: int) -> None:
-        """Do what follows the commit of a change to an entity's records; raise nothing."""
-
-    def _named_entity(self, name: str, connection_id: str) -> Entity:
-        found = self._list_entities(*full_name(name, connection_id), after=None, limit=1)
-        if not found:
-            raise EntityNotFound
-        return found[0]
-
-    def _target(
-        self, entity_id: UUID | str | None, entity_type: str | None, connection_id: str | None
-    ) -> Entity:
-        if entity_id is None:
-            return self._named_entity(
-                name(entity_type, "/entity_type"), name(connection_id, "/connection_id")
+        def sync(writer: EntityWriter) -> SyncResult:
+            failpoints.hit("sync_locked")
+            if not isinstance(expected, Unset) and writer.entity.last_sync_id != expected:
+                raise SyncConflict(
+                    f"The stored sync cursor is {writer.entity.last_sync_id!r}, not {expected!r}"
+                )
+            writer.seen = SeenRevisions(writer.entity.rev) if full else None
+            live = writer.live() if ratio is not None else 0
+            written = sum((writer.put(chunk) for chunk in chunks.of(entity_name)), UpsertResult())
+            failpoints.hit("sync_before_deletions")
+            deleted = delete_unseen(writer, writer.seen, ratio=ratio, live=live)
+            failpoints.hit("sync_before_cursor")
+            if cursor is not None:
+                writer.set_cursor(cursor)
+            failpoints.hit("sync_before_commit")
+            return SyncResult(
+                entity=writer.result(),
+                created=written.created,
+                updated=written.updated,
+                unchanged=written.unchanged,
+                deleted=deleted,
             )
-        if entity_type is not None or connection_id is not None:
-            raise InvalidInput("excludes entity_type and connection_id", path="/entity_id")
-        return self._get_entity(uuid(entity_id, "/entity_id"))
 
-    def _page(self, entity: Entity, query: Query) -> Page[Record]:
-        made_by = fingerprint(entity.id, query.where, query.sort)
-        after = None
-        if query.cursor is not None:
-            try:
-                after = decode_position(query.cursor, made_by, query.sort)
-            except InvalidInput as error:  # what else is wrong with the options is one, too
-                raise InvalidFilter(error.message, path=f"/options{error.path}") from None
-        if query.limit is None:
-            return Page(self._select_records(entity, query, after))
-        found = self._select_records(entity, replace(query, limit=query.limit + 1), after)
-        return page_of(
-            found,
-            query.limit,
-            lambda record: encode_position(made_by, position_of(record, query.sort)),
+        return self._write_named(
+            entity_name, connection, sync, create=True, repeatable=chunks.repeatable
         )
 
-    def _walk(self, entity: Entity, query: Query) -> Iterator[Record]:
-        left = query.limit
-        while left is None or left > 0:
-            size = ITER_PAGE if left is None else min(left, ITER_PAGE)
-            page = self._page(entity, replace(query, limit=size))
-            yield from page
-            if page.next_cursor is None:
-                return
-            left = None if left is None else left - len(page)
-            query = replace(query, cursor=page.next_cursor, offset=0)
+    def get_changes(
+        self, *, entity_id: UUID | str, after: int = 0, limit: int = 1000, purged: int = 0
+    ) -> Changes:
+        """Return records that changed after the `rev` `after`, in their latest state, by `rev`.
+
+        A reader that continues with `after=changes.next` sees the final state of every record,
+        whatever commits late. A reader that starts at 0 has nothing to forget; it passes
+        `purged=changes.purged` of the page before, so that only later purges count.
+
+        Raises EntityNotFound, and CursorExpired if tombstones above `after` were purged.
+        """
+        after = count(after, "/after")
+        limit = count(limit, "/limit", least=1)
+        known = max(after, count(purged, "/purged"))
+        id = uuid(entity_id, "/entity_id")
+        feed = self.store.select_changes(id, after=after, limit=limit + 1)
+        connection_in(self.scope, feed.entity.connection_id, id=id)
+        if after and known < feed.purged_rev:
+            raise CursorExpired(after=after, purged=feed.purged_rev)
+        items = [_change(record, created, after) for record, created in feed.rows[:limit]]
+        more = len(feed.rows) > limit
+        end = items[-1].rev if items else after
+        if items and not more:  # a reader at the end does not miss the purged tombstones
+            end = max(end, feed.purged_rev)
+        return Changes(items=items, next=end, more=more, purged=feed.purged_rev)
+
+    def follow_changes(
+        self,
+        *,
+        entity_id: UUID | str,
+        after: int = 0,
+        poll: float = 5.0,
+        timeout: float | None = None,
+    ) -> Generator[Change]:
+        """Iterate over changes like get_changes(), then wait for further ones.
+
+        Continue with `after=change.rev`. Writers wake the iterator; it also polls every `poll`
+        seconds, for poolers that do not pass on notifications. It ends if nothing has changed
+        for `timeout` seconds: with 0 at the end of the feed, with None never. An unavailable
+        database is retried for up to a minute.
+
+        Raises EntityNotFound, when it is called or when the entity is deleted; CursorExpired if
+        deletions that it has not read are purged; Unavailable.
+        """
+        return follow(self._follower(entity_id, after, poll, timeout))
+
+    async def afollow_changes(
+        self,
+        *,
+        entity_id: UUID | str,
+        after: int = 0,
+        poll: float = 5.0,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[Change]:
+        """See follow_changes()."""
+        follower = await sync_to_async(self._follower)(entity_id, after, poll, timeout)
+        try:
+            while (changes := await sync_to_async(follower.read)()) is not None:
+                for change in changes:
+                    yield change
+                await sync_to_async(self.store.release_connection)()
+                await follower.async_wait()
+        finally:
+            await sync_to_async(follower.close)()
+
+    # For other services
+
+    def write(
+        self, entity_id: UUID, operation: Callable[[EntityWriter], R], *, repeatable: bool = True
+    ) -> R:
+        """Call `operation` under the entity's lock, and the listeners after the commit.
+
+        Raises EntityNotFound. Unless `repeatable`, the operation is called at most once.
+        """
+        return self.store.write(entity_id, partial(self._operate, operation), repeatable=repeatable)
+
+    def select(self, entity: Entity, query: Query) -> list[Record]:
+        """Return the records of an entity that a query selects."""
+        return self.store.select_records(entity, query)
+
+    # Steps
+
+    def _write_named(
+        self,
+        name: str,
+        connection_id: str,
+        operation: Callable[[EntityWriter], R],
+        *,
+        create: bool = False,
+        repeatable: bool,
+    ) -> R:
+        return self.store.write_named(
+            name,
+            connection_id,
+            partial(self._operate, operation),
+            create=create,
+            repeatable=repeatable,
+        )
+
+    def _operate(self, operation: Callable[[EntityWriter], R], writer: EntityWriter) -> R:
+        connection_in(self.scope, writer.entity.connection_id, id=writer.entity.id)
+        result = operation(writer)
+        before = writer.entity.rev
+        if writer.rev > before:
+            entity = replace(writer.entity, rev=writer.rev)
+            self.store.after_commit(partial(self._announce, entity, before))
+        return result
+
+    def _announce(self, entity: Entity, before: int) -> None:
+        """Call the listeners; the records are committed, so the writer must not get an error."""
+        for listener in self.after_commit:
+            try:
+                listener(entity, before)
+            except Exception:
+                logger.exception(
+                    "A listener failed after the commit of rev %s of the entity %s",
+                    entity.rev,
+                    entity.id,
+                )
+
+    def _find(self, id: UUID | str, path: str) -> Entity:
+        entity = self.store.find_entity(uuid(id, path))
+        connection_in(self.scope, entity.connection_id, id=entity.id)
+        return entity
+
+    def _list(
+        self,
+        name: str | None,
+        connection_id: str | None,
+        *,
+        after: UUID | None = None,
+        limit: int,
+    ) -> list[Entity]:
+        return self.store.list_entities(
+            name=name,
+            connection_id=_optional(connection_id, "/connection_id"),
+            connection_ids=self.scope.connection_ids,
+            after=after,
+            limit=limit,
+        )
+
+    def _named(self, name: str, connection_id: str) -> Entity:
+        entity_name, connection = full_name(name, connection_id)
+        entities = self._list(entity_name, connection, limit=1)
+        if not entities:
+            raise EntityNotFound(name=entity_name, connection_id=connection)
+        return entities[0]
+
+    def _follower(
+        self, entity_id: UUID | str, after: int, poll: float, timeout: float | None
+    ) -> Follower:
+        entity = self._find(entity_id, "/entity_id")
+        return Follower(
+            partial(self.get_changes, entity_id=entity.id),
+            self.store.change_listener(entity.id),
+            after=count(after, "/after"),
+            poll=seconds(poll, "/poll", least=0.01),
+            timeout=inf if timeout is None else seconds(timeout, "/timeout"),
+        )
 
 
-def _partial_name(given: str | None, connection_id: str | None) -> tuple[str | None, str | None]:
-    return (
-        None if given is None else name(given, "/name"),
-        None if connection_id is None else name(connection_id, "/connection_id"),
-    )
+def query_by_ids(external_ids: Iterable[str]) -> Query:
+    """Return the query that selects records by their external ids."""
+    return Query(where=Equals(Field(column="external_id"), tuple(external_ids)))
+
+
+def _optional(value: str | None, path: str) -> str | None:
+    return None if value is None else name(value, path)
+
+
+def _change(record: Record, created_rev: int, after: int) -> Change:
+    if record.deleted_at is not None:
+        return Change(action="deleted", record=record, rev=record.rev)
+    action: Action = "added" if created_rev > after else "updated"
+    return Change(action=action, record=record, rev=record.rev)

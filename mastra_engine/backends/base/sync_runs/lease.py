@@ -31,19 +31,19 @@ class Lease:
     its end does not matter.
     """
 
-    def __init__(self, run_store: RunStore, run_id: UUID, seconds: float) -> None:
-        self.run_store = run_store
+    def __init__(self, store: RunStore, run_id: UUID, seconds: float) -> None:
+        self.store = store
         self.run_id = run_id
         self.seconds = seconds
         self.token = uuid4()
-        self.shared = run_store.shared()
+        self.shared = store.shared()
         self.guard = Guard("running", self.token, "alive" if self.shared else None)
 
     def take(self, run: SyncRun, *, start_rev: int) -> bool:
         """Begin a queued run, or go on with one whose worker let its lease run out."""
         queued = run.status == "queued"
         started = {} if run.started_at else {"started_at": FromNow(), "start_rev": start_rev}
-        return self.run_store.update(
+        return self.store.update(
             run.id,
             Guard("queued") if queued else Guard("running", lease="expired"),
             status="running",
@@ -56,25 +56,25 @@ class Lease:
     def advance(self, run: SyncRun, page: NewPage | None, *, last: bool) -> None:
         """Store how far the run is and renew the lease, or give it back; raises LeaseLost."""
         seconds = None if last else self.seconds
-        if not self.run_store.advance(run, self.guard, page, lease=seconds):
+        if not self.store.advance(run, self.guard, page, lease=seconds):
             raise LeaseLost
 
     def end(self, **changes: Any) -> None:
         """Change the run and give the lease back; raises LeaseLost."""
         given_back = {"lease_token": None, "lease_expires_at": None}
-        if not self.run_store.update(self.run_id, self.guard, **given_back, **changes):
+        if not self.store.update(self.run_id, self.guard, **given_back, **changes):
             raise LeaseLost
 
     def release(self) -> None:
         """Let whoever comes take over at once."""
-        self.run_store.update(self.run_id, self.guard, lease_expires_at=FromNow())
+        self.store.update(self.run_id, self.guard, lease_expires_at=FromNow())
 
     def heartbeat(self) -> Heartbeat:
         """Renew the lease in the background meanwhile."""
         return Heartbeat(self._beat, every=self.seconds / BEATS if self.shared else None)
 
     def _beat(self) -> bool:
-        return self.run_store.renew(self.run_id, self.guard, self.seconds)
+        return self.store.renew(self.run_id, self.guard, self.seconds)
 
 
 class Heartbeat:

@@ -1,19 +1,23 @@
-"""The contract of declared syncs and their runs."""
+"""Declared syncs and their runs."""
 
 from __future__ import annotations
 
 import logging
 import random
-from abc import ABC
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any, Self, get_args
 from uuid import UUID
 
 from mastra_engine import failpoints
-from mastra_engine.backends.base.async_derivation import derive_async
-from mastra_engine.backends.base.records.service import RecordsContract
+from mastra_engine.backends.base.records.service import Records
+from mastra_engine.backends.base.scope import (
+    UNRESTRICTED,
+    Scope,
+    connection_in,
+)
 from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost, WorkersLost
 from mastra_engine.backends.base.sync_runs.store import FromNow, Guard, NewRun, RunStore
 from mastra_engine.backends.base.sync_runs.worker import Watch, Worker
@@ -40,16 +44,34 @@ RACES = 20
 FIRST_DELAY, LONGEST_DELAY = 10.0, 3_600.0
 
 
-class RunsContract(RecordsContract, ABC):
-    """Runs of the syncs that the project declares with `@sync`."""
+class SyncRuns:
+    """Runs of the syncs that the project declares with `@sync`, reached as `engine.sync_runs`."""
 
-    run_store: RunStore
-    #: Seconds after which the run of a silent worker may be taken over.
-    sync_lease: float = 60.0
-    #: How many runs of a sync and connection are kept, with their pages.
-    sync_history: int = 1_000
-    #: Carries enqueued runs to workers; without one they are performed here, after the commit.
-    queue: RunQueue | None = None
+    def __init__(
+        self,
+        store: RunStore,
+        records: Records,
+        *,
+        lease_seconds: float,
+        history: int,
+        queue: RunQueue | None = None,
+    ) -> None:
+        self.store = store
+        self.records = records
+        #: Seconds after which another worker may take over the run of a silent worker.
+        self.lease_seconds = lease_seconds
+        #: How many runs of a sync and connection are kept, with their pages.
+        self.history = history
+        #: Carries enqueued runs to workers; without one they are performed in this process, after
+        #: the commit.
+        self.queue = queue
+        self.scope = UNRESTRICTED
+
+    def in_scope(self, scope: Scope) -> Self:
+        """Return a copy of this service that is restricted to a scope's connections."""
+        scoped = copy(self)
+        scoped.scope = scope
+        return scoped
 
     def run_sync(
         self,
@@ -72,7 +94,7 @@ class RunsContract(RecordsContract, ABC):
         SyncConflict while another worker is at it, or when other parameters are queued.
         """
         if dry_run:
-            with self.run_store.undone():
+            with self.store.undone():
                 run = self.run_sync(
                     sync, connection_id=connection_id, params=params, reset=reset, watch=watch
                 )
@@ -99,7 +121,7 @@ class RunsContract(RecordsContract, ABC):
         _, run = self._opened(sync, connection_id, params, reset=reset)
         if run.status == "running":
             expired = Guard("running", lease="expired")
-            if not self.run_store.update(run.id, expired, status="queued", lease_token=None):
+            if not self.store.update(run.id, expired, status="queued", lease_token=None):
                 raise SyncConflict(f"{_named(run)} is running")
         return self._sent(run.id)
 
@@ -117,13 +139,13 @@ class RunsContract(RecordsContract, ABC):
         lease = self._lease(run)
         if lease is None:
             if self._can_wait():
-                self._sent(run.id, delay=self.sync_lease)
+                self._sent(run.id, delay=self.lease_seconds)
             return run
         if run.status == "running" and run.attempts >= declared.max_attempts:
             died = WorkersLost(f"{run.attempts} workers died or were stopped")
             logger.error("%s failed: %s", _named(run), died)
             self._failed(run, declared, lease, died, retry=False)
-            return self.run_store.find(run.id)
+            return self.store.find(run.id)
         return self._perform(declared, lease, retry=True)
 
     def list_sync_runs(
@@ -138,11 +160,11 @@ class RunsContract(RecordsContract, ABC):
         """Return a page of runs, the newest first."""
         limit = count(limit, "/limit")
         made_by = fingerprint("sync runs", sync, connection_id, status)
-        found = self.run_store.select(
+        found = self.store.select(
             sync=None if sync is None else name(sync, "/sync"),
             connection_id=None if connection_id is None else name(connection_id, "/connection_id"),
             statuses=() if status is None else (choice(status, "/status", *get_args(RunStatus)),),  # type: ignore[arg-type]
-            among=self.connection_ids,
+            connection_ids=self.scope.connection_ids,
             before=None if cursor is None else uuid(decode(cursor, made_by, str)[0], "/cursor"),
             limit=limit + 1,
         )
@@ -150,7 +172,7 @@ class RunsContract(RecordsContract, ABC):
 
     def get_sync_run(self, *, id: UUID | str) -> SyncRun:
         """Return a run; raises SyncNotFound."""
-        return self.run_store.find(uuid(id, "/id"), among=self.connection_ids)
+        return self.store.find(uuid(id, "/id"), connection_ids=self.scope.connection_ids)
 
     def list_sync_pages(
         self,
@@ -170,8 +192,8 @@ class RunsContract(RecordsContract, ABC):
         descending = descends(order)
         made_by = fingerprint("sync pages", id, descending)
         after = None if cursor is None else decode(cursor, made_by, int)[0]
-        self.run_store.find(id, among=self.connection_ids)
-        found = self.run_store.pages(id, after=after, descending=descending, limit=limit + 1)
+        self.store.find(id, connection_ids=self.scope.connection_ids)
+        found = self.store.pages(id, after=after, descending=descending, limit=limit + 1)
         return page_of(found, limit, lambda page: encode(made_by, page.number))
 
     def cancel_sync_run(self, *, id: UUID | str) -> SyncRun:
@@ -182,7 +204,7 @@ class RunsContract(RecordsContract, ABC):
         run = self.get_sync_run(id=id)
         ended = {"lease_token": None, "lease_expires_at": None, "finished_at": FromNow()}
         for status in ACTIVE:
-            self.run_store.update(run.id, Guard(status), status="cancelled", **ended)
+            self.store.update(run.id, Guard(status), status="cancelled", **ended)
         run = self.get_sync_run(id=run.id)
         if run.status != "cancelled":
             raise SyncConflict(f"{_named(run)} has {run.status}")
@@ -197,22 +219,13 @@ class RunsContract(RecordsContract, ABC):
         registry.sync(run.sync)
         if run.status not in ("failed", "cancelled"):
             raise SyncConflict(f"{_named(run)} is {run.status}")
-        (latest,) = self.run_store.select(sync=run.sync, connection_id=run.connection_id)
+        (latest,) = self.store.select(sync=run.sync, connection_id=run.connection_id)
         again = Guard(run.status)
-        if latest.id != run.id or not self.run_store.update(
+        if latest.id != run.id or not self.store.update(
             run.id, again, status="queued", finished_at=None
         ):
             raise SyncConflict(f"{_named(run)} was run again since")
         return self._sent(run.id)
-
-    arun_sync = derive_async(run_sync)
-    aenqueue_sync = derive_async(enqueue_sync)
-    aperform_sync_run = derive_async(perform_sync_run)
-    alist_sync_runs = derive_async(list_sync_runs)
-    aget_sync_run = derive_async(get_sync_run)
-    alist_sync_pages = derive_async(list_sync_pages)
-    acancel_sync_run = derive_async(cancel_sync_run)
-    aretry_sync_run = derive_async(retry_sync_run)
 
     # Steps
 
@@ -221,14 +234,14 @@ class RunsContract(RecordsContract, ABC):
     ) -> tuple[SyncDeclaration, SyncRun]:
         """Return the active run of a sync and connection, which is a new one if there is none."""
         declared = registry.sync(name(sync, "/sync"))
-        connection = self._own_connection(name(connection_id, "/connection_id"))
+        connection = connection_in(self.scope, name(connection_id, "/connection_id"))
         given = given_params(params)
         checked_params(declared.params, given)
         for _ in range(RACES):
             new = self._insert_run(declared, connection, given, reset=reset)
             if new is not None:
                 return declared, new
-            active = self.run_store.select(
+            active = self.store.select(
                 sync=declared.name, connection_id=connection, statuses=ACTIVE
             )
             if active and active[0].status == "queued" and active[0].params != given:
@@ -240,14 +253,14 @@ class RunsContract(RecordsContract, ABC):
     def _insert_run(
         self, declared: SyncDeclaration, connection: str, params: dict[str, Any], *, reset: bool
     ) -> SyncRun | None:
-        entity, _ = self._get_or_create_entity(declared.entity, connection)
+        entity, _ = self.records.get_or_create_entity(
+            name=declared.entity, connection_id=connection
+        )
         last: list[SyncRun] = []
         if declared.mode == "incremental" and not reset:
-            last = self.run_store.select(
-                sync=declared.name, connection_id=connection, params=params
-            )
+            last = self.store.select(sync=declared.name, connection_id=connection, params=params)
         try:
-            return self.run_store.insert(
+            return self.store.insert(
                 NewRun(
                     sync=declared.name,
                     connection_id=connection,
@@ -256,18 +269,18 @@ class RunsContract(RecordsContract, ABC):
                     params=params,
                     checkpoint=last[0].checkpoint if last else None,
                 ),
-                keep=self.sync_history,
+                keep=self.history,
             )
         except EntityNotFound:
             return None  # deleted since
 
     def _sent(self, id: UUID, *, delay: float = 0) -> SyncRun:
         """Have a queued run performed when it is there for others to see."""
-        run = self.run_store.find(id)
+        run = self.store.find(id)
         if self.queue is None:
-            self.run_store.after_commit(partial(self.perform_sync_run, id=id))  # type: ignore[arg-type]
+            self.store.after_commit(partial(self.perform_sync_run, id=id))  # type: ignore[arg-type]
         else:
-            self.run_store.after_commit(partial(self.queue.send, id, delay=delay))
+            self.store.after_commit(partial(self.queue.send, id, delay=delay))
         return run
 
     def _can_wait(self) -> bool:
@@ -275,8 +288,8 @@ class RunsContract(RecordsContract, ABC):
 
     def _lease(self, run: SyncRun) -> Lease | None:
         """Return the right to go on with a run, or None while another worker has it."""
-        lease = Lease(self.run_store, run.id, self.sync_lease)
-        start_rev = self._get_entity(run.entity_id).rev
+        lease = Lease(self.store, run.id, self.lease_seconds)
+        start_rev = self.records.get_entity_by_id(id=run.entity_id).rev
         return lease if lease.take(run, start_rev=start_rev) else None
 
     def _perform(
@@ -288,8 +301,8 @@ class RunsContract(RecordsContract, ABC):
         retry: bool = False,
     ) -> SyncRun:
         failpoints.hit("run_claimed")
-        run = self.run_store.find(lease.run_id)
-        worker = Worker(declared, run, lease, write=self._write, watch=watch)
+        run = self.store.find(lease.run_id)
+        worker = Worker(declared, run, lease, write=self.records.write, watch=watch)
         try:
             with lease.heartbeat():
                 worker.work()
@@ -301,7 +314,7 @@ class RunsContract(RecordsContract, ABC):
         except BaseException:
             lease.release()
             raise
-        return self.run_store.find(lease.run_id)
+        return self.store.find(lease.run_id)
 
     def _failed(
         self,

@@ -63,7 +63,7 @@ class RunStore(ABC):
         """
 
     @abstractmethod
-    def find(self, id: UUID, *, among: Collection[str] | None = None) -> SyncRun:
+    def find(self, id: UUID, *, connection_ids: Collection[str] | None = None) -> SyncRun:
         """Raise SyncNotFound on a miss, and for a run beyond some connections."""
 
     @abstractmethod
@@ -72,7 +72,7 @@ class RunStore(ABC):
         *,
         sync: str | None = None,
         connection_id: str | None = None,
-        among: Collection[str] | None = None,
+        connection_ids: Collection[str] | None = None,
         params: dict[str, Any] | None = None,
         statuses: tuple[RunStatus, ...] = (),
         before: UUID | None = None,

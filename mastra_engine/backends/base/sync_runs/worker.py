@@ -13,8 +13,10 @@ from typing import Any
 import orjson
 
 from mastra_engine import failpoints
-from mastra_engine.backends.base.records.syncs import delete_unseen
-from mastra_engine.backends.base.records.writer import Chunks, EntityWriter, SeenRevisions
+from mastra_engine.backends.base.records.chunks import Chunks
+from mastra_engine.backends.base.records.full_syncs import delete_unseen
+from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
+from mastra_engine.backends.base.records.store import EntityWriter
 from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost
 from mastra_engine.backends.base.sync_runs.store import NewPage
 from mastra_engine.exceptions import EntityNotFound, InvalidInput
@@ -105,7 +107,7 @@ class Worker:
     def work(self) -> None:
         """Read the source to its end; whatever it raises comes through, the lease still held."""
         if self.run.mode == "full":
-            found = self.lease.run_store.unchanged_revs(self.run.id) if self.run.pages else ()
+            found = self.lease.store.unchanged_revs(self.run.id) if self.run.pages else ()
             self.seen = RunSeenRevisions(self.run.start_rev or 0, found)
         context = SyncContext(self.run, checked_params(self.declared.params, self.run.params))
         self.saved = context.saved
@@ -137,7 +139,7 @@ class Worker:
         self.saved.clear()
         if not (records or saved or last):
             return
-        chunks = Chunks(_inputs(records, self.declared.key), entity_type=self.run.entity)
+        chunks = Chunks(_inputs(records, self.declared.key))
 
         def write(writer: EntityWriter) -> SyncRun:
             page = self._put(writer, chunks, last=last)
@@ -146,7 +148,7 @@ class Worker:
             run = replace(_after(self.run, kept), **saved)
             self.lease.advance(run, kept, last=last)
             if last and self.seen is not None and self.run.pages:
-                self.lease.run_store.forget(run.id)
+                self.lease.store.forget(run.id)
             failpoints.hit("run_page_fenced")
             return run
 
@@ -162,7 +164,9 @@ class Worker:
         seen = writer.seen = self.seen
         if seen is not None:
             seen.page = []
-        written = sum((writer.put(chunk) for chunk in chunks), start=UpsertResult())
+        written = sum(
+            (writer.put(chunk) for chunk in chunks.of(self.run.entity)), start=UpsertResult()
+        )
         deleted = self._delete_unseen(writer, self.run.created + written.created) if last else 0
         found = _packed(seen.page) if seen is not None and seen.page and not last else None
         return NewPage(**asdict(written), deleted=deleted, unchanged_revs=found)

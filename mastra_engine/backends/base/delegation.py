@@ -1,0 +1,37 @@
+"""Methods of the engine that call the method of the same name on one of its services."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def delegate(
+    service: str, method: Callable[Concatenate[Any, P], R]
+) -> Callable[Concatenate[Any, P], R]:
+    """Return a method of the engine that calls `method` on its attribute `service`.
+
+    It has the signature and the docstring of `method`. The service and its method are looked up
+    at each call, so that a service can be replaced, in a test for example.
+    """
+    name = method.__name__
+
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return cast(R, getattr(getattr(self, service), name)(*args, **kwargs))
+
+    async def iterate(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Any]:
+        async with aclosing(getattr(getattr(self, service), name)(*args, **kwargs)) as items:
+            async for item in items:
+                yield item
+
+    # A plain function that returns an asynchronous generator is not recognised as one by inspect.
+    delegated: Any = iterate if inspect.isasyncgenfunction(method) else call
+    update_wrapper(delegated, method)
+    delegated.__qualname__ = f"MastraEngine.{name}"
+    return cast(Callable[Concatenate[Any, P], R], delegated)

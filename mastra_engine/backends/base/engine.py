@@ -1,0 +1,238 @@
+"""The engine: the public methods of its services in one place."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+from mastra_engine.backends.base.async_derivation import derive_async
+from mastra_engine.backends.base.delegation import delegate
+from mastra_engine.backends.base.erasure.service import ErasureService
+from mastra_engine.backends.base.erasure.store import ErasureStore
+from mastra_engine.backends.base.idempotency.service import Idempotency
+from mastra_engine.backends.base.idempotency.store import IdempotencyStore
+from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.record_search.service import RecordSearch
+from mastra_engine.backends.base.record_search.store import IndexProgressStore
+from mastra_engine.backends.base.records.service import Records
+from mastra_engine.backends.base.records.store import RecordStore
+from mastra_engine.backends.base.scope import UNRESTRICTED, narrow
+from mastra_engine.backends.base.sync_runs.service import SyncRuns
+from mastra_engine.backends.base.sync_runs.store import RunStore
+from mastra_engine.backends.base.vectors.service import Vectors
+from mastra_engine.protocols import RunQueue
+from mastra_engine.signals import records_changed
+from mastra_engine.types import Entity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """The stores of a backend: implementations of the ports that the services use."""
+
+    records: RecordStore
+    sync_runs: RunStore
+    index_progress: IndexProgressStore
+    idempotency: IdempotencyStore
+    erasure: ErasureStore
+
+
+class MastraEngine(ABC):
+    """An engine: entities, records and syncs by its own methods, `memory` and `vectors`.
+
+    Arguments are keyword-only, returned values are frozen dataclasses, and every method has an
+    async variant. The methods are those of the services `records`, `sync_runs`, `record_search`,
+    `idempotency` and `erasure`. A subclass creates the stores and passes them to `__init__`.
+    """
+
+    #: The Django database that holds its tables, if any.
+    database: str | None = None
+
+    def __init__(
+        self,
+        stores: Stores,
+        *,
+        alias: str,
+        vectors: Vectors,
+        memory: Memory,
+        sync_lease: float,
+        sync_history: int,
+        index_lease: float,
+    ) -> None:
+        self.alias = alias
+        self.scope = UNRESTRICTED
+        self.vectors = vectors
+        self.memory = memory
+        # It reads records and writes none, so it needs no listeners. It could not have them: it
+        # is one of them.
+        reader = Records(stores.records)
+        self.record_search = RecordSearch(
+            stores.index_progress, records=reader, vectors=vectors, lease_seconds=index_lease
+        )
+        self.records = Records(
+            stores.records,
+            after_commit=[
+                partial(_wake_followers, stores.records),
+                partial(_send_signal, type(self), alias),
+                self.record_search.index_changes,
+            ],
+            before_deletion=[self.record_search.delete_chunks],
+        )
+        self.sync_runs = SyncRuns(
+            stores.sync_runs, self.records, lease_seconds=sync_lease, history=sync_history
+        )
+        self.idempotency = Idempotency(stores.idempotency)
+        self.erasure = ErasureService(
+            stores.erasure, records=self.records, memory=memory, responses=stores.idempotency
+        )
+
+    @property
+    def queue(self) -> RunQueue | None:
+        """The queue that carries background work to workers; None performs it in this process."""
+        return self.sync_runs.queue
+
+    @queue.setter
+    def queue(self, queue: RunQueue | None) -> None:
+        self.sync_runs.queue = self.record_search.queue = self.memory.queue = queue
+
+    def within(
+        self,
+        *,
+        resource_ids: Iterable[str] | None = None,
+        connection_ids: Iterable[str] | None = None,
+        namespaces: Iterable[str] | None = None,
+    ) -> Self:
+        """Return a copy of this engine with a narrower scope; other data is not found.
+
+        `resource_ids` restricts memory, `connection_ids` records, syncs and runs, `namespaces`
+        vectors; None leaves that part of the scope unchanged. The scope of a restricted engine is
+        narrowed to the intersection. Vector indexes are shared by all scopes: the scope does not
+        decide who may create or delete them.
+        """
+        scoped = copy(self)
+        scoped.scope = narrow(
+            self.scope,
+            resource_ids=resource_ids,
+            connection_ids=connection_ids,
+            namespaces=namespaces,
+        )
+        scoped.records = self.records.in_scope(scoped.scope)
+        scoped.sync_runs = self.sync_runs.in_scope(scoped.scope)
+        scoped.record_search = self.record_search.in_scope(scoped.scope)
+        scoped.erasure = self.erasure.in_scope(scoped.scope)
+        if scoped.scope.resource_ids is not None:
+            scoped.memory = self.memory.within(resource_ids=scoped.scope.resource_ids)
+        if scoped.scope.namespaces is not None:
+            scoped.vectors = self.vectors.within(namespaces=scoped.scope.namespaces)
+        return scoped
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the resources that this engine holds in this thread; it can be used again."""
+
+    def check(self) -> list[Any]:
+        """Return Django system check messages about this engine's configuration."""
+        return []
+
+    # Entities and records
+
+    create_entity = delegate("records", Records.create_entity)
+    get_or_create_entity = delegate("records", Records.get_or_create_entity)
+    get_entity_by_id = delegate("records", Records.get_entity_by_id)
+    get_entity = delegate("records", Records.get_entity)
+    list_entities = delegate("records", Records.list_entities)
+    delete_entity_by_id = delegate("records", Records.delete_entity_by_id)
+    upsert_records = delegate("records", Records.upsert_records)
+    get_records_by_entity_id = delegate("records", Records.get_records_by_entity_id)
+    get_records_by_entity_name = delegate("records", Records.get_records_by_entity_name)
+    get_record = delegate("records", Records.get_record)
+    get_records = delegate("records", Records.get_records)
+    iter_records = delegate("records", Records.iter_records)
+    aiter_records = delegate("records", Records.aiter_records)
+    delete_records = delegate("records", Records.delete_records)
+    purge_deleted_records = delegate("records", Records.purge_deleted_records)
+    sync_records = delegate("records", Records.sync_records)
+    get_changes = delegate("records", Records.get_changes)
+    follow_changes = delegate("records", Records.follow_changes)
+    afollow_changes = delegate("records", Records.afollow_changes)
+
+    # Declared syncs
+
+    run_sync = delegate("sync_runs", SyncRuns.run_sync)
+    enqueue_sync = delegate("sync_runs", SyncRuns.enqueue_sync)
+    perform_sync_run = delegate("sync_runs", SyncRuns.perform_sync_run)
+    list_sync_runs = delegate("sync_runs", SyncRuns.list_sync_runs)
+    get_sync_run = delegate("sync_runs", SyncRuns.get_sync_run)
+    list_sync_pages = delegate("sync_runs", SyncRuns.list_sync_pages)
+    cancel_sync_run = delegate("sync_runs", SyncRuns.cancel_sync_run)
+    retry_sync_run = delegate("sync_runs", SyncRuns.retry_sync_run)
+
+    # Records in vector indexes
+
+    search_records = delegate("record_search", RecordSearch.search_records)
+    index_pending = delegate("record_search", RecordSearch.index_pending)
+    list_indexings = delegate("record_search", RecordSearch.list_indexings)
+    prepare_indexes = delegate("record_search", RecordSearch.prepare_indexes)
+
+    # Idempotent calls and erasure
+
+    run_idempotent = delegate("idempotency", Idempotency.run_idempotent)
+    expire_idempotency_records = delegate("idempotency", Idempotency.expire_idempotency_records)
+    erase = delegate("erasure", ErasureService.erase)
+    vacuum = delegate("erasure", ErasureService.vacuum)
+
+    # Async variants
+
+    aclose = derive_async(close)
+    acreate_entity = derive_async(create_entity)
+    aget_or_create_entity = derive_async(get_or_create_entity)
+    aget_entity_by_id = derive_async(get_entity_by_id)
+    aget_entity = derive_async(get_entity)
+    alist_entities = derive_async(list_entities)
+    adelete_entity_by_id = derive_async(delete_entity_by_id)
+    aupsert_records = derive_async(upsert_records)
+    aget_records_by_entity_id = derive_async(get_records_by_entity_id)
+    aget_records_by_entity_name = derive_async(get_records_by_entity_name)
+    aget_record = derive_async(get_record)
+    aget_records = derive_async(get_records)
+    adelete_records = derive_async(delete_records)
+    apurge_deleted_records = derive_async(purge_deleted_records)
+    async_records = derive_async(sync_records)
+    aget_changes = derive_async(get_changes)
+    arun_sync = derive_async(run_sync)
+    aenqueue_sync = derive_async(enqueue_sync)
+    aperform_sync_run = derive_async(perform_sync_run)
+    alist_sync_runs = derive_async(list_sync_runs)
+    aget_sync_run = derive_async(get_sync_run)
+    alist_sync_pages = derive_async(list_sync_pages)
+    acancel_sync_run = derive_async(cancel_sync_run)
+    aretry_sync_run = derive_async(retry_sync_run)
+    asearch_records = derive_async(search_records)
+    aindex_pending = derive_async(index_pending)
+    alist_indexings = derive_async(list_indexings)
+    aprepare_indexes = derive_async(prepare_indexes)
+    arun_idempotent = derive_async(run_idempotent)
+    aexpire_idempotency_records = derive_async(expire_idempotency_records)
+    aerase = derive_async(erase)
+    avacuum = derive_async(vacuum)
+
+
+def _wake_followers(store: RecordStore, entity: Entity, before: int) -> None:
+    """Notify the followers of an entity; they also poll, so a failure delays them only."""
+    store.wake_followers(entity.id)
+
+
+def _send_signal(sender: type, alias: str, entity: Entity, before: int) -> None:
+    """Send the signal `records_changed`; exceptions of receivers are logged by Django."""
+    records_changed.send_robust(
+        sender,
+        alias=alias,
+        entity_id=entity.id,
+        entity_name=entity.name,
+        connection_id=entity.connection_id,
+        after=before,
+        rev=entity.rev,
+    )

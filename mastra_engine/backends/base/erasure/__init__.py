@@ -1,0 +1,1 @@
+"""Erasing everything that is stored of a resource or a connection."""

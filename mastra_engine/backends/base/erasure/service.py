@@ -1,0 +1,112 @@
+"""Erasing everything that is stored of a resource or a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from copy import copy
+from functools import partial
+from typing import Self
+
+from mastra_engine.backends.base.erasure.store import ErasureStore
+from mastra_engine.backends.base.idempotency.store import IdempotencyStore
+from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.records.service import Records
+from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, connection_in, resource_in
+from mastra_engine.exceptions import EntityNotFound, InvalidInput, Unavailable
+from mastra_engine.types import Erasure
+from mastra_engine.validation.inputs import name
+
+ENTITIES_PAGE = 100
+
+
+class ErasureService:
+    """Erasing a resource's memory or a connection's records, reached as `engine.erasure`."""
+
+    def __init__(
+        self,
+        store: ErasureStore,
+        *,
+        records: Records,
+        memory: Memory,
+        responses: IdempotencyStore,
+    ) -> None:
+        self.store = store
+        self.records = records
+        self.memory = memory
+        self.responses = responses
+        self.scope = UNRESTRICTED
+
+    def in_scope(self, scope: Scope) -> Self:
+        """Return a copy of this service that is restricted to a scope."""
+        scoped = copy(self)
+        scoped.scope = scope
+        return scoped
+
+    def erase(
+        self,
+        *,
+        resource_id: str | None = None,
+        connection_id: str | None = None,
+        dry_run: bool = False,
+    ) -> Erasure:
+        """Delete everything that is stored of a resource or a connection, and return the counts.
+
+        Of a resource: threads, messages, their vectors and working memory. Of a connection:
+        entities, records, their vectors and sync runs. Stored responses of idempotent calls are
+        erased as well. The deletion is one transaction; afterwards the rows are counted again,
+        and Unavailable is raised if new ones were written meanwhile: erase again. With `dry_run`
+        nothing is deleted. The bytes stay in the tables until vacuum().
+        """
+        count, delete = self._subject(resource_id, connection_id)
+        erasure = count()
+        if dry_run:
+            return erasure
+        self.store.run(delete)
+        if count() != Erasure():
+            raise Unavailable("The data is being written at the same time; erase it again")
+        return erasure
+
+    def vacuum(self, *, full: bool = False) -> None:
+        """Let the database overwrite deleted rows. Not within a transaction.
+
+        Deleted bytes stay in a page until their space is used, and deleted words in the index for
+        hybrid search. `full` rewrites tables and indexes without them; meanwhile no other session
+        can use them. The write-ahead log and backups keep the bytes for as long as they are kept.
+        """
+        self.store.vacuum(full=full)
+
+    def _subject(
+        self, resource_id: str | None, connection_id: str | None
+    ) -> tuple[Callable[[], Erasure], Callable[[], None]]:
+        """Return the functions that count and delete the data of a resource or connection."""
+        if (resource_id is None) == (connection_id is None):
+            raise InvalidInput("pass a resource_id or a connection_id", path="/resource_id")
+        if resource_id is not None:
+            id = resource_in(self.scope, name(resource_id, "/resource_id"))
+            index = self.memory.index_name
+            return (
+                partial(self.store.count_resource, id, memory_index=index),
+                partial(self._delete_resource, id),
+            )
+        id = connection_in(self.scope, name(connection_id, "/connection_id"))
+        return partial(self.store.count_connection, id), partial(self._delete_connection, id)
+
+    def _delete_resource(self, resource_id: str) -> None:
+        self.store.delete_resource(resource_id)
+        self.memory.message_index.delete_resource(resource_id)
+        self.responses.erase_responses()
+
+    def _delete_connection(self, connection_id: str) -> None:
+        entities, last = [], None
+        while page := self.records.list_entities(
+            connection_id=connection_id, limit=ENTITIES_PAGE, cursor=last
+        ):
+            entities += page.items
+            last = page.next_cursor
+            if last is None:
+                break
+        for entity in entities:
+            with suppress(EntityNotFound):  # another process deleted it since
+                self.records.delete_entity_by_id(id=entity.id)
+        self.responses.erase_responses()

@@ -1,0 +1,32 @@
+"""Counting and deleting the data of a resource or a connection: what a backend implements."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from mastra_engine.types import Erasure
+
+
+class ErasureStore(ABC):
+    """Counts and deletes across all tables of one backend."""
+
+    @abstractmethod
+    def run(self, operation: Callable[[], None]) -> None:
+        """Run an operation in one transaction; if it raises, nothing has changed."""
+
+    @abstractmethod
+    def count_resource(self, resource_id: str, *, memory_index: str) -> Erasure:
+        """Count what is stored of a resource; its messages' vectors are in `memory_index`."""
+
+    @abstractmethod
+    def delete_resource(self, resource_id: str) -> None:
+        """Delete a resource's threads, messages and working memory, but not its vectors."""
+
+    @abstractmethod
+    def count_connection(self, connection_id: str) -> Erasure:
+        """Count what is stored of a connection, with the vectors of its records."""
+
+    @abstractmethod
+    def vacuum(self, *, full: bool) -> None:
+        """Reclaim the space of deleted rows; raises EngineError within a transaction."""

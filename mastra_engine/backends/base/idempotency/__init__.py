@@ -1,0 +1,1 @@
+"""Idempotent calls: a repeated call returns the stored response."""

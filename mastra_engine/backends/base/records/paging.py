@@ -1,0 +1,53 @@
+"""Pages of records, by cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mastra_engine.backends.base.records.store import RecordStore
+from mastra_engine.exceptions import InvalidFilter, InvalidInput
+from mastra_engine.filters.ast import Query
+from mastra_engine.filters.cursors import (
+    decode_position,
+    encode_position,
+    fingerprint,
+    page_of,
+    position_of,
+)
+from mastra_engine.types import Entity, Page, Record
+
+#: How many records `iter_records` reads at a time.
+ITER_PAGE = 2_000
+
+
+def select_page(store: RecordStore, entity: Entity, query: Query) -> Page[Record]:
+    """Return the page of records that a query's cursor and limit describe."""
+    created_for = fingerprint(entity.id, query.where, query.sort)
+    after = None
+    if query.cursor is not None:
+        try:
+            after = decode_position(query.cursor, created_for, query.sort)
+        except InvalidInput as error:  # every other fault of the options is an InvalidFilter, too
+            raise InvalidFilter(error.message, path=f"/options{error.path}") from None
+    if query.limit is None:
+        return Page(store.select_records(entity, query, after))
+    records = store.select_records(entity, replace(query, limit=query.limit + 1), after)
+    return page_of(
+        records,
+        query.limit,
+        lambda record: encode_position(created_for, position_of(record, query.sort)),
+    )
+
+
+def iterate_pages(store: RecordStore, entity: Entity, query: Query) -> Iterator[Record]:
+    """Iterate over the records of a query, up to its limit, page by page."""
+    remaining = query.limit
+    while remaining is None or remaining > 0:
+        size = ITER_PAGE if remaining is None else min(remaining, ITER_PAGE)
+        page = select_page(store, entity, replace(query, limit=size))
+        yield from page
+        if page.next_cursor is None:
+            return
+        remaining = None if remaining is None else remaining - len(page)
+        query = replace(query, cursor=page.next_cursor, offset=0)
