@@ -1,4 +1,4 @@
-"""What waits to be done, and how the runs of syncs fare."""
+"""Pending work of the workers, and the state of sync runs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from mastra_engine.models import Entity, IndexProgress, Message, Record, SyncRun
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import ACTIVE, COUNTED
 
-#: Among how many of the latest runs failures are looked for, and how many are told.
+#: The number of latest runs that are searched for failures, and of failures that are returned.
 _LATEST, _TOLD = 1_000, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What waits for a worker: messages for their vectors, counted up to `COUNTED`, and changes of
-    records for the indexes that are declared, the first of them since `changes_since`.
+    """The messages to embed, counted up to `COUNTED`, and the changed records to index.
+
+    `changes_since` is the time of the oldest pending change.
     """
 
     messages: int
@@ -31,7 +32,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A failed run. The message is the exception's, without secrets."""
+    """A failed run; `error` is the exception's type and message, with secrets removed."""
 
     id: UUID
     sync: str
@@ -42,9 +43,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """How many runs there are now; `stalled` ones are running, but their worker is silent.
+    """The numbers of active runs; a stalled run is one with an expired lease.
 
-    `failures` are the last ones among the latest 1,000 runs.
+    `failures` are the last failures among the latest 1,000 runs.
     """
 
     queued: int
@@ -54,8 +55,8 @@ class Runs:
 
 
 def read_waiting(alias: str) -> Waiting:
-    """Return how much waits."""
-    # The condition is that of a partial index, which holds nothing else.
+    """Return the numbers of messages to embed and of records to index."""
+    # A partial index has the same condition, so that the count reads pending messages only.
     messages = Message.objects.using(alias).filter(~Q(text=""), embedded_at=None)
     unread = [_unread(alias, declared) for declared in registry.indexes.values()]
     return Waiting(
@@ -66,13 +67,13 @@ def read_waiting(alias: str) -> Waiting:
 
 
 def read_runs(alias: str) -> Runs:
-    """Return how many runs are active, and the last failures."""
+    """Return the numbers of active runs, and the last failures."""
     runs = SyncRun.objects.using(alias)
-    silent = Q(status="running", lease_expires_at__lte=Now())
+    expired = Q(status="running", lease_expires_at__lte=Now())
     counts = runs.filter(status__in=ACTIVE).aggregate(
         queued=Count("id", filter=Q(status="queued")),
         running=Count("id", filter=Q(status="running")),
-        stalled=Count("id", filter=silent),
+        stalled=Count("id", filter=expired),
     )
     latest = runs.order_by("-id").values("id")[:_LATEST]
     failed = runs.filter(id__in=latest, status="failed").order_by("-id")[:_TOLD]
@@ -91,20 +92,20 @@ def _failure(run: SyncRun) -> Run:
 
 
 def _unread(alias: str, declared: IndexDeclaration) -> tuple[int, datetime | None]:
-    """Return by how much an index is behind the entities it is to hold, and since when.
+    """Return the number of pending changes of an index and the time of the oldest.
 
-    Those it never saw are among them.
+    Entities that the index has not read yet count as a whole.
     """
     marks = IndexProgress.objects.filter(entity=OuterRef("id"), vector_index__name=declared.index)
-    # The index on `rev` is partial, on a condition that always holds.
+    # The index on `rev` is partial. Its condition `rev >= 0` is always true, but must be stated.
     after = Record.objects.filter(entity=OuterRef("id"), rev__gt=OuterRef("read"), rev__gte=0)
     entities = Entity.objects.using(alias).filter(name=declared.entity)
     behind = entities.annotate(
         read=Coalesce(Subquery(marks.values("rev")), 0),
         since=Subquery(after.order_by("rev").values("updated_at")[:1]),
     ).filter(rev__gt=F("read"))
-    found = behind.aggregate(number=Sum(F("rev") - F("read")), first=Min("since"))
-    return int(found["number"] or 0), found["first"]
+    totals = behind.aggregate(number=Sum(F("rev") - F("read")), first=Min("since"))
+    return int(totals["number"] or 0), totals["first"]
 
 
 def _counted(rows: QuerySet[Any]) -> int:

@@ -9,9 +9,12 @@ from mastra_engine.management.base import StackCommand
 
 
 class Command(StackCommand):
-    help = "Stop the development database; its data stays."
+    help = "Stop the development database. Its data is kept."
 
     def handle(self, **options: Any) -> None:
-        stack = devstack.chosen(devstack.project_dir(options["dir"]))
+        stack = devstack.existing(devstack.project_dir(options["dir"]))
         devstack.down(stack)
-        self.stdout.write(f"The {stack.name} database is down. Its data stays.")
+        self.stdout.write(
+            f"Stopped the {stack.name} database. Its data is kept. "
+            "Start it again with manage.py engine_up."
+        )
