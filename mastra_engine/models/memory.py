@@ -29,6 +29,12 @@ class Thread(models.Model):
         db_default=0, help_text="The position of the newest message ever appended."
     )
     total_tokens = models.BigIntegerField("tokens", db_default=0)
+    oldest_at = models.DateTimeField(
+        "oldest message",
+        null=True,
+        editable=False,
+        help_text="No message of the thread is older. Empty in a thread without messages.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 

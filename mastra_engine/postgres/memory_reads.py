@@ -81,8 +81,8 @@ CROSS JOIN LATERAL (
 ) AS selected
 """
 
-# The newest messages that fit a budget of tokens are a range of the index on (thread_id, cum_tokens),
-# because cum_tokens grows with the position. The range has one message more than fits, if there is
+# The newest messages that fit a budget of tokens are a range of the index on (thread_id,
+# cum_tokens), because cum_tokens grows with the position. The range has one message more than fits, if there is
 # one, so that the caller learns whether older messages exist. The upper bound excludes nothing. But
 # without it the planner expects a third of the thread, and reads and sorts that in a long thread.
 _NEWEST = """(

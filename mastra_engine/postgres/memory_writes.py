@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from mastra_engine import failpoints
 from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.postgres.memory_reads import THREAD_COLUMNS, as_values, read_rows
 from mastra_engine.postgres.prepared import server_cursor
@@ -26,6 +27,8 @@ ON CONFLICT DO NOTHING
 # The update locks the thread's row and reserves positions. Because the messages are inserted by the
 # same statement, the lock is held as briefly as possible, and positions are in the order of
 # commits. The time is read while the lock is held, so that times do not run against positions.
+# `oldest_at` is a lower bound of the messages' times; statement_timestamp() is not later than the
+# time that messages without one of their own get.
 # Outside of a transaction, SET LOCAL would have no effect on the next statement: the statement
 # itself then limits how long it waits for the lock.
 _APPEND = """
@@ -34,6 +37,11 @@ WITH bumped AS (
     SET last_position = last_position + %(count)s,
         message_count = message_count + %(count)s,
         total_tokens = total_tokens + %(tokens)s,
+        oldest_at = least(
+            oldest_at,
+            %(oldest)s::timestamptz,
+            CASE WHEN %(undated)s THEN statement_timestamp() END
+        ),
         updated_at = greatest(updated_at, clock_timestamp())
     WHERE id = %(thread)s
       AND (%(resources)s::text[] IS NULL OR resource_id = ANY(%(resources)s::text[]))
@@ -73,11 +81,15 @@ WITH copied AS (
     FROM mastra_engine_message
     WHERE thread_id = %(source)s AND (%(up_to)s::bigint IS NULL OR position <= %(up_to)s)
     WINDOW run AS (ORDER BY position ROWS UNBOUNDED PRECEDING)
-    RETURNING tokens
+    RETURNING tokens, created_at
 )
 UPDATE mastra_engine_thread
-SET last_position = sums.messages, message_count = sums.messages, total_tokens = sums.tokens
-FROM (SELECT count(*) AS messages, coalesce(sum(tokens), 0) AS tokens FROM copied) AS sums
+SET last_position = sums.messages, message_count = sums.messages, total_tokens = sums.tokens,
+    oldest_at = sums.oldest_at
+FROM (
+    SELECT count(*) AS messages, coalesce(sum(tokens), 0) AS tokens, min(created_at) AS oldest_at
+    FROM copied
+) AS sums
 WHERE id = %(target)s
 """
 
@@ -98,6 +110,23 @@ RETURNING id, position, tokens
 _DELETE_BEFORE = """
 DELETE FROM mastra_engine_message WHERE thread_id = %s AND created_at < %s
 RETURNING id, position, tokens
+"""
+
+# The oldest time is only a bound. It is computed exactly after messages were deleted by their age:
+# otherwise the thread would be searched for old messages at each run. It costs no more than that
+# deletion, which has just read all messages of the thread.
+_SUBTRACT = """
+UPDATE mastra_engine_thread
+SET message_count = message_count - %(count)s,
+    total_tokens = total_tokens - %(tokens)s,
+    oldest_at = CASE
+        WHEN message_count = %(count)s THEN NULL
+        WHEN %(exact)s THEN (
+            SELECT min(created_at) FROM mastra_engine_message WHERE thread_id = %(thread)s
+        )
+        ELSE oldest_at
+    END
+WHERE id = %(thread)s
 """
 
 # The sums of all messages after the first deleted one are computed again. The thread is locked, so
@@ -213,6 +242,10 @@ class ThreadMessages:
                     "count": size,
                     "tokens": tokens,
                     "messages": orjson.dumps(rows).decode(),
+                    "oldest": min(
+                        (row.created_at for row in messages if row.created_at), default=None
+                    ),
+                    "undated": any(message.created_at is None for message in messages),
                 },
             )
             return list(cursor.fetchall())
@@ -222,22 +255,31 @@ class ThreadMessages:
         with self.connection.cursor() as cursor:
             cursor.execute(_COPY, {"source": self.thread_id, "target": target_id, "up_to": up_to})
 
-    def delete(self, ids: list[str]) -> list[tuple[str, int]]:
-        """Delete messages by id from the locked thread; return pairs of (id, tokens)."""
-        return self._delete(_DELETE, ids)
-
-    def delete_before(self, before: datetime) -> list[tuple[str, int]]:
-        """Delete older messages from the locked thread; return pairs of (id, tokens)."""
-        return self._delete(_DELETE_BEFORE, before)
-
-    def _delete(self, sql: str, criterion: Any) -> list[tuple[str, int]]:
+    def delete(self, ids: list[str]) -> list[str]:
+        """Delete messages by id from the locked thread; return the ids of those that existed."""
         with self.connection.cursor() as cursor:
-            cursor.execute(sql, [self.thread_id, criterion])
-            deleted = cursor.fetchall()
-            if deleted:
-                first = min(position for _, position, _ in deleted)
-                cursor.execute(_CLOSE_GAPS, {"thread": self.thread_id, "first": first})
-        return [(id, tokens) for id, _, tokens in deleted]
+            cursor.execute(_DELETE, [self.thread_id, ids])
+            return self._subtract(cursor, cursor.fetchall(), exact=False)
+
+    def delete_before(self, before: datetime) -> list[str]:
+        """Delete older messages from the locked thread; return their ids."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(_DELETE_BEFORE, [self.thread_id, before])
+            return self._subtract(cursor, cursor.fetchall(), exact=True)
+
+    def _subtract(
+        self, cursor: Any, deleted: list[tuple[str, int, int]], *, exact: bool
+    ) -> list[str]:
+        """Subtract deleted messages, rows of (id, position, tokens), from sums and counters."""
+        failpoints.hit("messages_deleted")
+        if deleted:
+            first = min(position for _, position, _ in deleted)
+            cursor.execute(_CLOSE_GAPS, {"thread": self.thread_id, "first": first})
+        if deleted or exact:
+            tokens = sum(tokens for _, _, tokens in deleted)
+            counts = {"count": len(deleted), "tokens": tokens}
+            cursor.execute(_SUBTRACT, {"thread": self.thread_id, "exact": exact, **counts})
+        return [id for id, _, _ in deleted]
 
 
 def change_working_memory(

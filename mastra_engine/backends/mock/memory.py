@@ -361,8 +361,8 @@ def _is_within(row: MessageRow, bounds: WindowBounds) -> bool:
 
 
 def _is_aged(thread: ThreadRow, before: datetime) -> bool:
-    oldest = next((row.created_at for row in thread.messages.values()), thread.updated_at)
-    return thread.created_at < before and oldest < before
+    times = (row.created_at for row in thread.messages.values())
+    return min(times, default=thread.updated_at) < before
 
 
 def _last_used(thread: Thread) -> tuple[datetime, str]:

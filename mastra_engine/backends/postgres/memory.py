@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from django.db import IntegrityError
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Now
 
-from mastra_engine import failpoints
 from mastra_engine.backends.base.memory.store import (
     IdempotentAppend,
     MemoryHolder,
@@ -114,15 +113,14 @@ class PostgresMemoryStore(MemoryStore):
         after: str,
         limit: int,
     ) -> list[str]:
-        first = self._messages().filter(thread=OuterRef("id")).order_by("position")
-        threads = self._threads().filter(id__gt=after, created_at__lt=before)
+        threads = self._threads().filter(id__gt=after)
         if resource_ids is not None:
             threads = threads.filter(resource_id__in=resource_ids)
-        aged = threads.annotate(
-            oldest=Coalesce(Subquery(first.values("created_at")[:1]), "updated_at")
-        ).filter(oldest__lt=before)
+        aged = threads.annotate(oldest=Coalesce("oldest_at", "updated_at"))
         with self.session.translated():
-            return list(aged.order_by("id").values_list("id", flat=True)[:limit])
+            return list(
+                aged.filter(oldest__lt=before).order_by("id").values_list("id", flat=True)[:limit]
+            )
 
     def update_thread(self, thread_id: str, *, title: str | None, metadata: bytes) -> Thread:
         return update_thread(self.session.connection, thread_id, title=title, metadata=metadata)
@@ -226,21 +224,10 @@ class PostgresMemoryStore(MemoryStore):
         return [row.to_value() for row in locked]
 
     def delete_messages(self, thread_id: str, message_ids: list[str]) -> list[str]:
-        return self._subtracted(thread_id, self._table(thread_id).delete(message_ids))
+        return self._table(thread_id).delete(message_ids)
 
     def delete_messages_before(self, thread_id: str, before: datetime) -> list[str]:
-        return self._subtracted(thread_id, self._table(thread_id).delete_before(before))
-
-    def _subtracted(self, thread_id: str, deleted: list[tuple[str, int]]) -> list[str]:
-        """Subtract deleted messages, pairs of (id, tokens), from the counters of their thread."""
-        failpoints.hit("messages_deleted")
-        if deleted:
-            tokens = sum(tokens for _, tokens in deleted)
-            self._threads().filter(id=thread_id).update(
-                message_count=F("message_count") - len(deleted),
-                total_tokens=F("total_tokens") - tokens,
-            )
-        return [id for id, _ in deleted]
+        return self._table(thread_id).delete_before(before)
 
     # Which messages have vectors
 

@@ -207,11 +207,43 @@ class TestErasure(WithThread):
         self.say(memory, "new c", thread_id="kept", created_at=now + timedelta(hours=2))
         self.say(memory, "old d", thread_id="short", created_at="2020-01-01T00:00:00Z")
         memory.embed_pending()
-        assert memory.expire_messages(before=now - timedelta(days=1)) == 0
+        assert memory.expire_messages(before="2020-01-01T00:00:00Z") == 0
         assert memory.expire_messages(before=(now + timedelta(hours=1)).isoformat()) == 3
         assert ids(self.stored(memory, "kept")) == ["new c"]
         assert ids(memory.list_threads(resource_id="alice")) == ["kept"]
         assert memory.vectors.describe_index(index_name="memory").count == 1
+
+    @pytest.mark.parametrize("old", [(0,), (3,), (1, 2), (0, 4), (0, 1, 2, 3, 4)], ids=str)
+    def test_messages_expire_at_every_position(self, memory: Memory, old: tuple[int, ...]) -> None:
+        """The thread was created after `before`; only the times of its messages matter."""
+        memory.create_thread(resource_id="alice", thread_id="chat")
+        times = [f"20{year}-06-01T00:00:00Z" for year in (20, 21, 22, 23, 24)]
+        for position in range(5):
+            time = "2001-01-01T00:00:00Z" if position in old else times[position]
+            self.say(memory, str(position), created_at=time)
+        memory.embed_pending()
+        assert memory.expire_messages(before="2001-01-01T00:00:00Z") == 0
+        assert memory.expire_messages(before="2002-01-01T00:00:00Z") == len(old)
+        remaining = [str(position) for position in range(5) if position not in old]
+        assert ids(self.stored(memory)) == remaining
+        assert memory.get_thread(thread_id="chat").message_count == len(remaining)
+        assert memory.vectors.describe_index(index_name="memory").count == len(remaining)
+        assert memory.expire_messages(before="2002-01-01T00:00:00Z") == 0
+        later = sum(times[int(position)] < "2022" for position in remaining)
+        assert memory.expire_messages(before="2022-01-01T00:00:00Z") == later
+
+    def test_copied_and_imported_messages_expire(self, memory: Memory) -> None:
+        self.fill(memory, "alice")
+        memory.create_thread(resource_id="bob", thread_id="chat")
+        self.say(memory, "new")
+        self.say(memory, "old", created_at="2001-01-01T00:00:00Z")
+        memory.clone_thread(thread_id="chat", new_thread_id="clone")
+        lines = list(memory.export_thread(thread_id="chat"))
+        memory.import_thread(lines=lines, thread_id="import")
+        memory.delete_messages(ids=["old"])
+        assert memory.expire_messages(before="2002-01-01T00:00:00Z") == 2
+        for thread_id in ("chat", "clone", "import"):
+            assert len(self.stored(memory, thread_id)) == 1
 
     def test_the_retention_time_is_a_setting(self, memory: Memory) -> None:
         with pytest.raises(InvalidInput) as caught:

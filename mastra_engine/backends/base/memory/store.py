@@ -202,8 +202,8 @@ class ThreadStore(TransactionalStore):
     ) -> list[str]:
         """Return ids greater than `after`, in order, of threads with something to expire.
 
-        A thread qualifies if its first message is older than `before`, or if it has no messages
-        and was last used before.
+        A thread qualifies if any of its messages is older than `before`, or if it has no messages
+        and was last used before. Other threads may be included.
         """
 
     @abstractmethod
