@@ -82,9 +82,10 @@ CROSS JOIN LATERAL (
 """
 
 # The newest messages that fit a budget of tokens are a range of the index on (thread_id,
-# cum_tokens), because cum_tokens grows with the position. The range has one message more than fits, if there is
-# one, so that the caller learns whether older messages exist. The upper bound excludes nothing. But
-# without it the planner expects a third of the thread, and reads and sorts that in a long thread.
+# cum_tokens), because cum_tokens grows with the position. The range has one message more than fits,
+# if there is one, so that the caller learns whether older messages exist. The upper bound excludes
+# nothing. But without it the planner expects a third of the thread, and reads and sorts that in a
+# long thread.
 _NEWEST = """(
     SELECT cum_tokens FROM mastra_engine_message
     WHERE thread_id = %(thread)s AND (%(end)s::timestamptz IS NULL OR created_at < %(end)s)
