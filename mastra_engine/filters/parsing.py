@@ -41,6 +41,11 @@ from mastra_engine.validation.jsonb import MAX_DEPTH, Path, canonical, loads, po
 #: How many comparisons a filter may come to, and how many keys a sort may have. A hundred thousand
 #: would take the server minutes, and all of its memory.
 MAX_CONDITIONS, MAX_SORT_KEYS = 1_000, 32
+#: Values in all lists of a filter, and steps in all paths of its conditions. The server's time for
+#: each row grows with them.
+MAX_VALUES, MAX_STEPS = 50_000, 4_000
+#: Characters of a field's name. A path with positions repeats them up to 16 times.
+MAX_FIELD_LENGTH = 4_096
 #: How many steps of a path may be read as positions: each doubles the ways to read it.
 MAX_POSITIONS = 4
 _POSITION = re.compile("0|[1-9][0-9]{0,8}")
@@ -109,22 +114,37 @@ def parse_sort(
 
 
 def _few(node: Node, path: Path) -> Node:
-    """Return a filter; raises InvalidFilter for more conditions than can be taken."""
-    if _conditions(node) > MAX_CONDITIONS:
-        raise InvalidFilter(f"has more than {MAX_CONDITIONS:,} conditions", path=pointer(path))
+    """Return a filter; raises InvalidFilter if it exceeds a limit of its size."""
+    limits = (MAX_CONDITIONS, MAX_VALUES, MAX_STEPS)
+    names = ("conditions", "values in lists", "steps in paths")
+    for size, limit, name in zip(_size(node), limits, names, strict=True):
+        if size > limit:
+            message = f"has more than {limit:,} {name}; split the filter into several requests"
+            raise InvalidFilter(message, path=pointer(path))
     return node
 
 
-def _conditions(node: Node) -> int:
-    """Return how many comparisons a filter makes of each row; of values in a list, one."""
+def _size(node: Node) -> tuple[int, int, int]:
+    """Return the numbers of conditions, of values in lists and of steps in paths."""
     match node:
         case And(parts) | Or(parts):
-            return sum(map(_conditions, parts))
+            conditions, values, steps = 0, 0, 0
+            for part in parts:
+                more = _size(part)
+                conditions, values, steps = (
+                    conditions + more[0],
+                    values + more[1],
+                    steps + more[2],
+                )
+            return conditions, values, steps
         case Not(part):
-            return _conditions(part)
-        case ElemMatch(condition=condition):
-            return 1 + _conditions(condition)
-    return 1
+            return _size(part)
+        case ElemMatch(field, condition):
+            conditions, values, steps = _size(condition)
+            return conditions + 1, values, steps + len(field.path)
+        case Equals(field, listed):
+            return 1, len(listed), len(field.path)
+    return 1, 0, len(node.field.path)
 
 
 def _read(node: Node) -> Node:
@@ -260,6 +280,9 @@ class _Parser:
             if written[1:] not in self.columns:
                 raise InvalidFilter(f"{written} is not a column", path=pointer(path))
             return Field(column=written[1:])
+        if len(written) > MAX_FIELD_LENGTH:
+            message = f"a field has at most {MAX_FIELD_LENGTH:,} characters, got {len(written):,}"
+            raise InvalidFilter(message, path=pointer(path[:-1]))
         keys = tuple(written.split("."))
         if not all(keys) or written.startswith("$") or len(keys) > MAX_DEPTH:
             raise InvalidFilter(f"{written[:80]!r} is not a dotted path", path=pointer(path))

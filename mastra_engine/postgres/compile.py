@@ -7,14 +7,13 @@ and values are bound as parameters; inside a `jsonpath` they are JSON strings an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile, zip_longest
-from typing import Any
-
-import orjson
+from datetime import datetime
+from typing import Any, TypeGuard
 
 from mastra_engine.filters.ast import (
+    RECORD_COLUMNS,
     And,
     Compare,
     ElemMatch,
@@ -24,12 +23,12 @@ from mastra_engine.filters.ast import (
     Node,
     Not,
     Or,
-    Size,
     SortKey,
     StartsWith,
     Substring,
 )
 from mastra_engine.filters.cursors import Position
+from mastra_engine.postgres import jsonpath
 
 Sql = tuple[str, list[Any]]
 
@@ -38,8 +37,11 @@ Sql = tuple[str, list[Any]]
 #: because the planner can try it on its statistics.
 _MAX_REGEX = 256
 
-#: Tests of a `jsonpath` that one group joins. See _any_of().
-_GROUP = 100
+#: Scalars up to which a list is compared by one `jsonpath`, which a GIN index serves. Executing it
+#: takes time for each scalar; beyond, PostgreSQL looks values up in a hash table of the list.
+_MAX_SCALARS = 100
+#: Equalities of one field that AND or OR joins, from which on they are compared as one list.
+_MIN_MERGED = 8
 
 #: The types of JSON values in the order in which MongoDB sorts them.
 _KINDS = ("null", "number", "string", "object", "array", "boolean")
@@ -90,8 +92,13 @@ class _Compiler:
         """Return the condition of a filter."""
         match node:
             case And(parts):
-                return _joined(" AND ", [self.condition(part) for part in parts], TRUE)
+                rest, merged = _equalities(parts)
+                conditions = [self.condition(part) for part in rest]
+                conditions += [self.has_all(field, values) for field, values in merged]
+                return _joined(" AND ", conditions, TRUE)
             case Or(parts):
+                rest, merged = _equalities(parts)
+                parts = (*rest, *(Equals(field, tuple(values)) for field, values in merged))
                 return _joined(" OR ", [self.condition(part) for part in parts], _FALSE)
             case Not(part):
                 sql, params = self.condition(part)
@@ -105,7 +112,7 @@ class _Compiler:
             case Substring(field, text) if len(text) > _MAX_REGEX:
                 return self.substring(field, text)
             case _:
-                return self.exists(_jsonpath(node))
+                return self.exists(jsonpath.condition(node))
 
     def exists(self, path: str) -> Sql:
         """Return the condition that a `jsonpath` leads to a value."""
@@ -113,29 +120,54 @@ class _Compiler:
 
     def equals(self, node: Equals) -> Sql:
         """Return the condition that the value, or a member of it, is one of several."""
-        containers = [value for value in node.values if isinstance(value, dict | list)]
         scalars = [value for value in node.values if not isinstance(value, dict | list)]
-        options = [self.equals_container(node.field, value) for value in containers]
-        if scalars:
-            options.append(self.exists(_any_member(node.field, "==", *scalars)))
-        if None in scalars:
-            options += [self.exists(path) for path in _missing(node.field)]
+        options = []
+        if len(scalars) > _MAX_SCALARS or len(scalars) < len(node.values):
+            options.append(self.in_list(node.field, node.values))
+        elif scalars:
+            options.append(self.exists(jsonpath.any_member(node.field, "==", *scalars)))
+        if None in scalars and any(isinstance(step, str) for step in node.field.path):
+            options.append(self.exists(jsonpath.missing(node.field)))
         return _joined(" OR ", options, _FALSE)
 
-    def equals_container(self, field: Field, value: Any) -> Sql:
-        """Return the condition that the value, or a member of it, equals an array or an object."""
-        at_path, member, json = f"v{self.depth}", f"m{self.depth}", _literal(value)
+    def in_list(self, field: Field, values: Sequence[Any]) -> Sql:
+        """Return the condition that the value, or a member of it, is in a list of JSON values.
+
+        The list is a constant array. From nine values on PostgreSQL makes a hash table of it once
+        for each statement, so the cost for a row does not depend on the length of the list.
+        """
+        sql, params = self.candidates(field)
+        equal = f"c{self.depth} = ANY(%s::jsonb[])"
+        return f"EXISTS (SELECT FROM ({sql}) l{self.depth} WHERE {equal})", [
+            *params,
+            _array(values),
+        ]
+
+    def has_all(self, field: Field, values: Sequence[Any]) -> Sql:
+        """Return the condition that each of the values is the value or a member of it.
+
+        It counts the distinct values of the list that a row has. The number of distinct values of
+        the list itself does not depend on the row, so PostgreSQL computes it once.
+        """
+        sql, params = self.candidates(field)
+        candidate, array = f"c{self.depth}", _array(values)
+        present = (
+            f"SELECT count(DISTINCT {candidate}) FROM ({sql}) l{self.depth} "
+            f"WHERE {candidate} = ANY(%s::jsonb[])"
+        )
+        required = "SELECT count(DISTINCT value) FROM unnest(%s::jsonb[]) value"
+        return f"(({present}) = ({required}))", [*params, array, array]
+
+    def candidates(self, field: Field) -> Sql:
+        """Return a query for the value at a path and, unless it is a member itself, its members."""
+        at_path, candidate, path = f"v{self.depth}", f"c{self.depth}", jsonpath.path_to(field.path)
         query = f"jsonb_path_query({self.root}, %s::jsonpath) {at_path}"
-        whole = (
-            f"EXISTS (SELECT FROM {query} WHERE {at_path} = %s::jsonb)",
-            [_path(field.path), json],
-        )
-        if _is_member(field):
-            return whole
-        members = (
-            f"EXISTS (SELECT FROM {query}, {_members(at_path)} {member} WHERE {member} = %s::jsonb)"
-        )
-        return _either(whole, (members, [_path(field.path), json]))
+        if jsonpath.is_member(field):
+            return f"SELECT {at_path} AS {candidate} FROM {query}", [path]
+        member = f"m{self.depth}"
+        whole = f"SELECT {at_path} AS {candidate} FROM {query}"
+        members = f"SELECT {member} FROM {query}, {_members(at_path)} {member}"
+        return f"{whole} UNION ALL {members}", [path, path]
 
     def substring(self, field: Field, text: str) -> Sql:
         """Return the condition that the value is text that contains another, ignoring case."""
@@ -145,7 +177,7 @@ class _Compiler:
         exists = (
             f"EXISTS (SELECT FROM {query} WHERE jsonb_typeof({at_path}) = 'string' AND {contains})"
         )
-        return exists, [_path(field.path), text]
+        return exists, [jsonpath.path_to(field.path), text]
 
     def elem_match(self, node: ElemMatch) -> Sql:
         """Return the condition that a member of an array satisfies another condition."""
@@ -158,15 +190,45 @@ class _Compiler:
         if node.documents:
             tables += f", LATERAL (SELECT {_document(member)} AS {root}) AS {root}_of"
             sql = f"{root} IS NOT NULL AND {sql}"
-        return f"EXISTS (SELECT FROM {tables} WHERE {sql})", [_path(node.field.path), *params]
+        return f"EXISTS (SELECT FROM {tables} WHERE {sql})", [
+            jsonpath.path_to(node.field.path),
+            *params,
+        ]
+
+
+def _equalities(parts: Sequence[Node]) -> tuple[list[Node], list[tuple[Field, list[Any]]]]:
+    """Split conditions into those to compile one by one, and equalities to compile as lists.
+
+    A list has the values of all equalities of a field, if they are many. Null is not among them,
+    because it also matches a missing field.
+    """
+    by_field: dict[Field, list[Any]] = {}
+    for part in parts:
+        if _is_mergeable(part):
+            by_field.setdefault(part.field, []).append(part.values[0])
+    merged = {field: values for field, values in by_field.items() if len(values) >= _MIN_MERGED}
+    rest = [part for part in parts if not (_is_mergeable(part) and part.field in merged)]
+    return rest, list(merged.items())
+
+
+def _is_mergeable(part: Node) -> TypeGuard[Equals]:
+    return (
+        isinstance(part, Equals)
+        and part.field.column is None
+        and len(part.values) == 1
+        and part.values[0] is not None
+    )
+
+
+def _array(values: Sequence[Any]) -> list[str]:
+    """Return values as the parameter of an array of jsonb."""
+    return [jsonpath.literal(value) for value in values]
 
 
 def _on_column(node: Node, column: str) -> Sql:
     match node:
-        case Equals(_, values) if values:
-            return f"({column} IN ({', '.join(['%s'] * len(values))}))", list(values)
-        case Equals():
-            return _FALSE
+        case Equals(field, values):
+            return _in_column(field, values, column)
         case Compare(_, operator, value):
             return f"({column} {operator} %s)", [value]
         case Substring(_, text):
@@ -179,115 +241,14 @@ def _on_column(node: Node, column: str) -> Sql:
             raise AssertionError(node)
 
 
-# jsonpath
-
-
-def _jsonpath(node: Node) -> str:
-    match node:
-        case Compare(field, operator, value):
-            return _any_member(field, operator, value)
-        case StartsWith(field, text):
-            return _any_member(field, "starts with", text)
-        case Substring(field, text):
-            like = f'like_regex {_literal(text)} flag "iq"'
-            return _whole(field, lambda here: f'{here}.type() == "string" && {here} {like}')
-        case Size(field, size):
-            return _whole(
-                field, lambda here: f'{here}.type() == "array" && {here}.size() == {size}'
-            )
-        case Exists(field):
-            return _path(field.path)
-        case _:
-            raise AssertionError(node)
-
-
-def _any_member(field: Field, operator: str, *operands: Any) -> str:
-    """Return the path to a value, or to a member of an array, that satisfies a comparison.
-
-    Lax mode unwraps arrays twice, once for the filter and once for the comparison. The test of the
-    type prevents the second time, which would look at the members of a member.
-    """
-
-    def test(here: str) -> str:
-        tests = _any_of([f"{here} {operator} {_literal(operand)}" for operand in operands])
-        return f'{here}.type() != "array" && {tests}'
-
-    return _whole(field, test) if _is_member(field) else f"{_path(field.path)} ? ({test('@')})"
-
-
-def _any_of(tests: list[str]) -> str:
-    """Join tests by OR, in groups.
-
-    The server parses `a || b || c` as nested pairs, and thousands of them exceed its stack.
-    """
-    groups = [tests[i : i + _GROUP] for i in range(0, len(tests), _GROUP)]
-    joined = [f"({' || '.join(group)})" for group in groups]
-    return joined[0] if len(joined) == 1 else _any_of(joined)
-
-
-def _is_member(field: Field) -> bool:
-    """Return whether the path ends at a member of an array, by position or in `$elemMatch`."""
-    return not field.path or isinstance(field.path[-1], int)
-
-
-def _whole(field: Field, test: Callable[[str], str]) -> str:
-    """Return the path to a value that satisfies a test, without unwrapping it if it is an array.
-
-    In lax mode this takes a test on the object that has the value.
-    """
-    if not field.path:
-        return f"strict $ ? ({test('@')})"
-    last = max(i for i, step in enumerate(field.path) if isinstance(step, str))
-    exists, here = _at_positions(field.path[last:])
-    return f"{_path(field.path[:last])} ? ({exists} && {test(here)})"
-
-
-def _missing(field: Field) -> list[str]:
-    """Return the paths to places where a path ends early: objects without a key, and scalars."""
-    paths = []
-    for i, (step, following) in enumerate(zip_longest(field.path, field.path[1:])):
-        if isinstance(step, str):
-            here, key = _path(field.path[:i]), _key(step)
-            paths.append(f'{here} ? (@.type() == "object" && !exists(@{key}))')
-            if isinstance(following, str):
-                scalar = f'@{key}.type() != "object" && @{key}.type() != "array"'
-                paths.append(f'{here} ? (@.type() == "object" && {scalar})')
-    return paths
-
-
-def _path(steps: tuple[str | int, ...]) -> str:
-    """Return the `jsonpath` of steps, with positions that apply to arrays only.
-
-    Lax mode would take any other value for an array of one member.
-    """
-    path = "$"
-    for i, step in enumerate(steps):
-        if isinstance(step, str):
-            positions = tuple(
-                takewhile(lambda following: isinstance(following, int), steps[i + 1 :])
-            )
-            exists, here = _at_positions((step, *positions))
-            path += f" ? ({exists}){here[1:]}" if positions else here[1:]
-    return path
-
-
-def _at_positions(steps: tuple[str | int, ...]) -> tuple[str, str]:
-    """Return the test that an object has a value at a key and positions, and the path to it."""
-    key, *positions = steps
-    exists, here = '@.type() == "object"', f"@{_key(str(key))}"
-    for position in positions:
-        exists += f' && {here}.type() == "array"'
-        here += f"[{position}]"
-    return exists, here
-
-
-def _key(key: str) -> str:
-    return f".{_literal(key)}"
-
-
-def _literal(value: Any) -> str:
-    """Return a value as JSON. The scalars of JSON are literals of `jsonpath`, too."""
-    return orjson.dumps(value).decode()
+def _in_column(field: Field, values: Sequence[Any], column: str) -> Sql:
+    """Return the condition that a column is one of several values of its type."""
+    kind = RECORD_COLUMNS[field.column or ""]
+    if kind is int:  # a column of 64-bit integers equals no fraction and no larger number
+        integers = [int(value) for value in values if value == int(value)]
+        values = [value for value in integers if -(2**63) <= value < 2**63]
+    type = {int: "bigint", datetime: "timestamptz"}.get(kind, "text")
+    return (f"({column} = ANY(%s::{type}[]))", [list(values)]) if values else _FALSE
 
 
 # SQL
@@ -313,7 +274,7 @@ def _document(member: str) -> str:
 
 
 def _value(field: Field, data: str) -> Sql:
-    path = f"strict {_path(field.path)}"
+    path = f"strict {jsonpath.path_to(field.path)}"
     return f"jsonb_path_query_first({data}, %s::jsonpath, '{{}}', true)", [path]
 
 
@@ -348,7 +309,7 @@ def _versus(key: SortKey, rank: int, value: Any, columns: Mapping[str, str]) -> 
         return after_kind, same_kind
     text = isinstance(value, str)
     content, params = _text(document_value) if text else _scalar(document_value)
-    operand, bound = ("%s", value) if text else ("%s::jsonb", _literal(value))
+    operand, bound = ("%s", value) if text else ("%s::jsonb", jsonpath.literal(value))
     after_value = f"{content} {after} {operand}", [*params, bound]
     same_value = f"{content} = {operand}", [*params, bound]
     return _either(after_kind, both(same_kind, after_value)), both(same_kind, same_value)
