@@ -1,4 +1,4 @@
-"""The database that a command works on: a Django alias, which `DB_URL` can redirect."""
+"""A Django database alias as the commands see it: its address, and what `DB_URL` makes of it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from mastra_engine.handler import DEFAULT_ALIAS, engines
 
 @contextmanager
 def selected_database(alias: str | None) -> Iterator[str]:
-    """Yield `alias`, or that of the default engine, redirected to the environment's `DB_URL`.
+    """Yield `alias`, or the default engine's, which the environment's `DB_URL` then redirects.
 
-    It is not redirected if the settings use the same URL, because in a test run the alias then
-    means the test database.
+    Unless the settings say the same, for in a test run the alias then means the test's database.
     """
     url = os.environ.get("DB_URL")
     if alias is not None or not url or known_alias(url) == _engine_alias():
@@ -32,15 +31,15 @@ def selected_database(alias: str | None) -> Iterator[str]:
 
 
 def conninfo(alias: str) -> str:
-    """Return the connection parameters of a Django alias as a libpq connection string."""
+    """Return what Django connects `alias` with, as a libpq connection string."""
     connection = connections[alias]
     if connection.vendor != "postgresql":
         raise EngineConfigError(
-            f"The database {alias!r} is not PostgreSQL. Set DB_URL, and use it in DATABASES."
+            f"The database {alias!r} is not a PostgreSQL one. Is DB_URL set, and used in DATABASES?"
         )
-    keywords = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     arguments = connection.get_connection_params()
-    return make_conninfo(**{name: arguments[name] for name in keywords & arguments.keys()})
+    return make_conninfo(**{name: arguments[name] for name in known & arguments.keys()})
 
 
 def _engine_alias() -> str:
@@ -50,10 +49,10 @@ def _engine_alias() -> str:
 
 @contextmanager
 def _redirected(alias: str, url: str) -> Iterator[str]:
-    """Connect `alias` to the database of `url` inside the context.
+    """Make `alias` mean the database of `url` for a while.
 
-    A new alias would not do: routers and data migrations use the name of the alias, and a migration
-    without `using()` must not change the database of the settings.
+    The alias itself, not a new one beside it: routers and data migrations know its name, and a
+    migration that forgets `using()` must not reach the database meant before.
     """
     before, settings = connections[alias], connections.settings[alias]
     redirected = connections.configure_settings({DEFAULT_DB_ALIAS: database_from_url(url)})

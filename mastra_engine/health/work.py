@@ -1,4 +1,4 @@
-"""Pending work of the workers, and the state of sync runs."""
+"""What waits to be done, and how the runs of syncs fare."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from mastra_engine.models import Entity, IndexProgress, Message, Record, SyncRun
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import ACTIVE, COUNTED
 
-#: The number of latest runs that are searched for failures, and of failures that are returned.
+#: Among how many of the latest runs failures are looked for, and how many are told.
 _LATEST, _TOLD = 1_000, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """The messages to embed, counted up to `COUNTED`, and the changed records to index.
-
-    `changes_since` is the time of the oldest pending change.
+    """What waits for a worker: messages for their vectors, counted up to `COUNTED`, and changes of
+    records for the indexes that are declared, the first of them since `changes_since`.
     """
 
     messages: int
@@ -32,7 +31,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A failed run; `error` is the exception's type and message, with secrets removed."""
+    """A failed run. The message is the exception's, without secrets."""
 
     id: UUID
     sync: str
@@ -43,9 +42,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """The numbers of active runs; a stalled run is one with an expired lease.
+    """How many runs there are now; `stalled` ones are running, but their worker is silent.
 
-    `failures` are the last failures among the latest 1,000 runs.
+    `failures` are the last ones among the latest 1,000 runs.
     """
 
     queued: int
@@ -55,8 +54,8 @@ class Runs:
 
 
 def read_waiting(alias: str) -> Waiting:
-    """Return the numbers of messages to embed and of records to index."""
-    # A partial index has the same condition, so that the count reads pending messages only.
+    """Return how much waits."""
+    # The condition is that of a partial index, which holds nothing else.
     messages = Message.objects.using(alias).filter(~Q(text=""), embedded_at=None)
     unread = [_unread(alias, declared) for declared in registry.indexes.values()]
     return Waiting(
@@ -67,13 +66,13 @@ def read_waiting(alias: str) -> Waiting:
 
 
 def read_runs(alias: str) -> Runs:
-    """Return the numbers of active runs, and the last failures."""
+    """Return how many runs are active, and the last failures."""
     runs = SyncRun.objects.using(alias)
-    expired = Q(status="running", lease_expires_at__lte=Now())
+    silent = Q(status="running", lease_expires_at__lte=Now())
     counts = runs.filter(status__in=ACTIVE).aggregate(
         queued=Count("id", filter=Q(status="queued")),
         running=Count("id", filter=Q(status="running")),
-        stalled=Count("id", filter=expired),
+        stalled=Count("id", filter=silent),
     )
     latest = runs.order_by("-id").values("id")[:_LATEST]
     failed = runs.filter(id__in=latest, status="failed").order_by("-id")[:_TOLD]
@@ -92,20 +91,20 @@ def _failure(run: SyncRun) -> Run:
 
 
 def _unread(alias: str, declared: IndexDeclaration) -> tuple[int, datetime | None]:
-    """Return the number of pending changes of an index and the time of the oldest.
+    """Return by how much an index is behind the entities it is to hold, and since when.
 
-    Entities that the index has not read yet count as a whole.
+    Those it never saw are among them.
     """
     marks = IndexProgress.objects.filter(entity=OuterRef("id"), vector_index__name=declared.index)
-    # The index on `rev` is partial. Its condition `rev >= 0` is always true, but must be stated.
+    # The index on `rev` is partial, on a condition that always holds.
     after = Record.objects.filter(entity=OuterRef("id"), rev__gt=OuterRef("read"), rev__gte=0)
     entities = Entity.objects.using(alias).filter(name=declared.entity)
     behind = entities.annotate(
         read=Coalesce(Subquery(marks.values("rev")), 0),
         since=Subquery(after.order_by("rev").values("updated_at")[:1]),
     ).filter(rev__gt=F("read"))
-    totals = behind.aggregate(number=Sum(F("rev") - F("read")), first=Min("since"))
-    return int(totals["number"] or 0), totals["first"]
+    found = behind.aggregate(number=Sum(F("rev") - F("read")), first=Min("since"))
+    return int(found["number"] or 0), found["first"]
 
 
 def _counted(rows: QuerySet[Any]) -> int:

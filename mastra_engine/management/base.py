@@ -1,4 +1,4 @@
-"""Base classes of the management commands."""
+"""What the engine's commands have in common."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from mastra_engine.handler import DEFAULT_ALIAS
 
 
 class EngineCommand(BaseCommand):
-    """A command that reports expected failures in one message, with exit code 1."""
+    """A command whose expected failures are one clear message and exit code 1."""
 
-    # The commands set up and inspect the database, so its system checks cannot come before them.
+    # They set the database up, or say what is wrong with it: they cannot ask for a good one first.
     requires_system_checks = []
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command; convert errors of the engine and of the system to CommandError."""
+        """Run the command; what the engine or the system refuses becomes a CommandError."""
         try:
             return super().execute(*args, **options)
         except (EngineError, OSError) as error:
             raise CommandError(str(error)) from error
 
     def add_engine_argument(self, parser: ArgumentParser) -> None:
-        """Add the option for the alias of an engine."""
+        """Take the alias of an engine."""
         parser.add_argument(
-            "--engine", default=DEFAULT_ALIAS, help='Alias of the engine. The default is "default".'
+            "--engine", default=DEFAULT_ALIAS, help="alias of the engine (default: default)"
         )
 
     def show_progress(self, line: str) -> None:
-        """Replace the last line of a terminal; write nothing if the output is not a terminal."""
+        """Replace the last line of a terminal; where there is none, nothing is shown."""
         if self.stdout.isatty():
             self.stdout.write(f"\r{line}\x1b[K", ending="")
             self.stdout.flush()
@@ -44,48 +44,42 @@ class StackCommand(EngineCommand):
     """A command on the development database of a project directory."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the option for the project directory."""
-        parser.add_argument(
-            "--dir",
-            help="Project directory. The default is settings.BASE_DIR, or the current directory.",
-        )
+        """Take the project directory."""
+        parser.add_argument("--dir", help="project directory (default: settings.BASE_DIR, or here)")
 
     def add_start_arguments(self, parser: ArgumentParser) -> None:
-        """Add the options of commands that start a server."""
+        """Take what starting a server needs."""
         parser.add_argument(
-            "--timeout",
-            type=float,
-            default=60,
-            help="Seconds to wait for the server. The default is 60.",
+            "--timeout", type=float, default=60, help="seconds to wait for an answer (default: 60)"
         )
         parser.add_argument(
             "--allow-production",
             action="store_true",
-            help="Run the embedded PostgreSQL even if DEBUG is off.",
+            help="run the embedded PostgreSQL although DEBUG is off",
         )
 
     def require_development(self, stack: devstack.Stack, *, allow_production: bool) -> None:
-        """Raise CommandError if `stack` is for development only and DEBUG is off."""
+        """Raise CommandError when `stack` is for development and these settings are not."""
         if stack.development_only and not settings.DEBUG and not allow_production:
             raise CommandError(
-                f"The {stack.name} PostgreSQL accepts every login and is for development, but "
-                "DEBUG is off. Use another server, or add --allow-production."
+                f"The {stack.name} PostgreSQL trusts every login and is for development, but DEBUG "
+                "is off. Use a real server, or say --allow-production."
             )
 
     def start(self, stack: devstack.Stack, *, timeout: float) -> None:
-        """Start the database and print its address."""
+        """Start the database and say where it answers."""
         self.stdout.write(f"Starting the {stack.name} database …")
         url = devstack.up(stack, timeout=timeout)
-        self.stdout.write(self.style.SUCCESS(f"The database is ready: {devstack.address(url)}"))
+        self.stdout.write(self.style.SUCCESS(f"It answers at: {devstack.address(url)}"))
 
 
 class DatabaseCommand(EngineCommand):
     """A command on one of the project's databases."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the option for the alias of a database."""
+        """Take the database alias."""
         parser.add_argument(
             "--database",
             choices=tuple(connections),
-            help="Alias of the database. The default is the engine's database, or that of DB_URL.",
+            help="alias of the database (default: the engine's, or the one DB_URL names)",
         )

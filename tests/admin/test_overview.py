@@ -36,7 +36,7 @@ def test_says_that_nothing_is_wrong(owner: Client, address: str) -> None:
 def test_says_what_is_wrong(owner: Client, address: str, store: dict[str, Any]) -> None:
     SyncRun.objects.update(status="running", lease_expires_at=datetime.now(UTC) - timedelta(1))
     page = owner.get(address).content.decode()
-    assert "Sync runs without a heartbeat of their worker: 1." in page
+    assert "Sync runs whose worker is silent: 1." in page
     assert "Nothing is wrong." not in page
 
 

@@ -102,8 +102,10 @@ def test_arguments_are_keyword_only() -> None:
     for name, method in inspect.getmembers(MastraEngine, inspect.isfunction):
         if not name.startswith("_"):
             arguments = list(inspect.signature(method).parameters.values())[1:]
-            # Only the sync that is run may be named without its keyword.
-            kinds = {argument.kind for argument in arguments if argument.name != "sync"}
+            # Only the sync that is run and the cases of an evaluation may be positional.
+            kinds = {
+                argument.kind for argument in arguments if argument.name not in ("sync", "cases")
+            }
             assert kinds <= {inspect.Parameter.KEYWORD_ONLY}, name
 
 

@@ -89,7 +89,7 @@ def test_repeating_changes_nothing(project: Project) -> None:
     before = {path: path.read_bytes() for path in project.path.iterdir() if path.is_file()}
     out = add(project)
     assert ".env is up to date" in out
-    assert f"Kept the existing {COMPOSE_FILE}." in out
+    assert f"{COMPOSE_FILE} exists already and is kept" in out
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -117,7 +117,7 @@ def test_first_free_port_is_taken(project: Project, ports: Callable[[int], range
 
 def test_says_when_no_port_is_free(project: Project, ports: Callable[[int], range]) -> None:
     ports(3)
-    with pytest.raises(CommandError, match=r"All ports from \d+ to \d+ are in use"):
+    with pytest.raises(CommandError, match=r"No port from \d+ to \d+ is free"):
         add(project)
 
 
@@ -134,7 +134,7 @@ def test_named_port_must_be_usable(
     project: Project, ports: Callable[[int], range], port: str
 ) -> None:
     port = str(ports(1)[0]) if port == "taken" else port
-    with pytest.raises(CommandError, match=rf"Port {port} is in use|65535, got {port}\."):
+    with pytest.raises(CommandError, match=f"Port {port} is taken"):
         add(project, f"--port={port}")
 
 
@@ -190,7 +190,7 @@ def test_url_edited_later_is_kept(project: Project, url: str) -> None:
 
 def test_unknown_choice_is_an_error(project: Project) -> None:
     (project.path / ".env").write_text("MASTRA_ENGINE_SERVER=podman\n")
-    with pytest.raises(CommandError, match="must be docker or embedded, not 'podman'"):
+    with pytest.raises(CommandError, match="'podman', not docker or embedded"):
         project.call("engine_up")
 
 

@@ -48,6 +48,6 @@ def test_link_stays_a_link(tmp_path: Path) -> None:
     ("ignored", "kept"), [("*.pyc\n", False), ("/.env\n", True), ("a\n.env*\n", True), ("", False)]
 )
 def test_gitignore_is_understood(tmp_path: Path, ignored: str, kept: bool) -> None:
-    assert dotenv.is_ignored_by_git(tmp_path)  # without the file there is nothing to say
+    assert dotenv.is_kept_from_git(tmp_path)  # without the file there is nothing to say
     (tmp_path / ".gitignore").write_text(ignored)
-    assert dotenv.is_ignored_by_git(tmp_path) is kept
+    assert dotenv.is_kept_from_git(tmp_path) is kept

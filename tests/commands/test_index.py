@@ -65,16 +65,16 @@ def test_a_terminal_sees_it_advance() -> None:
 @pytest.mark.django_db(transaction=True)
 @override_settings(MASTRA_ENGINE={"default": {"BACKEND": "mastra_engine.PostgresEngine"}})
 def test_what_is_broken_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mastra_engine.management.commands.engine_index.INTERVAL", 0.001)
+    monkeypatch.setattr("mastra_engine.management.commands.engine_index.LOOK", 0.001)
     for name in ("a", "b", "empty", "whole"):
         engine.vectors.create_index(index_name=name, dimension=3, index_type="ivfflat")
         if name != "empty":
             engine.vectors.upsert(index_name=name, vectors=[[1, 0, 0]])
     engine.vectors.build_index(index_name="whole")
-    assert call("--build", "--index", "b") == "Index 'b': missing before, ready now.\n"
+    assert call("--build", "--index", "b") == "The index 'b' was missing, and is ready.\n"
     out = call("--build", out=Terminal())
     assert "\r'a': 0% built." in out
-    assert out.endswith("Index 'a': missing before, ready now.\n")
+    assert out.endswith("The index 'a' was missing, and is ready.\n")
     assert call("--build") == ""
 
 

@@ -57,21 +57,21 @@ def test_it_runs_a_sync_and_says_what_was_done() -> None:
 def test_a_terminal_sees_it_advance() -> None:
     out = call("contacts", "--connection", "c", out=Terminal())
     half, whole = f"[{'#' * 10}{'.' * 10}]", f"[{'#' * 20}]"
-    assert f"\r{half} 1 of 2 finished: 1 created, 0 updated, 0 unchanged, 0 deleted." in out
-    assert f"\r{whole} 2 of 2 finished: 2 created, 0 updated, 0 unchanged, 0 deleted." in out
+    assert f"\r{half} 1 of 2 done: 1 created, 0 updated, 0 unchanged, 0 deleted." in out
+    assert f"\r{whole} 2 of 2 done: 2 created, 0 updated, 0 unchanged, 0 deleted." in out
     assert "2 created, 0 updated, 0 unchanged, 0 deleted.\n" in out
 
 
 def test_a_dry_run_says_what_would_be_done() -> None:
     out = call("contacts", "--connection", "c", "--dry-run")
-    assert out == "Dry run: 2 created, 0 updated, 0 unchanged, 0 deleted.\n"
+    assert out == "It would be: 2 created, 0 updated, 0 unchanged, 0 deleted.\n"
     assert engine.list_entities().items == []
 
 
 def test_a_failed_run_is_an_error_without_secrets() -> None:
     with pytest.raises(CommandError) as caught:
         call("orders", "--connection", "c")
-    assert " failed.\nConnectionError in " in str(caught.value)
+    assert "is failed. ConnectionError in " in str(caught.value)
     assert ":orders:" in str(caught.value)
     assert "no answer from https://shop.example/?…" in str(caught.value)
     (run,) = engine.list_sync_runs()
@@ -82,7 +82,7 @@ def test_a_failed_run_is_an_error_without_secrets() -> None:
 def test_it_queues_a_run() -> None:
     out = call("contacts", "--connection", "c", "--enqueue")
     (run,) = engine.list_sync_runs()
-    assert out == f"Queued the run {run.id}. Follow it with manage.py engine_sync --list\n"
+    assert out == f"Queued as {run.id}.\n"
 
 
 def test_it_lists_syncs_and_runs() -> None:
@@ -101,9 +101,9 @@ def test_it_cancels_and_retries_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines["default"], "queue", Held())
     id = str(engine.enqueue_sync("contacts", connection_id="c").id)
     for option, said, status in (
-        ("--cancel", f"Cancelled the run {id}.\n", "cancelled"),
-        ("--retry", f"Queued the run {id}.\n", "queued"),
-        ("--cancel", f"Cancelled the run {id}.\n", "cancelled"),
+        ("--cancel", f"Cancelled {id}.\n", "cancelled"),
+        ("--retry", f"Queued as {id}.\n", "queued"),
+        ("--cancel", f"Cancelled {id}.\n", "cancelled"),
     ):
         assert call(option, id) == said
         assert engine.get_sync_run(id=id).status == status

@@ -153,9 +153,7 @@ def test_runs_are_counted_and_silent_workers_are_a_problem(entity: Entity) -> No
     found = health()
     assert found.runs is not None
     assert (found.runs.queued, found.runs.running, found.runs.stalled) == (1, 2, 1)
-    assert found.problems == [
-        "Sync runs without a heartbeat of their worker: 1. Run these syncs again."
-    ]
+    assert found.problems == ["Sync runs whose worker is silent: 1. Run those syncs again."]
 
 
 def test_the_last_failures_are_told(entity: Entity) -> None:

@@ -67,6 +67,9 @@ def _runs(engine: PostgresEngine) -> Iterator[None]:
         yield
 
 
+CASES = [{"query": "q", "expected_ids": ["a"]}]
+
+
 def once() -> Call:
     return lambda engine, entity: engine.run_idempotent(
         owner="ann", key="1", body=b"", act=lambda: b""
@@ -217,6 +220,8 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         1,
         lambda engine, entity: engine.expire_idempotency_records(),
     ),
+    # only those of the search, which here has none
+    ("evaluate", "", 0, lambda engine, entity: engine.evaluate(CASES, search=lambda q, top_k: [])),
     ("vacuum", "", 1, lambda engine, entity: engine.vacuum()),
     ("close", "", 0, lambda engine, entity: engine.close()),
 ]

@@ -41,7 +41,7 @@ def document(documents: Documents) -> codegen.Document:
 
 
 def type_of(name: str, documents: Documents) -> str:
-    return codegen.type_names(documents, reserved={"RecordData"})[name]
+    return codegen.type_names(documents, taken={"RecordData"})[name]
 
 
 def hostile() -> Documents:
@@ -75,7 +75,7 @@ def test_a_name_becomes_an_identifier(name: str, expected: str) -> None:
 
 def test_names_that_would_be_the_same_are_numbered() -> None:
     names = dict.fromkeys(["a b", "a-b", "A_B", "ab", "record"])
-    assert list(codegen.type_names(names, reserved={"RecordData"}).values()) == [
+    assert list(codegen.type_names(names, taken={"RecordData"}).values()) == [
         "ABData",
         "ABData2",
         "ABData3",

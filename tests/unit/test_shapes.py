@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from mastra_engine import MockMastraEngine
-from mastra_engine.devstack.shapes import MAX_KEYS, MAX_LEVELS, infer, record_shapes
+from mastra_engine.devstack.shapes import MOST_KEYS, MOST_LEVELS, infer, record_shapes
 from mastra_engine.exceptions import EntityNotFound, InvalidInput
 from mastra_engine.testing.hostile import DOCUMENTS, nested
 from tests.property import strategies
@@ -50,13 +50,13 @@ def test_what_nobody_has_seen_into_may_hold_anything() -> None:
 
 
 def test_an_object_of_many_keys_is_a_dictionary() -> None:
-    prices = {f"sku-{number}": number for number in range(MAX_KEYS + 1)}
+    prices = {f"sku-{number}": number for number in range(MOST_KEYS + 1)}
     assert properties({"prices": prices}) == {"prices": ANYTHING}
 
 
 def test_where_generators_do_not_follow_anything_may_be() -> None:
     shape = infer([nested(64)])
-    for _ in range(MAX_LEVELS):
+    for _ in range(MOST_LEVELS):
         shape = shape["properties"]["a"]
     assert shape == {}
     assert properties({"%": 1, "a%": {"b": 1}}) == {"%": {"type": "integer"}, "a%": {}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +25,9 @@ from mastra_engine.backends.base.sync_runs.service import SyncRuns
 from mastra_engine.backends.base.sync_runs.store import RunStore
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.protocols import RunQueue
+from mastra_engine.retrieval import evaluation
 from mastra_engine.signals import records_changed
-from mastra_engine.types import Entity
+from mastra_engine.types import Entity, Evaluation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,23 @@ class MastraEngine(ABC):
         """Return Django system check messages about this engine's configuration."""
         return []
 
+    def evaluate(
+        self,
+        cases: evaluation.Cases,
+        *,
+        search: evaluation.Search,
+        k: Sequence[int] = (1, 5, 10),
+    ) -> Evaluation:
+        """Measure a search over labelled cases: recall@k, nDCG@k and MRR with 95 % intervals.
+
+        `cases` are Case objects, dictionaries with their fields, or the path of a JSON Lines file.
+        `search(query, *, top_k, filter=None)` returns ids or matches, the best first; it gets
+        `filter`, `connection_id` and `resource_id` if the case has them. The rank of an id counts
+        up to the largest k. Raises InvalidInput that names the case and the field, before the
+        first search.
+        """
+        return evaluation.evaluate(cases, search=search, k=k)
+
     # Entities and records
 
     create_entity = delegate("records", Records.create_entity)
@@ -186,6 +204,7 @@ class MastraEngine(ABC):
 
     # Async variants
 
+    aevaluate = derive_async(evaluate)
     aclose = derive_async(close)
     acreate_entity = derive_async(create_entity)
     aget_or_create_entity = derive_async(get_or_create_entity)

@@ -9,9 +9,8 @@ from mastra_engine import devstack
 from mastra_engine.management.base import StackCommand
 
 NEXT = """\
-Next steps:
-  1. In the settings: DATABASES = {"default": mastra_engine.conf.database(BASE_DIR)}
-  2. Run manage.py engine_migrate"""
+In the settings: DATABASES = {"default": mastra_engine.conf.database(BASE_DIR)}
+Then: manage.py engine_migrate"""
 
 
 class Command(StackCommand):
@@ -21,14 +20,12 @@ class Command(StackCommand):
         super().add_arguments(parser)
         kind = parser.add_mutually_exclusive_group()
         for name, text in [
-            ("docker", "Use a container. This is the default."),
-            ("embedded", "Use a PostgreSQL server from a Python wheel, without Docker."),
+            ("docker", "a container (the default)"),
+            ("embedded", "a PostgreSQL out of a wheel, without Docker"),
         ]:
             kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name, help=text)
-        parser.add_argument("--port", type=int, help="Port of the container on this machine.")
-        parser.add_argument(
-            "--no-start", action="store_true", help="Write the files, but do not start the server."
-        )
+        parser.add_argument("--port", type=int, help="port of the container on this machine")
+        parser.add_argument("--no-start", action="store_true", help="only write the files")
         self.add_start_arguments(parser)
 
     def handle(self, **options: Any) -> None:

@@ -9,12 +9,9 @@ from mastra_engine.management.base import StackCommand
 
 
 class Command(StackCommand):
-    help = "Stop the development database. Its data is kept."
+    help = "Stop the development database; its data stays."
 
     def handle(self, **options: Any) -> None:
-        stack = devstack.existing(devstack.project_dir(options["dir"]))
+        stack = devstack.chosen(devstack.project_dir(options["dir"]))
         devstack.down(stack)
-        self.stdout.write(
-            f"Stopped the {stack.name} database. Its data is kept. "
-            "Start it again with manage.py engine_up."
-        )
+        self.stdout.write(f"The {stack.name} database is down. Its data stays.")

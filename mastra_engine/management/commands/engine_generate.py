@@ -18,52 +18,34 @@ SHOWN = 40
 
 
 class Command(EngineCommand):
-    help = "Write TypeScript or Python types of the API and of the stored records."
+    help = "Write types of the API and of the records, as observed, for TypeScript or Python."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--lang",
-            choices=tuple(codegen.LANGUAGES),
-            default="ts",
-            help="Language of the types. The default is ts.",
+            "--lang", choices=tuple(codegen.LANGUAGES), default="ts", help="default: ts"
+        )
+        parser.add_argument("--out", type=Path, metavar="FILE", help="default: print them")
+        parser.add_argument(
+            "--check", action="store_true", help="write nothing; exit with 1 if FILE is out of date"
         )
         parser.add_argument(
-            "--out",
-            type=Path,
-            metavar="FILE",
-            help="File to write. The default is the standard output.",
+            "--entity", action="append", default=[], metavar="NAME", help="only this; repeatable"
         )
         parser.add_argument(
-            "--check",
-            action="store_true",
-            help="Write nothing. Exit with status 1 if FILE is not up to date.",
-        )
-        parser.add_argument(
-            "--entity",
-            action="append",
-            default=[],
-            metavar="NAME",
-            help="Only records of this entity. Can be repeated.",
-        )
-        parser.add_argument(
-            "--connection",
-            action="append",
-            default=[],
-            metavar="ID",
-            help="Only records of this connection. Can be repeated.",
+            "--connection", action="append", default=[], metavar="ID", help="likewise"
         )
         parser.add_argument(
             "--sample",
             type=int,
             default=SAMPLE,
             metavar="N",
-            help=f"Number of latest records of an entity to read. The default is {SAMPLE}.",
+            help=f"how many records of an entity to look at, latest first (default: {SAMPLE})",
         )
         self.add_engine_argument(parser)
 
     def handle(self, **options: Any) -> None:
         if options["check"] and options["out"] is None:
-            raise CommandError("--check needs the file to check: add --out FILE.")
+            raise CommandError("Name the file to be checked: --out FILE")
         shapes = record_shapes(
             engines[options["engine"]],
             connections=options["connection"],
@@ -82,10 +64,10 @@ class Command(EngineCommand):
         self.stdout.write(f"{options['out']} is up to date.")
 
     def check_file(self, path: Path, text: str) -> None:
-        """Raise CommandError with the first lines of the difference if the file is outdated."""
+        """Raise CommandError, with the beginning of the difference, when the file is another."""
         lines = codegen.difference(path, text)
         if lines:
-            more = [f"… and {len(lines) - SHOWN} more lines"] if len(lines) > SHOWN else []
+            more = [f"… and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []
             raise CommandError("\n".join([f"{path} is out of date.", *lines[:SHOWN], *more]))
 
 

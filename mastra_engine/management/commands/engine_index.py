@@ -13,23 +13,23 @@ from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.management.base import EngineCommand
 from mastra_engine.types import Indexing, VectorIndex
 
-#: Seconds between two reads of the progress of a build.
-INTERVAL = 2.0
+#: Seconds between two looks at how far a build is.
+LOOK = 2.0
 
 
 class Command(EngineCommand):
-    help = "Index changed records, or build missing search structures of vector indexes."
+    help = "Bring the declared indexes of records up to date; or build what searches need anew."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--entity", help="Only entities with this name.")
-        parser.add_argument("--connection", help="Only records of this connection.")
-        parser.add_argument("--index", help="Only this index.")
+        parser.add_argument("--entity", help="only entities of this name")
+        parser.add_argument("--connection", help="only the records of this connection")
+        parser.add_argument("--index", help="only this index")
         how = parser.add_mutually_exclusive_group()
-        how.add_argument("--rebuild", action="store_true", help="Index all records again.")
+        how.add_argument("--rebuild", action="store_true", help="read all records anew")
         how.add_argument(
             "--build",
             action="store_true",
-            help="Build the missing and invalid search structures of all vector indexes.",
+            help="build search structures that are missing or invalid, of all vector indexes",
         )
         self.add_engine_argument(parser)
 
@@ -37,29 +37,29 @@ class Command(EngineCommand):
         engine = engines[options["engine"]]
         entity, index = options["entity"], options["index"]
         if options["build"]:
-            for listed in engine.vectors.list_indexes():
-                broken = listed.status in ("missing", "invalid") and listed.count
-                if broken and index in (None, listed.name):
-                    self.build(engine.vectors, listed)
+            for each in engine.vectors.list_indexes():
+                broken = each.status in ("missing", "invalid") and each.count
+                if broken and index in (None, each.name):
+                    self.build(engine.vectors, each)
             return
 
         def indexings() -> list[Indexing]:
             return [
-                indexing
-                for indexing in engine.list_indexings(connection_id=options["connection"])
-                if entity in (None, indexing.entity) and index in (None, indexing.index)
+                each
+                for each in engine.list_indexings(connection_id=options["connection"])
+                if entity in (None, each.entity) and index in (None, each.index)
             ]
 
-        pending = sum(indexing.pending for indexing in indexings())
-        total = "" if options["rebuild"] else f" of {pending}"
-        indexed = 0
+        pending = sum(each.pending for each in indexings())
+        of = "" if options["rebuild"] else f" of {pending}"
+        so_far = 0
 
         def watch(number: int) -> None:
-            nonlocal indexed
-            indexed += number
-            self.show_progress(f"{indexed}{total} changes indexed.")
+            nonlocal so_far
+            so_far += number
+            self.show_progress(f"{so_far}{of} changes indexed.")
 
-        changes = engine.index_pending(
+        done = engine.index_pending(
             entity_name=entity,
             connection_id=options["connection"],
             index_name=index,
@@ -67,29 +67,29 @@ class Command(EngineCommand):
             watch=watch,
         )
         self.show_progress("")
-        self.stdout.write(self.style.SUCCESS(f"{changes} changes indexed."))
-        self.stdout.writelines(map(_state, indexings()))
+        self.stdout.write(self.style.SUCCESS(f"{done} changes indexed."))
+        self.stdout.writelines(map(_told, indexings()))
 
     def build(self, vectors: Vectors, index: VectorIndex) -> None:
-        """Build a search structure, and show its progress in a terminal."""
+        """Build a search structure, and show in a terminal how far that is."""
         with ThreadPoolExecutor(1) as thread:
             building = thread.submit(_built, vectors, index.name)
-            while self.stdout.isatty() and not wait([building], timeout=INTERVAL).done:
-                progress = vectors.describe_index(index_name=index.name).progress or 0
-                self.show_progress(f"{index.name!r}: {progress:.0%} built.")
+            while self.stdout.isatty() and not wait([building], timeout=LOOK).done:
+                done = vectors.describe_index(index_name=index.name).progress or 0
+                self.show_progress(f"{index.name!r}: {done:.0%} built.")
             built = building.result()
         self.show_progress("")
-        self.stdout.write(f"Index {built.name!r}: {index.status} before, {built.status} now.")
+        self.stdout.write(f"The index {built.name!r} was {index.status}, and is {built.status}.")
 
 
 def _built(vectors: Vectors, name: str) -> VectorIndex:
     try:
         return vectors.build_index(index_name=name)
     finally:
-        connections.close_all()  # The connections of this thread would stay open.
+        connections.close_all()  # of this thread
 
 
-def _state(indexing: Indexing) -> str:
+def _told(indexing: Indexing) -> str:
     return (
         f"  {indexing.entity!r} in {indexing.index!r}: {indexing.pending} pending, "
         f"complete for {indexing.complete} of {indexing.connections} connections\n"

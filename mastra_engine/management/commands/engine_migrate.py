@@ -15,20 +15,17 @@ from mastra_engine.exceptions import InvalidVector
 from mastra_engine.management.base import DatabaseCommand
 
 NO_PGVECTOR = """\
-The engine needs the extension pgvector. Install it on the server (package or image). Then run in
-this database, with a role that may create extensions: CREATE EXTENSION vector"""
+The engine needs the extension pgvector. Install it on the server (its package or image), then let
+a role that may do so run, in this database: CREATE EXTENSION vector"""
 
 
 class Command(DatabaseCommand):
-    help = "Wait for the database and run `migrate`, in one process at a time."
+    help = "Run `migrate`, one process at a time, as soon as the database answers."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--timeout",
-            type=float,
-            default=30,
-            help="Seconds to wait for the database. The default is 30.",
+            "--timeout", type=float, default=30, help="seconds to wait for an answer (default: 30)"
         )
 
     def handle(self, **options: Any) -> None:
@@ -36,19 +33,19 @@ class Command(DatabaseCommand):
             target = conninfo(alias)
             self.stdout.write(f"Database: {address(target)}")
             wait_until_ready(target, timeout=options["timeout"])
-            with migration_lock(target, on_wait=self.report_waiting):
+            with migration_lock(target, on_wait=self.tell_waiting):
                 self.migrate(alias, verbosity=options["verbosity"])
                 self.create_indexes(alias)
-        self.stdout.write(self.style.SUCCESS("All migrations are applied."))
+        self.stdout.write(self.style.SUCCESS("Every migration is applied."))
 
     def migrate(self, alias: str, *, verbosity: int) -> None:
-        self.stdout.ending = ""  # The lines of `migrate` have ends already.
+        self.stdout.ending = ""  # migrate ends its lines itself
         try:
             call_command(
                 "migrate",
                 database=alias,
                 interactive=False,
-                skip_checks=False,  # They check the server's version and encoding.
+                skip_checks=False,  # the server's version and encoding are system checks
                 verbosity=verbosity,
                 stdout=self.stdout,
                 stderr=self.stderr,
@@ -63,15 +60,13 @@ class Command(DatabaseCommand):
     def create_indexes(self, alias: str) -> None:
         for engine in engines.all():
             if engine.database == alias:
-                indexes = [*engine.vectors.create_declared_indexes(), *engine.prepare_indexes()]
+                made = [*engine.vectors.create_declared_indexes(), *engine.prepare_indexes()]
                 try:
-                    indexes += filter(None, [engine.memory.prepare_index()])
-                except InvalidVector as error:
-                    # The embedder's dimension changed. reembed() must wait until no process runs
-                    # the old code, so the migration does not run it.
+                    made += filter(None, [engine.memory.prepare_index()])
+                except InvalidVector as error:  # reembed() is for when all processes are new
                     self.stderr.write(self.style.WARNING(error.message))
-                for index in indexes:
+                for index in made:
                     self.stdout.write(f"Vector index {index.name!r}: {index.status}.")
 
-    def report_waiting(self) -> None:
-        self.stdout.write("Waiting for another engine_migrate …")
+    def tell_waiting(self) -> None:
+        self.stdout.write("Another engine_migrate is at work; waiting for it …")

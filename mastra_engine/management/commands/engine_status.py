@@ -21,11 +21,11 @@ from mastra_engine.management.base import DatabaseCommand
 
 
 class Command(DatabaseCommand):
-    help = "Show the state of the database. Exit with status 1 if it has problems."
+    help = "Say what the database is and what is wrong with it; exit with 1 if anything is."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, **options: Any) -> None:
         with selected_database(options["database"]) as alias:
@@ -37,18 +37,17 @@ class Command(DatabaseCommand):
 
 
 def _read(alias: str) -> Health:
-    """Return the state of the database; an unreachable one is reported as a problem."""
+    """Return the state of the database; one that is away is a state too."""
     try:
-        # Django's own connection may wait without a limit; this one has a timeout.
-        with connected(conninfo(alias)):
+        with connected(conninfo(alias)):  # gives up in time, which Django's own connection may not
             return read_health(alias)
     except (Unavailable, Error) as error:
         return Health(problems=[str(error)])
 
 
 def _as_json(where: str, health: Health) -> str:
-    state = {"address": where, "reachable": health.server is not None, **asdict(health)}
-    return json.dumps(state, indent=2, cls=DjangoJSONEncoder)
+    found = {"address": where, "reachable": health.server is not None, **asdict(health)}
+    return json.dumps(found, indent=2, cls=DjangoJSONEncoder)
 
 
 def _as_text(where: str, health: Health) -> str:
@@ -64,10 +63,10 @@ def _lines(health: Health) -> Iterator[str]:
     yield from map(_table, health.tables)
     yield from map(_index, health.indexes)
     if health.waiting is not None:
-        yield f"Messages to embed: {health.waiting.messages}"
+        yield f"Messages that wait for their vectors: {health.waiting.messages}"
         since = health.waiting.changes_since
         waited = "" if since is None else f", since {since:%Y-%m-%d %H:%M:%S}"
-        yield f"Changed records to index: {health.waiting.changes}{waited}"
+        yield f"Changes of records that wait for indexes: {health.waiting.changes}{waited}"
     if health.runs is not None:
         runs = health.runs
         yield f"Sync runs: {runs.queued} queued, {runs.running} running, {runs.stalled} stalled"
@@ -93,7 +92,7 @@ def _index(index: Structure) -> str:
 
 
 def _estimate(number: int | None, things: str) -> str:
-    return "no estimate of rows yet" if number is None else f"about {number} {things}"
+    return "not yet counted" if number is None else f"about {number} {things}"
 
 
 def _failure(run: Run) -> str:

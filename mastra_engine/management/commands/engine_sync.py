@@ -15,38 +15,27 @@ from mastra_engine.management.base import EngineCommand
 from mastra_engine.registry import registry
 from mastra_engine.types import SyncRun
 
-#: The width of the progress bar in characters.
+#: How many characters a progress bar has.
 BAR = 20
 
 
 class Command(EngineCommand):
-    help = "Run a declared sync, or list, cancel or retry runs. Exit with status 1 if it fails."
+    help = "Run a declared sync; list, cancel or retry runs; exit with 1 unless the run succeeds."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", nargs="?", help="Name of the declared sync.")
-        parser.add_argument("--connection", help="Id of the connection to sync.")
+        parser.add_argument("name", nargs="?", help="name of the sync")
+        parser.add_argument("--connection", help="id of the connection to sync")
         parser.add_argument(
-            "--params",
-            type=json.loads,
-            metavar="JSON",
-            help="Parameters of the sync, as a JSON object.",
+            "--params", type=json.loads, metavar="JSON", help="parameters of the sync"
         )
         self.add_engine_argument(parser)
-        parser.add_argument(
-            "--reset", action="store_true", help="Start without the stored checkpoint."
-        )
+        parser.add_argument("--reset", action="store_true", help="begin without a checkpoint")
         how = parser.add_mutually_exclusive_group()
-        how.add_argument(
-            "--dry-run", action="store_true", help="Show the changes without writing them."
-        )
-        how.add_argument("--enqueue", action="store_true", help="Queue the sync for a worker.")
-        how.add_argument(
-            "--list", action="store_true", help="List the declared syncs and the latest runs."
-        )
-        how.add_argument("--cancel", metavar="RUN", help="Cancel the run with this id.")
-        how.add_argument(
-            "--retry", metavar="RUN", help="Queue the failed or cancelled run with this id again."
-        )
+        how.add_argument("--dry-run", action="store_true", help="tell what would change")
+        how.add_argument("--enqueue", action="store_true", help="let a worker run it")
+        how.add_argument("--list", action="store_true", help="list syncs and their latest runs")
+        how.add_argument("--cancel", metavar="RUN", help="cancel a run, by its id")
+        how.add_argument("--retry", metavar="RUN", help="queue a failed or cancelled run again")
 
     def handle(self, **options: Any) -> None:
         engine = engines[options["engine"]]
@@ -54,52 +43,36 @@ class Command(EngineCommand):
             self.stdout.write("\n".join(_listed(engine, options["name"], options["connection"])))
             return
         if options["cancel"]:
-            self.stdout.write(
-                f"Cancelled the run {engine.cancel_sync_run(id=options['cancel']).id}."
-            )
+            self.stdout.write(f"Cancelled {engine.cancel_sync_run(id=options['cancel']).id}.")
             return
         if options["retry"]:
-            self.stdout.write(f"Queued the run {engine.retry_sync_run(id=options['retry']).id}.")
+            self.stdout.write(f"Queued as {engine.retry_sync_run(id=options['retry']).id}.")
             return
         if not (options["name"] and options["connection"]):
-            raise CommandError(
-                "Name a sync and a connection: engine_sync NAME --connection ID. "
-                "See the declared syncs with --list."
-            )
-        arguments = {key: options[key] for key in ("params", "reset")}
+            raise CommandError("Name a sync and a --connection, or say --list")
+        what = {key: options[key] for key in ("params", "reset")}
         if options["enqueue"]:
-            run = engine.enqueue_sync(
-                options["name"], connection_id=options["connection"], **arguments
-            )
-            self.stdout.write(
-                f"Queued the run {run.id}. Follow it with manage.py engine_sync --list"
-            )
+            run = engine.enqueue_sync(options["name"], connection_id=options["connection"], **what)
+            self.stdout.write(f"Queued as {run.id}.")
             return
         run = engine.run_sync(
             options["name"],
             connection_id=options["connection"],
             dry_run=options["dry_run"],
             watch=lambda run: self.show_progress(f"{_progress(run)}{_summary(run)}"),
-            **arguments,
+            **what,
         )
-        self.report(run)
+        self.tell(run)
 
-    def report(self, run: SyncRun) -> None:
-        """Print the result of a run; raises CommandError unless it succeeded."""
+    def tell(self, run: SyncRun) -> None:
+        """Say how the run ended; raises CommandError unless it is well."""
         self.show_progress("")
+        would = "It would be: " if run.dry_run else ""
         if run.status != "succeeded":
-            lines = [f"The run {run.id} {_ENDINGS.get(run.status, run.status)}."]
-            if run.error is not None:
-                lines.append(_reason(run))
-            lines.append(f"Committed before that: {_summary(run)}")
-            if not run.dry_run:
-                lines.append(f"Resume the run: manage.py engine_sync --retry {run.id}")
-            raise CommandError("\n".join(lines))
-        prefix = "Dry run: " if run.dry_run else ""
-        self.stdout.write(self.style.SUCCESS(f"{prefix}{_summary(run)}"))
-
-
-_ENDINGS = {"failed": "failed", "cancelled": "was cancelled", "running": "is still running"}
+            why = "" if run.error is None else f" {_reason(run)}"
+            then = "" if run.dry_run else f" Go on with it: manage.py engine_sync --retry {run.id}"
+            raise CommandError(f"The run {run.id} is {run.status}.{why} {_summary(run)}{then}")
+        self.stdout.write(self.style.SUCCESS(f"{would}{_summary(run)}"))
 
 
 def _summary(run: SyncRun) -> str:
@@ -112,11 +85,11 @@ def _summary(run: SyncRun) -> str:
 def _progress(run: SyncRun) -> str:
     if run.progress is None:
         return ""
-    finished, total = run.progress.done, run.progress.total
+    done, total = run.progress.done, run.progress.total
     if not total:
-        return f"{finished} finished: "
-    filled = min(BAR * finished // total, BAR)
-    return f"[{'#' * filled}{'.' * (BAR - filled)}] {finished} of {total} finished: "
+        return f"{done} done: "
+    filled = min(BAR * done // total, BAR)
+    return f"[{'#' * filled}{'.' * (BAR - filled)}] {done} of {total} done: "
 
 
 def _reason(run: SyncRun) -> str:

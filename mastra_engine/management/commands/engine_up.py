@@ -10,13 +10,13 @@ from mastra_engine.management.base import StackCommand
 
 
 class Command(StackCommand):
-    help = "Start the development database and wait until it accepts connections."
+    help = "Start the development database and wait until it answers."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         self.add_start_arguments(parser)
 
     def handle(self, **options: Any) -> None:
-        stack = devstack.existing(devstack.project_dir(options["dir"]))
+        stack = devstack.chosen(devstack.project_dir(options["dir"]))
         self.require_development(stack, allow_production=options["allow_production"])
         self.start(stack, timeout=options["timeout"])

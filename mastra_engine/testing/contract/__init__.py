@@ -10,6 +10,7 @@ def engine():
 from __future__ import annotations
 
 from mastra_engine.testing.contract.context_windows import TestContextWindows
+from mastra_engine.testing.contract.evaluation import TestEvaluation
 from mastra_engine.testing.contract.following import TestFollowing
 from mastra_engine.testing.contract.hostile_memory import TestHostileMemory
 from mastra_engine.testing.contract.idempotency import TestIdempotency
@@ -38,6 +39,7 @@ __all__ = [
     "TestContextWindows",
     "TestEntities",
     "TestErasure",
+    "TestEvaluation",
     "TestFollowing",
     "TestHostileMemory",
     "TestIdempotency",
