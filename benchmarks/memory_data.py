@@ -35,7 +35,8 @@ ORDER BY i
 """
 _COUNTERS = """
 UPDATE mastra_engine_thread
-SET last_position = sums.messages, message_count = sums.messages, total_tokens = sums.tokens
+SET last_position = sums.messages, message_count = sums.messages, total_tokens = sums.tokens,
+    cum_tokens = sums.tokens
 FROM (
     SELECT thread_id, count(*) AS messages, sum(tokens) AS tokens
     FROM mastra_engine_message GROUP BY thread_id

@@ -29,6 +29,12 @@ class Thread(models.Model):
         db_default=0, help_text="The position of the newest message ever appended."
     )
     total_tokens = models.BigIntegerField("tokens", db_default=0)
+    cum_tokens = models.BigIntegerField(
+        "cumulative tokens",
+        db_default=0,
+        editable=False,
+        help_text="The cumulative tokens of the newest message.",
+    )
     oldest_at = models.DateTimeField(
         "oldest message",
         null=True,
@@ -81,7 +87,13 @@ class Message(models.Model):
     tokens = models.IntegerField()
     cum_tokens = models.BigIntegerField(
         "cumulative tokens",
-        help_text="The sum of the tokens of the thread up to and including this message.",
+        help_text="The sum of the tokens of the thread up to and including this message. It counts "
+        "messages that were deleted after this one was appended.",
+    )
+    gap_tokens = models.BigIntegerField(
+        db_default=0,
+        editable=False,
+        help_text="The tokens of deleted messages between the previous message and this one.",
     )
     metadata = models.JSONField(decoder=Decoder)
     embedded_at = models.DateTimeField(
@@ -97,6 +109,11 @@ class Message(models.Model):
         ]
         indexes = [
             models.Index(fields=["thread", "cum_tokens"], name="mastra_engine_message_tokens"),
+            models.Index(
+                fields=["thread", "cum_tokens"],
+                condition=models.Q(gap_tokens__gt=0),
+                name="mastra_engine_message_gaps",
+            ),
             models.Index(
                 fields=["thread", "position"],
                 condition=models.Q(embedded_at=None) & ~models.Q(text=""),

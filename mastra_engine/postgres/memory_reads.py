@@ -86,15 +86,31 @@ CROSS JOIN LATERAL (
 # if there is one, so that the caller learns whether older messages exist. The upper bound excludes
 # nothing. But without it the planner expects a third of the thread, and reads and sorts that in a
 # long thread.
-_NEWEST = """(
+#
+# A deletion does not change the cum_tokens of later messages. The next message records the deleted
+# tokens as gap_tokens instead, and the range must be longer by the gaps inside of it. `gaps` walks
+# from gap to gap, newest first, by a partial index: each gap lowers the start of the range, until
+# the next one is before it. A gap counts if a message before it can still be in the range.
+_WINDOW = f"""
+WITH RECURSIVE newest AS (
     SELECT cum_tokens FROM mastra_engine_message
     WHERE thread_id = %(thread)s AND (%(end)s::timestamptz IS NULL OR created_at < %(end)s)
     ORDER BY position DESC LIMIT 1
-)"""
-_WINDOW = f"""
+), gaps (start, before) AS (
+    SELECT cum_tokens - %(budget)s::bigint, cum_tokens FROM newest
+    UNION ALL
+    SELECT start - gap_tokens, cum_tokens - tokens - gap_tokens
+    FROM gaps
+    CROSS JOIN LATERAL (
+        SELECT cum_tokens, tokens, gap_tokens FROM mastra_engine_message
+        WHERE thread_id = %(thread)s AND gap_tokens > 0 AND cum_tokens BETWEEN start AND before
+        ORDER BY cum_tokens DESC LIMIT 1
+    ) AS gap
+    WHERE cum_tokens - tokens >= start
+)
 SELECT {MESSAGE_COLUMNS} FROM mastra_engine_message
 WHERE thread_id = %(thread)s
-  AND cum_tokens BETWEEN {_NEWEST} - %(budget)s AND {_NEWEST}
+  AND cum_tokens BETWEEN (SELECT min(start) FROM gaps) AND (SELECT cum_tokens FROM newest)
   AND (%(end)s::timestamptz IS NULL OR created_at < %(end)s)
   AND (%(start)s::timestamptz IS NULL OR created_at >= %(start)s)
 ORDER BY position

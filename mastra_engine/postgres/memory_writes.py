@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +39,7 @@ WITH bumped AS (
     SET last_position = last_position + %(count)s,
         message_count = message_count + %(count)s,
         total_tokens = total_tokens + %(tokens)s,
+        cum_tokens = cum_tokens + %(tokens)s,
         oldest_at = least(
             oldest_at,
             %(oldest)s::timestamptz,
@@ -47,7 +50,7 @@ WITH bumped AS (
       AND (%(resources)s::text[] IS NULL OR resource_id = ANY(%(resources)s::text[]))
       AND (%(lock_timeout)s::text IS NULL
            OR set_config('lock_timeout', %(lock_timeout)s, true) IS NOT NULL)
-    RETURNING id, last_position, total_tokens, updated_at
+    RETURNING id, last_position, cum_tokens, updated_at
 ), keyed AS (
     INSERT INTO mastra_engine_idempotentappend
         (id, thread_id, idempotency_key, body_hash, last_position, message_count)
@@ -59,7 +62,7 @@ INSERT INTO mastra_engine_message
     (id, thread_id, position, role, content, text, tool_call_id, tokens, cum_tokens, metadata,
      created_at)
 SELECT new.id, bumped.id, bumped.last_position - new.after, new.role, new.content,
-       new.text, new.tool_call_id, new.tokens, bumped.total_tokens - new.tokens_after,
+       new.text, new.tool_call_id, new.tokens, bumped.cum_tokens - new.tokens_after,
        new.metadata, coalesce(new.created_at, bumped.updated_at)
 FROM bumped
 CROSS JOIN json_to_recordset(%(messages)s::json) AS new (
@@ -85,7 +88,7 @@ WITH copied AS (
 )
 UPDATE mastra_engine_thread
 SET last_position = sums.messages, message_count = sums.messages, total_tokens = sums.tokens,
-    oldest_at = sums.oldest_at
+    cum_tokens = sums.tokens, oldest_at = sums.oldest_at
 FROM (
     SELECT count(*) AS messages, coalesce(sum(tokens), 0) AS tokens, min(created_at) AS oldest_at
     FROM copied
@@ -105,13 +108,15 @@ RETURNING {THREAD_COLUMNS}
 
 _DELETE = """
 DELETE FROM mastra_engine_message WHERE thread_id = %s AND id = ANY(%s)
-RETURNING id, position, tokens
+RETURNING id, position, tokens, gap_tokens, cum_tokens
 """
 _DELETE_BEFORE = """
 DELETE FROM mastra_engine_message WHERE thread_id = %s AND created_at < %s
-RETURNING id, position, tokens
+RETURNING id, position, tokens, gap_tokens, cum_tokens
 """
 
+# If the newest messages were deleted, the next one continues the sum of the last remaining one.
+#
 # The oldest time is only a bound. It is computed exactly after messages were deleted by their age:
 # otherwise the thread would be searched for old messages at each run. It costs no more than that
 # deletion, which has just read all messages of the thread.
@@ -119,6 +124,7 @@ _SUBTRACT = """
 UPDATE mastra_engine_thread
 SET message_count = message_count - %(count)s,
     total_tokens = total_tokens - %(tokens)s,
+    cum_tokens = CASE WHEN cum_tokens = %(end)s THEN %(start)s ELSE cum_tokens END,
     oldest_at = CASE
         WHEN message_count = %(count)s THEN NULL
         WHEN %(exact)s THEN (
@@ -129,22 +135,19 @@ SET message_count = message_count - %(count)s,
 WHERE id = %(thread)s
 """
 
-# The sums of all messages after the first deleted one are computed again. The thread is locked, so
-# that no message is appended with a sum that is out of date.
-_CLOSE_GAPS = """
+# The message that follows a run of deleted messages records their tokens, so that later messages
+# keep their sums: a deletion writes no more rows than it deletes. The thread is locked, so that no
+# message is appended meanwhile.
+_WIDEN_GAPS = """
 UPDATE mastra_engine_message AS message
-SET cum_tokens = summed.cum_tokens
-FROM (
-    SELECT id, (sum(tokens) OVER (ORDER BY position) + before.cum_tokens) AS cum_tokens
-    FROM mastra_engine_message
-    CROSS JOIN (
-        SELECT coalesce(max(cum_tokens), 0) AS cum_tokens
-        FROM mastra_engine_message
-        WHERE thread_id = %(thread)s AND position < %(first)s
-    ) AS before
-    WHERE thread_id = %(thread)s AND position > %(first)s
-) AS summed
-WHERE message.id = summed.id
+SET gap_tokens = message.gap_tokens + run.tokens
+FROM unnest(%(positions)s::bigint[], %(tokens)s::bigint[]) AS run (position, tokens)
+CROSS JOIN LATERAL (
+    SELECT later.id FROM mastra_engine_message AS later
+    WHERE thread_id = %(thread)s AND later.position > run.position
+    ORDER BY later.position LIMIT 1
+) AS next
+WHERE message.id = next.id
 """
 
 # ON CONFLICT makes creating and changing one statement, so that concurrent first writes do not
@@ -267,19 +270,58 @@ class ThreadMessages:
             cursor.execute(_DELETE_BEFORE, [self.thread_id, before])
             return self._subtract(cursor, cursor.fetchall(), exact=True)
 
-    def _subtract(
-        self, cursor: Any, deleted: list[tuple[str, int, int]], *, exact: bool
-    ) -> list[str]:
-        """Subtract deleted messages, rows of (id, position, tokens), from sums and counters."""
+    def _subtract(self, cursor: Any, rows: list[tuple[Any, ...]], *, exact: bool) -> list[str]:
+        """Subtract deleted messages from sums and counters; return their ids.
+
+        `exact` computes the oldest time of the remaining messages.
+        """
         failpoints.hit("messages_deleted")
-        if deleted:
-            first = min(position for _, position, _ in deleted)
-            cursor.execute(_CLOSE_GAPS, {"thread": self.thread_id, "first": first})
-        if deleted or exact:
-            tokens = sum(tokens for _, _, tokens in deleted)
-            counts = {"count": len(deleted), "tokens": tokens}
-            cursor.execute(_SUBTRACT, {"thread": self.thread_id, "exact": exact, **counts})
-        return [id for id, _, _ in deleted]
+        if rows or exact:
+            runs = _runs(rows)
+            last = runs[-1] if runs else _Run(0, 0, 0)
+            columns = {
+                "positions": [run.position for run in runs],
+                "tokens": [run.end - run.start for run in runs],
+            }
+            if runs:
+                cursor.execute(_WIDEN_GAPS, {"thread": self.thread_id, **columns})
+            counters = {
+                "count": len(rows),
+                "tokens": sum(tokens for _, _, tokens, _, _ in rows),
+                "start": last.start,
+                "end": last.end,
+                "exact": exact,
+            }
+            cursor.execute(_SUBTRACT, {"thread": self.thread_id, **counters})
+        return [id for id, *_ in rows]
+
+
+@dataclass(slots=True)
+class _Run:
+    """Deleted messages without a remaining one between them.
+
+    They are the part of their thread's sum from `start` to `end`; `position` is the last one's.
+    """
+
+    position: int
+    start: int
+    end: int
+
+
+def _runs(rows: Iterable[tuple[Any, ...]]) -> list[_Run]:
+    """Return the runs of deleted (id, position, tokens, gap_tokens, cum_tokens), by position.
+
+    Positions cannot tell them, since earlier deletions leave gaps. But each message has tokens, so
+    that two deleted ones have no message between them if the second starts where the first ends.
+    """
+    runs: list[_Run] = []
+    for _, position, tokens, gap_tokens, cum_tokens in sorted(rows, key=itemgetter(1)):
+        start = cum_tokens - tokens - gap_tokens
+        if runs and runs[-1].end == start:
+            runs[-1].position, runs[-1].end = position, cum_tokens
+        else:
+            runs.append(_Run(position, start, cum_tokens))
+    return runs
 
 
 def change_working_memory(

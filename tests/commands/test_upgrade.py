@@ -123,6 +123,9 @@ def check_reads(since: int) -> None:
     if since >= 3:
         view = engine.memory.get_memory(thread_id="t1")
         assert [message.content[0]["text"] for message in view.messages] == ["Hi", "Yes?"]
+        window = engine.memory.get_context_window(thread_id="t1", max_tokens=6)
+        assert [message.content[0]["text"] for message in window] == ["Yes?"]
+        assert engine.memory.expire_messages(before="2001-01-01T00:00:00Z") == 0
         memory = engine.memory.get_working_memory(resource_id="ann")
         assert (memory.content, memory.data) == ("likes sleds", {"likes": ["sleds"]})
         with pytest.raises(IdempotencyConflict):

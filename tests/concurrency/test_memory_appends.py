@@ -41,12 +41,13 @@ def check_thread(thread_id: str = THREAD) -> None:
     """Positions are 1, 2, 3 …, times never run against them, sums and counters are right."""
     rows = MessageRow.objects.filter(thread=thread_id).order_by("position")
     columns = list(rows.values_list("position", "tokens", "cum_tokens", "created_at"))
+    assert not rows.filter(gap_tokens__gt=0).exists()
     thread = ThreadRow.objects.get(id=thread_id)
     assert [position for position, *_ in columns] == list(range(1, len(columns) + 1))
     assert all(earlier[3] <= later[3] for earlier, later in pairwise(columns))
     check_sums([row[:3] for row in columns])
     assert thread.last_position == thread.message_count == len(columns)
-    assert thread.total_tokens == (columns[-1][2] if columns else 0)
+    assert thread.total_tokens == thread.cum_tokens == (columns[-1][2] if columns else 0)
 
 
 def appenders(number: int, calls: int, most: int, seed: int = 0) -> list[dict[str, object]]:
@@ -142,8 +143,9 @@ def test_appends_beside_deletions_keep_the_sums(memory: Memory, start: Start) ->
     assert {row.id: row.position for row in rows} == {
         id: position for id, position in acknowledged.items() if id not in deleted
     }
-    check_sums([(row.position, row.tokens, row.cum_tokens) for row in rows])
+    check_sums([(row.position, row.gap_tokens + row.tokens, row.cum_tokens) for row in rows])
     thread = ThreadRow.objects.get(id=THREAD)
+    assert thread.cum_tokens == rows[-1].cum_tokens
     assert thread.message_count == len(rows)
     assert thread.last_position == len(acknowledged)
     assert thread.total_tokens == sum(row.tokens for row in rows)

@@ -254,6 +254,50 @@ def test_a_short_thread_is_deleted_without_reading_the_others(
     assert scans_of_messages() > before, "nobody counts"
 
 
+@pytest.mark.parametrize(
+    "positions",
+    [range(1, 2), range(500, 504), range(10, 40, 3), range(SIZE, SIZE + 1)],
+    ids=["the first", "neighbours", "scattered", "the last"],
+)
+def test_a_deletion_writes_no_more_rows_than_it_deletes(memory: Memory, positions: range) -> None:
+    rows = Message.objects.filter(thread=LONG, position__in=positions)
+    ids = list(rows.values_list("id", flat=True))
+    before = writes_of_messages()
+    assert memory.delete_messages(ids=ids) == len(ids) == len(positions)
+    assert writes_of_messages() - before <= 2 * len(ids)
+    Message.objects.filter(thread=SHORT).update(text="counted")
+    assert writes_of_messages() - before > 2 * len(ids), "writes are not counted"
+
+
+def writes_of_messages() -> int:
+    """Return how many rows of messages this transaction has updated or deleted."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_stat_get_xact_tuples_updated(id) + pg_stat_get_xact_tuples_deleted(id)"
+            " FROM (SELECT 'mastra_engine_message'::regclass::oid AS id) AS tables"
+        )
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize("budget", [4_000, 128_000])
+def test_a_window_between_gaps_reads_what_it_holds(memory: Memory, budget: int) -> None:
+    """Every second message of the newest half is deleted, and a run of the older half."""
+    newest = Message.objects.filter(thread=LONG, position__gt=SIZE // 2)
+    odd = [row.id for row in newest.only("id", "position") if row.position % 2]
+    run = Message.objects.filter(thread=LONG, position__range=(20_000, 30_000))
+    memory.delete_messages(ids=[*odd, *run.values_list("id", flat=True)])
+    windows: list[Any] = []
+    plan = plan_of(
+        lambda: windows.append(memory.get_context_window(thread_id=LONG, max_tokens=budget))
+    )
+    (window,) = windows
+    assert len(window) == budget // TOKENS
+    assert {BY_TOKENS, "mastra_engine_message_gaps"} <= indexes(plan)
+    assert not kinds(plan) & {"Seq Scan", "Gather", "Gather Merge"}
+    # The newest message, the one that does not fit, and each with a gap before it.
+    assert rows_read(plan, "mastra_engine_message") <= 2 * len(window) + 4
+
+
 def scans_of_messages() -> int:
     """Return how often this transaction has read the table from end to end."""
     with connection.cursor() as cursor:

@@ -219,7 +219,7 @@ def test_messages_deleted_after_they_were_chosen_are_not_counted_twice(
     thread = Thread.objects.get()
     (left,) = Message.objects.all()
     assert (thread.message_count, thread.total_tokens) == (1, left.tokens)
-    assert left.cum_tokens == left.tokens
+    assert thread.cum_tokens == left.cum_tokens == left.gap_tokens + left.tokens
 
 
 def test_working_memory_of_a_thread_deleted_in_between_is_not_found(

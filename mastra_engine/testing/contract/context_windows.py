@@ -1,8 +1,10 @@
-"""What every engine puts into a context window."""
+"""The context windows that every engine returns."""
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -86,6 +88,29 @@ class TestContextWindows(WithThread):
             window = memory.get_context_window(thread_id="chat", max_tokens=fit * self.TOKENS)
             assert ids(window) == left[4 - fit :]
             assert window.truncated == (fit < 4)
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_windows_between_any_deletions_fit_their_budgets(
+        self, memory: Memory, thread: Thread, seed: int
+    ) -> None:
+        chance = random.Random(seed)
+        for turn in range(6):
+            texts = ["x" * chance.randrange(80) for _ in range(chance.randrange(1, 7))]
+            saved = [self.say(memory, text, id=f"{turn} {i}")[0] for i, text in enumerate(texts)]
+            stored = [*self.stored(memory)]
+            assert ids(stored)[-len(saved) :] == ids(saved)
+            share = chance.choice([0.1, 0.5, 0.9])
+            runs = chance.randrange(len(stored) + 1) if chance.random() < 0.5 else 0
+            deleted = [id for id in ids(stored) if chance.random() < share]
+            memory.delete_messages(ids=deleted + ids(stored)[runs : runs + 4])
+            remaining = self.stored(memory)
+            total = sum(message.tokens for message in remaining)
+            for budget in range(total + 2):
+                window = memory.get_context_window(thread_id="chat", max_tokens=budget)
+                sums = accumulate(message.tokens for message in reversed(remaining))
+                size = sum(tokens <= budget for tokens in sums)
+                assert ids(window) == ids(remaining[len(remaining) - size :])
+                assert window.truncated == (size < len(remaining))
 
     # Times
 
