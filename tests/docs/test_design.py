@@ -59,3 +59,24 @@ def test_the_guide_names_every_port() -> None:
     assert {row.spans(0)[0] for row in ports} == {
         str(path.relative_to(PACKAGE)) for path in PACKAGE.glob("backends/base/*/store.py")
     }
+
+
+def test_the_services_use_the_ones_on_the_page() -> None:
+    drawn = {}
+    for row in rows(PAGE, "Service", "Uses"):
+        services, uses = (cell.content.replace(" ", "_") for cell in row.cells)
+        for service in services.split(",_"):
+            drawn[service] = set(uses.split(",_")) - {"no_other_service"}
+    base = PACKAGE / "backends" / "base"
+    imported = {
+        room.parent.name: set(
+            re.findall(
+                r"^from mastra_engine\.backends\.base\.(\w+)\.",
+                "".join(path.read_text() for path in room.parent.glob("*.py")),
+                re.MULTILINE,
+            )
+        )
+        - {room.parent.name}
+        for room in base.glob("*/service.py")
+    }
+    assert imported == drawn
