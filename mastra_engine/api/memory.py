@@ -118,8 +118,8 @@ class ThreadView(EngineView):
     def patch(self, **arguments: Any) -> Thread:
         """Change a thread's title and metadata.
 
-        The top-level keys of `metadata` are merged into the stored ones. What the request leaves
-        out does not change.
+        The top-level keys of `metadata` are merged into the stored ones. Values that the request
+        omits do not change.
         """
         return self.engine.memory.update_thread(**arguments)
 

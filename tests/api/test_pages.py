@@ -14,10 +14,10 @@ from tests.api.catalogue import Case, cases
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "api-operations.md"
 HEAD = """# Operations of the API
 
-Every operation with an example that the tests run. The user is signed in, has the primary key 7,
-and has just the one resource, connection and namespace. What holds for all of them is in
-[the API](api.md); the types of all arguments are in the description at `api/v1/schema/`. This page
-is written by `make openapi`.
+This page shows every operation with an example that the tests run. In the examples, the signed-in
+user has the primary key 7 and one resource, connection and namespace of that name. The rules that
+apply to all operations are in [the API](api.md). The description at `api/v1/schema/` lists the
+types of all arguments. `make openapi` writes this page.
 """
 
 
@@ -43,7 +43,7 @@ def described(case: Case) -> Iterator[str]:
     asks = ", ".join(f"`{permission}`" for permission in case.operation.permissions)
     taken = {"Idempotency-Key": case.operation.keyed, "If-Match": case.operation.versioned}
     takes = " and ".join(f"`{header}`" for header, does in taken.items() if does)
-    yield f"Asks for {asks}.{takes and f' Takes {takes}.'}\n"
+    yield f"Required permissions: {asks}.{takes and f' Accepts {takes}.'}\n"
     query = f"?{urlencode(example.query)}" if example.query else ""
     yield f"```http\n{case.method.upper()} {case.url(example.path)}{query}"
     if example.body is not None:
@@ -52,7 +52,7 @@ def described(case: Case) -> Iterator[str]:
     if isinstance(example.answer, str):
         yield f"```text\n{example.answer.rstrip()}\n```\n"
     elif example.answer is None:
-        yield "The answer is empty, with status 204.\n"
+        yield "The response is empty, with status 204.\n"
     else:
         yield f"```json\n{shown(example.answer)}\n```\n"
 
