@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from django.db import Error, InterfaceError, OperationalError
 
-from mastra_engine.exceptions import EngineConfigError, EngineError, Unavailable
+from mastra_engine.exceptions import EngineConfigError, EngineError, InvalidInput, Unavailable
 
 #: Two transactions stood in each other's way; trying again is all it takes.
 RETRYABLE = {"40001", "40P01"}
@@ -16,10 +16,20 @@ MISSING_TABLE = "42P01"
 #: By a timeout, or by somebody.
 CANCELLED = "57014"
 _NOT_ALLOWED = "42501"
+#: Program limit exceeded: the same request can never succeed.
+_TOO_LARGE = "54"
 #: Lock not available, statement cancelled, read-only, a transaction that took too long, feature of
 #: the shutdown: classes and codes of PostgreSQL's appendix "Error Codes" that say "not now" rather
 #: than "not so".
 _NOT_NOW = ("08", "25006", "25P03", "25P04", "40", "53", "55P03", "57")
+
+
+class DatabaseError(Exception):
+    """The cause of a translated error: the class and the SQLSTATE of the driver's error."""
+
+    def __init__(self, name: str, sqlstate: str) -> None:
+        super().__init__(f"{name} (SQLSTATE {sqlstate})" if sqlstate else name)
+        self.sqlstate = sqlstate
 
 
 def sqlstate(error: BaseException | None) -> str:
@@ -33,16 +43,18 @@ def sqlstate(error: BaseException | None) -> str:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise the engine's error in place of the driver's; its text may hold data, so it stays out.
+    """Raise the engine's error instead of the driver's.
 
-    Whatever says nothing about the server's state passes as it is: it is a bug, here or there.
+    The text of the driver's error may quote the statement and its data, and loggers write the
+    causes of an error. So the cause is another error, which has the SQLSTATE alone.
+    Errors that do not depend on the server's state or on the input's size are bugs, and pass.
     """
     try:
         yield
     except Error as error:
-        if (ours := _translation(error)) is None:
+        if (translation := _translation(error)) is None:
             raise
-        raise ours from error
+        raise translation from DatabaseError(type(error).__name__, sqlstate(error))
 
 
 def _translation(error: Error) -> EngineError | None:
@@ -54,6 +66,10 @@ def _translation(error: Error) -> EngineError | None:
             "The database role may not do this. To make, build or delete a vector index it has to "
             "own the engine's tables, or be a member of the role that does, and takes "
             "GRANT CREATE ON SCHEMA public; the extension, CREATE EXTENSION vector by a superuser."
+        )
+    if state.startswith(_TOO_LARGE):
+        return InvalidInput(
+            f"is larger or nested deeper than PostgreSQL can process (SQLSTATE {state})", path=""
         )
     if state.startswith(_NOT_NOW):
         return Unavailable(f"The database cannot do this now (SQLSTATE {state})")

@@ -245,6 +245,21 @@ def chunks_of(entity_ids: Sequence[UUID], node: Node, *, keys: tuple[str, str]) 
     return exists, [list(entity_ids), entity, external_id, *params]
 
 
+def at_least(partition: Partition, target: Vector, score: float) -> Sql:
+    """Return the condition that a vector has at least a score for a target.
+
+    The score is computed as for the matches of a search, and not compared as a distance, so that
+    both agree to the last digit.
+    """
+    distance = partition.distance()
+    scores = {
+        "cosine": f"1 - ({distance})",
+        "euclidean": f"1 / (1 + ({distance}))",
+        "dotproduct": f"-({distance})",
+    }
+    return f"({scores[partition.index.metric]} >= %s)", [target.to_text(), score]
+
+
 def full_text(partition: Partition, query: str, within: Sql, limit: int) -> list[Any]:
     """Return rows of (id, namespace, document, metadata, rank) that share a word, best first.
 

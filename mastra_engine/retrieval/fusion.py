@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Match
 
 #: The constant from the paper, which found that it works for different collections.
 RRF_K = 60
+#: Multiplications that maximal marginal relevance may take in Python: about five seconds.
+_MAX_PRODUCTS = 50_000_000
 
 
 def reciprocal_rank_fusion(*rankings: Sequence[Match]) -> list[Match]:
@@ -41,23 +44,47 @@ def maximal_marginal_relevance(
     The matches must have their vectors. Carbonell and Goldstein, "The Use of MMR, Diversity-Based
     Reranking", SIGIR 1998.
     """
-    left = list(matches)
-    likeness = [-1.0] * len(left)  # the least there is: the first is chosen by its score alone
-    chosen: list[Match] = []
-    while left and len(chosen) < top_k:
-        gains = [
-            relevance * match.score - (1 - relevance) * alike
-            for match, alike in zip(left, likeness, strict=True)
-        ]
-        best = gains.index(max(gains))
-        match = left.pop(best)
-        del likeness[best]
-        likeness = [
-            max(alike, cosine(match.vector or (), other.vector or ()))
-            for alike, other in zip(likeness, left, strict=True)
-        ]
-        chosen.append(match)
-    return chosen
+    if not matches:
+        return []
+    cosines = _cosines_to([match.vector or () for match in matches], selected=top_k)
+    left = list(range(len(matches)))
+    # -1 is the lowest similarity, so the score alone decides which match is selected first.
+    similarity = [-1.0] * len(matches)
+    selected: list[Match] = []
+    while left and len(selected) < top_k:
+        best = max(
+            left,
+            key=lambda i: (relevance * matches[i].score - (1 - relevance) * similarity[i], -i),
+        )
+        left.remove(best)
+        selected.append(matches[best])
+        similarity = list(map(max, similarity, cosines(best)))
+    return selected
+
+
+def _cosines_to(
+    vectors: Sequence[Sequence[float]], *, selected: int
+) -> Callable[[int], Sequence[float]]:
+    """Return a function of one vector's index that returns its similarities to all vectors.
+
+    Raises InvalidInput if NumPy is not installed and Python alone would take too long for that
+    many selected vectors.
+    """
+    try:
+        import numpy as np
+    except ImportError:
+        products = len(vectors) * min(selected, len(vectors)) * len(vectors[0])
+        if products > _MAX_PRODUCTS:
+            message = (
+                f"is too expensive without NumPy for {len(vectors)} candidates; install numpy, "
+                "or request fewer results"
+            )
+            raise InvalidInput(message, path="/mmr") from None
+        return lambda i: [cosine(vectors[i], other) for other in vectors]
+    rows = np.asarray(vectors, dtype=np.float64)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return lambda i: (unit @ unit[i]).tolist()
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:

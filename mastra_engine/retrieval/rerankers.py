@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mastra_engine.exceptions import EngineError, InvalidInput, Unavailable
 from mastra_engine.optional_deps import require
 from mastra_engine.protocols import Scorer
+from mastra_engine.retrieval.embedding import EXCERPT
 from mastra_engine.types import Match, RerankedMatch, Weights
 from mastra_engine.validation.inputs import count, name, text
 
@@ -35,18 +37,14 @@ def lexical_score(query: str, texts: list[str]) -> list[float]:
     "the" count little. This is the weighting by specificity of K. Spärck Jones, "A statistical
     interpretation of term specificity and its application in retrieval", Journal of Documentation
     28 (1972). Words are compared without case, after normalization (NFKC).
+    Of a text, the first 8,000 characters count.
     """
-    words_of_texts = [_words(text) for text in texts]
-    weights = {word: _specificity(word, words_of_texts) for word in _words(query)}
+    query_words = _words(query)
+    words_of_texts = [_words(text[:EXCERPT]) & query_words for text in texts]
+    texts_with = Counter(word for words in words_of_texts for word in words)
+    weights = {word: math.log(1 + len(texts) / (texts_with[word] or 1)) for word in query_words}
     total = sum(weights.values()) or 1
-    return [
-        sum(weights[word] for word in weights.keys() & words) / total for words in words_of_texts
-    ]
-
-
-def _specificity(word: str, texts: list[set[str]]) -> float:
-    containing = sum(word in words for words in texts)
-    return math.log(1 + len(texts) / (containing or 1))
+    return [sum(weights[word] for word in words) / total for words in words_of_texts]
 
 
 def _words(text: str) -> set[str]:

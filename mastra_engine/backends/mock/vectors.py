@@ -13,7 +13,13 @@ from uuid import UUID
 
 from pgvector import Vector
 
-from mastra_engine.backends.base.vectors.search import ENTITY, RECORD, RecordScope, VectorScope
+from mastra_engine.backends.base.vectors.search import (
+    ENTITY,
+    RECORD,
+    MinScore,
+    RecordScope,
+    VectorScope,
+)
 from mastra_engine.backends.base.vectors.store import VectorStore
 from mastra_engine.backends.mock.match import matches
 from mastra_engine.backends.mock.store import EmbeddingRow, IndexRows, Store, now
@@ -150,13 +156,16 @@ class MockVectorStore(VectorStore):
             :limit
         ]
 
-    def full_text(self, scope: VectorScope, query: str, limit: int) -> list[Match]:
+    def full_text(
+        self, scope: VectorScope, query: str, limit: int, *, closer_than: MinScore | None = None
+    ) -> list[Match]:
         """Count common words. Unlike PostgreSQL, the mock has no stemmer and no stop words."""
         query_words = set(_words(query))
         with self.store.lock:
             scored = [
                 row.to_match(float(len(query_words & set(_words(row.document or "")))))
                 for row in self._in_scope(scope)
+                if closer_than is None or _reaches(closer_than, row, scope.index)
             ]
         candidates = [match for match in scored if match.score]
         return sorted(candidates, key=lambda match: (-match.score, match.id, match.namespace))[
@@ -202,6 +211,11 @@ def _score(metric: Metric, one: Sequence[float], other: Sequence[float]) -> floa
     if metric == "euclidean":
         return 1 / (1 + math.dist(one, other))
     return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+def _reaches(floor: MinScore, row: EmbeddingRow, index: IndexDefinition) -> bool:
+    target = _rounded(floor.target.to_list(), index)
+    return _score(index.metric, _rounded(row.vector, index), target) >= floor.score
 
 
 def _best(matches: list[Match], limit: int) -> list[Match]:

@@ -12,19 +12,19 @@ from django.db.models import QuerySet
 from pgvector import Vector
 from psycopg.pq import TransactionStatus
 
-from mastra_engine.backends.base.vectors.search import ENTITY, RECORD, VectorScope
+from mastra_engine.backends.base.vectors.search import ENTITY, RECORD, MinScore, VectorScope
 from mastra_engine.backends.base.vectors.store import VectorStore
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound
 from mastra_engine.models import IndexProgress as IndexProgressRow
 from mastra_engine.models import VectorIndex as IndexRow
 from mastra_engine.postgres import vector_rows
-from mastra_engine.postgres.compile import Sql, on_metadata
+from mastra_engine.postgres.compile import Sql, both, on_metadata
 from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
 from mastra_engine.postgres.locks import lock_index_name
 from mastra_engine.postgres.partitions import Partition
-from mastra_engine.postgres.search import Search, chunks_of, full_text, within
+from mastra_engine.postgres.search import Search, at_least, chunks_of, full_text, within
 from mastra_engine.postgres.structures import count_vectors, read_structures
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.validation.jsonb import loads
@@ -197,9 +197,14 @@ class PostgresVectorStore(VectorStore):
             raise _deleted(scope.index)
         return [_match(row, scope.index.metric) for row in rows]
 
-    def full_text(self, scope: VectorScope, query: str, limit: int) -> list[Match]:
+    def full_text(
+        self, scope: VectorScope, query: str, limit: int, *, closer_than: MinScore | None = None
+    ) -> list[Match]:
+        partition, condition = self._partition(scope.index), _condition(scope)
+        if closer_than is not None:
+            condition = both(condition, at_least(partition, closer_than.target, closer_than.score))
         with self._reading(scope.index):
-            rows = full_text(self._partition(scope.index), query, _condition(scope), limit)
+            rows = full_text(partition, query, condition, limit)
         return [
             Match(id=id, namespace=space, document=document, metadata=loads(metadata), score=rank)
             for id, space, document, metadata, rank in rows

@@ -13,6 +13,7 @@ from mastra_engine.exceptions import (
     InvalidInput,
     InvalidVector,
 )
+from mastra_engine.retrieval.fusion import cosine
 from mastra_engine.testing.contract.filter_cases import MONGO, PRODUCTS
 from mastra_engine.testing.contract.records import named
 from mastra_engine.testing.contract.vectors import AXES, ToyEmbedder, WithCompass
@@ -266,6 +267,82 @@ class TestVectorSearch(WithCompass):
         )
         assert self.ids(found) == ids == [hostile.value]
         assert found[0].metadata == {hostile.value: hostile.value}
+
+    @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dotproduct"])
+    def test_min_score_applies_to_word_matches(self, engine: MastraEngine, metric: Any) -> None:
+        engine.vectors.create_index(index_name="m", dimension=2, metric=metric, language="simple")
+        engine.vectors.upsert(
+            index_name="m",
+            vectors=[[1, 0], [0.8, 0.6], [-1, 0], [0, 1]],
+            ids=["same", "near", "opposite", "across"],
+            documents=["kettle", "kettle", "kettle", "teapot"],
+        )
+        search: dict[str, Any] = {"index_name": "m", "query_vector": [1, 0], "top_k": 10}
+        scores = {match.id: match.score for match in engine.vectors.query(**search)}
+        for floor in (-2, -0.9, 0, scores["near"], scores["same"], 1.5):
+            found = engine.vectors.query(
+                **search, query_text="kettle", hybrid=True, min_score=floor
+            )
+            assert {match.id for match in found} == {
+                id for id, score in scores.items() if score >= floor
+            }
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            " ".join(f"w{i}" for i in range(15_000)),
+            "kettle " * 14_000,
+            ",".join(f"{i}" for i in range(16_000)),
+            "x" * 100_000,
+            "& | ! ( ) <-> :* ' " * 5_000,
+        ],
+        ids=["words", "one word", "commas", "no spaces", "operators"],
+    )
+    def test_long_query_texts_are_answered(self, engine: MastraEngine, words: str) -> None:
+        self.fill(engine, "compass", language="simple")
+        found = engine.vectors.query(
+            index_name="compass",
+            query_vector=[1, 0, 0],
+            query_text=words,
+            hybrid=True,
+            reranker=True,
+            top_k=2,
+        )
+        assert len(found) == 2
+
+    @pytest.mark.parametrize("options", [{}, {"hybrid": True}, {"reranker": True}])
+    def test_longer_query_texts_are_refused(
+        self, engine: MastraEngine, compass: str, options: dict[str, Any]
+    ) -> None:
+        with pytest.raises(InvalidInput, match="the limit is 100,000") as caught:
+            engine.vectors.query(
+                index_name=compass, query_vector=[1, 0, 0], query_text="x " * 50_001, **options
+            )
+        assert caught.value.path == "/query_text"
+
+    def test_mmr_with_many_candidates_follows_its_definition(self, engine: MastraEngine) -> None:
+        def most_similar(match: Match, others: list[Match]) -> float:
+            return max(cosine(match.vector or (), other.vector or ()) for other in others)
+
+        engine.vectors.create_index(index_name="many", dimension=3)
+        vectors = [[1.0, (i * 7 % 50) / 10, (i * 11 % 30) / 10] for i in range(200)]
+        engine.vectors.upsert(index_name="many", vectors=vectors)
+        search: dict[str, Any] = {"index_name": "many", "query_vector": [1, 0.5, 0.5]}
+        diverse = engine.vectors.query(**search, top_k=20, mmr=0.4, include_vector=True)
+        near = engine.vectors.query(**search, top_k=80, include_vector=True)
+        selected = [near.pop(0)]
+        while len(selected) < 20:  # the definition, step by step
+            best = max(
+                near,
+                key=lambda match: (
+                    0.4 * match.score
+                    - 0.6
+                    * max(cosine(match.vector or (), other.vector or ()) for other in selected)
+                ),
+            )
+            near.remove(best)
+            selected.append(best)
+        assert [match.score for match in diverse] == pytest.approx([m.score for m in selected])
 
     def test_mmr_chooses_different_ones(self, engine: MastraEngine) -> None:
         engine.vectors.create_index(index_name="compass", dimension=3)

@@ -9,10 +9,11 @@ from typing import Any
 from mastra_engine.backends.base.memory.message_index import POSITION, THREAD, MessageIndex
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import MessageRange
+from mastra_engine.backends.base.vectors.search import validated_query_text
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.types import Match, Message, RecalledMessage
-from mastra_engine.validation.inputs import count, text
+from mastra_engine.validation.inputs import count
 from mastra_engine.validation.vectors import finite_number
 
 #: How many pending messages a recall embeds before it searches.
@@ -49,7 +50,7 @@ class Recall:
         Raises ThreadNotFound, InvalidFilter, and InvalidInput when there is no embedder.
         """
         resource, thread = self._scope.resolve(resource_id, thread_id)
-        question = text(query, "/query")
+        question = validated_query_text(query, "/query")
         limit = count(top_k, "/top_k", least=1)
         before, after = _checked_range(message_range)
         where = parse_optional_filter(filter)

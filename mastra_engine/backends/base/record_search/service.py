@@ -24,7 +24,11 @@ from mastra_engine.backends.base.record_search.search import (
 from mastra_engine.backends.base.record_search.store import IndexProgressStore
 from mastra_engine.backends.base.records.service import Records, query_by_ids
 from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, connection_in, connections_in
-from mastra_engine.backends.base.vectors.search import resolve_reranker, vector_query
+from mastra_engine.backends.base.vectors.search import (
+    resolve_reranker,
+    validated_query_text,
+    vector_query,
+)
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import EntityNotFound, IndexNotFound, Unavailable
 from mastra_engine.filters.ast import RECORD_COLUMNS
@@ -32,7 +36,7 @@ from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import Reranks, RunQueue
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import Entity, Indexing, Match, RecordMatch, VectorIndex
-from mastra_engine.validation.inputs import name, text
+from mastra_engine.validation.inputs import name
 
 logger = logging.getLogger("mastra_engine.indexing")
 
@@ -100,7 +104,7 @@ class RecordSearch:
         connection = connection_in(self.scope, name(connection_id, "/connection_id"))
         request = vector_query(
             query_vector=None,
-            query_text=text(query, "/query"),
+            query_text=validated_query_text(query, "/query"),
             top_k=top_k,
             filter=None,
             namespace=None,

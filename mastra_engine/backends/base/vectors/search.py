@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from pgvector import Vector
+
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.filters.ast import Node
 from mastra_engine.filters.parsing import parse_optional_filter
@@ -20,6 +22,14 @@ EF_SEARCH = 100
 MAX_EF_SEARCH = 1_000
 #: Four times as many still fit PostgreSQL's LIMIT.
 MAX_TOP_K = 2**60
+#: Characters of a query text. It is far more than any embedder reads, and bounds the time of
+#: rerankers that compare words.
+MAX_QUERY_TEXT = 100_000
+#: Characters of a query text that full-text search uses, without repeated words. PostgreSQL refuses
+#: queries of many thousand words.
+_MAX_QUERY_WORDS = 8_000
+#: Numbers in all candidates' vectors when results are diversified: each takes 32 bytes.
+_MAX_CANDIDATE_NUMBERS = 8_000_000
 #: Candidates per requested result, and at least, when results are fused, diversified or reranked.
 _CANDIDATES_PER_RESULT, _MIN_CANDIDATES = 4, 50
 
@@ -49,6 +59,14 @@ class VectorScope:
     records: RecordScope | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MinScore:
+    """The condition that a vector has at least a score for a target vector."""
+
+    target: Vector
+    score: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorQuery:
     """A search before its index is known, on which the length of the vector depends."""
@@ -72,6 +90,20 @@ class VectorQuery:
             return self.limit
         return max(_CANDIDATES_PER_RESULT * self.limit, _MIN_CANDIDATES)
 
+    def candidates_in(self, index: IndexDefinition) -> int:
+        """Return how many matches to fetch from an index, fewer if their vectors are long."""
+        if self.mmr is None:
+            return self.candidates
+        affordable = _MAX_CANDIDATE_NUMBERS // index.dimension
+        return max(self.limit, min(self.candidates, affordable))
+
+    @property
+    def words(self) -> str | None:
+        """Return the text for full-text search: the first distinct words, None without hybrid."""
+        if not self.hybrid or self.text is None:
+            return None
+        return " ".join(dict.fromkeys(self.text.split()))[:_MAX_QUERY_WORDS]
+
     @property
     def with_vector(self) -> bool:
         """Return whether candidates must carry their vectors."""
@@ -83,10 +115,10 @@ class VectorQuery:
         return self.ef_search or min(max(EF_SEARCH, self.candidates), MAX_EF_SEARCH)
 
     def select(self, candidates: list[Match]) -> list[Match]:
-        """Return the best candidates, diversified and reranked as requested."""
+        """Return the best candidates, diversified and then reranked as requested."""
         if self.mmr is not None:
             candidates = maximal_marginal_relevance(
-                candidates, top_k=self.candidates, relevance=self.mmr
+                candidates, top_k=self.limit, relevance=self.mmr
             )
         if self.reranker is not None and self.text is not None:
             reranked = self.reranker.rerank(candidates, self.text, top_k=self.limit)
@@ -118,7 +150,7 @@ def vector_query(
         raise InvalidInput("query_vector or query_text is required", path="/query_vector")
     return VectorQuery(
         vector=query_vector,
-        text=None if query_text is None else text(query_text, "/query_text"),
+        text=None if query_text is None else validated_query_text(query_text, "/query_text"),
         where=parse_optional_filter(filter),
         namespace=optional_namespace(namespace),
         limit=count(top_k, "/top_k", least=1, most=MAX_TOP_K),
@@ -129,6 +161,15 @@ def vector_query(
         mmr=None if mmr is None else share(mmr, "/mmr"),
         include_vector=include_vector,
     )
+
+
+def validated_query_text(value: Any, path: str) -> str:
+    """Return a query text; raises InvalidInput at `path` if it is too long."""
+    query = text(value, path)
+    if len(query) > MAX_QUERY_TEXT:
+        message = f"has {len(query):,} characters; the limit is {MAX_QUERY_TEXT:,}"
+        raise InvalidInput(message, path=path)
+    return query
 
 
 def optional_namespace(namespace: Any) -> str | None:

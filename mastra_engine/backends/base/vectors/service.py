@@ -13,6 +13,7 @@ from pgvector import Vector
 from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.vectors.indexes import IndexLookup
 from mastra_engine.backends.base.vectors.search import (
+    MinScore,
     VectorQuery,
     VectorScope,
     optional_namespace,
@@ -324,7 +325,7 @@ class Vectors:
         full-text search and fuses both rankings, `mmr` (0 to 1, the weight of relevance) prefers
         results that differ from one another, and `reranker` orders them again, True standing for
         the engine's own. After fusion or reranking the score is the new one; `min_score` applies
-        to the score of the vector.
+        to the score of the vector, for every result. A query text has up to 100,000 characters.
         """
         query = vector_query(
             query_vector=query_vector,
@@ -363,17 +364,19 @@ class Vectors:
     def _search(self, query: VectorQuery, index: IndexDefinition) -> list[Match]:
         spaces = self._in_scope(query.namespace)
         scope = VectorScope(index=index, where=query.where, namespaces=spaces)
+        target, limit = self._target(query, index), query.candidates_in(index)
         matches = self.store.nearest(
             scope,
-            self._target(query, index),
-            limit=query.candidates,
+            target,
+            limit=limit,
             ef_search=query.effective_ef_search,
             with_vector=query.with_vector,
         )
         if query.min_score is not None:
             matches = [match for match in matches if match.score >= query.min_score]
-        if query.hybrid and query.text is not None:
-            word_matches = self.store.full_text(scope, query.text, query.candidates)
+        if query.words is not None:
+            floor = None if query.min_score is None else MinScore(target, query.min_score)
+            word_matches = self.store.full_text(scope, query.words, limit, closer_than=floor)
             matches = reciprocal_rank_fusion(matches, word_matches)
         return query.select(matches)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pgvector import Vector
 
-from mastra_engine.backends.base.vectors.search import VectorScope
+from mastra_engine.backends.base.vectors.search import MinScore, VectorScope
 from mastra_engine.types import Match, StoredVector, VectorIndex
 from mastra_engine.validation.vectors import IndexDefinition, VectorRow
 
@@ -119,5 +119,10 @@ class VectorStore(ABC):
         """Return up to `limit` vectors in scope by descending score, then id, then namespace."""
 
     @abstractmethod
-    def full_text(self, scope: VectorScope, query: str, limit: int) -> list[Match]:
-        """Return up to `limit` documents in scope that share a word with the query, best first."""
+    def full_text(
+        self, scope: VectorScope, query: str, limit: int, *, closer_than: MinScore | None = None
+    ) -> list[Match]:
+        """Return up to `limit` documents in scope that share a word with the query, best first.
+
+        With `closer_than`, only those whose vectors have at least that score are returned.
+        """
