@@ -1,4 +1,4 @@
-"""What is true of every response."""
+"""Middleware that sets the Content-Security-Policy header."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 
 
 
 class ContentSecurityPolicy(MiddlewareMixin):
-    """Scripts, styles and all else come from here, and none of it is inline.
+    """Allow scripts, styles and other resources from this site only, and none that are inline.
 
-    The API's own pages, of REST framework, Swagger UI and Redoc, have it inline and go without.
-    Django 6 has a middleware of its own for this; Django 5.2 has not.
+    The pages below /api/, of REST framework, Swagger UI and Redoc, need inline scripts and get no
+    policy. Django 6 brings such a middleware; Django 5.2 does not.
     """
 
     def process_response(

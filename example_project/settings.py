@@ -1,4 +1,4 @@
-"""Settings of the example project, which is also what `manage.py` of this repository runs."""
+"""Settings of the example project, which `manage.py` of this repository uses."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "login", "start", "login"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-# DB_URL from the environment or from .env, where `manage.py engine_add` writes it.
+# It reads DB_URL from the environment or from .env, where `manage.py engine_add` writes it.
 DATABASES = {"default": database(BASE_DIR)}
 
 REST_FRAMEWORK = {
@@ -73,6 +73,6 @@ MASTRA_ENGINE = {
     "default": {
         "BACKEND": "mastra_engine.PostgresEngine",
         "EMBEDDER": "mastra_engine.embedders.WordLlamaEmbedder",
-        "SYNC_LEASE": 10.0,  # seconds until a killed demo can be gone on with
+        "SYNC_LEASE": 10.0,  # seconds until the sync of a killed demo can be resumed
     },
 }

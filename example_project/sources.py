@@ -1,4 +1,4 @@
-"""Real data that is at hand on any machine, as records."""
+"""Real data that exists on every machine with Python, as records."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 from mastra_engine.types import RecordInput
 
-#: Topics that only repeat others, as the chapters made of them.
+#: Topics that are chapters: they repeat the text of other topics.
 CHAPTERS = {"Compound statements", "Special method names"}
 
 
 def packages() -> Iterator[RecordInput]:
-    """The Python distributions installed here: an outside source that really changes."""
+    """Yield the Python distributions that are installed: an external source that really changes."""
     for distribution in distributions():
         if name := _field(distribution, "Name"):
             yield RecordInput(name.lower(), _package(distribution))
 
 
 def reference() -> Iterator[RecordInput]:
-    """The topics of the Python language reference."""
+    """Yield the topics of the Python language reference."""
     for name, body in topics.items():
         title = next((line for line in body.splitlines() if line.strip()), name)
         data = {"title": title.strip("* "), "body": body, "words": len(body.split())}
@@ -44,6 +44,6 @@ def _package(distribution: Distribution) -> dict[str, Any]:
 
 
 def _field(distribution: Distribution, name: str) -> str:
-    """Return what the distribution's metadata says; asking for what is not there is deprecated."""
+    """Return a metadata field, or an empty string: Python deprecates reading a missing field."""
     metadata = distribution.metadata
     return metadata[name] if name in metadata else ""  # noqa: SIM401 - no get() before 3.12

@@ -1,4 +1,4 @@
-"""The syncs of the example project; Django imports this module when it starts."""
+"""The declared syncs of the example project. Django imports this module when it starts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def topics(ctx: SyncContext) -> Pages:
 
 
 def paged(ctx: SyncContext, records: Iterable[RecordInput]) -> Pages:
-    """Yield pages in the order of ids, from the id on that an earlier worker got to."""
-    everything = sorted(records, key=lambda record: record.external_id)
-    left = [each for each in everything if each.external_id > (ctx.checkpoint or "")]
-    done = len(everything) - len(left)
-    for start in range(0, len(left), PAGE_SIZE):
-        page = left[start : start + PAGE_SIZE]
+    """Yield pages of records, ordered by id, after the id that is the checkpoint."""
+    all_records = sorted(records, key=lambda record: record.external_id)
+    remaining = [record for record in all_records if record.external_id > (ctx.checkpoint or "")]
+    synced = len(all_records) - len(remaining)
+    for start in range(0, len(remaining), PAGE_SIZE):
+        page = remaining[start : start + PAGE_SIZE]
         yield page
         ctx.save_checkpoint(page[-1].external_id)
-        ctx.progress(done + start + len(page), len(everything))
+        ctx.progress(synced + start + len(page), len(all_records))

@@ -1,4 +1,4 @@
-"""What `manage.py demo` shows, a noun a file."""
+"""The parts of `manage.py demo`, one file per noun."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 def title(console: Console, text: str) -> None:
-    """Begin a step."""
+    """Print the heading of a step."""
     console.print()
     console.rule(f"[bold]{text}", align="left")
 
 
 def progress(console: Console, name: str, items: list[T]) -> Iterable[T]:
-    """Show a bar while `items` are worked through, where there is a terminal to show it on."""
+    """Yield items, with a progress bar where the console is a terminal."""
     disable = not console.is_terminal
     return track(items, description=name, console=console, transient=True, disable=disable)

@@ -1,7 +1,7 @@
-"""Memory: a conversation about the language reference, kept, cut to size and recalled.
+"""Memory: a conversation about the language reference is saved, cut to a budget and recalled.
 
-There is no language model here. The questions are written down; for each, the search of the
-retrieval demo is called as a tool, and the answer quotes what it found.
+No language model is used. The questions are constants; for each, the search of the retrieval demo
+is called as a tool, and the answer quotes its result.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ RESOURCE = "reader"
 THREAD = "a tour of Python"
 BUDGETS = (500, 1_000, 2_000, 4_000, 8_000, None)
 
-#: How the conversation begins, and what is asked about that when it is long past.
+#: The first messages of the conversation, and a question about them after its end.
 INTRODUCTION = (
     "Hello, I am Robin. Before we start: our servers run Python 3.11, and I come from Java.",
     "Welcome, Robin. Ask me anything about the language, and I will look it up.",
 )
 REMEMBER = "which release is installed on the servers?"
 
-#: What an agent would have noted on the way, as the patches that it asks for.
+#: Patches of working memory, as an agent would request them during the conversation.
 PATCHES: list[dict[str, Any]] = [
     {"name": "Robin", "python": "3.11", "knows": {"Java": "well"}},
     {"knows": {"Python": "some"}, "asked_about": ["exceptions", "scopes", "imports"]},
@@ -39,23 +39,23 @@ PATCHES: list[dict[str, Any]] = [
 
 
 class MemoryDemo:
-    """Each step does one thing and prints what came of it."""
+    """Steps that each use one feature of memory and print the result."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.memory = engine.memory
 
     def run(self) -> None:
-        title(self.console, "Hold a conversation with a tool, then hold it again")
-        self.talk_twice()
+        title(self.console, "Save a conversation with tool calls, then save it again")
+        self.save_twice()
         title(self.console, "Fit it into a context window")
         self.fit()
-        title(self.console, "Recall what was said first")
+        title(self.console, "Recall the first messages")
         self.recall()
-        title(self.console, "Keep in mind what matters")
-        self.keep_in_mind()
+        title(self.console, "Update working memory")
+        self.update_working_memory()
 
-    def talk_twice(self) -> None:
+    def save_twice(self) -> None:
         table = Table("pass", "turns", "messages in the thread", "tokens", "ms")
         for label in "first", "again":
             started = time.perf_counter()
@@ -69,8 +69,8 @@ class MemoryDemo:
             table.add_row(label, *map(str, figures))
         self.console.print(table)
         self.console.print(
-            "[dim]The second pass has the same keys, so it appends nothing. "
-            "No language model took part: the answers quote what was found.[/dim]"
+            "[dim]The second pass has the same idempotency keys, so it appends nothing. "
+            "No language model was used: the answers quote the tool's results.[/dim]"
         )
 
     def fit(self) -> None:
@@ -88,7 +88,7 @@ class MemoryDemo:
                 begins,
             )
         self.console.print(table)
-        self.console.print("[dim]A tool's call and its result are both there, or neither.[/dim]")
+        self.console.print("[dim]A window has both a tool call and its result, or neither.[/dim]")
 
     def recall(self) -> None:
         recalled = self.memory.recall(
@@ -102,31 +102,31 @@ class MemoryDemo:
             table.add_row(f"{message.position} of {last}", message.role, text, score)
         self.console.print(table)
 
-    def keep_in_mind(self) -> None:
-        """Versions count the changes, so they tell which patches are still to come."""
-        kept = self.memory.get_working_memory(resource_id=RESOURCE)
+    def update_working_memory(self) -> None:
+        """Apply the patches that an earlier run has not applied; the version counts them."""
+        memory = self.memory.get_working_memory(resource_id=RESOURCE)
         for version, patch in enumerate(PATCHES):
-            if kept.version == version:
-                kept = self.memory.update_working_memory(
+            if memory.version == version:
+                memory = self.memory.update_working_memory(
                     resource_id=RESOURCE, patch=patch, if_version=version
                 )
                 self.console.print("patch  ", json.dumps(patch))
-        self.console.print(f"version {kept.version}", json.dumps(kept.data))
+        self.console.print(f"version {memory.version}", json.dumps(memory.data))
 
-    # Pieces
+    # Steps
 
     def save(self, key: str, messages: list[dict[str, Any]]) -> None:
-        """Append messages once; what was said in an earlier run stays said."""
+        """Append messages; those that an earlier run appended stay as they are."""
         try:
             self.memory.save_memory(
                 thread_id=THREAD, resource_id=RESOURCE, messages=messages, idempotency_key=key
             )
-        except IdempotencyConflict:  # another Python, whose reference says something else
-            self.console.print(f"[dim]{key}: answered differently before, which is kept[/dim]")
+        except IdempotencyConflict:  # the reference of another Python version differs
+            self.console.print(f"[dim]{key}: an earlier run saved another answer; kept[/dim]")
 
     def turn(self, number: int, question: str) -> list[dict[str, Any]]:
-        """Return what is said in a turn, in which a tool looks the question up."""
-        found = look_up(question)
+        """Return the messages of a turn, in which a tool looks the question up."""
+        results = look_up(question)
         call = {"name": "look_up", "arguments": json.dumps({"question": question})}
         id = f"call_{number}"
         return [
@@ -136,28 +136,28 @@ class MemoryDemo:
                 "content": None,
                 "tool_calls": [{"id": id, "type": "function", "function": call}],
             },
-            # As a part, not as text: a recall should find what was said, not what was looked up.
+            # The result is a part, not text: semantic recall embeds the text of messages only.
             {
                 "role": "tool",
-                "content": [{"type": "tool-result", "tool_call_id": id, "result": found}],
+                "content": [{"type": "tool-result", "tool_call_id": id, "result": results}],
             },
-            {"role": "assistant", "content": quoted(found[0]["text"])},
+            {"role": "assistant", "content": quoted(results[0]["text"])},
         ]
 
 
 def introduction() -> list[dict[str, Any]]:
-    said, answered = INTRODUCTION
-    return [{"role": "user", "content": said}, {"role": "assistant", "content": answered}]
+    greeting, reply = INTRODUCTION
+    return [{"role": "user", "content": greeting}, {"role": "assistant", "content": reply}]
 
 
 def look_up(question: str) -> list[dict[str, Any]]:
-    """The tool: the passages of the language reference that answer best."""
-    found = engine.vectors.query(index_name=INDEX, query_text=question, top_k=2)
-    return [{"topic": match.metadata["topic"], "text": match.document} for match in found]
+    """Return the two chunks of the language reference closest to a question: the tool."""
+    matches = engine.vectors.query(index_name=INDEX, query_text=question, top_k=2)
+    return [{"topic": match.metadata["topic"], "text": match.document} for match in matches]
 
 
-def quoted(passage: str) -> str:
-    """Return the first sentence of a passage, and where it is from."""
-    heading, _, text = passage.partition("\n\n")
+def quoted(chunk: str) -> str:
+    """Return the first sentence of a chunk, and its heading."""
+    heading, _, text = chunk.partition("\n\n")
     sentence = re.split(r"(?<=[.:?])\s", " ".join(text.split()), maxsplit=1)[0]
     return f"The reference, under {heading!r}: {sentence}"

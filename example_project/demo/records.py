@@ -1,4 +1,4 @@
-"""Records: synced, queried, found by meaning, changed, and told apart by the change feed."""
+"""Records are synced, queried, searched and changed, and the change feed is read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mastra_engine.types import Filter, QueryOptions, RecordInput, Sort, SyncRes
 CONNECTION = "this-machine"
 SYNCS = "packages", "topics"
 
-#: Questions to the topics, and what is asked of the topics' data besides.
+#: Questions to the topics, each with a filter on the data of the topics.
 QUESTIONS = {
     "catch two different exception types with the same handler": {},
     "stop a loop early": {"words": {"$lt": 500}},
@@ -28,7 +28,7 @@ QUESTIONS = {
 
 
 class RecordsDemo:
-    """Each step does one thing and prints what came of it."""
+    """Steps that each use one feature of records and print the result."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -39,7 +39,7 @@ class RecordsDemo:
         self.page()
         self.search()
         self.change()
-        self.tell_what_is_left()
+        self.list_entities()
 
     def sync_twice(self) -> None:
         title(self.console, "Sync two sources, then sync them again")
@@ -51,7 +51,7 @@ class RecordsDemo:
                 table.add_row(label, run.entity, *figures(run), milliseconds(started))
         self.console.print(table)
         self.console.print(
-            "[dim]The second pass finds every record as it was and writes nothing.[/dim]"
+            "[dim]The second pass finds every record unchanged and writes nothing.[/dim]"
         )
 
     def query(self) -> None:
@@ -99,8 +99,8 @@ class RecordsDemo:
         title(self.console, "Search the topics by meaning")
         self.await_index()
         for question, filter in QUESTIONS.items():
-            asked = f"{question}, among {filter}" if filter else question
-            table = Table("record", "score", "passage", title=asked)
+            heading = f"{question}, among {filter}" if filter else question
+            table = Table("record", "score", "chunk", title=heading)
             for match in engine.search_records(
                 query=question,
                 connection_id=CONNECTION,
@@ -110,16 +110,16 @@ class RecordsDemo:
                 hybrid=False,
             ):
                 words = [word for word in match.passage.split() if word.strip("*=")]
-                passage = shorten(" ".join(words), 50, placeholder=" …")
-                table.add_row(match.record.external_id, f"{match.score:.2f}", passage)
+                excerpt = shorten(" ".join(words), 50, placeholder=" …")
+                table.add_row(match.record.external_id, f"{match.score:.2f}", excerpt)
             self.console.print(table)
 
     def change(self) -> None:
         title(self.console, "Change the source, sync, read the change feed")
         entity = engine.get_entity(name="Packages", connection_id=CONNECTION)
         assert entity is not None
-        seen = engine.get_changes(entity_id=entity.id, after=entity.rev).next
-        gone, upgraded, *rest = packages()
+        position = engine.get_changes(entity_id=entity.id, after=entity.rev).next
+        removed, upgraded, *rest = packages()
         newer = RecordInput(upgraded.external_id, {**upgraded.data, "version": "99.0"})
         new = RecordInput("brand-new", {"name": "brand-new", "version": "0.1", "files": 1})
         table = results_table()
@@ -131,19 +131,19 @@ class RecordsDemo:
         self.console.print(table)
 
         feed = Table("rev", "action", "record", "version", title="changes since the last sync")
-        for change in engine.get_changes(entity_id=entity.id, after=seen):
+        for change in engine.get_changes(entity_id=entity.id, after=position):
             record = change.record
             feed.add_row(
                 str(change.rev), change.action, record.external_id, str(record.data["version"])
             )
         self.console.print(feed)
         self.console.print(
-            f"[dim]{gone.external_id} left the source, so it is a tombstone now.[/dim]"
+            f"[dim]{removed.external_id} left the source, so it became a tombstone.[/dim]"
         )
-        self.run_sync("packages")  # and all is as it was
+        self.run_sync("packages")  # it restores the packages that are installed
 
-    def tell_what_is_left(self) -> None:
-        title(self.console, "Left in the database")
+    def list_entities(self) -> None:
+        title(self.console, "Entities in the database")
         table = Table("entity", "connection", "rev", "records")
         for entity in engine.list_entities():
             records = engine.iter_records(
@@ -153,10 +153,10 @@ class RecordsDemo:
             table.add_row(entity.name, entity.connection_id, str(entity.rev), str(count))
         self.console.print(table)
 
-    # Pieces
+    # Steps
 
     def run_sync(self, sync: str) -> SyncRun:
-        """Run a declared sync, which goes on where a demo that was killed had got to."""
+        """Run a declared sync; it resumes from the checkpoint of a demo that was killed."""
         self.await_lease(sync)
         hidden = not self.console.is_terminal
         with Progress(console=self.console, transient=True, disable=hidden) as bars:
@@ -172,22 +172,22 @@ class RecordsDemo:
         return run
 
     def await_lease(self, sync: str) -> None:
-        """Wait until the worker of a run, if there is one, can be taken for dead."""
+        """Wait until the lease of a running sync expires: its worker may have been killed."""
         for run in engine.list_sync_runs(sync=sync, connection_id=CONNECTION, status="running"):
             assert run.lease_expires_at is not None
-            left = max((run.lease_expires_at - timezone.now()).total_seconds(), 0)
+            seconds = max((run.lease_expires_at - timezone.now()).total_seconds(), 0)
             self.console.print(
-                f"Another demo's sync of {run.entity} got to {run.checkpoint!r}; "
-                f"going on from there when its lease is over, in {left:.0f} s"
+                f"Another demo's sync of {run.entity} committed up to {run.checkpoint!r}; "
+                f"resuming from there when its lease expires, in {seconds:.0f} s"
             )
-            time.sleep(left)
+            time.sleep(seconds)
 
     def await_index(self) -> None:
-        """See to it that all topics are indexed, which the syncs did unless a demo was killed."""
+        """Index the topics that are not indexed; there are some if an earlier demo was killed."""
         engine.index_pending(connection_id=CONNECTION)
         if waiting():
             self.console.print(
-                "Another demo was indexing; going on when its claim is over, in a minute at most"
+                "Another demo was indexing; resuming when its claim expires, in a minute at most"
             )
         while waiting():
             time.sleep(1)
@@ -203,8 +203,8 @@ class RecordsDemo:
 
 
 def waiting() -> int:
-    """Return how many changes are not indexed yet."""
-    return sum(each.pending for each in engine.list_indexings(connection_id=CONNECTION))
+    """Return the number of changes that are not indexed yet."""
+    return sum(progress.pending for progress in engine.list_indexings(connection_id=CONNECTION))
 
 
 def results_table() -> Table:

@@ -1,4 +1,4 @@
-"""Vectors: the language reference as chunks, asked real questions."""
+"""Vectors: the language reference is embedded in chunks, and real questions are searched."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUESTIONS = {
 
 
 class RetrievalDemo:
-    """Each step does one thing and prints what came of it."""
+    """Steps that each use one feature of vectors and print the result."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -39,11 +39,11 @@ class RetrievalDemo:
     def run(self) -> None:
         title(self.console, "Cut the language reference into chunks and embed them")
         self.load()
-        title(self.console, "Ask it questions")
+        title(self.console, "Search it for questions")
         self.ask()
 
     def load(self) -> None:
-        """Ids name topic and place, so that running it again replaces what is there."""
+        """Embed all topics. Ids consist of topic and chunk, so a second run replaces the first."""
         vectors = engine.vectors
         vectors.create_index(index_name=INDEX, dimension=256)
         topics = [topic for topic in reference() if topic.data["title"] not in CHAPTERS]
@@ -51,12 +51,12 @@ class RetrievalDemo:
             chunks = chunk(topic.data["body"])
             vectors.upsert(
                 index_name=INDEX,
-                documents=[f"{topic.data['title']}\n\n{piece.text}" for piece in chunks],
-                ids=[f"{topic.external_id}/{piece.index}" for piece in chunks],
-                metadata=[{"topic": topic.external_id, "start": piece.start} for piece in chunks],
+                documents=[f"{topic.data['title']}\n\n{part.text}" for part in chunks],
+                ids=[f"{topic.external_id}/{part.index}" for part in chunks],
+                metadata=[{"topic": topic.external_id, "start": part.start} for part in chunks],
             )
-        gone = {"topic": {"$nin": [topic.external_id for topic in topics]}}
-        vectors.delete_vectors(index_name=INDEX, filter=gone)
+        removed_topics = {"topic": {"$nin": [topic.external_id for topic in topics]}}
+        vectors.delete_vectors(index_name=INDEX, filter=removed_topics)
         index = vectors.describe_index(index_name=INDEX)
         self.console.print(
             f"{index.count} chunks, {index.dimension} dimensions, "
@@ -65,7 +65,7 @@ class RetrievalDemo:
 
     def ask(self) -> None:
         table = Table("question", "by vector", "hybrid", "hybrid, reranked")
-        first = {"by vector": 0, "hybrid": 0, "hybrid, reranked": 0}
+        hits = {"by vector": 0, "hybrid": 0, "hybrid, reranked": 0}
         for question, topics in QUESTIONS.items():
             rankings = {
                 "by vector": self.search(question),
@@ -73,10 +73,10 @@ class RetrievalDemo:
                 "hybrid, reranked": self.search(question, hybrid=True, reranker=Reranker()),
             }
             for name, matches in rankings.items():
-                first[name] += matches[0].metadata["topic"] in topics
-            table.add_row(question, *(cell(each[0], topics) for each in rankings.values()))
+                hits[name] += matches[0].metadata["topic"] in topics
+            table.add_row(question, *(cell(matches[0], topics) for matches in rankings.values()))
         self.console.print(table)
-        for name, number in first.items():
+        for name, number in hits.items():
             self.console.print(f"{name}: {number} of {len(QUESTIONS)} answered by the first hit")
 
     def search(self, question: str, **options: object) -> list[Match]:
@@ -84,5 +84,5 @@ class RetrievalDemo:
 
 
 def cell(match: Match, topics: set[str]) -> str:
-    found = match.metadata["topic"]
-    return f"{'[green]✓ ' if found in topics else '  '}{found} {match.score:.2f}"
+    topic = match.metadata["topic"]
+    return f"{'[green]✓ ' if topic in topics else '  '}{topic} {match.score:.2f}"

@@ -1,1 +1,1 @@
-"""A support desk that answers from documentation and tickets, as a small site."""
+"""A support desk: a site that answers from documentation and tickets, and remembers its users."""

@@ -1,4 +1,4 @@
-"""What answers are grounded in: the documentation and the tickets."""
+"""The documentation and the tickets, which answers cite."""
 
 from __future__ import annotations
 
@@ -11,41 +11,43 @@ from mastra_engine.exceptions import EntityNotFound
 from mastra_engine.retrieval.chunking import chunk
 from mastra_engine.types import QueryOptions, Record, RecordMatch, SyncRun
 
-#: What the desk's syncs run under, and which of them brings the records of which entity.
+#: The connection of the desk's syncs, and the sync of each entity.
 CONNECTION = "support-desk"
 SYNCS = {"Topics": "topics", "Tickets": "tickets"}
-#: The index that both are searched in, and how many passages an answer is made of.
-INDEX, PASSAGES = "support", 4
+#: The index of both entities, and the number of chunks that an answer is made from.
+INDEX, TOP_K = "support", 4
 
 _FOOTNOTE = re.compile(r"\s*\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """A piece of a record that an answer may cite by its number, and how it was come by."""
+class Source:
+    """A record that an answer may cite by its number.
+
+    `text` is the chunk that a search found, or empty where a tool looked the record up. `origin`
+    says which of both it was.
+    """
 
     number: int
     text: str
     record: Record
-    found: dict[str, Any]
+    origin: dict[str, Any]
 
     def reference(self) -> dict[str, Any]:
-        """Return what is kept with an answer that had it: where it is, not what it says."""
+        """Return the metadata of the source that is saved with an answer, without its text."""
         return {
             "number": self.number,
             "title": title(self.record),
             "entity": self.record.entity_type,
             "external_id": self.record.external_id,
             "record_id": str(self.record.id),
-            **self.found,
+            **self.origin,
         }
 
 
 def search(desk: MastraEngine, question: str) -> list[RecordMatch]:
-    """Return the passages closest to a question, one of a record."""
-    return desk.search_records(
-        query=question, connection_id=CONNECTION, top_k=PASSAGES, hybrid=False
-    )
+    """Return the chunks closest to a question, at most one of each record."""
+    return desk.search_records(query=question, connection_id=CONNECTION, top_k=TOP_K, hybrid=False)
 
 
 def find_tickets(desk: MastraEngine, number: int) -> list[Record]:
@@ -55,41 +57,44 @@ def find_tickets(desk: MastraEngine, number: int) -> list[Record]:
 
 
 def get(desk: MastraEngine, entity: str, external_id: str) -> Record:
-    """Return a record; raises NotFound."""
-    found = desk.get_entity(name=entity, connection_id=CONNECTION) if entity in SYNCS else None
-    if found is None:
-        raise EntityNotFound(f"The desk knows no {entity}")
-    return desk.get_record(entity_id=found.id, external_id=external_id)
+    """Return a record of an entity. Raises EntityNotFound and RecordNotFound."""
+    row = desk.get_entity(name=entity, connection_id=CONNECTION) if entity in SYNCS else None
+    if row is None:
+        raise EntityNotFound(f"The desk has no entity {entity}")
+    return desk.get_record(entity_id=row.id, external_id=external_id)
 
 
 def last_run(desk: MastraEngine, entity: str) -> SyncRun | None:
-    """Return the latest run of the sync that brings an entity's records."""
+    """Return the latest run of the sync of an entity, or None before the first run."""
     runs = desk.list_sync_runs(sync=SYNCS[entity], connection_id=CONNECTION, limit=1)
     return runs.items[0] if runs else None
 
 
 def title(record: Record) -> str:
-    """Name a record as its readers know it."""
+    """Return the title of a record for its readers; a ticket's begins with its number."""
     name: str = record.data["title"]
     return f"{record.external_id}: {name}" if record.entity_type == "Tickets" else name
 
 
 def text(data: dict[str, Any]) -> str:
-    """Return what is written in a topic, or in a ticket with its comments."""
-    said = [f"{comment['author']}: {comment['body']}" for comment in data.get("comments", [])]
-    return "\n\n".join([data["body"], *said])
+    """Return the text of a topic, or of a ticket with its comments."""
+    comments = [f"{comment['author']}: {comment['body']}" for comment in data.get("comments", [])]
+    return "\n\n".join([data["body"], *comments])
 
 
-def parted(record: Record, number: str) -> tuple[str, str, str]:
-    """Return what is written before, in and after the passage that a citation names."""
-    whole = text(record.data)
-    pieces = chunk(whole)
-    for piece in pieces:
-        if str(piece.index) == number and len(pieces) > 1:
-            return whole[: piece.start], piece.text, whole[piece.end :]
-    return whole, "", ""
+def split_at_chunk(record: Record, number: str) -> tuple[str, str, str]:
+    """Return the text before a chunk, the chunk, and the text after it.
+
+    Without such a chunk, the first text is the whole and the others are empty.
+    """
+    document = text(record.data)
+    chunks = chunk(document)
+    for part in chunks:
+        if str(part.index) == number and len(chunks) > 1:
+            return document[: part.start], part.text, document[part.end :]
+    return document, "", ""
 
 
 def without_footnotes(text: str) -> str:
-    """Leave out the "[1]" of a text, which would be taken for citations."""
+    """Return a text without footnote marks such as "[1]", which look like citations."""
     return _FOOTNOTE.sub("", text)

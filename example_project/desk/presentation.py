@@ -1,4 +1,4 @@
-"""What a page shows of a conversation."""
+"""The items of a conversation as its page shows them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from django.utils.safestring import SafeString, mark_safe
 from mastra_engine.admin.content import markdown
 from mastra_engine.types import Message
 
-#: A citation, unless it is in code or within a tag, whose attributes are in double quotes.
+#: A citation outside of code and of tags; attributes of tags are in double quotes.
 _CITATION = re.compile(r'<(pre|code)\b.*?</\1>|<(?:[^">]|"[^"]*")*>|\[(\d+)\]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """What an answer cites."""
+class Citation:
+    """A link to a source that an answer cites."""
 
     number: int
     title: str
@@ -31,27 +31,27 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A question or an answer. `model` made it, or none did."""
+class Statement:
+    """A question or an answer; `model` is the language model that made it, if one did."""
 
     role: str
     html: SafeString
     at: datetime
     model: str | None = None
-    sources: list[Source] = field(default_factory=list)
+    sources: list[Citation] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
-    """A tool that was used on the way to an answer."""
+class ToolUse:
+    """A tool call on the way to an answer, and its result."""
 
     name: str
     args: str
     result: str
 
 
-def shown(messages: Iterable[Message]) -> Iterator[Said | Used]:
-    """Yield what was said and done; a call is shown with what the tool answered."""
+def items(messages: Iterable[Message]) -> Iterator[Statement | ToolUse]:
+    """Yield the statements and tool uses of a conversation; a call comes with its result."""
     calls: dict[str, dict[str, Any]] = {}
     for message in messages:
         for part in message.content:
@@ -60,17 +60,17 @@ def shown(messages: Iterable[Message]) -> Iterator[Said | Used]:
                     calls[part["tool_call_id"]] = part
                 case {"type": "tool-result"} if part["tool_call_id"] in calls:
                     call = calls[part["tool_call_id"]]
-                    yield Used(
+                    yield ToolUse(
                         name=call["tool_name"],
                         args=_json(call["args"]),
                         result=_json(part["result"]),
                     )
                 case {"type": "text"}:
-                    yield _said(message, part["text"])
+                    yield _statement(message, part["text"])
 
 
 def facts(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield what is kept in a JSON object, however deep, each value with its name."""
+    """Yield the values of a JSON object at any depth, each with its name."""
     if isinstance(data, dict):
         for key, value in data.items():
             yield from facts(value, key)
@@ -79,42 +79,44 @@ def facts(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def source_url(reference: dict[str, Any]) -> str:
-    """Return where a source is shown, at the passage where a search found one."""
+    """Return the address of a source; where a search found a chunk, at that chunk."""
     place = reverse("source", args=[reference["entity"], reference["external_id"]])
-    return f"{place}?chunk={reference['chunk']}#passage" if "chunk" in reference else place
+    return f"{place}?chunk={reference['chunk']}#chunk" if "chunk" in reference else place
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _said(message: Message, text: str) -> Said:
-    about = message.metadata
+def _statement(message: Message, text: str) -> Statement:
     sources = [
-        Source(
-            number=each["number"],
-            title=each["title"],
-            url=source_url(each),
-            score=each.get("score"),
+        Citation(
+            number=reference["number"],
+            title=reference["title"],
+            url=source_url(reference),
+            score=reference.get("score"),
         )
-        for each in about.get("passages", [])
-        if each["cited"]
+        for reference in message.metadata.get("sources", [])
+        if reference["cited"]
     ]
-    return Said(
+    return Statement(
         role=message.role,
         html=with_links(markdown(text), sources),
         at=message.created_at,
-        model=about.get("model"),
+        model=message.metadata.get("model"),
         sources=sources,
     )
 
 
-def with_links(html: SafeString, sources: list[Source]) -> SafeString:
-    """Make links of citations in HTML that is safe."""
+def with_links(html: SafeString, sources: list[Citation]) -> SafeString:
+    """Replace the citations in safe HTML by links to their sources."""
     links = {
-        str(each.number): format_html(
-            '<a class="citation" href="{}" title="{}">[{}]</a>', each.url, each.title, each.number
+        str(source.number): format_html(
+            '<a class="citation" href="{}" title="{}">[{}]</a>',
+            source.url,
+            source.title,
+            source.number,
         )
-        for each in sources
+        for source in sources
     }
-    return mark_safe(_CITATION.sub(lambda found: links.get(found[2], found[0]), html))  # noqa: S308
+    return mark_safe(_CITATION.sub(lambda match: links.get(match[2], match[0]), html))  # noqa: S308

@@ -1,4 +1,4 @@
-"""An answer on its way to the browser, as server-sent events."""
+"""Answers as server-sent events."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, StreamingHttpResponse
 
+from example_project.desk.answering import answer
 from example_project.desk.model import ModelFailed
 from example_project.desk.turns import Turn
 from mastra_engine.exceptions import EngineError
@@ -20,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 
 def stream(request: HttpRequest, turn: Turn) -> StreamingHttpResponse:
-    """Respond with the pieces of an answer as they are made, on WSGI and on ASGI servers."""
-    events = (f"data: {json.dumps(event)}\n\n" for event in told(turn))
+    """Respond with the parts of an answer as they are made, on WSGI and on ASGI servers."""
+    events = (f"data: {json.dumps(event)}\n\n" for event in answer_events(turn))
     return StreamingHttpResponse(
         _threaded(events) if isinstance(request, ASGIRequest) else events,
         content_type=EVENTS,
@@ -29,11 +30,11 @@ def stream(request: HttpRequest, turn: Turn) -> StreamingHttpResponse:
     )
 
 
-def told(turn: Turn) -> Iterator[dict[str, str]]:
-    """Answer, and yield each piece as an event; the last one may be an error for the user."""
+def answer_events(turn: Turn) -> Iterator[dict[str, str]]:
+    """Answer a question, and yield each part as an event; the last one may be an error."""
     try:
-        for piece in turn.answer():
-            yield {"text": piece}
+        for part in answer(turn):
+            yield {"text": part}
     except ModelFailed as error:
         logger.exception("A question was not answered")
         yield {"error": str(error)}
@@ -43,7 +44,7 @@ def told(turn: Turn) -> Iterator[dict[str, str]]:
 
 
 async def _threaded(items: Iterator[str]) -> AsyncIterator[str]:
-    """Take each item in the thread of the request, where its database connection is."""
-    following = sync_to_async(lambda: next(items, None))
-    while (item := await following()) is not None:
+    """Yield items that are made in the thread of the request, which has its database connection."""
+    next_item = sync_to_async(lambda: next(items, None))
+    while (item := await next_item()) is not None:
         yield item

@@ -1,4 +1,4 @@
-"""What the desk knows: how it comes in, and what of it is searched."""
+"""The syncs of the desk, and the texts of their records that are searched."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ def ticket_text(ticket: dict[str, Any]) -> str:
 def tickets(ctx: SyncContext) -> Iterator[list[RecordInput]]:
     page = ctx.checkpoint or 1
     while page:
-        found, page = tracker.get_page(page)
-        yield [RecordInput(f"{each['repository']}#{each['number']}", each) for each in found]
+        found_tickets, page = tracker.get_page(page)
+        yield [
+            RecordInput(f"{ticket['repository']}#{ticket['number']}", ticket)
+            for ticket in found_tickets
+        ]
         ctx.save_checkpoint(page)
 
 

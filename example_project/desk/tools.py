@@ -1,20 +1,18 @@
-"""What can be used on the way to an answer, by a language model or without one."""
+"""The tools of the desk. A language model calls them, and so do the rules that replace it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from example_project.desk import knowledge
+from example_project.desk.turns import Turn
 from mastra_engine.exceptions import InvalidInput
-
-if TYPE_CHECKING:
-    from example_project.desk.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool that is asked for. A model chose the arguments, so they may be anything."""
+    """A tool call. A model chose the arguments, so `args` may be anything."""
 
     id: str
     name: str
@@ -22,7 +20,7 @@ class Call:
 
 
 def definitions(turn: Turn) -> list[dict[str, Any]]:
-    """Return the tools as OpenAI's client takes them."""
+    """Return the definitions of the tools, in the format of OpenAI's client."""
     look_up = {
         "name": "look_up_ticket",
         "description": "Look up the tickets of a number; each repository may have one.",
@@ -38,43 +36,50 @@ def definitions(turn: Turn) -> list[dict[str, Any]]:
     ]
 
 
-def use(turn: Turn, call: Call) -> dict[str, Any]:
-    """Return what a tool answers; that it was asked wrongly is an answer, too."""
+def execute(turn: Turn, calls: list[Call]) -> list[dict[str, Any]]:
+    """Execute tool calls and return their results; calls and results are saved together."""
+    results = [_execute(turn, call) for call in calls]
+    turn.save(calls[0].id, _messages(calls, results))
+    return results
+
+
+def _execute(turn: Turn, call: Call) -> dict[str, Any]:
+    """Return the result of a call. An invalid call has an error as its result."""
     match call.name, call.args:
         case "look_up_ticket", {"number": int(number)}:
-            return {"tickets": look_up_ticket(turn, number)}
+            return {"tickets": _look_up_ticket(turn, number)}
         case "update_working_memory", patch:
-            return update_working_memory(turn, patch)
+            return _update_working_memory(turn, patch)
     return {"error": f"There is no tool {call.name!r} that takes these arguments."}
 
 
-def look_up_ticket(turn: Turn, number: int) -> list[dict[str, Any]]:
-    """Return tickets, each with the number to cite it by."""
+def _look_up_ticket(turn: Turn, number: int) -> list[dict[str, Any]]:
+    """Return the tickets of a number, each with the number that cites it."""
     return [
         {"cite_as": turn.cite(ticket, tool="look_up_ticket"), **ticket.data}
         for ticket in knowledge.find_tickets(turn.desk, number)
     ]
 
 
-def update_working_memory(turn: Turn, patch: Any) -> dict[str, Any]:
+def _update_working_memory(turn: Turn, patch: Any) -> dict[str, Any]:
     try:
-        kept = turn.memory.update_working_memory(resource_id=turn.resource_id, patch=patch)
+        memory = turn.memory.update_working_memory(resource_id=turn.resource_id, patch=patch)
     except InvalidInput as error:
         return {"error": str(error)}
-    return {"working_memory": kept.data}
+    return {"working_memory": memory.data}
 
 
-def as_messages(calls: list[Call], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return calls and what they were answered, as they are remembered."""
-    asked = [
+def _messages(calls: list[Call], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return calls and their results as messages of a thread."""
+    call_parts = [
         {"type": "tool-call", "tool_call_id": call.id, "tool_name": call.name, "args": call.args}
         for call in calls
     ]
-    answers = [
+    result_parts = [
         {"type": "tool-result", "tool_call_id": call.id, "result": result}
         for call, result in zip(calls, results, strict=True)
     ]
     return [
-        {"role": "assistant", "content": asked},
-        *({"role": "tool", "content": [answer]} for answer in answers),
+        {"role": "assistant", "content": call_parts},
+        *({"role": "tool", "content": [part]} for part in result_parts),
     ]

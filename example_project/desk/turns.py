@@ -1,21 +1,21 @@
-"""One question and its answer, remembered step by step."""
+"""One question and its answer, saved step by step."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-from example_project.desk import extractive, knowledge, model, tools
+from example_project.desk import knowledge
 from mastra_engine import MastraEngine
 from mastra_engine.types import Message, Record
 
 
 class Turn:
-    """A user's question on its way to an answer. What is said and done is saved as it happens.
+    """A user's question, the sources found for it, and the messages saved on the way to an answer.
 
-    `key` is the browser's name for it: a question that is sent twice is asked once, and one whose
-    answer was cut off is answered when it is sent again.
+    `key` is a name that the browser gives to the question. It makes saving idempotent: a question
+    that is sent twice is saved once, and an answer that was interrupted is made when the question
+    is sent again.
     """
 
     def __init__(
@@ -27,72 +27,61 @@ class Turn:
         self.thread_id = thread_id
         self.key = key
         self.question = question
-        self.passages: list[knowledge.Passage] = []
+        self.sources: list[knowledge.Source] = []
 
-    def begin(self) -> None:
-        """Save the question; raises ThreadNotFound when the conversation is somebody else's."""
-        about = {"turn": self.key, "asked_in": self.thread_id}
-        asked = {"role": "user", "content": self.question, "metadata": about}
-        (saved,) = self._save("question", [asked])
-        if saved.position == 1:
+    def save_question(self) -> None:
+        """Save the question, in a new conversation if its thread does not exist.
+
+        Raises ThreadNotFound when the thread belongs to another user.
+        """
+        metadata = {"turn": self.key, "asked_in": self.thread_id}
+        question = {"role": "user", "content": self.question, "metadata": metadata}
+        (message,) = self.save("question", [question])
+        if message.position == 1:
             self.memory.update_thread(thread_id=self.thread_id, title=self.question[:80])
 
-    def answer(self) -> Iterator[str]:
-        """Yield the answer as it is made, and save it with its sources once it is whole."""
-        if self._is_answered():
-            return
-        said = []
-        for piece in model.answer(self) if model.name() else extractive.answer(self):
-            said.append(piece)
-            yield piece
-        text = "".join(said)
-        about = {"turn": self.key, "model": model.name(), "passages": self._references(text)}
-        self._save("answer", [{"role": "assistant", "content": text, "metadata": about}])
+    def save_answer(self, text: str, *, model: str | None) -> None:
+        """Save the answer with its sources and the name of the language model, if one made it."""
+        metadata = {"turn": self.key, "model": model, "sources": self._references(text)}
+        self.save("answer", [{"role": "assistant", "content": text, "metadata": metadata}])
 
-    # What an answer is made with
+    def is_answered(self) -> bool:
+        """Say whether an answer was saved."""
+        answers = {"turn": self.key, "sources": {"$exists": True}}
+        return bool(self.memory.list_messages(thread_id=self.thread_id, metadata=answers, limit=1))
 
     def search(self) -> None:
-        """Look for passages that may answer the question."""
+        """Add the chunks closest to the question to the sources."""
         for match in knowledge.search(self.desk, self.question):
-            found = {"index": match.index, "chunk": match.chunk, "score": round(match.score, 4)}
-            self._add(match.record, match.passage, found)
+            origin = {"index": match.index, "chunk": match.chunk, "score": round(match.score, 4)}
+            self._add_source(match.record, match.passage, origin)
 
     def cite(self, record: Record, *, tool: str) -> int:
-        """Return the number to cite a record by that a tool looked up."""
-        known = (each.number for each in self.passages if each.record.id == record.id)
-        return next(known, 0) or self._add(record, "", {"tool": tool})
+        """Return the number that cites a record; add it to the sources if it is new."""
+        for source in self.sources:
+            if source.record.id == record.id:
+                return source.number
+        return self._add_source(record, "", {"tool": tool})
 
-    def use(self, calls: list[tools.Call]) -> list[dict[str, Any]]:
-        """Use tools and return what they answer; calls and answers are saved together."""
-        results = [tools.use(self, call) for call in calls]
-        messages = tools.as_messages(calls, results)
-        self._save(calls[0].id, messages)
-        return results
-
-    # Steps
-
-    def _add(self, record: Record, text: str, found: dict[str, Any]) -> int:
-        number = len(self.passages) + 1
-        self.passages.append(
-            knowledge.Passage(number=number, text=text, record=record, found=found)
-        )
-        return number
-
-    def _references(self, text: str) -> list[dict[str, Any]]:
-        cited = re.findall(r"\[(\d+)\]", text)
-        return [
-            {**passage.reference(), "cited": str(passage.number) in cited}
-            for passage in self.passages
-        ]
-
-    def _is_answered(self) -> bool:
-        about = {"turn": self.key, "passages": {"$exists": True}}
-        return bool(self.memory.list_messages(thread_id=self.thread_id, metadata=about, limit=1))
-
-    def _save(self, step: str, messages: list[dict[str, Any]]) -> list[Message]:
+    def save(self, step: str, messages: list[dict[str, Any]]) -> list[Message]:
+        """Append the messages of a step; a step that was saved before is not saved again."""
         return self.memory.save_memory(
             thread_id=self.thread_id,
             resource_id=self.resource_id,
             messages=messages,
             idempotency_key=f"{self.key}/{step}",
         )
+
+    def _add_source(self, record: Record, text: str, origin: dict[str, Any]) -> int:
+        number = len(self.sources) + 1
+        self.sources.append(
+            knowledge.Source(number=number, text=text, record=record, origin=origin)
+        )
+        return number
+
+    def _references(self, text: str) -> list[dict[str, Any]]:
+        cited_numbers = re.findall(r"\[(\d+)\]", text)
+        return [
+            {**source.reference(), "cited": str(source.number) in cited_numbers}
+            for source in self.sources
+        ]

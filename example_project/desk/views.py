@@ -1,4 +1,4 @@
-"""The pages: conversations, and the sources that answers cite."""
+"""The pages of the desk: conversations, and the sources that answers cite."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django import forms
-from django.contrib import messages
+from django.contrib import messages as notices
 from django.contrib.admin.utils import quote
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.mixins import LoginRequiredMixin
@@ -19,8 +19,8 @@ from django.views import View
 from django.views.decorators.http import require_GET, require_POST
 
 from example_project.desk import knowledge, model
-from example_project.desk.presentation import facts, shown
-from example_project.desk.streams import EVENTS, stream, told
+from example_project.desk.presentation import facts, items
+from example_project.desk.streams import EVENTS, answer_events, stream
 from example_project.desk.turns import Turn
 from mastra_engine import MastraEngine, engine
 from mastra_engine.exceptions import InvalidInput, NotFound
@@ -35,7 +35,7 @@ EXAMPLES = (
 
 
 class QuestionForm(forms.Form):
-    """A question, and the browser's name for it: sent again, it is not asked again."""
+    """A question, and a key that makes it idempotent: sent twice, it is saved once."""
 
     question = forms.CharField(
         label="Your question",
@@ -48,14 +48,14 @@ class QuestionForm(forms.Form):
 
 
 class ConversationView(LoginRequiredMixin, View):
-    """A conversation; whoever asks there begins it, unless it is somebody else's."""
+    """A conversation. A question to an unused address begins one; other users' are not found."""
 
     def get(self, request: HttpRequest, thread_id: str) -> HttpResponse:
         memory = desk(request).memory
-        with named_by_address():
+        with not_found_as_404():
             thread = memory.get_thread(thread_id=thread_id)
         latest = memory.list_messages(thread_id=thread_id, limit=MESSAGES, order="desc").items[::-1]
-        return page(request, thread_id, title=thread.title, said=latest)
+        return page(request, thread_id, title=thread.title, messages=latest)
 
     def post(self, request: HttpRequest, thread_id: str) -> HttpResponseBase:
         form = QuestionForm(request.POST)
@@ -68,37 +68,37 @@ class ConversationView(LoginRequiredMixin, View):
             key=str(form.cleaned_data["turn"]),
             question=form.cleaned_data["question"],
         )
-        with named_by_address():
-            turn.begin()
+        with not_found_as_404():
+            turn.save_question()
         if request.get_preferred_type(["text/html", EVENTS]) == EVENTS:
             return stream(request, turn)
-        for event in told(turn):  # without JavaScript, the page comes with the whole answer
+        for event in answer_events(turn):  # without JavaScript, the next page has the whole answer
             if "error" in event:
-                messages.error(request, event["error"])
+                notices.error(request, event["error"])
         return redirect("conversation", thread_id)
 
 
 @login_required
 @require_GET
 def start(request: HttpRequest) -> HttpResponse:
-    """A conversation that has not begun."""
+    """Show the form for the first question of a new conversation."""
     return page(request, str(uuid.uuid4()))
 
 
 @login_required
 @require_GET
 def source(request: HttpRequest, entity: str, external_id: str) -> HttpResponse:
-    """A record that an answer cites, the passage marked, and the sync that brought it."""
-    known = desk(request)
-    with named_by_address():
-        record = knowledge.get(known, entity, external_id)
-    before, passage, after = knowledge.parted(record, request.GET.get("chunk", ""))
-    run = knowledge.last_run(known, entity)
+    """Show a record that an answer cites, with the chunk marked, and the run of its sync."""
+    engine_in_scope = desk(request)
+    with not_found_as_404():
+        record = knowledge.get(engine_in_scope, entity, external_id)
+    before, chunk, after = knowledge.split_at_chunk(record, request.GET.get("chunk", ""))
+    run = knowledge.last_run(engine_in_scope, entity)
     context = {
         "title": knowledge.title(record),
         "record": record,
         "before": before,
-        "passage": passage,
+        "chunk": chunk,
         "after": after,
         "run": run,
         "admin_url": admin_url(request, "record", record.id),
@@ -110,14 +110,14 @@ def source(request: HttpRequest, entity: str, external_id: str) -> HttpResponse:
 @login_required
 @require_POST
 def forget(request: HttpRequest) -> HttpResponse:
-    """Empty the working memory that is kept of the user."""
+    """Empty the user's working memory."""
     desk(request).memory.update_working_memory(resource_id=resource_id(request), content={})
     return redirect("start")
 
 
 @contextmanager
-def named_by_address() -> Iterator[None]:
-    """Say that there is no such page for what there is not, or what nothing can be called."""
+def not_found_as_404() -> Iterator[None]:
+    """Respond with 404 when the id in an address does not exist or is not valid."""
     try:
         yield
     except (InvalidInput, NotFound):
@@ -125,7 +125,7 @@ def named_by_address() -> Iterator[None]:
 
 
 def desk(request: HttpRequest) -> MastraEngine:
-    """Return the engine as far as the user may reach: their memory, and the desk's records."""
+    """Return the engine within the user's scope: their memory, and the desk's records."""
     return engine.within(resource_ids=[resource_id(request)], connection_ids=[knowledge.CONNECTION])
 
 
@@ -138,29 +138,29 @@ def page(
     thread_id: str,
     *,
     title: str = "",
-    said: Sequence[Message] = (),
+    messages: Sequence[Message] = (),
     form: QuestionForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
     memory, resource = desk(request).memory, resource_id(request)
-    last = said[-1] if said else None
+    last = messages[-1] if messages else None
     context = {
         "title": title,
         "thread_id": thread_id,
-        "said": list(shown(said)),
+        "items": list(items(messages)),
         "unanswered": last if last and last.role == "user" else None,
         "conversations": memory.list_threads(resource_id=resource, limit=CONVERSATIONS),
-        "kept": list(facts(memory.get_working_memory(resource_id=resource).data)),
+        "facts": list(facts(memory.get_working_memory(resource_id=resource).data)),
         "form": form or QuestionForm(),
         "examples": EXAMPLES,
         "model": model.name(),
-        "admin_url": admin_url(request, "thread", thread_id) if said else None,
+        "admin_url": admin_url(request, "thread", thread_id) if messages else None,
     }
     return render(request, "desk/conversation.html", context, status=status)
 
 
 def admin_url(request: HttpRequest, model: str, id: Any) -> str | None:
-    """Return where staff find a row in the admin."""
+    """Return the address of a row's page in the admin, or None for users who are not staff."""
     if not request.user.is_staff:
         return None
     return reverse(f"admin:mastra_engine_{model}_change", args=[quote(str(id))])

@@ -51,11 +51,11 @@ def killed(example: Site, *, place: str, visit: int) -> str:
     return said
 
 
-def test_a_demo_killed_twice_goes_on_with_what_it_was_at(example: Site) -> None:
+def test_a_demo_killed_twice_resumes(example: Site) -> None:
     """First while it indexes a page that is committed, then in the conversation."""
     killed(example, place="chunks_stored", visit=3)
     said = killed(example, place="embeddings_stored", visit=5)
-    assert "Another demo's sync of Topics got to" in said
+    assert "Another demo's sync of Topics committed up to" in said
     *_, first = example.engine.list_sync_runs(sync="topics", connection_id=CONNECTION)
     topics = list(reference())
     size = len(topics)

@@ -1,4 +1,4 @@
-"""The example project's settings, on the database of the tests, and a desk that knows something."""
+"""The example project's settings on the tests' database, and the data of the desk."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Browser:
     user: User
 
     def ask(self, question: str, thread_id: str = "", **more: Any) -> str:
-        """Ask in a conversation, or begin one, and return its id."""
+        """Ask in a conversation or a new one, and return the thread's id."""
         thread_id = thread_id or str(uuid.uuid4())
         response = self.post(question, thread_id, **more)
         assert response.status_code == 302, response.content
@@ -82,7 +82,7 @@ def knowledge() -> None:
 
 
 def learn() -> None:
-    """Have the desk know its tickets and some topics."""
+    """Sync and index the desk's tickets and some topics."""
     engine.run_sync("tickets", connection_id=CONNECTION)
     topics = [topic for topic in reference() if topic.external_id in TOPICS]
     engine.sync_records(name="Topics", connection_id=CONNECTION, records=topics)

@@ -1,4 +1,4 @@
-"""What a user of the support desk can rely on, without a language model."""
+"""The support desk without a language model."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ def test_the_start_says_that_no_language_model_answers(ann: Browser) -> None:
 def test_an_answer_is_quoted_and_leads_to_its_source(ann: Browser) -> None:
     page = ann.read(ann.ask(LAMBDA))
     assert QUOTED in page
-    assert "no language model took part" in page
+    assert "no language model was used" in page
     (source, *_) = [link for link in links_in(page) if link.startswith("/sources/")]
-    assert source == "/sources/Topics/lambda/?chunk=0#passage"
+    assert source == "/sources/Topics/lambda/?chunk=0#chunk"
     shown = ann.client.get(source).content.decode()
     assert "Note that functions created with lambda expressions" in shown
     assert "<code>topics</code>" not in shown  # no declared sync brought it here
 
 
-def test_a_source_has_the_passage_marked(ann: Browser) -> None:
+def test_a_source_has_the_cited_chunk_marked(ann: Browser) -> None:
     def document(address: str) -> str:
         page = ann.client.get(address).content.decode()
         return page.partition('<div class="document">')[2]
 
-    whole, marked = (document(f"/sources/Topics/try/{chunk}") for chunk in ("", "?chunk=1"))
-    assert "<mark" not in whole
-    assert '<mark id="passage">' in marked
-    assert marked.replace('<mark id="passage">', "").replace("</mark>", "") == whole
+    complete, marked = (document(f"/sources/Topics/try/{chunk}") for chunk in ("", "?chunk=1"))
+    assert "<mark" not in complete
+    assert '<mark id="chunk">' in marked
+    assert marked.replace('<mark id="chunk">', "").replace("</mark>", "") == complete
 
 
-def test_what_an_answer_used_is_kept_with_it(ann: Browser) -> None:
+def test_an_answer_is_saved_with_its_sources(ann: Browser) -> None:
     _, answer = remembered(ann.ask(LAMBDA))
-    first, *_ = answer.metadata["passages"]
+    first, *_ = answer.metadata["sources"]
     entity = engine.get_entity(name="Topics", connection_id="support-desk")
     assert entity is not None
     record = engine.get_record(entity_id=entity.id, external_id="lambda")
@@ -67,7 +67,7 @@ def test_what_an_answer_used_is_kept_with_it(ann: Browser) -> None:
     assert answer.metadata["model"] is None
 
 
-def test_where_nothing_answers_it_says_so(ann: Browser) -> None:
+def test_a_question_without_an_answer_is_told_so(ann: Browser) -> None:
     _, answer = remembered(ann.ask("How do I bake bread?"))
     assert text_of(answer).startswith("I found no sentence that answers this.")
 
@@ -77,8 +77,8 @@ def test_where_nothing_answers_it_says_so(ann: Browser) -> None:
 
 def test_a_ticket_is_looked_up_by_a_tool(ann: Browser) -> None:
     thread_id = ann.ask("What is the state of ticket #2?")
-    asked, call, result, answer = remembered(thread_id)
-    assert [each.role for each in (asked, call, result, answer)] == [
+    query, call, result, answer = remembered(thread_id)
+    assert [item.role for item in (query, call, result, answer)] == [
         "user",
         "assistant",
         "tool",
@@ -101,7 +101,7 @@ def test_a_ticket_leads_to_the_sync_that_brought_it(staff: Browser) -> None:
     assert f"/admin/mastra_engine/syncrun/{run.id}/change/" in links_in(shown)
 
 
-def test_a_ticket_that_is_not_there_is_not_made_up(ann: Browser) -> None:
+def test_a_missing_ticket_is_reported(ann: Browser) -> None:
     *_, answer = remembered(ann.ask("And what about issue 4711?"))
     assert text_of(answer).strip() == "There is no ticket #4711."
 
@@ -109,24 +109,24 @@ def test_a_ticket_that_is_not_there_is_not_made_up(ann: Browser) -> None:
 # Memory
 
 
-def test_what_was_told_in_one_conversation_is_known_in_another(ann: Browser) -> None:
+def test_a_statement_is_recalled_in_another_conversation(ann: Browser) -> None:
     ann.ask(FACT)
     _, answer = remembered(ann.ask("Which Python do our servers run?"))
     assert f"you told me: “{FACT}”" in text_of(answer)
 
 
-def test_what_is_kept_in_mind_is_shown_and_can_be_forgotten(ann: Browser) -> None:
+def test_working_memory_is_shown_and_can_be_emptied(ann: Browser) -> None:
     ann.ask(FACT)
     assert "<dt>our servers run Python 3.11</dt>" in ann.client.get("/").content.decode()
     ann.client.post("/forget/")
-    assert "Kept in mind" not in ann.client.get("/").content.decode()
+    assert "Remembered about you" not in ann.client.get("/").content.decode()
 
 
-def test_what_one_user_told_no_other_is_told(ann: Browser, bob: Browser) -> None:
+def test_statements_of_one_user_are_not_shown_to_another(ann: Browser, bob: Browser) -> None:
     ann.ask(FACT)
     _, answer = remembered(bob.ask("Which Python do our servers run?"))
     assert "3.11" not in text_of(answer)
-    assert "Kept in mind" not in bob.client.get("/").content.decode()
+    assert "Remembered about you" not in bob.client.get("/").content.decode()
 
 
 def test_another_users_conversation_is_not_there(ann: Browser, bob: Browser) -> None:
@@ -137,7 +137,7 @@ def test_another_users_conversation_is_not_there(ann: Browser, bob: Browser) -> 
 
 
 @pytest.mark.parametrize("name", ["x%00y", "x" * 5_000])
-def test_there_is_nothing_where_nothing_can_be(ann: Browser, name: str) -> None:
+def test_an_invalid_address_is_not_found(ann: Browser, name: str) -> None:
     for address in (f"/conversations/{name}/", f"/sources/Topics/{name}/"):
         assert ann.client.get(address).status_code == 404
     assert ann.post("Is anybody there?", name).status_code == 404
@@ -178,7 +178,7 @@ def test_an_answer_is_streamed_and_saved_once_it_is_whole(ann: Browser) -> None:
     pieces = iter(response.streaming_content)
     first = next(pieces)
     assert len(remembered(thread_id)) == 1
-    events = [json.loads(each.removeprefix(b"data: ")) for each in (first, *pieces)]
+    events = [json.loads(item.removeprefix(b"data: ")) for item in (first, *pieces)]
     assert len(events) > 1
     assert "".join(event["text"] for event in events) == text_of(remembered(thread_id)[1])
 
@@ -221,6 +221,6 @@ def test_the_pages_of_the_api_may_have_scripts_inline(ann: Browser) -> None:
 
 def test_staff_find_a_conversation_in_the_admin(ann: Browser, staff: Browser) -> None:
     thread_id = staff.ask(LAMBDA)
-    (link,) = [each for each in links_in(staff.read(thread_id)) if "/thread/" in each]
+    (link,) = [item for item in links_in(staff.read(thread_id)) if "/thread/" in item]
     assert "lambda" in staff.client.get(link).content.decode()
     assert "/admin/" not in "".join(links_in(ann.read(ann.ask(LAMBDA))))

@@ -1,4 +1,4 @@
-"""What the desk does with a language model, which a server on this machine plays."""
+"""The support desk with a language model, which a local server replaces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.example.conftest import Browser, links_in, remembered, text_of
 
 
 class Server(ThreadingHTTPServer):
-    """Speaks OpenAI's protocol: each request is kept, and answered by the next of `replies`.
+    """A server with OpenAI's protocol, which responds with the next of `replies`.
 
     A reply is a list of deltas, which are streamed, or the status of an error.
     """
@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"data: {data}\n\n".encode())
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Be quiet."""
+        """Print nothing."""
 
 
 def chunk(model: str, delta: dict[str, Any]) -> str:
@@ -70,12 +70,12 @@ def says(*pieces: str) -> list[dict[str, Any]]:
 
 
 def calls(id: str, name: str, *arguments: str) -> list[dict[str, Any]]:
-    """Return a tool's call, its arguments in pieces as servers send them."""
+    """Return the deltas of a tool call; servers send its arguments in fragments."""
     first, *rest = arguments
     begun = {"index": 0, "id": id, "type": "function"}
     return [
         {"tool_calls": [{**begun, "function": {"name": name, "arguments": first}}]},
-        *({"tool_calls": [{"index": 0, "function": {"arguments": each}}]} for each in rest),
+        *({"tool_calls": [{"index": 0, "function": {"arguments": item}}]} for item in rest),
     ]
 
 
@@ -98,7 +98,7 @@ def test_a_model_is_asked_only_where_both_server_and_key_are_set(
     assert server.requests == []
 
 
-def test_a_model_answers_from_the_passages_it_is_shown(ann: Browser, server: Server) -> None:
+def test_a_model_answers_from_the_sources_in_its_prompt(ann: Browser, server: Server) -> None:
     server.replies = [says("No", ", they cannot", " [1].")]
     thread_id = ann.ask("Can a lambda contain several statements?")
     (request,) = server.requests
@@ -108,11 +108,11 @@ def test_a_model_answers_from_the_passages_it_is_shown(ann: Browser, server: Ser
     assert question == {"role": "user", "content": "Can a lambda contain several statements?"}
     _, answer = remembered(thread_id)
     assert text_of(answer) == "No, they cannot [1]."
-    cited = [each["title"] for each in answer.metadata["passages"] if each["cited"]]
+    cited = [item["title"] for item in answer.metadata["sources"] if item["cited"]]
     assert (cited, answer.metadata["model"]) == (["Lambdas"], "parrot-1")
     page = ann.read(thread_id)
     assert "Answered by parrot-1" in page
-    assert "/sources/Topics/lambda/?chunk=0#passage" in links_in(page)
+    assert "/sources/Topics/lambda/?chunk=0#chunk" in links_in(page)
 
 
 def test_a_model_uses_the_tools_it_is_given(ann: Browser, server: Server) -> None:
@@ -131,14 +131,14 @@ def test_a_model_uses_the_tools_it_is_given(ann: Browser, server: Server) -> Non
     roles = [message.role for message in remembered(thread_id)]
     assert roles == ["user", "assistant", "tool", "assistant"]
     cited = [
-        each["external_id"]
-        for each in remembered(thread_id)[-1].metadata["passages"]
-        if each["number"] == ticket["cite_as"]
+        item["external_id"]
+        for item in remembered(thread_id)[-1].metadata["sources"]
+        if item["number"] == ticket["cite_as"]
     ]
     assert cited == ["Codertocat/Hello-World#2"]
 
 
-def test_a_model_keeps_in_mind_what_the_next_conversation_begins_with(
+def test_a_model_updates_working_memory_for_the_next_conversation(
     ann: Browser, server: Server
 ) -> None:
     server.replies = [
@@ -148,10 +148,12 @@ def test_a_model_keeps_in_mind_what_the_next_conversation_begins_with(
     ]
     ann.ask("I am Ann.")
     ann.ask("Do you know who I am?")
-    told = [each["content"] for each in server.requests[-1]["messages"] if each["role"] == "system"]
-    assert any('{"name":"Ann"}' in each for each in told)
-    kept = engine.memory.get_working_memory(resource_id=str(ann.user.pk))
-    assert kept.data == {"name": "Ann"}
+    report = [
+        item["content"] for item in server.requests[-1]["messages"] if item["role"] == "system"
+    ]
+    assert any('{"name":"Ann"}' in item for item in report)
+    saved = engine.memory.get_working_memory(resource_id=str(ann.user.pk))
+    assert saved.data == {"name": "Ann"}
 
 
 @pytest.mark.parametrize(
@@ -180,10 +182,10 @@ def test_a_model_that_is_away_leaves_the_question_to_be_sent_again(
     thread_id = ann.ask("Anybody there?", turn=turn)
     assert "The language model failed" in ann.read(thread_id)
     ann.ask("Anybody there?", thread_id, turn=turn)
-    assert [text_of(each) for each in remembered(thread_id)] == ["Anybody there?", "Here I am."]
+    assert [text_of(item) for item in remembered(thread_id)] == ["Anybody there?", "Here I am."]
 
 
-def test_a_model_that_only_wants_tools_is_stopped(ann: Browser, server: Server) -> None:
+def test_a_model_that_only_calls_tools_is_stopped(ann: Browser, server: Server) -> None:
     server.replies = [
         calls(f"call_{number}", "look_up_ticket", '{"number": 2}') for number in range(9)
     ]

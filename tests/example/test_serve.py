@@ -1,4 +1,4 @@
-"""`make serve` can be run again and again."""
+"""`manage.py serve` prints the way in and can be repeated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mastra_engine import engine
 
 
 def run(monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[str, tuple[Any, ...]]:
-    """Return what the command prints, and what it would have served."""
+    """Return the output of the command and the arguments of runserver."""
     served: list[tuple[Any, ...]] = []
     monkeypatch.setattr(serve, "call_command", lambda *args, **kwargs: served.append(args))
     out = StringIO()
@@ -24,17 +24,17 @@ def run(monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[str, tuple[Any
 
 
 @pytest.mark.usefixtures("knowledge")
-def test_it_syncs_tells_the_way_in_and_can_be_repeated(
+def test_it_syncs_prints_the_way_in_and_can_be_repeated(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.DEBUG = True
     monkeypatch.setattr(serve, "SYNCS", {"Tickets": "tickets"})
     for _ in range(2):
-        told, served = run(monkeypatch)
+        report, served = run(monkeypatch)
         command, address = served
         assert command == "runserver"
-        assert f"http://{address}/" in told
-        assert f"http://{address}/admin/" in told
+        assert f"http://{address}/" in report
+        assert f"http://{address}/admin/" in report
         for name in ("demo", "admin"):
             user = authenticate(username=name, password=name)
             assert user is not None
@@ -42,11 +42,11 @@ def test_it_syncs_tells_the_way_in_and_can_be_repeated(
     assert len(engine.list_sync_runs(sync="tickets")) == 3
 
 
-def test_a_port_that_is_taken_is_passed_over() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+def test_a_used_port_is_skipped() -> None:
+    with socket.socket() as durations:
+        durations.bind(("127.0.0.1", 0))
+        durations.listen()
+        port = durations.getsockname()[1]
         assert serve.free_port(port) > port
 
 

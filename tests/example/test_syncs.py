@@ -1,4 +1,4 @@
-"""What the desk knows is brought in by declared syncs."""
+"""The declared syncs of the desk."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Makes tickets.json out of the deliveries in the npm package @octokit/webhooks-examples.
+"""Write tickets.json from the deliveries in the npm package @octokit/webhooks-examples.
 
     npm pack @octokit/webhooks-examples@7.6.1
     tar xzf octokit-webhooks-examples-7.6.1.tgz
     python example_project/desk/data/extract.py package/api.github.com/index.json
 
-A delivery tells one thing that happened to an issue, a pull request or a discussion. Here they are
-folded: a ticket is as the latest delivery shows it, with the comments of them all.
+A delivery reports one event of an issue, a pull request or a discussion. This script merges them: a
+ticket has the fields of its latest delivery and the comments of all its deliveries.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def main(path: str) -> None:
     for subject, delivery in deliveries(json.loads(Path(path).read_text())):
         repository = delivery["repository"]["full_name"]
         tickets[repository, delivery[subject]["number"]].append((subject, delivery))
-    extract = [ticket(repository, told) for (repository, _), told in sorted(tickets.items())]
+    extract = [ticket(repository, events) for (repository, _), events in sorted(tickets.items())]
     TICKETS.write_text(json.dumps(extract, indent=2, ensure_ascii=False) + "\n")
 
 
 def deliveries(events: list[Any]) -> Iterator[tuple[str, Delivery]]:
-    """Yield what happened to tickets, and the key of the ticket in it."""
+    """Yield the deliveries about tickets, each with the key under which it has the ticket."""
     for event in events:
         for delivery in event["examples"]:
             subject = next((key for key in KINDS if "title" in delivery.get(key, {})), None)
@@ -41,24 +41,26 @@ def deliveries(events: list[Any]) -> Iterator[tuple[str, Delivery]]:
                 yield subject, delivery
 
 
-def ticket(repository: str, told: list[tuple[str, Delivery]]) -> dict[str, Any]:
-    subject, last = max(told, key=lambda each: latest(each[1][each[0]]))
-    shown = last[subject]
-    is_pull_request = subject == "pull_request" or "pull_request" in shown
-    said = sorted((each["comment"] for _, each in told if "comment" in each), key=latest)
-    comments = {comment["id"]: comment for comment in said}  # as last edited
+def ticket(repository: str, events: list[tuple[str, Delivery]]) -> dict[str, Any]:
+    subject, last = max(events, key=lambda event: latest(event[1][event[0]]))
+    newest = last[subject]
+    is_pull_request = subject == "pull_request" or "pull_request" in newest
+    versions = sorted(
+        (delivery["comment"] for _, delivery in events if "comment" in delivery), key=latest
+    )
+    comments = {comment["id"]: comment for comment in versions}  # the last edit of each
     return {
         "repository": repository,
-        "number": shown["number"],
+        "number": newest["number"],
         "kind": KINDS["pull_request" if is_pull_request else subject],
-        "title": shown["title"],
-        "body": shown["body"] or "",
-        "state": shown["state"],
-        "author": shown["user"]["login"],
-        "labels": [label["name"] for label in shown.get("labels", [])],
-        "url": shown["html_url"],
-        "created_at": shown["created_at"],
-        "updated_at": shown["updated_at"],
+        "title": newest["title"],
+        "body": newest["body"] or "",
+        "state": newest["state"],
+        "author": newest["user"]["login"],
+        "labels": [label["name"] for label in newest.get("labels", [])],
+        "url": newest["html_url"],
+        "created_at": newest["created_at"],
+        "updated_at": newest["updated_at"],
         "comments": [
             {
                 "author": comment["user"]["login"],
@@ -70,9 +72,9 @@ def ticket(repository: str, told: list[tuple[str, Delivery]]) -> dict[str, Any]:
     }
 
 
-def latest(told: dict[str, Any]) -> tuple[bool, str]:
-    """Say by what to sort: some deliveries leave the text out, so those come first."""
-    return bool(told["body"]), told["updated_at"]
+def latest(version: dict[str, Any]) -> tuple[bool, str]:
+    """Return a sort key: by time, after the versions without text, which some deliveries omit."""
+    return bool(version["body"]), version["updated_at"]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Shows the engine at work on real data."""
+"""`manage.py demo`: use the engine with real data, and print the results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from example_project.demo.retrieval import RetrievalDemo
 
 
 class Command(BaseCommand):
-    help = "Sync and query real data; question the language reference; remember the conversation."
+    help = "Sync, query and search real data, and hold a conversation about it."
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console()

@@ -1,4 +1,4 @@
-"""`manage.py serve`: the support desk with all that it needs, for a look around."""
+"""`manage.py serve`: prepare the data of the support desk, and serve it on this machine."""
 
 from __future__ import annotations
 
@@ -20,26 +20,34 @@ TRIES = 100
 
 
 class Command(EngineCommand):
-    help = "Sync, index, make the demo's users, and serve the site on this machine only."
+    help = "Sync and index the desk's data, create the demo users, and serve on this machine only."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=8000, help="or the next that is free")
+        parser.add_argument(
+            "--port",
+            type=int,
+            default=8000,
+            help="first port to try; the next free one is used (default: 8000)",
+        )
 
     def handle(self, **options: Any) -> None:
         if not settings.DEBUG:
-            raise CommandError("The demo's passwords are known to everybody; this needs DEBUG.")
+            raise CommandError(
+                "The passwords of the demo users are public, so serve requires DEBUG = True."
+            )
         for name in SYNCS.values():
             run = engine.run_sync(name, connection_id=CONNECTION)
             if run.status != "succeeded":
                 raise CommandError(f"The sync {name} {run.status}: {run.error}")
-            self.stdout.write(f"{run.entity}: {run.created} new, {run.unchanged} as they were.")
+            self.stdout.write(f"{run.entity}: {run.created} created, {run.unchanged} unchanged.")
         engine.index_pending()
-        make_users()
+        create_users()
         port = free_port(options["port"])
-        self.tell(f"http://127.0.0.1:{port}/")
+        self.print_addresses(f"http://127.0.0.1:{port}/")
         call_command("runserver", f"127.0.0.1:{port}", use_reloader=False)
 
-    def tell(self, address: str) -> None:
+    def print_addresses(self, address: str) -> None:
+        """Print the addresses and the logins, and say what makes the answers."""
         answers = f"by {model.name()}" if model.name() else "quoted; no language model is set up"
         self.stdout.write(
             f"""
@@ -48,13 +56,13 @@ class Command(EngineCommand):
   API      {address}api/v1/threads/
   Answers  {answers}
 
-The database goes on when this ends: make down stops it.
+The database keeps running after Ctrl-C; make down stops it.
 """
         )
 
 
-def make_users() -> None:
-    """Make the demo's users, each with its name as the password, unless they are there."""
+def create_users() -> None:
+    """Create the demo users that do not exist, each with its name as the password."""
     for name, is_admin in (("demo", False), ("admin", True)):
         User.objects.get_or_create(
             username=name,
@@ -67,7 +75,7 @@ def make_users() -> None:
 
 
 def free_port(first: int) -> int:
-    """Return the first port of this machine, from `first` on, that nobody listens on."""
+    """Return the first port from `first` on that no process of this machine listens on."""
     for port in range(first, first + TRIES):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)):

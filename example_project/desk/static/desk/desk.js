@@ -1,9 +1,9 @@
-// Shows an answer while it is made, then the page as the server has it. Without this script, the
-// form is sent and the page comes with the whole answer.
+// Shows an answer while it is made, then replaces the page by the server's. Without this script, the
+// form is submitted, and the next page has the whole answer.
 "use strict";
 
 document.addEventListener("submit", (event) => {
-  if (!event.target.matches(".say")) return;
+  if (!event.target.matches(".question")) return;
   event.preventDefault();
   ask(event.target);
 });
@@ -29,13 +29,13 @@ async function ask(form) {
   const body = new FormData(form);
   const status = document.querySelector("[role=status]");
   status.textContent = "Looking for an answer …";
-  const said = document.querySelector(".said");
+  const items = document.querySelector(".items");
   const added = [];
   if (form.id === "ask") {
-    added.push(add(said, "user", question.value));
+    added.push(add(items, "user", question.value));
     question.value = "";
   }
-  const answer = add(said, "assistant", "");
+  const answer = add(items, "assistant", "");
   added.push(answer);
   try {
     for await (const event of events(form.action, body)) {
@@ -45,19 +45,19 @@ async function ask(form) {
     }
     await show(form.action);
   } catch (error) {
-    // The form still has the name of this turn: sent again, the question is not asked twice.
+    // The form still has the key of this turn: a question that is sent again is not saved twice.
     status.textContent = `${error.message} Your question is still there; try again.`;
-    added.forEach((each) => each.remove());
+    added.forEach((item) => item.remove());
     question.value = body.get("question");
     delete form.dataset.busy;
   }
 }
 
-function add(said, role, text) {
+function add(items, role, text) {
   const item = document.createElement("li");
   item.className = `${role} plain`;
   item.textContent = text;
-  said.append(item);
+  items.append(item);
   return item;
 }
 
@@ -81,5 +81,5 @@ async function show(url) {
   document.title = page.title;
   history.replaceState(null, "", url);
   document.querySelector("#ask textarea").focus({ preventScroll: true });
-  document.querySelector(".said").lastElementChild.scrollIntoView({ block: "end" });
+  document.querySelector(".items").lastElementChild.scrollIntoView({ block: "end" });
 }
