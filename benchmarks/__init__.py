@@ -1,1 +1,1 @@
-"""Ours beside the raw floor and the peers, in one run."""
+"""Benchmarks of the engine, raw SQL and other libraries in the same run."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks records`: one subcommand per file."""
+"""`python -m benchmarks records`: run one benchmark; each file is a subcommand."""
 
 from __future__ import annotations
 

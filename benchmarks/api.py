@@ -1,4 +1,4 @@
-"""The API under many clients at once, on a real ASGI and a real WSGI server."""
+"""The API under many concurrent clients, on an ASGI and on a WSGI server."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SERVERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a server did: requests per second in each round, and what went wrong."""
+    """The results of a server: requests per second in each round, and errors."""
 
     rates: dict[str, list[float]]
     #: Of the mixed requests, in milliseconds.
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """Measure; return a readable report and its figures."""
+    """Run the benchmark; return a report as text, and its figures."""
     results = {name: _measure(name, options) for name in options.server or SERVERS}
     targets = [
         Target(name=f"{name}: {what}", value=value, relation="<=", limit=limit, unit="")
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         for what, value, limit in (
             ("errors", result.errors, 0),
             ("lost writes", result.lost, 0),
-            # A backend takes a moment to end after its client has gone.
+            # A backend ends a moment after its client disconnects.
             ("connections", result.connections, 2 * options.clients),
         )
     ]
@@ -120,12 +120,12 @@ def _measure(name: str, options: argparse.Namespace) -> Result:
         for thread_id in (SHARED, *(client.thread_id for client in clients)):
             engine.memory.create_thread(resource_id=OWNER, thread_id=thread_id)
         with _connections_of(name) as connections:
-            rates, taken = _loaded(clients, options, name)
+            rates, durations = _loaded(clients, options, name)
     result = Result(
         rates=rates,
-        median=1000 * taken[len(taken) // 2],
-        late=1000 * taken[len(taken) * 95 // 100],
-        requests=len(taken),
+        median=1000 * durations[len(durations) // 2],
+        late=1000 * durations[len(durations) * 95 // 100],
+        requests=len(durations),
         errors=sum(len(client.errors) for client in clients),
         lost=_lost(engine, clients, entity.id),
         connections=max(connections),
@@ -140,34 +140,34 @@ def _measure(name: str, options: argparse.Namespace) -> Result:
 def _loaded(
     clients: list[Client], options: argparse.Namespace, name: str
 ) -> tuple[dict[str, list[float]], list[float]]:
-    """Put the loads on in turn; return the rates, and how long mixed requests took, sorted."""
+    """Run the loads in turn; return the rates, and the sorted durations of mixed requests."""
     rates: dict[str, list[float]] = {kind: [] for kind in LOADS}
     times: list[float] = []
-    for kind in LOADS:  # all of it is imported and compiled before
+    for kind in LOADS:  # warm up: import modules and compile templates
         load(clients, kind, seconds=2)
     for number, kind in rotated(list(LOADS), options.rounds):
         progress(f"{name}, round {number + 1}: {kind}")
         share = 1 if kind == "mixed" else 0.5
-        rate, taken = load(clients, kind, seconds=share * options.seconds / options.rounds)
+        rate, durations = load(clients, kind, seconds=share * options.seconds / options.rounds)
         rates[kind].append(rate)
-        times += taken if kind == "mixed" else []
+        times += durations if kind == "mixed" else []
     return rates, sorted(times)
 
 
 def _lost(engine: PostgresEngine, clients: list[Client], entity_id: UUID) -> int:
-    """Return how much of what was acknowledged is not there, or not where it should be."""
+    """Return the number of acknowledged writes that are missing or wrong."""
     promised: dict[str, set[str]] = {}
     for client in clients:
         for thread_id, ids in client.messages.items():
             promised.setdefault(thread_id, set()).update(ids)
     lost: int = 0
     for thread_id, ids in promised.items():
-        kept = [*_all_messages(engine, thread_id)]
-        lost += len(ids - {message.id for message in kept})
-        lost += [message.position for message in kept] != [*range(1, len(kept) + 1)]
+        saved = [*_all_messages(engine, thread_id)]
+        lost += len(ids - {message.id for message in saved})
+        lost += [message.position for message in saved] != [*range(1, len(saved) + 1)]
     records = engine.get_records_by_entity_id(entity_id=entity_id)
     values: dict[str, int] = {record.external_id: record.data["value"] for record in records}
-    return lost + sum(max(0, each.value - values.get(f"c{each.number}", 0)) for each in clients)
+    return lost + sum(max(0, item.value - values.get(f"c{item.number}", 0)) for item in clients)
 
 
 def _all_messages(engine: PostgresEngine, thread_id: str) -> Iterator[Message]:
@@ -181,7 +181,7 @@ def _all_messages(engine: PostgresEngine, thread_id: str) -> Iterator[Message]:
 
 @contextmanager
 def _served(name: str, *, threads: int) -> Iterator[str]:
-    """Start a server and yield its address; what went wrong there is shown in the end."""
+    """Start a server and yield its address; its errors are printed at the end."""
     environment = {
         **os.environ,
         "DB_URL": make_conninfo(os.environ["DB_URL"], application_name=name),
@@ -205,8 +205,8 @@ def _served(name: str, *, threads: int) -> Iterator[str]:
             process.terminate()
             process.wait()
             log.seek(0)
-            if "Traceback" in (said := log.read().decode()):
-                progress(said[-4000:])
+            if "Traceback" in (output := log.read().decode()):
+                progress(output[-4000:])
 
 
 @contextmanager

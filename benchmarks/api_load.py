@@ -1,4 +1,4 @@
-"""Clients that ask a server all at once, and remember what it has promised them."""
+"""Concurrent clients, which record the writes that the server acknowledged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(kw_only=True)
 class Client:
-    """One of many, on a connection of its own."""
+    """A client with a connection of its own."""
 
     address: str
     number: int
@@ -36,24 +36,24 @@ class Client:
 
     @property
     def thread_id(self) -> str:
-        """The thread that is its own."""
+        """Return the id of the client's own thread."""
         return f"thread-{self.number}"
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> bool:
-        """Send a request; return whether it was answered well."""
+        """Send a request; return whether it succeeded."""
         sent = None if body is None else json.dumps(body)
         begun = time.perf_counter()
         try:
             self._http.request(method, path, sent, {**JSON, **headers})
             answer = self._http.getresponse()
-            said = answer.read()
+            output = answer.read()
         except OSError as error:
             self._http.close()
             self.errors.append(repr(error))
             return False
         self.latencies.append(time.perf_counter() - begun)
         if answer.status >= 400:
-            self.errors.append(f"{answer.status} {said[:200]!r}")
+            self.errors.append(f"{answer.status} {output[:200]!r}")
         return answer.status < 400
 
     def work(self, steps: list[Step], until: float) -> None:
@@ -118,12 +118,14 @@ LOADS: dict[str, list[Step]] = {
 
 
 def run(clients: list[Client], load: str, *, seconds: float) -> tuple[float, list[float]]:
-    """Put a load on for a while; return requests per second, and how long each took."""
+    """Run a load for some seconds; return requests per second and their durations."""
     for client in clients:
         client.latencies.clear()
     begun = time.perf_counter()
     with ThreadPoolExecutor(len(clients)) as pool:
-        for done in [pool.submit(client.work, LOADS[load], begun + seconds) for client in clients]:
-            done.result()
-    taken = [each for client in clients for each in client.latencies]
-    return len(taken) / (time.perf_counter() - begun), taken
+        for future in [
+            pool.submit(client.work, LOADS[load], begun + seconds) for client in clients
+        ]:
+            future.result()
+    durations = [item for client in clients for item in client.latencies]
+    return len(durations) / (time.perf_counter() - begun), durations

@@ -1,4 +1,4 @@
-"""What the servers serve: the API, and beside it the least that a view of REST framework can do."""
+"""The site of the servers: the API, and a minimal view of REST framework."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ OWNER = 7
 
 
 def somebody() -> User:
-    """Return who asks, whoever it is."""
+    """Return the same user for every request."""
     return User(pk=OWNER)
 
 
 class BareView(APIView):
-    """One read by primary key."""
+    """Read one row by its primary key."""
 
     def get(self, request: Request, pk: str) -> Response:
         return Response(Thread.objects.values("id", "resource_id", "title").get(pk=pk))

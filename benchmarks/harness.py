@@ -1,4 +1,4 @@
-"""What the benchmarks share: rounds in turn, medians, and a table one can read."""
+"""Code that the benchmarks share: rounds in turn, medians and tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def rotated(items: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
-    """Yield (round, item): every item once a round, each round beginning with another one.
+    """Yield (round, item): every item once per round; each round begins with another item.
 
     The machine's slow minutes then fall on all of them, and none is always the first.
     """
@@ -28,7 +28,7 @@ def rotated(items: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long `work` takes; the garbage of the work before it is swept first."""
+    """Return the duration of `work`, after a collection of the garbage of earlier work."""
     gc.collect()
     start = time.perf_counter()
     work()
@@ -36,31 +36,31 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 class Timings:
-    """The time of each (method, phase) in each round."""
+    """The durations of each (method, phase), one per round."""
 
     def __init__(self) -> None:
-        self._taken: dict[tuple[str, str], dict[int, float]] = {}
+        self._durations: dict[tuple[str, str], dict[int, float]] = {}
 
-    def add(self, method: str, phase: str, *, round: int, taken: float) -> None:
-        self._taken.setdefault((method, phase), {})[round] = taken
+    def add(self, method: str, phase: str, *, round: int, duration: float) -> None:
+        self._durations.setdefault((method, phase), {})[round] = duration
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._taken)
+        return iter(self._durations)
 
     def of(self, method: str, phase: str) -> list[float]:
-        """Return the times, or nothing if the method was not run."""
-        return list(self._taken.get((method, phase), {}).values())
+        """Return the durations; the list is empty if the method was not run."""
+        return list(self._durations.get((method, phase), {}).values())
 
     def ratios(self, method: str, phase: str, *, to: tuple[str, str]) -> list[float]:
-        """Return the times as multiples of another's in the same round."""
-        base = self._taken.get(to, {})
-        taken = self._taken.get((method, phase), {})
-        return [value / base[round] for round, value in taken.items() if round in base]
+        """Return the durations as multiples of another method's in the same round."""
+        base = self._durations.get(to, {})
+        durations = self._durations.get((method, phase), {})
+        return [value / base[round] for round, value in durations.items() if round in base]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A goal for a figure: at most or at least a limit."""
+    """A target for a figure: an upper or a lower limit."""
 
     name: str
     value: float | None
@@ -70,19 +70,19 @@ class Target:
 
     @property
     def met(self) -> bool | None:
-        """Whether it is reached, or None if it was not measured."""
+        """Return whether the target is reached, or None if it was not measured."""
         if self.value is None:
             return None
         return self.value <= self.limit if self.relation == "<=" else self.value >= self.limit
 
 
 def middle(values: Sequence[float]) -> float | None:
-    """Return the median, or None of nothing."""
+    """Return the median, or None for an empty list."""
     return median(values) if values else None
 
 
 def spread(values: Sequence[float]) -> str:
-    """Return the median of ratios and, of several, their range."""
+    """Return the median of ratios and, for several, their range."""
     if not values:
         return "-"
     if len(values) == 1:
@@ -91,7 +91,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return plain text: the first column left, the others right."""
+    """Return a table as text: the first column is left-aligned, the others right-aligned."""
     lines = [list(map(str, row)) for row in (headers, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     head, *body = ("  ".join(_cells(line, widths)).rstrip() for line in lines)
@@ -104,7 +104,7 @@ def _cells(line: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
 
 
 def target_table(targets: Sequence[Target]) -> str:
-    """Return the targets beside what was reached."""
+    """Return the targets with the measured figures."""
     words = {True: "met", False: "MISSED", None: "not measured"}
     rows = [
         (
@@ -123,12 +123,12 @@ def _figure(value: float, unit: str) -> str:
 
 
 def progress(message: str) -> None:
-    """Tell whoever waits, without disturbing the report."""
+    """Print progress to stderr, separately from the report."""
     print(message, file=sys.stderr, flush=True)
 
 
 def environment(packages: Sequence[str]) -> dict[str, Any]:
-    """Return what the figures depend on, with nothing that identifies the machine."""
+    """Return versions and hardware that figures depend on, without the machine's identity."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -137,7 +137,7 @@ def environment(packages: Sequence[str]) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
-        "packages": {name: found for name in packages if (found := installed(name))},
+        "packages": {name: matches for name in packages if (matches := installed(name))},
         "postgresql": settings,
     }
 

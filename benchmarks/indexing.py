@@ -1,4 +1,4 @@
-"""Records by meaning: what indexing takes beside the embedder and the database."""
+"""Indexing of records: the time outside of the embedder and the database."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Took:
 
     @property
     def cpu_share(self) -> float:
-        """Ours of what this process computed, which no wait makes smaller."""
+        """Return the engine's share of this process's CPU time, which waiting does not change."""
         return self.ours / (self.ours + self.embedder_cpu)
 
 
 class Timed:
-    """An embedder that counts what it takes, by the clock and of this process's CPU."""
+    """An embedder that measures its wall time and CPU time."""
 
     def __init__(self) -> None:
         from mastra_engine.embedders import WordLlamaEmbedder
@@ -79,19 +79,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """Measure; return a readable report and its figures."""
+    """Run the benchmark; return a report as text, and its figures."""
     texts = list(islice(cycle(docstrings()), options.records))
     took = [
-        each
+        item
         for number in range(options.rounds)
         for kind in KINDS
-        for each in _measure(kind, texts, number)
+        for item in _measure(kind, texts, number)
     ]
     targets = [
         Target(
             name=f"our share: {phase}, {kind}",
             value=middle(
-                [100 * each.share for each in took if (each.index, each.phase) == (kind, phase)]
+                [100 * item.share for item in took if (item.index, item.phase) == (kind, phase)]
             ),
             relation="<=",
             limit=LIMIT,
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         "records": options.records,
         "rounds": options.rounds,
         "environment": environment(PACKAGES),
-        "timings": [{**asdict(each), "share": round(each.share, 4)} for each in took],
+        "timings": [{**asdict(item), "share": round(item.share, 4)} for item in took],
         "targets": [{**asdict(target), "met": target.met} for target in targets],
     }
     title = f"{options.records:,} docstrings as records, medians of {options.rounds} rounds"
@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 
 def docstrings() -> Iterator[str]:
-    """Yield the docstrings of the standard library: English that every machine has."""
+    """Yield the docstrings of the standard library: English text on every machine."""
     for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
@@ -173,15 +173,15 @@ def _table(took: list[Took]) -> str:
     rows = []
     for kind in KINDS:
         for phase in (FILLED, CHANGED):
-            of = [each for each in took if (each.index, each.phase) == (kind, phase)]
+            of = [item for item in took if (item.index, item.phase) == (kind, phase)]
             shares: list[Callable[[Took], float]] = [
-                lambda each: each.embedder / each.wall,
-                lambda each: 1 - (each.embedder + each.ours) / each.wall,
-                lambda each: each.share,
-                lambda each: each.cpu_share,
+                lambda item: item.embedder / item.wall,
+                lambda item: 1 - (item.embedder + item.ours) / item.wall,
+                lambda item: item.share,
+                lambda item: item.cpu_share,
             ]
-            speed = middle([each.passages / each.wall for each in of]) or 0
-            medians = [middle([share(each) for each in of]) or 0 for share in shares]
-            rows.append((f"{kind}, {phase}", f"{speed:,.0f}", *(f"{each:.0%}" for each in medians)))
+            speed = middle([item.passages / item.wall for item in of]) or 0
+            medians = [middle([share(item) for item in of]) or 0 for share in shares]
+            rows.append((f"{kind}, {phase}", f"{speed:,.0f}", *(f"{item:.0%}" for item in medians)))
     headers = ["", "passages/s", "embedder", "database", "ours", "ours of the CPU"]
     return table("Shares of the time", headers, rows)

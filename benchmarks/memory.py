@@ -1,4 +1,4 @@
-"""Memory: the last messages, context windows, appends and deep pages beside raw SQL."""
+"""Memory: last messages, context windows, appends and deep pages, compared with raw SQL."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """Measure; return a readable report and its figures."""
+    """Run the benchmark; return a report as text, and its figures."""
     from benchmarks.memory_calls import pairs
     from benchmarks.memory_data import load
 
@@ -65,13 +65,13 @@ def _measure(compared: list[Pair], rounds: int, calls: int) -> Timings:
     sides = [(pair, side) for pair in compared for side in (OURS, RAW)]
     for round, (pair, side) in rotated(sides, rounds):
         call = pair.ours if side == OURS else pair.raw
-        call()  # prepared, and in the caches
+        call()  # warm up: prepare the statement and fill the caches
 
         def several(call: Any = call) -> None:
             for _ in range(calls):
                 call()
 
-        timings.add(pair.name, side, round=round, taken=seconds(several))
+        timings.add(pair.name, side, round=round, duration=seconds(several))
     return timings
 
 

@@ -1,4 +1,4 @@
-"""What is compared: a call of ours, and the least that SQL takes for it."""
+"""The comparisons: a call of the engine, and the minimal SQL for it."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class Pair:
     same: bool = True
 
     def check(self) -> None:
-        """Make sure that they give as many rows."""
+        """Check that both return the same number of rows."""
         if self.same:
             assert len(self.ours()) == len(self.raw()), self.name
 
 
 class Raw:
-    """The driver alone: statements prepared, results binary, on the connection that ours use.
+    """The driver alone: prepared statements with binary results, on the engine's connection.
 
     To another server process, a round trip might take four times as long.
     """
@@ -81,7 +81,7 @@ class Raw:
         return self._rows(_LAST, LONG, number)
 
     def last_by_orjson(self, number: int) -> Rows:
-        """Return them with JSON read by orjson, not by the driver: the fastest way we know."""
+        """Return rows with JSON decoded by orjson, the fastest way known."""
         return [
             (*row[:4], orjson.loads(row[4]), *row[5:7], orjson.loads(row[7]), row[8])
             for row in self._rows(_LAST_AS_TEXT, LONG, number)
@@ -161,7 +161,7 @@ def _windows(raw: Raw, budget: int) -> list[Pair]:
 
 
 def unprepared(call: Callable[[], Rows]) -> Callable[[], Rows]:
-    """Return the call with nothing prepared on Django's connection, as behind a pooler."""
+    """Return the call without prepared statements on Django's connection, as behind a pooler."""
 
     def planned() -> Rows:
         threshold = connection.connection.prepare_threshold
@@ -175,7 +175,7 @@ def unprepared(call: Callable[[], Rows]) -> Callable[[], Rows]:
 
 
 def _pages(long: int) -> tuple[Callable[[], Rows], Callable[[], Rows]]:
-    """Return how to read the first page of the long thread and the last."""
+    """Return calls that read the first and the last page of the long thread."""
     before = engine.memory.list_messages(thread_id=LONG, limit=long - PAGE)
 
     def page(cursor: str | None) -> Rows:

@@ -1,4 +1,4 @@
-"""A million messages: one thread of many, and many of few, as they come in side by side."""
+"""A million messages: one long thread and many short ones, interleaved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INSERT INTO mastra_engine_thread (id, resource_id, title, metadata)
 SELECT id, 'resource', 'A thread', '{}'
 FROM unnest(%s || ARRAY(SELECT 'thread ' || i FROM generate_series(1, %s) AS i)) AS id
 """
-# Some 115 tokens each, at four bytes a token.
+# About 115 tokens per message, at four bytes per token.
 _MESSAGES = """
 INSERT INTO mastra_engine_message
     (id, thread_id, position, role, content, text, tokens, cum_tokens, metadata, created_at,

@@ -1,4 +1,4 @@
-"""Vectors: ours beside other libraries on PostgreSQL, the same data on the same server."""
+"""Vectors: the engine and other libraries on PostgreSQL, with the same data and server."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """Measure; return a readable report and its figures."""
+    """Run the benchmark; return a report as text, and its figures."""
     from benchmarks.vectors_data import Dataset
 
     data = Dataset.of(options.rows, options.dim, queries=options.queries)
     before = _ours(data)
-    theirs: dict[str, Told] = {}
+    peer_times: dict[str, Told] = {}
     versions: dict[str, str] = {}
     for path in sorted(STORES.glob("*_store.py")):
         name = path.stem.removesuffix("_store")
@@ -61,19 +61,19 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             except subprocess.CalledProcessError:
                 versions[name] = "could not be installed"
             else:
-                theirs[name] = _theirs(data, python, path)
+                peer_times[name] = _peer_times(data, python, path)
     ours = _both(before, _ours(data))
-    told = {"ours": ours, **theirs}
-    rows = [[name, *_row(each, ours, data)] for name, each in told.items()]
+    report = {"ours": ours, **peer_times}
+    rows = [[name, *_row(item, ours, data)] for name, item in report.items()]
     title = f"{options.rows:,} x {options.dim}: ms and, beside it, recall@10 and fewest rows of 10"
     heads = ["", "rows/s", "/ ours", "search", "/ ours", "10 %", "/ ours", "1 %", "/ ours"]
-    named = "\n".join(f"{name}: {version}" for name, version in versions.items())
-    figures = {"benchmark": "peers", "versions": versions, "told": told}
-    return f"{table(title, heads, rows)}\n\n{named}", figures
+    names = "\n".join(f"{name}: {version}" for name, version in versions.items())
+    figures = {"benchmark": "peers", "versions": versions, "told": report}
+    return f"{table(title, heads, rows)}\n\n{names}", figures
 
 
 def _ours(data: Dataset) -> Told:
-    """Do with the engine what `run.py` does with a peer."""
+    """Measure the engine as `run.py` measures a peer."""
     from mastra_engine import engine
 
     vectors, metadata = data.vectors.tolist(), _metadata(data)
@@ -82,27 +82,27 @@ def _ours(data: Dataset) -> Told:
     engine.vectors.create_index(index_name="peer", dimension=len(vectors[0]))
     with engine.vectors.bulk_load(index_name="peer"):
         engine.vectors.upsert(index_name="peer", vectors=vectors, ids=ids, metadata=metadata)
-    told: Told = {"load": time.perf_counter() - start}
+    report: Told = {"load": time.perf_counter() - start}
     settle()
 
     def timed(query: list[float], where: Any) -> tuple[float, list[int]]:
         start = time.perf_counter()
-        found = engine.vectors.query(index_name="peer", query_vector=query, filter=where)
-        return time.perf_counter() - start, [int(match.id) for match in found]
+        matches = engine.vectors.query(index_name="peer", query_vector=query, filter=where)
+        return time.perf_counter() - start, [int(match.id) for match in matches]
 
     for key, where in FILTERS.items():
-        told[key] = [timed(query, where) for query in data.queries.tolist()]
+        report[key] = [timed(query, where) for query in data.queries.tolist()]
     engine.vectors.delete_index(index_name="peer")
-    return told
+    return report
 
 
 def _both(one: Told, other: Told) -> Told:
-    """Join what was told before and after the others: those minutes may have been worse."""
+    """Merge the figures from before and after the peers, because the machine's load may change."""
     load = (one["load"] + other["load"]) / 2
     return {"load": load, **{key: one[key] + other[key] for key in FILTERS}}
 
 
-def _theirs(data: Dataset, python: Path, path: Path) -> Told:
+def _peer_times(data: Dataset, python: Path, path: Path) -> Told:
     import numpy as np
 
     with tempfile.TemporaryDirectory() as name, _own_database(path.stem) as url:
@@ -110,30 +110,30 @@ def _theirs(data: Dataset, python: Path, path: Path) -> Told:
         np.save(folder / "vectors.npy", data.vectors)
         np.save(folder / "queries.npy", data.queries)
         (folder / "metadata.json").write_text(json.dumps(_metadata(data)))
-        command = [str(each) for each in (python, STORES / "run.py", path.stem, url, folder)]
+        command = [str(item) for item in (python, STORES / "run.py", path.stem, url, folder)]
         quiet = {**os.environ, "PYTHONWARNINGS": "ignore", "MEM0_TELEMETRY": "False"}
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=quiet, text=True) as process:
             assert process.stdout is not None
             if process.stdout.readline():
                 with psycopg.connect(url, autocommit=True) as own:
-                    own.execute("VACUUM (ANALYZE)")  # as autovacuum would, some time later
+                    own.execute("VACUUM (ANALYZE)")  # autovacuum would do it later
             out, _ = process.communicate("search\n")
         if process.returncode:
             raise RuntimeError(f"{path.name} failed")
-    told: Told = json.loads(out)
-    return told
+    report: Told = json.loads(out)
+    return report
 
 
 def _metadata(data: Dataset) -> list[dict[str, str]]:
-    """Text: not every peer tells other values apart."""
-    return [{key: "yes" for key in ("p1", "p10") if key in each} for each in data.metadata]
+    """Convert a value to text: not every peer supports filters on other types."""
+    return [{key: "yes" for key in ("p1", "p10") if key in item} for item in data.metadata]
 
 
 def _environment(path: Path) -> tuple[Path, str]:
-    """Return the Python of a store's environment, made where it is missing, and its version."""
+    """Return the Python of a store's environment, which is created if missing, and its version."""
     tree = ast.parse(path.read_text())
-    wanted = next(
+    expected = next(
         ast.literal_eval(node.value)
         for node in tree.body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "REQUIREMENTS"
@@ -142,16 +142,16 @@ def _environment(path: Path) -> tuple[Path, str]:
     python = home / "bin" / "python"
     if not (home / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *expected], check=True)
         (home / "ready").touch()
-    code = f"from importlib.metadata import version; print(version({wanted[0]!r}))"
-    told = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, check=True, text=True)
-    return python, f"{wanted[0]} {told.stdout.strip()}"
+    code = f"from importlib.metadata import version; print(version({expected[0]!r}))"
+    report = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, check=True, text=True)
+    return python, f"{expected[0]} {report.stdout.strip()}"
 
 
 @contextmanager
 def _own_database(name: str) -> Iterator[str]:
-    """Give a peer a database, whose searches look at as much of a graph as ours do."""
+    """Create a database for a peer, with the engine's `ef_search`."""
     with connect() as admin:
         admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
         try:
@@ -166,23 +166,23 @@ def _own_database(name: str) -> Iterator[str]:
 
 
 def _url(parts: dict[str, str]) -> str:
-    """Return where a database is in the one form that all of them understand."""
+    """Return the URL of a database in the form that every peer accepts."""
     user, password = parts.pop("user", "postgres"), parts.pop("password", "")
     login = quote(user) + (f":{quote(password)}" if password else "")
     return f"postgresql://{login}@/{parts.pop('dbname')}?{urlencode(parts)}"
 
 
-def _row(told: Told, ours: Told, data: Dataset) -> list[str]:
-    rate, ratio = len(data.vectors) / told["load"], ours["load"] / told["load"]
+def _row(report: Told, ours: Told, data: Dataset) -> list[str]:
+    rate, ratio = len(data.vectors) / report["load"], ours["load"] / report["load"]
     cells = [f"{rate:,.0f}", f"{ratio:.2f}x"]
     for key in FILTERS:
         among = data.carrying(key) if key else None
         hits = [
-            len(data.nearest(query, among).intersection(map(str, found))) / 10
-            for query, (_, found) in zip(cycle(data.queries), told[key], strict=False)
+            len(data.nearest(query, among).intersection(map(str, matches))) / 10
+            for query, (_, matches) in zip(cycle(data.queries), report[key], strict=False)
         ]
-        fewest = min(len(found) for _, found in told[key])
-        taken, base = (median(seconds for seconds, _ in each[key]) for each in (told, ours))
+        fewest = min(len(matches) for _, matches in report[key])
+        duration, base = (median(seconds for seconds, _ in item[key]) for item in (report, ours))
         recall = sum(hits) / len(hits)
-        cells += [f"{taken * 1000:.2f} {recall:.2f}/{fewest}", f"{taken / base:.1f}x"]
+        cells += [f"{duration * 1000:.2f} {recall:.2f}/{fewest}", f"{duration / base:.1f}x"]
     return cells

@@ -1,4 +1,4 @@
-"""Load, re-load unchanged and re-load with 1 % changed: ours, the raw floor and the peers."""
+"""Load records, reload them unchanged, and reload them with 1 % changed."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """Measure; return a readable report and its figures."""
-    # Before this process grows: on Linux a child's highest memory starts as its parent's.
+    """Run the benchmark; return a report as text, and its figures."""
+    # First, because on Linux a child's peak memory starts at its parent's.
     million = records_million.measure() if options.million else None
     dataset = Dataset.of(options.records)
     timings, counts = _measure(dataset, options.rounds)
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 
 def _measure(dataset: Dataset, rounds: int) -> tuple[Timings, AllCounts]:
-    """Time and count every pass; the counts are those of the last round."""
+    """Measure every pass; the counts are of the last round."""
     from benchmarks.records_methods import methods
 
     timings, counts = Timings(), AllCounts()
@@ -87,8 +87,8 @@ def _measure(dataset: Dataset, rounds: int) -> tuple[Timings, AllCounts]:
         for phase, records in _passes(dataset, repeatable=method.repeatable):
             if phase != AGAIN:
                 settle()
-            taken, counted = _pass(method, records)
-            timings.add(method.name, phase, round=round, taken=taken)
+            duration, counted = _pass(method, records)
+            timings.add(method.name, phase, round=round, duration=duration)
             counts[method.name, phase] = counted
     return timings, counts
 
@@ -104,13 +104,13 @@ def _passes(dataset: Dataset, *, repeatable: bool) -> Iterator[tuple[str, list[R
 def _pass(method: Method, records: list[Record]) -> tuple[float, Counts]:
     counter = Counter(method.worker())
     with counted_statements() as statements:
-        taken = seconds(lambda: method.write(records))
-        sent = statements() or None  # none over this connection: nobody counted
-    return taken, counter.counts(statements=sent)
+        duration = seconds(lambda: method.write(records))
+        sent = statements() or None  # no statement over this connection was counted
+    return duration, counter.counts(statements=sent)
 
 
 def _targets(timings: Timings, counts: AllCounts, *, records: int) -> list[Target]:
-    # A chunk with something to write bumps `rev` once, which leaves one dead version of the entity.
+    # A chunk with changes increments `rev` once, which leaves one dead version of the entity.
     dead = ceil(records / 100) + ceil(records / CHUNK_RECORDS)
     return [
         target
@@ -147,7 +147,7 @@ def _count_targets(method: str, counts: AllCounts, *, most_dead: int) -> Iterato
 
 def _title(data: dict[str, Any]) -> str:
     environment = data["environment"]
-    versions = ", ".join(f"{name} {found}" for name, found in environment["packages"].items())
+    versions = ", ".join(f"{name} {matches}" for name, matches in environment["packages"].items())
     server = environment["postgresql"]
     return (
         f"{data['records']:,} records of {data['bytes_of_json']:.0f} bytes of JSON, "

@@ -1,4 +1,4 @@
-"""Records as a CRM might give them: about 300 bytes of JSON each, the same in every run."""
+"""Records of a CRM, about 300 bytes of JSON each, the same in every run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def contact(number: int) -> Record:
     """Return record `number`."""
     first = _FIRST[number % len(_FIRST)]
     last = _LAST[number * 7 % len(_LAST)]
-    # Multiplying by an odd number scatters without repeating.
+    # Multiplying by an odd number permutes the numbers.
     scattered = number * 2654435761 % 2**32
     return {
         "external_id": f"contact-{number:08d}",
@@ -47,14 +47,14 @@ def contacts(count: int) -> Iterator[Record]:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Records, and the same records of which every hundredth has changed."""
+    """Records, and the same records with every hundredth changed."""
 
     original: list[Record]
     changed: list[Record]
 
     @classmethod
     def of(cls, count: int) -> Dataset:
-        """Make `count` records."""
+        """Create `count` records."""
         original = list(contacts(count))
         changed = [
             _changed(record) if number % 100 == 0 else record

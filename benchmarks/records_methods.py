@@ -1,4 +1,4 @@
-"""Ways to bring the same records into PostgreSQL."""
+"""Methods to write the same records to PostgreSQL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAME = "Contacts"
 
 
 class Method(ABC):
-    """One way to write records into tables that `prepare` has emptied."""
+    """A method to write records into the tables that `prepare` emptied."""
 
     name: ClassVar[str]
     #: Whether it can be asked to write again what is there.
@@ -40,19 +40,19 @@ class Method(ABC):
         self.dataset = dataset
 
     def prepare(self) -> None:
-        """Empty the tables and make the entity; nobody times this."""
+        """Empty the tables and create the entity; this is not measured."""
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE mastra_engine_entity CASCADE")
-            # The harness vacuums between passes; a worker of the server's would at random.
+            # The harness vacuums between passes; autovacuum would disturb them at random times.
             cursor.execute("ALTER TABLE mastra_engine_record SET (autovacuum_enabled = off)")
         self.entity = Entity.objects.create(name=NAME, connection_id=CONNECTION)
 
     @abstractmethod
     def write(self, records: list[Record]) -> None:
-        """Bring the table to hold `records`."""
+        """Write `records` to the table."""
 
     def worker(self) -> psycopg.Connection[Any] | None:
-        """Return the connection that does the work, if it lasts."""
+        """Return the connection of the method, if it is persistent."""
         return connection.connection  # type: ignore[no-any-return]
 
 
@@ -105,13 +105,13 @@ class FullSync(Method):
 
 
 class BulkCreate(Method):
-    """What Django offers for it, on the same model."""
+    """Django's bulk_create() on the same model."""
 
     name = "bulk_create"
 
     def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset)
-        # Made beforehand, since Django has no use for it.
+        # Created before, because Django's bulk_create() does not compute it.
         self._hashes = [_hash(record) for record in dataset.original]
 
     def write(self, records: list[Record]) -> None:
@@ -136,7 +136,7 @@ class BulkCreate(Method):
 
 
 class Dlt(Method):
-    """A loading library's merge, into tables of its own with fewer indexes than ours."""
+    """The merge of the library dlt, into its own tables, which have fewer indexes."""
 
     name = "dlt (merge)"
 
@@ -154,7 +154,7 @@ class Dlt(Method):
             admin.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(CONNECTION)))
         self._pipeline = dlt.pipeline(
             pipeline_name=CONNECTION,
-            pipelines_dir=tempfile.mkdtemp(dir=self._files.name),  # it remembers the schema there
+            pipelines_dir=tempfile.mkdtemp(dir=self._files.name),  # it stores the schema there
             destination=dlt.destinations.postgres(_dlt_credentials(os.environ["DB_URL"])),
             dataset_name=CONNECTION,
         )
@@ -173,7 +173,7 @@ class Dlt(Method):
 
 
 def methods(dataset: Dataset) -> list[Method]:
-    """Return those that can run here."""
+    """Return the methods whose libraries are installed."""
     kinds: list[type[Method]] = [Floor, Upsert, FullSync, BulkCreate]
     if installed("dlt"):
         kinds.append(Dlt)
@@ -185,13 +185,14 @@ def _hash(record: Record) -> UUID:
 
 
 def _dlt_credentials(conninfo: str) -> dict[str, Any]:
-    """Return connection parameters in dlt's words; it insists on a host and a password."""
-    given = conninfo_to_dict(conninfo)
+    """Return connection parameters for dlt, which requires a host and a password."""
+    parameters = conninfo_to_dict(conninfo)
+    # The host may be the directory of a socket, whose slashes have to be quoted.
     return {
-        "host": quote(str(given.pop("host", "localhost")), safe=""),  # may be a socket's directory
-        "port": int(given.pop("port", None) or 5432),
-        "database": given.pop("dbname"),
-        "username": given.pop("user", None) or "postgres",
-        "password": given.pop("password", None) or "none",
-        "query": {key: str(value) for key, value in given.items()},
+        "host": quote(str(parameters.pop("host", "localhost")), safe=""),
+        "port": int(parameters.pop("port", None) or 5432),
+        "database": parameters.pop("dbname"),
+        "username": parameters.pop("user", None) or "postgres",
+        "password": parameters.pop("password", None) or "none",
+        "query": {key: str(value) for key, value in parameters.items()},
     }

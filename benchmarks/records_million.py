@@ -1,4 +1,4 @@
-"""A million records that the client never has at once: how much memory, and at what pace.
+"""A million records from an iterator: peak memory, and time per chunk.
 
 Runs in a process of its own (`python -m benchmarks.records_million`), whose high-water mark is
 nobody else's.
@@ -32,7 +32,7 @@ def measure() -> dict[str, Any]:
 
 
 def targets(measured: dict[str, Any]) -> list[Target]:
-    """Return the goals: neither memory nor a chunk's time follows the number of records."""
+    """Return the targets: memory and the time per chunk do not grow with the records."""
     before, loaded, synced = measured["steps"]
     return [
         Target(
@@ -48,7 +48,7 @@ def targets(measured: dict[str, Any]) -> list[Target]:
             relation="<=",
             limit=2,
         ),
-        # Reading the whole entity for each chunk makes every tenth slow alike.
+        # If each chunk read the whole entity, every tenth would be equally slow.
         Target(
             name="a million: unchanged full sync / load",
             value=synced["seconds"] / loaded["seconds"],
@@ -98,7 +98,7 @@ def _measure(count: int) -> dict[str, Any]:
 
     _keep_statistics_stale()
     before = _step("another entity", lambda records: sync(records, "Other"), min(count, 1000))
-    # The hardest moment for the planner: tables it has seen, and nothing yet of what comes.
+    # The worst case for the planner: statistics of tables that do not have the new rows.
     settle()
     loaded = _step("upsert_records", upsert, count)
     synced = _step("sync_records (full) unchanged", sync, count)
@@ -106,7 +106,7 @@ def _measure(count: int) -> dict[str, Any]:
 
 
 def _step(name: str, work: Callable[[Iterator[Record]], str], count: int) -> dict[str, Any]:
-    """Do `work` with `count` records, noting when it had asked for each tenth of them."""
+    """Run `work` on `count` records, and record the time after each tenth of them."""
     start = time.perf_counter()
     tenths = [start]
 

@@ -1,4 +1,4 @@
-"""How often search finds the right topic of the Python reference, by each of its methods."""
+"""Retrieval quality: how often each search method finds the topic that answers a question."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Rank = int | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorQuery:
-    """A question and the topics that answer it, each as well as another."""
+    """A question and the topics that answer it; any one of them is correct."""
 
     question: str
     topics: list[str]
@@ -42,7 +42,7 @@ class VectorQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a method made of the questions, in their order."""
+    """The ranks of a search method, in the order of the questions."""
 
     method: str
     ranks: list[Rank]
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """Measure; return a readable report and its figures."""
+    """Run the benchmark; return a report as text, and its figures."""
     asked, topics = questions(), corpus()
     passages = _load(topics, options.size)
     results = [_ask(asked, *method) for method in _methods(options.top_k).items()]
@@ -76,8 +76,8 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 
 def questions() -> list[VectorQuery]:
-    """Return what is asked."""
-    return [VectorQuery(**each) for each in json.loads(QUESTIONS.read_text(encoding="utf-8"))]
+    """Return the questions."""
+    return [VectorQuery(**item) for item in json.loads(QUESTIONS.read_text(encoding="utf-8"))]
 
 
 def corpus() -> dict[str, str]:
@@ -88,10 +88,10 @@ def corpus() -> dict[str, str]:
 # Metrics
 
 
-def first_rank(ranking: Sequence[str], wanted: Iterable[str]) -> Rank:
-    """Return the place of the first wanted one, from 1, or None."""
-    wanted = set(wanted)
-    return next((rank for rank, topic in enumerate(ranking, start=1) if topic in wanted), None)
+def first_rank(ranking: Sequence[str], expected: Iterable[str]) -> Rank:
+    """Return the rank of the first correct topic, from 1, or None."""
+    expected = set(expected)
+    return next((rank for rank, topic in enumerate(ranking, start=1) if topic in expected), None)
 
 
 def found(rank: Rank, *, at: int) -> float:
@@ -105,12 +105,12 @@ def reciprocal(rank: Rank, *, at: int) -> float:
 
 
 def margin(values: Sequence[float]) -> float:
-    """Return how far the mean may be off for other questions like these, 19 times out of 20."""
+    """Return the half-width of the 95 % confidence interval of the mean."""
     return 1.96 * stdev(values) / sqrt(len(values))
 
 
 def distinct(topics: Iterable[str]) -> list[str]:
-    """Return each once, where it first stood: the passages of a topic count as the topic."""
+    """Return each topic once, at its first rank: chunks of a topic count as the topic."""
     return list(dict.fromkeys(topics))
 
 
@@ -118,7 +118,7 @@ def distinct(topics: Iterable[str]) -> list[str]:
 
 
 def _load(topics: dict[str, str], size: int) -> int:
-    """Fill the index and return the number of passages."""
+    """Fill the index and return the number of chunks."""
     from mastra_engine import engine
     from mastra_engine.embedders import WordLlamaEmbedder
     from mastra_engine.retrieval.chunking import chunk
@@ -162,7 +162,7 @@ def _methods(top_k: int) -> dict[str, Search]:
 
 
 def _full_text(question: str, *, top_k: int) -> list[str]:
-    """Search as hybrid search does beside the vectors: for passages that share a word."""
+    """Search by words alone: the lexical part of hybrid search."""
     from django.db import connection
 
     from mastra_engine.models import VectorIndex
@@ -176,7 +176,7 @@ def _full_text(question: str, *, top_k: int) -> list[str]:
 
 def _ask(asked: Sequence[VectorQuery], method: str, search: Search) -> Result:
     progress(f"{len(asked)} questions: {method}")
-    ranks = [first_rank(distinct(search(each.question)), each.topics) for each in asked]
+    ranks = [first_rank(distinct(search(item.question)), item.topics) for item in asked]
     return Result(method=method, ranks=ranks)
 
 
@@ -215,9 +215,9 @@ def _method_table(data: dict[str, Any]) -> str:
 
 def _missed(asked: Sequence[dict[str, Any]]) -> str:
     missed = [
-        (each["question"], ", ".join(each["topics"]))
-        for each in asked
-        if not any(found(rank, at=RECALL_AT) for rank in each["ranks"].values())
+        (item["question"], ", ".join(item["topics"]))
+        for item in asked
+        if not any(found(rank, at=RECALL_AT) for rank in item["ranks"].values())
     ]
     title = f"{len(missed)} that no method answers among the first {RECALL_AT}"
     return table(title, ["question", "answered by"], missed)

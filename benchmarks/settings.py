@@ -1,4 +1,4 @@
-"""Settings of the benchmarks: the engine and nothing else, on the database in `DB_URL`."""
+"""Settings of the benchmarks: the engine alone, on the database in `DB_URL`."""
 
 from __future__ import annotations
 

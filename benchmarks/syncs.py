@@ -1,4 +1,4 @@
-"""What a declared sync adds to `sync_records`, page by page."""
+"""The overhead of a declared sync over `sync_records`, per page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PAGE = 1_000
 FIRST, UNCHANGED, CHANGED = "first", "unchanged", "1% changed"
-# It stores where it got to, as a declared sync does: without, an unchanged page commits nothing.
+# It stores a cursor, as a declared sync stores a checkpoint: unchanged pages write nothing else.
 BASE = "sync_records with a cursor"
 SYNC = "declared sync"
 LIMIT = 1.1
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """Measure; return a readable report and its figures."""
+    """Run the benchmark; return a report as text, and its figures."""
     timings = _measure(Dataset.of(options.records), options.rounds)
     targets = [
         Target(
@@ -95,8 +95,8 @@ def _measure(dataset: Dataset, rounds: int) -> Timings:
             (CHANGED, dataset.changed),
         ):
             settle()
-            taken = seconds(partial(methods[name], engine, records))
-            timings.add(name, phase, round=round, taken=taken)
+            duration = seconds(partial(methods[name], engine, records))
+            timings.add(name, phase, round=round, duration=duration)
     return timings
 
 
@@ -131,8 +131,8 @@ def _by_run(engine: PostgresEngine, records: list[Record], mode: Any) -> None:
 
     with registry.empty():
         sync(entity="Contacts", name="contacts", mode=mode)(source)
-        done = engine.run_sync("contacts", connection_id="benchmark")
-    assert done.status == "succeeded", done.error
+        completed = engine.run_sync("contacts", connection_id="benchmark")
+    assert completed.status == "succeeded", completed.error
 
 
 def _pages(records: list[Record]) -> Iterator[list[Record]]:

@@ -1,4 +1,4 @@
-"""Vectors: bulk loads, searches, filters and many indexes beside raw SQL and brute force."""
+"""Vectors: bulk loads, searches, filters and many indexes, beside raw SQL and brute force."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """Measure; return a readable report and its figures."""
+    """Run the benchmark; return a report as text, and its figures."""
     from benchmarks import vectors_harder, vectors_loads, vectors_searches
     from benchmarks.vectors_data import Dataset
 
@@ -71,10 +71,10 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         "rows": options.rows,
         "dimension": options.dim,
         "environment": environment(PACKAGES),
-        "loads": {" ".join(each): loads.of(*each) for each in loads},
+        "loads": {" ".join(item): loads.of(*item) for item in loads},
         "searches": _plain(searches),
         "pooled": _plain(pooled),
-        "filters": {key: _plain(found) for key, found in filtered.items()},
+        "filters": {key: _plain(matches) for key, matches in filtered.items()},
         "harder": _plain(harder),
         "many_indexes": many,
         "targets": [{**asdict(target), "met": target.met} for target in targets],
@@ -89,7 +89,7 @@ def _title(options: argparse.Namespace, queries: int) -> str:
 
 
 def _give_memory_to_builds() -> None:
-    """An HNSW that does not fit in `maintenance_work_mem` takes several times as long to build."""
+    """Raise `maintenance_work_mem`: a larger HNSW takes several times as long to build."""
     from django.db import connection
 
     from benchmarks.database import connect
@@ -142,7 +142,7 @@ def _search_targets(
         yield Target(name=f"{key}: recall@10", value=recall, relation=">=", limit=least, unit=" ")
     ratio = _ratio(filtered["p1"]["ours"], "filtered", "unfiltered")
     yield Target(name="p1: p50 / unfiltered", value=ratio, relation="<=", limit=2)
-    fewest = min(found["ours"]["filtered"].fewest for found in filtered.values())
+    fewest = min(matches["ours"]["filtered"].fewest for matches in filtered.values())
     yield Target(name="filters: fewest rows of 10", value=fewest, relation=">=", limit=10, unit="")
     for what, ratio in many.items():
         name = f"{what} among {INDEXES} indexes / one"
@@ -155,33 +155,33 @@ def _rates(loads: Timings, method: str, phase: str) -> list[float]:
     return [1 / ratio for ratio in loads.ratios(method, phase, to=(FLOOR, phase))]
 
 
-def _ratio(found: dict[str, Found], one: str, other: str) -> float:
-    return found[one].milliseconds / found[other].milliseconds
+def _ratio(matches: dict[str, Found], one: str, other: str) -> float:
+    return matches[one].milliseconds / matches[other].milliseconds
 
 
 def _load_table(loads: Timings) -> str:
     rows = [
-        (f"{method}, {phase}", spread(_rates(loads, method, phase)), f"{_seconds(loads, each):.2f}")
-        for each in loads
-        for method, phase in [each]
+        (f"{method}, {phase}", spread(_rates(loads, method, phase)), f"{_seconds(loads, item):.2f}")
+        for item in loads
+        for method, phase in [item]
     ]
     return table("Rate as a multiple of raw COPY: median [range]", ["", "rate", "s"], rows)
 
 
-def _seconds(loads: Timings, each: tuple[str, str]) -> float:
-    return middle(loads.of(*each)) or 0
+def _seconds(loads: Timings, item: tuple[str, str]) -> float:
+    return middle(loads.of(*item)) or 0
 
 
 def _search_table(title: str, searches: dict[str, dict[str, Found]]) -> str:
     rows = [
         (
             f"ef_search {ef}",
-            f"{found['ours'].recall:.3f}",
-            f"{found['ours'].milliseconds:.2f}",
-            f"{found['raw'].milliseconds:.2f}",
-            f"{_ratio(found, 'ours', 'raw'):.2f}x",
+            f"{matches['ours'].recall:.3f}",
+            f"{matches['ours'].milliseconds:.2f}",
+            f"{matches['raw'].milliseconds:.2f}",
+            f"{_ratio(matches, 'ours', 'raw'):.2f}x",
         )
-        for ef, found in searches.items()
+        for ef, matches in searches.items()
     ]
     return table(title, ["", "recall@10", "p50 ms", "raw p50 ms", "ratio"], rows)
 
@@ -191,24 +191,24 @@ def _filter_table(data: Dataset, filtered: dict[str, dict[str, dict[str, Found]]
         (
             key,
             len(data.carrying(key)),
-            *(_filter_cell(found[way]) for way in ("ours", "exact", "graph")),
+            *(_filter_cell(matches[way]) for way in ("ours", "exact", "graph")),
         )
-        for key, found in filtered.items()
+        for key, matches in filtered.items()
     ]
     title = 'Filters: recall@10, fewest rows, p50 / unfiltered ("p1": a random 1 %; "far": topics)'
     return table(title, ["", "vectors", "ours", "always exact", "always the graph"], rows)
 
 
-def _filter_cell(found: dict[str, Found]) -> str:
-    one = found["filtered"]
-    return f"{one.recall:.3f}/{one.fewest}/{_ratio(found, 'filtered', 'unfiltered'):.1f}x"
+def _filter_cell(matches: dict[str, Found]) -> str:
+    one = matches["filtered"]
+    return f"{one.recall:.3f}/{one.fewest}/{_ratio(matches, 'filtered', 'unfiltered'):.1f}x"
 
 
 def _harder_table(harder: dict[str, dict[str, Found]]) -> str:
     rows = [
-        (kind, ef, f"{each.recall:.3f}", f"{each.milliseconds:.2f}")
-        for kind, found in harder.items()
-        for ef, each in found.items()
+        (kind, ef, f"{item.recall:.3f}", f"{item.milliseconds:.2f}")
+        for kind, matches in harder.items()
+        for ef, item in matches.items()
     ]
     return table("Harder data", ["", "ef_search", "recall@10", "p50 ms"], rows)
 
@@ -218,5 +218,5 @@ def _many_table(many: dict[str, float]) -> str:
     return table(f"Time among {INDEXES} indexes, as a multiple of that with one", ["", ""], rows)
 
 
-def _plain(found: dict[str, dict[str, Found]]) -> dict[str, Any]:
-    return {key: {way: asdict(each) for way, each in ways.items()} for key, ways in found.items()}
+def _plain(matches: dict[str, dict[str, Found]]) -> dict[str, Any]:
+    return {key: {way: asdict(item) for way, item in ways.items()} for key, ways in matches.items()}

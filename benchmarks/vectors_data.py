@@ -1,4 +1,4 @@
-"""Vectors that look like embeddings, with metadata to filter by."""
+"""Clustered vectors, similar to embeddings, with metadata for filters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Dataset:
 
     @classmethod
     def of(cls, rows: int, dimension: int, *, queries: int = 200) -> Dataset:
-        """Make them up, the same ones for the same numbers."""
+        """Generate the vectors, which depend on the arguments only."""
         random = np.random.default_rng(7)
         topics = random.integers(TOPICS, size=rows + queries)
         centres = random.normal(size=(TOPICS, LATENT))
@@ -35,24 +35,24 @@ class Dataset:
         vectors = latent @ random.normal(size=(LATENT, dimension)) / LATENT**0.5
         vectors += 0.25 * random.normal(size=vectors.shape)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        given = vectors.astype(np.float32)
+        arguments = vectors.astype(np.float32)
         shares = random.random((rows, len(SHARES)))
         metadata = [_metadata(row, topic) for row, topic in zip(shares, topics, strict=False)]
-        return cls(given[:rows], topics[:rows], given[rows:], metadata)
+        return cls(arguments[:rows], topics[:rows], arguments[rows:], metadata)
 
     def nearest(self, query: Matrix, among: NDArray[np.int64] | None = None) -> set[str]:
         """Return the ids of the ten nearest vectors, by brute force."""
         vectors = self.vectors if among is None else self.vectors[among]
         best = np.argsort(-(vectors @ query))[:10]
-        return {str(each) for each in (best if among is None else among[best])}
+        return {str(item) for item in (best if among is None else among[best])}
 
     def carrying(self, key: str) -> NDArray[np.int64]:
-        """Return which vectors carry a key in their metadata."""
+        """Return the vectors that have a key in their metadata."""
         return np.array([i for i, data in enumerate(self.metadata) if key in data])
 
 
 def _metadata(row: Any, topic: int) -> dict[str, Any]:
-    """Random keys, and `far`: a tenth of the topics, hence far away from most queries."""
+    """Return random keys, and `far`: a tenth of the topics, which is far from most queries."""
     data: dict[str, Any] = {
         key: True for (key, share), lot in zip(SHARES.items(), row, strict=True) if lot < share
     }

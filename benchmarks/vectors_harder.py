@@ -1,4 +1,4 @@
-"""Data that a graph finds harder: random directions, and what a model makes of real text."""
+"""Data that is harder for a graph: random directions, and embeddings of real text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUERIES = 200
 
 
 def measure(rows: int, dimension: int) -> dict[str, dict[str, Found]]:
-    """Return, for each kind of data and each `ef_search`, how the engine did."""
+    """Return the engine's results for each kind of data and each `ef_search`."""
     texts = sorted(set(_paragraphs()))
     np.random.default_rng(7).shuffle(texts)
     kinds = {
@@ -43,13 +43,13 @@ def _recall(kind: str, vectors: Matrix) -> dict[str, Found]:
         engine.vectors.upsert(index_name=kind, vectors=stored, ids=ids)
     truth = [data.nearest(query) for query in queries]
     ways = {str(ef): by_engine(kind, ef_search=ef) for ef in EF_SEARCH}
-    found = compare(ways, queries, truth)
+    matches = compare(ways, queries, truth)
     engine.vectors.delete_index(index_name=kind)
-    return found
+    return matches
 
 
 def _random(rows: int, dimension: int) -> Matrix:
-    """Every two of them are about as far from each other: there is no near and far to follow."""
+    """Generate random directions: all distances are about equal, so a graph has no gradient."""
     vectors = np.random.default_rng(7).normal(size=(rows, dimension)).astype(np.float32)
     unit: Matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit
@@ -62,7 +62,10 @@ def _paragraphs() -> Iterator[str]:
             with warnings.catch_warnings(action="ignore"):
                 try:
                     tree = ast.parse(path.read_text())
-                except (SyntaxError, UnicodeDecodeError):  # some of its tests are meant to be wrong
+                except (
+                    SyntaxError,
+                    UnicodeDecodeError,
+                ):  # files that are invalid on purpose
                     continue
             for node in ast.walk(tree):
                 if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):

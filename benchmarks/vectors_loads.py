@@ -1,4 +1,4 @@
-"""Ways to bring the same vectors into a partition."""
+"""Methods to load the same vectors into a partition."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SCRATCH = "scratch"
 
 
 def partition_of(name: str) -> Partition:
-    """Return where an index's vectors are."""
+    """Return the partition of an index."""
     from django.db import connection
 
     return Partition(connection, VectorIndex.objects.get(name=name).to_definition())
 
 
 class RawCopy:
-    """One binary COPY from NumPy into the same kind of table; ids are made beforehand."""
+    """Load by one binary COPY from NumPy into such a table; ids are generated before."""
 
     def __init__(self, vectors: Matrix) -> None:
         self._connection = connect()
@@ -61,7 +61,7 @@ def upsert(vectors: Any, *, ids: list[str] | None = None, build: bool = False) -
 
 
 def measure(vectors: Matrix, *, rounds: int, rows: int, rows_into_hnsw: int) -> Timings:
-    """Time every way in every round, each into an index of its own."""
+    """Measure every method in every round, each with an index of its own."""
     few, ids = vectors[:rows_into_hnsw], [f"key-{i}" for i in range(rows)]
     lists, raw = vectors[:rows].tolist(), RawCopy(vectors[:rows])
     some = vectors[:rows]
@@ -86,6 +86,6 @@ def measure(vectors: Matrix, *, rounds: int, rows: int, rows_into_hnsw: int) -> 
         )
         if plain and phase == BUILT:
             partition_of(SCRATCH).drop_structure()
-        timings.add(method, phase, round=round, taken=seconds(work))
+        timings.add(method, phase, round=round, duration=seconds(work))
         engine.vectors.delete_index(index_name=SCRATCH)
     return timings

@@ -1,4 +1,4 @@
-"""Searches beside raw SQL and beside brute force, one query after the other."""
+"""Searches compared with raw SQL and brute force, one query after the other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Find = Callable[[Matrix], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How a way of searching did: median time, recall@10, fewest rows."""
+    """The results of a search method: median time, recall@10, fewest rows."""
 
     milliseconds: float
     recall: float
@@ -38,8 +38,8 @@ class Found:
 
 
 def compare(ways: Mapping[str, Find], queries: Matrix, truth: list[set[str]]) -> dict[str, Found]:
-    """Put every query to every way, each time beginning with another one."""
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    """Run every query with every method, each time beginning with another method."""
+    durations: dict[str, list[float]] = {name: [] for name in ways}
     hits: dict[str, list[float]] = {name: [] for name in ways}
     rows: dict[str, list[int]] = {name: [] for name in ways}
     names = list(ways)
@@ -48,25 +48,25 @@ def compare(ways: Mapping[str, Find], queries: Matrix, truth: list[set[str]]) ->
         for name in (*names[turn:], *names[:turn]):
             start = time.perf_counter()
             ids = ways[name](query)
-            taken[name].append(time.perf_counter() - start)
+            durations[name].append(time.perf_counter() - start)
             hits[name].append(len(truth[number].intersection(ids)) / len(truth[number]))
             rows[name].append(len(ids))
     return {
-        name: Found(median(taken[name]) * 1000, float(np.mean(hits[name])), min(rows[name]))
+        name: Found(median(durations[name]) * 1000, float(np.mean(hits[name])), min(rows[name]))
         for name in ways
     }
 
 
 def by_engine(index_name: str = INDEX, **options: Any) -> Find:
     def find(query: Matrix) -> list[str]:
-        found = engine.vectors.query(index_name=index_name, query_vector=query, **options)
-        return [match.id for match in found]
+        matches = engine.vectors.query(index_name=index_name, query_vector=query, **options)
+        return [match.id for match in matches]
 
     return find
 
 
 class Raw:
-    """What nothing can beat: a prepared statement with binary parameters and results."""
+    """The lower bound: a prepared statement with binary parameters and results."""
 
     def __init__(self, dimension: int, *, ef_search: int) -> None:
         self._connection = connect()
@@ -85,7 +85,7 @@ class Raw:
 
 
 def unfiltered(data: Dataset) -> dict[str, dict[str, Found]]:
-    """Return, for each `ef_search`, how the engine and raw SQL did."""
+    """Return the results of the engine and of raw SQL for each `ef_search`."""
     truth = [data.nearest(query) for query in data.queries]
     return {
         str(ef): compare(
@@ -101,7 +101,7 @@ def unfiltered(data: Dataset) -> dict[str, dict[str, Found]]:
 
 
 def filtered(data: Dataset, queries: int = 100) -> dict[str, dict[str, dict[str, Found]]]:
-    """Return, for each filter, how the engine did, and each of its two ways by itself.
+    """Return the results of the engine, and of each of its two plans, for each filter.
 
     Each does so beside searches without a filter, and nothing else in between: a walk through the
     graph leaves that in the processor's caches, and little of what is filtered.
@@ -135,7 +135,7 @@ def _alone(key: str, search_by: Callable[[Search], list[Any]]) -> Find:
 
 
 def unprepared(work: Callable[[], Any]) -> Any:
-    """Do it with nothing prepared on Django's connection, as behind a pooler."""
+    """Search without prepared statements on Django's connection, as behind a pooler."""
     from django.db import connection
 
     threshold = connection.connection.prepare_threshold
@@ -148,7 +148,7 @@ def unprepared(work: Callable[[], Any]) -> Any:
 
 
 def many_indexes(data: Dataset, number: int) -> dict[str, float]:
-    """Return times with many indexes as multiples of those with one, before and after."""
+    """Return times with many indexes as multiples of those with one index."""
     rows = data.vectors[:2_000]
     vectors = engine.vectors
     vectors.create_index(index_name=SMALL, dimension=rows.shape[1])
@@ -175,10 +175,10 @@ def _small_work(data: Dataset) -> dict[str, float]:
         "insert": lambda _: engine.vectors.upsert(index_name=SMALL, vectors=some),
         "get": lambda _: engine.vectors.get_vectors(index_name=SMALL, ids=ids),
     }
-    taken: dict[str, list[float]] = {name: [] for name in work}
+    durations: dict[str, list[float]] = {name: [] for name in work}
     for query in data.queries:
         for name, do in work.items():
             start = time.perf_counter()
             do(query)
-            taken[name].append(time.perf_counter() - start)
-    return {name: median(times) for name, times in taken.items()}
+            durations[name].append(time.perf_counter() - start)
+    return {name: median(times) for name, times in durations.items()}

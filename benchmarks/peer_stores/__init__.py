@@ -1,4 +1,4 @@
-"""Other stores of vectors on PostgreSQL, one a file, each used as its documentation says.
+"""Other vector stores on PostgreSQL, one per file, used as their documentation says.
 
 Their requirements contradict each other, so each has an environment of its own: nothing here may
 import anything of the engine's, and `run.py` is what runs there.

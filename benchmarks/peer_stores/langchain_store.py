@@ -23,7 +23,7 @@ class Store:
         )
         self._store = PGVectorStore.create_sync(
             engine,
-            embedding_service=DeterministicFakeEmbedding(size=dimension),  # is never asked
+            embedding_service=DeterministicFakeEmbedding(size=dimension),  # it is never called
             table_name="peer",
             metadata_columns=KEYS,
             index_query_options=HNSWQueryOptions(ef_search=100),
@@ -35,5 +35,5 @@ class Store:
         self._store.apply_vector_index(HNSWIndex(m=16, ef_construction=64))
 
     def search(self, vector: list[float], where: dict[str, str]) -> list[int]:
-        found = self._store.similarity_search_by_vector(vector, k=10, filter=where or None)
-        return [int(document.page_content) for document in found]
+        matches = self._store.similarity_search_by_vector(vector, k=10, filter=where or None)
+        return [int(document.page_content) for document in matches]

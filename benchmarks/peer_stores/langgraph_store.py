@@ -1,4 +1,4 @@
-"""https://docs.langchain.com: PostgresStore, which embeds by itself: here it looks vectors up."""
+"""https://docs.langchain.com: PostgresStore, whose embedder is a lookup table here."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ class Store:
 
     def search(self, vector: list[float], where: dict[str, str]) -> list[int]:
         self._made["question"] = vector
-        found = self._store.search(SPACE, query="question", filter=where or None, limit=10)
-        return [int(item.key) for item in found]
+        matches = self._store.search(SPACE, query="question", filter=where or None, limit=10)
+        return [int(item.key) for item in matches]

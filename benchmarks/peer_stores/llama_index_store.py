@@ -1,4 +1,4 @@
-"""https://developers.llamaindex.ai: PGVectorStore, whose HNSW is made before the first row."""
+"""https://developers.llamaindex.ai: PGVectorStore, which creates its HNSW before the first row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""https://docs.mem0.ai: its pgvector store by itself, without what a model makes of memories."""
+"""https://docs.mem0.ai: its pgvector store alone, without the language model."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ class Store:
         self._store.insert(vectors, payloads=metadata, ids=ids)
 
     def search(self, vector: list[float], where: dict[str, str]) -> list[int]:
-        found = self._store.search("", vectors=vector, top_k=10, filters=where or None)
-        return [UUID(match.id).int for match in found]
+        matches = self._store.search("", vectors=vector, top_k=10, filters=where or None)
+        return [UUID(match.id).int for match in matches]

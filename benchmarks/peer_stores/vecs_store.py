@@ -1,4 +1,4 @@
-"""https://supabase.github.io/vecs/: collections, the index made after loading."""
+"""https://supabase.github.io/vecs/: collections, with the index created after loading."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ class Store:
 
     def search(self, vector: list[float], where: dict[str, str]) -> list[int]:
         filters = {key: {"$eq": value} for key, value in where.items()} or None
-        found = self._collection.query(data=vector, limit=10, filters=filters, ef_search=100)
-        return [int(id) for id in found]
+        matches = self._collection.query(data=vector, limit=10, filters=filters, ef_search=100)
+        return [int(id) for id in matches]
