@@ -1,13 +1,13 @@
-"""The engine in Django's admin: what is stored, and what may be done about it.
+"""The engine in Django's admin: pages of its tables, and actions on them.
 
 Django imports this package where `django.contrib.admin` is installed.
 """
 
 from __future__ import annotations
 
-from mastra_engine.admin.idempotency import AnswerAdmin
+from mastra_engine.admin.idempotency import IdempotencyRecordAdmin
 from mastra_engine.admin.memory import (
-    AppendAdmin,
+    IdempotentAppendAdmin,
     MessageAdmin,
     ThreadAdmin,
     WorkingMemoryAdmin,
@@ -17,10 +17,10 @@ from mastra_engine.admin.sync_runs import SyncPageAdmin, SyncRunAdmin
 from mastra_engine.admin.vectors import EmbeddingAdmin, IndexProgressAdmin, VectorIndexAdmin
 
 __all__ = [
-    "AnswerAdmin",
-    "AppendAdmin",
     "EmbeddingAdmin",
     "EntityAdmin",
+    "IdempotencyRecordAdmin",
+    "IdempotentAppendAdmin",
     "IndexProgressAdmin",
     "MessageAdmin",
     "RecordAdmin",

@@ -1,9 +1,9 @@
-"""What all pages of the engine in Django's admin have in common.
+"""The base of all pages of the engine in Django's admin.
 
-`EngineAdmin` is the base of every ModelAdmin here, in the look of the stock admin or of
-django-unfold, whichever is installed. It reads, and acts through the engine only.
+`EngineAdmin` is the base of every ModelAdmin here. It has the look of django-unfold where that is
+installed, otherwise of the stock admin. It reads the tables, and acts only through the engine.
 
-A page of its own is a `View` in a ModelAdmin's `views`, answered by the method it names:
+An additional page is a `View` in a ModelAdmin's `views`; the method of its name responds:
 
     class IndexAdmin(EngineAdmin):
         views = (View("playground", "playground/", label="Search", content=True),)
@@ -11,9 +11,9 @@ A page of its own is a `View` in a ModelAdmin's `views`, answered by the method 
         def playground(self, request):
             return self.page(request, "playground.html", title="Search", hits=[])
 
-Its address is `admin:mastra_engine_playground`; with a label it is listed on the app's index page.
-The template extends `admin/mastra_engine/page.html`, fills the block `page`, and finds
-`reads_content` in its context. What the engine raises becomes a page that says so.
+Its URL name is `admin:mastra_engine_playground`. A view with a label is listed on the app's index
+page. The template extends `admin/mastra_engine/page.html`, fills the block `page`, and has
+`reads_content` in its context. Exceptions of the engine become an error page.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -42,10 +42,11 @@ from mastra_engine.validation.inputs import count
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A page beside those that Django makes: `path` is below the model's, `name` the method.
+    """A page in addition to Django's: `path` is below the model's, `name` is the method's.
 
-    It needs the permission to view the model or, for an action, the one it `needs`, and with
-    `content` also that to read content. With a label it is listed on the app's index page.
+    The user needs the permission to view the model, the permission that `needs` names for an
+    action, and with `content` also the permission to read content. A view with a label is listed
+    on the app's index page.
     """
 
     name: str
@@ -57,32 +58,40 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where somebody may go from a page."""
+    """A link of a page; `danger` marks actions that delete or cancel."""
 
     label: str
     url: str
     danger: bool = False
 
 
+class Fact(NamedTuple):
+    """A value that a page shows under a label, with an explanation where the label needs one."""
+
+    label: str
+    value: Any
+    help: str = ""
+
+
 class EngineAdmin(ReadOnlyAdmin):
-    """Lists and pages of a table: read-only, in a bounded number of queries of bounded cost."""
+    """Lists and pages of a table, read-only, with a bounded number of queries of bounded cost."""
 
     class Media:
         css = {"all": (f"{APP}/admin.css",)}
 
     views: tuple[View, ...] = ()
-    #: What a row's page tells anybody, and the JSON it shows to those who may read content.
+    #: The columns that a row's page shows, and those that need the permission to read content.
     facts: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
     template = "row.html"
-    #: What is deleted with a row, in a sentence that begins "With it go".
-    takes_along = ""
+    #: The rows that are deleted with a row, for the question before it is deleted.
+    deleted_with = ""
 
     def get_urls(self) -> list[URLPattern]:
         own = [
             path(
                 view.path,
-                self.admin_site.admin_view(self._answering(view)),
+                self.admin_site.admin_view(self._responding(view)),
                 name=f"{APP}_{view.name}",
             )
             for view in self.views
@@ -90,21 +99,21 @@ class EngineAdmin(ReadOnlyAdmin):
         return own + super().get_urls()
 
     def links(self, request: HttpRequest) -> Iterator[Link]:
-        """Yield the labelled views that this user may open."""
+        """Yield links to the labelled views that the user may open."""
         for view in self.views:
             if view.label and self._may_open(request, view):
                 yield Link(view.label, self.url(view.name))
 
     def heading(self, request: HttpRequest, row: Any) -> str:
-        """Return what a row's page is headed by; unlike its title, it is in no history."""
+        """Return the heading of a row's page; unlike the title, it may hold content."""
         return str(row)
 
     def tools(self, request: HttpRequest, row: Any) -> list[Link]:
-        """Return where one may go from a row's page."""
+        """Return the links of a row's page."""
         return []
 
-    def about(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """Return what the template of a row's page shows beside its facts and documents."""
+    def details(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return further context for the template of a row's page."""
         return {}
 
     def changelist_view(
@@ -141,41 +150,41 @@ class EngineAdmin(ReadOnlyAdmin):
             "hides": bool(self.documents) and not reads_content(request),
         }
         return self.page(
-            request, self.template, title=str(row), **{**context, **self.about(request, row)}
+            request, self.template, title=str(row), **{**context, **self.details(request, row)}
         )
 
     def _delete_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask without Django's list of all that hangs on a row: it would load that first."""
+        """Ask for confirmation, without Django's list of related rows: it loads all of them."""
         row = self.row(request, object_id)
         if not self.has_delete_permission(request, row):
             raise PermissionDenied
         return self.confirm(
             request,
             row,
-            question=f"With it go {self.takes_along}.",
+            question=f"This also deletes {self.deleted_with}.",
             label="Delete",
             act=lambda: self.delete_model(request, row),
-            done="Deleted.",
-            gone=True,
+            success="Deleted.",
+            deletes=True,
         )
 
-    def labelled(self, row: Any, names: tuple[str, ...]) -> list[tuple[str, Any]]:
-        """Return columns of a row under the names that people read."""
-        return [(self._label(name), getattr(row, name)) for name in names]
+    def labelled(self, row: Any, names: tuple[str, ...]) -> list[Fact]:
+        """Return columns of a row with the labels and the help texts of the model's fields."""
+        return [self._fact(row, name) for name in names]
 
     def row(self, request: HttpRequest, object_id: str) -> Any:
-        """Return the row that an address names; raises Http404."""
-        found = self.get_object(request, unquote(object_id))
-        if found is None:
-            raise Http404(f"There is no such {self.opts.verbose_name}")
-        if not self.has_view_permission(request, found):
+        """Return the row that an address names. Raises Http404 and PermissionDenied."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404(f"The {self.opts.verbose_name} does not exist")
+        if not self.has_view_permission(request, row):
             raise PermissionDenied
-        return found
+        return row
 
     def page(
         self, request: HttpRequest, template: str, *, title: str, status: int = 200, **context: Any
     ) -> HttpResponse:
-        """Return a page from one of this app's templates. Titles hold no content."""
+        """Return a page from a template of this app. The title must not hold content."""
         request.current_app = self.admin_site.name
         shared = {
             **self.admin_site.each_context(request),
@@ -195,12 +204,12 @@ class EngineAdmin(ReadOnlyAdmin):
         question: str,
         label: str,
         act: Callable[[], object],
-        done: str,
-        gone: bool = False,
+        success: str,
+        deletes: bool = False,
     ) -> HttpResponse:
-        """Ask whether to act on a row, do so once that is posted, and go back to its page.
+        """Show a question; on POST, act on the row and redirect to its page.
 
-        If it is `gone` by then, go to the list.
+        An action that `deletes` the row redirects to the list.
         """
         back = self.url(f"{self.opts.model_name}_change", row.pk)
         if request.method != "POST":
@@ -209,38 +218,44 @@ class EngineAdmin(ReadOnlyAdmin):
                 "confirm.html",
                 title=f"{label}: {row}",
                 heading=f"{label}: {self.heading(request, row)}",
-                asks={"question": question, "label": label, "back": back, "danger": gone},
+                confirmation={
+                    "question": question,
+                    "label": label,
+                    "back": back,
+                    "danger": deletes,
+                },
             )
         try:
             act()
         except EngineError as error:
             messages.error(request, str(error))
             return redirect(back)
-        messages.success(request, done)
-        if gone:
+        messages.success(request, success)
+        if deletes:
             self.log_deletions(request, cast("QuerySet[Any]", [row]))
             return redirect(self.url(f"{self.opts.model_name}_changelist"))
-        self.log_change(request, row, done)
+        self.log_change(request, row, success)
         return redirect(back)
 
     def embedding_url(self, index_id: int, row_id: Any) -> str:
-        """Return the address of an embedding's page, which names the row by its table's key."""
+        """Return the address of an embedding's page, which holds the key of its table."""
         return self.url("embedding_change", f"{index_id}.{row_id}")
 
     def url(self, name: str, *keys: Any, **query: Any) -> str:
-        """Return the address of a view of this app, of a row's where keys are given."""
+        """Return the address of a view of this app; `keys` name the row of a row's view."""
         args = [quote(key) for key in keys]
-        found = reverse(f"{self.admin_site.name}:{APP}_{name}", args=args)
-        return f"{found}?{urlencode(query)}" if query else found
+        address = reverse(f"{self.admin_site.name}:{APP}_{name}", args=args)
+        return f"{address}?{urlencode(query)}" if query else address
 
     # Steps
 
-    def _documents(self, row: Any) -> list[tuple[str, Any]]:
-        found = self.labelled(row, self.documents)
-        return [(label, value) for label, value in found if value not in (None, "")]
+    def _documents(self, row: Any) -> list[Fact]:
+        documents = self.labelled(row, self.documents)
+        return [document for document in documents if document.value not in (None, "")]
 
-    def _label(self, name: str) -> str:
-        return str(self.opts.get_field(name).verbose_name)  # type: ignore[union-attr]
+    def _fact(self, row: Any, name: str) -> Fact:
+        field: Any = self.opts.get_field(name)
+        return Fact(str(field.verbose_name), getattr(row, name), str(field.help_text))
 
     def _may_open(self, request: HttpRequest, view: View) -> bool:
         allowed = self.has_view_permission(request)
@@ -248,57 +263,57 @@ class EngineAdmin(ReadOnlyAdmin):
             allowed = allowed and self.may(request, view.needs)
         return allowed and (not view.content or reads_content(request))
 
-    def _answering(self, view: View) -> Callable[..., HttpResponse]:
-        answer = getattr(self, view.name)
-        answer = self._handled(answer) if view.needs else self._reading(answer)
+    def _responding(self, view: View) -> Callable[..., HttpResponse]:
+        method = getattr(self, view.name)
+        method = self._handled(method) if view.needs else self._reading(method)
 
-        def answered(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        def respond(request: HttpRequest, **kwargs: Any) -> HttpResponse:
             if not self._may_open(request, view):
                 raise PermissionDenied
-            return answer(request, **kwargs)
+            return method(request, **kwargs)
 
-        return non_atomic(answered) if view.needs else answered
+        return non_atomic(respond) if view.needs else respond
 
-    def _reading(self, answer: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-        """Bound how long a page reads, its template too."""
+    def _reading(self, method: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """Limit the time in which a page reads; its template is rendered within the limit."""
 
-        @wraps(answer)
+        @wraps(method)
         def read(*args: Any, **kwargs: Any) -> HttpResponse:
             with bounded(database()):
-                response = answer(*args, **kwargs)
+                response = method(*args, **kwargs)
                 return response.render() if isinstance(response, TemplateResponse) else response
 
         return self._handled(read)
 
-    def _handled(self, answer: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-        """Make a page of what an engine raises."""
+    def _handled(self, method: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """Respond to exceptions of the engine with an error page, and to NotFound with 404."""
 
-        @wraps(answer)
+        @wraps(method)
         def handled(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             try:
-                return answer(request, *args, **kwargs)
+                return method(request, *args, **kwargs)
             except NotFound as error:
                 raise Http404(str(error)) from error
             except EngineError as error:
-                title = "This did not work"
                 return self.page(
-                    request, "error.html", title=title, status=status_of(error), error=error
+                    request, "error.html", title="Error", status=status_of(error), error=error
                 )
 
         return handled
 
 
-def asked(request: HttpRequest, name: str) -> int | None:
-    """Return the whole number that an address asks for, if any; raises InvalidInput."""
-    written = request.GET.get(name, "").strip()
-    if not written:
+def query_number(request: HttpRequest, name: str) -> int | None:
+    """Return a parameter of the address as a whole number, or None. Raises InvalidInput."""
+    value = request.GET.get(name, "").strip()
+    if not value:
         return None
-    if not (written.isascii() and written.isdigit() and len(written) < 20):
+    if not (value.isascii() and value.isdigit() and len(value) < 20):
         raise InvalidInput("must be a whole number", path=f"/{name}")
-    return count(int(written), f"/{name}")
+    return count(int(value), f"/{name}")
 
 
 def status_of(error: EngineError) -> int:
+    """Return the HTTP status of an error page."""
     if isinstance(error, InvalidInput):
         return 400
     return 409 if isinstance(error, Conflict) else 503

@@ -1,4 +1,4 @@
-"""Reading that comes to an end."""
+"""Reading within a time limit."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mastra_engine.postgres.timeouts import set_timeout, timeout
 
 @contextmanager
 def bounded(alias: str) -> Iterator[None]:
-    """Read in one transaction, each of whose statements may take as long as the settings say.
+    """Read in one transaction with the `statement_timeout` of the admin's settings.
 
-    Raises Unavailable where one took longer, and in place of other errors of the database.
+    Raises Unavailable when a statement takes longer, and for other errors of the database.
     """
     seconds = admin_settings().statement_timeout
     try:
@@ -29,6 +29,6 @@ def bounded(alias: str) -> Iterator[None]:
         if sqlstate(error) != CANCELLED:
             raise
         raise Unavailable(
-            f"This took the database longer than {seconds:g} seconds. "
-            "A search for less, or by another field, may be faster."
+            f"The database needed longer than the limit of {seconds:g} seconds. "
+            "A narrower search, or one by another field, may be faster."
         ) from error

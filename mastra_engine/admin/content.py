@@ -1,4 +1,4 @@
-"""What conversations hold, as HTML that does nothing but show it."""
+"""The content of conversations as safe HTML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mastra_engine.conversations.media import media_of
 from mastra_engine.conversations.messages import CALLS, RESULTS, call_id, first
 from mastra_engine.types import Part
 
-#: Longer texts are shown up to here; Markdown takes its time.
+#: The longest text in characters that is rendered; the rest of a longer text is cut.
 LONGEST_TEXT = 20_000
 
 _TAGS = {
@@ -26,43 +26,46 @@ _LEADS_OUT = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a message: `html`, or something folded under a label, as JSON or text."""
+class MessagePart:
+    """A part of a message: `html`, or JSON or text that is folded under a label."""
 
     label: str = ""
     html: SafeString | str = ""
     folded: Any = None
 
 
-def pieces(content: Iterable[Part], role: str) -> list[Piece]:
-    """Return what a transcript shows of a message's parts: text in full, the rest folded."""
-    return [_piece(part, role) for part in content]
+def message_parts(content: Iterable[Part], role: str) -> list[MessagePart]:
+    """Return the parts of a message for a transcript: text in full, other parts folded."""
+    return [_message_part(part, role) for part in content]
 
 
-def _piece(part: Part, role: str) -> Piece:
+def _message_part(part: Part, role: str) -> MessagePart:
     kind = part["type"]
     if kind in CALLS:
         name = first(part, "tool_name", "toolName", "name")
-        return Piece(f"Calls {name}", folded=first(part, "args", "input", "arguments"))
+        return MessagePart(f"Calls {name}", folded=first(part, "args", "input", "arguments"))
     if kind in RESULTS:
         answer = first(part, "result", "output", "content")
-        return Piece(f"Result of {call_id(part) or 'a tool'}", folded=answer)
+        return MessagePart(f"Result of {call_id(part) or 'a tool'}", folded=answer)
     if kind == "text":
         if role == "tool":
-            return Piece("Result", folded=part["text"])
-        return Piece(html=markdown(part["text"]))
+            return MessagePart("Result", folded=part["text"])
+        return MessagePart(html=markdown(part["text"]))
     if kind in ("reasoning", "thinking"):
-        return Piece("Reasoning", folded=first(part, "text", "thinking", "reasoning") or part)
+        return MessagePart("Reasoning", folded=first(part, "text", "thinking", "reasoning") or part)
     media = media_of(part)
-    if media is not None:  # never loaded: whoever wrote the message would learn who reads it
-        return Piece(f"{'Image' if media.is_image else 'File'} {media.media_type}", folded=part)
-    return Piece(kind, folded=part)
+    if media is not None:  # not loaded: that would tell the author who reads it
+        return MessagePart(
+            f"{'Image' if media.is_image else 'File'} {media.media_type}", folded=part
+        )
+    return MessagePart(kind, folded=part)
 
 
 def markdown(text: str) -> SafeString:
-    """Return text read as Markdown; as it is where the extra `admin` is not installed.
+    """Return Markdown as HTML, or plain text where the extra `admin` is not installed.
 
-    HTML in it is text, images are not loaded, and links lead to the web or to mail only.
+    HTML in the text is escaped, images are not loaded, and links are limited to http, https and
+    mailto.
     """
     if len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT]}\n\n\N{HORIZONTAL ELLIPSIS}"
@@ -87,7 +90,7 @@ def _reader() -> Callable[[str], str] | None:
     def read(text: str) -> str:
         tokens = parser.parse(text)
         for token in tokens:
-            if token.type.startswith("heading"):  # below those of the page
+            if token.type.startswith("heading"):  # the page itself has h1 and h2
                 token.tag = "h4"
         return nh3.clean(
             parser.renderer.render(tokens, parser.options, {}),

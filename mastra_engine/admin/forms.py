@@ -1,4 +1,4 @@
-"""What the forms of the admin's pages have in common."""
+"""Forms and fields that several pages of the admin share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django import forms
 
 
 class PageForm(forms.Form):
-    """A form whose labels end without a colon: each stands above its field."""
+    """A form whose labels have no colon, because they are placed above the fields."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -17,7 +17,7 @@ class PageForm(forms.Form):
 
 
 class FilterField(forms.CharField):
-    """A filter in the engine's language, written as JSON; None where nothing is written."""
+    """A filter of the engine as JSON; an empty field is None."""
 
     widget = forms.Textarea(attrs={"rows": 2, "spellcheck": "false"})
 
@@ -27,8 +27,8 @@ class FilterField(forms.CharField):
             return json.loads(text) if text else None
         except json.JSONDecodeError as error:
             where = f"line {error.lineno}, column {error.colno}"
-            raise forms.ValidationError(f"No JSON at {where}: {error.msg}") from error
+            raise forms.ValidationError(f"Invalid JSON at {where}: {error.msg}") from error
         except RecursionError:
-            raise forms.ValidationError("It nests too deeply") from None
-        except ValueError:  # Python reads numbers of some thousand digits only
-            raise forms.ValidationError("It holds a number that is too long") from None
+            raise forms.ValidationError("The JSON is nested too deeply") from None
+        except ValueError:  # Python limits the digits of an integer
+            raise forms.ValidationError("The JSON has a number with too many digits") from None

@@ -1,4 +1,4 @@
-"""The admin of what was done once."""
+"""Idempotency records."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mastra_engine.models import IdempotencyRecord
 
 
 @admin.register(IdempotencyRecord)
-class AnswerAdmin(EngineAdmin):
-    """Until when answers are kept; what they say is not shown, for it may be about anybody."""
+class IdempotencyRecordAdmin(EngineAdmin):
+    """Idempotency records without their stored responses, which may hold any user's content."""
 
     list_display = ("id", "expires_at")
     listed = False

@@ -1,4 +1,4 @@
-"""A picture of an index: a sample of its vectors in the plane in which they differ most."""
+"""The map of an index: a sample of its vectors, projected into the plane."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from mastra_engine.models import Embedding, VectorIndex
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.samples import sample_vectors
 
-#: So many vectors are shown at most, and so many numbers read: 16 MB.
+#: The most vectors of a map, and the most numbers read for it (16 MB).
 POINTS, NUMBERS = 2_000, 4_000_000
-#: How long a picture is kept, in seconds.
-KEPT = 600
-#: So many values have a colour of their own, and so many metadata fields are offered.
+#: Seconds for which a map is cached.
+CACHED = 600
+#: The most values with a colour of their own, and the most metadata fields to choose from.
 COLOURS, FIELDS = 7, 30
-#: How many vectors' metadata is looked at to find these fields.
-_LOOKED_AT = 200
-#: Of a value and of a document so many characters are shown.
+#: The number of vectors whose metadata is read to find these fields.
+_FIELD_SAMPLE = 200
+#: The most characters shown of a value and of a document.
 LABEL, EXCERPT = 60, 120
 NAMESPACE = "@namespace"
 OTHERS, NOTHING = "others", "(none)"
@@ -38,7 +38,7 @@ OTHERS, NOTHING = "others", "(none)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """Where the vectors of a sample are. It is kept for a while, so it holds no content."""
+    """The projected vectors of a sample. It is cached, so it must not hold content."""
 
     rows: list[UUID]
     projection: Projection
@@ -52,15 +52,15 @@ class Group:
     points: list[list[Any]]
 
 
-class _TextOf(Func):
-    """A field of a JSON object as text; Django would take a number for a place in a list."""
+class _FieldText(Func):
+    """A field of a JSON object as text. Django's own reads a numeric key as an array index."""
 
     function = "jsonb_extract_path_text"
     output_field = TextField()
 
 
 class ColourForm(PageForm):
-    """By what points are coloured."""
+    """The metadata field that colours the points."""
 
     by = forms.ChoiceField(label="Colour by")
 
@@ -71,7 +71,7 @@ class ColourForm(PageForm):
 
 
 class Map(EngineAdmin):
-    """The page of the picture."""
+    """The map page of an index."""
 
     views: tuple[View, ...] = (View("map", "<str:object_id>/map/", content=True),)
 
@@ -81,8 +81,8 @@ class Map(EngineAdmin):
         picture = _picture(index)
         rows = self.rows(Embedding).filter(vector_index=index, row_id__in=picture.rows)
         fields = _fields(rows, picture)
-        asked = ColourForm(request.GET, fields=fields)
-        by = asked.cleaned_data["by"] if asked.is_valid() else [*fields, NAMESPACE][0]
+        query = ColourForm(request.GET, fields=fields)
+        by = query.cleaned_data["by"] if query.is_valid() else [*fields, NAMESPACE][0]
         groups = self._groups(picture, rows, by)
         return self.page(
             request,
@@ -99,12 +99,12 @@ class Map(EngineAdmin):
         )
 
     def _groups(self, picture: Picture, rows: QuerySet[Embedding], by: str) -> list[Group]:
-        """Return the points by the value of a field, the most frequent first, the rest as one."""
-        value = F("namespace") if by == NAMESPACE else _TextOf("metadata", Value(by))
-        found = rows.annotate(value=Left(value, LABEL), excerpt=Left("document", EXCERPT))
+        """Group the points by the value of a field, the largest group first, the rest last."""
+        value = F("namespace") if by == NAMESPACE else _FieldText("metadata", Value(by))
+        labelled = rows.annotate(value=Left(value, LABEL), excerpt=Left("document", EXCERPT))
         places = dict(zip(picture.rows, picture.projection.points, strict=True))
         points: dict[str, list[list[Any]]] = defaultdict(list)
-        for index_id, row_id, vector_id, label, excerpt in found.values_list(
+        for index_id, row_id, vector_id, label, excerpt in labelled.values_list(
             "vector_index_id", "row_id", "vector_id", "value", "excerpt"
         ):
             address = self.embedding_url(index_id, row_id)
@@ -117,11 +117,11 @@ class Map(EngineAdmin):
 
 
 def _picture(index: VectorIndex) -> Picture:
-    """Return the picture of an index, which is kept unless it is empty."""
+    """Return the picture of an index from the cache, or make it; an empty one is not cached."""
     key = f"mastra_engine:map:{index.pk}:{index.created_at.timestamp()}"
-    kept: Picture | None = cache.get(key)
-    if kept is not None:
-        return kept
+    cached: Picture | None = cache.get(key)
+    if cached is not None:
+        return cached
     partition = Partition(connections[database()], index.to_definition())
     sample = sample_vectors(partition, most=min(POINTS, NUMBERS // index.dimension))
     if not sample:
@@ -129,22 +129,22 @@ def _picture(index: VectorIndex) -> Picture:
     rows, vectors = zip(*sample, strict=True)
     projection = project(vectors, unit=index.metric == "cosine")
     picture = Picture(rows=list(rows), projection=projection)
-    cache.set(key, picture, KEPT)
+    cache.set(key, picture, CACHED)
     return picture
 
 
 def _fields(rows: QuerySet[Embedding], picture: Picture) -> list[str]:
-    """Return metadata fields that part the vectors into groups, those with the fewest first."""
-    some = rows.filter(row_id__in=picture.rows[:_LOOKED_AT]).values_list("metadata", flat=True)
+    """Return the metadata fields that group vectors, those with the fewest values first."""
+    sample = rows.filter(row_id__in=picture.rows[:_FIELD_SAMPLE]).values_list("metadata", flat=True)
     values: dict[str, list[str]] = defaultdict(list)
-    for metadata in some:
+    for metadata in sample:
         for field, value in metadata.items():
             if not isinstance(value, dict | list | None):
                 values[field].append(str(value))
-    different = {field: len(set(found)) for field, found in values.items()}
-    parting = [
+    distinct = {field: len(set(texts)) for field, texts in values.items()}
+    grouping = [
         field
-        for field, found in values.items()
-        if different[field] < len(found) and (different[field] > 1 or len(found) < len(some))
+        for field, texts in values.items()
+        if distinct[field] < len(texts) and (distinct[field] > 1 or len(texts) < len(sample))
     ]
-    return sorted(parting, key=lambda field: (different[field], field))[:FIELDS]
+    return sorted(grouping, key=lambda field: (distinct[field], field))[:FIELDS]

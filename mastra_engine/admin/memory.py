@@ -12,27 +12,27 @@ from django.db import connections
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin, Link, View, asked
+from mastra_engine.admin.base import EngineAdmin, Fact, Link, View, query_number
 from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.paging import counted, table_rows
 from mastra_engine.admin.reading import database, reads_content
-from mastra_engine.admin.sources import passages
-from mastra_engine.admin.transcript import stretch
+from mastra_engine.admin.sources import sources
+from mastra_engine.admin.transcript import message_range
 from mastra_engine.handler import engine
 from mastra_engine.models import Embedding, Entity, IdempotentAppend, Message, Thread, WorkingMemory
 from mastra_engine.postgres.samples import resource_ids
 from mastra_engine.types import COUNTED
 
-#: Up to so many threads are listed by when they were last used, for which there is no index.
+#: The most threads that a list sorts by their last use, which no index supports.
 SORTED_BY_USE = 100_000
-#: How many things of a kind a page lists that is not about them.
-SOME = 50
-#: How many messages of a context window are shown; it may have very many.
+#: The most related rows of each kind that a page lists.
+RELATED = 50
+#: The most messages of a context window that its page shows.
 SHOWN = 200
 
 
 class WindowForm(PageForm):
-    """What a context window is asked for."""
+    """The arguments of a context window."""
 
     max_tokens = forms.IntegerField(label="Budget in tokens", min_value=0, max_value=2**31 - 1)
     format = forms.ChoiceField(
@@ -43,7 +43,7 @@ class WindowForm(PageForm):
 
 @admin.register(Thread)
 class ThreadAdmin(EngineAdmin):
-    """Conversations, whose pages are their transcripts."""
+    """Threads; the page of a thread is its transcript."""
 
     views = (
         View("context", "<path:object_id>/context/", content=True),
@@ -52,7 +52,7 @@ class ThreadAdmin(EngineAdmin):
     list_display = ("id", "resource_id", "title", "message_count", "total_tokens", "updated_at")
     content_columns = ("title",)
     search_fields = ("id", "resource_id")
-    search_help_text = "How the id of a thread or of a resource begins"
+    search_help_text = "The beginning of a thread ID or a resource ID"
     lookups = frozenset({"resource_id__exact"})
     facts = (
         "resource_id",
@@ -64,7 +64,7 @@ class ThreadAdmin(EngineAdmin):
     )
     documents = ("title", "metadata")
     template = "thread.html"
-    takes_along = "its messages, the vectors made from them, and its working memory"
+    deleted_with = "its messages, the vectors made from them, and its working memory"
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         few = table_rows(Thread, database()) <= SORTED_BY_USE
@@ -80,24 +80,24 @@ class ThreadAdmin(EngineAdmin):
         return row.title if row.title and reads_content(request) else str(row)
 
     def tools(self, request: HttpRequest, row: Thread) -> list[Link]:
-        whose = Link("Resource", self.url("resources", resource_id=row.resource_id))
+        resource = Link("Resource", self.url("resources", resource_id=row.resource_id))
         if not reads_content(request):
-            return [whose]
-        return [Link("Context window", self.url("context", row.id)), whose]
+            return [resource]
+        return [Link("Context window", self.url("context", row.id)), resource]
 
-    def about(self, request: HttpRequest, row: Thread) -> dict[str, Any]:
+    def details(self, request: HttpRequest, row: Thread) -> dict[str, Any]:
         messages = self.rows(Message).filter(thread=row)
-        at, before = asked(request, "at"), asked(request, "before")
-        found = stretch(messages, row, at=at, before=before)
-        made_of = passages(self, found.messages) if reads_content(request) else repeat([])
+        at, before = query_number(request, "at"), query_number(request, "before")
+        html = message_range(messages, row, at=at, before=before)
+        links = sources(self, html.messages) if reads_content(request) else repeat([])
         return {
-            "stretch": found,
-            "transcript": zip(found.messages, made_of, strict=False),
+            "message_range": html,
+            "transcript": zip(html.messages, links, strict=False),
             "last": row.last_position,
         }
 
     def context(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What the model would see at a budget."""
+        """Show the context window of a thread within a budget of tokens."""
         thread = self.row(request, object_id)
         form = WindowForm({"max_tokens": 4_000, "format": "raw", **request.GET.dict()})
         window = None
@@ -116,29 +116,29 @@ class ThreadAdmin(EngineAdmin):
         )
 
     def resources(self, request: HttpRequest) -> HttpResponse:
-        """Whom memory is about, or what one of them has."""
+        """List resources, or show the threads and the memory of one."""
         if (resource_id := request.GET.get("resource_id", "")) and "\0" not in resource_id:
             return self._resource(request, resource_id)
         begins = request.GET.get("q", "").replace("\0", "")
         after = request.GET.get("after", "").replace("\0", "")
-        found = resource_ids(connections[database()], begins=begins, after=after, limit=SOME + 1)
+        ids = resource_ids(connections[database()], begins=begins, after=after, limit=RELATED + 1)
         return self.page(
             request,
             "resources.html",
             title="Resources",
             begins=begins,
-            resources=found[:SOME],
-            more=self.url("resources", q=begins, after=found[SOME - 1])
-            if len(found) > SOME
+            resources=ids[:RELATED],
+            more=self.url("resources", q=begins, after=ids[RELATED - 1])
+            if len(ids) > RELATED
             else None,
         )
 
     def _resource(self, request: HttpRequest, resource_id: str) -> HttpResponse:
-        """Show what there is of it, counted up to a limit."""
-        of_it = self.rows(Thread).filter(resource_id=resource_id)
-        threads = list(of_it.order_by("-updated_at", "-id")[:SOME])
-        held = Q(thread=None) | Q(thread__in=[thread.pk for thread in threads])
-        memories = self.rows(WorkingMemory).filter(held, resource_id=resource_id)
+        """Show the threads, the working memory and the entities of a resource."""
+        all_threads = self.rows(Thread).filter(resource_id=resource_id)
+        threads = list(all_threads.order_by("-updated_at", "-id")[:RELATED])
+        listed = Q(thread=None) | Q(thread__in=[thread.pk for thread in threads])
+        memories = self.rows(WorkingMemory).filter(listed, resource_id=resource_id)
         vectors = self.rows(Embedding).filter(
             vector_index__name=engine.memory.index_name, namespace=resource_id
         )
@@ -146,33 +146,37 @@ class ThreadAdmin(EngineAdmin):
             request,
             "resource.html",
             title=f"Resource {resource_id}",
-            facts=[("threads", counted(of_it)), *_sums(of_it), ("vectors", counted(vectors))],
+            facts=[
+                Fact("threads", counted(all_threads)),
+                *_sums(all_threads),
+                Fact("vectors", counted(vectors)),
+            ],
             resource_id=resource_id,
             threads=threads,
             memories=memories.order_by("-updated_at"),
-            entities=self.rows(Entity).filter(connection_id=resource_id).order_by("name")[:SOME],
+            entities=self.rows(Entity).filter(connection_id=resource_id).order_by("name")[:RELATED],
         )
 
 
-def _sums(threads: QuerySet[Thread]) -> Iterator[tuple[str, Any]]:
-    """Yield how much was said in threads, unless they are very many."""
-    some = threads.order_by()[: COUNTED + 1]
-    sums = some.aggregate(
+def _sums(threads: QuerySet[Thread]) -> Iterator[Fact]:
+    """Yield the number of messages and tokens of threads, up to COUNTED threads."""
+    first_threads = threads.order_by()[: COUNTED + 1]
+    sums = first_threads.aggregate(
         threads=Count("id"),
         messages=Sum("message_count", default=0),
         tokens=Sum("total_tokens", default=0),
     )
     if sums.pop("threads") <= COUNTED:
-        yield from sums.items()
+        yield from (Fact(label, number) for label, number in sums.items())
 
 
 @admin.register(Message)
 class MessageAdmin(EngineAdmin):
-    """Messages, each on a page of its own; they are listed by the transcript of their thread."""
+    """Messages; the transcript of a thread lists them."""
 
     list_display = ("id", "thread_id", "position", "role", "tokens", "created_at")
     search_fields = ("id",)
-    search_help_text = "How the id of a message begins"
+    search_help_text = "The beginning of a message ID"
     lookups = frozenset({"thread__id__exact"})
     listed = False
     facts = ("thread_id", "position", "role", "tokens", "embedded_at", "created_at")
@@ -184,11 +188,11 @@ class MessageAdmin(EngineAdmin):
 
 @admin.register(WorkingMemory)
 class WorkingMemoryAdmin(EngineAdmin):
-    """What agents keep in mind."""
+    """Working memory of resources and of threads."""
 
     list_display = ("resource_id", "thread_id", "version", "updated_at")
     search_fields = ("resource_id",)
-    search_help_text = "How the id of a resource begins"
+    search_help_text = "The beginning of a resource ID"
     lookups = frozenset({"resource_id__exact", "thread__id__exact"})
     facts = ("resource_id", "thread_id", "version", "created_at", "updated_at")
     documents = ("content", "data")
@@ -197,15 +201,15 @@ class WorkingMemoryAdmin(EngineAdmin):
         return f"Working memory of {row.resource_id}"
 
     def tools(self, request: HttpRequest, row: WorkingMemory) -> list[Link]:
-        found = [Link("Resource", self.url("resources", resource_id=row.resource_id))]
+        links = [Link("Resource", self.url("resources", resource_id=row.resource_id))]
         if row.thread_id is not None:
-            found.append(Link("Transcript", self.url("thread_change", row.thread_id)))
-        return found
+            links.append(Link("Transcript", self.url("thread_change", row.thread_id)))
+        return links
 
 
 @admin.register(IdempotentAppend)
-class AppendAdmin(EngineAdmin):
-    """Idempotency keys that were used."""
+class IdempotentAppendAdmin(EngineAdmin):
+    """Idempotency keys that save_memory() was called with."""
 
     list_display = ("id", "thread_id", "idempotency_key", "message_count", "created_at")
     lookups = frozenset({"thread__id__exact"})

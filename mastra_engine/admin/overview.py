@@ -1,32 +1,31 @@
-"""How the engine's database is, on one page."""
+"""The overview: health, growth and sizes of the engine's database."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
 
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin, View
+from mastra_engine.admin.base import EngineAdmin, Fact, View
 from mastra_engine.admin.reading import database
 from mastra_engine.health import Day, Health, read_growth, read_health
 from mastra_engine.types import COUNTED
 
-#: How long growth is remembered, in seconds: it is read from the tables themselves.
-KEPT = 300
-#: What grows, in the order of the page.
+#: Seconds for which the growth is cached: reading it scans parts of the tables.
+CACHED = 300
+#: The charts of growth, in the order of the page.
 GROWING = ("records", "threads", "messages", "vectors")
 
 
 class Overview(EngineAdmin):
-    """The page of health."""
+    """The overview page."""
 
     views: tuple[View, ...] = (View("overview", "overview/", label="Overview"),)
 
     def overview(self, request: HttpRequest) -> HttpResponse:
-        """Show what engine_status says."""
+        """Show the health that engine_status prints."""
         health = read_health(database(), growth=_growth)
         growth = [asdict(day) for day in health.growth]
         failures = health.runs.failures if health.runs is not None else []
@@ -42,25 +41,26 @@ class Overview(EngineAdmin):
         )
 
 
-def _facts(health: Health) -> Iterator[tuple[str, Any]]:
-    """Yield what is told in a word each."""
+def _facts(health: Health) -> Iterator[Fact]:
+    """Yield the facts of the page, each with its label."""
     if health.server is not None:
-        yield "PostgreSQL", health.server.version
-        yield "Extension vector", health.server.pgvector_installed
-    yield from ((name.removeprefix("django-"), each) for name, each in health.versions.items())
-    yield "Migrations to apply", health.unapplied_migrations
+        yield Fact("PostgreSQL", health.server.version)
+        yield Fact("Extension vector", health.server.pgvector_installed)
+    for package, version in health.versions.items():
+        yield Fact(package.removeprefix("django-"), version)
+    yield Fact("Unapplied migrations", health.unapplied_migrations)
     if health.waiting is not None:
         messages = health.waiting.messages
-        more = messages == COUNTED
-        yield "Messages without a vector", f"{COUNTED:,} or more" if more else messages
-        yield "Changes not indexed", health.waiting.changes
-        yield "The first of them", health.waiting.changes_since
+        at_limit = messages == COUNTED
+        yield Fact("Messages to embed", f"{COUNTED:,} or more" if at_limit else messages)
+        yield Fact("Changes to index", health.waiting.changes)
+        yield Fact("Oldest change to index", health.waiting.changes_since)
     if health.runs is not None:
-        yield "Syncs queued", health.runs.queued
-        yield "Syncs running", health.runs.running
-        yield "Syncs stalled", health.runs.stalled
+        yield Fact("Syncs queued", health.runs.queued)
+        yield Fact("Syncs running", health.runs.running)
+        yield Fact("Syncs stalled", health.runs.stalled)
 
 
 def _growth(alias: str) -> list[Day]:
     key = f"mastra_engine:growth:{alias}"
-    return cache.get_or_set(key, lambda: read_growth(alias), KEPT) or []
+    return cache.get_or_set(key, lambda: read_growth(alias), CACHED) or []

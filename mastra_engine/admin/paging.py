@@ -1,4 +1,4 @@
-"""Pages of lists of any length, without counting them; beyond COUNTED, filters lead further."""
+"""Paging through lists of any length without counting all rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ _ROWS = "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)"
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts up to COUNTED rows. Beyond that `count` is the planner's estimate, rounded."""
+    """A paginator that counts up to COUNTED rows; beyond, `count` is the planner's estimate.
+
+    Pages end at COUNTED rows: a filter leads to later ones.
+    """
 
     @cached_property
     def count(self) -> int:
         queryset = cast("QuerySet[Any]", self.object_list).order_by()
-        found = queryset[: COUNTED + 1].count()
-        return found if found <= COUNTED else max(found, estimate(queryset))
+        number = queryset[: COUNTED + 1].count()
+        return number if number <= COUNTED else max(number, estimate(queryset))
 
     @property
     def num_pages(self) -> int:
@@ -30,19 +33,19 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 def counted(queryset: QuerySet[Any]) -> str:
-    """Return how many rows there are, up to COUNTED, as text."""
-    found = queryset.order_by()[: COUNTED + 1].count()
-    return f"{found:,}" if found <= COUNTED else f"more than {COUNTED:,}"
+    """Return the number of rows as text, exact up to COUNTED."""
+    number = queryset.order_by()[: COUNTED + 1].count()
+    return f"{number:,}" if number <= COUNTED else f"more than {COUNTED:,}"
 
 
 def estimate(queryset: QuerySet[Any]) -> int:
-    """Return how many rows the planner expects of a query, to two digits."""
+    """Return the planner's estimate of the rows of a query, rounded to two digits."""
     (plan,) = json.loads(queryset.explain(format="json"))
     return rounded(plan["Plan"]["Plan Rows"])
 
 
 def table_rows(model: type[Model], using: str) -> int:
-    """Return how many rows a table had when it was last analyzed; 0 before that."""
+    """Return the rows of a table at the last ANALYZE; 0 before the first."""
     with connections[using].cursor() as cursor:
         cursor.execute(_ROWS, [model._meta.db_table])
         row = cursor.fetchone()
@@ -50,5 +53,5 @@ def table_rows(model: type[Model], using: str) -> int:
 
 
 def rounded(number: int) -> int:
-    """Return a number whose digits beyond the second are zeros, as an estimate should look."""
+    """Round a number to two digits, to show that it is an estimate."""
     return int(float(f"{number:.2g}"))

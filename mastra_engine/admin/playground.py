@@ -1,4 +1,4 @@
-"""Searching as an agent does, to see what it would find, and what hybrid search makes of it."""
+"""The search playground: one query by vectors alone and by hybrid search, side by side."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, Link, View
 from mastra_engine.admin.forms import FilterField, PageForm
-from mastra_engine.admin.sources import sources
+from mastra_engine.admin.sources import origins
 from mastra_engine.exceptions import EngineError, IndexNotFound, InvalidFilter, InvalidInput
 from mastra_engine.handler import engine
 from mastra_engine.models import Embedding, VectorIndex
 from mastra_engine.types import Match
 
-#: So many indexes are offered.
-CHOICES = 1_000
-MOST = 50
-
+#: The most indexes to choose from, and the most results.
+CHOICES, MAX_RESULTS = 1_000, 50
 
 Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What one way of searching found, and how long it took, embedding the question included."""
+    """The matches of one kind of search, and its duration with the embedding of the query."""
 
     title: str
     milliseconds: float
@@ -37,17 +35,17 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A match, its page's address, what it was made from, and its place by vectors alone."""
+    """A match, the address of its page, a link to its origin, and its rank by vectors alone."""
 
     match: Match
     url: str
-    source: Link | None
-    place: int | None
+    origin: Link | None
+    rank: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """A search as the page shows it."""
+    """The hits of a search, as the page shows them."""
 
     title: str
     milliseconds: float
@@ -55,12 +53,12 @@ class Ranking:
 
 
 class SearchForm(PageForm):
-    """A question to an index."""
+    """The arguments of a search."""
 
-    query = forms.CharField(label="Question", widget=forms.Textarea(attrs={"rows": 2}))
+    query = forms.CharField(label="Query", widget=forms.Textarea(attrs={"rows": 2}))
     index = forms.ChoiceField()
-    namespace = forms.CharField(required=False, help_text="empty for all", strip=False)
-    top_k = forms.IntegerField(label="Results", min_value=1, max_value=MOST, initial=10)
+    namespace = forms.CharField(required=False, help_text="Empty for all namespaces", strip=False)
+    top_k = forms.IntegerField(label="Results", min_value=1, max_value=MAX_RESULTS, initial=10)
     filter = FilterField(
         required=False,
         help_text='JSON about the metadata, such as {"lang": "en", "year": {"$gte": 2020}}',
@@ -76,28 +74,28 @@ class SearchForm(PageForm):
         super().__init__(*args, **kwargs)
         self.fields["index"].choices = [(name, name) for name in indexes]  # type: ignore[attr-defined]
 
-    def blame(self, error: EngineError) -> None:
-        """Show what an engine raised at the field that it is about."""
+    def add_engine_error(self, error: EngineError) -> None:
+        """Show an exception of the engine at the field that caused it."""
         field = None
         if isinstance(error, InvalidFilter):
             field = "filter"
         elif isinstance(error, IndexNotFound):
             field = "index"
         elif isinstance(error, InvalidInput):
-            named = {"query_text": "query", "namespace": "namespace", "top_k": "top_k"}
-            field = named.get(error.path.split("/")[1] if error.path else "")
+            fields = {"query_text": "query", "namespace": "namespace", "top_k": "top_k"}
+            field = fields.get(error.path.split("/")[1] if error.path else "")
         self.add_error(field, str(error))
 
 
 class Playground(EngineAdmin):
-    """The page of searches."""
+    """The search playground page."""
 
     views: tuple[View, ...] = (
         View("playground", "playground/", label="Search playground", content=True),
     )
 
     def playground(self, request: HttpRequest) -> HttpResponse:
-        """Search by POST: questions are content, which addresses and their logs should not hold."""
+        """Search by POST: a query is content, which addresses and access logs should not hold."""
         names = self.rows(VectorIndex).order_by("name").values_list("name", flat=True)
         form = SearchForm(
             request.POST or None,
@@ -113,18 +111,18 @@ class Playground(EngineAdmin):
         try:
             searches = list(_searches(form.cleaned_data))
         except EngineError as error:
-            form.blame(error)
+            form.add_engine_error(error)
             return []
-        places = {_key(match): i for i, match in enumerate(searches[0].matches, start=1)}
+        ranks = {_key(match): i for i, match in enumerate(searches[0].matches, start=1)}
         pages = self._pages(form.cleaned_data["index"], searches)
 
-        def hit(match: Match, source: Link | None) -> Hit:
+        def hit(match: Match, origin: Link | None) -> Hit:
             key = _key(match)
-            return Hit(match=match, url=pages.get(key, ""), source=source, place=places.get(key))
+            return Hit(match=match, url=pages.get(key, ""), origin=origin, rank=ranks.get(key))
 
         def ranking(search: Search) -> Ranking:
-            made_from = sources(self, [match.metadata for match in search.matches])
-            hits = list(map(hit, search.matches, made_from))
+            links = origins(self, [match.metadata for match in search.matches])
+            hits = list(map(hit, search.matches, links))
             return Ranking(title=search.title, milliseconds=search.milliseconds, hits=hits)
 
         return list(map(ranking, searches))
@@ -145,27 +143,27 @@ class Playground(EngineAdmin):
         }
 
 
-def _searches(asked: dict[str, Any]) -> Iterator[Search]:
-    """Search by vectors alone and, where more is asked for, like that beside it."""
-    yield _search("Vectors alone", asked)
-    how = [name for name in ("hybrid", "rerank") if asked[name]]
-    if how:
-        title = " and ".join(how).capitalize()
-        reranker = True if asked["rerank"] else None
-        yield _search(title, asked, hybrid=asked["hybrid"], reranker=reranker)
+def _searches(arguments: dict[str, Any]) -> Iterator[Search]:
+    """Search by vectors alone, and then with the options that the form selects, if any."""
+    yield _search("Vectors alone", arguments)
+    options = [name for name in ("hybrid", "rerank") if arguments[name]]
+    if options:
+        title = " and ".join(options).capitalize()
+        reranker = True if arguments["rerank"] else None
+        yield _search(title, arguments, hybrid=arguments["hybrid"], reranker=reranker)
 
 
-def _search(title: str, asked: dict[str, Any], **how: Any) -> Search:
-    begun = perf_counter()
+def _search(title: str, arguments: dict[str, Any], **options: Any) -> Search:
+    started = perf_counter()
     matches = engine.vectors.query(
-        index_name=asked["index"],
-        query_text=asked["query"],
-        namespace=asked["namespace"] or None,
-        filter=asked["filter"],
-        top_k=asked["top_k"],
-        **how,
+        index_name=arguments["index"],
+        query_text=arguments["query"],
+        namespace=arguments["namespace"] or None,
+        filter=arguments["filter"],
+        top_k=arguments["top_k"],
+        **options,
     )
-    return Search(title=title, milliseconds=1000 * (perf_counter() - begun), matches=matches)
+    return Search(title=title, milliseconds=1000 * (perf_counter() - started), matches=matches)
 
 
 def _key(match: Match) -> Key:

@@ -1,4 +1,4 @@
-"""Many dimensions seen as two. Needs NumPy, which the extra `admin` brings."""
+"""Projection of vectors into the plane. It needs NumPy, which the extra `admin` installs."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from pgvector import Vector
 
 from mastra_engine.optional_deps import require
 
-#: How many directions are followed, and how often, to find two of them well.
+#: The rank and the number of iterations of the randomized PCA.
 _RANK, _ROUNDS = 10, 6
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Points of the plane in which vectors differ most, and the share of their variance in it."""
+    """Vectors as points of a plane, and the share of their variance that the plane shows."""
 
     points: list[tuple[float, float]]
     variance: float
 
 
 def project(vectors: Sequence[Vector], *, unit: bool) -> Projection:
-    """Return the first two principal components of vectors; of their directions where `unit`.
+    """Project vectors onto their first two principal components.
 
-    By randomized PCA, whose time grows with the number of values and no faster: N. Halko,
-    P.-G. Martinsson and J. A. Tropp, "Finding Structure with Randomness", SIAM Review 53 (2011).
-    The same vectors always give the same picture. Raises EngineConfigError without NumPy.
+    With `unit`, the vectors are normalized first. The method is randomized PCA, in time linear in
+    the number of values: N. Halko, P.-G. Martinsson and J. A. Tropp, "Finding Structure with
+    Randomness", SIAM Review 53 (2011). The same vectors always give the same points. Raises
+    EngineConfigError without NumPy.
     """
     require("admin", "numpy", by="The map")
     import numpy as np
@@ -39,7 +40,7 @@ def project(vectors: Sequence[Vector], *, unit: bool) -> Projection:
     for _ in range(_ROUNDS):
         basis, _ = np.linalg.qr(rows.T @ (rows @ basis))
     _, strengths, turns = np.linalg.svd(rows @ basis, full_matrices=False)
-    plane = np.zeros((len(rows), 2))  # one vector, or one dimension, does not span it
+    plane = np.zeros((len(rows), 2))  # one vector, or one dimension, has fewer components
     plane[:, : len(turns[:2])] = rows @ basis @ turns[:2].T
     total = float((rows**2).sum())
     return Projection(

@@ -1,4 +1,4 @@
-"""What the admin reads: tables of one database, in lists of bounded cost, by those who may."""
+"""Reading the tables of one database: lists of bounded cost, permissions, hidden content."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ else:
 
 APP = "mastra_engine"
 READ_CONTENT = f"{APP}.read_content"
-#: So many rows a search of a list finds by each column.
-FOUND = 1_000
+#: The most rows that a search finds by each column.
+MATCHES = 1_000
 
 
 class ReadOnlyAdmin(Themed):
-    """A table that nobody writes to here: rows are written by engines."""
+    """A table that the admin reads and does not edit: only engines write rows."""
 
-    #: The parameters that a list's address may select by.
+    #: The parameters by which the address of a list may filter.
     lookups: frozenset[str] = frozenset()
-    #: Columns that only those see who may read content.
+    #: Columns of the list that need the permission to read content.
     content_columns: tuple[str, ...] = ()
-    #: Whether the app's index leads to its list; else only other pages do.
+    #: Whether the app's index has a link to the list; otherwise only other pages have one.
     listed = True
 
     actions = None
@@ -48,7 +48,7 @@ class ReadOnlyAdmin(Themed):
     paginator = BoundedPaginator
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return self.rows(self.model).order_by(*self.ordering)  # which autocompletion relies on
+        return self.rows(self.model).order_by(*self.ordering)  # autocomplete fields need an order
 
     def rows(self, model: type[Model]) -> QuerySet[Any]:
         """Return the rows of a table in the default engine's database."""
@@ -64,28 +64,28 @@ class ReadOnlyAdmin(Themed):
         return [column for column in self.list_display if column not in hidden]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Refuse all that is not in `lookups`: selecting by a column tells what it holds."""
+        """Allow the parameters in `lookups` only: a filter by a column reveals its values."""
         return lookup in self.lookups and "\0" not in value
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search by how a column begins.
+        """Find the rows of which a search field begins with the term.
 
-        Each column is searched apart, by its index, which OR would often leave unused. The rows
-        found are listed by a second query: in one, the planner may walk along the list's order
-        until it meets them.
+        Each field is searched by a statement of its own, because PostgreSQL often does not use
+        the indexes for an OR. A second query lists the rows: in a single one, the planner may
+        scan the whole list in its order to find few rows.
         """
-        if "\0" in search_term:  # which no column holds
+        if "\0" in search_term:  # PostgreSQL's text cannot hold it
             return queryset.none(), False
         if search_term and self.search_fields:
             rows = queryset.order_by()
             first, *others = (
-                rows.filter(**{f"{field}__startswith": search_term}).values_list("pk")[:FOUND]
+                rows.filter(**{f"{field}__startswith": search_term}).values_list("pk")[:MATCHES]
                 for field in self.search_fields
             )
-            found = {pk for (pk,) in first.union(*others, all=True)}
-            queryset = queryset.filter(pk__in=found)
+            keys = {pk for (pk,) in first.union(*others, all=True)}
+            queryset = queryset.filter(pk__in=keys)
         return queryset, False
 
     # Permissions
@@ -103,15 +103,15 @@ class ReadOnlyAdmin(Themed):
         return self.listed and super().has_module_permission(request)
 
     def may(self, request: HttpRequest, action: str) -> bool:
-        """Say whether a user has the model's permission: view, add, change or delete."""
+        """Say whether the user has a permission on the model: view, add, change or delete."""
         return request.user.has_perm(f"{APP}.{get_permission_codename(action, self.opts)}")
 
 
 def database() -> str:
-    """Return the alias of the database that the default engine keeps its tables in."""
+    """Return the alias of the database that has the default engine's tables."""
     return engine.database or DEFAULT_DB_ALIAS
 
 
 def reads_content(request: HttpRequest) -> bool:
-    """Say whether a user may read what conversations, records and vectors hold."""
+    """Say whether the user may read the content of conversations, records and vectors."""
     return request.user.has_perm(READ_CONTENT)

@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
-from mastra_engine.admin.base import EngineAdmin, Link, View, asked
+from mastra_engine.admin.base import EngineAdmin, Link, View, query_number
 from mastra_engine.admin.forms import FilterField, PageForm
 from mastra_engine.admin.reading import reads_content
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
@@ -20,17 +20,19 @@ from mastra_engine.types import Page
 from mastra_engine.types import Record as RecordValue
 
 PAGE = 50
-#: How many indexes and vectors are named that hold an entity or a record.
-SOME = 50
+#: The most indexes of an entity, and the most vectors of a record, that a page lists.
+RELATED = 50
 
 
 class RecordsForm(PageForm):
-    """Which records of an entity, and in which order."""
+    """The filter and the order of an entity's records."""
 
     filter = FilterField(
         required=False, help_text='JSON, such as {"state": "open", "priority": {"$gte": 3}}'
     )
-    sort = forms.CharField(required=False, help_text="A field; -field begins with the largest")
+    sort = forms.CharField(
+        required=False, help_text="A field, such as priority; -priority sorts in descending order"
+    )
 
     def clean_sort(self) -> list[dict[str, str]]:
         field: str = self.cleaned_data["sort"]
@@ -41,16 +43,16 @@ class RecordsForm(PageForm):
 
 @admin.register(Entity)
 class EntityAdmin(EngineAdmin):
-    """Kinds of things that connections have, whose pages list their records."""
+    """Entities; the page of an entity lists its records."""
 
     views = (View("changes", "<path:object_id>/changes/"),)
     list_display = ("name", "connection_id", "rev", "updated_at")
     search_fields = ("connection_id", "name")
-    search_help_text = "How the name of a connection or of an entity begins"
+    search_help_text = "The beginning of a connection ID or an entity name"
     lookups = frozenset({"connection_id__exact"})
     facts = ("name", "connection_id", "rev", "last_sync_id", "created_at", "updated_at")
     template = "entity.html"
-    takes_along = "its records, the vectors made from them, and its sync runs"
+    deleted_with = "its records, the vectors made from them, and its sync runs"
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return self.may(request, "delete")
@@ -67,10 +69,10 @@ class EntityAdmin(EngineAdmin):
             Link("Sync runs", self.url("syncrun_changelist", entity__id__exact=row.pk)),
         ]
 
-    def about(self, request: HttpRequest, row: Entity) -> dict[str, Any]:
-        """List records by a filter; whoever may not read them gets them by external id."""
+    def details(self, request: HttpRequest, row: Entity) -> dict[str, Any]:
+        """List the records, for users who may read content by a filter and a sort."""
         index_progress = self.rows(IndexProgress).filter(entity=row).select_related("vector_index")
-        indexed = {"index_progress": index_progress.order_by("id")[:SOME]}
+        indexed = {"index_progress": index_progress.order_by("id")[:RELATED]}
         if not reads_content(request):
             return {"records": _records(row, {}, request.GET.get("cursor")), **indexed}
         form = RecordsForm(request.GET)
@@ -82,13 +84,13 @@ class EntityAdmin(EngineAdmin):
                 records = _records(row, options, request.GET.get("cursor"))
             except InvalidInput as error:
                 form.add_error(_field_of(error), str(error))
-        given = {name: request.GET[name] for name in ("filter", "sort") if name in request.GET}
-        return {"form": form, "records": records, "given": given, **indexed}
+        query = {name: request.GET[name] for name in ("filter", "sort") if name in request.GET}
+        return {"form": form, "records": records, "query": query, **indexed}
 
     def changes(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What changed at which `rev`; the latest, unless the address says after which."""
+        """Show the changes after a revision; without one in the address, the latest changes."""
         entity = self.row(request, object_id)
-        after = asked(request, "after")
+        after = query_number(request, "after")
         if after is None:
             after = max(entity.rev - PAGE, entity.purged_rev)
         return self.page(
@@ -105,7 +107,7 @@ class EntityAdmin(EngineAdmin):
 
 @admin.register(Record)
 class RecordAdmin(EngineAdmin):
-    """Records, tombstones too."""
+    """Records and tombstones."""
 
     list_display = ("external_id", "kind", "connection", "rev", "updated_at", "deleted_at")
     list_select_related = ("entity",)
@@ -122,16 +124,17 @@ class RecordAdmin(EngineAdmin):
     def connection(self, row: Record) -> str:
         return row.entity.connection_id
 
-    def about(self, request: HttpRequest, row: Record) -> dict[str, Any]:
-        """Add the vectors made from it, by the indexes that read its entity."""
+    def details(self, request: HttpRequest, row: Record) -> dict[str, Any]:
+        """List the vectors made from the record, in the indexes that read its entity."""
         indexes = self.rows(IndexProgress).filter(entity_id=row.entity_id)
-        made = self.rows(Embedding).filter(
-            vector_index__in=list(indexes.values_list("vector_index_id", flat=True)[:SOME]),
+        embeddings = self.rows(Embedding).filter(
+            vector_index__in=list(indexes.values_list("vector_index_id", flat=True)[:RELATED]),
             metadata__contains={ENTITY: str(row.entity_id), RECORD: row.external_id},
         )
-        made = made.select_related("vector_index").defer("embedding", "metadata")
+        embeddings = embeddings.select_related("vector_index").defer("embedding", "metadata")
         vectors = [
-            (each, self.embedding_url(each.vector_index_id, each.row_id)) for each in made[:SOME]
+            (row, self.embedding_url(row.vector_index_id, row.row_id))
+            for row in embeddings[:RELATED]
         ]
         return {"vectors": vectors}
 
@@ -139,30 +142,30 @@ class RecordAdmin(EngineAdmin):
         return f"{row.external_id}, a record"
 
     def tools(self, request: HttpRequest, row: Record) -> list[Link]:
-        found = [
+        links = [
             Link("Entity", self.url("entity_change", row.entity_id)),
             Link("Changes from here", self.url("changes", row.entity_id, after=row.rev - 1)),
         ]
         run = self._written_by(row)
         if run is not None:
-            found.append(Link("Sync run that wrote it", self.url("syncrun_change", run.pk)))
-        return found
+            links.append(Link("Sync run that wrote it", self.url("syncrun_change", run.pk)))
+        return links
 
     def _written_by(self, record: Record) -> SyncRun | None:
-        """Return the run that was at work when the record was last written, if any was."""
-        when = record.updated_at
-        ended_later = Q(finished_at=None) | Q(finished_at__gte=when)
+        """Return the sync run that was running when the record was last written, or None."""
+        written_at = record.updated_at
+        ended_later = Q(finished_at=None) | Q(finished_at__gte=written_at)
         runs = self.rows(SyncRun).filter(
             ended_later,
             entity_id=record.entity_id,
             start_rev__lt=record.rev,
-            started_at__lte=when,
+            started_at__lte=written_at,
         )
         return runs.order_by("-id").first()
 
 
 def _field_of(error: InvalidInput) -> str | None:
-    """Return the field of the form that an error of the engine is about."""
+    """Return the name of the form's field that caused an error of the engine, or None."""
     _, _, option = error.path.partition("/options/")
     return {"filters": "filter", "sort": "sort"}.get(option.partition("/")[0])
 

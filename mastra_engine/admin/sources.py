@@ -1,4 +1,4 @@
-"""What vectors and answers were made from: messages and records, as their metadata tells."""
+"""Links to the messages and records that vectors and answers were made from."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from mastra_engine.backends.base.memory.message_index import POSITION, THREAD
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
 from mastra_engine.models import Message, Record
 
-#: Where the metadata of a message names the passages that it was made of.
-PASSAGES, RECORD_ID = "passages", "record_id"
+#: The key of a message's metadata that lists its sources, and the key of a source's record.
+SOURCES, RECORD_ID = "sources", "record_id"
 
 Key = tuple[UUID, str]
 
 
-def sources(admin: EngineAdmin, found: Sequence[dict[str, Any]]) -> list[Link | None]:
-    """Return where each vector was made from, by their metadata; None where that is not known."""
-    keys = [_record_key(metadata) for metadata in found]
+def origins(admin: EngineAdmin, all_metadata: Sequence[dict[str, Any]]) -> list[Link | None]:
+    """Return a link to the message or record that each vector was made from, by its metadata.
+
+    A vector that was not made from a stored message or record has None.
+    """
+    keys = [_record_key(metadata) for metadata in all_metadata]
     records = _records(admin, {key for key in keys if key is not None})
 
-    def source(metadata: dict[str, Any], key: Key | None) -> Link | None:
+    def origin(metadata: dict[str, Any], key: Key | None) -> Link | None:
         if THREAD in metadata:
             position = metadata.get(POSITION, 1)
             return Link("Message", admin.url("thread_change", metadata[THREAD], at=position))
@@ -30,32 +33,35 @@ def sources(admin: EngineAdmin, found: Sequence[dict[str, Any]]) -> list[Link | 
             return Link("Record", admin.url("record_change", records[key]))
         return None
 
-    return [source(metadata, key) for metadata, key in zip(found, keys, strict=True)]
+    return [origin(metadata, key) for metadata, key in zip(all_metadata, keys, strict=True)]
 
 
-def passages(admin: EngineAdmin, messages: Sequence[Message]) -> list[list[Link]]:
-    """Return the records that each message's passages come from, those that are still there."""
-    named = [list(_passages(message.metadata)) for message in messages]
-    ids = {id for of_one in named for id in of_one}
+def sources(admin: EngineAdmin, messages: Sequence[Message]) -> list[list[Link]]:
+    """Return links to the records that each message names as its sources and that exist."""
+    ids_by_message = [list(dict.fromkeys(_source_ids(message.metadata))) for message in messages]
+    ids = {id for source_ids in ids_by_message for id in source_ids}
     rows = admin.rows(Record).filter(id__in=ids).values_list("id", "external_id")
-    known = {
+    links = {
         id: Link(external_id, admin.url("record_change", id))
         for id, external_id in (rows if ids else ())
     }
-    return [[known[id] for id in dict.fromkeys(of_one) if id in known] for of_one in named]
+    return [[links[id] for id in source_ids if id in links] for source_ids in ids_by_message]
 
 
-def _passages(metadata: dict[str, Any]) -> Iterator[UUID]:
-    found = metadata.get(PASSAGES)
-    for passage in found if isinstance(found, list) else []:
+def _source_ids(metadata: dict[str, Any]) -> Iterator[UUID]:
+    references = metadata.get(SOURCES)
+    for reference in references if isinstance(references, list) else []:
         try:
-            yield UUID(passage[RECORD_ID])
-        except (AttributeError, KeyError, TypeError, ValueError):  # something else of that name
-            continue
+            yield UUID(reference[RECORD_ID])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue  # the project uses the key for something else
 
 
 def _record_key(metadata: dict[str, Any]) -> Key | None:
-    """Return the entity and the external id; metadata is the project's, and may look alike."""
+    """Return the entity and the external id that metadata names, or None.
+
+    Metadata is the project's own, so values under these keys may be of any kind.
+    """
     try:
         return UUID(metadata[ENTITY]), str(metadata[RECORD])
     except (AttributeError, KeyError, TypeError, ValueError):

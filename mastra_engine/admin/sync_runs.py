@@ -1,4 +1,4 @@
-"""Runs of syncs: how far they are, how they ended, and trying again."""
+"""Sync runs: their progress and results, retries and cancellation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mastra_engine.handler import engine
 from mastra_engine.models import SyncPage, SyncRun
 from mastra_engine.types import ACTIVE, RunStatus
 
-_ENDED_BADLY = ("failed", "cancelled")
-#: So many pages of a run are shown with it; the others have a list of their own.
+_RETRYABLE = ("failed", "cancelled")
+#: The number of pages that a run's page shows; a link leads to the list of all.
 LATEST = 10
 
 
 class StatusFilter(admin.SimpleListFilter):
-    """By status. The choices are known; Django would look for them among all runs."""
+    """A filter by status with fixed choices: Django would read them from all runs."""
 
     title = "status"
     parameter_name = "status"
@@ -36,7 +36,7 @@ class StatusFilter(admin.SimpleListFilter):
 
 @admin.register(SyncRun)
 class SyncRunAdmin(EngineAdmin):
-    """What syncs did and do."""
+    """Sync runs with their counts, checkpoints and errors."""
 
     views = (
         View("progress", "<path:object_id>/progress/"),
@@ -49,7 +49,7 @@ class SyncRunAdmin(EngineAdmin):
     )
     list_filter = (StatusFilter,)
     search_fields = ("sync", "connection_id")
-    search_help_text = "How the name of a sync or of a connection begins"
+    search_help_text = "The beginning of a sync name or a connection ID"
     lookups = frozenset({"status", "entity__id__exact"})
     facts = (
         *("sync", "connection_id", "mode", "attempts", "created_at"),
@@ -62,18 +62,18 @@ class SyncRunAdmin(EngineAdmin):
         return f"{row.sync} of {row.connection_id}"
 
     def tools(self, request: HttpRequest, row: SyncRun) -> list[Link]:
-        found = [
+        links = [
             Link("Entity", self.url("entity_change", row.entity_id)),
-            Link("What it changed", self.url("changes", row.entity_id, after=row.start_rev or 0)),
+            Link("Changes", self.url("changes", row.entity_id, after=row.start_rev or 0)),
         ]
         if self.may(request, "change"):
-            if row.status in _ENDED_BADLY:
-                found.append(Link("Retry", self.url("retry", row.pk)))
+            if row.status in _RETRYABLE:
+                links.append(Link("Retry", self.url("retry", row.pk)))
             if row.status in ACTIVE:
-                found.append(Link("Cancel", self.url("cancel", row.pk), danger=True))
-        return found
+                links.append(Link("Cancel", self.url("cancel", row.pk), danger=True))
+        return links
 
-    def about(self, request: HttpRequest, row: SyncRun) -> dict[str, Any]:
+    def details(self, request: HttpRequest, row: SyncRun) -> dict[str, Any]:
         return {
             "counts": self.labelled(row, ("pages", "created", "updated", "unchanged", "deleted")),
             "duration": _duration(row),
@@ -85,22 +85,22 @@ class SyncRunAdmin(EngineAdmin):
         }
 
     def progress(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The part of a run's page that changes while it runs."""
+        """Show the part of a run's page that a script reloads while the run is active."""
         row = self.row(request, object_id)
         return self.page(
-            request, "progress.html", title=str(row), row=row, **self.about(request, row)
+            request, "progress.html", title=str(row), row=row, **self.details(request, row)
         )
 
     def retry(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Queue a run again that failed or was cancelled."""
+        """Retry a run that failed or was cancelled."""
         row = self.row(request, object_id)
         return self.confirm(
             request,
             row,
-            question="It will go on from its checkpoint.",
+            question="The run will resume from its checkpoint.",
             label="Retry",
             act=lambda: engine.retry_sync_run(id=row.pk),
-            done="Retried.",
+            success="The run was queued again.",
         )
 
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -109,16 +109,16 @@ class SyncRunAdmin(EngineAdmin):
         return self.confirm(
             request,
             row,
-            question="What it has committed stays; its worker will write nothing more.",
-            label="Cancel the run",
+            question="Committed pages stay. Its worker will not write any more.",
+            label="Cancel run",
             act=lambda: engine.cancel_sync_run(id=row.pk),
-            done="Cancelled.",
+            success="The run was cancelled.",
         )
 
 
 @admin.register(SyncPage)
 class SyncPageAdmin(EngineAdmin):
-    """What runs committed, page by page."""
+    """Committed pages of sync runs."""
 
     list_display = (
         *("number", "attempt", "created", "updated"),
@@ -141,13 +141,13 @@ class SyncPageAdmin(EngineAdmin):
 
 
 def _pages(rows: QuerySet[SyncPage]) -> QuerySet[SyncPage]:
-    """Leave out what is for workers only."""
+    """Leave out the column that only workers read."""
     return rows.defer("unchanged_revs")
 
 
 def _duration(run: SyncRun) -> timedelta | None:
-    """Return how long a run took or takes, to the second."""
+    """Return the duration of a run so far, rounded to seconds; None before its start."""
     if run.started_at is None:
         return None
-    took = (run.finished_at or timezone.now()) - run.started_at
-    return timedelta(seconds=round(took.total_seconds()))
+    duration = (run.finished_at or timezone.now()) - run.started_at
+    return timedelta(seconds=round(duration.total_seconds()))

@@ -1,4 +1,4 @@
-"""A thread's messages, a page at a time."""
+"""Message ranges of a thread, one page each."""
 
 from __future__ import annotations
 
@@ -14,31 +14,34 @@ PAGE = 50
 
 @dataclass(frozen=True, slots=True)
 class MessageRange:
-    """Some messages in a row; `before` and `after` are positions to go on from, or None."""
+    """Contiguous messages of a thread.
+
+    `before` and `after` are the positions from which the neighbouring pages are read, or None.
+    """
 
     messages: Sequence[Message]
     before: int | None
     after: int | None
 
 
-def stretch(
+def message_range(
     messages: QuerySet[Message], thread: Thread, *, at: int | None, before: int | None
 ) -> MessageRange:
-    """Return the messages from a position on, those before one, or else the last ones."""
+    """Return the messages at and after a position, those before a position, or the last ones."""
     if at is not None:
-        found = list(messages.filter(position__gte=at).order_by("position")[: PAGE + 1])
-        shown = found[:PAGE]
+        rows = list(messages.filter(position__gte=at).order_by("position")[: PAGE + 1])
+        page = rows[:PAGE]
         return MessageRange(
-            shown,
+            page,
             before=at if at > 1 and thread.last_position else None,
-            after=found[PAGE].position if len(found) > PAGE else None,
+            after=rows[PAGE].position if len(rows) > PAGE else None,
         )
     if before is not None:
         messages = messages.filter(position__lt=before)
-    found = list(messages.order_by("-position")[: PAGE + 1])[::-1]
-    shown = found[-PAGE:]
+    rows = list(messages.order_by("-position")[: PAGE + 1])[::-1]
+    page = rows[-PAGE:]
     return MessageRange(
-        shown,
-        before=shown[0].position if len(found) > PAGE else None,
+        page,
+        before=page[0].position if len(rows) > PAGE else None,
         after=before if before is not None and before <= thread.last_position else None,
     )

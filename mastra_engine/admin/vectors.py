@@ -15,12 +15,12 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mastra_engine.admin.base import EngineAdmin, Link, View
+from mastra_engine.admin.base import EngineAdmin, Fact, Link, View
 from mastra_engine.admin.map import Map
 from mastra_engine.admin.overview import Overview
 from mastra_engine.admin.playground import Playground
 from mastra_engine.admin.reading import database, reads_content
-from mastra_engine.admin.sources import sources
+from mastra_engine.admin.sources import origins
 from mastra_engine.handler import DEFAULT_ALIAS, engine
 from mastra_engine.models import Embedding, IndexProgress, VectorIndex
 from mastra_engine.postgres.structures import Structure, read_structures
@@ -28,13 +28,13 @@ from mastra_engine.task_queue import enqueue_build
 from mastra_engine.types import Match
 
 NEIGHBOURS = 10
-#: How many entities are named that an index reads.
-SOME = 50
+#: The most entities of an index that its page lists.
+RELATED = 50
 
 
 @admin.register(VectorIndex)
 class VectorIndexAdmin(Overview, Playground, Map):
-    """Sets of vectors."""
+    """Vector indexes with their size and the state of their search structure."""
 
     views = (
         *Overview.views,
@@ -45,7 +45,7 @@ class VectorIndexAdmin(Overview, Playground, Map):
     )
     list_display = ("name", "dimension", "metric", "index_type", "storage")
     search_fields = ("name",)
-    search_help_text = "How the name of an index begins"
+    search_help_text = "The beginning of an index name"
     facts = (
         *("name", "dimension", "metric", "index_type", "storage", "language"),
         *("m", "ef_construction", "created_at"),
@@ -53,80 +53,83 @@ class VectorIndexAdmin(Overview, Playground, Map):
     template = "index.html"
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Add how each index stands, which one query tells of all of them."""
-        known = {each.name: each for each in read_structures(connections[database()])}
+        """Add the status and the size of each index, which one query reads for all indexes."""
+        structures = {state.name: state for state in read_structures(connections[database()])}
 
         def status(row: VectorIndex) -> str | None:
-            return known[row.name].status if row.name in known else None
+            return structures[row.name].status if row.name in structures else None
 
         def vectors(row: VectorIndex) -> str | None:
-            return _about(known[row.name].vectors) if row.name in known else None
+            return _estimate(structures[row.name].vectors) if row.name in structures else None
 
         def size(row: VectorIndex) -> str | None:
-            return filesizeformat(known[row.name].bytes) if row.name in known else None
+            return filesizeformat(structures[row.name].bytes) if row.name in structures else None
 
         return [*super().get_list_display(request), status, vectors, size]
 
     def heading(self, request: HttpRequest, row: VectorIndex) -> str:
-        return f"{row.name}, a vector index"
+        return f"Vector index {row.name}"
 
     def tools(self, request: HttpRequest, row: VectorIndex) -> list[Link]:
-        found = [Link("Vectors", self.url("embedding_changelist", vector_index__id__exact=row.pk))]
+        links = [Link("Vectors", self.url("embedding_changelist", vector_index__id__exact=row.pk))]
         if reads_content(request):
-            found += [
+            links += [
                 Link("Search", self.url("playground", index=row.name)),
                 Link("Map", self.url("map", row.pk)),
             ]
         if self.may(request, "change"):
-            found.append(Link("Build", self.url("build", row.pk)))
-        return found
+            links.append(Link("Build", self.url("build", row.pk)))
+        return links
 
-    def about(self, request: HttpRequest, row: VectorIndex) -> dict[str, Any]:
+    def details(self, request: HttpRequest, row: VectorIndex) -> dict[str, Any]:
         index_progress = self.rows(IndexProgress).filter(vector_index=row).select_related("entity")
-        return {**self._structure(row), "index_progress": index_progress.order_by("id")[:SOME]}
+        return {**self._structure(row), "index_progress": index_progress.order_by("id")[:RELATED]}
 
     def structure(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The part of an index's page that changes while it is built."""
+        """Show the part of an index's page that a script reloads while the index is built."""
         row = self.row(request, object_id)
         return self.page(request, "structure.html", title=str(row), row=row, **self._structure(row))
 
     def build(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Have the search structure of an index built."""
+        """Build the search structure of an index, in a task where the project has workers."""
         row = self.row(request, object_id)
         return self.confirm(
             request,
             row,
-            question="Its search structure will be built, by a worker if the project has any. "
-            "Meanwhile it can be searched and written to.",
+            question="The search structure will be built, by a worker if the project has one. "
+            "During the build, the index can be searched and written to.",
             label="Build",
             act=lambda: enqueue_build(DEFAULT_ALIAS, row.name),
-            done="The build was begun.",
+            success="The build was started.",
         )
 
     def _structure(self, row: VectorIndex) -> dict[str, Any]:
-        found = read_structures(connections[database()])
-        state: Structure | None = next((each for each in found if each.name == row.name), None)
+        structures = read_structures(connections[database()])
+        state: Structure | None = next((one for one in structures if one.name == row.name), None)
         if state is None:
             return {"state": None}
-        facts = [("Vectors", _about(state.vectors)), ("Size", filesizeformat(state.bytes))]
-        return {"state": state, "sizes": facts, "active": state.status == "building"}
+        sizes = [
+            Fact("Vectors", _estimate(state.vectors)),
+            Fact("Size", filesizeformat(state.bytes)),
+        ]
+        return {"state": state, "sizes": sizes, "active": state.status == "building"}
 
 
 @admin.register(Embedding)
 class EmbeddingAdmin(EngineAdmin):
-    """Vectors, with what belongs to them. They are listed by index: each is a table of its own."""
+    """Vectors with their documents and metadata, listed by index: each has its own partition."""
 
     list_display = ("link", "namespace", "created_at", "updated_at")
     list_display_links = None
     search_fields = ("vector_id", "namespace")
-    search_help_text = "How the id of a vector or its namespace begins"
+    search_help_text = "The beginning of a vector ID or a namespace"
     lookups = frozenset({"vector_index__id__exact"})
     listed = False
     facts = ("vector_id", "namespace", "created_at", "updated_at")
     documents = ("document", "metadata")
     template = "embedding.html"
 
-    @admin.display(description="id")
+    @admin.display(description="ID")
     def link(self, row: Embedding) -> SafeString:
         address = self.embedding_url(row.vector_index_id, row.row_id)
         return format_html('<a href="{}"><bdi>{}</bdi></a>', address, row.vector_id)
@@ -138,50 +141,50 @@ class EmbeddingAdmin(EngineAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         if "vector_index__id__exact" not in request.GET and self.has_view_permission(request):
-            messages.info(request, "Choose the index whose vectors you want to see.")
+            messages.info(request, "Choose a vector index to list its vectors.")
             return redirect(self.url("vectorindex_changelist"))
         return super().changelist_view(request, extra_context)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Embedding | None:
-        """Find a row by its index and its own id, the table's key; by the id alone, slowly, too."""
-        index_id, index_is_named, row_id = object_id.rpartition(".")
+        """Find a row by the key of the table, index and row ID, or more slowly by the row ID."""
+        index_id, has_index, row_id = object_id.rpartition(".")
         rows = self.rows(Embedding).select_related("vector_index")
         try:
-            if index_is_named:
+            if has_index:
                 rows = rows.filter(vector_index_id=int(index_id))
             return cast(Embedding, rows.get(row_id=row_id))
         except (Embedding.DoesNotExist, ValidationError, ValueError):
             return None
 
     def heading(self, request: HttpRequest, row: Embedding) -> str:
-        return f"{row.vector_id}, a vector"
+        return f"Vector {row.vector_id}"
 
     def tools(self, request: HttpRequest, row: Embedding) -> list[Link]:
-        found = [Link("Index", self.url("vectorindex_change", row.vector_index_id))]
+        links = [Link("Index", self.url("vectorindex_change", row.vector_index_id))]
         if reads_content(request):
-            found += filter(None, sources(self, [row.metadata]))
-        return found
+            links += filter(None, origins(self, [row.metadata]))
+        return links
 
-    def about(self, request: HttpRequest, row: Embedding) -> dict[str, Any]:
+    def details(self, request: HttpRequest, row: Embedding) -> dict[str, Any]:
         vector = list(row.embedding)
         length = math.sqrt(math.fsum(number * number for number in vector))
-        facts = [("Index", row.vector_index.name), *self.labelled(row, self.facts)]
+        facts = [Fact("Index", row.vector_index.name), *self.labelled(row, self.facts)]
         return {
-            "facts": [*facts, ("Dimension", len(vector)), ("Length", f"{length:.3f}")],
+            "facts": [*facts, Fact("Dimension", len(vector)), Fact("Length", f"{length:.3f}")],
             "neighbours": self._neighbours(row, vector) if reads_content(request) else [],
         }
 
     def _neighbours(self, row: Embedding, vector: list[float]) -> list[tuple[Match, str]]:
-        """Return what is closest in the same namespace, each with its page's address."""
-        found = engine.vectors.query(
+        """Return the nearest vectors of the same namespace, each with the address of its page."""
+        matches = engine.vectors.query(
             index_name=row.vector_index.name,
             query_vector=vector,
             namespace=row.namespace,
             top_k=NEIGHBOURS + 1,
         )
-        others = [match for match in found if match.id != row.vector_id][:NEIGHBOURS]
+        others = [match for match in matches if match.id != row.vector_id][:NEIGHBOURS]
         rows = self.rows(Embedding).filter(
             vector_index=row.vector_index,
             namespace=row.namespace,
@@ -191,13 +194,13 @@ class EmbeddingAdmin(EngineAdmin):
         return [
             (match, self.embedding_url(row.vector_index_id, keys[match.id]))
             for match in others
-            if match.id in keys  # it may be deleted since
+            if match.id in keys  # it may have been deleted after the search
         ]
 
 
 @admin.register(IndexProgress)
 class IndexProgressAdmin(EngineAdmin):
-    """How far indexes have read what changed in entities."""
+    """How far each vector index has read the changes of each entity."""
 
     list_display = ("id", "entity_id", "vector_index_id", "rev", "complete", "updated_at")
     lookups = frozenset({"entity__id__exact", "vector_index__id__exact"})
@@ -205,5 +208,5 @@ class IndexProgressAdmin(EngineAdmin):
     facts = ("entity_id", "vector_index_id", "rev", "complete", "claimed_until", "updated_at")
 
 
-def _about(vectors: int | None) -> str:
-    return "not known yet" if vectors is None else f"about {vectors:,}"
+def _estimate(vectors: int | None) -> str:
+    return "unknown" if vectors is None else f"about {vectors:,}"

@@ -1,7 +1,7 @@
 """Tags and filters of the admin's templates.
 
-Django imports this when it first makes a template, which django-unfold does while it is imported;
-so what belongs to the admin is imported on use.
+Django imports this module with the first template, which django-unfold renders while it is
+imported. So the modules of the admin are imported inside the functions that need them.
 """
 
 from __future__ import annotations
@@ -28,32 +28,34 @@ from mastra_engine.models import Message
 
 if TYPE_CHECKING:
     from mastra_engine.admin.base import Link
-    from mastra_engine.admin.content import Piece
+    from mastra_engine.admin.content import MessagePart
 
 APP = "mastra_engine"
 
 register = template.Library()
 
-#: So many characters of a document are shown.
+#: The most characters of a document that are shown.
 LONGEST = 50_000
 
 
 @register.simple_tag
 def engine_links(request: HttpRequest) -> list[Link]:
-    """Return the pages of the app that belong to no row, those that the user may open."""
+    """Return links to the pages of the app that the user may open and that belong to no row."""
     from mastra_engine.admin.base import EngineAdmin
 
     models = filter(site.is_registered, apps.get_app_config(APP).get_models())
     admins = map(site.get_model_admin, models)
-    return [each for one in admins if isinstance(one, EngineAdmin) for each in one.links(request)]
+    return [
+        link for admin in admins if isinstance(admin, EngineAdmin) for link in admin.links(request)
+    ]
 
 
 @register.simple_tag
-def engine_pieces(message: Message | types.Message) -> list[Piece]:
-    """Return what is shown of a message."""
-    from mastra_engine.admin.content import pieces
+def engine_message_parts(message: Message | types.Message) -> list[MessagePart]:
+    """Return the parts of a message for a transcript."""
+    from mastra_engine.admin.content import message_parts
 
-    return pieces(message.content, message.role)
+    return message_parts(message.content, message.role)
 
 
 @register.simple_tag
@@ -70,14 +72,14 @@ def engine_message(message: Message | types.Message) -> str:
 
 
 @register.simple_tag
-def engine_query(given: dict[str, Any] | None = None, **query: Any) -> str:
-    """Return what comes after the question mark of an address."""
-    return urlencode({**(given or {}), **query})
+def engine_query(parameters: dict[str, Any] | None = None, **more: Any) -> str:
+    """Return the query string of an address, without its question mark."""
+    return urlencode({**(parameters or {}), **more})
 
 
 @register.filter
 def pretty(value: Any) -> str:
-    """Return JSON over several lines, text as it is; cut where it is very long."""
+    """Return JSON with indentation, or text as it is, cut at LONGEST characters."""
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n… {len(text) - LONGEST:,} more"
 
@@ -90,7 +92,7 @@ def brief(value: Any) -> str:
 
 @register.filter
 def shown(value: Any) -> SafeString | str:
-    """Return a fact as people read it; text keeps its direction to itself."""
+    """Return a fact as HTML; text is isolated, so that its direction does not affect the page."""
     if value is None or value == "":
         return "\N{EN DASH}"
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""Somebody who looks, and something to look at."""
+"""Users of the admin and rows to look at."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.admin.store import fill
 
 @pytest.fixture
 def store(db: None) -> dict[str, Any]:
-    """Rows of every model, by its name."""
+    """Return a row of every model, by the model's name."""
     return fill()
 
 
 @pytest.fixture
 def owner(db: None) -> Client:
-    """A browser of somebody who may do everything."""
+    """Return a client of a superuser."""
     client = Client()
     client.force_login(User.objects.create_superuser("owner"))
     return client
@@ -33,7 +33,7 @@ def owner(db: None) -> Client:
 
 @pytest.fixture
 def onlooker(db: None) -> Client:
-    """A browser of somebody who may view everything, but not what it holds."""
+    """Return a client of a user who may view every model and may not read content."""
     return signed_in("onlooker", Permission.objects.filter(codename__startswith="view_"))
 
 

@@ -1,4 +1,4 @@
-"""Pages as a browser reads them."""
+"""Parsing pages as a browser does."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Page(HTMLParser):
         self.text += data
 
     def faults(self) -> Iterator[str]:
-        """Yield what a strict Content-Security-Policy forbids, and what leads somewhere else."""
+        """Yield violations of a strict Content-Security-Policy, and links with other schemes."""
         for tag, attributes in self.elements:
             if tag == "style" or "style" in attributes:
                 yield f"inline style: {tag} {attributes}"

@@ -1,4 +1,4 @@
-"""Something of everything that the engine keeps, all of it with the same secret in it."""
+"""Rows of every table; their content contains one secret word."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET = "Rosebud"
 
 
 def fill() -> dict[str, Any]:
-    """Store it through the engine, and return one row of each model, by the model's name."""
+    """Store rows through the engine, and return one row of each model, by the model's name."""
     remember()
     search()
     run()

@@ -1,4 +1,4 @@
-"""What a page costs does not depend on how much there is."""
+"""The cost of a page does not depend on the number of rows."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def first(model: Any) -> Any:
 
 
 def grow() -> None:
-    """Have a good deal more of everything."""
+    """Store many more rows in every table."""
     for i in range(60):
         engine.memory.create_thread(resource_id="ann", thread_id=f"t{i:03}")
         engine.memory.update_working_memory(thread_id=f"t{i:03}", content="x")
@@ -94,14 +94,14 @@ def grow() -> None:
 
 def test_a_page_sends_a_fixed_number_of_statements(owner: Client, store: dict[str, Any]) -> None:
     def sent(address: Callable[[], str]) -> tuple[list[str], int]:
-        """Return what a page sends, and how much of it is about its address."""
+        """Return the statements of a page, and the number that read the address's row."""
         return statements(lambda: owner.get(address())), len(statements(address))
 
     few = {name: sent(address) for name, (address, _) in PAGES.items()}
     grow()
     for name, (address, expected) in PAGES.items():
-        of_few, asked = few[name]
-        assert len(of_few) - asked - WHO == expected, f"{name}: {of_few}"
+        of_few, query = few[name]
+        assert len(of_few) - query - WHO == expected, f"{name}: {of_few}"
         of_many, _ = sent(address)
         assert len(of_many) == len(of_few), f"{name}: {of_many}"
 
@@ -121,17 +121,17 @@ def test_nothing_is_counted_beyond_a_limit(db: None, monkeypatch: pytest.MonkeyP
     assert len(paginator.page(2).object_list) == 50
 
 
-def test_little_is_counted_as_it_is(db: None) -> None:
+def test_few_rows_are_counted_exactly(db: None) -> None:
     paginator = BoundedPaginator(Record.objects.order_by("id"), 50)
     assert (paginator.count, paginator.num_pages) == (0, 1)
 
 
 @pytest.mark.parametrize(("number", "seen"), [(7, 7), (101, 100), (1_234_567, 1_200_000)])
-def test_an_estimate_looks_like_one(number: int, seen: int) -> None:
+def test_an_estimate_is_rounded(number: int, seen: int) -> None:
     assert rounded(number) == seen
 
 
-def test_lists_select_by_what_is_foreseen_only(owner: Client, store: dict[str, Any]) -> None:
+def test_lists_filter_by_allowed_parameters_only(owner: Client, store: dict[str, Any]) -> None:
     foreseen = {"resource_id__exact": "ann"}
     assert owner.get(list_of(Thread), foreseen).status_code == 200
     for lookup in ("title__startswith", "metadata__topic", "messages__text__contains", "id__gt"):
@@ -149,7 +149,7 @@ def test_lists_select_by_what_is_foreseen_only(owner: Client, store: dict[str, A
     ],
     ids=["threads", "pages of a run", "resources", "more resources", "a resource"],
 )
-def test_what_is_looked_for_is_looked_up(
+def test_searches_use_indexes(
     owner: Client, store: dict[str, Any], address: Callable[[], str]
 ) -> None:
     sent = statements(lambda: owner.get(address()))
@@ -161,7 +161,7 @@ def test_what_is_looked_for_is_looked_up(
         assert node["Node Type"] != "Seq Scan", node
 
 
-def test_working_memory_is_looked_for_by_an_index_that_begins_with_the_resource(
+def test_search_of_working_memory_uses_the_index_on_its_resource(
     owner: Client, store: dict[str, Any]
 ) -> None:
     WorkingMemory.objects.bulk_create(
@@ -175,7 +175,7 @@ def test_working_memory_is_looked_for_by_an_index_that_begins_with_the_resource(
     assert used == {"mastra_engine_memory_resource"}
 
 
-def test_a_resource_with_very_many_threads_is_not_added_up(
+def test_threads_of_a_resource_are_summed_up_to_a_limit(
     owner: Client, store: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grow()

@@ -1,4 +1,4 @@
-"""A page that takes too long says so."""
+"""A page that takes too long becomes an error page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.integration.queries import statements
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch, settings: Any) -> pytest.MonkeyPatch:
-    """A database that takes half a minute for whatever a page reads."""
+    """Make every statement of a page take half a minute."""
 
     def slowly(self: EngineAdmin, model: Any) -> QuerySet[Any]:
         return rows(self, model).extra(where=["(SELECT pg_sleep(30)) IS NOT NULL"])
@@ -42,7 +42,7 @@ def test_a_page_ends_when_a_statement_takes_too_long(
     }
     answer = owner.get(pages[page])
     assert answer.status_code == 503
-    assert "longer than 0.1 seconds" in answer.content.decode()
+    assert "longer than the limit of 0.1 seconds" in answer.content.decode()
     slow.undo()
     assert owner.get(pages[page]).status_code == 200
 
@@ -57,14 +57,14 @@ def test_the_bound_is_that_of_a_page_alone(settings: Any) -> None:
         assert cursor.fetchone() == ("0",)
 
 
-def test_zero_leaves_the_servers(owner: Client, store: dict[str, Any], settings: Any) -> None:
+def test_zero_keeps_the_servers_limit(owner: Client, store: dict[str, Any], settings: Any) -> None:
     settings.MASTRA_ENGINE_ADMIN = {"STATEMENT_TIMEOUT": 0}
     sent = statements(lambda: owner.get(list_of(Record)))
     assert not any("statement_timeout" in sql for sql in sent)
 
 
 @pytest.mark.parametrize("setting", [{"TIMEOUT": 1}, {"STATEMENT_TIMEOUT": "10s"}])
-def test_a_setting_that_cannot_be(settings: Any, setting: Any) -> None:
+def test_an_invalid_setting_is_refused(settings: Any, setting: Any) -> None:
     settings.MASTRA_ENGINE_ADMIN = setting
-    said = [message.id for message in run_checks() if "ADMIN" in message.msg]
-    assert said == ["mastra_engine.E010"]
+    output = [message.id for message in run_checks() if "ADMIN" in message.msg]
+    assert output == ["mastra_engine.E010"]

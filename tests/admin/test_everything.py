@@ -1,4 +1,4 @@
-"""Every table has a list and pages, which say no more than they should."""
+"""Every table has a list and pages; content is hidden without the permission to read it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._
 
 
 @every_model
-def test_every_table_is_there(model: Any) -> None:
+def test_every_table_is_registered(model: Any) -> None:
     assert isinstance(admin.site.get_model_admin(model), EngineAdmin)
 
 
@@ -41,17 +41,17 @@ def test_its_list_takes_a_search(model: Any, owner: Client, store: dict[str, Any
     assert owner.get(searched).status_code == 200  # even where there is nothing to search by
 
 
-def test_a_project_may_have_rows_completed(owner: Client, store: dict[str, Any]) -> None:
-    """As for `autocomplete_fields = ["thread"]` in an admin of its own."""
+def test_autocomplete_fields_work(owner: Client, store: dict[str, Any]) -> None:
+    """The project's own admin has `autocomplete_fields = ["thread"]`."""
     of = {"app_label": APP, "model_name": "message", "field_name": "thread", "term": "ch"}
-    found = owner.get(reverse("admin:autocomplete"), of).json()["results"]
-    assert [each["id"] for each in found] == ["chat/1"]
+    matches = owner.get(reverse("admin:autocomplete"), of).json()["results"]
+    assert [item["id"] for item in matches] == ["chat/1"]
     of["term"] = "ch\0"
     assert owner.get(reverse("admin:autocomplete"), of).json()["results"] == []
 
 
 @every_model
-def test_nobody_adds_or_changes_anything(model: Any, owner: Client, store: dict[str, Any]) -> None:
+def test_rows_cannot_be_added_or_changed(model: Any, owner: Client, store: dict[str, Any]) -> None:
     row = store[model._meta.model_name]
     assert owner.get(reverse(f"admin:{APP}_{model._meta.model_name}_add")).status_code == 403
     before = model._default_manager.values().get(pk=row.pk)
@@ -70,7 +70,7 @@ def test_content_is_hidden_from_onlookers(
 
 
 @every_model
-def test_strangers_see_nothing(model: Any, store: dict[str, Any]) -> None:
+def test_users_without_permissions_see_nothing(model: Any, store: dict[str, Any]) -> None:
     stranger = signed_in("stranger", Permission.objects.none())
     for address in (list_of(model), page_of(store[model._meta.model_name])):
         assert stranger.get(address).status_code == 403

@@ -1,4 +1,4 @@
-"""Hostile content is shown and does nothing, under the strictest of policies."""
+"""Hostile content is shown as text, under a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -121,20 +121,20 @@ def test_records_of_any_kind(owner: Client, db: None, document: Any) -> None:
 @pytest.mark.parametrize(
     "name", ["context", "changes", "retry", "cancel", "progress", "structure", "build"]
 )
-def test_nothing_is_at_an_address_of_nothing(owner: Client, db: None, name: str) -> None:
+def test_an_address_of_no_row_is_not_found(owner: Client, db: None, name: str) -> None:
     for text in TEXTS:
         assert owner.get(view(name, text.value)).status_code == 404
 
 
 @pytest.mark.parametrize("name", ["q", "p", "o", "all", "thread__id__exact"])
-def test_lists_take_any_question(owner: Client, db: None, name: str) -> None:
+def test_lists_take_any_search_term(owner: Client, db: None, name: str) -> None:
     for text in TEXTS:
         answer = owner.get(list_of(Message), {name: text.value})
         assert answer.status_code in (200, 302, 400), text.name
 
 
 @pytest.mark.parametrize("text", LIVELY)
-def test_markdown_makes_nothing_live(text: str) -> None:
+def test_markdown_produces_no_scripts(text: str) -> None:
     html = markdown(text)
     page = Page(html)
     assert list(page.faults()) == []

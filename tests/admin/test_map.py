@@ -1,4 +1,4 @@
-"""The map of an index: which points it shows, in which colours, and what that costs."""
+"""The map of an index: its points, their colours and its cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _no_picture_is_kept() -> None:
 
 @pytest.fixture
 def address(db: None) -> str:
-    """The map of 300 vectors in three heaps, each of a kind."""
+    """Return the address of the map of 300 vectors in three clusters, one per kind."""
     engine.vectors.create_index(index_name="animals", dimension=8)
     numbers = np.random.default_rng(1)
     heaps = np.eye(8)[np.arange(300) % 3] + numbers.normal(scale=0.05, size=(300, 8))
@@ -63,7 +63,7 @@ def test_points_are_coloured_by_a_field_that_parts_them(owner: Client, address: 
     assert choices == ["kind", "@namespace"]  # what all have, each its own or in a list, parts none
 
 
-def test_what_is_alike_is_close(owner: Client, address: str) -> None:
+def test_similar_vectors_are_close(owner: Client, address: str) -> None:
     means = [
         np.mean([point[:2] for point in group.points], axis=0)
         for group in owner.get(address).context["groups"]
@@ -87,9 +87,9 @@ def test_only_the_most_frequent_values_have_their_own_colour(owner: Client, addr
         number = row.metadata["number"]
         row.metadata = {"kind": f"kind {min(number, 20)}"}
         row.save()
-    found = groups(owner.get(address))
-    assert list(found.values()) == [280, 1, 1, 1, 1, 1, 1, 14]
-    assert list(found)[-1] == "others"
+    matches = groups(owner.get(address))
+    assert list(matches.values()) == [280, 1, 1, 1, 1, 1, 1, 14]
+    assert list(matches)[-1] == "others"
 
 
 @pytest.mark.parametrize("by", ["nothing", "kind'; DROP TABLE x; --", "0", ""])
@@ -112,9 +112,9 @@ def test_the_sample_is_bounded_and_from_all_over(
     owner: Client, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admin_map, "POINTS", 60)
-    found = groups(owner.get(address))
-    assert sum(found.values()) == 60
-    assert min(found.values()) > 8
+    matches = groups(owner.get(address))
+    assert sum(matches.values()) == 60
+    assert min(matches.values()) > 8
     monkeypatch.setattr(admin_map, "NUMBERS", 8 * 10)
     cache.clear()
     assert sum(groups(owner.get(address)).values()) == 10
@@ -124,14 +124,14 @@ def test_the_sample_is_bounded_and_from_all_over(
     assert 0 < sum(groups(owner.get(address)).values()) < 300
 
 
-def test_a_picture_is_kept_but_no_content(owner: Client, address: str) -> None:
+def test_the_cached_picture_has_no_content(owner: Client, address: str) -> None:
     first = len(statements(lambda: owner.get(address)))
     again = len(statements(lambda: owner.get(address)))
     assert again == first - 2
     engine.vectors.delete_vectors(index_name="animals", filter={"kind": "fox"})
-    found = owner.get(address)
-    assert groups(found) == {"cat": 100, "dog": 100}
-    assert "fox" not in found.content.decode()
+    matches = owner.get(address)
+    assert groups(matches) == {"cat": 100, "dog": 100}
+    assert "fox" not in matches.content.decode()
 
 
 def test_the_number_of_statements_is_that_of_any_index(owner: Client, address: str) -> None:
@@ -145,7 +145,7 @@ def test_the_number_of_statements_is_that_of_any_index(owner: Client, address: s
 
 def test_an_empty_index_says_so(owner: Client) -> None:
     engine.vectors.create_index(index_name="empty", dimension=2)
-    assert "There are no vectors" in owner.get(map_of("empty")).content.decode()
+    assert "has no vectors" in owner.get(map_of("empty")).content.decode()
 
 
 def test_without_numpy_it_says_what_to_install(
@@ -170,19 +170,19 @@ def test_an_unknown_index_is_not_found(owner: Client) -> None:
 
 
 @pytest.mark.parametrize("shape", [(500, 40), (40, 500), (2, 3)])
-def test_holds_as_much_variance_as_any_plane_can(shape: tuple[int, int]) -> None:
+def test_the_projection_keeps_the_largest_possible_variance(shape: tuple[int, int]) -> None:
     numbers = np.random.default_rng(0).normal(size=shape) * 0.9 ** np.arange(shape[1])
     strengths = np.linalg.svd(numbers - numbers.mean(axis=0), compute_uv=False)
     best = (strengths[:2] ** 2).sum() / (strengths**2).sum()
-    found = project([Vector(row) for row in numbers], unit=False)
-    assert 0.99 * best < found.variance <= best + 1e-6
+    matches = project([Vector(row) for row in numbers], unit=False)
+    assert 0.99 * best < matches.variance <= best + 1e-6
 
 
 @pytest.mark.parametrize("rows", [[[1.0, 2.0]], [[1.0], [2.0]], [[1.0, 1.0]] * 3])
 def test_few_vectors_have_places_too(rows: list[list[float]]) -> None:
-    found = project([Vector(row) for row in rows], unit=False)
-    assert len(found.points) == len(rows)
-    assert np.isfinite(found.points).all()
+    matches = project([Vector(row) for row in rows], unit=False)
+    assert len(matches.points) == len(rows)
+    assert np.isfinite(matches.points).all()
 
 
 def test_length_does_not_count_where_the_metric_ignores_it() -> None:

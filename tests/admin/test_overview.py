@@ -1,4 +1,4 @@
-"""The overview: how the database is, on a page."""
+"""The overview page."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def address() -> str:
     return reverse("admin:mastra_engine_overview")
 
 
-def test_says_that_nothing_is_wrong(owner: Client, address: str) -> None:
+def test_a_healthy_database_has_no_problems(owner: Client, address: str) -> None:
     page = owner.get(address).content.decode()
-    assert "Nothing is wrong." in page
+    assert "No problems found." in page
     assert "mastra_engine_record" in page
 
 
-def test_says_what_is_wrong(owner: Client, address: str, store: dict[str, Any]) -> None:
+def test_problems_are_listed(owner: Client, address: str, store: dict[str, Any]) -> None:
     SyncRun.objects.update(status="running", lease_expires_at=datetime.now(UTC) - timedelta(1))
     page = owner.get(address).content.decode()
     assert "Sync runs whose worker is silent: 1." in page
-    assert "Nothing is wrong." not in page
+    assert "No problems found." not in page
 
 
 def test_leads_to_the_last_failures(owner: Client, address: str, store: dict[str, Any]) -> None:
@@ -55,7 +55,7 @@ def test_shows_no_content_to_onlookers(
     assert SECRET not in answer.content.decode()
 
 
-def test_growth_is_remembered_for_a_while(owner: Client, address: str) -> None:
+def test_growth_is_cached(owner: Client, address: str) -> None:
     sampled = [
         sum("TABLESAMPLE" in sql for sql in statements(lambda: owner.get(address))) for _ in "12"
     ]

@@ -1,4 +1,4 @@
-"""The search playground: what it finds, what it says of bad input, and what it costs."""
+"""The search playground: its results, its errors and its cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLACES = ["north", "east", "south", "west"]
 
 
 class Compass:
-    """An embedder that knows the four quarters."""
+    """An embedder of four directions."""
 
     def embed_query(self, text: str) -> list[float]:
         return {"north": [0.1, 1], "east": [1, 0], "south": [0, -1]}.get(text, [-1.0, 0.1])
@@ -35,7 +35,7 @@ class Compass:
 
 @pytest.fixture(autouse=True)
 def ways(db: None, settings: Any) -> Iterator[None]:
-    """An index of the quarters, and an embedder to ask with."""
+    """Create an index of four directions, and configure the embedder."""
     settings.MASTRA_ENGINE = {
         "default": {"BACKEND": "mastra_engine.PostgresEngine", "EMBEDDER": Compass()}
     }
@@ -56,34 +56,34 @@ def address() -> str:
     return reverse("admin:mastra_engine_playground")
 
 
-def found(answer: Any) -> list[list[str]]:
+def matches(answer: Any) -> list[list[str]]:
     return [[hit.match.id for hit in ranking.hits] for ranking in answer.context["rankings"]]
 
 
 def test_shows_what_is_nearest_and_leads_to_it(owner: Client, address: str) -> None:
     answer = owner.post(address, ASKED)
-    assert found(answer) == [["north", "home", "east"]]
+    assert matches(answer) == [["north", "home", "east"]]
     row = Embedding.objects.get(vector_id="north")
     assert page_of(row) in answer.content.decode()
 
 
 def test_shows_what_was_asked_for_beside_vectors_alone(owner: Client, address: str) -> None:
-    asked = {**ASKED, "query": "south", "hybrid": "on", "rerank": "on"}
-    answer = owner.post(address, asked)
+    query = {**ASKED, "query": "south", "hybrid": "on", "rerank": "on"}
+    answer = owner.post(address, query)
     titles = [ranking.title for ranking in answer.context["rankings"]]
     assert titles == ["Vectors alone", "Hybrid and rerank"]
-    plain, chosen = (ranking.hits for ranking in answer.context["rankings"])
-    assert plain[0].match.id == chosen[0].match.id == "south"
-    assert [hit.place for hit in plain] == [1, 2, 3]
-    places = {hit.match.id: hit.place for hit in plain}
-    assert [hit.place for hit in chosen] == [places.get(hit.match.id) for hit in chosen]
+    plain, selected = (ranking.hits for ranking in answer.context["rankings"])
+    assert plain[0].match.id == selected[0].match.id == "south"
+    assert [hit.rank for hit in plain] == [1, 2, 3]
+    ranks = {hit.match.id: hit.rank for hit in plain}
+    assert [hit.rank for hit in selected] == [ranks.get(hit.match.id) for hit in selected]
 
 
 def test_filters_and_namespaces_narrow(owner: Client, address: str) -> None:
     narrow = owner.post(address, {**ASKED, "filter": '{"number": {"$gte": 2}}'})
-    assert found(narrow) == [["west", "south"]]
+    assert matches(narrow) == [["west", "south"]]
     inside = owner.post(address, {**ASKED, "namespace": "inside"})
-    assert found(inside) == [["home"]]
+    assert matches(inside) == [["home"]]
 
 
 def test_leads_to_the_message_or_record_that_it_was_made_from(owner: Client, address: str) -> None:
@@ -103,11 +103,11 @@ def test_leads_to_the_message_or_record_that_it_was_made_from(owner: Client, add
         index_name="ways", ids=["p1", "p2", "p3"], documents=["north"] * 3, metadata=metadata
     )
     (ranking,) = owner.post(address, {**ASKED, "top_k": 4}).context["rankings"]
-    urls = {hit.match.id: hit.source and hit.source.url for hit in ranking.hits}
+    urls = {hit.match.id: hit.origin and hit.origin.url for hit in ranking.hits}
     of_record = reverse("admin:mastra_engine_record_change", args=[record.id])
     assert urls == {"north": None, "p1": of_record, "p2": None, "p3": None}
     (ranking,) = owner.post(address, {**ASKED, "index": "memory"}).context["rankings"]
-    assert ranking.hits[0].source.url == (
+    assert ranking.hits[0].origin.url == (
         reverse("admin:mastra_engine_thread_change", args=["chat"]) + "?at=1"
     )
 
@@ -120,11 +120,11 @@ def test_a_bad_filter_is_refused_at_its_field(owner: Client, address: str, refus
 
 
 @pytest.mark.parametrize(
-    ("given", "field", "message"),
+    ("arguments", "field", "message"),
     [
         ({"filter": '{"a": 1,\nb}'}, "filter", "line 2, column 1"),
-        ({"filter": "[" * 100_000}, "filter", "nests too deeply"),
-        ({"filter": "1" * 5_000}, "filter", "number that is too long"),
+        ({"filter": "[" * 100_000}, "filter", "nested too deeply"),
+        ({"filter": "1" * 5_000}, "filter", "number with too many digits"),
         ({"query": ""}, "query", "required"),
         ({"index": "nowhere"}, "index", "nowhere is not one"),
         ({"top_k": "0"}, "top_k", "greater than or equal to 1"),
@@ -132,32 +132,32 @@ def test_a_bad_filter_is_refused_at_its_field(owner: Client, address: str, refus
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_is_wrong_is_said_where_it_is(
-    owner: Client, address: str, given: dict[str, str], field: str, message: str
+def test_errors_are_shown_at_their_fields(
+    owner: Client, address: str, arguments: dict[str, str], field: str, message: str
 ) -> None:
-    answer = owner.post(address, {**ASKED, **given})
+    answer = owner.post(address, {**ASKED, **arguments})
     assert message in answer.context["form"].errors[field].as_text()
 
 
 def test_without_an_index_it_says_so(owner: Client, address: str) -> None:
     engine.vectors.delete_index(index_name="ways")
-    assert "There is no index to search yet" in owner.get(address).content.decode()
+    assert "There is no vector index to search" in owner.get(address).content.decode()
 
 
 def test_without_an_embedder_it_says_so(owner: Client, address: str, settings: Any) -> None:
     settings.MASTRA_ENGINE = {"default": {"BACKEND": "mastra_engine.PostgresEngine"}}
     answer = owner.post(address, ASKED)
-    assert "no EMBEDDER" in answer.context["form"].errors["query"].as_text()
+    assert "the engine has none" in answer.context["form"].errors["query"].as_text()
 
 
 @pytest.mark.parametrize("text", [text.value for text in TEXTS], ids=ascii)
-def test_any_question_is_only_text(owner: Client, address: str, text: str) -> None:
+def test_any_query_is_only_text(owner: Client, address: str, text: str) -> None:
     answer = owner.post(address, {**ASKED, "query": text, "hybrid": "on"})
     assert answer.status_code == 200
     assert "<script>alert" not in answer.content.decode()
 
 
-def test_a_question_comes_by_post_only(owner: Client, address: str) -> None:
+def test_a_query_is_sent_by_post_only(owner: Client, address: str) -> None:
     answer = owner.get(address, {**ASKED, "index": "ways"})
     assert answer.context["rankings"] == []
     assert answer.context["form"].initial["index"] == "ways"
@@ -174,6 +174,6 @@ def test_the_number_of_statements_is_that_of_any_result(
 ) -> None:
     many = [str(i) for i in range(100)]
     engine.vectors.upsert(index_name="ways", ids=many, documents=many)
-    asked = {**ASKED, "top_k": top_k, "hybrid": "on", "rerank": "on"}
-    sent = statements(lambda: owner.post(address, asked))
+    query = {**ASKED, "top_k": top_k, "hybrid": "on", "rerank": "on"}
+    sent = statements(lambda: owner.post(address, query))
     assert len(sent) <= 10, "\n".join(sent)  # each search may ask once more, for ties

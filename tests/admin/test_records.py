@@ -1,4 +1,4 @@
-"""Entities, their records by filter, and what changed."""
+"""Entities, their records by filter, and their changes."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ FIT_AS_JSON = {"number as a field"}
 
 
 def written(filter: Any) -> str | None:
-    """Return a filter as JSON, if it can be written as that."""
+    """Return a filter as JSON text, or None if JSON cannot express it."""
     try:
-        found = json.dumps(filter)
+        matches = json.dumps(filter)
     except (TypeError, ValueError, RecursionError):
         return None
-    return found if len(found) < 4_000 else None
+    return matches if len(matches) < 4_000 else None
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,7 @@ def written(filter: Any) -> str | None:
         *("{", "nonsense", "[" * 4_000, "1" * 5_000, '{"a": NaN}', "{'a': 1}", "\0", "[[1]]"),
     ],
 )
-def test_a_filter_that_says_nothing_is_explained(
-    owner: Client, tickets: Entity, filter: str
-) -> None:
+def test_an_invalid_filter_is_explained(owner: Client, tickets: Entity, filter: str) -> None:
     answer = owner.get(page_of(tickets), {"filter": filter})
     assert answer.status_code == 200
     text = answer.content.decode()
@@ -96,15 +94,13 @@ def test_a_filter_that_says_nothing_is_explained(
 
 
 @pytest.mark.parametrize("query", [{"sort": "a..b"}, {"sort": "-"}, {"cursor": "x"}])
-def test_a_sort_or_cursor_that_says_nothing_is_explained(
+def test_an_invalid_sort_or_cursor_is_explained(
     owner: Client, tickets: Entity, query: dict[str, str]
 ) -> None:
     assert "errorlist" in owner.get(page_of(tickets), query).content.decode()
 
 
-def test_onlookers_may_not_search_in_what_they_may_not_read(
-    onlooker: Client, tickets: Entity
-) -> None:
+def test_onlookers_may_not_filter_by_content(onlooker: Client, tickets: Entity) -> None:
     everything = [f"T-{i:03}" for i in range(50)]
     assert listed(onlooker, tickets, filter='{"n": 7}', sort="-n") == everything
     assert "state" not in onlooker.get(page_of(tickets)).content.decode()
@@ -116,8 +112,8 @@ def test_the_latest_changes_come_first(owner: Client, tickets: Entity) -> None:
         entity_id=tickets.id, records=[{"external_id": "T-006", "data": {"n": 0}}]
     )
     text = owner.get(view("changes", tickets.pk)).content.decode()
-    found = re.findall(r"<td>(added|updated|deleted)</td>\s*<td><a[^>]*><bdi>(T-\d+)", text)
-    assert found[-2:] == [("deleted", "T-005"), ("updated", "T-006")]
+    matches = re.findall(r"<td>(added|updated|deleted)</td>\s*<td><a[^>]*><bdi>(T-\d+)", text)
+    assert matches[-2:] == [("deleted", "T-005"), ("updated", "T-006")]
     assert "Earlier changes" in text
 
 
@@ -145,11 +141,11 @@ def test_changes_lead_on_where_numbers_are_grouped(
         assert owner.get(f"{view('changes', tickets.pk)}?{query}").status_code == 200
 
 
-def test_changes_that_were_purged_are_not_made_up(owner: Client, tickets: Entity) -> None:
+def test_purged_changes_are_reported_as_purged(owner: Client, tickets: Entity) -> None:
     engine.delete_records(entity_id=tickets.id, external_ids=["T-005"])
     engine.purge_deleted_records(entity_id=tickets.id, up_to_rev=121)
     text = owner.get(view("changes", tickets.pk)).content.decode()
-    assert "Up to rev 121 deletions are no longer known" in text
+    assert "Deletions up to revision 121 were purged" in text
     assert owner.get(view("changes", tickets.pk, after=3)).status_code == 409
 
 

@@ -1,4 +1,4 @@
-"""The files of the admin's pages: their own, and as they were published."""
+"""The static files of the admin's pages."""
 
 from __future__ import annotations
 

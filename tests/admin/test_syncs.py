@@ -1,4 +1,4 @@
-"""Runs of syncs: their state, and trying again."""
+"""Sync runs: their state, retries and cancellation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.admin.conftest import list_of, page_of, signed_in, view
 
 @pytest.fixture
 def contacts(db: None) -> Iterator[list[Exception]]:
-    """A declared sync that fails as often as there are errors in this list."""
+    """Declare a sync that raises the errors of the returned list, one per run."""
     errors: list[Exception] = []
     with registry.empty():
 
@@ -45,7 +45,7 @@ def failed(contacts: list[Exception]) -> SyncRun:
 
 @pytest.fixture
 def queued(contacts: list[Exception]) -> SyncRun:
-    """A run whose worker has not come yet."""
+    """Return a run that no worker has started."""
     run = engine.run_sync("contacts", connection_id="crm-1")
     SyncRun.objects.filter(id=run.id).update(status="queued", finished_at=None)
     return SyncRun.objects.get(id=run.id)
@@ -58,7 +58,7 @@ def test_a_run_shows_its_counts_and_why_it_failed(owner: Client, failed: SyncRun
     assert "data-live" not in text
 
 
-def test_an_onlooker_learns_what_failed_but_not_what_was_said(
+def test_an_onlooker_sees_the_type_of_an_error_but_not_its_message(
     onlooker: Client, failed: SyncRun
 ) -> None:
     text = onlooker.get(page_of(failed)).content.decode()
@@ -66,7 +66,7 @@ def test_an_onlooker_learns_what_failed_but_not_what_was_said(
     assert "secret-token-17" not in text
 
 
-def test_a_run_that_goes_on_is_looked_at_again(owner: Client, queued: SyncRun) -> None:
+def test_the_page_of_an_active_run_is_reloaded(owner: Client, queued: SyncRun) -> None:
     page = owner.get(page_of(queued)).content.decode()
     live = re.search(r'data-live="([^"]+)"', page)
     assert live
@@ -77,7 +77,7 @@ def test_a_run_that_goes_on_is_looked_at_again(owner: Client, queued: SyncRun) -
     assert "data-live" not in owner.get(live[1]).content.decode()
 
 
-def test_retrying_asks_first_and_goes_through_the_engine(
+def test_a_retry_is_confirmed_and_goes_through_the_engine(
     owner: Client, failed: SyncRun, django_capture_on_commit_callbacks: Any
 ) -> None:
     address = view("retry", failed.pk)
@@ -86,21 +86,19 @@ def test_retrying_asks_first_and_goes_through_the_engine(
     assert SyncRun.objects.get().status == "failed"
     with django_capture_on_commit_callbacks(execute=True):
         answer = owner.post(address, follow=True)
-    assert "Retried." in answer.content.decode()
+    assert "The run was queued again." in answer.content.decode()
     again = SyncRun.objects.get()
     assert (again.status, again.attempts) == ("succeeded", 2)
 
 
-def test_what_cannot_be_retried_is_explained(owner: Client, contacts: list[Exception]) -> None:
+def test_a_refused_retry_is_explained(owner: Client, contacts: list[Exception]) -> None:
     run = engine.run_sync("contacts", connection_id="crm-1")
     answer = owner.post(view("retry", run.id), follow=True)
     assert answer.status_code == 200
     assert "succeeded" in "".join(str(message) for message in answer.context["messages"])
 
 
-def test_retrying_a_sync_that_is_declared_no_more_is_explained(
-    owner: Client, failed: SyncRun
-) -> None:
+def test_a_retry_of_an_undeclared_sync_is_explained(owner: Client, failed: SyncRun) -> None:
     with registry.empty():
         answer = owner.post(view("retry", failed.pk), follow=True)
     assert "No sync" in "".join(str(message) for message in answer.context["messages"])
@@ -112,16 +110,16 @@ def test_cancelling(owner: Client, queued: SyncRun) -> None:
     assert SyncRun.objects.get().status == "cancelled"
 
 
-def test_the_log_says_who_did_it_and_no_content(owner: Client, failed: SyncRun) -> None:
+def test_the_admin_log_has_the_user_and_no_content(owner: Client, failed: SyncRun) -> None:
     owner.post(view("retry", failed.pk))
     entry = LogEntry.objects.get()
     assert entry.user.get_username() == "owner"
     assert entry.object_repr == f"Sync run {failed.pk}"
-    assert entry.get_change_message() == "Retried."
+    assert entry.get_change_message() == "The run was queued again."
 
 
 @pytest.mark.parametrize("action", ["retry", "cancel"])
-def test_acting_needs_the_permission_to_change(
+def test_actions_need_the_permission_to_change(
     onlooker: Client, failed: SyncRun, action: str
 ) -> None:
     assert onlooker.get(view(action, failed.pk)).status_code == 403

@@ -27,12 +27,12 @@ def transcript(client: Client, thread_id: str, **query: Any) -> str:
 
 
 def positions(page: str) -> list[int]:
-    return [int(each) for each in re.findall(r'id="m(\d+)"', page)]
+    return [int(item) for item in re.findall(r'id="m(\d+)"', page)]
 
 
 def link(page: str, label: str) -> str | None:
-    found = re.search(rf'href="\?([^"]*)">{label}<', page)
-    return found and found[1]
+    matches = re.search(rf'href="\?([^"]*)">{label}<', page)
+    return matches and matches[1]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def long_thread(db: None) -> str:
     return "long"
 
 
-def test_a_transcript_shows_who_said_what_and_folds_the_tools(
+def test_a_transcript_shows_roles_and_folds_tool_calls(
     owner: Client, store: dict[str, Any]
 ) -> None:
     page = transcript(owner, "chat/1")
@@ -54,10 +54,10 @@ def test_a_transcript_shows_who_said_what_and_folds_the_tools(
     assert "Calls look_up" in page
     assert "Result of c1" in page
     folded = re.findall(r"<details.*?</details>", page, re.DOTALL)
-    assert any("look_up" in each and SECRET in each for each in folded)
+    assert any("look_up" in item and SECRET in item for item in folded)
 
 
-def test_an_onlooker_sees_that_something_was_said(onlooker: Client, store: dict[str, Any]) -> None:
+def test_an_onlooker_sees_messages_without_content(onlooker: Client, store: dict[str, Any]) -> None:
     page = transcript(onlooker, "chat/1")
     assert positions(page) == [1, 2, 3, 4]
     assert "look_up" not in page
@@ -81,7 +81,7 @@ def test_earlier_and_later_lead_to_all_messages(owner: Client, long_thread: str)
     assert positions(page)[-1] == 3 * PAGE
 
 
-def test_positions_are_as_they_are_asked_for_where_numbers_are_grouped(
+def test_positions_in_links_are_not_localized(
     owner: Client, long_thread: str, settings: Any
 ) -> None:
     settings.LANGUAGE_CODE, settings.USE_THOUSAND_SEPARATOR = "de", True
@@ -97,26 +97,26 @@ def test_positions_are_as_they_are_asked_for_where_numbers_are_grouped(
     assert re.search(r'<meter min="0" max="\d+" value="\d+">', window)
 
 
-def test_one_may_jump_to_a_position(owner: Client, long_thread: str) -> None:
+def test_a_position_can_be_opened(owner: Client, long_thread: str) -> None:
     page = transcript(owner, long_thread, at=70)
     assert positions(page) == list(range(70, 70 + PAGE))
     assert link(page, "Earlier messages") == "before=70"
     assert link(page, "Later messages") == f"at={70 + PAGE}"
 
 
-def test_a_jump_beyond_the_end_says_so(owner: Client, long_thread: str) -> None:
+def test_a_position_after_the_end_is_reported(owner: Client, long_thread: str) -> None:
     assert "There are no messages here" in transcript(owner, long_thread, at=10**6)
 
 
 @pytest.mark.parametrize("at", ["x", "-1", "1.5", "9" * 30, "\0", "٣"])
-def test_what_is_no_position_is_refused(owner: Client, long_thread: str, at: str) -> None:
+def test_an_invalid_position_is_refused(owner: Client, long_thread: str, at: str) -> None:
     answer = owner.get(page_of(Thread(id=long_thread)), {"at": at})
     assert answer.status_code == 400
     assert "/at" in answer.content.decode()
 
 
 @pytest.mark.parametrize("format", ["raw", "openai", "anthropic"])
-def test_a_context_window_is_what_the_engine_gives(
+def test_a_context_window_equals_the_engines(
     owner: Client, store: dict[str, Any], format: str
 ) -> None:
     page = owner.get(view("context", "chat/1"), {"format": format, "working_memory": "on"})
@@ -135,14 +135,14 @@ def test_a_small_budget_leaves_messages_out(owner: Client, store: dict[str, Any]
     assert "Older messages were left out" in text
 
 
-def test_a_budget_that_no_message_fits_says_so(owner: Client, store: dict[str, Any]) -> None:
+def test_a_budget_that_no_message_fits_is_reported(owner: Client, store: dict[str, Any]) -> None:
     text = owner.get(view("context", "chat/1"), {"max_tokens": 0}).content.decode()
     assert "<strong>0</strong> of 0 tokens" in text
     assert "Older messages were left out" in text
 
 
 @pytest.mark.parametrize("asked", [{"max_tokens": "-1"}, {"max_tokens": "x"}, {"format": "xml"}])
-def test_a_window_that_makes_no_sense_is_explained(
+def test_an_invalid_window_is_explained(
     owner: Client, store: dict[str, Any], asked: dict[str, str]
 ) -> None:
     text = owner.get(view("context", "chat/1"), asked).content.decode()
@@ -156,7 +156,9 @@ def test_a_context_window_needs_the_permission_to_read(
     assert onlooker.get(view("context", "chat/1")).status_code == 403
 
 
-def test_resources_are_found_by_how_they_begin(owner: Client, store: dict[str, Any]) -> None:
+def test_resources_are_found_by_the_beginning_of_their_ids(
+    owner: Client, store: dict[str, Any]
+) -> None:
     engine.memory.create_thread(resource_id="bob")
     everybody = owner.get(view("resources")).content.decode()
     some = owner.get(view("resources"), {"q": "an"}).content.decode()
@@ -166,8 +168,8 @@ def test_resources_are_found_by_how_they_begin(owner: Client, store: dict[str, A
 
 
 def test_resources_come_in_pages(owner: Client, db: None) -> None:
-    wanted = [f"user {i:03}" for i in range(120)]
-    for resource_id in wanted:
+    expected = [f"user {i:03}" for i in range(120)]
+    for resource_id in expected:
         engine.memory.create_thread(resource_id=resource_id)
     seen: list[str] = []
     address: str | None = view("resources")
@@ -176,17 +178,17 @@ def test_resources_come_in_pages(owner: Client, db: None) -> None:
         seen += re.findall(r"<bdi>(user \d+)</bdi>", text)
         more = re.search(r'href="([^"]*)">More<', text)
         address = more[1].replace("&amp;", "&") if more else None
-    assert seen == wanted
+    assert seen == expected
 
 
-def test_a_resource_shows_all_it_has(owner: Client, store: dict[str, Any]) -> None:
+def test_a_resource_shows_its_rows(owner: Client, store: dict[str, Any]) -> None:
     engine.create_entity(name="Orders", connection_id="ann")
     text = owner.get(view("resources"), {"resource_id": "ann"}).content.decode()
     for part in ("chat/1", "Version 2", "Orders", f"She asks about {SECRET}"):
         assert part in text
 
 
-def test_an_onlooker_sees_that_a_resource_has_something(
+def test_an_onlooker_sees_a_resource_without_content(
     onlooker: Client, store: dict[str, Any]
 ) -> None:
     text = onlooker.get(view("resources"), {"resource_id": "ann"}).content.decode()
@@ -194,18 +196,18 @@ def test_an_onlooker_sees_that_a_resource_has_something(
     assert SECRET not in text
 
 
-def test_what_is_kept_in_mind_in_a_thread_leads_to_it(owner: Client, store: dict[str, Any]) -> None:
+def test_working_memory_of_a_thread_links_to_it(owner: Client, store: dict[str, Any]) -> None:
     engine.memory.update_working_memory(resource_id="ann", thread_id="chat/1", content="A sled")
-    kept = WorkingMemory.objects.get(thread="chat/1")
-    page = owner.get(page_of(kept)).content.decode()
+    saved = WorkingMemory.objects.get(thread="chat/1")
+    page = owner.get(page_of(saved)).content.decode()
     assert f'href="{page_of(Thread(id="chat/1"))}"' in page
 
 
 def test_threads_are_found_by_thread_or_resource(owner: Client, store: dict[str, Any]) -> None:
     engine.memory.create_thread(thread_id="other", resource_id="bob")
-    for term, found in [("chat", True), ("an", True), ("x", False), ("hat", False)]:
+    for term, matches in [("chat", True), ("an", True), ("x", False), ("hat", False)]:
         text = owner.get(list_of(Thread, q=term)).content.decode()
-        assert (quote("chat_2F1") in text) is found, term
+        assert (quote("chat_2F1") in text) is matches, term
 
 
 @pytest.mark.parametrize("thread_id", ["chat/1", "two\nlines", "<b>&?"])
@@ -226,9 +228,7 @@ def test_deleting_goes_through_the_engine(
     assert SECRET not in entry.object_repr
 
 
-def test_the_question_names_what_is_deleted_to_those_who_may_read_it(
-    owner: Client, store: dict[str, Any]
-) -> None:
+def test_the_confirmation_names_the_thread_to_readers(owner: Client, store: dict[str, Any]) -> None:
     deleting = Permission.objects.filter(codename__in=["view_thread", "delete_thread"])
     address = view("thread_delete", "chat/1")
     assert f"Delete: {SECRET}" in owner.get(address).content.decode()
@@ -242,31 +242,31 @@ def test_onlookers_delete_nothing(onlooker: Client, store: dict[str, Any]) -> No
     assert Thread.objects.filter(id="chat/1").exists()
 
 
-# Passages
+# Sources
 
 
-def say_what_is_made_of(*passages: Any) -> None:
+def save_message_with(*sources: Any) -> None:
     engine.memory.save_memory(
         thread_id="chat/1",
-        messages=[{"role": "user", "content": "So?", "metadata": {"passages": list(passages)}}],
+        messages=[{"role": "user", "content": "So?", "metadata": {"sources": list(sources)}}],
     )
 
 
-def test_an_answer_leads_to_the_records_it_was_made_of(
+def test_an_answer_links_to_its_source_records(
     owner: Client, onlooker: Client, store: dict[str, Any]
 ) -> None:
     record = store["record"]
-    made_of = {"record_id": str(record.pk), "title": SECRET}
-    say_what_is_made_of(made_of, made_of)
-    (sources,) = re.findall(r"<ul class=\"me-sources.*?</ul>", transcript(owner, "chat/1"))
-    assert sources.count(page_of(record)) == 1
-    assert record.external_id in sources
+    source = {"record_id": str(record.pk), "title": SECRET}
+    save_message_with(source, source)
+    (links,) = re.findall(r"<ul class=\"me-sources.*?</ul>", transcript(owner, "chat/1"))
+    assert links.count(page_of(record)) == 1
+    assert record.external_id in links
     assert page_of(record) not in transcript(onlooker, "chat/1")
 
 
-@pytest.mark.parametrize("passage", [None, 5, {"record_id": 5}, {"record_id": UUID(int=5).hex}])
-def test_passages_of_something_else_lead_nowhere(
-    owner: Client, store: dict[str, Any], passage: Any
+@pytest.mark.parametrize("source", [None, 5, {"record_id": 5}, {"record_id": UUID(int=5).hex}])
+def test_sources_without_a_record_have_no_link(
+    owner: Client, store: dict[str, Any], source: Any
 ) -> None:
-    say_what_is_made_of(passage)
+    save_message_with(source)
     assert "me-sources" not in transcript(owner, "chat/1")

@@ -23,13 +23,13 @@ def docs(store: dict[str, Any]) -> VectorIndex:
     return VectorIndex.objects.get(name="docs")
 
 
-def test_the_list_tells_how_each_index_stands(owner: Client, docs: VectorIndex) -> None:
+def test_the_list_has_the_status_of_each_index(owner: Client, docs: VectorIndex) -> None:
     text = owner.get(list_of(VectorIndex)).content.decode()
     for part in ("ready", "cosine", "KB"):
         assert part in text
 
 
-def test_building_asks_first_and_is_done_by_a_task(owner: Client, docs: VectorIndex) -> None:
+def test_a_build_is_confirmed_and_done_by_a_task(owner: Client, docs: VectorIndex) -> None:
     engine.vectors.create_index(index_name="later", dimension=3, index_type="ivfflat")
     index = VectorIndex.objects.get(name="later")
     address = view("build", index.pk)
@@ -40,7 +40,7 @@ def test_building_asks_first_and_is_done_by_a_task(owner: Client, docs: VectorIn
     assert engine.vectors.describe_index(index_name="later").status == "ready"
 
 
-def test_a_build_that_fails_is_told(
+def test_a_failed_build_is_reported(
     owner: Client, docs: VectorIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(**_: Any) -> None:
@@ -52,7 +52,7 @@ def test_a_build_that_fails_is_told(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_writers_wait_for_no_build_whatever_the_project_says_of_transactions(
+def test_writers_do_not_wait_for_a_build_under_atomic_requests(
     owner: Client, docs: VectorIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def build(**_: Any) -> None:
@@ -79,7 +79,7 @@ def test_vectors_are_listed_by_index_only(owner: Client, docs: VectorIndex) -> N
     assert page_of(Embedding.objects.get(vector_id="a")) in text
 
 
-def test_a_vector_shows_its_neighbours_and_no_wall_of_numbers(
+def test_a_vector_shows_its_neighbours_and_not_its_numbers(
     owner: Client, docs: VectorIndex
 ) -> None:
     text = owner.get(page_of(Embedding.objects.get(vector_id="a"))).content.decode()
@@ -97,7 +97,7 @@ def test_onlookers_see_no_neighbours(onlooker: Client, docs: VectorIndex) -> Non
 
 
 @pytest.mark.parametrize("key", ["x", "1.x", "x.1", "1", "9999999999999999999999.{}"])
-def test_an_address_of_nothing_is_not_found(owner: Client, docs: VectorIndex, key: str) -> None:
+def test_an_address_of_no_vector_is_not_found(owner: Client, docs: VectorIndex, key: str) -> None:
     row = Embedding.objects.get(vector_id="a")
     address = reverse("admin:mastra_engine_embedding_change", args=[key.format(row.pk)])
     assert owner.get(address).status_code == 404
@@ -113,8 +113,8 @@ def test_a_vector_is_found_by_its_primary_key_as_djangos_own_links_have_it(
 
 def test_a_record_and_its_vectors_lead_to_each_other(owner: Client, store: dict[str, Any]) -> None:
     record, progress = store["record"], IndexProgress.objects.get()
-    about = {"@entity_id": str(record.entity_id), "@external_id": record.external_id}
-    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[about])
+    properties = {"@entity_id": str(record.entity_id), "@external_id": record.external_id}
+    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[properties])
     vector = Embedding.objects.get(vector_id="of")
     assert page_of(vector) in owner.get(page_of(record)).content.decode()
     assert page_of(record) in owner.get(page_of(vector)).content.decode()
@@ -123,17 +123,17 @@ def test_a_record_and_its_vectors_lead_to_each_other(owner: Client, store: dict[
 
 
 def test_a_vector_of_a_message_leads_to_its_place(owner: Client, store: dict[str, Any]) -> None:
-    about = {"@thread_id": "chat/1", "@position": 2}
-    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[about])
+    properties = {"@thread_id": "chat/1", "@position": 2}
+    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[properties])
     text = owner.get(page_of(Embedding.objects.get(vector_id="of"))).content.decode()
     assert f"{page_of(store['thread'])}?at=2" in text
 
 
 @pytest.mark.parametrize(
-    "about",
+    "properties",
     [{"@entity_id": "x", "@external_id": 1}, {"@entity_id": None}, {"@thread_id": 5}],
     ids=str,
 )
-def test_metadata_that_looks_alike_leads_nowhere(owner: Client, about: dict[str, Any]) -> None:
-    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[about])
+def test_metadata_of_another_kind_has_no_link(owner: Client, properties: dict[str, Any]) -> None:
+    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[properties])
     assert owner.get(page_of(Embedding.objects.get(vector_id="of"))).status_code == 200

@@ -47,7 +47,7 @@ def page(chromium: Any, live_server: Any) -> Iterator[Any]:
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(f"error: {error}"))
     opened.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.accept()))
-    opened.on("console", lambda said: wrong.extend(complaint(said)))
+    opened.on("console", lambda output: wrong.extend(complaint(output)))
     opened.on("request", lambda request: wrong.extend(elsewhere(request.url, live_server.url)))
     opened.on("response", lambda answer: wrong.extend(failure(answer)))
     yield opened
@@ -55,15 +55,15 @@ def page(chromium: Any, live_server: Any) -> Iterator[Any]:
     assert not wrong, "\n".join(wrong)
 
 
-def complaint(said: Any) -> list[str]:
+def complaint(output: Any) -> list[str]:
     """Return what a script or the policy complained of; failing answers are looked at below."""
-    grave = said.type == "error" and not said.text.startswith("Failed to load resource")
-    return [f"{said.location['url']}: {said.text}"] if grave else []
+    grave = output.type == "error" and not output.text.startswith("Failed to load resource")
+    return [f"{output.location['url']}: {output.text}"] if grave else []
 
 
 def elsewhere(url: str, home: str) -> list[str]:
-    known = url.startswith(("data:", f"{home}/"))
-    return [] if known else [f"asked another host: {url}"]
+    existing = url.startswith(("data:", f"{home}/"))
+    return [] if existing else [f"asked another host: {url}"]
 
 
 def failure(answer: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Much of everything, and the worst of everything, in an engine."""
+"""Many rows, and rows with hostile content, in every table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORDS = ["invoices and refunds", "parcels and carriers", "labels and boxes", "pa
 
 
 def fill_with_hostile() -> None:
-    """Put hostile text wherever text may be."""
+    """Store hostile text in every column that takes text."""
     engine.vectors.create_index(index_name=ACTIVE[0], dimension=2)
     for i, text in enumerate(HOSTILE):
         messages = [{"role": "user", "content": text}, *_tool_use(text)]
@@ -54,7 +54,7 @@ def fill_with_hostile() -> None:
 
 
 def fill_with_much() -> None:
-    """Store as much of everything as a busy month brings."""
+    """Store as many rows as a busy month brings."""
     for i in range(120):
         messages = [
             {
@@ -78,7 +78,7 @@ def fill_with_much() -> None:
 
 
 def fill_with_articles(number: int) -> None:
-    """Index articles on four topics, each about one more thing than the last."""
+    """Index articles on four topics."""
     engine.vectors.create_index(index_name="articles", dimension=256)
     documents = [
         f"{TOPICS[i % 4].capitalize()}, part {i}: how {WORDS[i % 4]} work with us, and what to do."
@@ -93,7 +93,7 @@ def fill_with_articles(number: int) -> None:
 
 
 def leave_a_run_going() -> None:
-    """Make the last run one that a worker is busy with."""
+    """Make the last run one that a worker is running."""
     last = SyncRun.objects.order_by("-id").first()
     assert last is not None
     SyncRun.objects.filter(id=last.id).update(
@@ -127,7 +127,7 @@ def _tool_use(text: str) -> list[dict[str, Any]]:
 
 
 def _sync(name: str, connection_id: str, ids: list[str], *, error: str) -> None:
-    """Run a sync that brings some records and then fails, where there is an error."""
+    """Run a sync that yields some records and then raises the error, if there is one."""
     with registry.empty():
 
         @sync(name=name, entity=name)

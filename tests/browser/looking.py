@@ -1,4 +1,4 @@
-"""Looking at a page as its readers do: in the light, in the dark, on a phone, without eyes."""
+"""Checking a page in light and dark, on a phone, and for screen readers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DJANGOS = {"label-title-only": {"enabled": False}}
 
 
 def look(page: Any, name: str) -> list[str]:
-    """Keep pictures of a page, and return what is severely wrong with it for some reader."""
+    """Save screenshots of a page, and return its serious accessibility violations."""
     faults = []
     for scheme in ("dark", "light"):
         shine(page, scheme)
@@ -46,7 +46,7 @@ def look(page: Any, name: str) -> list[str]:
 
 
 def look_by_phone(page: Any, name: str) -> list[str]:
-    """Keep a picture of a page on a phone, and say so if it is wider than one."""
+    """Save a screenshot of a page on a phone, and report a page that is wider than the screen."""
     page.set_viewport_size(PHONE)
     keep(page, f"{name}-phone")
     wider = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
@@ -66,7 +66,7 @@ def shine(page: Any, scheme: str) -> None:
 
 
 def until(page: Any, condition: str) -> None:
-    """Wait until a script says so; Playwright's own wait evaluates text, which is forbidden."""
+    """Wait until a script returns true; the policy forbids Playwright's own wait."""
     for _ in range(PATIENCE // 50):
         if page.evaluate(condition):
             return
@@ -75,22 +75,22 @@ def until(page: Any, condition: str) -> None:
 
 
 def keep(page: Any, name: str) -> None:
-    """Keep a picture for people to look at."""
+    """Save a screenshot."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=False)
 
 
 def inaccessible(page: Any, rules: list[str] | None) -> list[str]:
-    """Return what axe finds to be a serious barrier, by the rules named or by all."""
+    """Return the serious violations that axe finds, by the named rules or by all."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text())
     options = {"resultTypes": ["violations"], "rules": DJANGOS, "preload": False}
     if rules:
         options["runOnly"] = rules
-    found = page.evaluate(JUDGE, [PART, options])
+    matches = page.evaluate(JUDGE, [PART, options])
     return [
         f"{violation['id']}: {node['target']} {node['failureSummary']}"
-        for violation in found["violations"]
+        for violation in matches["violations"]
         if violation["impact"] in SEVERE
         for node in violation["nodes"][:3]
     ]

@@ -1,4 +1,4 @@
-"""What pages may load, said in a header, as a careful project does."""
+"""A strict Content-Security-Policy, as a careful project sends it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Answer = Callable[[HttpRequest], HttpResponse]
 
 
 def content_security_policy(answer: Answer) -> Answer:
-    """A middleware; Django has its own from 6.0 on."""
+    """Middleware that sends the policy; Django has its own from 6.0 on."""
 
     def answered(request: HttpRequest) -> HttpResponse:
         response = answer(request)

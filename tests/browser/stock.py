@@ -1,4 +1,4 @@
-"""Settings of the browser tests: the example project, under a strict policy of what is loaded."""
+"""Settings of the browser tests: the example project under a strict Content-Security-Policy."""
 
 from __future__ import annotations
 

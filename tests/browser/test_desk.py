@@ -1,4 +1,4 @@
-"""The support desk, used as a person does."""
+"""The support desk, used in a browser."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ PATIENCE = 60.0
 
 @pytest.fixture
 def people(transactional_db: None) -> None:
-    """A desk that knows something, and somebody who may ask."""
+    """Create the data of the desk, and a user."""
     learn()
     User.objects.create_user("ann", password="secret")
 
 
 @pytest.fixture
 def desk(page: Any, people: None) -> Any:
-    """The page, after somebody has logged in."""
+    """Return the page after a login."""
     page.goto("/")
     log_in(page, "ann", "secret")
     return page
 
 
 def ask(page: Any, question: str) -> str:
-    """Ask, and return the answer once it is whole."""
+    """Ask, and return the complete answer."""
     before = page.locator(".assistant .how").count()
     page.get_by_label("Your question").fill(question)
     page.keyboard.press("Enter")
@@ -47,7 +47,7 @@ def ask(page: Any, question: str) -> str:
 
 
 def tab_to(page: Any, place: Any, key: str = "Tab") -> None:
-    """Go to a place as those do who have no mouse."""
+    """Go to an element with the keyboard."""
     for _ in range(60):
         page.keyboard.press(key)
         if place.evaluate("place => place === document.activeElement"):
@@ -57,11 +57,11 @@ def tab_to(page: Any, place: Any, key: str = "Tab") -> None:
 
 def test_an_answer_is_seen_while_it_is_made(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def slowly(turn: Any) -> Iterator[str]:
-        for piece in whole(turn):
+        for piece in complete(turn):
             yield piece
             assert go_on.wait(PATIENCE)
 
-    whole, go_on = extractive.answer, Event()
+    complete, go_on = extractive.answer, Event()
     monkeypatch.setattr(extractive, "answer", slowly)
     desk.get_by_role("button", name=LAMBDA).click()
     desk.locator(".assistant", has_text="lambda").wait_for()
@@ -73,7 +73,7 @@ def test_an_answer_is_seen_while_it_is_made(desk: Any, monkeypatch: pytest.Monke
     assert "/conversations/" in desk.url
 
 
-def test_its_pages_can_be_read_by_everybody(desk: Any) -> None:
+def test_its_pages_are_accessible(desk: Any) -> None:
     assert look(desk, "chat-start") == []
     ask(desk, "Remember that our servers run Python 3.11.")
     ask(desk, LAMBDA)
@@ -87,14 +87,14 @@ def test_its_pages_can_be_read_by_everybody(desk: Any) -> None:
     assert look(desk, "chat-login") == []
 
 
-def test_a_mistaken_password_is_told(page: Any, people: None) -> None:
+def test_a_wrong_password_is_reported(page: Any, people: None) -> None:
     page.goto("/")
     log_in(page, "ann", "wrong")
     page.get_by_text("correct username and password").wait_for()
     assert look(page, "chat-login-refused") == []
 
 
-def test_one_conversation_knows_what_was_told_in_another(desk: Any) -> None:
+def test_one_conversation_recalls_another(desk: Any) -> None:
     ask(desk, "Remember that our servers run Python 3.11.")
     follow(desk.get_by_role("link", name="New conversation"))
     desk.locator("dt", has_text="our servers run Python 3.11").wait_for()

@@ -1,4 +1,4 @@
-"""Every page of the admin, opened in a browser, with the worst content and with much of it."""
+"""Every page of the admin in a browser, with hostile content and with many rows."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ LEADING = ("admin:index", "admin:app_list")
 
 
 def kind_of(address: str) -> str:
-    """Return the view that answers, with what it is asked beside."""
+    """Return the name of the view of an address, with its parameters."""
     parts = urlsplit(address)
-    asked = {name for name, _ in parse_qsl(parts.query)} - {"_changelist_filters"}
-    return " ".join([resolve(parts.path).view_name, *sorted(asked)])
+    question = {name for name, _ in parse_qsl(parts.query)} - {"_changelist_filters"}
+    return " ".join([resolve(parts.path).view_name, *sorted(question)])
 
 
 def links(page: Any) -> list[str]:
-    found = page.eval_on_selector_all("a[href]", "links => links.map(link => link.href)")
+    visited = page.eval_on_selector_all("a[href]", "links => links.map(link => link.href)")
     home = page.url.split("/admin/")[0]
-    return [href[len(home) :] for href in found if href.startswith(f"{home}/admin/")]
+    return [href[len(home) :] for href in visited if href.startswith(f"{home}/admin/")]
 
 
 def crawl(page: Any, *, of_a_kind: int) -> Iterator[tuple[str, bool]]:
@@ -44,7 +44,7 @@ def crawl(page: Any, *, of_a_kind: int) -> Iterator[tuple[str, bool]]:
     Yield the name of each, and whether it is the first of that name.
     """
     opened: Counter[str] = Counter()
-    named: set[str] = set()
+    names: set[str] = set()
     queue, seen = deque([f"/admin/{APP}/"]), set()
     while queue:
         address = queue.popleft().partition("#")[0]
@@ -60,57 +60,57 @@ def crawl(page: Any, *, of_a_kind: int) -> Iterator[tuple[str, bool]]:
         opened[kind] += 1
         page.goto(address)
         name = name_of(kind)
-        yield name, name not in named
-        named.add(name)
+        yield name, name not in names
+        names.add(name)
         queue.extend(links(page))
 
 
 def name_of(kind: str) -> str:
-    """Name the page without what it selects by, but for one that looks otherwise."""
-    view, *asked = kind.split()
+    """Name the page without its parameters, except for a parameter that changes its layout."""
+    view, *question = kind.split()
     name = view.removeprefix("admin:").removeprefix(f"{APP}_")
-    return "resource" if asked == ["resource_id"] else name
+    return "resource" if question == ["resource_id"] else name
 
 
 def reachable() -> set[str]:
-    """Return the pages that links must lead to."""
+    """Return the names of the pages that links must reach."""
     admins = [
-        each for each in django_admin.site._registry.values() if isinstance(each, EngineAdmin)
+        item for item in django_admin.site._registry.values() if isinstance(item, EngineAdmin)
     ]
     lists = {
-        f"{each.opts.model_name}_{page}"
-        for each in admins
-        if each.listed
+        f"{item.opts.model_name}_{page}"
+        for item in admins
+        if item.listed
         for page in ("changelist", "change")
     }
-    return lists | {view.name for each in admins for view in each.views} - FETCHED
+    return lists | {view.name for item in admins for view in item.views} - FETCHED
 
 
 @pytest.fixture
 def quiet(caplog: Any) -> None:
-    """Syncs that fail say so at length."""
+    """Silence the log messages of syncs that fail."""
     caplog.set_level("CRITICAL")
 
 
 @pytest.mark.usefixtures("quiet")
 def test_hostile_content_breaks_no_page(admin: Any) -> None:
     fill_with_hostile()
-    faults, found = [], set()
+    faults, visited = [], set()
     for name, first in crawl(admin, of_a_kind=6):
-        found.add(name)
+        visited.add(name)
         if first:
             faults += look_by_phone(admin, f"hostile-{name}")
     assert not faults, "\n".join(faults)
-    assert reachable() <= found
+    assert reachable() <= visited
 
 
 @pytest.mark.usefixtures("quiet")
-def test_every_page_can_be_read_by_everybody(admin: Any) -> None:
+def test_every_page_is_accessible(admin: Any) -> None:
     fill_with_much()
-    faults, found = [], set()
+    faults, visited = [], set()
     for name, first in crawl(admin, of_a_kind=1):
-        found.add(name)
+        visited.add(name)
         if first:
             faults += look(admin, name)
     assert not faults, "\n".join(faults)
-    assert reachable() - OF_RUNS <= found
+    assert reachable() - OF_RUNS <= visited

@@ -1,4 +1,4 @@
-"""Trying a sync run again and cancelling one, as a person does."""
+"""Retrying and cancelling a sync run in a browser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.browser.looking import look
 pytestmark = pytest.mark.browser
 
 
-def test_a_failed_run_is_tried_again_and_goes_on_from_its_checkpoint(
+def test_a_failed_run_is_retried_from_its_checkpoint(
     admin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away_from_page_2(number: int) -> Any:
@@ -40,7 +40,7 @@ def test_a_failed_run_is_tried_again_and_goes_on_from_its_checkpoint(
     admin.get_by_role("button", name="Retry").wait_for()
     assert look(admin, "run-retry") == []
     follow(admin.get_by_role("button", name="Retry"))
-    admin.get_by_text("Retried.").wait_for()
+    admin.get_by_text("The run was queued again.").wait_for()
     admin.locator(".me-succeeded").wait_for()
     assert admin.get_by_role("link", name="Retry").count() == 0
     (run,) = SyncRun.objects.all()
@@ -73,9 +73,9 @@ def test_a_run_is_watched_and_cancelled(admin: Any) -> None:
     follow(admin.get_by_role("link", name="Cancel"))
     follow(admin.get_by_role("link", name="No, go back"))
     follow(admin.get_by_role("link", name="Cancel"))
-    admin.get_by_role("button", name="Cancel the run").wait_for()
+    admin.get_by_role("button", name="Cancel run").wait_for()
     assert look(admin, "run-cancel") == []
-    follow(admin.get_by_role("button", name="Cancel the run"))
-    admin.get_by_text("Cancelled.").wait_for()
+    follow(admin.get_by_role("button", name="Cancel run"))
+    admin.get_by_text("The run was cancelled.").wait_for()
     admin.locator(".me-cancelled").wait_for()
     assert rows.get().status == "cancelled"

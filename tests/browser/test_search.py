@@ -1,4 +1,4 @@
-"""Searching and looking at the map, as a person does."""
+"""The search playground and the map in a browser."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def articles(admin: Any) -> Any:
     return admin
 
 
-def test_a_search_beside_another_leads_to_a_passage(articles: Any) -> None:
+def test_a_search_result_links_to_its_chunk(articles: Any) -> None:
     page = articles
     page.goto("/admin/mastra_engine/")
     follow(page.get_by_role("link", name="Search playground"))
-    page.get_by_label("Question").fill("When do I get a refund for my invoice?")
+    page.get_by_label("Query").fill("When do I get a refund for my invoice?")
     page.get_by_label("Filter", exact=True).fill('{"year": {"$gte": 2022}}')
     page.get_by_label("Hybrid").check()
     page.get_by_label("Rerank").check()
     follow(page.get_by_role("button", name="Search", exact=True))
     for heading in ("Vectors alone", "Hybrid and rerank"):
-        found = page.get_by_role("region", name=heading)
-        assert found.get_by_role("listitem").count() == 10
+        matches = page.get_by_role("region", name=heading)
+        assert matches.get_by_role("listitem").count() == 10
     assert look(page, "found") == []
 
     first = page.get_by_role("region", name="Hybrid and rerank").get_by_role("listitem").first
@@ -46,10 +46,10 @@ def test_a_search_beside_another_leads_to_a_passage(articles: Any) -> None:
     assert "Billing" in page.locator("body").inner_text()
 
 
-def test_a_mistake_is_shown_at_its_field_and_can_be_mended(articles: Any) -> None:
+def test_an_error_is_shown_at_its_field_and_can_be_corrected(articles: Any) -> None:
     page = articles
     page.goto(reverse("admin:mastra_engine_playground"))
-    page.get_by_label("Question").fill("parcels")
+    page.get_by_label("Query").fill("parcels")
     page.get_by_label("Filter", exact=True).fill('{"topic": {"$like": "ship"}}')
     page.keyboard.press("Tab")
     with page.expect_navigation():
@@ -57,7 +57,7 @@ def test_a_mistake_is_shown_at_its_field_and_can_be_mended(articles: Any) -> Non
     field = page.get_by_label("Filter", exact=True)
     assert field.get_attribute("aria-invalid") == "true"
     assert "$like" in page.locator("#id_filter_error").inner_text()
-    assert page.get_by_label("Question").input_value() == "parcels"
+    assert page.get_by_label("Query").input_value() == "parcels"
     assert look(page, "refused") == []
 
     field.fill('{"topic": "shipping"}')
@@ -74,8 +74,8 @@ def map_page(articles: Any) -> Any:
 
 
 def place_of(page: Any, group: int, point: int) -> dict[str, float]:
-    """Return where on the map a point is drawn."""
-    found: dict[str, float] = page.evaluate(
+    """Return the coordinates of a point of the map."""
+    matches: dict[str, float] = page.evaluate(
         "([group, point]) => {"
         "  const chart = Chart.getChart('map');"
         "  const { x, y } = chart.getDatasetMeta(group).data[point];"
@@ -83,10 +83,10 @@ def place_of(page: Any, group: int, point: int) -> dict[str, float]:
         "}",
         [group, point],
     )
-    return found
+    return matches
 
 
-def test_a_point_leads_to_its_passage(map_page: Any) -> None:
+def test_a_point_links_to_its_chunk(map_page: Any) -> None:
     place = place_of(map_page, 3, 7)
     map_page.locator("#map").hover(position=place)
     until(map_page, "document.getElementById('map').style.cursor === 'pointer'")
@@ -96,13 +96,13 @@ def test_a_point_leads_to_its_passage(map_page: Any) -> None:
 
 
 def test_colours_can_be_chosen_and_hidden(map_page: Any) -> None:
-    shown = "Chart.getChart('map').getVisibleDatasetCount()"
-    assert map_page.evaluate(shown) == 4
+    html = "Chart.getChart('map').getVisibleDatasetCount()"
+    assert map_page.evaluate(html) == 4
     map_page.get_by_role("checkbox", name="shipping").uncheck()
-    assert map_page.evaluate(shown) == 3
+    assert map_page.evaluate(html) == 3
     map_page.get_by_label("Colour by").select_option("year")
     follow(map_page.get_by_role("button", name="Colour"))
-    assert map_page.evaluate(shown) == 5
+    assert map_page.evaluate(html) == 5
     assert look(map_page, "map") == []
 
 

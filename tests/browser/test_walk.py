@@ -1,4 +1,4 @@
-"""What a newcomer does who has run `make serve`: chat, and look up in the admin what that was."""
+"""A walk of a newcomer after `make serve`: chat, then follow the conversation into the admin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXCEPT = "When does an except clause match an exception?"
 def served(
     page: Any, transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
-    """The page, with all there that `make serve` makes before it serves."""
+    """Return the page, with the data that `make serve` creates."""
     settings.DEBUG = True
     monkeypatch.setattr(serve, "call_command", lambda *args, **options: None)
     call_command("serve")
@@ -29,7 +29,7 @@ def served(
     return page
 
 
-def test_a_conversation_and_all_it_was_made_of_is_in_the_admin(served: Any) -> None:
+def test_a_conversation_and_its_sources_are_in_the_admin(served: Any) -> None:
     page = served
     log_in(page, "admin", "admin")
     answer = ask(page, EXCEPT)

@@ -1,4 +1,4 @@
-"""Tickets are made of webhook deliveries."""
+"""Tickets are merged from webhook deliveries."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from example_project.desk.data.extract import deliveries, ticket
 OPENED, CHANGED = "2019-05-15T15:20:18Z", "2019-05-15T15:20:28Z"
 
 
-def delivery(action: str, at: str, *, body: str, state: str, output: str = "") -> dict[str, Any]:
+def delivery(action: str, at: str, *, body: str, state: str, comment: str = "") -> dict[str, Any]:
     user = {"login": "ann"}
     issue = {"number": 7, "title": "It breaks", "html_url": "https://github.com/ann/work/issues/7"}
     dates = {"created_at": OPENED, "updated_at": at}
-    report = {"issue": {**issue, **dates, "body": body, "state": state, "user": user}}
-    if output:
-        report["comment"] = {**dates, "id": 1, "body": output, "user": user}
-    return {"action": action, **report}
+    payload = {"issue": {**issue, **dates, "body": body, "state": state, "user": user}}
+    if comment:
+        payload["comment"] = {**dates, "id": 1, "body": comment, "user": user}
+    return {"action": action, **payload}
 
 
-def test_a_ticket_is_as_last_shown_with_its_text_and_its_comments_as_last_edited() -> None:
-    report = [
-        delivery("edited", CHANGED, body="Often.", state="closed", said="Fixed"),
-        delivery("created", OPENED, body="Often.", state="open", said="Fxied"),
+def test_a_ticket_has_the_fields_of_its_latest_delivery_and_all_comments() -> None:
+    examples = [
+        delivery("edited", CHANGED, body="Often.", state="closed", comment="Fixed"),
+        delivery("created", OPENED, body="Often.", state="open", comment="Fxied"),
         delivery("pinned", "2020-01-01T00:00:00Z", body="", state="open"),
-        delivery("deleted", "2020-01-01T00:00:00Z", body="Often.", state="gone", said="Fixed"),
+        delivery("deleted", "2020-01-01T00:00:00Z", body="Often.", state="gone", comment="Fixed"),
     ]
-    matches = ticket("ann/work", list(deliveries([{"examples": report}])))
-    assert (matches["state"], matches["body"], matches["kind"]) == ("closed", "Often.", "issue")
-    assert [comment["body"] for comment in matches["comments"]] == ["Fixed"]
+    result = ticket("ann/work", list(deliveries([{"examples": examples}])))
+    assert (result["state"], result["body"], result["kind"]) == (
+        "closed",
+        "Often.",
+        "issue",
+    )
+    assert [comment["body"] for comment in result["comments"]] == ["Fixed"]

@@ -1,15 +1,15 @@
-// Draws what a page holds as JSON: a map of points, or bars by day. Colours are the page's own.
+// Draws the JSON of a page: a map of points, or bars by day. The colours come from the page's CSS.
 "use strict";
 
 (() => {
   const charts = [];
-  const held = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
+  const pageData = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
   const colourOf = (selector, property) =>
     getComputedStyle(document.querySelector(selector))[property];
 
   function map(groups) {
     const canvas = document.getElementById("map");
-    // Where a point is says nothing but how close it is to others.
+    // The axes have no unit: only distances between points have a meaning.
     const axis = { display: false, grace: "5%" };
     const chart = new Chart(canvas, {
       type: "scatter",
@@ -97,9 +97,9 @@
     }
   }
 
-  const points = held("map-data");
+  const points = pageData("map-data");
   if (points) map(points);
-  const days = held("growth-data");
+  const days = pageData("growth-data");
   if (days) document.querySelectorAll("[data-kind]").forEach((canvas) => growth(days, canvas));
   if (charts.length) {
     paint();

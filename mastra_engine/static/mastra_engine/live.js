@@ -1,21 +1,21 @@
 "use strict";
 
-// Keeps the part of a page that is marked with data-live up to date, for as long as it is marked.
+// Reloads the part of a page with the attribute data-live every PAUSE, as long as it has it.
 {
   const PAUSE = 2000; // milliseconds
 
   const refresh = async () => {
     const part = document.querySelector("[data-live]");
     if (!part) {
-      location.reload(); // what one may do about it is another now
+      location.reload(); // the links of the page depend on the state that ended
       return;
     }
     try {
-      const answer = document.hidden ? null : await fetch(part.dataset.live);
-      if (answer?.redirected || answer?.status === 404) return; // signed out, or it is gone
-      if (answer?.ok) part.outerHTML = await answer.text();
+      const response = document.hidden ? null : await fetch(part.dataset.live);
+      if (response?.redirected || response?.status === 404) return; // signed out, or deleted
+      if (response?.ok) part.outerHTML = await response.text();
     } catch {
-      // The network is away for a moment.
+      // The network failed; the next attempt may succeed.
     }
     setTimeout(refresh, PAUSE);
   };
