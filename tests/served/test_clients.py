@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.db import connection
 from psycopg.sql import SQL, Identifier
 
-from example_project.management.commands.serve import make_users
+from example_project.management.commands.serve import create_users
 from mastra_engine import engine
 from mastra_engine.devstack.codegen import NPM_PACKAGES
 from tests.docs.pages import CLIENTS, steps
@@ -123,7 +123,7 @@ def test_a_page_does_what_it_shows(language: str, transactional_db: None, tmp_pa
     for program in NEEDED[language]:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    make_users()
+    create_users()
     say, ask, run = LANGUAGES[language]
     with served("uvicorn", tmp_path) as server, interruptions(server) as (away, happened):
         script, expected = [], []
