@@ -40,10 +40,9 @@ class EngineAPIException(APIException):
     """An error of the engine as an exception of REST framework."""
 
     def __init__(self, error: EngineError, status: int) -> None:
-        # A missing object and another owner's object must not differ in a single byte, and a
-        # database's own message may name hosts and users.
-        general = isinstance(error, NotFound | Unavailable)
-        detail = error.default_message if general else str(error)
+        # The message of a NotFound is composed of the request's own identifiers alone, so another
+        # owner's object is answered like a missing one. A database's message may name hosts.
+        detail = error.default_message if isinstance(error, Unavailable) else str(error)
         super().__init__(_printable(detail), code=_code(error))
         self.status_code = status
         temporary = isinstance(error, Unavailable | InFlight)

@@ -142,7 +142,7 @@ class ContentView(EngineView):
     def vectors(self) -> Vectors:
         derived = {declaration.index for declaration in registry.indexes.values()}
         if self.kwargs["index_name"] in {self.engine.memory.index_name, *derived}:
-            raise IndexNotFound
+            raise IndexNotFound(name=self.kwargs["index_name"])
         return self.engine.vectors
 
 

@@ -43,7 +43,7 @@ def record_shapes(
     }
     for name in names:
         if name not in shapes:
-            raise EntityNotFound(f"No connection has an entity {name!r}")
+            raise EntityNotFound(name=name)
     return shapes
 
 

@@ -45,6 +45,11 @@ COMPOSED: list[tuple[EngineError, dict[str, Any], str]] = [
         {"name": "Contacts", "connection_id": "user_123", "id": None},
         'Entity "Contacts" does not exist for connection "user_123"',
     ),
+    (
+        EntityNotFound(connection_id="c"),
+        {"connection_id": "c", "name": None},
+        'No entity exists for connection "c"',
+    ),
     (EntityNotFound(id=ID), {"id": ID, "name": None}, f"Entity {ID} does not exist"),
     (
         RecordNotFound(external_id="c-1", entity_id=ID),

@@ -112,7 +112,7 @@ def test_only_what_was_named_is_looked_at(engine: MockMastraEngine) -> None:
     assert record_shapes(engine, connections=["a"]) == {"Contacts": infer([{"name": "Ann"}])}
     assert list(record_shapes(engine, connections=["a", "c"])) == ["Contacts", "Empty"]
     assert list(record_shapes(engine, names=["Tickets"])) == ["Tickets"]
-    with pytest.raises(EntityNotFound, match="No connection has an entity 'Ticket'"):
+    with pytest.raises(EntityNotFound, match='Entity "Ticket" does not exist'):
         record_shapes(engine, names=["Tickets", "Ticket"])
 
 

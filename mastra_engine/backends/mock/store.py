@@ -346,7 +346,7 @@ class Store:
         """Return the rows of an index; raises IndexNotFound if it was deleted or replaced."""
         stored = self.indexes.get(definition.name)
         if stored is None or stored.definition is not definition:
-            raise IndexNotFound(f"Vector index {definition.name!r} was deleted by another caller")
+            raise IndexNotFound(name=definition.name)
         return stored
 
     @contextmanager

@@ -245,7 +245,7 @@ def _condition(scope: VectorScope) -> Sql:
 
 
 def _deleted(index: IndexDefinition) -> IndexNotFound:
-    return IndexNotFound(f"Vector index {index.name!r} was deleted by another process")
+    return IndexNotFound(name=index.name)
 
 
 def _match(row: tuple[Any, ...], metric: Metric) -> Match:

@@ -32,9 +32,11 @@ class IndexLookup:
         """Return an index; raises IndexNotFound, and InvalidInput for an invalid name."""
         index = self.store.find_index(name(index_name, "/index_name"))
         if index is None:
-            remedy = "engine_migrate or create_declared_indexes() creates it"
-            advice = f"; {remedy}" if index_name in self.declared else ""
-            raise IndexNotFound(f"Vector index {index_name!r} does not exist{advice}")
+            missing = IndexNotFound(name=index_name)
+            if index_name in self.declared:
+                remedy = "engine_migrate or create_declared_indexes() creates it"
+                raise IndexNotFound(f"{missing}; {remedy}", name=index_name)
+            raise missing
         return index
 
     def use(self, index_name: Any, work: Callable[[IndexDefinition], T]) -> T:

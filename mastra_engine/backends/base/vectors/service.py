@@ -21,7 +21,7 @@ from mastra_engine.backends.base.vectors.search import (
     vector_query,
 )
 from mastra_engine.backends.base.vectors.store import VectorStore
-from mastra_engine.exceptions import IndexMismatch, InvalidInput, NotFound
+from mastra_engine.exceptions import IndexMismatch, InvalidInput, NotFound, quoted
 from mastra_engine.filters.ast import ALL
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import Embedder, Reranks
@@ -261,8 +261,8 @@ class Vectors:
             changed = self.store.change(index, space, key, changes)
             if changed is None:
                 raise NotFound(
-                    f"Vector {key!r} does not exist in namespace {space!r} of vector index "
-                    f"{index.name!r}"
+                    f"Vector {quoted(key)} does not exist in namespace {quoted(space)} of vector "
+                    f"index {quoted(index.name)}"
                 )
             return changed
 
@@ -384,7 +384,7 @@ class Vectors:
         """Return a validated namespace; raises NotFound if it is out of scope."""
         space = namespace_name(namespace)
         if self.namespaces is not None and space not in self.namespaces:
-            raise NotFound(f"Namespace {space!r} does not exist")
+            raise NotFound(f"Namespace {quoted(space)} does not exist")
         return space
 
     def _in_scope(self, namespace: str | None) -> frozenset[str] | None:
