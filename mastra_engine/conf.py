@@ -1,4 +1,4 @@
-"""Typed settings, read at access: nothing here is remembered between two calls."""
+"""Typed settings. Each setting is validated once and cached until `setting_changed` is sent."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from django.conf import settings
+from django.core.signals import setting_changed
 from dotenv import dotenv_values
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from mastra_engine.exceptions import EngineConfigError, InvalidInput
-from mastra_engine.validation.inputs import count, seconds
+from mastra_engine.validation.inputs import count, seconds, text
+from mastra_engine.validation.suggestions import unknown
 
 DEFAULT_ENGINES = {"default": {"BACKEND": "mastra_engine.backends.postgres.PostgresEngine"}}
 
@@ -30,7 +33,10 @@ _DJANGO_KEYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings:
-    """`MASTRA_ENGINE_API`, each key in lower case. Sizes are in bytes, times in seconds."""
+    """`MASTRA_ENGINE_API`; its keys are these names in upper case.
+
+    Sizes are in bytes, times in seconds.
+    """
 
     engine: str = "default"
     max_bytes: int = 10 * 1024 * 1024
@@ -46,70 +52,100 @@ class ApiSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminSettings:
-    """`MASTRA_ENGINE_ADMIN`, each key in lower case. Times are in seconds."""
+    """`MASTRA_ENGINE_ADMIN`; its keys are these names in upper case. Times are in seconds."""
 
     statement_timeout: float = 10.0
 
 
-def _rates(value: Mapping[str, Any], path: str) -> None:
-    """Raise InvalidInput for what REST framework takes for no rate, or what is not counted."""
+def _rates(value: Any, path: str) -> None:
+    """Raise InvalidInput unless `value` maps throttle scopes to rates of REST framework."""
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"must be a dict of rates, not {type(value).__name__}", path=path)
     for scope, rate in value.items():
-        if scope not in ("read", "write", "search") or not _RATE.fullmatch(rate):
-            raise InvalidInput('must be like {"read": "1000/min", "search": "5/s"}', path=path)
+        if scope not in _SCOPES:
+            raise InvalidInput(unknown("scope", scope, _SCOPES), path=path)
+        if not isinstance(rate, str) or not _RATE.fullmatch(rate):
+            message = (
+                f"must be a number per s, min, hour or day, such as 1000/min, got {rate!r:.80}"
+            )
+            raise InvalidInput(message, path=f"{path}/{scope}")
 
 
 S = TypeVar("S", ApiSettings, AdminSettings)
+_SCOPES = ("read", "write", "search")
 _RATE = re.compile("[0-9]+/[smhd][a-z]*")
-#: What checks a setting, by its type as it is written.
-_CHECKS: dict[Any, Callable[[Any, str], Any]] = {
-    "int": count,
-    "float": seconds,
-    "Mapping[str, str]": _rates,
+#: The validator of a setting, by the setting's type.
+_VALIDATORS: dict[Any, Callable[[Any, str], Any]] = {
+    str: text,
+    int: count,
+    float: seconds,
+    Mapping: _rates,
 }
 
 
+@cache
 def api_settings() -> ApiSettings:
-    """Return `MASTRA_ENGINE_API`; raises EngineConfigError for what cannot be set."""
+    """Return `MASTRA_ENGINE_API`; raises EngineConfigError if it is not valid."""
     return _read(ApiSettings, "MASTRA_ENGINE_API")
 
 
+@cache
 def admin_settings() -> AdminSettings:
-    """Return `MASTRA_ENGINE_ADMIN`; raises EngineConfigError for what cannot be set."""
+    """Return `MASTRA_ENGINE_ADMIN`; raises EngineConfigError if it is not valid."""
     return _read(AdminSettings, "MASTRA_ENGINE_ADMIN")
 
 
 def _read(kind: type[S], name: str) -> S:
     configured = getattr(settings, name, {})
+    known = {field.name.upper(): field.name for field in fields(kind)}
+    hints = get_type_hints(kind)
     try:
-        made = kind(**{key.lower(): value for key, value in configured.items()})
-        for each in fields(made):
-            if each.type in _CHECKS:
-                _CHECKS[each.type](getattr(made, each.name), f"/{each.name.upper()}")
-    except (TypeError, AttributeError, InvalidInput) as error:
-        raise EngineConfigError(f"{name} cannot be used: {error}") from error
-    return made
+        if not isinstance(configured, Mapping):
+            raise InvalidInput(f"must be a dict, not {type(configured).__name__}")
+        values = {}
+        for key, value in configured.items():
+            field_name = known.get(str(key).upper())
+            if field_name is None:
+                raise InvalidInput(unknown("key", key, known))
+            hint = hints[field_name]
+            _VALIDATORS[get_origin(hint) or hint](value, f"/{key}")
+            values[field_name] = value
+    except InvalidInput as error:
+        raise EngineConfigError(f"{name} is not valid: {error}") from error
+    return kind(**values)
 
 
 def engine_settings() -> dict[str, dict[str, Any]]:
-    """Return `MASTRA_ENGINE`, or one PostgreSQL engine on the default database when it is unset."""
+    """Return the options of each engine alias in `MASTRA_ENGINE`.
+
+    Without the setting there is one PostgreSQL engine on the default database. Raises
+    EngineConfigError if the setting is not a dict of dicts.
+    """
     configured = getattr(settings, "MASTRA_ENGINE", None) or DEFAULT_ENGINES
     if not isinstance(configured, Mapping) or not all(
         isinstance(options, Mapping) for options in configured.values()
     ):
-        raise EngineConfigError("MASTRA_ENGINE must map an alias to a dict of options")
+        raise EngineConfigError(
+            'MASTRA_ENGINE must map aliases to dicts of options: {"default": {"BACKEND": …}}'
+        )
     return {alias: dict(options) for alias, options in configured.items()}
 
 
 def database_from_url(url: str) -> dict[str, Any]:
     """Return a Django `DATABASES` entry for a PostgreSQL URL or libpq connection string.
 
-    Whatever Django has no key for (`sslmode`, `connect_timeout`, …) goes to `OPTIONS`.
-    Raises EngineConfigError when libpq cannot read it, or it names no database.
+    Parameters without a Django key, such as `sslmode` or `connect_timeout`, become `OPTIONS`.
+    Raises EngineConfigError if libpq cannot parse the URL or the URL names no database.
     """
     try:
         parameters = conninfo_to_dict(url)
-    except ProgrammingError:  # its text may hold the password
-        raise EngineConfigError("The database URL is not one that PostgreSQL understands") from None
+    except ProgrammingError:
+        # libpq quotes a part of the URL, and that part may hold the password.
+        raise EngineConfigError(
+            "The database URL cannot be parsed. Write it as "
+            "postgres://user:password@host:port/database, and percent-encode special characters "
+            "such as @ and / in the password"
+        ) from None
     config: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {}}
     for name, value in parameters.items():
         if name in _DJANGO_KEYS:
@@ -117,15 +153,26 @@ def database_from_url(url: str) -> dict[str, Any]:
         elif value is not None:
             config["OPTIONS"][name] = value
     if "NAME" not in config and "service" not in config["OPTIONS"]:
-        raise EngineConfigError("The database URL names no database")
+        raise EngineConfigError("The database URL does not name a database: append /<name>")
     return config
 
 
 def database(base_dir: Path | str = ".") -> dict[str, Any]:
     """Return the `DATABASES` entry for `DB_URL`, from the environment or from `base_dir`/.env.
 
-    For a settings file: `DATABASES = {"default": database(BASE_DIR)}`. While there is none, the
-    entry is Django's dummy, so that `manage.py engine_add` can run; a system check says so.
+    Write `DATABASES = {"default": database(BASE_DIR)}` in the settings file. If `DB_URL` is not
+    set, the entry is Django's dummy backend, so that `manage.py engine_add` can run, and the
+    system check `mastra_engine.E003` fails.
     """
     url = os.environ.get("DB_URL") or dotenv_values(Path(base_dir) / ".env").get("DB_URL")
     return database_from_url(url) if url else {"ENGINE": "django.db.backends.dummy"}
+
+
+def _on_setting_changed(*, setting: str, **_: Any) -> None:
+    if setting == "MASTRA_ENGINE_API":
+        api_settings.cache_clear()
+    elif setting == "MASTRA_ENGINE_ADMIN":
+        admin_settings.cache_clear()
+
+
+setting_changed.connect(_on_setting_changed, dispatch_uid="mastra_engine.conf")

@@ -1,8 +1,9 @@
-"""Finds engines by alias; everything is looked up when it is used."""
+"""The engines of `MASTRA_ENGINE`, created on first use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from inspect import Parameter, signature
 from threading import RLock
 from typing import Any, cast
 
@@ -17,9 +18,10 @@ from mastra_engine.conf import engine_settings
 from mastra_engine.exceptions import EngineConfigError, InvalidInput
 from mastra_engine.protocols import AccessPolicy, Embedder, Reranks, RunQueue
 from mastra_engine.validation.inputs import count, days, seconds
+from mastra_engine.validation.suggestions import unknown
 
 DEFAULT_ALIAS = "default"
-#: Options that a project plugs in, and what each has to be.
+#: Options that hold an object of the project, and the protocol that each must satisfy.
 PLUG_INS: dict[str, Any] = {
     "ACCESS_POLICY": Callable,
     "EMBEDDER": Embedder,
@@ -27,7 +29,7 @@ PLUG_INS: dict[str, Any] = {
     "TOKENIZER": Callable,
 }
 
-#: Options that are numbers, and what checks each.
+#: The validators of numeric options.
 NUMBERS: dict[str, Callable[[Any, str], float]] = {
     "INDEX_LEASE": seconds,
     "LOCK_TIMEOUT": seconds,
@@ -37,23 +39,30 @@ NUMBERS: dict[str, Callable[[Any, str], float]] = {
 }
 
 
-class EngineHandler:
-    """`engines["alias"]`: one engine each per process, made of `MASTRA_ENGINE` on first use.
+#: Options that the handler and the API use themselves.
+HANDLER_OPTIONS = ("BACKEND", "TASKS", "ACCESS_POLICY")
 
-    An engine holds no connection, so threads share it; Django keeps their connections apart.
+
+class EngineHandler:
+    """Maps the aliases of `MASTRA_ENGINE` to engines: `engines["default"]`.
+
+    There is one engine per alias and process. An engine holds no connection, so threads share it;
+    Django keeps one connection per thread.
     """
 
-    #: Makes what carries an engine's work to workers, of its alias and its option `TASKS`.
+    #: Creates an engine's task queue from its alias and its option `TASKS`.
     make_queue: Callable[[str, dict[str, Any]], RunQueue] | None = None
 
     def __init__(self) -> None:
         self._engines: dict[str, MastraEngine] = {}
-        self._making = RLock()
+        self._policies: dict[str, AccessPolicy | None] = {}
+        # Reentrant, because creating an engine imports modules that may use another engine.
+        self._lock = RLock()
 
     def __getitem__(self, alias: str) -> MastraEngine:
-        with self._making:
+        with self._lock:
             if alias not in self._engines:
-                self._engines[alias] = self._make(alias)
+                self._engines[alias] = self._create(alias)
             return self._engines[alias]
 
     def __iter__(self) -> Iterator[str]:
@@ -64,66 +73,96 @@ class EngineHandler:
         return [self[alias] for alias in self]
 
     def access_policy(self, alias: str) -> AccessPolicy | None:
-        """Return the access policy of an engine's settings, or None when they name none."""
-        policy = engine_settings().get(alias, {}).get("ACCESS_POLICY")
-        try:
-            return cast("AccessPolicy | None", _plugged(policy, "ACCESS_POLICY"))
-        except (ImportError, TypeError) as error:
-            raise EngineConfigError(
-                f"The ACCESS_POLICY of {alias!r} cannot be used: {error}"
-            ) from error
+        """Return the access policy of an engine's options, or None without one.
+
+        Raises EngineConfigError if it cannot be imported or called.
+        """
+        with self._lock:
+            if alias not in self._policies:
+                self._policies[alias] = _access_policy(alias)
+            return self._policies[alias]
 
     def reset(self) -> None:
-        """Forget the engines, since the settings changed."""
-        with self._making:
+        """Forget all engines, because the settings have changed."""
+        with self._lock:
             self._engines.clear()
+            self._policies.clear()
 
-    def _make(self, alias: str) -> MastraEngine:
-        try:
-            options = engine_settings()[alias]
-        except KeyError:
-            raise EngineConfigError(f"MASTRA_ENGINE has no engine {alias!r}") from None
+    def _create(self, alias: str) -> MastraEngine:
+        configured = engine_settings()
+        if alias not in configured:
+            raise EngineConfigError(f"MASTRA_ENGINE: {unknown('engine alias', alias, configured)}")
+        options = configured[alias]
         backend, tasks = options.pop("BACKEND", None), options.pop("TASKS", {})
-        options.pop("ACCESS_POLICY", None)  # the API's
+        options.pop("ACCESS_POLICY", None)  # used by the API only
         try:
-            given = {key.lower(): _checked(value, key) for key, value in options.items()}
-            made: MastraEngine = import_string(backend)(alias=alias, **given)
+            if not isinstance(backend, str):
+                raise InvalidInput("must be the dotted path of an engine class", path="/BACKEND")
+            engine_class = import_string(backend)
+            _refuse_unknown(options, engine_class)
+            validated = {key.lower(): _validated(value, key) for key, value in options.items()}
+            created: MastraEngine = engine_class(alias=alias, **validated)
         except (ImportError, AttributeError, TypeError, InvalidInput) as error:
-            raise EngineConfigError(f"MASTRA_ENGINE[{alias!r}] cannot be used: {error}") from error
+            raise EngineConfigError(f"MASTRA_ENGINE[{alias!r}] is not valid: {error}") from error
         if self.make_queue is not None:
-            made.queue = made.memory.queue = self.make_queue(alias, tasks)
-        return made
+            created.queue = created.memory.queue = self.make_queue(alias, tasks)
+        return created
 
 
-def _checked(value: Any, key: str) -> Any:
+def _access_policy(alias: str) -> AccessPolicy | None:
+    policy = engine_settings().get(alias, {}).get("ACCESS_POLICY")
+    try:
+        return cast("AccessPolicy | None", _plug_in(policy, "ACCESS_POLICY"))
+    except (ImportError, TypeError) as error:
+        message = f"MASTRA_ENGINE[{alias!r}]['ACCESS_POLICY'] is not valid: {error}"
+        raise EngineConfigError(message) from error
+
+
+def _refuse_unknown(options: Mapping[str, Any], engine_class: Any) -> None:
+    """Raise InvalidInput for an option that the engine class does not accept."""
+    parameters = signature(engine_class).parameters
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = [name.upper() for name in parameters if name != "alias"]
+    for key in options:
+        if str(key).upper() not in known:
+            raise InvalidInput(unknown("option", key, [*known, *HANDLER_OPTIONS]))
+
+
+def _validated(value: Any, key: str) -> Any:
     if key in NUMBERS and value is not None:
         return NUMBERS[key](value, f"/{key}")
-    return _plugged(value, key)
+    return _plug_in(value, key)
 
 
-def _plugged(value: Any, key: str) -> Any:
-    """A plug-in may be an object, a class to be called, or the dotted path of either."""
+def _plug_in(value: Any, key: str) -> Any:
+    """Return the object of an option: the value itself, an instance of it, or its import.
+
+    Only the options in `PLUG_INS` are resolved; a class is instantiated without arguments. Raises
+    TypeError for an object that does not satisfy the option's protocol.
+    """
     if key not in PLUG_INS or value is None:
         return value
-    found = import_string(value) if isinstance(value, str) else value
-    plug_in = found() if isinstance(found, type) else found
+    imported = import_string(value) if isinstance(value, str) else value
+    plug_in = imported() if isinstance(imported, type) else imported
     if not isinstance(plug_in, PLUG_INS[key]):
-        raise TypeError(f"a {type(plug_in).__name__} cannot be its {key}")
+        required = getattr(PLUG_INS[key], "__name__", str(PLUG_INS[key]))
+        raise TypeError(f"{key} must be a {required}, not a {type(plug_in).__name__}")
     return plug_in
 
 
 engines = EngineHandler()
-#: The default engine; a name for it that is bound when it is used.
+#: The default engine. Each use looks it up, so it follows the settings.
 engine: MastraEngine = cast(MastraEngine, ConnectionProxy(cast(Any, engines), DEFAULT_ALIAS))
 
 
 def PgMemory(connection_string: str | None = None) -> Memory:
-    """Return the default engine's memory, or that of the database at a URL."""
+    """Return the memory of the default engine, or of an engine on the database at a URL."""
     return _at(connection_string).memory
 
 
 def PgVector(connection_string: str | None = None) -> Vectors:
-    """Return the default engine's vectors, or those of the database at a URL."""
+    """Return the vectors of the default engine, or of an engine on the database at a URL."""
     return _at(connection_string).vectors
 
 

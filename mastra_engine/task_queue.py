@@ -1,4 +1,4 @@
-"""Background work handed to Django's tasks, and so to whatever the project's `TASKS` names."""
+"""The queue of background work: it enqueues Django tasks on the backend of the `TASKS` setting."""
 
 from __future__ import annotations
 
@@ -11,31 +11,38 @@ from django.utils import timezone
 
 from mastra_engine.conf import engine_settings
 from mastra_engine.exceptions import EngineConfigError, EngineError
+from mastra_engine.validation.suggestions import unknown
 
-OPTIONS = {"backend", "queue_name", "priority"}
+#: The options that a project may pass to `task.using()`.
+OPTIONS = ("backend", "queue_name", "priority")
 
 
 class TaskQueue:
-    """Tasks of one engine; `options` go to `task.using`. Raises EngineConfigError for others."""
+    """Enqueues the tasks of one engine, with `options` passed to `task.using()`.
+
+    Raises EngineConfigError for an unknown option.
+    """
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
-        if unknown := sorted(options.keys() - OPTIONS):
-            raise EngineConfigError(f"TASKS has no option {', '.join(unknown)}")
+        for name in options:
+            if name not in OPTIONS:
+                message = f"MASTRA_ENGINE[{alias!r}]['TASKS']: {unknown('option', name, OPTIONS)}"
+                raise EngineConfigError(message)
         self.alias = alias
         self.options = options
 
     @property
     def can_wait(self) -> bool:
-        """Whether the backend takes `run_after`."""
+        """Whether the task backend supports delayed tasks (`run_after`)."""
         return bool(self._task().get_backend().supports_defer)
 
     def send(self, run_id: UUID, *, delay: float = 0) -> None:
-        """Enqueue the task; workers find the engine by its alias."""
+        """Enqueue the task that performs a sync run after `delay` seconds."""
         wait = {"run_after": timezone.now() + timedelta(seconds=delay)} if delay else {}
         self._task(**wait).enqueue(self.alias, str(run_id))
 
     def index(self, entity_id: UUID) -> None:
-        """Enqueue the task that indexes an entity."""
+        """Enqueue the task that indexes an entity's records."""
         from mastra_engine.tasks import index_entity
 
         index_entity.using(**self.options).enqueue(self.alias, str(entity_id))
@@ -53,9 +60,9 @@ class TaskQueue:
 
 
 def enqueue_build(alias: str, index_name: str) -> None:
-    """Have a worker build the search structure of an engine's index.
+    """Enqueue the task that builds the search structure of a vector index.
 
-    Raises EngineError where the project's tasks run at once and the build failed.
+    Raises EngineError if the task backend runs tasks immediately and the build failed.
     """
     from mastra_engine.tasks import build_index
 

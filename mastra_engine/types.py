@@ -1,4 +1,4 @@
-"""The values that go in and come out of every engine."""
+"""The values that engines accept and return."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Order = Literal["asc", "desc"]
 RecallScope = Literal["thread", "resource"]
 ToolFormat = Literal["openai", "anthropic"]
 WindowFormat = Literal["raw", "openai", "anthropic"]
-#: A piece of a message: an object with a `type`, such as `{"type": "text", "text": "Hello"}`.
+#: One part of a message's content, such as `{"type": "text", "text": "Hello"}`.
 Part = dict[str, Any]
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-#: Of these a sync and connection have one run at most.
+#: A sync has at most one run with one of these statuses per connection.
 ACTIVE: tuple[RunStatus, ...] = ("queued", "running")
 
-#: Counting what waits stops here: a larger number says no more.
+#: Pending work is counted up to this number, because counting all of it could take long.
 COUNTED = 10_000
 
 
 class Unset(Enum):
-    """The type of UNSET: an argument that was not given, where None means something."""
+    """The type of UNSET, the default of arguments for which None is a value of its own."""
 
     UNSET = "UNSET"
 
@@ -47,7 +47,10 @@ UNSET: Final = Unset.UNSET
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What somebody may touch; None is everything. `engine.within()` takes the same."""
+    """The owners that an engine is restricted to, as `engine.within()` takes them.
+
+    None does not restrict; an empty set allows nothing.
+    """
 
     resource_ids: frozenset[str] | None = None
     connection_ids: frozenset[str] | None = None
@@ -56,7 +59,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
-    """A kind of thing that a connection has, such as the "Contacts" of one user's CRM."""
+    """A named set of records of one connection, such as the "Contacts" of one user's CRM.
+
+    `rev` is the entity's latest revision. `last_sync_id` is the cursor that the latest
+    `sync_records` call stored, or None.
+    """
 
     id: UUID
     name: str
@@ -69,7 +76,11 @@ class Entity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One thing of an entity, as the outside system last gave it."""
+    """One document of an entity, as the source system last sent it.
+
+    `external_id` is its id there, unique within the entity. `rev` is the revision of its latest
+    change. `deleted_at` is set on tombstones, which only the change feed returns.
+    """
 
     id: UUID
     entity_id: UUID
@@ -84,7 +95,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class RecordInput:
-    """A record on its way in; a dict with the same keys does as well."""
+    """A record to store. A dict with the same keys is accepted too."""
 
     external_id: str
     data: dict[str, Any]
@@ -93,7 +104,7 @@ class RecordInput:
 
 @dataclass(frozen=True, slots=True)
 class UpsertResult:
-    """How many records a write made, changed and found as they were."""
+    """The number of records that a write created, updated and left unchanged."""
 
     created: int = 0
     updated: int = 0
@@ -109,7 +120,10 @@ class UpsertResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncResult:
-    """What a sync did. `run_id` names the run of a declared sync that it was part of."""
+    """The counts of a sync, and the entity after it.
+
+    `run_id` is the run that the sync was part of, or None for a call of `sync_records`.
+    """
 
     entity: Entity
     created: int
@@ -121,7 +135,7 @@ class SyncResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a sync says it is; `total` is None while it does not know."""
+    """The progress that a sync reports; `total` is None while it is unknown."""
 
     done: int
     total: int | None = None
@@ -129,7 +143,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncError:
-    """Why a run failed: the exception's type, its message without secrets, and the place.
+    """The exception that made a run fail: its type, its redacted message and its place.
 
     `place` is the innermost "module:function:line" in the sync's own module, or None.
     """
@@ -143,8 +157,9 @@ class SyncError:
 class SyncRun:
     """One run of a declared sync on a connection.
 
-    The counts are of what its pages committed. `start_rev` is the entity's `rev` when it began,
-    from where the change feed tells what it changed.
+    The counts are the sums over its committed pages. `start_rev` is the entity's revision when the
+    run started, so `get_changes(after=run.start_rev)` returns the run's changes. The lease expires
+    at `lease_expires_at` unless the worker renews it.
     """
 
     id: UUID
@@ -174,10 +189,7 @@ class SyncRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncPage:
-    """A page that a run committed: what it did, in which attempt, and the checkpoint after it.
-
-    The counts of a run's pages add up to the run's own.
-    """
+    """One committed page of a run: its counts, its attempt and the checkpoint after it."""
 
     number: int
     attempt: int
@@ -191,9 +203,10 @@ class SyncPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The latest state of a record that changed; `added` means made after the reader's `after`.
+    """The latest state of a record that changed, at revision `rev`.
 
-    One made before, and changed before the reader came to it, is told of as `updated` alone.
+    `action` is `added` for a record created after the reader's `after`, `deleted` for a tombstone
+    and `updated` otherwise. Several changes of one record are reported as one.
     """
 
     action: Action
@@ -203,9 +216,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """A stretch of the change feed, by `rev`; read on with `after=changes.next`.
+    """A part of the change feed, ordered by revision.
 
-    Of the deletions up to `purged` some are not told any more.
+    Continue with `after=changes.next` while `more` is true. Tombstones up to revision `purged` may
+    have been removed, so deletions up to there may be missing.
     """
 
     items: list[Change]
@@ -222,7 +236,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some items, and the cursor of the next page, or None on the last one."""
+    """The items of one page, and the cursor of the next page; None on the last page."""
 
     items: list[T]
     next_cursor: str | None = None
@@ -236,7 +250,7 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One condition of a list-form filter: `Filter("price", "gte", 10)`."""
+    """One condition of a filter in list form: `Filter("price", "gte", 10)`."""
 
     field: str
     operator: str
@@ -253,10 +267,10 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class QueryOptions:
-    """What to select, in which order, and how much of it.
+    """The filter, the order and the page of a query.
 
-    `filters` is a list of `Filter` (all must hold) or a Mongo-style mapping. `limit=None` means
-    all. `cursor` continues after a page and excludes `offset`.
+    `filters` is a list of `Filter`, all of which must hold, or a Mongo-style mapping.
+    `limit=None` returns all records. `cursor` continues after a page and excludes `offset`.
     """
 
     filters: Sequence[Filter | Mapping[str, Any]] | Mapping[str, Any] = ()
@@ -268,10 +282,10 @@ class QueryOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorIndex:
-    """A set of vectors of one length, searched by one metric.
+    """A set of vectors of one dimension, searched by one metric.
 
-    `status` is that of its search structure: while it is not `ready`, search is exact and slower.
-    `progress`, 0 to 1, is there while it is being built.
+    `status` is the state of the search structure: unless it is `ready`, searches are exact and
+    slower. `progress` is the fraction from 0 to 1 that a running build has done, otherwise None.
     """
 
     name: str
@@ -288,7 +302,7 @@ class VectorIndex:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a search found; larger scores are closer. `vector` is there when it was asked for."""
+    """A search result; larger scores are closer. `vector` is set only with `include_vector`."""
 
     id: str
     score: float
@@ -300,7 +314,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredVector:
-    """A vector as it is kept, with what belongs to it."""
+    """A stored vector with its document and metadata."""
 
     id: str
     vector: list[float]
@@ -313,11 +327,11 @@ class StoredVector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordMatch:
-    """A record that a search found, and its passage that matched best.
+    """A record that matches a search, with the text of its best matching chunk as `passage`.
 
-    `index` holds the passage, `chunk` counts a record's passages from 0, and `metadata` is what
-    the declaration of the index made of the record. `start` and `end` say where in the record's
-    text the passage is, in characters, if what cut it said so.
+    `chunk` is the chunk's position in the record, from 0, and `index` the vector index that holds
+    it. `metadata` is computed by the `metadata` function of the index's declaration. `start` and
+    `end` delimit the chunk in the record's text, in characters, if the chunker reports offsets.
     """
 
     record: Record
@@ -332,10 +346,11 @@ class RecordMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexing:
-    """How far a declared index is with the records of an entity.
+    """The progress of a declared index over the records of an entity.
 
-    `connections` have the entity; of so many the index has been `complete`. `pending` records,
-    counted up to 10,000 of each, have changed since, the first of them at `waiting_since`.
+    `connections` is the number of connections that have the entity; for `complete` of them the
+    index has covered all records at least once. `pending` records have changed since, counted up
+    to 10,000 per connection; the oldest of these changes is from `waiting_since`.
     """
 
     entity: str
@@ -348,7 +363,7 @@ class Indexing:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each part of a reranked score counts; together 1."""
+    """The weight of each part of a reranked score; the weights add up to 1."""
 
     semantic: float = 0.4
     vector: float = 0.4
@@ -357,7 +372,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class RerankedMatch:
-    """A match with its new score and the parts that make it up, each before its weight."""
+    """A match with its new score, and the parts of that score before they were weighted."""
 
     match: Match
     score: float
@@ -368,9 +383,9 @@ class RerankedMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
-    """A conversation of a resource, which is whoever or whatever the memory belongs to.
+    """A conversation. It belongs to a resource, for example a user or an organization.
 
-    `version` counts the changes of its title and metadata; messages do not change it.
+    `version` is incremented by changes of the title and the metadata, not by messages.
     """
 
     id: str
@@ -385,7 +400,11 @@ class Thread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message. Positions in a thread are 1, 2, 3 … in the order of commits."""
+    """A stored message. Positions in a thread are 1, 2, 3 … in the order of commits.
+
+    A message keeps its position, so a deletion leaves a gap. `tokens` is the number of tokens
+    that the engine's tokenizer counted. `tool_call_id` names the call that a tool message answers.
+    """
 
     id: str
     thread_id: str
@@ -400,9 +419,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class MessageInput:
-    """A message on its way in; a dict with the same keys does as well.
+    """A message to store. A dict with the same keys is accepted too.
 
-    `created_at` is for what was said before, elsewhere; otherwise it is the time of saving.
+    `created_at` is for messages that were written earlier; the default is the time of saving.
     """
 
     role: str
@@ -415,14 +434,17 @@ class MessageInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecalledMessage(Message):
-    """A message that a recall brought up; `score` is None for a neighbour of a hit."""
+    """A message that matches a recall; `score` is None for a neighbour of a match."""
 
     score: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkingMemory:
-    """What an agent keeps in mind of a resource or in a thread; version 0 is nothing yet."""
+    """The working memory of a resource or a thread: a text and a JSON object.
+
+    `version` counts its changes; it is 0 before the first one.
+    """
 
     content: str = ""
     data: dict[str, Any] = field(default_factory=dict)
@@ -431,7 +453,7 @@ class WorkingMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """How much of a subject there was, and is no more; or would be, in a dry run."""
+    """The number of objects that an erasure deleted, or would delete in a dry run."""
 
     threads: int = 0
     messages: int = 0
@@ -444,7 +466,7 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryView:
-    """A thread's latest messages, oldest first, and what else an agent would want beside them."""
+    """The latest messages of a thread, oldest first, recalled messages and the working memory."""
 
     thread: Thread
     messages: list[Message]
@@ -454,10 +476,10 @@ class MemoryView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextWindow:
-    """The newest messages that fit, oldest first, in the format asked for.
+    """The newest messages that fit the token budget, oldest first, in the requested format.
 
-    `system` is apart from the messages in Anthropic's format only. `truncated` says that older
-    messages were left out.
+    `system` is set in Anthropic's format only, which keeps the system text apart from the
+    messages. `truncated` is true if older messages were omitted. `tokens` includes the preamble.
     """
 
     messages: list[Any]

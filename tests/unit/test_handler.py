@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from inspect import signature
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from django.core.checks import run_checks
@@ -124,10 +123,9 @@ def test_a_bad_setting_is_a_config_error(setting: Any) -> None:
 
 @pytest.mark.parametrize("backend", [MockMastraEngine, PostgresEngine])
 def test_every_number_among_the_options_is_checked(backend: type[MastraEngine]) -> None:
+    hints = get_type_hints(backend.__init__)
     numbers = {
-        name.upper()
-        for name, option in signature(backend).parameters.items()
-        if option.annotation in ("int", "float", "float | None")
+        name.upper() for name, hint in hints.items() if {int, float} & {hint, *get_args(hint)}
     }
     assert numbers
     assert numbers <= NUMBERS.keys()
@@ -156,6 +154,34 @@ def test_a_reranker_is_plugged_in(backend: str, reranker: Any) -> None:
         assert isinstance(engines["default"].vectors.reranker, Reranker)
         if isinstance(reranker, Reranker):
             assert engines["default"].vectors.reranker is reranker
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"TOKENISER": len}, 'did you mean "TOKENIZER"?'),
+        ({"EMBEDER": None}, 'did you mean "EMBEDDER"?'),
+        ({"BACKENDS": 1}, 'did you mean "BACKEND"?'),
+        ({"TASKS": {"queue": "slow"}}, 'did you mean "queue_name"?'),
+    ],
+)
+def test_an_unknown_option_is_answered_with_the_nearest(
+    options: dict[str, Any], advice: str
+) -> None:
+    with (
+        override_settings(MASTRA_ENGINE={"default": {**MOCK["default"], **options}}),
+        pytest.raises(EngineConfigError) as caught,
+    ):
+        engines["default"]
+    assert advice in str(caught.value)
+
+
+def test_an_unknown_alias_is_answered_with_the_nearest() -> None:
+    with (
+        override_settings(MASTRA_ENGINE=MOCK),
+        pytest.raises(EngineConfigError, match='unknown engine alias "defualt"; did you mean'),
+    ):
+        engines["defualt"]
 
 
 def test_a_missing_database_is_checked() -> None:
@@ -264,7 +290,7 @@ def test_database_from_url() -> None:
 
 @pytest.mark.parametrize("url", ["", "postgresql://db.example"])
 def test_a_url_has_to_name_a_database(url: str) -> None:
-    with pytest.raises(EngineConfigError, match="no database"):
+    with pytest.raises(EngineConfigError, match="does not name a database"):
         database_from_url(url)
 
 
