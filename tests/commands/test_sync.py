@@ -120,7 +120,7 @@ def test_it_cancels_and_retries_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         (("nothing", "--connection", "c"), "No sync 'nothing' is declared"),
         (("contacts", "--connection", "c", "--params", "{"), "--params"),
         (("contacts", "--connection", "c", "--params", "[1]"), "/params: must be a JSON object"),
-        (("contacts", "--connection", "c", "--engine", "other"), "no engine 'other'"),
+        (("contacts", "--connection", "c", "--engine", "other"), 'unknown engine alias "other"'),
         (("contacts", "--connection", "c", "--enqueue", "--dry-run"), "not allowed"),
         (("--cancel", "1"), "/id: must be a UUID"),
         (
