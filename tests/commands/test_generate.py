@@ -110,7 +110,7 @@ def test_entities_and_connections_are_chosen(out: Path) -> None:
         (["--entity=Contact"], "No connection has an entity 'Contact'"),
         (["--connection=eve", "--entity=Contacts"], "No connection has an entity 'Contacts'"),
         (["--sample=0"], "/sample: must be from 1"),
-        (["--engine=third"], "no engine 'third'"),
+        (["--engine=third"], 'unknown engine alias "third"'),
     ],
 )
 def test_what_makes_no_sense_writes_nothing(out: Path, arguments: list[str], said: str) -> None:
