@@ -30,8 +30,8 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Importing the package needs no settings and loads no tables: names are fetched when first used.
-_HOMES = {
+# Names are imported on first use, so that importing the package needs no settings and no models.
+_MODULES = {
     "MastraEngine": "mastra_engine.backends.base",
     "SyncContext": "mastra_engine.backends.base.sync_runs.worker",
     "MockMastraEngine": "mastra_engine.backends.mock",
@@ -47,9 +47,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

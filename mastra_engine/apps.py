@@ -1,4 +1,4 @@
-"""The Django app."""
+"""The configuration of the Django app."""
 
 from __future__ import annotations
 
@@ -32,4 +32,4 @@ class MastraEngineConfig(AppConfig):
         checks.register(check_servers, checks.Tags.database)
         engines.make_queue = TaskQueue
         remember_names()
-        autodiscover_modules("syncs")  # where apps declare theirs
+        autodiscover_modules("syncs")  # the modules in which apps declare their syncs

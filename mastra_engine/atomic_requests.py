@@ -1,4 +1,4 @@
-"""What views of the API and of the admin have in common."""
+"""Exempts the views of the API and the admin from `ATOMIC_REQUESTS`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 
 def non_atomic(view: V) -> V:
-    """Have `ATOMIC_REQUESTS` open no transaction around a view, and return it.
+    """Return a view around which `ATOMIC_REQUESTS` opens no transaction on any database.
 
-    What it does is one of the engine's: that one waits for locks no longer than is set, begins anew
-    after a deadlock, and where the database is away the view can say so. A build is in none.
+    The engine opens its own transactions, because it bounds their lock waits, retries them after a
+    deadlock and reports an unavailable database. An index build must not run in a transaction.
     """
     for alias in connections:
         transaction.non_atomic_requests(using=alias)(view)

@@ -97,16 +97,16 @@ def admin_settings() -> AdminSettings:
 
 def _read(kind: type[S], name: str) -> S:
     configured = getattr(settings, name, {})
-    known = {field.name.upper(): field.name for field in fields(kind)}
+    names = {field.name.upper(): field.name for field in fields(kind)}
     hints = get_type_hints(kind)
     try:
         if not isinstance(configured, Mapping):
             raise InvalidInput(f"must be a dict, not {type(configured).__name__}")
         values = {}
         for key, value in configured.items():
-            field_name = known.get(str(key).upper())
+            field_name = names.get(str(key).upper())
             if field_name is None:
-                raise InvalidInput(unknown("key", key, known))
+                raise InvalidInput(unknown("key", key, names))
             hint = hints[field_name]
             _VALIDATORS[get_origin(hint) or hint](value, f"/{key}")
             values[field_name] = value

@@ -1,6 +1,6 @@
-"""Named places in the write paths where fault tests stop, kill or break a process.
+"""Failpoints: named places in the write paths where fault tests stop, kill or break a process.
 
-Nothing here does anything in production: `reached` is a call to a function that returns.
+In production `hit` calls a function that does nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MEMORY_FAILPOINTS = (
     "embeddings_made",
     "embeddings_stored",
 )
-#: What a declared sync comes by beside the writing of its pages.
+#: The failpoints of declared syncs, in addition to those of writing records.
 SYNC_RUN_FAILPOINTS = (
     "run_claimed",
     "run_before_deletions",
@@ -31,10 +31,10 @@ SYNC_RUN_FAILPOINTS = (
     "run_page_committed",
 )
 
-#: What acting once comes by.
+#: The failpoints of idempotent requests.
 IDEMPOTENCY_FAILPOINTS = ("acted", "response_stored")
 
-#: What an indexer comes by.
+#: The failpoints of the indexer of records.
 INDEX_FAILPOINTS = (
     "progress_claimed",
     "chunks_embedded",
@@ -44,14 +44,14 @@ INDEX_FAILPOINTS = (
 )
 
 
-def _nothing(name: str) -> None:
+def _do_nothing(name: str) -> None:
     return None
 
 
-#: Replaced by a fault test, in its own process.
-handler: Callable[[str], None] = _nothing
+#: The function that `hit` calls. A fault test replaces it in its own process.
+handler: Callable[[str], None] = _do_nothing
 
 
 def hit(name: str) -> None:
-    """Tell the test, if any, that the write path is at `name`."""
+    """Call the handler with the name of the failpoint that the write path has come to."""
     handler(name)

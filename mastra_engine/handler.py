@@ -123,10 +123,10 @@ def _refuse_unknown(options: Mapping[str, Any], engine_class: Any) -> None:
     parameters = signature(engine_class).parameters
     if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    known = [name.upper() for name in parameters if name != "alias"]
+    options_of_class = [name.upper() for name in parameters if name != "alias"]
     for key in options:
-        if str(key).upper() not in known:
-            raise InvalidInput(unknown("option", key, [*known, *HANDLER_OPTIONS]))
+        if str(key).upper() not in options_of_class:
+            raise InvalidInput(unknown("option", key, [*options_of_class, *HANDLER_OPTIONS]))
 
 
 def _validated(value: Any, key: str) -> Any:

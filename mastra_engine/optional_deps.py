@@ -1,4 +1,4 @@
-"""Optional libraries, each brought by an extra of the package."""
+"""Optional dependencies, which the extras of the package install."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from mastra_engine.exceptions import EngineConfigError
 
 
 def require(extra: str, *libraries: str, by: str) -> None:
-    """Raise EngineConfigError, which says what to install, unless the libraries are there.
+    """Raise EngineConfigError with the install command if a library is missing.
 
-    They are looked for, not loaded: it may be asked long before they are used.
+    The libraries are located, not imported, so that checking them costs little.
     """
     if not all(map(find_spec, libraries)):
         raise EngineConfigError(f"{by} needs pip install 'django-mastra-engine[{extra}]'")

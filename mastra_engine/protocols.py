@@ -1,4 +1,4 @@
-"""What a project may plug in; anything of the right shape does."""
+"""Protocols of the objects that a project may plug in. No base class is needed."""
 
 from __future__ import annotations
 
@@ -12,60 +12,64 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns text into vectors of one length. LangChain's `Embeddings` fit as they are."""
+    """Converts text to vectors of one dimension. LangChain's `Embeddings` satisfy it."""
 
     def embed_documents(self, texts: list[str]) -> Sequence[Sequence[float]]:
         """Return one vector for each text, in order."""
 
     def embed_query(self, text: str) -> Sequence[float]:
-        """Return the vector of a question."""
+        """Return the vector of a search query."""
 
 
 class Tokenizer(Protocol):
-    """Says how many tokens a text takes; any callable of this signature does."""
+    """Counts the tokens of a text. Any callable with this signature satisfies it."""
 
     def __call__(self, text: str, /) -> int:
         """Return the number of tokens."""
 
 
 class Scorer(Protocol):
-    """Says how well texts answer a query; any callable of this signature does."""
+    """Scores texts by a query. Any callable with this signature satisfies it."""
 
     def __call__(self, query: str, texts: list[str]) -> Sequence[float]:
-        """Return a score for each text, in order; 0 to 1, larger is better."""
+        """Return one score from 0 to 1 for each text, in order; larger is better."""
 
 
 @runtime_checkable
 class Reranks(Protocol):
-    """Puts matches in a better order: a `Reranker`, or anything with its method."""
+    """Reorders matches, as `Reranker` does."""
 
     def rerank(self, results: list[Match], query: str, top_k: int = 3) -> list[RerankedMatch]:
         """Return the `top_k` best of `results`, best first."""
 
 
 class AccessPolicy(Protocol):
-    """Says what a request to the API may touch; any callable of this signature does."""
+    """Sets the scope of an API request. Any callable with this signature satisfies it."""
 
     def __call__(self, request: Any, permission: str, /) -> Scope | None:
-        """Return the scope, or None when it may not do it at all.
+        """Return the scope that the request may access, or None to deny it.
 
-        `permission` is the codename of a Django permission of this app: "view_thread",
-        "add_record", "delete_vectorindex". An operation may ask for several, one after the other.
+        `permission` is the codename of a Django permission of this app, such as "view_thread",
+        "add_record" or "delete_vectorindex". An operation may require several permissions; the
+        policy is called once for each.
         """
 
 
 class RunQueue(Protocol):
-    """Carries sync runs, and what is to be indexed or embedded, to the workers that see to it."""
+    """Sends background work to workers: sync runs, indexing and embedding.
+
+    Work may be delivered more than once; performing it twice is safe.
+    """
 
     @property
     def can_wait(self) -> bool:
-        """Whether `send` can be told to wait."""
+        """Whether `send` supports a delay."""
 
     def send(self, run_id: UUID, *, delay: float = 0) -> None:
-        """Have `perform_sync_run` called for the run, not before `delay` seconds; maybe twice."""
+        """Have a worker call `perform_sync_run` for the run after at least `delay` seconds."""
 
     def index(self, entity_id: UUID) -> None:
-        """Have `index_pending` called for the entity; maybe twice."""
+        """Have a worker call `index_pending` for the entity."""
 
     def embed(self, thread_id: str) -> None:
-        """Have `embed_pending` called for the thread; maybe twice."""
+        """Have a worker call `embed_pending` for the thread."""

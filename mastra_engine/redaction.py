@@ -1,4 +1,4 @@
-"""Why a run failed, in words that may be kept: useful, short and without secrets."""
+"""Redaction: short descriptions of errors without secrets, which can be stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_MESSAGE = 500
 HIDDEN = "…"
 
 _TELLING = "token|secret|passw|pwd|api.?key|access.?key|auth|credential|session|cookie|sign"
-#: What hides a part of a message, in this order; the named group stays.
+#: Patterns of secrets, applied in this order. The group `kept` stays, the rest is hidden.
 _SECRETS = [
     # user:password@ and the query of a URL
     re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", re.IGNORECASE),
@@ -24,13 +24,13 @@ _SECRETS = [
         r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)",
         re.IGNORECASE,
     ),
-    # What looks like a key: long, and letters mixed with digits.
+    # Anything that looks like a key: 20 or more characters with letters and digits.
     re.compile(r"(?P<kept>)(?<![\w+=-])(?=[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}"),
 ]
 
 
 def described(error: BaseException, module: str) -> SyncError:
-    """Return an error as a run keeps it; the place is the innermost one in `module`."""
+    """Return the stored form of an error; its place is the innermost frame in `module`."""
     kind = type(error)
     name = kind.__qualname__
     return SyncError(
@@ -41,7 +41,7 @@ def described(error: BaseException, module: str) -> SyncError:
 
 
 def without_secrets(message: str) -> str:
-    """Return a message with what may be a secret hidden: better one word too many."""
+    """Return a message with possible secrets hidden. Some harmless words are hidden too."""
     for secret in _SECRETS:
         message = secret.sub(rf"\g<kept>{HIDDEN}", message)
     message = _storable(message)
@@ -49,7 +49,7 @@ def without_secrets(message: str) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    """Databases quote whole rows in the lines after the first."""
+    """Return the first line of an error: databases quote whole rows in the others."""
     try:
         lines = str(error).splitlines()
     except Exception:
@@ -58,11 +58,11 @@ def _first_line(error: BaseException) -> str:
 
 
 def _place(error: BaseException, module: str) -> str | None:
-    found = None
+    place = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         if frame.f_globals.get("__name__") == module:
-            found = f"{module}:{frame.f_code.co_name}:{line}"
-    return found
+            place = f"{module}:{frame.f_code.co_name}:{line}"
+    return place
 
 
 def _storable(text: str) -> str:

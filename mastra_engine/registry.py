@@ -1,4 +1,4 @@
-"""What a project declares: syncs, and records to be searched by meaning.
+"""The declarations of a project: its syncs, and the vector indexes of its records.
 
 A declaration takes effect when its module is imported. Django imports the module `syncs` of each
 installed app.
@@ -16,6 +16,7 @@ from mastra_engine.exceptions import EngineConfigError, SyncNotFound
 from mastra_engine.protocols import Embedder
 from mastra_engine.types import SyncMode
 from mastra_engine.validation import inputs
+from mastra_engine.validation.suggestions import unknown
 
 F = TypeVar("F", bound=Callable[..., Any])
 Document = dict[str, Any]
@@ -25,7 +26,7 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncDeclaration:
-    """A function that brings an outside system's records into an entity."""
+    """A function that reads records from a source system into an entity."""
 
     name: str
     entity: str
@@ -38,13 +39,13 @@ class SyncDeclaration:
 
     @property
     def origin(self) -> str:
-        """Where the function was defined."""
+        """The module and qualified name of the function."""
         return _origin(self.function)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexDeclaration:
-    """A vector index that is to hold the records of an entity."""
+    """A vector index of an entity's records."""
 
     entity: str
     index: str
@@ -56,14 +57,15 @@ class IndexDeclaration:
 
     @property
     def origin(self) -> str:
-        """Where the function that makes the text was defined."""
+        """The module and qualified name of the function that returns a record's text."""
         return _origin(self.text)
 
 
 class Registry:
-    """Declarations by name. The same one may be made again, as when its module is reloaded.
+    """Declarations by name.
 
-    What a function declares while it runs, as a test does, is replaced and replaces.
+    A declaration may be repeated, for example when its module is reloaded. Declarations of nested
+    functions, as in tests, replace each other.
     """
 
     def __init__(self) -> None:
@@ -71,36 +73,37 @@ class Registry:
         self.indexes: dict[tuple[str, str], IndexDeclaration] = {}
 
     def add_sync(self, declared: SyncDeclaration) -> None:
-        """Keep a sync; raises EngineConfigError when another function has its name."""
-        _refuse_another(self.syncs.get(declared.name), declared, f"A sync {declared.name!r}")
+        """Register a sync; raises EngineConfigError if another function has its name."""
+        _refuse_another(self.syncs.get(declared.name), declared, f"The sync {declared.name!r}")
         self.syncs[declared.name] = declared
 
     def add_index(self, declared: IndexDeclaration) -> None:
-        """Keep an index; raises EngineConfigError when it is declared differently elsewhere."""
-        known = self.indexes.get((declared.entity, declared.index))
-        _refuse_another(known, declared, f"{declared.entity!r} in the index {declared.index!r}")
+        """Register an index; raises EngineConfigError if another function declares it."""
+        existing = self.indexes.get((declared.entity, declared.index))
+        subject = f"The index {declared.index!r} of the entity {declared.entity!r}"
+        _refuse_another(existing, declared, subject)
         self.indexes[declared.entity, declared.index] = declared
 
     def indexes_of(self, entity: str) -> list[IndexDeclaration]:
-        """Return what is declared about an entity's records."""
+        """Return the indexes that are declared for an entity's records."""
         return [declared for declared in self.indexes.values() if declared.entity == entity]
 
     def sync(self, name: str) -> SyncDeclaration:
-        """Return a sync; raises SyncNotFound."""
+        """Return a sync's declaration; raises SyncNotFound."""
         try:
             return self.syncs[name]
         except KeyError:
-            raise SyncNotFound(f"No sync {name!r} is declared") from None
+            raise SyncNotFound(unknown("sync", name, self.syncs), name=name) from None
 
     @contextmanager
     def empty(self) -> Iterator[None]:
-        """Forget every declaration for a while, as a test may wish."""
-        before = self.syncs, self.indexes
+        """Remove all declarations within the context, for tests."""
+        saved = self.syncs, self.indexes
         self.syncs, self.indexes = {}, {}
         try:
             yield
         finally:
-            self.syncs, self.indexes = before
+            self.syncs, self.indexes = saved
 
 
 registry = Registry()
@@ -118,10 +121,10 @@ def sync(
 ) -> Callable[[F], F]:
     """Declare a function as a sync into `entity`, under its own name unless `name` is given.
 
-    The function takes a context and returns an iterable, as a generator does, of records and lists
-    of records; with `key`, of plain documents whose `key` is their external id. `params`, a
-    pydantic model or a JSON Schema, checks what a run is given. `max_attempts` is of runs that
-    are enqueued. Raises InvalidInput, and EngineConfigError when another function has the name.
+    The function takes a `SyncContext` and returns or yields records and lists of records. With
+    `key`, it yields plain documents, and the value under `key` is the external id. `params` is a
+    pydantic model or a JSON Schema that validates a run's parameters. `max_attempts` applies to
+    enqueued runs. Raises InvalidInput, and EngineConfigError if another function has the name.
     """
 
     def declare(function: F) -> F:
@@ -129,9 +132,9 @@ def sync(
             SyncDeclaration(
                 name=inputs.name(name or getattr(function, "__name__", ""), "/name"),
                 entity=inputs.name(entity, "/entity"),
-                function=_importing(function),
+                function=_sync_function(function),
                 mode=cast(SyncMode, inputs.choice(mode, "/mode", "incremental", "full")),
-                params=_checker(params),
+                params=_params_model(params),
                 key=key if key is None else inputs.name(key, "/key"),
                 max_delete_ratio=inputs.delete_ratio(max_delete_ratio, full=mode == "full"),
                 max_attempts=inputs.count(max_attempts, "/max_attempts", least=1),
@@ -152,18 +155,18 @@ def index_records(
     embedder: Embedder | None = None,
     replaces: str | None = None,
 ) -> Callable[[F], F]:
-    """Declare that the vector index is to hold the records of an entity, by the text of each.
+    """Declare a vector index of an entity's records.
 
-    `text` and `metadata` are made of a record's data; a record without a text is left out.
-    `chunk` cuts a text into passages, which are text or have a `text`; without it, a record is
-    one passage. `embedder` is the engine's unless given. `replaces` names the index that serves
-    searches of these records until this one has all of them.
+    `text` and `metadata` are functions of a record's data; a record without a text is not indexed.
+    `chunk` splits a text into chunks, which are text or objects with a `text`; without it, a
+    record is one chunk. `embedder` defaults to the engine's. `replaces` names the index that
+    answers searches until this one covers all records.
 
-    It takes effect at once; as a decorator it returns what it is put above unchanged. Raises
-    InvalidInput, and EngineConfigError when the pair is declared elsewhere.
+    The declaration takes effect immediately. Used as a decorator, it returns the decorated object
+    unchanged. Raises InvalidInput, and EngineConfigError if another module declares the index.
     """
     if replaces == index:
-        raise EngineConfigError(f"The index {index!r} replaces itself")
+        raise EngineConfigError(f"The index {index!r} cannot replace itself")
     registry.add_index(
         IndexDeclaration(
             entity=inputs.name(entity, "/entity"),
@@ -182,26 +185,30 @@ def _unchanged(decorated: F) -> F:
     return decorated
 
 
-def _importing(function: Any) -> Any:
-    """Return a function that a sync can be."""
+def _sync_function(function: Any) -> Any:
+    """Return the function of a sync; raises EngineConfigError for an async one."""
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise EngineConfigError(f"The sync {_origin(function)} is async; declare a plain function")
+        raise EngineConfigError(
+            f"The sync {_origin(function)} is async; declare a synchronous function"
+        )
     return function
 
 
-def _checker(params: Any) -> Any:
-    """Return what can check parameters."""
+def _params_model(params: Any) -> Any:
+    """Return the pydantic model or JSON Schema of a sync's parameters, or None."""
     if params is None or isinstance(params, Mapping) or hasattr(params, "model_validate"):
         return params
-    raise EngineConfigError("A sync's params are a pydantic model or a JSON Schema as a dict")
+    raise EngineConfigError(
+        f"params must be a pydantic model or a JSON Schema (a dict), not {type(params).__name__}"
+    )
 
 
-def _refuse_another(known: Any, declared: Any, what: str) -> None:
-    origins = [each.origin for each in (known, declared) if each is not None]
+def _refuse_another(existing: Any, declared: Any, subject: str) -> None:
+    origins = [declaration.origin for declaration in (existing, declared) if declaration]
     if len(set(origins)) > 1 and not any("<locals>" in origin for origin in origins):
-        raise EngineConfigError(f"{what} is declared twice: in {' and '.join(origins)}")
+        raise EngineConfigError(f"{subject} is declared twice: in {' and '.join(origins)}")
 
 
 def _origin(function: Any) -> str:
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+    definition = function if hasattr(function, "__qualname__") else type(function)
+    return f"{definition.__module__}.{definition.__qualname__}"

@@ -1,4 +1,4 @@
-"""Where the engine's tables are, in projects with several databases."""
+"""A database router for projects with several databases."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from mastra_engine.handler import engines
 
 
 class EngineRouter:
-    """For `DATABASE_ROUTERS`: has the engine's tables made in its engines' databases only.
+    """Limits the engine's tables to the databases of the configured engines.
 
-    Of other apps it knows nothing; what an engine reads and writes needs no router.
+    Add it to `DATABASE_ROUTERS`. It makes no decision about other apps. Engines read and write
+    their own database without a router.
     """
 
     def allow_migrate(self, db: str, app_label: str, **_: Any) -> bool | None:
-        """Say whether a database gets the tables; raises EngineConfigError."""
+        """Return whether `migrate` may create the tables in a database; None for other apps."""
         if app_label != "mastra_engine":
             return None
         return db in {engine.database for engine in engines.all()}

@@ -1,12 +1,12 @@
-"""What other apps of the project may listen to."""
+"""Signals that other apps of the project can connect to."""
 
 from __future__ import annotations
 
 from django.dispatch import Signal
 
-#: Records of an entity were changed, and the change is committed. Sent once for each call, or page
-#: of a declared sync, that wrote something, in the process that wrote it. The sender is the
-#: engine's class; the arguments are `alias` (of the engine), `entity_id`, `entity_name`,
-#: `connection_id`, `after` (the entity's `rev` before) and `rev` (its `rev` now). What a receiver
-#: raises is logged and harms nobody.
+#: Sent after the commit of a change to an entity's records, once per call or per page of a declared
+#: sync, in the process that wrote it. The sender is the engine's class. The arguments are `alias`
+#: (of the engine), `entity_id`, `entity_name`, `connection_id`, `after` (the entity's revision
+#: before the change) and `rev` (its revision after it). An exception in a receiver is logged and
+#: does not affect the caller or other receivers.
 records_changed = Signal()

@@ -1,4 +1,7 @@
-"""What the project's task workers run. Imported when a task is sent, for Django checks it then."""
+"""The tasks that the project's workers run.
+
+Import this module only to send a task: Django validates the tasks of a module on import.
+"""
 
 from __future__ import annotations
 
@@ -13,37 +16,37 @@ except ImportError:  # Django below 6
     from django_tasks import task  # type: ignore[no-redef]
 
 
-# Queue and backend are given when it is sent: here they would be checked against settings that may
-# not have them.
+# `task.using()` names the queue and the backend when a task is sent. Django would validate names in
+# the decorator against the project's TASKS setting, which may lack them.
 @task()
 def perform_sync_run(alias: str, run_id: str) -> None:
-    """Perform a queued sync run on the engine of that alias; doing it twice does no harm."""
+    """Perform a queued sync run on the engine of that alias. Repeating it is safe."""
     engines[alias].perform_sync_run(id=run_id)
 
 
 @task()
 def index_entity(alias: str, entity_id: str) -> None:
-    """Bring the indexes of an entity's records up to date; doing it twice does no harm."""
+    """Index the pending records of an entity. Repeating it is safe."""
     engine = engines[alias]
-    with suppress(EntityNotFound):  # deleted since, and its vectors with it
+    with suppress(EntityNotFound):  # it was deleted together with its vectors
         entity = engine.get_entity_by_id(id=entity_id)
         engine.index_pending(entity_name=entity.name, connection_id=entity.connection_id)
 
 
 @task()
 def embed_thread(alias: str, thread_id: str) -> None:
-    """Embed a thread's messages that wait for it; doing it twice does no harm."""
-    with suppress(ThreadNotFound):  # deleted since, and its messages with it
+    """Embed the pending messages of a thread. Repeating it is safe."""
+    with suppress(ThreadNotFound):  # it was deleted together with its messages
         engines[alias].memory.embed_pending(thread_id=thread_id)
 
 
 @task()
 def expire_messages(alias: str = DEFAULT_ALIAS) -> None:
-    """Delete messages older than RETENTION_DAYS; for whatever schedules tasks."""
+    """Delete messages older than RETENTION_DAYS. Schedule it with your task system."""
     engines[alias].memory.expire_messages()
 
 
 @task()
 def build_index(alias: str, index_name: str) -> None:
-    """Build the search structure of an index; doing it twice does no harm."""
+    """Build the search structure of a vector index. Repeating it is safe."""
     engines[alias].vectors.build_index(index_name=index_name)

@@ -1,1 +1,1 @@
-"""The filter language: its syntax tree, its parser, and cursors over its results."""
+"""The filter language: its syntax tree and parser, and the cursors of paged results."""

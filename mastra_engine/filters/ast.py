@@ -1,7 +1,7 @@
-"""One filter language: its syntax tree, and the order in which values sort.
+"""The syntax tree of filters, and the sort order of JSON values.
 
-`filterinputs.py` reads the tree from two notations, `postgres/compile.py` makes SQL of it, and
-`backends/mock/match.py` a predicate.
+`filters/parsing.py` parses two notations into the tree, `postgres/compile.py` compiles it to SQL,
+and `backends/mock/match.py` evaluates it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-#: The columns of a record that a filter or a sort may name, and what they hold.
+#: The columns of a record that filters and sorts may use as `@column`, with their types.
 RECORD_COLUMNS: Mapping[str, type] = {
     "external_id": str,
     "rev": int,
@@ -22,10 +22,10 @@ RECORD_COLUMNS: Mapping[str, type] = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A place in a document; `column` instead when it is a column beside the document.
+    """A path into a document, or a column of the row if `column` is set.
 
-    A step of the path is the key of an object, or the position of a member in an array. An empty
-    path is the value itself, as inside `$elemMatch`.
+    A step of the path is a key of an object (text) or a position in an array (an integer). An
+    empty path is the value itself, as in `$elemMatch`.
     """
 
     path: tuple[str | int, ...] = ()
@@ -34,28 +34,28 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """Every part holds; with no parts, always."""
+    """True if all parts are true, and if there are no parts."""
 
     parts: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Some part holds; with no parts, never."""
+    """True if at least one part is true."""
 
     parts: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The part does not hold."""
+    """True if the part is false."""
 
     part: Node
 
 
 @dataclass(frozen=True, slots=True)
 class Equals:
-    """The value, or a member of it, is one of `values`; null stands for a missing field too."""
+    """True if the value or one of its members is in `values`; null equals a missing field."""
 
     field: Field
     values: tuple[Any, ...]
@@ -63,7 +63,7 @@ class Equals:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """The value, or a member of it, is of the operand's type and on that side of it."""
+    """True if the value or a member has the operand's type and compares that way with it."""
 
     field: Field
     operator: Literal["<", "<=", ">", ">="]
@@ -72,7 +72,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Substring:
-    """The value is text that holds `text`, in whatever case."""
+    """True if the value is text that contains `text`, ignoring case."""
 
     field: Field
     text: str
@@ -80,7 +80,7 @@ class Substring:
 
 @dataclass(frozen=True, slots=True)
 class StartsWith:
-    """The value, or a member of it, is text that begins with `text`."""
+    """True if the value or a member is text that starts with `text`."""
 
     field: Field
     text: str
@@ -88,14 +88,14 @@ class StartsWith:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """The field is there, be it null."""
+    """True if the field exists, even if it is null."""
 
     field: Field
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The value is an array of that many members."""
+    """True if the value is an array of exactly `size` members."""
 
     field: Field
     size: int
@@ -103,10 +103,10 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class ElemMatch:
-    """The value is an array, and one member satisfies the whole condition.
+    """True if the value is an array and one member satisfies the whole condition.
 
-    `documents` says that the condition names fields, so that only objects can satisfy it, and
-    arrays, whose fields are their positions.
+    If `documents` is true, the condition names fields, so only objects can satisfy it, and arrays,
+    because their positions are fields too.
     """
 
     field: Field
@@ -116,13 +116,13 @@ class ElemMatch:
 
 Node = And | Or | Not | Equals | Compare | Substring | StartsWith | Exists | Size | ElemMatch
 
-#: The filter that everything satisfies.
+#: The filter that every row satisfies.
 ALL: Node = And()
 
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """A sort key, parsed."""
+    """A parsed sort key."""
 
     field: Field
     descending: bool
@@ -130,7 +130,7 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`QueryOptions`, parsed."""
+    """Parsed `QueryOptions`."""
 
     where: Node = ALL
     sort: tuple[SortKey, ...] = ()
@@ -140,10 +140,10 @@ class Query:
 
 
 def sort_value(data: Any, path: tuple[str | int, ...]) -> tuple[int, Any]:
-    """Return (type rank, scalar) of a field: what MongoDB's order of types sorts it by.
+    """Return (type rank, scalar), the sort key of a field in MongoDB's order of types.
 
-    Ranks: missing 0, null 1, number 2, text 3, object 4, array 5, boolean 6. Objects and arrays
-    are equal among themselves. Arrays are not looked into.
+    Ranks: missing 0, null 1, number 2, text 3, object 4, array 5, boolean 6. All objects sort
+    equal, and so do all arrays; members of arrays are not considered.
     """
     for key in path:
         if not isinstance(data, dict) or key not in data:

@@ -1,7 +1,7 @@
-"""The two notations of filters, read into one tree.
+"""The parser of filters and sorts.
 
-The list form (`[Filter("price", "gte", 10)]`) and the Mongo form (`{"price": {"$gte": 10}}`)
-say the same things and mean what MongoDB means by them (its manual, "Query and Projection
+Filters have two equivalent notations: the list form (`[Filter("price", "gte", 10)]`) and the Mongo
+form (`{"price": {"$gte": 10}}`). The semantics are MongoDB's (its manual, "Query and Projection
 Operators").
 """
 
@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import product
 from typing import Any, Literal
 
-from mastra_engine.exceptions import InvalidFilter
+from mastra_engine.exceptions import InvalidFilter, quoted
 from mastra_engine.filters.ast import (
     ALL,
     RECORD_COLUMNS,
@@ -34,31 +34,30 @@ from mastra_engine.filters.ast import (
     StartsWith,
     Substring,
 )
+from mastra_engine.filters.limits import MAX_FIELD_LENGTH, within_limits
 from mastra_engine.types import Filter, QueryOptions, Sort
 from mastra_engine.validation.inputs import count, moment
 from mastra_engine.validation.jsonb import MAX_DEPTH, Path, canonical, loads, pointer, text_fault
+from mastra_engine.validation.suggestions import unknown
 
-#: How many comparisons a filter may come to, and how many keys a sort may have. A hundred thousand
-#: would take the server minutes, and all of its memory.
-MAX_CONDITIONS, MAX_SORT_KEYS = 1_000, 32
-#: Values in all lists of a filter, and steps in all paths of its conditions. The server's time for
-#: each row grows with them.
-MAX_VALUES, MAX_STEPS = 50_000, 4_000
-#: Characters of a field's name. A path with positions repeats them up to 16 times.
-MAX_FIELD_LENGTH = 4_096
-#: How many steps of a path may be read as positions: each doubles the ways to read it.
+#: The largest number of keys in a sort.
+MAX_SORT_KEYS = 32
+#: The largest number of numeric steps in a path. Each is a key or a position, which doubles the
+#: number of conditions.
 MAX_POSITIONS = 4
 _POSITION = re.compile("0|[1-9][0-9]{0,8}")
-#: What MongoDB takes for an operator, not for the key of a document.
+#: The keys that MongoDB parses as operators rather than as keys of a document.
 _OPERATOR = re.compile(r"\$(?!(?:ref|id|db)\b)[a-zA-Z]+")
 
 
 def parse_options(options: QueryOptions | Mapping[str, Any]) -> Query:
-    """Parse what `get_records` takes; raises InvalidFilter that names the place."""
+    """Parse the options of `get_records`; raises InvalidFilter with the path of the fault."""
     if isinstance(options, Mapping):
         options = _build(QueryOptions, options, ("options",))
     if not isinstance(options, QueryOptions):
-        raise InvalidFilter("must be QueryOptions or a dict of them", path="/options")
+        raise InvalidFilter(
+            f"must be QueryOptions or a dict, not {type(options).__name__}", path="/options"
+        )
     limit = options.limit
     if limit is not None:
         limit = count(limit, "/options/limit", error=InvalidFilter)
@@ -70,16 +69,16 @@ def parse_options(options: QueryOptions | Mapping[str, Any]) -> Query:
         cursor=options.cursor,
     )
     if query.cursor is not None and query.offset:
-        raise InvalidFilter("cannot be combined with a cursor", path="/options/offset")
+        raise InvalidFilter("cannot be combined with cursor", path="/options/offset")
     return query
 
 
 def parse_filter(
     filters: Any, *, path: Path = ("filter",), columns: Mapping[str, type] | None = None
 ) -> Node:
-    """Parse a filter in either notation; raises InvalidFilter that names the place.
+    """Parse a filter in either notation; raises InvalidFilter with the path of the fault.
 
-    One that is parsed already comes back as it is.
+    A parsed filter is returned unchanged.
     """
     if isinstance(filters, Node):
         return filters
@@ -90,74 +89,42 @@ def parse_filter(
         raise InvalidFilter("must be a list of filters or a mapping", path=pointer(path))
     else:
         parsed = And(tuple(parser.condition(item, (*path, i)) for i, item in enumerate(filters)))
-    return _few(_read(_few(parsed, path)), path)
+    return within_limits(_with_positions(within_limits(parsed, path)), path)
 
 
 def parse_optional_filter(
     filters: Any, *, path: Path = ("filter",), columns: Mapping[str, type] | None = None
 ) -> Node:
-    """Parse a filter that may be None, which everything satisfies. See parse_filter()."""
+    """Parse a filter or None, which every row satisfies. See parse_filter()."""
     return ALL if filters is None else parse_filter(filters, path=path, columns=columns)
 
 
 def parse_sort(
     sorts: Any, *, path: Path = ("sort",), columns: Mapping[str, type] | None = None
 ) -> tuple[SortKey, ...]:
-    """Parse sort keys; raises InvalidFilter that names the place."""
+    """Parse sort keys; raises InvalidFilter with the path of the fault."""
     if isinstance(sorts, str | Mapping) or not isinstance(sorts, Iterable):
         raise InvalidFilter("must be a list of sort keys", path=pointer(path))
     parser = _Parser(columns or {})
     keys = tuple(parser.sort_key(item, (*path, i)) for i, item in enumerate(sorts))
     if len(keys) > MAX_SORT_KEYS:
-        raise InvalidFilter(f"has more than {MAX_SORT_KEYS} keys", path=pointer(path))
+        raise InvalidFilter(
+            f"must have at most {MAX_SORT_KEYS} keys, got {len(keys)}", path=pointer(path)
+        )
     return keys
 
 
-def _few(node: Node, path: Path) -> Node:
-    """Return a filter; raises InvalidFilter if it exceeds a limit of its size."""
-    limits = (MAX_CONDITIONS, MAX_VALUES, MAX_STEPS)
-    names = ("conditions", "values in lists", "steps in paths")
-    for size, limit, name in zip(_size(node), limits, names, strict=True):
-        if size > limit:
-            message = f"has more than {limit:,} {name}; split the filter into several requests"
-            raise InvalidFilter(message, path=pointer(path))
-    return node
-
-
-def _size(node: Node) -> tuple[int, int, int]:
-    """Return the numbers of conditions, of values in lists and of steps in paths."""
-    match node:
-        case And(parts) | Or(parts):
-            conditions, values, steps = 0, 0, 0
-            for part in parts:
-                more = _size(part)
-                conditions, values, steps = (
-                    conditions + more[0],
-                    values + more[1],
-                    steps + more[2],
-                )
-            return conditions, values, steps
-        case Not(part):
-            return _size(part)
-        case ElemMatch(field, condition):
-            conditions, values, steps = _size(condition)
-            return conditions + 1, values, steps + len(field.path)
-        case Equals(field, listed):
-            return 1, len(listed), len(field.path)
-    return 1, 0, len(node.field.path)
-
-
-def _read(node: Node) -> Node:
-    """Have each step that is a number stand for a position as well as for a key."""
+def _with_positions(node: Node) -> Node:
+    """Return a filter in which each numeric step of a path means a key or a position."""
     match node:
         case And(parts):
-            return And(tuple(map(_read, parts)))
+            return And(tuple(map(_with_positions, parts)))
         case Or(parts):
-            return Or(tuple(map(_read, parts)))
+            return Or(tuple(map(_with_positions, parts)))
         case Not(part):
-            return Not(_read(part))
+            return Not(_with_positions(part))
         case ElemMatch(condition=condition):
-            node = replace(node, condition=_read(condition))
+            node = replace(node, condition=_with_positions(condition))
     first, *others = (
         replace(node, field=replace(node.field, path=path)) for path in _readings(node.field.path)
     )
@@ -165,7 +132,7 @@ def _read(node: Node) -> Node:
 
 
 def _readings(path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
-    """Yield the ways to read a path. Its first step is the key of an object, which data is."""
+    """Yield the readings of a path. The first step is always a key, because data is an object."""
     steps = (
         (step, int(step)) if i and _is_position(step) else (step,) for i, step in enumerate(path)
     )
@@ -176,19 +143,21 @@ def _is_position(step: str | int) -> bool:
     return isinstance(step, str) and _POSITION.fullmatch(step) is not None
 
 
-def _build(kind: type[Any], given: Mapping[str, Any], path: Path) -> Any:
-    for key in given:
+def _build(kind: type[Any], values: Mapping[str, Any], path: Path) -> Any:
+    """Return a dataclass of a mapping; raises InvalidFilter for unknown and missing fields."""
+    for key in values:
         if key not in kind.__slots__:
-            raise InvalidFilter("is not known here", path=pointer((*path, key)))
+            message = unknown("field", key, kind.__slots__)
+            raise InvalidFilter(message, path=pointer((*path, key)))
     try:
-        return kind(**given)
+        return kind(**values)
     except TypeError:
-        missing = next(key for key in kind.__slots__ if key not in given)
+        missing = next(key for key in kind.__slots__ if key not in values)
         raise InvalidFilter("is missing", path=pointer((*path, missing))) from None
 
 
 class _Parser:
-    """Reads one filter; `depth` bounds the nesting, so that no input exhausts the stack."""
+    """Parses one filter. `depth` limits the nesting, so that no input exhausts the stack."""
 
     def __init__(self, columns: Mapping[str, type], depth: int = 0) -> None:
         self.columns = columns
@@ -200,12 +169,12 @@ class _Parser:
         if isinstance(item, Mapping):
             item = _build(Filter, item, path)
         if not isinstance(item, Filter):
-            raise InvalidFilter("must be a Filter or a dict of one", path=pointer(path))
-        if not isinstance(item.operator, str) or item.operator not in _LIST_OPERATORS:
             raise InvalidFilter(
-                f"{item.operator!r} is not an operator; there are {', '.join(_LIST_OPERATORS)}",
-                path=pointer((*path, "operator")),
+                f"must be a Filter or a dict, not {type(item).__name__}", path=pointer(path)
             )
+        if not isinstance(item.operator, str) or item.operator not in _LIST_OPERATORS:
+            message = unknown("operator", item.operator, _LIST_OPERATORS)
+            raise InvalidFilter(message, path=pointer((*path, "operator")))
         field = self.field(item.field, (*path, "field"))
         operator = _LIST_OPERATORS[item.operator]
         return self.operation(field, operator, item.value, (*path, "value"))
@@ -214,18 +183,23 @@ class _Parser:
         if isinstance(item, Mapping):
             item = _build(Sort, item, path)
         if not isinstance(item, Sort):
-            raise InvalidFilter("must be a Sort or a dict of one", path=pointer(path))
+            raise InvalidFilter(
+                f"must be a Sort or a dict, not {type(item).__name__}", path=pointer(path)
+            )
         direction = item.direction.lower() if isinstance(item.direction, str) else item.direction
         if direction not in ("asc", "desc"):
-            raise InvalidFilter("must be asc or desc", path=pointer((*path, "direction")))
+            message = f"must be asc or desc, got {item.direction!r:.80}"
+            raise InvalidFilter(message, path=pointer((*path, "direction")))
         return SortKey(self.field(item.field, (*path, "field")), direction == "desc")
 
     # The Mongo form
 
     def document(self, filters: Any, path: Path) -> Node:
-        """A mapping of fields and logical operators; all must hold."""
+        """Parse a mapping of fields and logical operators; all must be true."""
         if not isinstance(filters, Mapping):
-            raise InvalidFilter("must be a mapping", path=pointer(path))
+            raise InvalidFilter(
+                f"must be a mapping, not {type(filters).__name__}", path=pointer(path)
+            )
         with self.level(path):
             parts = tuple(self.member(key, value, (*path, key)) for key, value in filters.items())
         return parts[0] if len(parts) == 1 else And(parts)
@@ -239,8 +213,10 @@ class _Parser:
         return self.operation(field, "$eq", value, path)
 
     def logical(self, key: str, value: Any, path: Path) -> Node:
-        if key not in ("$and", "$or", "$nor"):
-            raise InvalidFilter(f"{key} is not a logical operator", path=pointer(path))
+        if key not in _LOGICAL_OPERATORS:
+            raise InvalidFilter(
+                unknown("logical operator", key, _LOGICAL_OPERATORS), path=pointer(path)
+            )
         if not isinstance(value, list | tuple) or not value:
             raise InvalidFilter("must be a non-empty list of filters", path=pointer(path))
         parts = tuple(self.document(part, (*path, i)) for i, part in enumerate(value))
@@ -249,10 +225,11 @@ class _Parser:
         return Or(parts) if key == "$or" else Not(Or(parts))
 
     def operators(self, field: Field, value: Mapping[Any, Any], path: Path) -> Node:
-        """`{"$gte": 1, "$lt": 2}`: all must hold."""
+        """Parse `{"$gte": 1, "$lt": 2}`; all conditions must be true."""
         for key in value:
             if not isinstance(key, str) or not key.startswith("$"):
-                raise InvalidFilter(f"{key} is not an operator", path=pointer((*path, key)))
+                message = "is not an operator, and cannot be combined with operators"
+                raise InvalidFilter(message, path=pointer((*path, key)))
         with self.level(path):
             parts = tuple(
                 self.operation(field, operator, operand, (*path, operator))
@@ -264,30 +241,33 @@ class _Parser:
 
     def operation(self, field: Field, operator: Any, operand: Any, path: Path) -> Node:
         if operator not in _OPERATORS:
-            raise InvalidFilter(f"{operator} is not an operator", path=pointer(path))
+            raise InvalidFilter(unknown("operator", operator, _MONGO_OPERATORS), path=pointer(path))
         if field.column is not None and operator not in _COLUMN_OPERATORS[self.kind(field)]:
-            raise InvalidFilter(
-                f"{operator} has no meaning for @{field.column}", path=pointer(path)
-            )
+            supported = ", ".join(sorted(_COLUMN_OPERATORS[self.kind(field)]))
+            message = f"{operator} is not supported for @{field.column}. Supported: {supported}"
+            raise InvalidFilter(message, path=pointer(path))
         return _OPERATORS[operator](self, field, operand, path)
 
-    def field(self, written: Any, path: Path) -> Field:
-        if not isinstance(written, str):
-            raise InvalidFilter("a field is named by text", path=pointer(path))
-        if (fault := text_fault(written)) is not None:
-            raise InvalidFilter(f"the name {fault}", path=pointer(path))
-        if written.startswith("@"):
-            if written[1:] not in self.columns:
-                raise InvalidFilter(f"{written} is not a column", path=pointer(path))
-            return Field(column=written[1:])
-        if len(written) > MAX_FIELD_LENGTH:
-            message = f"a field has at most {MAX_FIELD_LENGTH:,} characters, got {len(written):,}"
+    def field(self, name: Any, path: Path) -> Field:
+        if not isinstance(name, str):
+            message = f"a field name must be text, not {type(name).__name__}"
+            raise InvalidFilter(message, path=pointer(path))
+        if (fault := text_fault(name)) is not None:
+            raise InvalidFilter(f"the field name {fault}", path=pointer(path))
+        if name.startswith("@"):
+            if name[1:] not in self.columns:
+                columns = [f"@{column}" for column in self.columns]
+                raise InvalidFilter(unknown("column", name, columns), path=pointer(path))
+            return Field(column=name[1:])
+        if len(name) > MAX_FIELD_LENGTH:
+            message = f"a field has at most {MAX_FIELD_LENGTH:,} characters, got {len(name):,}"
             raise InvalidFilter(message, path=pointer(path[:-1]))
-        keys = tuple(written.split("."))
-        if not all(keys) or written.startswith("$") or len(keys) > MAX_DEPTH:
-            raise InvalidFilter(f"{written[:80]!r} is not a dotted path", path=pointer(path))
+        keys = tuple(name.split("."))
+        if not all(keys) or name.startswith("$") or len(keys) > MAX_DEPTH:
+            message = f"{quoted(name)} is not a path of 1 to {MAX_DEPTH} keys separated by dots"
+            raise InvalidFilter(message, path=pointer(path))
         if sum(map(_is_position, keys[1:])) > MAX_POSITIONS:
-            message = f"{written[:80]!r} has more than {MAX_POSITIONS} numbers for steps"
+            message = f"{quoted(name)} has more than {MAX_POSITIONS} numeric steps"
             raise InvalidFilter(message, path=pointer(path))
         return Field(path=keys)
 
@@ -295,7 +275,7 @@ class _Parser:
         return self.columns[field.column or ""]
 
     def value(self, field: Field, value: Any, path: Path) -> Any:
-        """The operand as JSON gives it back; of the column's type where a column is named."""
+        """Return an operand as JSON returns it, or as the column's type if a column is named."""
         if field.column is None:
             return loads(canonical(value, path, error=InvalidFilter))
         kind = self.kind(field)
@@ -303,24 +283,24 @@ class _Parser:
             return moment(value, pointer(path), error=InvalidFilter)
         accepted = (int, float) if kind is int else kind
         if not isinstance(value, accepted) or isinstance(value, bool):
-            wanted = "a number" if kind is int else "text"
-            raise InvalidFilter(f"@{field.column} compares with {wanted}", path=pointer(path))
+            required = "a number" if kind is int else "text"
+            message = f"must be {required} to compare with @{field.column}"
+            raise InvalidFilter(message, path=pointer(path))
         return loads(canonical(value, path, error=InvalidFilter))
 
     def values(self, field: Field, operand: Any, path: Path) -> tuple[Any, ...]:
-        if isinstance(operand, set | frozenset):  # a cursor is of one order
+        if isinstance(operand, set | frozenset):  # sorted, so that equal filters have equal cursors
             operand = sorted(operand, key=repr)
         if not isinstance(operand, list | tuple):
-            raise InvalidFilter("must be a list", path=pointer(path))
+            raise InvalidFilter(f"must be a list, not {type(operand).__name__}", path=pointer(path))
         return tuple(self.item(field, item, (*path, i)) for i, item in enumerate(operand))
 
     def item(self, field: Field, item: Any, path: Path) -> Any:
-        """A value in a list, where operators are not looked for."""
+        """Return a value of a list, where operators are not allowed."""
         for key in item if isinstance(item, Mapping) else ():
             if isinstance(key, str) and _OPERATOR.fullmatch(key):
-                raise InvalidFilter(
-                    "is an operator in a list of values", path=pointer((*path, key))
-                )
+                message = "operators are not allowed in a list of values"
+                raise InvalidFilter(message, path=pointer((*path, key)))
         return self.value(field, item, path)
 
     def equals(self, field: Field, operand: Any, path: Path) -> Node:
@@ -342,19 +322,21 @@ class _Parser:
 
     def contains(self, field: Field, operand: Any, path: Path) -> Node:
         if isinstance(operand, list | tuple):
-            parts = tuple(_held(field, value) for value in self.values(field, operand, path))
+            parts = tuple(_contained(field, value) for value in self.values(field, operand, path))
             return And(parts) if parts else Or()
-        return _held(field, self.value(field, operand, path))
+        return _contained(field, self.value(field, operand, path))
 
     def starts_with(self, field: Field, operand: Any, path: Path) -> Node:
         value = self.value(field, operand, path)
         if not isinstance(value, str):
-            raise InvalidFilter("must be text", path=pointer(path))
+            raise InvalidFilter(f"must be text, not {type(value).__name__}", path=pointer(path))
         return StartsWith(field, value)
 
     def exists(self, field: Field, operand: Any, path: Path) -> Node:
         if not isinstance(operand, bool):
-            raise InvalidFilter("must be true or false", path=pointer(path))
+            raise InvalidFilter(
+                f"must be true or false, not {type(operand).__name__}", path=pointer(path)
+            )
         return Exists(field) if operand else Not(Exists(field))
 
     def size(self, field: Field, operand: Any, path: Path) -> Node:
@@ -362,7 +344,9 @@ class _Parser:
 
     def elem_match(self, field: Field, operand: Any, path: Path) -> Node:
         if not isinstance(operand, Mapping):
-            raise InvalidFilter("must be a mapping", path=pointer(path))
+            raise InvalidFilter(
+                f"must be a mapping, not {type(operand).__name__}", path=pointer(path)
+            )
         inner = _Parser({}, self.depth)
         if _is_operators(operand) and not operand.keys() & {"$and", "$or", "$nor"}:
             return ElemMatch(field, inner.operators(Field(), operand, path), documents=False)
@@ -370,14 +354,17 @@ class _Parser:
 
     def negation(self, field: Field, operand: Any, path: Path) -> Node:
         if not _is_operators(operand):
-            raise InvalidFilter("must be a mapping of operators", path=pointer(path))
+            raise InvalidFilter(
+                'must be a mapping of operators, such as {"$gt": 1}', path=pointer(path)
+            )
         return Not(self.operators(field, operand, path))
 
     @contextmanager
     def level(self, path: Path) -> Iterator[None]:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise InvalidFilter(f"nests deeper than {MAX_DEPTH} levels", path=pointer(path[:8]))
+            message = f"must be nested at most {MAX_DEPTH} levels deep"
+            raise InvalidFilter(message, path=pointer(path[:8]))
         yield
         self.depth -= 1
 
@@ -388,7 +375,7 @@ _Operation = Callable[[_Parser, Field, Any, Path], Node]
 def _comparison(operator: Literal["<", "<=", ">", ">="]) -> _Operation:
     def compare(parser: _Parser, field: Field, operand: Any, path: Path) -> Node:
         value = parser.value(field, operand, path)
-        if value is None:  # MongoDB: null is neither above nor below itself
+        if value is None:  # MongoDB: null equals null, and is neither greater nor less
             return Equals(field, (None,)) if "=" in operator else Or()
         if isinstance(value, dict | list):
             raise InvalidFilter("must be a number, text or a boolean", path=pointer(path))
@@ -416,10 +403,13 @@ _OPERATORS: Mapping[Any, _Operation] = {
     "$exists": _Parser.exists,
     "$contains": _Parser.contains,
     "$not": _Parser.negation,
-    # Reached by the list form only: MongoDB has no such operators.
+    # Only the list form has these: MongoDB has no such operators.
     "not_contains": _opposite(_Parser.contains),
     "starts_with": _Parser.starts_with,
 }
+
+_MONGO_OPERATORS = [operator for operator in _OPERATORS if operator.startswith("$")]
+_LOGICAL_OPERATORS = ("$and", "$or", "$nor")
 
 _LIST_OPERATORS = {
     "eq": "$eq",
@@ -444,8 +434,8 @@ _COLUMN_OPERATORS: Mapping[type, set[str]] = {
 }
 
 
-def _held(field: Field, value: Any) -> Node:
-    """The value is a member; or, of text, a part."""
+def _contained(field: Field, value: Any) -> Node:
+    """Return the condition that the value is a member of the field, or a substring of its text."""
     member = Equals(field, (value,))
     return Or((Substring(field, value), member)) if isinstance(value, str) else member
 
@@ -455,7 +445,7 @@ def _is_elem_match(value: Any) -> bool:
 
 
 def _is_operators(value: Any) -> bool:
-    """Whether a mapping holds operators rather than being a document to compare with."""
+    """Return whether a value is a mapping of operators rather than a document to compare with."""
     return isinstance(value, Mapping) and any(
         isinstance(key, str) and key.startswith("$") for key in value
     )

@@ -1,4 +1,4 @@
-"""JSON Schema: what satisfies one, and what may be patched into it."""
+"""JSON Schema: validation, and the schemas of merge patches."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from mastra_engine.exceptions import EngineConfigError, InvalidInput
 from mastra_engine.optional_deps import require
 from mastra_engine.validation.jsonb import Path, pointer
 
-#: What is asked of a whole object, and cannot be of a part of it.
-_OF_THE_WHOLE = (
+#: Keywords that constrain a whole object, so that a partial object may violate them.
+_WHOLE_OBJECT_KEYWORDS = (
     *("required", "minProperties", "maxProperties", "dependencies", "dependentRequired"),
     *("dependentSchemas", "if", "then", "else", "not"),
 )
 _DEFINITION = re.compile(r"^#/(\$defs|definitions)/[^/]+")
 
 
-def satisfy(value: Any, schema: Mapping[str, Any], path: Path) -> None:
-    """Raise InvalidInput that names the first place where `value` breaks the schema.
+def validate(value: Any, schema: Mapping[str, Any], path: Path) -> None:
+    """Raise InvalidInput with the path of the first place where `value` violates the schema.
 
-    Raises EngineConfigError for a schema that is none, and without the extra `schema`.
+    Raises EngineConfigError if the schema is not valid or the extra `schema` is not installed.
     """
     require("schema", "jsonschema", by="A JSON Schema")
     from jsonschema import SchemaError
@@ -33,32 +33,33 @@ def satisfy(value: Any, schema: Mapping[str, Any], path: Path) -> None:
         kind.check_schema(dict(schema))
     except SchemaError as error:
         raise EngineConfigError(f"The JSON Schema is not valid: {error.message}") from error
-    faults = kind(dict(schema)).iter_errors(value)
-    fault = min(faults, key=lambda each: list(map(str, each.path)), default=None)
+    violations = kind(dict(schema)).iter_errors(value)
+    fault = min(violations, key=lambda violation: list(map(str, violation.path)), default=None)
     if fault is not None:
         raise InvalidInput(fault.message[:200], path=pointer((*path, *fault.absolute_path)))
 
 
 def merge_patch_schema(schema: Any) -> Any:
-    """Return the schema of merge patches (RFC 7396) of what a schema allows.
+    """Return the schema of the merge patches (RFC 7396) of objects that satisfy a schema.
 
-    Objects may be partial. What is in a list may not, since a patch replaces lists as a whole, so
-    each definition is there twice: as it was, and as a patch.
+    Objects may be partial, but items of lists must be complete, because a patch replaces lists as a
+    whole. Therefore the result contains each definition twice: unchanged, and as a patch.
     """
     if not isinstance(schema, Mapping):
         return schema
-    patch = {key: deepcopy(schema[key]) for key in schema if key not in _OF_THE_WHOLE}
+    patch = {key: deepcopy(schema[key]) for key in schema if key not in _WHOLE_OBJECT_KEYWORDS}
     for key in {"properties", "patternProperties"} & patch.keys():
-        patch[key] = {name: _or_null(each) for name, each in patch[key].items()}
+        patch[key] = {name: _or_null(property) for name, property in patch[key].items()}
     if "additionalProperties" in patch:
         patch["additionalProperties"] = _or_null(patch["additionalProperties"])
     for key in {"allOf", "anyOf", "oneOf"} & patch.keys():
-        patch[key] = [merge_patch_schema(each) for each in patch[key]]
-    if "oneOf" in patch:  # a partial object may be one of several
+        patch[key] = [merge_patch_schema(alternative) for alternative in patch[key]]
+    if "oneOf" in patch:  # a partial object may satisfy several alternatives
         patch.setdefault("anyOf", patch.pop("oneOf"))
     for key in {"$defs", "definitions"} & patch.keys():
         patch[key] |= {
-            f"{name}_patch": merge_patch_schema(each) for name, each in patch[key].items()
+            f"{name}_patch": merge_patch_schema(definition)
+            for name, definition in patch[key].items()
         }
     if "$ref" in patch:
         patch["$ref"] = _DEFINITION.sub(r"\g<0>_patch", patch["$ref"])
@@ -66,7 +67,7 @@ def merge_patch_schema(schema: Any) -> Any:
 
 
 def _or_null(schema: Any) -> Any:
-    """Return what may be given for a key: null removes it."""
+    """Return the schema of a patch's value: a patch of the key's value, or null to remove it."""
     if not isinstance(schema, Mapping):
         return schema
     return {"anyOf": [merge_patch_schema(schema), {"type": "null"}]}

@@ -1,4 +1,4 @@
-"""What PostgreSQL's `jsonb` can hold, decided before anything is sent to it."""
+"""Canonical JSON: values that PostgreSQL's `jsonb` can store, validated before they are sent."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ MAX_DEPTH = 64
 MAX_BYTES = 64 * 1024 * 1024
 
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
-#: How orjson writes floats from 1e16 to 1e20, and minus zero. `numeric` would give back another
-#: number: the shortest digits of the one, taken for an integer, and zero for the other.
+#: The texts that orjson writes for floats from 1e16 to 1e20 and for minus zero. PostgreSQL's
+#: `numeric` would return another number: for the former the shortest digits, read as an integer,
+#: and for the latter zero.
 _INEXACT_FLOAT = re.compile(rb"\de\+?1[6-9]|-0\.0(?!\d)")
-#: What orjson writes as text of its own accord.
+#: The types that orjson serializes as text.
 _WRITTEN_AS_TEXT = (date, time, UUID)
 
 Path = tuple[str | int, ...]
 
-#: The value of JSON text; numbers beyond 64 bits come back as floats, as they came.
+#: Parse JSON text. Numbers beyond 64 bits become floats, as they were before serialization.
 loads: Callable[[bytes | str], Any] = orjson.loads
 
 
 def canonical(value: Any, path: Path = (), *, error: type[InvalidInput] = InvalidInput) -> bytes:
-    """Return `value` as compact UTF-8 JSON with sorted keys: equal documents, equal bytes.
+    """Return `value` as compact UTF-8 JSON with sorted keys, so equal documents have equal bytes.
 
-    Raises `error` with the pointer of the first place that `jsonb` cannot hold or cannot give
-    back unchanged: U+0000, lone surrogates, NaN and infinities, integers beyond 64 bits, keys
-    that are not text, types that are not JSON, more than 64 levels or 64 MiB.
+    Raises `error` with the path of the first place that `jsonb` cannot store or cannot return
+    unchanged: U+0000, lone surrogates, NaN and infinities, integers beyond 64 bits, keys that are
+    not text, types that are not JSON, more than 64 levels or 64 MiB.
     """
     try:
         raw = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
@@ -45,9 +46,10 @@ def canonical(value: Any, path: Path = (), *, error: type[InvalidInput] = Invali
         fault = next(_faults(value, path), (path, str(refusal)))
         raise error(fault[1], path=pointer(fault[0])) from None
     if len(raw) > MAX_BYTES:
-        raise error(f"is {len(raw)} bytes of JSON; at most {MAX_BYTES} fit", path=pointer(path))
-    # A walk in Python costs more than all the rest, so it is made only where the bytes raise
-    # a suspicion: orjson writes NaN as null, and it allows U+0000 and 254 levels.
+        message = f"must have at most {MAX_BYTES:,} bytes of JSON, got {len(raw):,}"
+        raise error(message, path=pointer(path))
+    # Walking the value in Python costs more than all the rest, so it is done only if the bytes
+    # suggest a fault: orjson writes NaN as null, and it allows U+0000 and 254 levels.
     if (
         b"\\u0000" in raw
         or raw.count(b"{") + raw.count(b"[") > MAX_DEPTH
@@ -61,24 +63,24 @@ def canonical(value: Any, path: Path = (), *, error: type[InvalidInput] = Invali
 
 
 def content_hash(raw: bytes) -> bytes:
-    """Return 16 bytes that stand for canonical JSON (BLAKE2b, RFC 7693)."""
+    """Return the 16-byte hash of canonical JSON (BLAKE2b, RFC 7693)."""
     return blake2b(raw, digest_size=16).digest()
 
 
 def text_fault(text: str) -> str | None:
-    """Return why PostgreSQL cannot hold `text`, or None."""
+    """Return the reason why PostgreSQL cannot store `text`, or None."""
     if "\0" in text:
-        return "holds U+0000, which PostgreSQL cannot store"
+        return "contains U+0000, which PostgreSQL cannot store"
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            return "holds a lone surrogate, which is not Unicode text"
+            return "contains a lone surrogate, which is not valid Unicode text"
     return None
 
 
 def pointer(path: Path) -> str:
-    """Return a JSON pointer (RFC 6901), printable whatever the keys hold."""
+    """Return a JSON pointer (RFC 6901) with unprintable characters of the keys escaped."""
     return "".join(f"/{_escaped(str(part))}" for part in path)
 
 
@@ -88,7 +90,7 @@ def _escaped(part: str) -> str:
 
 
 def _exact(value: Any) -> Any:
-    """Return plain JSON with its inexact floats as the integers they are."""
+    """Return plain JSON with the floats that `numeric` would change replaced by integers."""
     if isinstance(value, dict):
         return {key: _exact(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -99,14 +101,14 @@ def _exact(value: Any) -> Any:
 
 
 def _faults(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield (place, what is wrong), in document order; a stack, since input may nest deeply."""
+    """Yield (path, message) of each fault in document order, without recursion."""
     stack = [(value, path, 0)]
     while stack:
         node, place, depth = stack.pop()
-        node = _written(node)
+        node = _serialized(node)
         if isinstance(node, dict | list | tuple):
             if depth == MAX_DEPTH:
-                yield place[: len(path) + 8], f"nests deeper than {MAX_DEPTH} levels"
+                yield place[: len(path) + 8], f"must be nested at most {MAX_DEPTH} levels deep"
                 return
             if isinstance(node, dict):
                 yield from _key_faults(node, place)
@@ -117,19 +119,19 @@ def _faults(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
             yield place, message
 
 
-def _written(node: Any) -> Any:
-    """Return what orjson writes of its own accord in place of an object, if it does."""
+def _serialized(node: Any) -> Any:
+    """Return the value that orjson serializes in place of an enum member or a dataclass."""
     if isinstance(node, Enum):
         node = node.value
     if dataclasses.is_dataclass(node) and not isinstance(node, type):
-        return {each.name: getattr(node, each.name) for each in dataclasses.fields(node)}
+        return {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
     return node
 
 
 def _key_faults(node: dict[Any, Any], place: Path) -> Iterator[tuple[Path, str]]:
     for key in node:
         if not isinstance(key, str):
-            yield place, f"has a key of type {type(key).__name__}; JSON keys are text"
+            yield place, f"has a key of type {type(key).__name__}; JSON keys must be text"
         elif (message := text_fault(key)) is not None:
             yield (*place, key), f"the key {message}"
 
@@ -138,10 +140,10 @@ def _scalar_fault(node: Any) -> str | None:
     if isinstance(node, str):
         return text_fault(node)
     if isinstance(node, float):
-        return None if math.isfinite(node) else "is not a finite number"
+        return None if math.isfinite(node) else "must be a finite number"
     if isinstance(node, int):
         fits = _MIN_INTEGER <= node <= _MAX_INTEGER
-        return None if fits else "is an integer beyond 64 bits"
+        return None if fits else "must be an integer of at most 64 bits"
     if node is None or isinstance(node, _WRITTEN_AS_TEXT):
         return None
-    return f"is of type {type(node).__name__}, which is not JSON"
+    return f"has the type {type(node).__name__}, which is not a JSON type"

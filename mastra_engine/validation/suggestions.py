@@ -11,26 +11,26 @@ from mastra_engine.exceptions import quoted
 MAX_LISTED = 40
 
 
-def unknown(kind: str, name: object, known: Iterable[object]) -> str:
+def unknown(kind: str, name: object, known_names: Iterable[object]) -> str:
     """Return `unknown field "filter"; did you mean "filters"? Known fields: …`.
 
     `kind` is a singular noun. The suggestion ignores case and surrounding "$", "@" and "_"; it is
     left out when no known name is similar, and the list when it is empty.
     """
-    names = [str(each_name) for each_name in known]
+    names = list(map(str, known_names))
     message = f"unknown {kind} {quoted(name if isinstance(name, str) else repr(name))}"
     if (nearest := _nearest(str(name), names)) is not None:
         message += f"; did you mean {quoted(nearest)}?"
     elif names:
         message += "."
     if names:
-        shown = ", ".join(names[:MAX_LISTED]) + (", …" if len(names) > MAX_LISTED else "")
-        message += f" Known {_plural(kind)}: {shown}"
+        listed = ", ".join(names[:MAX_LISTED]) + (", …" if len(names) > MAX_LISTED else "")
+        message += f" Known {_plural(kind)}: {listed}"
     return message
 
 
-def _nearest(name: str, known: list[str]) -> str | None:
-    simplified = {_simplified(candidate): candidate for candidate in reversed(known)}
+def _nearest(name: str, names: list[str]) -> str | None:
+    simplified = {_simplified(candidate): candidate for candidate in reversed(names)}
     matches = get_close_matches(_simplified(name[:100]), list(simplified), n=1, cutoff=0.6)
     return simplified[matches[0]] if matches else None
 

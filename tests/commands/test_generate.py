@@ -109,7 +109,7 @@ def test_entities_and_connections_are_chosen(out: Path) -> None:
     [
         (["--entity=Contact"], "No connection has an entity 'Contact'"),
         (["--connection=eve", "--entity=Contacts"], "No connection has an entity 'Contacts'"),
-        (["--sample=0"], "/sample: must be from 1"),
+        (["--sample=0"], "/sample: must be between 1"),
         (["--engine=third"], 'unknown engine alias "third"'),
     ],
 )

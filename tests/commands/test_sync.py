@@ -117,7 +117,7 @@ def test_it_cancels_and_retries_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ((), "--connection"),
         (("contacts",), "--connection"),
-        (("nothing", "--connection", "c"), "No sync 'nothing' is declared"),
+        (("nothing", "--connection", "c"), 'unknown sync "nothing"'),
         (("contacts", "--connection", "c", "--params", "{"), "--params"),
         (("contacts", "--connection", "c", "--params", "[1]"), "/params: must be a JSON object"),
         (("contacts", "--connection", "c", "--engine", "other"), 'unknown engine alias "other"'),

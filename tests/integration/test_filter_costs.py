@@ -14,7 +14,7 @@ from django.db import connections
 
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import InvalidFilter
-from mastra_engine.filters.parsing import (
+from mastra_engine.filters.limits import (
     MAX_CONDITIONS,
     MAX_FIELD_LENGTH,
     MAX_STEPS,

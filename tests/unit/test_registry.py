@@ -141,7 +141,7 @@ def test_an_index_may_be_declared_above_a_sync() -> None:
 def test_an_index_declared_in_two_places_is_refused() -> None:
     index_records(entity="Docs", index="docs", text=body)
     index_records(entity="Docs", index="docs", text=body)
-    with pytest.raises(EngineConfigError, match="'Docs' in the index 'docs' is declared twice"):
+    with pytest.raises(EngineConfigError, match="of the entity 'Docs' is declared twice"):
         index_records(entity="Docs", index="docs", text=source("text"))
 
 

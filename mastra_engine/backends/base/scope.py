@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from uuid import UUID
 
-from mastra_engine.exceptions import EntityNotFound, NotFound
+from mastra_engine.exceptions import EntityNotFound, NotFound, quoted
 from mastra_engine.types import Scope
 from mastra_engine.validation.inputs import names, narrowed
 from mastra_engine.validation.vectors import namespace_name
@@ -77,14 +77,14 @@ def connections_in(scope: Scope, connection_id: str | None) -> frozenset[str] | 
 def resource_in(scope: Scope, resource_id: str) -> str:
     """Return a resource's id; raises NotFound if it is outside the scope."""
     if scope.resource_ids is not None and resource_id not in scope.resource_ids:
-        raise NotFound(f"There is no resource {resource_id!r}")
+        raise NotFound(f"Resource {quoted(resource_id)} does not exist")
     return resource_id
 
 
 def namespace_in(scope: Scope, namespace: str) -> str:
     """Return a namespace; raises NotFound if it is outside the scope."""
     if scope.namespaces is not None and namespace not in scope.namespaces:
-        raise NotFound(f"There is no namespace {namespace!r}")
+        raise NotFound(f"Namespace {quoted(namespace)} does not exist")
     return namespace
 
 

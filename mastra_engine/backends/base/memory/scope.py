@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from mastra_engine.backends.base.memory.store import MemoryStore
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.conversations.tokens import estimate
-from mastra_engine.exceptions import InvalidInput, NotFound, ThreadNotFound
+from mastra_engine.exceptions import InvalidInput, NotFound, ThreadNotFound, quoted
 from mastra_engine.protocols import RunQueue, Tokenizer
 from mastra_engine.types import Message, Thread
 from mastra_engine.validation.inputs import count, name
@@ -54,7 +54,7 @@ class MemoryScope:
         """Return a validated resource id; raise NotFound if it is out of scope."""
         resource = name(resource_id, "/resource_id")
         if self.resource_ids is not None and resource not in self.resource_ids:
-            raise NotFound(f"Resource {resource!r} does not exist")
+            raise NotFound(f"Resource {quoted(resource)} does not exist")
         return resource
 
     def require_thread(self, thread_id: str) -> Thread:

@@ -15,7 +15,7 @@ from mastra_engine.conversations.formats.tools import working_memory_tool
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Thread, ToolFormat, WorkingMemory
 from mastra_engine.validation.inputs import choice, json_object, text
-from mastra_engine.validation.json_schema import satisfy
+from mastra_engine.validation.json_schema import validate
 from mastra_engine.validation.jsonb import Path
 
 
@@ -95,4 +95,4 @@ class WorkingMemories:
     def _check_schema(self, data: dict[str, Any], path: Path) -> None:
         schema = self._context.working_memory_schema
         if schema is not None:
-            satisfy(data, schema, path)
+            validate(data, schema, path)

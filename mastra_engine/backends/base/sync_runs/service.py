@@ -34,7 +34,7 @@ from mastra_engine.redaction import described
 from mastra_engine.registry import SyncDeclaration, registry
 from mastra_engine.types import ACTIVE, Order, Page, RunStatus, SyncPage, SyncRun
 from mastra_engine.validation.inputs import choice, count, descends, name, uuid
-from mastra_engine.validation.sync_params import checked_params, given_params
+from mastra_engine.validation.sync_params import parse_params, validated_params
 
 logger = logging.getLogger("mastra_engine.syncs")
 
@@ -235,8 +235,8 @@ class SyncRuns:
         """Return the active run of a sync and connection, which is a new one if there is none."""
         declared = registry.sync(name(sync, "/sync"))
         connection = connection_in(self.scope, name(connection_id, "/connection_id"))
-        given = given_params(params)
-        checked_params(declared.params, given)
+        given = parse_params(params)
+        validated_params(declared.params, given)
         for _ in range(RACES):
             new = self._insert_run(declared, connection, given, reset=reset)
             if new is not None:

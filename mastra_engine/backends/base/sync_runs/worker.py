@@ -24,7 +24,7 @@ from mastra_engine.registry import SyncDeclaration
 from mastra_engine.types import Progress, RecordInput, SyncRun, UpsertResult
 from mastra_engine.validation.inputs import count
 from mastra_engine.validation.jsonb import canonical, loads
-from mastra_engine.validation.sync_params import checked_params
+from mastra_engine.validation.sync_params import validated_params
 
 logger = logging.getLogger("mastra_engine.syncs")
 
@@ -109,7 +109,7 @@ class Worker:
         if self.run.mode == "full":
             found = self.lease.store.unchanged_revs(self.run.id) if self.run.pages else ()
             self.seen = RunSeenRevisions(self.run.start_rev or 0, found)
-        context = SyncContext(self.run, checked_params(self.declared.params, self.run.params))
+        context = SyncContext(self.run, validated_params(self.declared.params, self.run.params))
         self.saved = context.saved
         source = self.declared.function(context)
         with closing(source) if hasattr(source, "close") else nullcontext():  # type: ignore[type-var]
