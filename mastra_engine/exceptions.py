@@ -113,8 +113,12 @@ class EntityNotFound(NotFound):
         id: UUID | None = None,
     ) -> None:
         self.name, self.connection_id, self.id = name, connection_id, id
-        connection = _of("for connection", connection_id)
-        super().__init__(message or f"{_subject('Entity', name, id)} does not exist{connection}")
+        if name is None and id is None and connection_id is not None:
+            composed = f"No entity exists for connection {quoted(connection_id)}"
+        else:
+            connection = _of("for connection", connection_id)
+            composed = f"{_subject('Entity', name, id)} does not exist{connection}"
+        super().__init__(message or composed)
 
 
 class RecordNotFound(NotFound):
