@@ -11,8 +11,9 @@ from typing import Any
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from mastra_engine.conversations.fields import first
 from mastra_engine.conversations.media import media_of
-from mastra_engine.conversations.messages import CALLS, RESULTS, call_id, first
+from mastra_engine.conversations.parts import CALLS, RESULTS, call_id
 from mastra_engine.types import Part
 
 #: The longest text in characters that is rendered; the rest of a longer text is cut.

@@ -2,57 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from math import inf
 
 import orjson
 
-from mastra_engine.conversations.messages import CALLS, RESULTS, text_of, tool_calls, tool_results
+from mastra_engine.conversations.parts import Thinking, read_message, text_of, uses_tools
 from mastra_engine.conversations.tokens import message_tokens
+from mastra_engine.conversations.turns import Place, group_turns
 from mastra_engine.protocols import Tokenizer
 from mastra_engine.types import Message, Part, RecalledMessage, Thread, WorkingMemory
 
-_TOOL_PARTS = frozenset((*CALLS, *RESULTS))
-
 
 def whole_exchanges(messages: Sequence[Message], *, to_the_end: bool) -> list[Message]:
-    """Drop messages that hold a tool call without its result, or a result without its call.
+    """Drop each tool call without its result, and each result without its call.
 
-    Model providers refuse one without the other. With `to_the_end`, the messages are the last of
-    their thread, and a call that only results follow stays: its tool is still running. Dropping
-    one message can separate others, so this repeats until nothing changes.
+    Model providers refuse one without the other. The other parts of a message stay, and so do
+    parallel calls that have their results; a message without remaining content is dropped. With
+    `to_the_end`, the messages are the last of their thread, and calls that only results follow
+    stay: their tools are still running.
     """
-    paired = list(messages)
-    while unpaired := _unpaired_positions(paired, to_the_end=to_the_end):
-        paired = [message for i, message in enumerate(paired) if i not in unpaired]
-    return paired
+    if not any(uses_tools(m.role, m.content, m.tool_call_id) for m in messages):
+        return list(messages)
+    grouped = group_turns(messages)
+    finished = grouped.turns[:-1] if to_the_end else grouped.turns
+    places = [
+        exchange.call_place
+        for turn in finished
+        for exchange in turn.exchanges
+        if exchange.call is not None and exchange.result is None
+    ]
+    return _without(messages, [*places, *grouped.stray_results])
 
 
-def _unpaired_positions(messages: Sequence[Message], *, to_the_end: bool) -> set[int]:
-    """Return the positions of messages whose call has no result, or whose result has no call.
-
-    Some models use the same ids again in every turn, so the order decides which call a result
-    belongs to: a result answers the latest call with its id, and a call is answered once.
-    """
-    unpaired: set[int] = set()
-    open_calls: dict[str, int] = {}
-    last_statement = 0
-    for i, message in enumerate(messages):
-        types = {part["type"] for part in message.content}
-        if message.role != "tool" and not types.issubset(RESULTS):
-            last_statement = i
-        # Most messages have nothing to do with tools, and a window may hold thousands.
-        if message.tool_call_id is None and types.isdisjoint(_TOOL_PARTS):
+def _without(messages: Sequence[Message], places: Iterable[Place]) -> list[Message]:
+    """Return messages without the parts at `places`, and without messages that these empty."""
+    dropped: dict[int, set[int]] = defaultdict(set)
+    for index, positions in places:
+        dropped[index].update(positions)
+    remaining: list[Message] = []
+    for index, message in enumerate(messages):
+        if index not in dropped:
+            remaining.append(message)
             continue
-        for call in tool_calls(message):
-            if call in open_calls:
-                unpaired.add(open_calls[call])
-            open_calls[call] = i
-        for call in tool_results(message):
-            if open_calls.pop(call, None) is None:
-                unpaired.add(i)
-    running = {i for i in open_calls.values() if to_the_end and i >= last_statement}
-    return unpaired | (set(open_calls.values()) - running)
+        parts = [p for i, p in enumerate(message.content) if i not in dropped[index]]
+        if _has_content(message, parts):
+            remaining.append(replace(message, content=parts))
+    return remaining
+
+
+def _has_content(message: Message, parts: list[Part]) -> bool:
+    """Return whether a message with these parts would show more than thinking."""
+    if message.role == "tool" and not parts:
+        return False
+    items = read_message(message.role, parts, message.tool_call_id)
+    return any(not isinstance(entry.item, Thinking) for entry in items)
 
 
 class ContextPreamble:
@@ -122,7 +128,7 @@ class ContextPreamble:
             role="system",
             content=parts,
             tool_call_id=None,
-            tokens=message_tokens(parts, self.tokenizer),
+            tokens=message_tokens("system", parts, None, self.tokenizer),
             metadata={},
             created_at=self.thread.created_at,
         )

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import orjson
 
+from mastra_engine.conversations.media import Media
+from mastra_engine.conversations.parts import (
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    arguments_text,
+    read_message,
+)
+from mastra_engine.conversations.tool_ids import ID_SUFFIX, MAX_ID, UNNAMED_TOOL, sendable_id
 from mastra_engine.exceptions import EngineConfigError
 from mastra_engine.optional_deps import require
 from mastra_engine.protocols import Tokenizer
@@ -19,9 +29,6 @@ if TYPE_CHECKING:
 MESSAGE_TOKENS = 4
 #: Tokens of an image or a file. Models differ, and none counts the bytes of its Base64.
 MEDIA_TOKENS = 1_000
-#: The types of media parts in the notations of OpenAI, Anthropic and Vercel's AI SDK.
-MEDIA = ("image", "image_url", "file", "document", "media", "input_audio")
-_MEDIA_KEYS = frozenset({"data", "source", "image_url"})
 
 
 def estimate(text: str) -> int:
@@ -61,35 +68,53 @@ class TiktokenTokenizer:
             ) from error
 
 
-def is_media(value: Mapping[str, Any]) -> bool:
-    """Return whether an object is an image or a file with content, not just a mention of one."""
-    return value.get("type") in MEDIA and not _MEDIA_KEYS.isdisjoint(value)
+def message_tokens(
+    role: str, parts: list[Part], tool_call_id: str | None, tokenizer: Tokenizer
+) -> int:
+    """Return the tokens of a message: at least `MESSAGE_TOKENS`.
+
+    They cover the message in every format of a provider. Parts that are never sent add none.
+    """
+    tokens, texts = MESSAGE_TOKENS, 0
+    for entry in read_message(role, parts, tool_call_id):
+        item = entry.item
+        if isinstance(item, Text):
+            tokens += _text_tokens(item, tokenizer, first=not texts)
+            texts += 1
+        elif isinstance(item, ToolResult):
+            tokens += _content_tokens(item.content, tokenizer)
+        elif not isinstance(item, ToolCall):
+            tokens += _item_tokens(item, tokenizer)
+        elif role == "assistant":
+            tokens += _call_tokens(item, tokenizer)
+    return tokens
 
 
-def message_tokens(parts: Iterable[Part], tokenizer: Tokenizer) -> int:
-    """Return the tokens of a message with these parts; at least `MESSAGE_TOKENS`."""
-    return MESSAGE_TOKENS + sum(_part_tokens(part, tokenizer) for part in parts)
+def _content_tokens(content: Iterable[Text | Media], tokenizer: Tokenizer) -> int:
+    return sum(
+        _text_tokens(item, tokenizer, first=not position)
+        if isinstance(item, Text)
+        else _item_tokens(item, tokenizer)
+        for position, item in enumerate(content)
+    )
 
 
-def _part_tokens(part: Part, tokenizer: Tokenizer) -> int:
-    if part["type"] in MEDIA:
-        return MEDIA_TOKENS
-    text = part.get("text")
-    if isinstance(text, str):
-        return tokenizer(text)
-    bare, media = _without_media(part)
-    return media * MEDIA_TOKENS + tokenizer(orjson.dumps(bare).decode())
+def _text_tokens(item: Text, tokenizer: Tokenizer, *, first: bool) -> int:
+    # A line break joins texts where a format has one text per message.
+    tokens = tokenizer(item.text if first else f"\n{item.text}")
+    for extra in filter(None, (item.citations, item.document)):
+        tokens += tokenizer(orjson.dumps(extra).decode())
+    return tokens
 
 
-def _without_media(value: Any) -> tuple[Any, int]:
-    """Return JSON with null for each image or file, such as a screenshot, and their number."""
-    if isinstance(value, dict):
-        if is_media(value):
-            return None, 1
-        members = {key: _without_media(member) for key, member in value.items()}
-        media = sum(number for _, number in members.values())
-        return {key: bare for key, (bare, _) in members.items()}, media
-    if isinstance(value, list):
-        items = [_without_media(item) for item in value]
-        return [bare for bare, _ in items], sum(number for _, number in items)
-    return value, 0
+def _item_tokens(item: Media | Thinking, tokenizer: Tokenizer) -> int:
+    if isinstance(item, Thinking):
+        return tokenizer(f"{item.text}{item.signature}{item.redacted}")
+    names = "".join(filter(None, (item.name, item.title, item.context)))
+    return max(MEDIA_TOKENS, tokenizer(item.url)) + (tokenizer(names) if names else 0)
+
+
+def _call_tokens(call: ToolCall, tokenizer: Tokenizer) -> int:
+    """Return the tokens of a call, with its id twice: its result is sent with the id as well."""
+    id = f"{max(sendable_id(call.id), call.id[:MAX_ID], key=len)}{ID_SUFFIX}"
+    return tokenizer(f"{id}{call.name or UNNAMED_TOOL}{arguments_text(call)}{id}")

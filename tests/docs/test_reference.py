@@ -27,8 +27,9 @@ from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.checks import OLDEST_POSTGRES
 from mastra_engine.conf import AdminSettings, ApiSettings
-from mastra_engine.conversations.messages import CALLS, RESULTS, ROLES
-from mastra_engine.conversations.tokens import MEDIA
+from mastra_engine.conversations.media import MEDIA
+from mastra_engine.conversations.messages import ROLES
+from mastra_engine.conversations.parts import CALLS, INVOCATIONS, RESULTS, TEXTS, THOUGHTS
 from mastra_engine.filters import ast as filter_ast
 from mastra_engine.filters import parsing
 from tests.docs.pages import DOCS, ROOT, Row, code_spans, headings, name, rows
@@ -166,7 +167,9 @@ def test_values_are_listed_with_their_fields(value: type) -> None:
 
 def test_every_part_and_key_of_a_message_is_there() -> None:
     fields = {field.name for field in dataclasses.fields(types.MessageInput)}
-    assert {*CALLS, *RESULTS, *MEDIA, *ROLES, *fields} <= words(MEMORY)
+    assert {*TEXTS, *CALLS, *RESULTS, *INVOCATIONS, *THOUGHTS, *MEDIA, *ROLES, *fields} <= words(
+        MEMORY
+    )
 
 
 # filters.md

@@ -9,7 +9,7 @@ from typing import Any
 
 import anthropic.types
 import openai.types.chat
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from mastra_engine.conversations.formats import format_window
 from mastra_engine.conversations.messages import new_messages
@@ -48,6 +48,8 @@ def assert_accepts(client: TypeAdapter[Any], value: Any) -> None:
 
 def plain(value: Any) -> Any:
     """Return a value that pydantic validated, with its lazy iterables as lists."""
+    if isinstance(value, BaseModel):  # A block may match the type of a response as well.
+        return value.model_dump(exclude_unset=True)
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str):

@@ -224,7 +224,7 @@ def test_results_that_are_not_text_become_json(result: dict[str, Any], text: str
     ("arguments", "openai_text", "anthropic_input"),
     [
         ('{"a": 1}', '{"a":1}', {"a": 1}),
-        ("", "", {}),
+        ("", "{}", {}),
         ('{"a": ', '{"a": ', {"arguments": '{"a": '}),
         ("[1]", "[1]", {"arguments": [1]}),
         (None, "{}", {}),
@@ -337,7 +337,7 @@ def test_messages_without_remaining_content_are_left_out() -> None:
         {"role": "tool", "tool_call_id": "unknown", "content": "of no call here"},
     )
     assert for_openai(messages) == for_anthropic(messages) == []
-    assert format_window(messages, "anthropic", truncated=False).system is None
+    assert format_window(messages, "anthropic", truncated=False).system == ""
 
 
 def test_only_signed_thinking_is_sent() -> None:

@@ -16,24 +16,45 @@ from mastra_engine.conversations.tokens import (
     message_tokens,
 )
 from mastra_engine.exceptions import EngineConfigError
+from mastra_engine.protocols import Tokenizer
 
 PIXELS = "A" * 1_000_000
 
 
-@pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2)])
-def test_four_bytes_are_a_token(text: str, tokens: int) -> None:
-    assert estimate(text) == tokens
+def tokens(parts: list[Any], tokenizer: Tokenizer = estimate, role: str = "user") -> int:
+    return message_tokens(role, parts, None, tokenizer)
+
+
+@pytest.mark.parametrize(("text", "number"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2)])
+def test_four_bytes_are_a_token(text: str, number: int) -> None:
+    assert estimate(text) == number
     assert estimate("😀" * len(text)) == len(text)
 
 
 def test_message_tokens_sum_parts_and_overhead() -> None:
-    parts: list[Any] = [{"type": "text", "text": "abcd"}, {"type": "reasoning", "text": "abcde"}]
-    assert message_tokens([], estimate) == MESSAGE_TOKENS
-    assert message_tokens(parts, estimate) == MESSAGE_TOKENS + 1 + 2
-    assert message_tokens(parts, len) == MESSAGE_TOKENS + 4 + 5
-    call = {"type": "tool-call", "args": {"a": 1}}
-    written = '{"type":"tool-call","args":{"a":1}}'
-    assert message_tokens([call], len) == MESSAGE_TOKENS + len(written)
+    parts: list[Any] = [{"type": "text", "text": "abcd"}, {"type": "refusal", "refusal": "abcd"}]
+    assert tokens([]) == MESSAGE_TOKENS
+    assert tokens(parts) == MESSAGE_TOKENS + 1 + 2, "a line break joins them"
+    assert tokens(parts, len) == MESSAGE_TOKENS + 4 + 5
+    call = {"type": "tool-call", "toolCallId": "c", "toolName": "f", "args": {"a": 1}}
+    sent = 2 * len("c_000") + len("f") + len('{"a":1}')
+    assert tokens([call], len, role="assistant") == MESSAGE_TOKENS + sent
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "own", "text": "never sent"},
+        {"type": "data-chart", "data": {"points": [1, 2, 3]}},
+        {"type": "step-start"},
+        {"type": "reasoning", "text": "unsigned"},
+        {"type": "image", "image": "/media/cat.png"},
+        {"type": "text", "text": " "},
+    ],
+)
+def test_parts_that_are_never_sent_are_not_counted(part: Any) -> None:
+    for role in ("user", "assistant"):
+        assert tokens([part], role=role) == MESSAGE_TOKENS
 
 
 @pytest.mark.parametrize(
@@ -41,26 +62,24 @@ def test_message_tokens_sum_parts_and_overhead() -> None:
     [
         {"type": "image", "image": PIXELS},
         {"type": "file", "data": PIXELS},
-        {"type": "image_url", "image_url": {"url": PIXELS}},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXELS}"}},
         {"type": "document", "source": {"data": PIXELS}},
         {"type": "input_audio", "input_audio": {"data": PIXELS}},
     ],
 )
 def test_media_tokens_do_not_depend_on_size(part: Any) -> None:
-    assert message_tokens([part], estimate) == MESSAGE_TOKENS + MEDIA_TOKENS
+    assert tokens([part]) == MESSAGE_TOKENS + MEDIA_TOKENS
 
 
 def test_media_in_results_count_as_media() -> None:
     image = {"type": "image", "source": {"type": "base64", "data": PIXELS}}
     seen = {"type": "tool_result", "tool_use_id": "c", "content": [image, image]}
-    blank = {**seen, "content": [None, None]}
-    tokens = message_tokens([seen], estimate)
-    assert tokens == message_tokens([blank], estimate) + 2 * MEDIA_TOKENS
+    assert tokens([seen]) == MESSAGE_TOKENS + 2 * MEDIA_TOKENS
 
 
 def test_lists_of_file_names_count_as_text() -> None:
     listed = {"type": "tool-result", "result": [{"type": "file", "path": "a.txt"}]}
-    assert message_tokens([listed], estimate) < 30
+    assert tokens([listed]) == MESSAGE_TOKENS + estimate('[{"path":"a.txt","type":"file"}]')
 
 
 def test_missing_tiktoken_is_a_configuration_error(

@@ -2,97 +2,197 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from math import isfinite
+from typing import Any
 
-from mastra_engine.conversations.formats.turns import (
-    ToolCall,
-    ToolResult,
-    Turn,
-    part_text,
-    tool_call,
+from mastra_engine.conversations.formats.anthropic_rules import (
+    kept_citations,
+    settle_cache_controls,
+    settle_document_citations,
 )
-from mastra_engine.conversations.media import IMAGES, PDF, Media, media_of
-from mastra_engine.conversations.messages import first
+from mastra_engine.conversations.media import IMAGES, PDF, Media
+from mastra_engine.conversations.parts import Text, Thinking, ToolCall, ToolResult
+from mastra_engine.conversations.tool_ids import UniqueIds, sendable_id, sendable_name
+from mastra_engine.conversations.turns import Exchange, Turn, TurnItem
 from mastra_engine.types import Part
 
 #: Anthropic requires a user's message first. Where a window begins with the assistant, this one
 #: stands for the earlier messages; dropping the assistant's could drop a whole chain of tools.
 _PLACEHOLDER = {"role": "user", "content": [{"type": "text", "text": "(…)"}]}
+_THINKING = ("thinking", "redacted_thinking")
 
 
 def anthropic_messages(turns: Iterable[Turn]) -> list[Part]:
     """Return turns as the `messages` of Anthropic's API: user and assistant alternate."""
-    messages: list[Part] = []
-    for role, content in _blocks(turns):
-        if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] += content
-        elif content:
-            messages.append({"role": role, "content": content})
+    messages = _merged(_blocks(turns))
+    # Merging goes before: thinking is last only if nothing of the next message follows it.
+    messages = _merged((m["role"], _without_final_thinking(m)) for m in messages)
     if messages and messages[0]["role"] == "assistant":
         messages.insert(0, deepcopy(_PLACEHOLDER))
+    if messages and messages[-1]["role"] == "assistant":
+        # Anthropic continues a final message of the assistant, and refuses white space at its end.
+        block = messages[-1]["content"][-1]
+        if block["type"] == "text":
+            block["text"] = block["text"].rstrip()
+    settle_cache_controls(messages)
+    settle_document_citations(messages)
     return messages
 
 
+def _merged(contents: Iterable[tuple[str, list[Part]]]) -> list[Part]:
+    """Return a message for each run of contents of the same role, without empty ones."""
+    messages: list[Part] = []
+    for role, content in contents:
+        if messages and content and messages[-1]["role"] == role:
+            messages[-1]["content"] += content
+        elif content:
+            messages.append({"role": role, "content": content})
+    return messages
+
+
+def _without_final_thinking(message: Part) -> list[Part]:
+    content: list[Part] = message["content"]
+    while content and content[-1]["type"] in _THINKING:
+        content = content[:-1]
+    return content
+
+
 def _blocks(turns: Iterable[Turn]) -> Iterator[tuple[str, list[Part]]]:
+    ids = UniqueIds()
     for turn in turns:
-        if turn.role == "assistant":
-            statements = list(filter(None, map(_assistant_block, turn.parts)))
-            calls = [_call(call) for call in map(tool_call, turn.parts) if call is not None]
-            # Anthropic refuses text after a tool_use block of the same message.
-            yield "assistant", statements + calls
-        else:
-            yield "user", list(filter(None, map(_user_block, turn.parts)))
-        yield "user", [_result(result) for result in turn.results]
+        if turn.role != "assistant":
+            yield "user", [block for item in turn.items for block in _user_blocks(item)]
+            continue
+        calls: list[Part] = []
+        results: list[Part] = []
+        for exchange in turn.exchanges:
+            _add_exchange(exchange, ids, calls, results)
+        statements = [block for item in turn.items for block in _assistant_blocks(item)]
+        # Anthropic refuses text after a tool_use block of the same message.
+        yield "assistant", statements + calls
+        yield "user", results
 
 
-def _assistant_block(part: Part) -> Part | None:
-    if part["type"] == "redacted_thinking" and isinstance(part.get("data"), str):
-        return {"type": "redacted_thinking", "data": part["data"]}
-    if part["type"] in ("reasoning", "thinking"):
-        return _thinking(part)
-    text = part_text(part)
-    return {"type": "text", "text": text} if text and text.strip() else None
+def _add_exchange(
+    exchange: Exchange, ids: UniqueIds, calls: list[Part], results: list[Part]
+) -> None:
+    if exchange.call is None:
+        return
+    id = ids.assign(sendable_id(exchange.call.id))
+    calls.append(_call(exchange.call, id))
+    if exchange.result is not None:
+        results.append(_result(exchange.result, id))
 
 
-def _thinking(part: Part) -> Part | None:
-    thinking, signature = first(part, "thinking", "text"), part.get("signature")
-    if not isinstance(thinking, str) or not isinstance(signature, str):
-        return None
-    return {"type": "thinking", "thinking": thinking, "signature": signature}
+def _assistant_blocks(item: TurnItem) -> Iterator[Part]:
+    if isinstance(item, Text):
+        yield _text(item)
+    elif isinstance(item, Thinking) and item.redacted:
+        yield {"type": "redacted_thinking", "data": item.redacted}
+    elif isinstance(item, Thinking):
+        yield {"type": "thinking", "thinking": item.text, "signature": item.signature}
 
 
-def _call(call: ToolCall) -> Part:
-    arguments = call.arguments
-    if not isinstance(arguments, dict):  # Anthropic takes objects only; keep anything else in one.
-        arguments = {"arguments": arguments} if arguments else {}
-    return {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments}
+def _text(item: Text) -> Part:
+    block: Part = {"type": "text", "text": item.text}
+    if citations := kept_citations(item.citations):
+        block["citations"] = citations
+    return _with_cache_control(block, item.cache_control)
 
 
-def _result(result: ToolResult) -> Part:
-    block: Part = {"type": "tool_result", "tool_use_id": result.call_id}
-    if content := list(filter(None, map(_user_block, result.content))):
-        block["content"] = content
-    if result.failed:
-        block["is_error"] = True
+def _with_cache_control(block: Part, cache_control: Any) -> Part:
+    if isinstance(cache_control, Mapping) and cache_control.get("type") == "ephemeral":
+        ttl = cache_control.get("ttl")
+        block["cache_control"] = {"type": "ephemeral", **({"ttl": ttl} if ttl in _TTLS else {})}
     return block
 
 
-def _user_block(part: Part) -> Part | None:
-    if text := part_text(part):
-        return {"type": "text", "text": text} if text.strip() else None
-    media = media_of(part)
-    source = None if media is None else _source(media)
-    if media is None or source is None:
+_TTLS = ("5m", "1h")
+
+
+def _call(call: ToolCall, id: str) -> Part:
+    block = {"type": "tool_use", "id": id, "name": sendable_name(call.name), "input": _input(call)}
+    return _with_cache_control(block, call.cache_control)
+
+
+def _input(call: ToolCall) -> dict[str, Any]:
+    """Return the arguments of a call as an object; Anthropic accepts nothing else."""
+    arguments = call.arguments
+    if call.custom:
+        return {"input": arguments}
+    if isinstance(arguments, str):
+        arguments = _parsed(arguments)
+    if isinstance(arguments, dict):
+        return arguments
+    return {} if arguments in (None, "") else {"arguments": arguments}
+
+
+def _parsed(text: str) -> Any:
+    """Return the object that JSON text holds, its integers exact, or the text itself."""
+    if not text.strip():
         return None
-    return {"type": "image" if media.is_image else "document", "source": source}
+    try:
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, dict) else text
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text} has no value in JSON")
+    return number
+
+
+def _result(result: ToolResult, id: str) -> Part:
+    block: Part = {"type": "tool_result", "tool_use_id": id}
+    if result.failed:  # Anthropic accepts nothing but text in a failed result.
+        block["content"] = [{"type": "text", "text": _error_text(result)}]
+        block["is_error"] = True
+    elif content := [inner for item in result.content for inner in _user_blocks(item)]:
+        block["content"] = content
+    return _with_cache_control(block, result.cache_control)
+
+
+def _error_text(result: ToolResult) -> str:
+    return "\n".join(item.text for item in result.content if isinstance(item, Text))
+
+
+def _user_blocks(item: TurnItem) -> Iterator[Part]:
+    if isinstance(item, Text):
+        yield _text(item) if item.document is None else _text_document(item, item.document)
+    elif isinstance(item, Media) and (source := _source(item)) is not None:
+        block = {"type": "image" if item.is_image else "document", "source": source}
+        if not item.is_image:
+            _describe(block, item.title, item.context, item.citations)
+        yield _with_cache_control(block, item.cache_control)
+
+
+def _text_document(item: Text, document: Mapping[str, Any]) -> Part:
+    source = {"type": "text", "media_type": "text/plain", "data": item.text}
+    block: Part = {"type": "document", "source": source}
+    _describe(block, document.get("title"), document.get("context"), document.get("citations"))
+    return _with_cache_control(block, item.cache_control)
+
+
+def _describe(block: Part, title: Any, context: Any, citations: Any) -> None:
+    """Add the optional fields of a document to its block."""
+    for key, value in (("title", title), ("context", context)):
+        if isinstance(value, str) and value.strip():
+            block[key] = value
+    if isinstance(citations, Mapping) and isinstance(citations.get("enabled"), bool):
+        block["citations"] = {"enabled": citations["enabled"]}
 
 
 def _source(media: Media) -> Part | None:
-    if media.url:
-        return {"type": "url", "url": media.url}
-    if media.data and media.media_type in (IMAGES if media.is_image else (PDF,)):
+    types = IMAGES if media.is_image else (PDF,)
+    if media.url:  # Anthropic loads from HTTPS only.
+        fits = media.url.startswith("https://") and media.media_type in (*types, "")
+        return {"type": "url", "url": media.url} if fits else None
+    if media.data and media.media_type in types:
         return {"type": "base64", "media_type": media.media_type, "data": media.data}
-    if isinstance(media.file_id, str):
-        return {"type": "file", "file_id": media.file_id}
-    return None
+    return {"type": "file", "file_id": media.file_id} if media.file_id else None

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import orjson
-
-from mastra_engine.conversations.formats.turns import (
-    ToolCall,
-    Turn,
-    join_texts,
-    part_text,
-    tool_call,
-)
-from mastra_engine.conversations.media import IMAGES, Media, media_of
+from mastra_engine.conversations.media import AUDIO, IMAGES, PDF, Media
+from mastra_engine.conversations.parts import Text, ToolCall, arguments_text
+from mastra_engine.conversations.tool_ids import UniqueIds, sendable_name, short_id
+from mastra_engine.conversations.turns import Turn, TurnItem
 from mastra_engine.types import Part
 
 _IMAGE_DETAILS = ("auto", "low", "high", "original")
@@ -21,51 +15,73 @@ _IMAGE_DETAILS = ("auto", "low", "high", "original")
 
 def openai_messages(turns: Iterable[Turn]) -> list[Part]:
     """Return turns as the `messages` of a chat completion."""
-    return [message for turn in turns for message in _turn_messages(turn)]
+    ids = UniqueIds()
+    return [message for turn in turns for message in _turn_messages(turn, ids)]
 
 
-def _turn_messages(turn: Turn) -> Iterator[Part]:
-    text = join_texts(turn.parts)
-    calls = [_call(call) for call in map(tool_call, turn.parts) if call is not None]
-    if turn.role == "assistant" and calls:
-        yield {"role": "assistant", "content": text or None, "tool_calls": calls}
+def _turn_messages(turn: Turn, ids: UniqueIds) -> Iterator[Part]:
+    if turn.role == "assistant":
+        yield from _assistant_messages(turn, ids)
     elif turn.role == "user":
-        content = _user_content(turn.parts)
-        if content:
+        if content := _user_content(turn.items):
             yield {"role": "user", "content": content}
-    elif text:
+    elif text := _joined(turn.items):
         yield {"role": turn.role, "content": text}
-    for result in turn.results:
-        text = join_texts(result.content)
-        yield {"role": "tool", "tool_call_id": result.call_id, "content": text}
 
 
-def _call(call: ToolCall) -> Part:
-    arguments = call.arguments
-    if not isinstance(arguments, str):
-        arguments = orjson.dumps({} if arguments is None else arguments).decode()
-    function = {"name": call.name, "arguments": arguments}
-    return {"id": call.id, "type": "function", "function": function}
+def _assistant_messages(turn: Turn, ids: UniqueIds) -> Iterator[Part]:
+    text = _joined(turn.items)
+    calls: list[Part] = []
+    results: list[Part] = []
+    for exchange in turn.exchanges:
+        if exchange.call is None:
+            continue
+        id = ids.assign(short_id(exchange.call.id))
+        calls.append(_call(exchange.call, id))
+        if exchange.result is not None:
+            content = _joined(exchange.result.content)
+            results.append({"role": "tool", "tool_call_id": id, "content": content})
+    if calls:
+        yield {"role": "assistant", "content": text or None, "tool_calls": calls}
+    elif text:
+        yield {"role": "assistant", "content": text}
+    yield from results
 
 
-def _user_content(parts: Iterable[Part]) -> str | list[Part]:
-    content = list(filter(None, map(_user_part, parts)))
-    if all(part["type"] == "text" for part in content):
-        return join_texts(content)
-    return content
+def _call(call: ToolCall, id: str) -> Part:
+    name, arguments = sendable_name(call.name), arguments_text(call)
+    if call.custom:
+        return {"id": id, "type": "custom", "custom": {"name": name, "input": arguments}}
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def _user_part(part: Part) -> Part | None:
-    if text := part_text(part):
-        return {"type": "text", "text": text} if text.strip() else None
-    media = media_of(part)
-    if media is None:
+def _joined(items: Iterable[TurnItem]) -> str:
+    return "\n".join(item.text for item in items if isinstance(item, Text))
+
+
+def _user_content(items: Iterable[TurnItem]) -> str | list[Part]:
+    parts = [part for item in items if (part := _user_part(item)) is not None]
+    if all(part["type"] == "text" for part in parts):
+        return "\n".join(part["text"] for part in parts)
+    return parts
+
+
+def _user_part(item: TurnItem) -> Part | None:
+    if isinstance(item, Text):
+        return {"type": "text", "text": item.text}
+    if not isinstance(item, Media):
         return None
-    return _image(media) if media.is_image else _file(media)
+    if item.is_image:
+        return _image(item)
+    if item.data and item.media_type in AUDIO:
+        audio = {"data": item.data, "format": AUDIO[item.media_type]}
+        return {"type": "input_audio", "input_audio": audio}
+    return _file(item)
 
 
 def _image(media: Media) -> Part | None:
-    if not media.url and not (media.data and media.media_type in IMAGES):
+    accepted = (*IMAGES, "") if media.url else IMAGES
+    if not (media.url or media.data) or media.media_type not in accepted:
         return None
     image = {"url": media.url or media.data_url}
     if media.detail in _IMAGE_DETAILS:
@@ -74,9 +90,7 @@ def _image(media: Media) -> Part | None:
 
 
 def _file(media: Media) -> Part | None:
-    if media.data:
-        name = media.name if isinstance(media.name, str) else "file"
-        return {"type": "file", "file": {"file_data": media.data_url, "filename": name}}
-    if isinstance(media.file_id, str):
-        return {"type": "file", "file": {"file_id": media.file_id}}
-    return None
+    if media.data and media.media_type == PDF:
+        file = {"file_data": media.data_url, "filename": media.name or "file"}
+        return {"type": "file", "file": file}
+    return {"type": "file", "file": {"file_id": media.file_id}} if media.file_id else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import random
 from datetime import timedelta
 from itertools import accumulate
@@ -155,7 +157,10 @@ class TestContextWindows(WithThread):
         assert self.window(memory, max_tokens=whole - 1) == []
         self.say(memory, "b")
         memory.delete_messages(ids=["result 2"])
-        assert self.window(memory) == ["a", "b"]
+        window = memory.get_context_window(thread_id="chat")
+        assert ids(window) == ["a", "call 1 2", "result 1", "b"]
+        assert [part["tool_call_id"] for part in window.messages[1].content] == ["1"]
+        assert window.messages[1].tokens == saved[0].tokens
 
     def test_the_end_never_separates_calls_and_results(
         self, memory: Memory, thread: Thread
@@ -172,7 +177,18 @@ class TestContextWindows(WithThread):
         self.save(memory, call("1", "2"), result("1"))
         assert self.window(memory) == ["a", "call 1 2", "result 1"]
         self.say(memory, "b")
-        assert self.window(memory) == ["a", "b"]
+        window = memory.get_context_window(thread_id="chat")
+        assert ids(window) == ["a", "call 1 2", "result 1", "b"]
+        assert [part["tool_call_id"] for part in window.messages[1].content] == ["1"]
+
+    def test_interrupted_calls_leave_finished_ones(self, memory: Memory, thread: Thread) -> None:
+        self.save(memory, call("pay", "mail"), {**result("pay"), "content": "PAID 4000 EUR"})
+        self.say(memory, "Did it work?")
+        window = memory.get_context_window(thread_id="chat", format="openai")
+        assert [each["id"] for each in window.messages[0]["tool_calls"]] == ["pay"]
+        assert window.messages[1]["content"] == "PAID 4000 EUR"
+        window = memory.get_context_window(thread_id="chat", format="anthropic")
+        assert [block["id"] for block in window.messages[1]["content"]] == ["pay"]
 
     def test_ids_of_calls_may_repeat(self, memory: Memory, thread: Thread) -> None:
         self.save(memory, call("1"), result("1"))
@@ -247,6 +263,46 @@ class TestContextWindows(WithThread):
             {"role": "tool", "tool_call_id": "1", "content": "done"},
         ]
         assert window.system is None
+
+    def test_arguments_are_sent_as_written(self, memory: Memory, thread: Thread) -> None:
+        texts = ['{"wei":12345678901234567890123}', '"123"', '{"b":1,"a":{"d":2,"c":3}}', "{"]
+        calls = [
+            {"id": f"c{i}", "type": "function", "function": {"name": "f", "arguments": text}}
+            for i, text in enumerate(texts)
+        ]
+        self.save(memory, {"role": "assistant", "content": None, "tool_calls": calls})
+        window = memory.get_context_window(thread_id="chat", format="openai")
+        functions = [each["function"] for each in window.messages[0]["tool_calls"]]
+        assert [function["arguments"] for function in functions] == texts
+        window = memory.get_context_window(thread_id="chat", format="anthropic")
+        inputs = [block["input"] for block in window.messages[1]["content"]]
+        assert inputs[0] == {"wei": 12345678901234567890123}
+        assert inputs[1:] == [{"arguments": '"123"'}, json.loads(texts[2]), {"arguments": "{"}]
+
+    def test_media_in_json_are_counted_as_they_are_sent(
+        self, memory: Memory, thread: Thread
+    ) -> None:
+        image = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"x" * 300_000).decode()
+        block = {"type": "image", "data": image, "mimeType": "image/png"}
+        for position, output in enumerate(
+            [{"content": [block], "isError": False}, {"shot": block}, [{"a": 1}, block], [block]]
+        ):
+            part = {"type": "tool-result", "toolCallId": "1", "output": output}
+            (_, saved) = self.save(
+                memory,
+                {**call("1"), "id": f"call {position}"},
+                {"role": "tool", "content": [part]},
+            )
+            assert 1_000 < saved.tokens < 1_030
+            window = memory.get_context_window(
+                thread_id="chat", max_tokens=1_100, format="anthropic"
+            )
+            (answer,) = window.messages[-1]["content"]
+            texts = [inner["text"] for inner in answer["content"] if inner["type"] == "text"]
+            assert len("".join(texts)) < 100
+            assert answer["content"][-1]["source"]["data"] == image
+            window = memory.get_context_window(thread_id="chat", max_tokens=1_100, format="openai")
+            assert len(str(window.messages)) < 1_000
 
     def test_anthropic_accepts_the_window(self, memory: Memory, thread: Thread) -> None:
         self.save(memory, {"role": "user", "content": "Go"}, call("1"), result("1"))
