@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.core import checks
+from django.db.models.signals import post_migrate, post_save
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -15,6 +16,10 @@ class MastraEngineConfig(AppConfig):
 
     def ready(self) -> None:
         from mastra_engine.backends.postgres.aliases import remember_names
+        from mastra_engine.backends.postgres.partitions import (
+            create_partition,
+            drop_orphaned_partitions,
+        )
         from mastra_engine.checks import (
             check_admin,
             check_api,
@@ -32,4 +37,6 @@ class MastraEngineConfig(AppConfig):
         checks.register(check_servers, checks.Tags.database)
         engines.make_queue = TaskQueue
         remember_names()
+        post_save.connect(create_partition, sender=self.get_model("VectorIndex"))
+        post_migrate.connect(drop_orphaned_partitions, sender=self)
         autodiscover_modules("syncs")  # the modules in which apps declare their syncs

@@ -26,9 +26,10 @@ def origins(admin: EngineAdmin, all_metadata: Sequence[dict[str, Any]]) -> list[
     records = _records(admin, {key for key in keys if key is not None})
 
     def origin(metadata: dict[str, Any], key: Key | None) -> Link | None:
-        if THREAD in metadata:
-            position = metadata.get(POSITION, 1)
-            return Link("Message", admin.url("thread_change", metadata[THREAD], at=position))
+        # Vectors that were stored before these keys were reserved may have anything under them.
+        thread, position = metadata.get(THREAD), metadata.get(POSITION)
+        if isinstance(thread, str) and thread and type(position) is int:
+            return Link("Message", admin.url("thread_change", thread, at=position))
         if key in records:
             return Link("Record", admin.url("record_change", records[key]))
         return None

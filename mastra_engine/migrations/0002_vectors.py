@@ -7,6 +7,30 @@ from django.db import migrations, models
 
 import mastra_engine.models.fields
 
+# Without SCHEMA an extension is created in the first schema of the search path, which may be one
+# tenant's: other tenants would not find it, and it would be dropped with that schema.
+CREATE_EXTENSION = """
+DO $$
+DECLARE
+    place text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector') THEN
+        IF 'public' = ANY (current_schemas(false)) THEN
+            CREATE EXTENSION IF NOT EXISTS vector SCHEMA public;
+        ELSE
+            CREATE EXTENSION IF NOT EXISTS vector;
+        END IF;
+    END IF;
+    IF to_regtype('vector') IS NULL THEN
+        SELECT extnamespace::regnamespace::text INTO place FROM pg_extension
+        WHERE extname = 'vector';
+        RAISE EXCEPTION 'the extension vector is in the schema %, which is not searched', place
+        USING HINT = 'Run ALTER EXTENSION vector SET SCHEMA public, and add public to search_path.';
+    END IF;
+END
+$$
+"""
+
 # Partitioned by index, so that each has its own search structure and dropping one drops a table.
 # Django makes no partitioned tables before it is told how; its model is a view on this one.
 CREATE_EMBEDDING = """
@@ -33,7 +57,7 @@ class Migration(migrations.Migration):
 
     operations = [
         # It stays when the tables go: others may use it, and to drop it takes its owner.
-        migrations.RunSQL("CREATE EXTENSION IF NOT EXISTS vector", migrations.RunSQL.noop),
+        migrations.RunSQL(CREATE_EXTENSION, migrations.RunSQL.noop),
         migrations.CreateModel(
             name="VectorIndex",
             fields=[

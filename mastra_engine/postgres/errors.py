@@ -10,7 +10,12 @@ from django.db import Error, InterfaceError, OperationalError
 from mastra_engine.exceptions import EngineConfigError, EngineError, InvalidInput, Unavailable
 
 #: Two transactions stood in each other's way; trying again is all it takes.
-RETRYABLE = {"40001", "40P01"}
+_SERIALIZATION_FAILURE = "40001"
+RETRYABLE = {_SERIALIZATION_FAILURE, "40P01"}
+#: Two statements that change one table's definition, for example DROP and ATTACH PARTITION, may
+#: fail with this message, which PostgreSQL does not translate, and with the code of internal
+#: errors. It is a serialization failure: the same transaction succeeds when it is run again.
+_CONCURRENT_DDL, _INTERNAL = "tuple concurrently ", "XX000"
 
 MISSING_TABLE = "42P01"
 #: By a timeout, or by somebody.
@@ -54,11 +59,16 @@ def translated() -> Iterator[None]:
     except Error as error:
         if (translation := _translation(error)) is None:
             raise
-        raise translation from DatabaseError(type(error).__name__, sqlstate(error))
+        state = sqlstate(error)
+        if state == _INTERNAL:
+            state = _SERIALIZATION_FAILURE  # see _CONCURRENT_DDL
+        raise translation from DatabaseError(type(error).__name__, state)
 
 
 def _translation(error: Error) -> EngineError | None:
     state = sqlstate(error)
+    if state == _INTERNAL and _CONCURRENT_DDL in str(error):
+        return Unavailable("Another transaction has changed the same table's definition")
     if state == MISSING_TABLE:
         return EngineConfigError("The engine's tables are missing; run manage.py engine_migrate")
     if state == _NOT_ALLOWED:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import Event, Thread
 from typing import Any
 
+import psycopg
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.exceptions import Unavailable
+from mastra_engine.postgres.errors import DatabaseError, sqlstate
 from mastra_engine.postgres.locks import BUILDERS
 from mastra_engine.postgres.structures import status_of
 from mastra_engine.types import IndexStatus
@@ -26,8 +29,13 @@ _OPERATORS = {"cosine": "<=>", "euclidean": "<->", "dotproduct": "<#>"}
 #: 100, a filter that matches 2 % of the rows matches between none and five of the sample.
 _SAMPLE = 500
 
-#: Seconds between two checks for transactions that still write.
-_PAUSE = 0.05
+#: Seconds between two checks for transactions that still write, and of a build's progress.
+_PAUSE, _WATCH_PAUSE = 0.05, 0.2
+
+_BUILD_PHASE = """
+SELECT pid, phase FROM pg_stat_progress_create_index
+WHERE relid = to_regclass(%s) AND datname = current_database()
+"""
 
 # This statement has no parameters: with parameters bound on the server, the transaction would keep
 # the statement's snapshot, and CREATE INDEX CONCURRENTLY would wait for it. The timeouts are off
@@ -79,6 +87,38 @@ WHERE relation = to_regclass(%s) AND pid IS DISTINCT FROM pg_backend_pid() AND g
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 """
+
+
+# One statement, so that both tables are read in one snapshot: an index that is being created has
+# its row and its partition, or neither.
+_ORPHANS = """
+SELECT child.oid::regclass::text
+FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+WHERE inhparent = to_regclass('mastra_engine_embedding')
+  AND NOT EXISTS (SELECT FROM mastra_engine_vectorindex
+                  WHERE child.relname = 'mastra_engine_embedding_' || id)
+"""
+
+
+def drop_orphans(connection: BaseDatabaseWrapper) -> None:
+    """Drop the partitions without an index, if the tables exist."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('mastra_engine_embedding') IS NULL")
+        if cursor.fetchone()[0]:
+            return
+        cursor.execute(_ORPHANS)
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"DROP TABLE {table}")
+
+
+def missing(connection: BaseDatabaseWrapper, index: IndexDefinition) -> bool:
+    """Return whether an index has no partition."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s))",
+            [f"mastra_engine_embedding_{index.id}"],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 class Partition:
@@ -157,10 +197,11 @@ class Partition:
         if not self.connection.get_autocommit():
             self._build("")
             return
-        with self._only_builder() as alone:
+        with self._only_builder() as (alone, guard):
             if alone:
                 self._wait_for_writers(patience)
-                self._build("CONCURRENTLY ")
+                with self._bounded_waits(guard, patience):
+                    self._build("CONCURRENTLY ")
 
     def _build(self, concurrently: str) -> None:
         stored = self._query(_VALID, [self.structure, self.table])
@@ -172,8 +213,8 @@ class Partition:
         self._execute(f"ANALYZE {self.table}")  # searches with a filter use its estimates
 
     @contextmanager
-    def _only_builder(self) -> Iterator[bool]:
-        """Yield whether this process may build the structure, and prevent others from building it.
+    def _only_builder(self) -> Iterator[tuple[bool, Any]]:
+        """Yield whether this process may build the structure, and the connection with the lock.
 
         Two CREATE INDEX CONCURRENTLY on one table end in a deadlock after all the work is done.
         CREATE INDEX CONCURRENTLY cannot run in a transaction, and the lock has to be scoped to a
@@ -187,12 +228,53 @@ class Partition:
                 cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                 cursor.execute(_TRY_LOCK.format(number))
                 try:
-                    yield cursor.fetchone()[0]
+                    yield cursor.fetchone()[0], guard.connection
                 finally:
                     with suppress(Error):  # the connection may be lost by now
                         cursor.execute("ROLLBACK")
         finally:
             guard.close()
+
+    @contextmanager
+    def _bounded_waits(self, guard: psycopg.Connection[Any], patience: float) -> Iterator[None]:
+        """Cancel the build if it waits for more than `patience` seconds, unless that is 0.
+
+        It waits for transactions that have written to the table, and at the end for all that have
+        an older snapshot, for example a backup. `lock_timeout` would bound this, but it cannot be
+        set for a statement that runs outside of a transaction. So a thread looks at the progress
+        of the build, through the connection that holds the lock.
+        """
+        ended, cancelled = Event(), Event()
+
+        def watch() -> None:
+            phase, since = "", time.monotonic()
+            with suppress(psycopg.Error):  # the connection may be lost by now
+                while not ended.wait(_WATCH_PAUSE):
+                    row = guard.execute(_BUILD_PHASE, [self.table]).fetchone()
+                    pid, now = row or (0, "")
+                    if now != phase:
+                        phase, since = now, time.monotonic()
+                    elif now.startswith("waiting for") and time.monotonic() - since > patience:
+                        cancelled.set()
+                        guard.execute("SELECT pg_cancel_backend(%s)", [pid])
+                        return
+
+        watcher = Thread(target=watch, name="mastra_engine build", daemon=True)
+        if patience:
+            watcher.start()
+        try:
+            yield
+        except Error as error:
+            if not cancelled.is_set():
+                raise
+            raise Unavailable(
+                f"Vector index {self.index.name!r} is not built: older transactions, for example "
+                f"a backup, have been open for {patience:g} seconds; try again when they have ended"
+            ) from DatabaseError(type(error).__name__, sqlstate(error))
+        finally:
+            ended.set()
+            if patience:
+                watcher.join()
 
     def _wait_for_writers(self, patience: float) -> None:
         """Wait for the transactions that write now.

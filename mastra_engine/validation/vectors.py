@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 from mastra_engine.exceptions import InvalidInput, InvalidVector
 from mastra_engine.types import IndexStatus, IndexType, Metric, Storage, VectorIndex
 from mastra_engine.validation.inputs import MAX_NAME_BYTES, choice, count, name, text
-from mastra_engine.validation.jsonb import canonical
+from mastra_engine.validation.jsonb import canonical, pointer
 
 T = TypeVar("T")
 
@@ -137,7 +137,7 @@ def _fits(definition: IndexDefinition) -> None:
 
 def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
     """Return a list or array of numbers as a pgvector Vector; raises InvalidVector."""
-    if hasattr(value, "tolist"):
+    if callable(getattr(value, "tolist", None)):
         value = value.tolist()
     elif isinstance(value, tuple):
         value = list(value)
@@ -156,11 +156,13 @@ def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
 def matrix(
     vectors: Any, index: IndexDefinition, path: str = "/vectors", *, first: int = 0
 ) -> list[Vector]:
-    """Return the validated rows of a list of vectors or of a two-dimensional NumPy array.
+    """Return the validated rows of a list of vectors or of a two-dimensional array.
+
+    An array is NumPy's or one that NumPy can convert, for example a tensor.
 
     `first` is the index of the first vector in the path of an error.
     """
-    if hasattr(vectors, "dtype"):
+    if hasattr(vectors, "dtype") or hasattr(vectors, "__array__"):
         return _array(vectors, index, path, first)
     if isinstance(vectors, str | bytes | Mapping) or not isinstance(vectors, Iterable):
         raise InvalidVector("must be a list of vectors", path=path)
@@ -170,10 +172,17 @@ def matrix(
 def _array(vectors: Any, index: IndexDefinition, path: str, first: int) -> list[Vector]:
     import numpy as np
 
-    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+    if np.ma.is_masked(vectors):
+        raise InvalidVector("has masked numbers; fill or remove them", path=path)
+    try:
+        array = np.asarray(vectors)
+    except Exception as error:  # another library's array, for example on a graphics card
+        message = f"cannot be converted to a NumPy array ({type(error).__name__})"
+        raise InvalidVector(message, path=path) from error
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise InvalidVector("must be a two-dimensional array of numbers", path=path)
     with np.errstate(over="ignore"):
-        rows = vectors.astype(np.float32, order="C", copy=False)
+        rows = array.astype(np.float32, order="C", copy=False)
         lengths = np.linalg.norm(rows, axis=1).tolist()
     for i, (row, length) in enumerate(zip(rows, lengths, strict=True), first):
         _check(rows.shape[1], length, index, f"{path}/{i}")
@@ -202,14 +211,17 @@ def _check_half(largest: float, path: str) -> None:
 
 
 def vector_rows(
-    vectors: list[Vector], *, ids: Any, metadata: Any, documents: Any
+    vectors: list[Vector], *, ids: Any, metadata: Any, documents: Any, reserved: bool = False
 ) -> list[VectorRow]:
-    """Validate ids, metadata and documents; of several vectors with one id the last is kept."""
-    number = len(vectors)
+    """Validate ids, metadata and documents; of several vectors with one id the last is kept.
+
+    `reserved` allows the engine's own keys in the metadata.
+    """
+    number, as_json = len(vectors), _json_object if reserved else metadata_json
     columns = (
         _column(ids, number, "/ids", name) or [str(uuid7()) for _ in range(number)],
         vectors,
-        _column(metadata, number, "/metadata", metadata_json) or [b"{}"] * number,
+        _column(metadata, number, "/metadata", as_json) or [b"{}"] * number,
         _column(documents, number, "/documents", _document) or [None] * number,
     )
     rows = map(VectorRow._make, zip(*columns, strict=True))
@@ -217,7 +229,22 @@ def vector_rows(
 
 
 def metadata_json(value: Any, path: str) -> bytes:
-    """Return metadata as canonical JSON; raises InvalidInput if it is not a JSON object."""
+    """Return metadata as canonical JSON; raises InvalidInput if it is not a JSON object.
+
+    Keys that begin with "@" are the engine's: they say which message or record a vector was made
+    of, so users cannot set them.
+    """
+    if isinstance(value, dict):
+        for key in value:
+            if isinstance(key, str) and key.startswith("@"):
+                raise InvalidInput(
+                    'begins with "@", as the keys do that the engine sets; rename it',
+                    path=pointer((*path[1:].split("/"), key)),
+                )
+    return _json_object(value, path)
+
+
+def _json_object(value: Any, path: str) -> bytes:
     if not isinstance(value, dict):
         raise InvalidInput("must be a JSON object", path=path)
     return canonical(value, tuple(path[1:].split("/")))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import DatabaseError, connection, connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 
 from mastra_engine.backends.postgres import PostgresEngine
@@ -78,6 +79,35 @@ def test_tenants_build_at_the_same_time(ours: Any, elsewhere: Elsewhere, tenant:
     with Partition(connection, index)._only_builder():
         assert theirs.build_index(index_name="few").status == "ready"
         assert [each.status for each in theirs.list_indexes()] == ["ready"]
+
+
+def test_the_extension_is_where_all_tenants_find_it(transactional_db: None) -> None:
+    """Not in the schema of the tenant who is migrated first; that schema may be dropped."""
+    name = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{name}_tenants" TEMPLATE template0')
+    one = connection.copy("tenants")
+    one.settings_dict["NAME"] = f"{name}_tenants"
+    script = import_module("mastra_engine.migrations.0002_vectors").CREATE_EXTENSION
+    try:
+        with one.cursor() as cursor:
+            cursor.execute("CREATE SCHEMA tenant_1; CREATE SCHEMA tenant_2")
+            for tenant in ("tenant_1", "tenant_2"):
+                cursor.execute(f"SET search_path = {tenant}, public")
+                cursor.execute(script)
+                cursor.execute(f"CREATE TABLE {tenant}.vectors (embedding vector)")
+            cursor.execute("DROP SCHEMA tenant_1 CASCADE")
+            cursor.execute("SELECT '[1,2]'::vector")
+            cursor.execute("DROP EXTENSION vector CASCADE")
+            cursor.execute("SET search_path = tenant_2")  # without public, there is no better place
+            cursor.execute(script)
+            cursor.execute("CREATE SCHEMA tenant_3; SET search_path = tenant_3")
+            with pytest.raises(DatabaseError, match="tenant_2, which is not searched"):
+                cursor.execute(script)
+    finally:
+        one.close()
+        with connection.cursor() as cursor:
+            cursor.execute(f'DROP DATABASE "{name}_tenants" WITH (FORCE)')
 
 
 def test_an_index_is_where_the_tables_are(

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from uuid import UUID
 
 from mastra_engine.backends.base.erasure.store import ErasureStore
-from mastra_engine.backends.base.vectors.search import ENTITY
-from mastra_engine.backends.mock.store import Store, ThreadRow
+from mastra_engine.backends.base.vectors.search import ENTITY, SOURCE_KEYS
+from mastra_engine.backends.mock.store import IndexRows, Store, ThreadRow
 from mastra_engine.types import Erasure
 from mastra_engine.validation.jsonb import loads
 
@@ -51,6 +51,16 @@ class MockErasureStore(ErasureStore):
             runs = sum(row.run.connection_id == connection_id for row in self.store.runs.values())
             return Erasure(entities=len(entities), records=records, sync_runs=runs, vectors=vectors)
 
+    def count_namespace(self, namespace: str) -> Erasure:
+        with self.store.lock:
+            return Erasure(vectors=sum(len(keys) for _, keys in self._own_vectors(namespace)))
+
+    def delete_namespace(self, namespace: str) -> None:
+        with self.store.lock:
+            for index, keys in self._own_vectors(namespace):
+                for key in keys:
+                    del index.rows[key]
+
     def vacuum(self, *, full: bool) -> None:
         """Do nothing: deleted rows are gone at once."""
 
@@ -58,6 +68,20 @@ class MockErasureStore(ErasureStore):
         index = self.store.indexes.get(memory_index)
         namespaces = [] if index is None else [namespace for namespace, _ in index.rows]
         return namespaces.count(resource_id)
+
+    def _own_vectors(self, namespace: str) -> list[tuple[IndexRows, list[tuple[str, str]]]]:
+        """Return the keys of a namespace's vectors that were not made of messages or records."""
+        return [
+            (
+                index,
+                [
+                    key
+                    for key, row in index.rows.items()
+                    if key[0] == namespace and not loads(row.metadata).keys() & SOURCE_KEYS
+                ],
+            )
+            for index in self.store.indexes.values()
+        ]
 
     def _record_vectors(self, entity_id: UUID) -> int:
         rows = [row for index in self.store.indexes.values() for row in index.rows.values()]

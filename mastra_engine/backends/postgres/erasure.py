@@ -13,6 +13,7 @@ from psycopg.errors import Diagnostic
 
 from mastra_engine.backends.base.erasure.store import ErasureStore
 from mastra_engine.backends.base.record_search.indexer import of_entity
+from mastra_engine.backends.base.vectors.search import SOURCE_KEYS
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.exceptions import EngineError
 from mastra_engine.models import (
@@ -73,6 +74,14 @@ class PostgresErasureStore(ErasureStore):
                 vectors=self._record_vectors(entities),
             )
 
+    def count_namespace(self, namespace: str) -> Erasure:
+        with self.session.translated():
+            return Erasure(vectors=sum(rows.count() for rows in self._own_vectors(namespace)))
+
+    def delete_namespace(self, namespace: str) -> None:
+        for rows in self._own_vectors(namespace):
+            rows.delete()
+
     def vacuum(self, *, full: bool) -> None:
         connection = self.session.connection
         with self.session.translated():
@@ -93,6 +102,18 @@ class PostgresErasureStore(ErasureStore):
             return 0
         vectors = Embedding.objects.using(alias).filter(vector_index_id=index.id)
         return vectors.filter(namespace=resource_id).count()
+
+    def _own_vectors(self, namespace: str) -> list[QuerySet[Embedding]]:
+        """Return a namespace's vectors that were not made of messages or records, by index.
+
+        One statement for all indexes would lock all partitions at once, and the server's table of
+        locks has a fixed size.
+        """
+        alias = self.session.alias
+        indexes = VectorIndex.objects.using(alias).values_list("pk", flat=True)
+        vectors = Embedding.objects.using(alias).filter(namespace=namespace)
+        vectors = vectors.exclude(metadata__has_any_keys=sorted(SOURCE_KEYS))
+        return [vectors.filter(vector_index=index) for index in indexes.order_by("pk")]
 
     def _record_vectors(self, entities: QuerySet[Entity]) -> int:
         """Count the chunks of entities, which are in the namespace of their connection."""

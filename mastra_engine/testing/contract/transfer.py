@@ -11,7 +11,7 @@ import pytest
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.memory.service import Memory
-from mastra_engine.exceptions import Conflict, InvalidInput, ThreadExists, ThreadNotFound
+from mastra_engine.exceptions import Conflict, InvalidInput, NotFound, ThreadExists, ThreadNotFound
 from mastra_engine.registry import registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords
 from mastra_engine.testing.contract.records import named
@@ -162,6 +162,32 @@ class TestErasure(WithThread):
             engine.vectors.upsert(index_name="memory", namespace=space, documents=["dog"])
         assert engine.erase(resource_id="alice") == Erasure(vectors=1)
         assert engine.erase(resource_id="bob", dry_run=True) == Erasure(vectors=1)
+
+    def test_erases_a_namespace(self, engine: MastraEngine) -> None:
+        engine.vectors.embedder = BagOfWords()
+        engine.memory.save_memory(
+            thread_id="chat", resource_id="alice", messages=[{"role": "user", "content": "hello"}]
+        )
+        for index in ("one", "two"):
+            engine.vectors.create_index(index_name=index, dimension=2)
+            for namespace in ("alice", "bob", ""):
+                engine.vectors.upsert(
+                    index_name=index, vectors=[[1, 0], [0, 1]], ids=["a", "b"], namespace=namespace
+                )
+        assert engine.erase(namespace="alice", dry_run=True) == Erasure(vectors=4)
+        assert engine.erase(namespace="alice") == Erasure(vectors=4)
+        assert engine.erase(namespace="alice") == Erasure()
+        assert engine.erase(namespace="nobody") == Erasure()
+        assert engine.vectors.describe_index(index_name="two").count == 4
+        assert len(engine.memory.recall(query="hello", resource_id="alice")) == 1
+        assert engine.erase(namespace="") == Erasure(vectors=4)
+        scoped = engine.within(namespaces=["alice"])
+        with pytest.raises(NotFound):
+            scoped.erase(namespace="bob")
+        with pytest.raises(InvalidInput, match="exactly one"):
+            engine.erase(namespace="bob", resource_id="alice")
+        with pytest.raises(InvalidInput, match="exactly one"):
+            engine.erase()
 
     def test_erasing_a_connection_deletes_all_its_data(self, engine: MastraEngine) -> None:
         for connection in ("crm", "shop"):

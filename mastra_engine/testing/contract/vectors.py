@@ -236,6 +236,66 @@ class TestVectors(WithCompass):
             with pytest.raises(InvalidVector):
                 engine.vectors.upsert(index_name="compass", vectors=bad)
 
+    def test_other_libraries_arrays(self, engine: MastraEngine) -> None:
+        numpy = pytest.importorskip("numpy")
+
+        class Tensor:
+            """Looks like the tensor of a machine learning library."""
+
+            dtype = "float32"
+
+            def __init__(self, rows: Any) -> None:
+                self.rows = rows
+
+            def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+                if isinstance(self.rows, Exception):
+                    raise self.rows
+                return numpy.array(self.rows, dtype=dtype)
+
+        engine.vectors.create_index(index_name="compass", dimension=3)
+        rows = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+        with pytest.warns(PendingDeprecationWarning):
+            matrix = numpy.matrix(rows)
+        for array in (
+            matrix,
+            numpy.ma.masked_array(rows, mask=False),
+            numpy.asfortranarray(rows),
+            numpy.array(rows, dtype=">f8"),
+            Tensor(rows),
+        ):
+            engine.vectors.truncate_index(index_name="compass")
+            engine.vectors.upsert(index_name="compass", vectors=array, ids=["a", "b"])
+            assert self.query(engine, query_vector=[0, 1, 0.1]) == ["b", "a"]
+        for bad in (
+            numpy.ma.masked_array(rows, mask=[[0, 0, 1], [0, 0, 0]]),
+            numpy.array([("a", 1)], dtype=[("x", "U1"), ("y", "i4")]),
+            numpy.array(rows, dtype=object),
+            numpy.float64(1),
+            Tensor([1.0, 0.0, 0.0]),
+            Tensor(TypeError("it is on another device")),
+            Tensor(RuntimeError("it requires grad")),
+        ):
+            with pytest.raises(InvalidVector) as caught:
+                engine.vectors.upsert(index_name="compass", vectors=bad)
+            assert caught.value.path == "/vectors"
+            with pytest.raises(InvalidVector):
+                engine.vectors.query(index_name="compass", query_vector=bad)
+
+    @pytest.mark.parametrize("key", ["@thread_id", "@entity_id", "@", "@a/b"])
+    def test_keys_of_the_engine_are_refused(
+        self, engine: MastraEngine, compass: str, key: str
+    ) -> None:
+        written = key.replace("/", "~1")
+        with pytest.raises(InvalidInput, match="rename it") as caught:
+            engine.vectors.upsert(
+                index_name=compass, vectors=[[1, 0, 0]] * 2, metadata=[{}, {key: ""}]
+            )
+        assert caught.value.path == f"/metadata/1/{written}"
+        with pytest.raises(InvalidInput) as caught:
+            engine.vectors.update_vector(index_name=compass, id="up", metadata={key: "x"})
+        assert caught.value.path == f"/metadata/{written}"
+        engine.vectors.update_vector(index_name=compass, id="up", metadata={"a": {key: "x"}})
+
     def test_namespaces_are_apart(self, engine: MastraEngine, compass: str) -> None:
         engine.vectors.upsert(
             index_name=compass, vectors=[[0, 0, 1]], ids=["east"], namespace="space"

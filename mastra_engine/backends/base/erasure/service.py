@@ -1,4 +1,4 @@
-"""Erasing everything that is stored of a resource or a connection."""
+"""Erasing everything that is stored of a resource, a connection or a namespace."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from mastra_engine.backends.base.erasure.store import ErasureStore
 from mastra_engine.backends.base.idempotency.store import IdempotencyStore
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.records.service import Records
-from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, connection_in, resource_in
+from mastra_engine.backends.base.scope import (
+    UNRESTRICTED,
+    Scope,
+    connection_in,
+    namespace_in,
+    resource_in,
+)
 from mastra_engine.exceptions import EntityNotFound, InvalidInput, Unavailable
 from mastra_engine.types import Erasure
 from mastra_engine.validation.inputs import name
+from mastra_engine.validation.vectors import namespace_name
 
 ENTITIES_PAGE = 100
 
 
 class ErasureService:
-    """Erasing a resource's memory or a connection's records, reached as `engine.erasure`."""
+    """Erasing by resource, connection or namespace, reached as `engine.erasure`."""
 
     def __init__(
         self,
@@ -48,17 +55,20 @@ class ErasureService:
         *,
         resource_id: str | None = None,
         connection_id: str | None = None,
+        namespace: str | None = None,
         dry_run: bool = False,
     ) -> Erasure:
-        """Delete everything that is stored of a resource or a connection, and return the counts.
+        """Delete everything of a resource, a connection or a namespace, and return the counts.
 
         Of a resource: threads, messages, their vectors and working memory. Of a connection:
-        entities, records, their vectors and sync runs. Stored responses of idempotent calls are
-        erased as well. The deletion is one transaction; afterwards the rows are counted again,
-        and Unavailable is raised if new ones were written meanwhile: erase again. With `dry_run`
-        nothing is deleted. The bytes stay in the tables until vacuum().
+        entities, records, their vectors and sync runs. Of a namespace: its vectors in every index,
+        except those of messages and records, which belong to a resource or a connection. Stored
+        responses of idempotent calls are erased as well. The deletion is one transaction;
+        afterwards the rows are counted again, and Unavailable is raised if new ones were written
+        meanwhile: erase again. With `dry_run` nothing is deleted. The bytes stay in the tables
+        until vacuum().
         """
-        count, delete = self._subject(resource_id, connection_id)
+        count, delete = self._subject(resource_id, connection_id, namespace)
         erasure = count()
         if dry_run:
             return erasure
@@ -77,11 +87,19 @@ class ErasureService:
         self.store.vacuum(full=full)
 
     def _subject(
-        self, resource_id: str | None, connection_id: str | None
+        self, resource_id: str | None, connection_id: str | None, namespace: str | None
     ) -> tuple[Callable[[], Erasure], Callable[[], None]]:
-        """Return the functions that count and delete the data of a resource or connection."""
-        if (resource_id is None) == (connection_id is None):
-            raise InvalidInput("pass a resource_id or a connection_id", path="/resource_id")
+        """Return the functions that count and delete the data of the one subject."""
+        subjects = [resource_id, connection_id, namespace]
+        if subjects.count(None) != len(subjects) - 1:
+            message = "exactly one of resource_id, connection_id and namespace is required"
+            raise InvalidInput(message, path="/resource_id")
+        if namespace is not None:
+            space = namespace_in(self.scope, namespace_name(namespace))
+            return (
+                partial(self.store.count_namespace, space),
+                partial(self._delete_namespace, space),
+            )
         if resource_id is not None:
             id = resource_in(self.scope, name(resource_id, "/resource_id"))
             index = self.memory.index_name
@@ -95,6 +113,10 @@ class ErasureService:
     def _delete_resource(self, resource_id: str) -> None:
         self.store.delete_resource(resource_id)
         self.memory.message_index.delete_resource(resource_id)
+        self.responses.erase_responses()
+
+    def _delete_namespace(self, namespace: str) -> None:
+        self.store.delete_namespace(namespace)
         self.responses.erase_responses()
 
     def _delete_connection(self, connection_id: str) -> None:

@@ -28,5 +28,13 @@ class ErasureStore(ABC):
         """Count what is stored of a connection, with the vectors of its records."""
 
     @abstractmethod
+    def count_namespace(self, namespace: str) -> Erasure:
+        """Count the vectors in a namespace that were not made of messages or records."""
+
+    @abstractmethod
+    def delete_namespace(self, namespace: str) -> None:
+        """Delete the vectors that count_namespace() counts."""
+
+    @abstractmethod
     def vacuum(self, *, full: bool) -> None:
         """Reclaim the space of deleted rows; raises EngineError within a transaction."""

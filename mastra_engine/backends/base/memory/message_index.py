@@ -23,7 +23,7 @@ from mastra_engine.retrieval.embedding import (
     require_embedder,
 )
 from mastra_engine.types import Match, Thread, VectorIndex
-from mastra_engine.validation.vectors import IndexDefinition
+from mastra_engine.validation.vectors import IndexDefinition, matrix, vector_rows
 
 logger = logging.getLogger("mastra_engine")
 
@@ -206,17 +206,20 @@ class MessageIndex:
     def _upsert(
         self, resource_id: str, pairs: Sequence[tuple[UnembeddedMessage, Sequence[float]]]
     ) -> None:
-        self._vectors.upsert(
-            index_name=self._context.index_name,
-            namespace=resource_id,
-            ids=[message.id for message, _ in pairs],
-            vectors=[vector for _, vector in pairs],
-            documents=[_excerpt(message) for message, _ in pairs],
-            metadata=[
-                {**message.metadata, THREAD: message.thread_id, POSITION: message.position}
-                for message, _ in pairs
-            ],
-        )
+        def put(index: IndexDefinition) -> None:
+            rows = vector_rows(
+                matrix([vector for _, vector in pairs], index),
+                ids=[message.id for message, _ in pairs],
+                documents=[_excerpt(message) for message, _ in pairs],
+                metadata=[
+                    {**message.metadata, THREAD: message.thread_id, POSITION: message.position}
+                    for message, _ in pairs
+                ],
+                reserved=True,
+            )
+            self._vectors.store.put(index, resource_id, rows, generated=False)
+
+        self._vectors.indexes.use(self._context.index_name, put)
 
     def _require_index(self, dimension: int, path: str) -> None:
         """Create the index if it does not exist; raise InvalidVector for another dimension."""

@@ -234,6 +234,7 @@ class Indexer:
             ids=[chunk.id for chunk, _ in embedded],
             metadata=[chunk.metadata for chunk, _ in embedded],
             documents=[chunk.text for chunk, _ in embedded],
+            reserved=True,
         )
 
 

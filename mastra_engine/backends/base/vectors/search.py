@@ -38,6 +38,10 @@ _CANDIDATES_PER_RESULT, _MIN_CANDIDATES = 4, 50
 ENTITY, RECORD, CHUNK, START, END = "@entity_id", "@external_id", "@chunk", "@start", "@end"
 
 
+#: Metadata keys of vectors that were made of records, and of messages.
+SOURCE_KEYS = frozenset({ENTITY, "@thread_id"})
+
+
 @dataclass(frozen=True, slots=True)
 class RecordScope:
     """Live records of entities, with data that satisfies a filter."""

@@ -1,0 +1,126 @@
+"""Partitions where Django or another session changes the tables."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import InternalError, connection, connections
+
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.exceptions import Unavailable
+from mastra_engine.models import VectorIndex
+from tests.integration.conftest import Elsewhere
+from tests.integration.test_vectors import sql
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def partitions() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits "
+            "WHERE inhparent = 'mastra_engine_embedding'::regclass"
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
+def filled(engine: PostgresEngine, name: str) -> None:
+    engine.vectors.create_index(index_name=name, dimension=2)
+    engine.vectors.upsert(index_name=name, vectors=[[1, 0], [0, 1]], ids=["a", "b"])
+
+
+def test_flush_drops_partitions(engine: PostgresEngine) -> None:
+    for name in ("one", "two"):
+        filled(engine, name)
+    assert len(partitions()) == 2
+    call_command("flush", interactive=False, verbosity=0)
+    assert partitions() == []
+    filled(engine, "one")
+    call_command("migrate", verbosity=0)
+    assert len(partitions()) == 1
+    assert engine.vectors.describe_index(index_name="one").count == 2
+
+
+def test_loaddata_into_another_database(engine: PostgresEngine, tmp_path: Path) -> None:
+    filled(engine, "one")
+    engine.vectors.create_index(index_name="two", dimension=3, metric="euclidean")
+    dump = io.StringIO()
+    call_command("dumpdata", "mastra_engine", stdout=dump)
+    call_command("flush", interactive=False, verbosity=0)
+    fixture = tmp_path / "dump.json"
+    fixture.write_text(dump.getvalue())
+    assert len(json.loads(dump.getvalue())) >= 4
+    call_command("loaddata", str(fixture), verbosity=0)
+    found = engine.vectors.query(index_name="one", query_vector=[1, 0.1])
+    assert [match.id for match in found] == ["a", "b"]
+    listed = engine.vectors.list_indexes()
+    assert [(index.name, index.count, index.status) for index in listed] == [
+        ("one", 2, "ready"),
+        ("two", 0, "ready"),
+    ]
+    call_command("loaddata", str(fixture), verbosity=0)  # again, over what is there
+    assert engine.vectors.describe_index(index_name="one").count == 2
+    filled(engine, "three")
+    assert len(partitions()) == 3
+
+
+def test_an_index_saved_by_the_model_can_be_used(engine: PostgresEngine) -> None:
+    VectorIndex.objects.create(
+        name="own",
+        dimension=2,
+        metric="cosine",
+        index_type="flat",
+        storage="vector",
+        language="simple",
+        m=16,
+        ef_construction=64,
+    )
+    engine.vectors.upsert(index_name="own", vectors=[[1, 0]], ids=["a"])
+    assert engine.vectors.describe_index(index_name="own").count == 1
+
+
+def test_concurrent_ddl_is_tried_again(engine: PostgresEngine) -> None:
+    attempts = []
+
+    def work() -> str:
+        attempts.append(1)
+        if len(attempts) < 3:
+            sql(
+                "DO $$ BEGIN RAISE EXCEPTION 'tuple concurrently updated' "
+                "USING ERRCODE = 'XX000'; END $$"
+            )
+        return "done"
+
+    assert engine.session.run(work) == "done"
+    assert len(attempts) == 3
+    with pytest.raises(InternalError):  # another internal error is a bug, and passes
+        engine.session.run(
+            lambda: sql("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'XX000'; END $$")
+        )
+
+
+@pytest.mark.parametrize("snapshot", [True, False], ids=["a backup", "a writer"])
+def test_a_build_does_not_wait_forever(elsewhere: Elsewhere, snapshot: bool) -> None:
+    engine = elsewhere(lock_timeout=1.0)
+    engine.vectors.create_index(index_name="few", dimension=2, index_type="ivfflat")
+    engine.vectors.upsert(index_name="few", vectors=[[1, 0], [0, 1]], ids=["a", "b"])
+    other: Any = connections[elsewhere().database]
+    with other.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        if snapshot:
+            cursor.execute("SELECT count(*) FROM mastra_engine_thread")
+        else:
+            cursor.execute("DELETE FROM mastra_engine_embedding WHERE id = 'b'")
+        begun = time.monotonic()
+        with pytest.raises(Unavailable, match="try again when they have ended"):
+            engine.vectors.build_index(index_name="few")
+        assert 1 <= time.monotonic() - begun < 15
+        assert engine.vectors.describe_index(index_name="few").status in ("missing", "invalid")
+        cursor.execute("ROLLBACK")
+    assert engine.vectors.build_index(index_name="few").status == "ready"
