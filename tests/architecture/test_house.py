@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -16,9 +17,11 @@ import mastra_engine
 from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine, exceptions
 from mastra_engine.backends.base.erasure.service import ErasureService
 from mastra_engine.backends.base.idempotency.service import Idempotency
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.record_search.service import RecordSearch
 from mastra_engine.backends.base.records.service import Records
 from mastra_engine.backends.base.sync_runs.service import SyncRuns
+from mastra_engine.backends.base.vectors.service import Vectors
 
 ROOT = Path(mastra_engine.__file__).parent
 SOURCES = [path for path in ROOT.rglob("*.py") if "migrations" not in path.parts]
@@ -145,3 +148,109 @@ def test_rooms_are_small(path: Path) -> None:
 def test_only_bulk_opens_a_copy() -> None:
     users = [path.name for path in SOURCES if "cursor.copy(" in path.read_text()]
     assert users == ["bulk.py"]
+
+
+# Rooms: the files or folders of one noun on one floor, such as backends/base/records
+
+#: Names that other packages document, although our modules have private names like them.
+DOCUMENTED = {"_make": "typing.NamedTuple", "_request": "rest_framework.request.Request"}
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return "/".join(parts[:3] if parts[0] == "backends" else parts[:1])
+
+
+def defined_names(tree: ast.AST) -> set[str]:
+    """Return the names that a module defines or assigns, as attributes too."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def private_uses(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield line and name of underscored names that are imported, or read from another object."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Attribute) and not is_own(node.value):
+            yield node.lineno, node.attr
+
+
+def is_own(value: ast.expr) -> bool:
+    called = isinstance(value, ast.Call) and isinstance(value.func, ast.Name)
+    name = value.func if called else value  # type: ignore[attr-defined]
+    return isinstance(name, ast.Name) and name.id in ("self", "cls", "super")
+
+
+def test_no_room_uses_private_names_of_another() -> None:
+    trees = {path: ast.parse(path.read_text()) for path in SOURCES}
+    rooms: dict[str, set[str]] = {}
+    for path, tree in trees.items():
+        rooms.setdefault(room(path), set()).update(defined_names(tree))
+    ours = set().union(*rooms.values())  # names like _meta belong to other packages
+    uses = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path, tree in trees.items()
+        for line, name in private_uses(tree)
+        if name.startswith("_") and not name.endswith("__")
+        if name in ours - rooms[room(path)] - DOCUMENTED.keys()
+    ]
+    assert not uses, (
+        "A name with an underscore is private to its room. Give the method or function a public "
+        "name and a docstring, or move it to the room that uses it:\n" + "\n".join(uses)
+    )
+
+
+# Every public method has tests that compare both engines
+
+CONTRACT = ROOT / "testing" / "contract"
+STATE_MACHINES = Path(__file__).parents[1] / "property"
+#: Methods that a suite cannot call, and the reason.
+NOT_IN_CONTRACT = {"vacuum": "cannot run in the transaction around each test"}
+NOT_IN_STATE_MACHINES = {
+    "check": "reads the configuration only",
+    "evaluate": "measures the results of a search that it is given, and stores nothing",
+    "close": "would close the connection of the transaction around each example",
+    "vacuum": "cannot run in the transaction around each example",
+}
+
+
+def mentioned(folder: Path) -> set[str]:
+    """Return the attributes that the modules of a folder read, and their text constants."""
+    names = set()
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                names.add(node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names.add(node.value)
+    return names
+
+
+def sync_methods(owner: type) -> set[str]:
+    methods = {name for name, _ in inspect.getmembers(owner, inspect.isfunction) if name[0] != "_"}
+    return {name for name in methods if not (name[0] == "a" and name[1:] in methods)}
+
+
+@pytest.mark.parametrize("owner", [MastraEngine, Memory, Vectors])
+@pytest.mark.parametrize(
+    ("folder", "exempt"),
+    [(CONTRACT, NOT_IN_CONTRACT), (STATE_MACHINES, NOT_IN_STATE_MACHINES)],
+    ids=["contract suite", "state machines"],
+)
+def test_every_public_method_is_tested_on_both_engines(
+    owner: type, folder: Path, exempt: dict[str, str]
+) -> None:
+    methods = sync_methods(owner)
+    missing = methods - mentioned(folder) - exempt.keys()
+    assert not missing, (
+        f"No module in {folder} calls {', '.join(sorted(missing))}. Add a test to the contract "
+        "suite and a rule to a state machine, or give the reason in this module."
+    )

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from mastra_engine import MastraEngine
 from mastra_engine.registry import registry
 from mastra_engine.registry import sync as declare
+from mastra_engine.testing.contract.sync_runs import Held
 from mastra_engine.types import RecordInput, SyncRun
 from tests.property.pair import QUIET, Pair
 from tests.property.strategies import FILTERS, IDS, METADATA_FILTERS, ROWS, SORTS
@@ -47,6 +48,8 @@ class Engines(RuleBasedStateMachine):
         self.transaction = transaction.atomic()
         self.transaction.__enter__()
         self.pair = Pair()
+        for engine in (self.pair.mock, self.pair.postgres):
+            engine.queue = Held()
 
     def teardown(self) -> None:
         transaction.set_rollback(True)
@@ -63,6 +66,16 @@ class Engines(RuleBasedStateMachine):
     @rule(name=st.sampled_from("AB"))
     def create_entity(self, name: str) -> None:
         self.pair.call(lambda e: e.create_entity(name=name, connection_id=CONNECTION))
+
+    @rule(name=st.sampled_from("AB"))
+    def get_or_create_entity(self, name: str) -> None:
+        self.pair.call(lambda e: e.get_or_create_entity(name=name, connection_id=CONNECTION))
+
+    @rule(name=st.sampled_from("AB"), key=IDS)
+    def look_up(self, name: str, key: str) -> None:
+        self.pair.call(lambda e: e.get_entity_by_id(id=self.id(e, name)))
+        self.pair.call(lambda e: e.get_record(entity_id=self.id(e, name), external_id=key))
+        self.pair.call(lambda e: e.get_records_by_entity_id(entity_id=self.id(e, name)))
 
     @rule(name=st.sampled_from("AB"), rows=ROWS, mode=st.sampled_from(["replace", "merge"]))
     def upsert(self, name: str, rows: Rows, mode: Any) -> None:
@@ -149,6 +162,54 @@ class Engines(RuleBasedStateMachine):
         self.pair.call(lambda e: e.list_sync_runs())
         self.pair.call(lambda e: [e.list_sync_pages(run_id=run.id) for run in e.list_sync_runs()])
 
+    @rule(
+        name=st.sampled_from("AB"),
+        rows=ROWS,
+        steps=st.lists(st.sampled_from(["enqueue", "perform", "cancel", "retry"]), max_size=5),
+        fails=st.booleans(),
+    )
+    def work_through_a_queue(self, name: str, rows: Rows, steps: list[str], fails: bool) -> None:
+        """Take the newest run of a sync through the queue, in any order of calls."""
+
+        def source(context: Any) -> Iterator[Any]:
+            yield inputs(rows)
+            if fails:
+                raise SourceFailed
+
+        def newest(engine: MastraEngine) -> UUID:
+            runs = engine.list_sync_runs(sync=f"queued {name}", limit=1).items
+            return runs[0].id if runs else UUID(int=0)
+
+        calls: dict[str, Any] = {
+            "enqueue": lambda e: e.enqueue_sync(f"queued {name}", connection_id=CONNECTION),
+            "perform": lambda e: e.perform_sync_run(id=newest(e)),
+            "cancel": lambda e: e.cancel_sync_run(id=newest(e)),
+            "retry": lambda e: e.retry_sync_run(id=newest(e)),
+        }
+        with registry.empty():
+            declare(entity=name, name=f"queued {name}")(source)
+            for step in steps:
+                self.pair.call(calls[step])
+                self.pair.call(lambda e: e.get_sync_run(id=newest(e)))
+
+    @rule(key=IDS, body=st.sampled_from([b"1", b"2"]), keep=st.sampled_from([0.0, 60.0]))
+    def call_once(self, key: str, body: bytes, keep: float) -> None:
+        """Call with a key; the response says how many entities there were."""
+        self.pair.call(
+            lambda e: e.run_idempotent(
+                owner="ann",
+                key=key,
+                body=body,
+                keep=keep,
+                act=lambda: str(len(e.list_entities())).encode(),
+            )
+        )
+
+    @rule()
+    def expire_idempotency_records(self) -> None:
+        """Delete expired ones; how many each call deleted before is up to the engine."""
+        self.pair.call(lambda e: e.expire_idempotency_records() >= 0)
+
     @rule(name=st.sampled_from("AB"), ids=st.lists(IDS, max_size=3))
     def delete_records(self, name: str, ids: list[str]) -> None:
         self.pair.call(lambda e: e.delete_records(entity_id=self.id(e, name), external_ids=ids))
@@ -167,6 +228,21 @@ class Engines(RuleBasedStateMachine):
     def changes(self, name: str, after: int, limit: int) -> None:
         self.pair.call(
             lambda e: e.get_changes(entity_id=self.id(e, name), after=after, limit=limit)
+        )
+
+    @rule(name=st.sampled_from("AB"), after=st.integers(0, 12))
+    def follow(self, name: str, after: int) -> None:
+        self.pair.call(
+            lambda e: list(e.follow_changes(entity_id=self.id(e, name), after=after, timeout=0))
+        )
+
+    @rule(name=st.sampled_from("AB"), filters=FILTERS, sort=SORTS, limit=st.integers(0, 5))
+    def iterate(self, name: str, filters: Any, sort: Any, limit: int) -> None:
+        options = {"filters": filters, "sort": sort, "limit": limit or None}
+        self.pair.call(
+            lambda e: list(
+                e.iter_records(entity_name=name, connection_id=CONNECTION, options=options)
+            )
         )
 
     @rule(name=st.sampled_from("AB"), filters=FILTERS, sort=SORTS, limit=st.integers(1, 3))

@@ -274,6 +274,14 @@ class Memories(RuleBasedStateMachine):
 
         self.call(read, owners)
 
+    @rule()
+    def prepare_index(self) -> None:
+        self.call(lambda m: (index := m.prepare_index()) and (index.name, index.dimension))
+
+    @rule()
+    def reembed(self) -> None:
+        self.call(lambda m: m.reembed())
+
     @rule(whose=HOLDER | st.just({}), owners=OWNERS)
     def embed_pending(self, whose: Any, owners: Any) -> None:
         self.call(lambda m: m.embed_pending(**whose), owners)
@@ -284,7 +292,15 @@ class Memories(RuleBasedStateMachine):
     def update_working_memory(self, holder: Any, change: Any, version: Any, owners: Any) -> None:
         self.call(lambda m: m.update_working_memory(**holder, **change, if_version=version), owners)
 
+    @rule(format=st.sampled_from(["openai", "anthropic"]))
+    def working_memory_tool(self, format: Any) -> None:
+        self.read(lambda m: m.working_memory_tool(format=format))
+
     # Leaving
+
+    @rule(before=st.sampled_from(["2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"]))
+    def expire_messages(self, before: str) -> None:
+        self.call(lambda m: m.expire_messages(before=before))
 
     @rule(id=THREAD, new=st.none() | THREAD)
     def move(self, id: str, new: str | None) -> None:
@@ -311,6 +327,7 @@ class Memories(RuleBasedStateMachine):
             self.read(lambda m, id=resource: m.get_working_memory(resource_id=id))
             self.pair.read(lambda e, id=resource: e.erase(resource_id=id, dry_run=True))
         for id in THREADS:
+            self.read(lambda m, id=id: m.get_thread(thread_id=id))
             self.read(lambda m, id=id: m.list_messages(thread_id=id))
             self.read(lambda m, id=id: m.get_working_memory(thread_id=id))
             self.read(lambda m, id=id: m.get_context_window(thread_id=id, max_tokens=30))

@@ -189,6 +189,9 @@ class TestEntities(WithContacts):
         with pytest.raises(EntityExists):
             async_to_sync(engine.acreate_entity)(name="Deals", connection_id="user_123")
 
+    def test_its_configuration_is_checked(self, engine: MastraEngine) -> None:
+        assert engine.check() == []
+
 
 class TestRecords(WithContacts):
     def test_insert_and_read(self, engine: MastraEngine, contacts: Entity) -> None:

@@ -73,6 +73,18 @@ class WithCompass:
 class TestVectors(WithCompass):
     # Indexes
 
+    def test_declared_indexes_are_created_once(self, engine: MastraEngine) -> None:
+        engine.vectors.declared = {"docs": {"dimension": 3}, "notes": {"dimension": 2}}
+        for _ in range(2):
+            created = engine.vectors.create_declared_indexes()
+            assert [(index.name, index.dimension) for index in created] == [
+                ("docs", 3),
+                ("notes", 2),
+            ]
+        engine.vectors.declared = {"docs": {"dimension": 4}}
+        with pytest.raises(IndexMismatch):
+            engine.vectors.create_declared_indexes()
+
     def test_create_describe_and_list(self, engine: MastraEngine) -> None:
         made = engine.vectors.create_index(index_name="docs", dimension=3)
         assert (made.name, made.dimension, made.metric) == ("docs", 3, "cosine")

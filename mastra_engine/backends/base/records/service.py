@@ -289,7 +289,7 @@ class Records:
             failpoints.hit("sync_locked")
             if not isinstance(expected, Unset) and writer.entity.last_sync_id != expected:
                 raise SyncConflict(
-                    f"The stored sync cursor is {writer.entity.last_sync_id!r}, not {expected!r}"
+                    f"The stored sync cursor is {writer.entity.last_sync_id!r}, not if_last_sync_id"
                 )
             writer.seen = SeenRevisions(writer.entity.rev) if full else None
             live = writer.live() if ratio is not None else 0
