@@ -146,10 +146,25 @@ def check_command(words: list[str]) -> None:
         check_django_command(*arguments[1:])
     elif tool in ("python", "python3") and arguments[0] == "-m":
         assert find_spec(arguments[1]), words
+    elif tool.startswith(".") or (tool in ("python", "python3") and "/" in arguments[0]):
+        check_file(words)
     elif tool == "pip":
         assert arguments[0] == "install", words
     else:
         assert tool in _TOOLS | {"pytest"}, words
+
+
+def check_file(words: list[str]) -> None:
+    """Check that a program of the repository exists, and the paths that it is given."""
+    tool, *arguments = words
+    if tool == ".venv/bin/python" and arguments[0] == "-m":
+        assert find_spec(arguments[1]), words
+        return
+    paths = [word for word in arguments if re.match(r"[\w.]+/", word)]
+    if not tool.startswith((".venv/", "python")):
+        paths.append(tool)
+    for path in paths:
+        assert (ROOT / path).exists(), words
 
 
 def make_targets() -> set[str]:
