@@ -16,14 +16,11 @@ from django.db.models import (
     Func,
     JSONField,
     QuerySet,
-    TextField,
     Value,
 )
-from django.db.models.expressions import OrderBy
 from django.db.models.sql.compiler import SQLCompiler
 
-from mastra_engine.filters.ast import RECORD_COLUMNS, Node, SortKey
-from mastra_engine.filters.cursors import Position
+from mastra_engine.filters.ast import RECORD_COLUMNS, Node
 from mastra_engine.postgres import compile
 from mastra_engine.postgres.compile import Sql
 
@@ -61,11 +58,6 @@ class Compiled(Expression):
         return sql, tuple(params)
 
 
-def matching(node: Node) -> Compiled:
-    """Return a condition on records for `filter()`."""
-    return Compiled(lambda columns: compile.where(node, columns), BooleanField())
-
-
 def matching_document(node: Node, field: str) -> Compiled:
     """Return a condition on the document in a JSON field, for `filter()`."""
     return Compiled(
@@ -98,22 +90,3 @@ def chosen_once(field: str, values: QuerySet[Any]) -> Expression:
         arg_joiner=" = ANY(",
         output_field=BooleanField(),
     )
-
-
-def following(position: Position, sort: tuple[SortKey, ...]) -> Compiled:
-    """Return the condition that a row comes after the position."""
-    return Compiled(lambda columns: compile.after(position, sort, columns), BooleanField())
-
-
-def ordering(sort: tuple[SortKey, ...]) -> list[OrderBy]:
-    """Return the expressions for `order_by()`; ties are the caller's."""
-    return [part for key in sort for part in _order_by(key)]
-
-
-def _order_by(key: SortKey) -> list[OrderBy]:
-    pieces = 1 if key.field.column is not None else 3
-
-    def piece(i: int) -> Compiled:
-        return Compiled(lambda columns: compile.order_by(key, columns)[i], TextField())
-
-    return [OrderBy(piece(i), descending=key.descending) for i in range(pieces)]

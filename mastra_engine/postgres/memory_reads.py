@@ -6,36 +6,23 @@ reads a thread and most read messages; through the ORM that takes about five tim
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg.pq import Format
 
 from mastra_engine.postgres.compile import TRUE, Sql
-from mastra_engine.postgres.prepared import server_cursor
+from mastra_engine.postgres.rows import as_values, columns_of, read_rows
 from mastra_engine.types import Message, Thread, WorkingMemory
 from mastra_engine.validation.jsonb import loads
 
 V = TypeVar("V", Thread, Message)
 
-_DOCUMENTS = ("content", "metadata")
-
-
-def _columns(names: Iterable[str]) -> str:
-    """Return a list of columns, with JSON as text.
-
-    The server sends JSON as text anyway. The cast keeps the driver from parsing it.
-    """
-    return ", ".join(f"{name}::text" if name in _DOCUMENTS else name for name in names)
-
-
-THREAD_COLUMNS = _columns(Thread.__slots__)
-MESSAGE_COLUMNS = _columns(Message.__slots__)
+THREAD_COLUMNS = columns_of(Thread)
+MESSAGE_COLUMNS = columns_of(Message)
 
 # Reads rows in the order of an index and stops at the limit. The limit is a subquery because the
 # planner must not see its value. For an unknown limit it assumes a tenth of the rows and chooses
@@ -237,24 +224,5 @@ def _in_order(order: _Order[Any], past_a_place: bool, descending: bool, filter: 
     if filter != TRUE[0]:
         rows, condition = _RANGE.format(rows=rows, condition=condition, order=keys), filter
     return _IN_ORDER.format(
-        columns=_columns(order.kind.__slots__), rows=rows, condition=condition, order=keys
+        columns=columns_of(order.kind), rows=rows, condition=condition, order=keys
     )
-
-
-def read_rows(connection: BaseDatabaseWrapper, sql: str, params: Any) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement, sent in binary, which psycopg reads in half the time."""
-    with server_cursor(connection, format=Format.BINARY) as cursor:
-        cursor.execute(sql, params)
-        return list(cursor.fetchall())
-
-
-def as_values(kind: type[V], rows: Sequence[tuple[Any, ...]]) -> list[V]:
-    """Return rows as frozen dataclasses.
-
-    They are filled column by column, which takes half as long as calling their constructor.
-    """
-    values = [kind.__new__(kind) for _ in rows]
-    for name, column in zip(kind.__slots__, zip(*rows, strict=True), strict=False):  # no rows
-        read = map(loads, column) if name in _DOCUMENTS else column
-        deque(map(getattr(kind, name).__set__, values, read), maxlen=0)
-    return values

@@ -15,8 +15,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine import failpoints
 from mastra_engine.conversations.messages import NewMessage
-from mastra_engine.postgres.memory_reads import THREAD_COLUMNS, as_values, read_rows
+from mastra_engine.postgres.memory_reads import THREAD_COLUMNS
 from mastra_engine.postgres.prepared import server_cursor
+from mastra_engine.postgres.rows import as_values, read_rows
 from mastra_engine.types import Thread
 from mastra_engine.validation.jsonb import loads
 

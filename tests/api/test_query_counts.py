@@ -34,7 +34,7 @@ COUNTS = {
     "get_entity": 1,
     "get_memory": 3,
     "get_messages_by_id": 1,
-    "get_record": 2,
+    "get_record": 1,
     "get_resource_working_memory": 1,
     "get_sync_run": 1,
     "get_thread": 1,
@@ -59,11 +59,11 @@ COUNTS = {
     "retry_sync_run": 5,
     "save_messages": 1,
     "search_records": 7,
-    "sync_records": 14,
+    "sync_records": 12,
     "truncate_index": 4,
     "update_thread": 3,
     "update_vector": 3,
-    "upsert_records": 9,
+    "upsert_records": 8,
     "upsert_vectors": 4,
 }
 

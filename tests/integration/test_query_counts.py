@@ -133,7 +133,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     (
         "get_record",
         "",
-        2,
+        1,
         lambda engine, entity: engine.get_record(entity_id=entity.id, external_id="000001"),
     ),
     (

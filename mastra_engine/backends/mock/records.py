@@ -35,6 +35,10 @@ class MockRecordStore(RecordStore):
         with self.store.lock:
             return self._row(id).to_value()
 
+    def find_named_entity(self, name: str, connection_id: str) -> Entity | None:
+        entities = self.list_entities(name=name, connection_id=connection_id, limit=1)
+        return entities[0] if entities else None
+
     def list_entities(
         self,
         *,
@@ -59,6 +63,14 @@ class MockRecordStore(RecordStore):
         with self.store.lock:
             row, created = self._get_or_create(name, connection_id)
             return row.to_value(), created
+
+    def find_record(self, entity_id: UUID, external_id: str) -> tuple[Entity, Record | None]:
+        with self.store.lock:
+            entity = self._row(entity_id)
+            row = entity.records.get(external_id)
+            if row is None or row.deleted_at is not None:
+                return entity.to_value(), None
+            return entity.to_value(), row.to_value(entity)
 
     def select_records(
         self, entity: Entity, query: Query, after: Position | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import QuerySet, Subquery
+from django.db.models import QuerySet
 
 from mastra_engine.backends.base.records.store import (
     ChangeListener,
@@ -18,12 +18,11 @@ from mastra_engine.backends.postgres.following import PostgresListener
 from mastra_engine.backends.postgres.session import RACES, Session
 from mastra_engine.backends.postgres.writer import PostgresWriter
 from mastra_engine.exceptions import EntityNotFound, Unavailable
-from mastra_engine.filters.ast import ALL, Query
+from mastra_engine.filters.ast import Query
 from mastra_engine.filters.cursors import Position
 from mastra_engine.models import Entity as EntityRow
-from mastra_engine.models import Record as RecordRow
+from mastra_engine.postgres import record_reads
 from mastra_engine.postgres.channels import notify
-from mastra_engine.postgres.expressions import following, matching, ordering
 from mastra_engine.postgres.locks import lock_entity, lock_named_entity
 from mastra_engine.types import Entity, Record
 
@@ -38,10 +37,14 @@ class PostgresRecordStore(RecordStore):
 
     def find_entity(self, id: UUID) -> Entity:
         with self.session.translated():
-            row = self._entities().filter(id=id).first()
-        if row is None:
+            entity = record_reads.find_entity(self.session.connection, id)
+        if entity is None:
             raise EntityNotFound(id=id)
-        return row.to_value()
+        return entity
+
+    def find_named_entity(self, name: str, connection_id: str) -> Entity | None:
+        with self.session.translated():
+            return record_reads.find_named_entity(self.session.connection, name, connection_id)
 
     def list_entities(
         self,
@@ -65,43 +68,34 @@ class PostgresRecordStore(RecordStore):
             return [row.to_value() for row in rows.order_by("id")[:limit]]
 
     def get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]:
-        existing = self.list_entities(name=name, connection_id=connection_id, limit=1)
-        if existing:
-            return existing[0], False
+        existing = self.find_named_entity(name, connection_id)
+        if existing is not None:
+            return existing, False
         return self.session.run(lambda: self._create(name, connection_id))
+
+    def find_record(self, entity_id: UUID, external_id: str) -> tuple[Entity, Record | None]:
+        with self.session.translated():
+            entity, record = record_reads.find_record(
+                self.session.connection, entity_id, external_id
+            )
+        if entity is None:
+            raise EntityNotFound(id=entity_id)
+        return entity, record
 
     def select_records(
         self, entity: Entity, query: Query, after: Position | None = None
     ) -> list[Record]:
-        rows = RecordRow.objects.using(self.session.alias).filter(entity_id=entity.id).live()
-        if query.where != ALL:
-            rows = rows.filter(matching(query.where))
-        if after is not None:
-            rows = rows.filter(following(after, query.sort))
-        rows = rows.order_by(*ordering(query.sort), "external_id")
-        end = None if query.limit is None else query.offset + query.limit
         with self.session.translated():
-            return [row.to_value(entity.name) for row in rows[query.offset : end]]
+            return record_reads.read_records(self.session.connection, entity, query, after)
 
     def select_changes(self, entity_id: UUID, *, after: int, limit: int) -> FeedRows:
-        rows = RecordRow.objects.using(self.session.alias).filter(entity_id=entity_id)
-        entities = self._entities().filter(id=entity_id)
-        changed = rows.filter(rev__gt=after).annotate(
-            purged=Subquery(entities.values("purged_rev"))
-        )
         with self.session.translated():
-            records = list(changed.order_by("rev")[:limit])
-            # The entity is read last, so that its `purged_rev` covers every purge that removed
-            # tombstones before the records were read.
-            entity = entities.first()
+            entity, purged_rev, rows = record_reads.read_changes(
+                self.session.connection, entity_id, after=after, limit=limit
+            )
         if entity is None:
             raise EntityNotFound(id=entity_id)
-        purged: int = records[0].purged if records else entity.purged_rev  # type: ignore[attr-defined]
-        return FeedRows(
-            entity.to_value(),
-            purged,
-            [(row.to_value(entity.name), row.created_rev) for row in records],
-        )
+        return FeedRows(entity, purged_rev, rows)
 
     def write(
         self, entity_id: UUID, operation: Callable[[EntityWriter], R], *, repeatable: bool = True

@@ -205,12 +205,12 @@ class Records:
 
     def get_record(self, *, entity_id: UUID | str, external_id: str) -> Record:
         """Return a record; raises EntityNotFound or RecordNotFound."""
-        entity = self._find(entity_id, "/entity_id")
-        key = name(external_id, "/external_id")
-        records = self.store.select_records(entity, query_by_ids([key]))
-        if not records:
+        id, key = uuid(entity_id, "/entity_id"), name(external_id, "/external_id")
+        entity, record = self.store.find_record(id, key)
+        connection_in(self.scope, entity.connection_id, id=entity.id)
+        if record is None:
             raise RecordNotFound(external_id=key, entity_id=entity.id)
-        return records[0]
+        return record
 
     def get_records(
         self, *, entity_name: str, connection_id: str, options: Options | None = None
@@ -455,10 +455,11 @@ class Records:
 
     def _named(self, name: str, connection_id: str) -> Entity:
         entity_name, connection = full_name(name, connection_id)
-        entities = self._list(entity_name, connection, limit=1)
-        if not entities:
+        connection_in(self.scope, connection, name=entity_name)
+        entity = self.store.find_named_entity(entity_name, connection)
+        if entity is None:
             raise EntityNotFound(name=entity_name, connection_id=connection)
-        return entities[0]
+        return entity
 
     def _follower(
         self, entity_id: UUID | str, after: int, poll: float, timeout: float | None

@@ -103,6 +103,10 @@ class RecordStore(ABC):
         """Return an entity; raises EntityNotFound."""
 
     @abstractmethod
+    def find_named_entity(self, name: str, connection_id: str) -> Entity | None:
+        """Return the entity of a name and connection, or None if it does not exist."""
+
+    @abstractmethod
     def list_entities(
         self,
         *,
@@ -117,6 +121,10 @@ class RecordStore(ABC):
     @abstractmethod
     def get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]:
         """Return the entity, and True if this call created it."""
+
+    @abstractmethod
+    def find_record(self, entity_id: UUID, external_id: str) -> tuple[Entity, Record | None]:
+        """Return an entity and its live record of that id, if any; raises EntityNotFound."""
 
     @abstractmethod
     def select_records(

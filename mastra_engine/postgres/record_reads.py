@@ -1,0 +1,144 @@
+"""Statements that read entities and records.
+
+Those without a filter have one good plan and are prepared. A filter is planned for its values,
+because the planner's estimate of how many records match decides which index is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from mastra_engine.filters.ast import ALL, RECORD_COLUMNS, Query, SortKey
+from mastra_engine.filters.cursors import Position
+from mastra_engine.postgres import compile
+from mastra_engine.postgres.compile import TRUE, both
+from mastra_engine.postgres.rows import as_values, columns_of, read_rows
+from mastra_engine.types import Entity, Record
+
+#: The fields of a record that are its entity's, and so the same in all rows of a read.
+_OF_ENTITY = ("entity_id", "entity_type")
+_COLUMNS = {name: name for name in ("data", *RECORD_COLUMNS)}
+_ENTITY = columns_of(Entity)
+_RECORD = columns_of(Record, without=_OF_ENTITY)
+_ENTITY_FIELDS = len(fields(Entity))
+
+_FIND_ENTITY = f"SELECT {_ENTITY} FROM mastra_engine_entity WHERE id = %s"
+_NAMED_ENTITY = f"""
+SELECT {_ENTITY} FROM mastra_engine_entity WHERE connection_id = %s AND name = %s
+"""
+
+# One statement for both: a record is looked up by its key's index, once its entity is there.
+_FIND_RECORD = f"""
+SELECT {", ".join(f"entity.{name}" for name in Entity.__slots__)}, record.*
+FROM mastra_engine_entity AS entity
+LEFT JOIN LATERAL (
+    SELECT {_RECORD} FROM mastra_engine_record
+    WHERE entity_id = entity.id AND external_id = %s AND deleted_at IS NULL
+) AS record ON TRUE
+WHERE entity.id = %s
+"""
+
+_LIVE = f"SELECT {_RECORD} FROM mastra_engine_record WHERE entity_id = %s AND deleted_at IS NULL"
+
+# `purged_rev` is read by the statement that reads the records, and so in its snapshot. The index on
+# (entity_id, rev) is partial; without `rev >= 0` the planner cannot prove that it serves an `after`
+# whose value it does not know.
+_CHANGES = f"""
+SELECT {_RECORD}, created_rev,
+       (SELECT purged_rev FROM mastra_engine_entity WHERE id = entity_id)
+FROM mastra_engine_record WHERE entity_id = %s AND rev > %s AND rev >= 0
+ORDER BY rev LIMIT (SELECT %s::bigint)
+"""
+_FEED_ENTITY = f"SELECT {_ENTITY}, purged_rev FROM mastra_engine_entity WHERE id = %s"
+
+
+def find_entity(connection: BaseDatabaseWrapper, id: UUID) -> Entity | None:
+    """Return an entity, or None if it does not exist."""
+    return next(iter(as_values(Entity, read_rows(connection, _FIND_ENTITY, [id]))), None)
+
+
+def find_named_entity(
+    connection: BaseDatabaseWrapper, name: str, connection_id: str
+) -> Entity | None:
+    """Return the entity of a name and connection, or None if it does not exist."""
+    rows = read_rows(connection, _NAMED_ENTITY, [connection_id, name])
+    return next(iter(as_values(Entity, rows)), None)
+
+
+def find_record(
+    connection: BaseDatabaseWrapper, entity_id: UUID, external_id: str
+) -> tuple[Entity | None, Record | None]:
+    """Return an entity and one of its live records, None for each that does not exist."""
+    rows = read_rows(connection, _FIND_RECORD, [external_id, entity_id])
+    if not rows:
+        return None, None
+    (row,) = rows
+    (entity,) = as_values(Entity, [row[:_ENTITY_FIELDS]])
+    record = row[_ENTITY_FIELDS:]
+    if record[0] is None:
+        return entity, None
+    return entity, _records([record], entity)[0]
+
+
+def read_records(
+    connection: BaseDatabaseWrapper, entity: Entity, query: Query, after: Position | None
+) -> list[Record]:
+    """Return live records in the query's order, ties by `external_id`."""
+    condition = TRUE if query.where == ALL else compile.where(query.where, _COLUMNS)
+    if after is not None:
+        condition = both(condition, compile.after(after, query.sort, _COLUMNS))
+    sql: str = _LIVE
+    params: list[Any] = [entity.id]
+    if condition != TRUE:
+        sql, params = f"{sql} AND {condition[0]}", [*params, *condition[1]]
+    order, order_params = _order(query.sort)
+    sql, params = f"{sql} ORDER BY {order}", [*params, *order_params]
+    # In the order of the key's index one plan is right for every page. A subquery hides the limit
+    # from the planner, which might otherwise plan small and large pages differently.
+    one_plan = query.where == ALL and not query.sort
+    if query.limit is not None:
+        limit = "(SELECT %s::bigint)" if one_plan else "%s"
+        sql, params = f"{sql} LIMIT {limit}", [*params, query.limit]
+    if query.offset:
+        sql, params = f"{sql} OFFSET %s", [*params, query.offset]
+    return _records(read_rows(connection, sql, params, one_plan=one_plan), entity)
+
+
+def read_changes(
+    connection: BaseDatabaseWrapper, entity_id: UUID, *, after: int, limit: int
+) -> tuple[Entity | None, int, list[tuple[Record, int]]]:
+    """Return an entity, its highest purged `rev`, and its records after a `rev` in that order.
+
+    Each record comes with the `rev` of its creation; the entity is None if it does not exist.
+    """
+    rows = read_rows(connection, _CHANGES, [entity_id, after, limit])
+    # The entity is read last, so that its `purged_rev` covers every purge that removed tombstones
+    # before the records were read.
+    entities = read_rows(connection, _FEED_ENTITY, [entity_id])
+    if not entities:
+        return None, 0, []
+    (entity_row,) = entities
+    (entity,) = as_values(Entity, [entity_row[:-1]])
+    records = _records([row[:-2] for row in rows], entity)
+    purged: int = rows[0][-1] if rows else entity_row[-1]
+    return entity, purged, [(record, row[-2]) for record, row in zip(records, rows, strict=True)]
+
+
+def _records(rows: Sequence[tuple[Any, ...]], entity: Entity) -> list[Record]:
+    return as_values(Record, rows, entity_id=entity.id, entity_type=entity.name)
+
+
+def _order(sort: tuple[SortKey, ...]) -> tuple[str, list[Any]]:
+    parts: list[str] = []
+    params: list[Any] = []
+    for key in sort:
+        direction = " DESC" if key.descending else ""
+        for sql, values in compile.order_by(key, _COLUMNS):
+            parts.append(f"{sql}{direction}")
+            params += values
+    return ", ".join([*parts, "external_id"]), params

@@ -1,0 +1,60 @@
+"""Rows as frozen dataclasses, for reads in which the ORM would take most of the time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.pq import Format
+
+from mastra_engine.postgres.prepared import server_cursor
+from mastra_engine.validation.jsonb import loads
+
+V = TypeVar("V")
+
+_DOCUMENTS = ("content", "data", "metadata")
+
+
+def columns_of(kind: type, *, without: Sequence[str] = ()) -> str:
+    """Return the columns of a dataclass, which have the names of its fields, with JSON as text.
+
+    The server sends JSON as text anyway. The cast keeps the driver from parsing it.
+    """
+    names = [name for name in _fields(kind) if name not in without]
+    return ", ".join(f"{name}::text" if name in _DOCUMENTS else name for name in names)
+
+
+def read_rows(
+    connection: BaseDatabaseWrapper, sql: str, params: Any, *, one_plan: bool = True
+) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement, sent in binary, which psycopg reads in half the time.
+
+    `one_plan` says that the statement has one good plan, so that it may be prepared.
+    """
+    with server_cursor(connection, format=Format.BINARY, one_plan=one_plan) as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
+
+
+def as_values(kind: type[V], rows: Sequence[tuple[Any, ...]], **constants: Any) -> list[V]:
+    """Return rows as frozen dataclasses; `constants` are fields that are the same in each.
+
+    They are filled column by column, which takes half as long as calling their constructor.
+    """
+    values = [kind.__new__(kind) for _ in rows]
+    names = [name for name in _fields(kind) if name not in constants]
+    for name, column in zip(names, zip(*rows, strict=True), strict=False):  # no rows, no columns
+        read = map(loads, column) if name in _DOCUMENTS else column
+        deque(map(getattr(kind, name).__set__, values, read), maxlen=0)
+    for name, constant in constants.items():
+        set_value = getattr(kind, name).__set__
+        for value in values:
+            set_value(value, constant)
+    return values
+
+
+def _fields(kind: type) -> Sequence[str]:
+    slots: Sequence[str] = kind.__slots__  # type: ignore[attr-defined]
+    return slots
