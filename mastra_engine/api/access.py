@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from mastra_engine.conf import api_settings
 from mastra_engine.handler import engines
-from mastra_engine.types import Scope
+from mastra_engine.types import (
+    Entity,
+    Match,
+    Message,
+    RecalledMessage,
+    Record,
+    Scope,
+    StoredVector,
+    SyncPage,
+    SyncRun,
+    Thread,
+    VectorIndex,
+    WorkingMemory,
+)
 
-#: Permissions that show the content of messages, records and vectors. Staff also needs
-#: "read_content" for them.
-CONTENT = {"view_message", "view_record", "view_embedding", "view_workingmemory"}
+#: The permission to read each type of value. An operation that returns a value, or one that
+#: contains it, asks for this permission, whatever else it does.
+READS: dict[Any, str] = {
+    Entity: "view_entity",
+    Match: "view_embedding",
+    Message: "view_message",
+    RecalledMessage: "view_message",
+    Record: "view_record",
+    StoredVector: "view_embedding",
+    SyncPage: "view_syncrun",
+    SyncRun: "view_syncrun",
+    Thread: "view_thread",
+    VectorIndex: "view_vectorindex",
+    WorkingMemory: "view_workingmemory",
+}
+#: Permissions to read values with content: texts, documents, metadata, parameters and checkpoints.
+#: Staff also needs "read_content" for them, as in the admin.
+CONTENT = {
+    "view_embedding",
+    "view_message",
+    "view_record",
+    "view_syncrun",
+    "view_thread",
+    "view_workingmemory",
+}
+#: Permissions that start the project's own code. Users do not have them for their own objects,
+#: because a declared sync takes parameters, and can be expensive.
+STARTS = {"add_syncrun"}
 #: Vector indexes have no owner: only users with a model permission may use these permissions.
 SHARED = "_vectorindex"
 
@@ -24,7 +63,8 @@ def own_or_staff(request: Any, permission: str) -> Scope | None:
     """Return the scope of a user: everything for staff with the permission, else their own objects.
 
     A user owns the resource, the connection and the namespace with the id `str(user.pk)`. Requests
-    without a signed-in user have no scope, which is None.
+    without a signed-in user have no scope, which is None. Vector indexes and starting declared
+    syncs are for staff with the permission only.
     """
     user = request.user
     if not user or not user.is_authenticated:
@@ -35,10 +75,22 @@ def own_or_staff(request: Any, permission: str) -> Scope | None:
         user.has_perm(f"{APP}.{name}") for name in required
     ):
         return Scope()
-    if permission.endswith(SHARED):
+    if permission.endswith(SHARED) or permission in STARTS:
         return None
     own = frozenset([str(user.pk)])
     return Scope(resource_ids=own, connection_ids=own, namespaces=own)
+
+
+def read_permissions(hint: Any) -> list[str]:
+    """Return the permissions to read the values that a return type contains."""
+    permissions = [READS[hint]] if hint in READS else []
+    inner: tuple[Any, ...] = get_args(hint)
+    if is_dataclass(hint):
+        hints = get_type_hints(hint)
+        inner = tuple(hints[field.name] for field in fields(hint))
+    for kind in inner:
+        permissions += read_permissions(kind)
+    return list(dict.fromkeys(permissions))
 
 
 class Allowed(BasePermission):
@@ -62,4 +114,5 @@ class Allowed(BasePermission):
                 namespaces=scope.namespaces,
             )
         view.engine = engine
-        return True
+        scope_is_restricted = any(ids is not None for ids in view.scope.values())
+        return not (operation.all_owners and scope_is_restricted)

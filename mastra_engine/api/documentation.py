@@ -12,7 +12,7 @@ from django.dispatch import receiver
 from django.templatetags.static import static
 from django.urls import URLPattern, include, path
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.settings import patched_settings
+from drf_spectacular.settings import SPECTACULAR_DEFAULTS, patched_settings
 from drf_spectacular.views import (
     SpectacularAPIView,
     SpectacularRedocView,
@@ -35,17 +35,27 @@ SETTINGS: dict[str, Any] = {
     "PREPROCESSING_HOOKS": [],
 }
 _ROUTE = "v1/schema/"
+# They choose the generator and the permissions of the views, not the content of the document.
+_NOT_PATCHABLE = {
+    name
+    for name in SPECTACULAR_DEFAULTS
+    if name.startswith("SERVE_") or name == "DEFAULT_GENERATOR_CLASS"
+}
 # drf-spectacular has one settings object, which all threads share.
 _generating = Lock()
 
 
 @lru_cache(maxsize=16)
 def _document(url: str) -> dict[str, Any]:
-    """Return the document of the API whose schema is at `url`; all users get the same."""
+    """Return the document of the API with its schema at `url`; all users get the same."""
     mounted_at = url.removesuffix(_ROUTE).lstrip("/")
     patterns = [path(mounted_at, include("mastra_engine.api.urls"))]
     generator = SchemaGenerator(patterns=patterns)  # type: ignore[no-untyped-call]
-    with _generating, patched_settings(SETTINGS):
+    # Settings of the project that this API does not set would change its document, too.
+    settings = {
+        name: value for name, value in SPECTACULAR_DEFAULTS.items() if name not in _NOT_PATCHABLE
+    }
+    with _generating, patched_settings(settings | SETTINGS):
         document: dict[str, Any] = generator.get_schema(public=True)  # type: ignore[no-untyped-call]
     return document
 
@@ -72,7 +82,7 @@ class SchemaView(Independent, SpectacularAPIView):
 
     @staticmethod
     def document(url: str) -> dict[str, Any]:
-        """Return the document of the API whose schema is at `url`, without a request."""
+        """Return the document of the API with its schema at `url`, without a request."""
         return _document(url)
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.urls import path
-
 from mastra_engine.api.operations import Deleted, Example, operation
 from mastra_engine.api.parsers import BoundedLinesParser, JsonParser
-from mastra_engine.api.views import EngineView
+from mastra_engine.api.views import EngineView, route
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.types import (
     ContextWindow,
@@ -141,8 +139,9 @@ class ThreadView(EngineView):
 class CloneView(EngineView):
     @operation(
         Memory.clone_thread,
-        "view_thread",
+        "view_message",
         "add_thread",
+        "add_message",
         status=201,
         example=Example(
             path=_CHAT,
@@ -161,6 +160,7 @@ class CloneView(EngineView):
 class ExportView(EngineView):
     @operation(
         Memory.export_thread,
+        "view_thread",
         "view_message",
         example=Example(
             path=_CHAT,
@@ -315,6 +315,7 @@ class ContextWindowView(EngineView):
     @operation(
         Memory.get_context_window,
         "view_message",
+        "view_workingmemory",
         searches=True,
         example=Example(
             path=_CHAT,
@@ -426,25 +427,25 @@ ThreadWorkingMemoryView = working_memory("thread", _CHAT)
 ResourceWorkingMemoryView = working_memory("resource", _OWNER)
 
 urlpatterns = [
-    path("import/", ImportView.as_view(), name="import"),
-    path("threads/", ThreadsView.as_view(), name="threads"),
-    path("threads/<str:thread_id>/", ThreadView.as_view(), name="thread"),
-    path("threads/<str:thread_id>/clone/", CloneView.as_view(), name="thread-clone"),
-    path("threads/<str:thread_id>/export/", ExportView.as_view(), name="thread-export"),
-    path("threads/<str:thread_id>/messages/", MessagesView.as_view(), name="thread-messages"),
-    path("threads/<str:thread_id>/memory/", ThreadMemoryView.as_view(), name="thread-memory"),
-    path("threads/<str:thread_id>/context/", ContextWindowView.as_view(), name="thread-context"),
-    path(
+    route("import/", ImportView, name="import"),
+    route("threads/", ThreadsView, name="threads"),
+    route("threads/<str:thread_id>/", ThreadView, name="thread"),
+    route("threads/<str:thread_id>/clone/", CloneView, name="thread-clone"),
+    route("threads/<str:thread_id>/export/", ExportView, name="thread-export"),
+    route("threads/<str:thread_id>/messages/", MessagesView, name="thread-messages"),
+    route("threads/<str:thread_id>/memory/", ThreadMemoryView, name="thread-memory"),
+    route("threads/<str:thread_id>/context/", ContextWindowView, name="thread-context"),
+    route(
         "threads/<str:thread_id>/working-memory/",
-        ThreadWorkingMemoryView.as_view(),
+        ThreadWorkingMemoryView,
         name="thread-working-memory",
     ),
-    path(
+    route(
         "resources/<str:resource_id>/working-memory/",
-        ResourceWorkingMemoryView.as_view(),
+        ResourceWorkingMemoryView,
         name="resource-working-memory",
     ),
-    path("messages/read/", ReadMessagesView.as_view(), name="messages-read"),
-    path("messages/delete/", DeleteMessagesView.as_view(), name="messages-delete"),
-    path("recall/", RecallView.as_view(), name="recall"),
+    route("messages/read/", ReadMessagesView, name="messages-read"),
+    route("messages/delete/", DeleteMessagesView, name="messages-delete"),
+    route("recall/", RecallView, name="recall"),
 ]

@@ -15,6 +15,7 @@ from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from mastra_engine.api.access import read_permissions
 from mastra_engine.api.arguments import Arguments
 from mastra_engine.api.cursors import sign, unsign
 from mastra_engine.api.idempotency_keys import HEADER, key_of, run_once
@@ -66,6 +67,7 @@ class Operation:
     repeatable: bool
     searches: bool
     lines: str
+    all_owners: bool
     variables: Mapping[str, str]
 
     @property
@@ -157,25 +159,29 @@ def operation(
     repeatable: bool = False,
     searches: bool = False,
     lines: str = "",
+    all_owners: bool = False,
     variables: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., HttpResponseBase]]:
     """Decorate a function that takes the arguments of an engine method, making it a view's method.
 
-    The access policy is asked for each of `permissions`. `fills` are arguments that a user with
+    The access policy is asked for each of `permissions`, and for the permissions to read the values
+    that the function returns. `fills` are arguments that a user with
     just one resource, connection or namespace may omit. `versioned` accepts `If-Match`. `lines` is
-    the argument that may be sent as JSON Lines, with the others in the URL. An operation that
+    the argument that may be sent as JSON Lines, with the others in the URL. `all_owners` refuses
+    users with a restricted scope, because the objects of all owners are changed. An operation that
     writes accepts an `Idempotency-Key`, unless it is `repeatable` without one. `variables` maps
     arguments of the engine's method to variables of the URL with another name.
     """
     variables = variables or {}
 
     def decorate(function: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
+        gives = get_type_hints(function)["return"]
         definition = Operation(
             name=name or method.__name__,
             description=function.__doc__ or "",
-            permissions=permissions,
+            permissions=tuple(dict.fromkeys((*permissions, *read_permissions(gives)))),
             takes=Arguments(method, without={*without, *_HEADERS, *variables}),
-            gives=get_type_hints(function)["return"],
+            gives=gives,
             example=example,
             status=status,
             fills=fills,
@@ -183,6 +189,7 @@ def operation(
             repeatable=repeatable,
             searches=searches,
             lines=lines,
+            all_owners=all_owners,
             variables=variables,
         )
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.urls import path
-
 from mastra_engine.api.operations import Deleted, Example, operation
 from mastra_engine.api.parsers import JsonLinesParser, JsonParser
-from mastra_engine.api.views import EngineView
+from mastra_engine.api.views import EngineView, route
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.types import (
     Changes,
@@ -328,16 +326,14 @@ class SearchRecordsView(EngineView):
 
 
 urlpatterns = [
-    path("search/", SearchRecordsView.as_view(), name="search"),
-    path("entities/", EntitiesView.as_view(), name="entities"),
-    path("entities/<str:entity_id>/", EntityView.as_view(), name="entity"),
-    path("entities/<str:entity_id>/records/", RecordsView.as_view(), name="records"),
-    path(
-        "entities/<str:entity_id>/records/<path:external_id>/", RecordView.as_view(), name="record"
-    ),
-    path("entities/<str:entity_id>/query/", QueryView.as_view(), name="records-query"),
-    path("entities/<str:entity_id>/delete/", DeleteRecordsView.as_view(), name="records-delete"),
-    path("entities/<str:entity_id>/purge/", PurgeView.as_view(), name="records-purge"),
-    path("entities/<str:entity_id>/export/", ExportRecordsView.as_view(), name="records-export"),
-    path("entities/<str:entity_id>/changes/", ChangesView.as_view(), name="changes"),
+    route("search/", SearchRecordsView, name="search"),
+    route("entities/", EntitiesView, name="entities"),
+    route("entities/<str:entity_id>/", EntityView, name="entity"),
+    route("entities/<str:entity_id>/records/", RecordsView, name="records"),
+    route("entities/<str:entity_id>/records/<path:external_id>/", RecordView, name="record"),
+    route("entities/<str:entity_id>/query/", QueryView, name="records-query"),
+    route("entities/<str:entity_id>/delete/", DeleteRecordsView, name="records-delete"),
+    route("entities/<str:entity_id>/purge/", PurgeView, name="records-purge"),
+    route("entities/<str:entity_id>/export/", ExportRecordsView, name="records-export"),
+    route("entities/<str:entity_id>/changes/", ChangesView, name="changes"),
 ]

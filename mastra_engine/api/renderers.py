@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
+from django.db import connections
 from django.http import StreamingHttpResponse
 from rest_framework.renderers import BaseRenderer
 
@@ -33,7 +34,11 @@ class JsonRenderer(BaseRenderer):
 
 
 class JsonLines(StreamingHttpResponse):
-    """Stream lines of JSON in blocks of up to 1,000 lines, under WSGI and under ASGI."""
+    """Stream lines of JSON in blocks of up to 1,000 lines, under WSGI and under ASGI.
+
+    Under ASGI a slow client holds no database connection: the connections of the request's thread
+    are closed after each block, and the next block opens them again.
+    """
 
     def __init__(self, lines: Iterable[bytes], *, asynchronous: bool) -> None:
         blocks = _blocks(iter(lines))
@@ -53,7 +58,20 @@ def _blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
         yield block
 
 
+def close_connections() -> None:
+    """Close the database connections of this thread, except inside a transaction."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
 async def _async_blocks(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    def read_block() -> bytes:
+        try:
+            return next(blocks, b"")
+        finally:
+            close_connections()
+
     # Under ASGI Django reads a synchronous iterator into memory before it sends anything.
-    while block := await sync_to_async(lambda: next(blocks, b""))():
+    while block := await sync_to_async(read_block)():
         yield block

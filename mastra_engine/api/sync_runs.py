@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.urls import path
-
 from mastra_engine.api.operations import Example, operation
 from mastra_engine.api.parsers import JsonLinesParser, JsonParser
-from mastra_engine.api.views import EngineView
+from mastra_engine.api.views import EngineView, route
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.types import Page, SyncPage, SyncResult, SyncRun
 
@@ -110,12 +108,14 @@ class RunsView(EngineView):
         "add_syncrun",
         fills=("connection_id",),
         status=202,
-        example=Example(body={"sync": "contacts"}, answer=_RUN),
+        example=Example(body={"sync": "contacts", "connection_id": "7"}, answer=_RUN),
     )
     def post(self, **arguments: Any) -> SyncRun:
         """Queue a run of a declared sync.
 
-        A worker runs it. If a run with the same parameters is queued already, that run is returned.
+        The default access policy allows it to staff with the permission `add_syncrun` only. A
+        worker runs the sync. If a run with the same parameters is queued already, that run is
+        returned.
         """
         return self.engine.enqueue_sync(**arguments)
 
@@ -188,6 +188,7 @@ class CancelView(EngineView):
 class RetryView(EngineView):
     @operation(
         MastraEngine.retry_sync_run,
+        "add_syncrun",
         "change_syncrun",
         variables={"id": "run_id"},
         status=202,
@@ -203,10 +204,10 @@ class RetryView(EngineView):
 
 
 urlpatterns = [
-    path("sync/", SyncView.as_view(), name="sync"),
-    path("sync-runs/", RunsView.as_view(), name="sync-runs"),
-    path("sync-runs/<str:run_id>/", RunView.as_view(), name="sync-run"),
-    path("sync-runs/<str:run_id>/pages/", PagesView.as_view(), name="sync-run-pages"),
-    path("sync-runs/<str:run_id>/cancel/", CancelView.as_view(), name="sync-run-cancel"),
-    path("sync-runs/<str:run_id>/retry/", RetryView.as_view(), name="sync-run-retry"),
+    route("sync/", SyncView, name="sync"),
+    route("sync-runs/", RunsView, name="sync-runs"),
+    route("sync-runs/<str:run_id>/", RunView, name="sync-run"),
+    route("sync-runs/<str:run_id>/pages/", PagesView, name="sync-run-pages"),
+    route("sync-runs/<str:run_id>/cancel/", CancelView, name="sync-run-cancel"),
+    route("sync-runs/<str:run_id>/retry/", RetryView, name="sync-run-retry"),
 ]

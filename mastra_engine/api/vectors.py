@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.urls import path
-
 from mastra_engine.api.operations import Deleted, Example, operation
-from mastra_engine.api.views import EngineView
+from mastra_engine.api.views import EngineView, route
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.registry import registry
@@ -124,6 +122,7 @@ class TruncateView(EngineView):
         Vectors.truncate_index,
         "change_vectorindex",
         "delete_embedding",
+        all_owners=True,
         status=204,
         example=Example(path=_DOCS),
     )
@@ -261,17 +260,13 @@ class SearchView(ContentView):
 
 
 urlpatterns = [
-    path("indexes/", IndexesView.as_view(), name="indexes"),
-    path("indexes/<str:index_name>/", IndexView.as_view(), name="index"),
-    path("indexes/<str:index_name>/build/", BuildView.as_view(), name="index-build"),
-    path("indexes/<str:index_name>/truncate/", TruncateView.as_view(), name="index-truncate"),
-    path("indexes/<str:index_name>/query/", SearchView.as_view(), name="vectors-query"),
-    path("indexes/<str:index_name>/vectors/", VectorsView.as_view(), name="vectors"),
-    path("indexes/<str:index_name>/vectors/read/", ReadVectorsView.as_view(), name="vectors-read"),
-    path(
-        "indexes/<str:index_name>/vectors/delete/",
-        DeleteVectorsView.as_view(),
-        name="vectors-delete",
-    ),
-    path("indexes/<str:index_name>/vectors/<str:id>/", VectorView.as_view(), name="vector"),
+    route("indexes/", IndexesView, name="indexes"),
+    route("indexes/<str:index_name>/", IndexView, name="index"),
+    route("indexes/<str:index_name>/build/", BuildView, name="index-build"),
+    route("indexes/<str:index_name>/truncate/", TruncateView, name="index-truncate"),
+    route("indexes/<str:index_name>/query/", SearchView, name="vectors-query"),
+    route("indexes/<str:index_name>/vectors/", VectorsView, name="vectors"),
+    route("indexes/<str:index_name>/vectors/read/", ReadVectorsView, name="vectors-read"),
+    route("indexes/<str:index_name>/vectors/delete/", DeleteVectorsView, name="vectors-delete"),
+    route("indexes/<str:index_name>/vectors/<str:id>/", VectorView, name="vector"),
 ]

@@ -6,12 +6,14 @@ Of the project's settings for REST framework it uses the authentication classes 
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
 from django.apps import apps
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, path
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
@@ -47,6 +49,9 @@ class Negotiation(DefaultContentNegotiation):
 class Throttle(ScopedRateThrottle):
     """Limit reads, writes and searches separately, at the rates of `THROTTLE_RATES`."""
 
+    # The project's own throttles may have scopes with the same names.
+    cache_format = "mastra_engine_throttle_%(scope)s_%(ident)s"
+
     def allow_request(self, request: Request, view: Any) -> bool:
         self.scope = view.throttle_scope
         self.rate = api_settings().throttle_rates.get(self.scope)
@@ -56,10 +61,20 @@ class Throttle(ScopedRateThrottle):
         return super(ScopedRateThrottle, self).allow_request(request, view)
 
 
+def route(pattern: str, view: type[EngineView], *, name: str) -> URLPattern:
+    """Return a named URL of a view, which takes only the variables of `pattern` as arguments."""
+    variables = frozenset(re.findall(r"<\w+:(\w+)>", pattern))
+    url: URLPattern = path(pattern, view.as_view(url_variables=variables), name=name)
+    return url
+
+
 class EngineView(APIView):
-    """A view of an engine whose scope is what the user may access."""
+    """A view of an engine that is restricted to the user's scope."""
 
     engine: MastraEngine
+    #: The variables of the view's own route; None for all of the URL. The project may include the
+    #: API under a prefix with variables of its own, which are not arguments of operations.
+    url_variables: frozenset[str] | None = None
     #: Resources that are released at the end of the request.
     closing: ExitStack
 
@@ -117,6 +132,8 @@ class EngineView(APIView):
         return handle
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if self.url_variables is not None:
+            kwargs = {name: kwargs[name] for name in self.url_variables}
         with request_id(request) as id, ExitStack() as self.closing:
             response = super().dispatch(request, *args, **kwargs)
             response["X-Request-ID"] = id

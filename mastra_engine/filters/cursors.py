@@ -19,6 +19,7 @@ import orjson
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.filters.ast import RECORD_COLUMNS, Field, SortKey, sort_value
 from mastra_engine.types import Page, Record
+from mastra_engine.validation.inputs import moment
 from mastra_engine.validation.jsonb import canonical
 
 T = TypeVar("T")
@@ -111,10 +112,8 @@ def _decoded(field: Field, encoded: Any) -> tuple[int, Any]:
 
 def _column_value(kind: type, value: Any) -> Any:
     if kind is datetime:
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            raise ValueError(value)
-        return moment
+        # Times near the limits of the calendar cannot be converted to UTC, which moment() refuses.
+        return moment(value, "/cursor")
     if type(value) is not kind:
         raise ValueError(value)
     return value

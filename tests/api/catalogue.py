@@ -36,6 +36,12 @@ class Case(NamedTuple):
         return cleandoc(self.operation.description)
 
     @property
+    def for_staff(self) -> bool:
+        """Whether users may not call the operation for their own objects."""
+        permissions = self.operation.permissions
+        return "add_syncrun" in permissions or any("_vectorindex" in name for name in permissions)
+
+    @property
     def variables(self) -> list[str]:
         return re.findall(r"<\w+:(\w+)>", self.route)
 

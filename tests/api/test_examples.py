@@ -25,7 +25,7 @@ def shaped(text: str) -> Any:
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.operation.name)
 def test_the_example_is_what_happens(case: Case, world: World) -> None:
     example = case.operation.example
-    client = world.staff if "_vectorindex" in "".join(case.operation.permissions) else world.ann
+    client = world.staff if case.for_staff else world.ann
     response = call(client, case, world.path_of(case))
     told = b"".join(response) if response.streaming else response.content
     assert response.status_code == case.operation.status, told

@@ -8,18 +8,24 @@ import logging
 import tracemalloc
 from collections.abc import Iterator
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import connection, transaction
+from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory, force_authenticate
+from rest_framework.throttling import ScopedRateThrottle
 
 from mastra_engine.api import parsers
 from mastra_engine.api.memory import ThreadsView
 from mastra_engine.api.records import ExportRecordsView, RecordsView
-from mastra_engine.api.renderers import JsonLines
+from mastra_engine.api.renderers import JsonLines, close_connections, dumps
 from mastra_engine.api.request_id import RequestIdFilter
+from mastra_engine.api.views import Throttle
 from mastra_engine.exceptions import Unavailable
 from tests.api.conftest import World, state
 
@@ -352,6 +358,67 @@ def test_lines_are_not_read_all_at_once_under_asgi() -> None:
 
     assert asyncio.run(first_block()) == b"{}\n" * 1_000
     assert len(read) == 1_000
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_reader_holds_no_connection_under_asgi(world: World) -> None:
+    """Each block of lines reads its page and closes the connection, until the client reads on."""
+    records: Any = [{"external_id": f"{number:05}", "data": {}} for number in range(5_000)]
+    entity = world.engine.sync_records(name="Many", connection_id="7", records=records).entity
+    lines = world.engine.iter_records(entity_name="Many", connection_id="7")
+    assert entity.rev == 5_000
+
+    async def read() -> list[bool]:
+        response = JsonLines((dumps(line) for line in lines), asynchronous=True)
+        return [connection.connection is not None async for _ in response]
+
+    assert async_to_sync(read)() == [False] * 5
+    with transaction.atomic():
+        close_connections()
+        assert connection.connection is not None
+
+
+# Projects
+
+
+def test_a_projects_own_throttles_count_apart(world: World, settings: Any) -> None:
+    settings.MASTRA_ENGINE_API = {"THROTTLE_RATES": {"read": "2/min"}}
+
+    class Own(ScopedRateThrottle):
+        scope = "read"
+        THROTTLE_RATES = {"read": "1/min"}
+
+    request = Request(APIRequestFactory().get("/"))
+    request.user = User(pk=7)
+    cache.clear()
+    try:
+        keys = {throttle.cache_format for throttle in (Own, Throttle)}
+        assert len(keys) == 2
+        for status in (200, 200, 429):
+            assert world.ann.get(CHAT).status_code == status
+        view = SimpleNamespace(throttle_scope="read")
+        assert Own().allow_request(request, view)  # type: ignore[arg-type]
+        assert not Own().allow_request(request, view)  # type: ignore[arg-type]
+    finally:
+        cache.clear()
+
+
+@pytest.mark.urls("tests.api.prefixed_urls")
+def test_the_api_may_be_included_under_a_prefix_with_variables(world: World) -> None:
+    """A variable that an operation has, too, is not an argument of the operation."""
+    prefix = "/org/acme/of/nobody/api/v1"
+    assert world.ann.get(f"{prefix}/threads/chat-1/").json()["title"] == "Lunch"
+    assert world.ann.get(f"{prefix}/threads/").json()["items"][0]["id"] == "chat-1"
+    created = world.ann.post(f"{prefix}/threads/", {"title": "A"}, format="json")
+    assert (created.status_code, created.json()["resource_id"]) == (201, "7")
+    entity = f"{prefix}/entities/{world.path['entity_id']}"
+    assert world.ann.get(f"{entity}/records/c1/").json()["data"]["name"] == "Alice"
+    assert world.ann.get(f"{prefix}/threads/nothing/").status_code == 404
+    for page in ("schema/?format=json", "swagger/", "redoc/"):
+        assert world.ann.get(f"{prefix}/{page}").status_code == 200
+    paths = world.ann.get(f"{prefix}/schema/?format=json").json()["paths"]
+    assert all(path.startswith(prefix) for path in paths)
 
 
 # In a browser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -13,7 +14,7 @@ from rest_framework.test import APIClient
 
 from mastra_engine import failpoints as pausing
 from mastra_engine.types import Scope
-from tests.api.catalogue import Case, call, cases
+from tests.api.catalogue import Case, call, cases, sent
 from tests.api.conftest import World, state
 from tests.api.test_access import SECRETS, told
 from tests.api.test_http import LINES, refusal
@@ -31,7 +32,7 @@ def under(key: str, **headers: str) -> dict[str, Any]:
 
 
 def owner_of(case: Case, world: World) -> APIClient:
-    return world.staff if "_vectorindex" in "".join(case.operation.permissions) else world.ann
+    return world.staff if case.for_staff else world.ann
 
 
 @every_keyed_operation
@@ -50,9 +51,11 @@ def test_a_key_of_somebody_elses_is_another(case: Case, world: World) -> None:
     path = world.path_of(case)
     assert call(owner_of(case, world), case, path, **{"Idempotency-Key": "1"}).status_code < 300
     bobs = told(call(world.bob, case, path, **{"Idempotency-Key": "1"}))
-    assert [secret for secret in SECRETS if secret.encode() in bobs[1]] == []
+    request = json.dumps(sent(case))  # An error may repeat the request's own arguments.
+    shown = [secret for secret in SECRETS if secret.encode() in bobs[1]]
+    assert [secret for secret in shown if secret not in request] == []
     if set(case.variables) - {"index_name"}:
-        assert bobs[0] == 404
+        assert bobs[0] == (403 if case.for_staff else 404)
     nobodys = told(call(world.nobody, case, path, **{"Idempotency-Key": "1"}))
     assert nobodys[0] in (401, 403)
 

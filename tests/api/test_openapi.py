@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.test import Client, modify_settings
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.renderers import OpenApiYamlRenderer
-from drf_spectacular.settings import patched_settings
+from drf_spectacular.settings import patched_settings, spectacular_settings
 from rest_framework.throttling import AnonRateThrottle
 from rest_framework.versioning import NamespaceVersioning
 from rest_framework.views import APIView
@@ -77,9 +77,37 @@ def test_it_is_where_the_api_is(client: Client) -> None:
 def test_others_settings_stay_as_they_are(client: Client) -> None:
     with patched_settings({}):
         described(client)
-    from drf_spectacular.settings import spectacular_settings
-
     assert spectacular_settings.OAS_VERSION == "3.0.3" != SETTINGS["OAS_VERSION"]
+
+
+#: Settings of a project that would change a document of drf-spectacular.
+FOREIGN = {
+    "CAMELIZE_NAMES": True,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "EXTENSIONS_ROOT": {"x-a": 1},
+    "OAS_VERSION": "3.0.3",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SCHEMA_PATH_PREFIX_INSERT": "/gateway",
+    "SCHEMA_PATH_PREFIX_TRIM": True,
+    "SECURITY": [{"basic": []}],
+    "SERVERS": [{"url": "https://example.com"}],
+    "SORT_OPERATIONS": False,
+    "TAGS": [{"name": "a"}],
+    "TITLE": "Another",
+    "TOS": "https://example.com/tos",
+}
+
+
+def test_a_projects_settings_do_not_change_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = described(client)
+    for name, value in FOREIGN.items():
+        monkeypatch.setattr(spectacular_settings, name, value)
+    documentation._document.cache_clear()
+    assert described(client) == first
+    assert spectacular_settings.TITLE == "Another"
+    documentation._document.cache_clear()
 
 
 def test_it_is_made_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
+from mastra_engine.api.access import CONTENT
 from tests.api.catalogue import Case, cases
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "api-operations.md"
@@ -22,7 +23,27 @@ types of all arguments. `make openapi` writes this page.
 
 
 def page() -> str:
-    return "\n".join([HEAD, *(line for noun in NOUNS for line in section(noun))])
+    sections = (line for noun in NOUNS for line in section(noun))
+    return "\n".join([HEAD, *sections, *permissions()])
+
+
+def permissions() -> Iterator[str]:
+    """Yield a table of the permissions of each operation."""
+    yield """## Permissions
+
+An operation needs all of its permissions. They include those to view each object that the response
+contains or that the operation copies. Permissions in bold show content: staff also needs
+`read_content` for them.
+
+| Operation | Permissions |
+|---|---|"""
+    for case in cases():
+        names = ", ".join(
+            f"**`{name}`**" if name in CONTENT else f"`{name}`"
+            for name in case.operation.permissions
+        )
+        yield f"| `{case.operation.name}` | {names} |"
+    yield ""
 
 
 NOUNS = list(dict.fromkeys(case.noun for case in cases()))

@@ -75,7 +75,7 @@ BUT = {"save_messages": +1, "cancel_sync_run": -1}
 
 
 def sent_for(case: Case, world: World, **headers: str) -> list[str]:
-    client = world.staff if "_vectorindex" in "".join(case.operation.permissions) else world.ann
+    client = world.staff if case.for_staff else world.ann
     path = world.path_of(case)
 
     def ask() -> Any:

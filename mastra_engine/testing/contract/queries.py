@@ -259,6 +259,33 @@ class TestQueries:
             page = self.page(engine, QueryOptions(limit=1, sort=sort, cursor=cursor))
             assert {record.entity_id for record in page} <= {products.id}
 
+    @pytest.mark.parametrize(
+        ("time", "valid"),
+        [
+            ("0001-01-01T00:00:00+00:00", True),
+            ("9999-12-31T23:59:59.999999+00:00", True),
+            ("0001-01-01T00:00:00+00:01", False),
+            ("9999-12-31T23:59:59-23:59", False),
+            ("2026-01-01T00:00:00", False),
+            ("10000-01-01T00:00:00+00:00", False),
+        ],
+    )
+    def test_cursors_at_the_limits_of_the_calendar(
+        self, engine: MastraEngine, products: Entity, time: str, valid: bool
+    ) -> None:
+        sort = [Sort("@created_at")]
+        genuine = self.page(engine, QueryOptions(limit=1, sort=sort)).next_cursor
+        assert genuine is not None
+        made_by = orjson.loads(base64.urlsafe_b64decode(genuine + "=="))[0]
+        cursor = base64.urlsafe_b64encode(orjson.dumps([made_by, [[time]], "x"])).decode()
+        options = QueryOptions(limit=1, sort=sort, cursor=cursor)
+        if valid:
+            self.page(engine, options)
+            return
+        with pytest.raises(InvalidInput) as caught:
+            self.page(engine, options)
+        assert caught.value.path.endswith("/cursor")
+
     # Bad input
 
     @named(UNFIT_FILTERS)
