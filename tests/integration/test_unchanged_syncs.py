@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import pytest
 from django.db import ProgrammingError, connection, transaction
 
 from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.registry import registry
+from mastra_engine.registry import sync as declare
 from mastra_engine.types import SyncResult
 from mastra_engine.validation.inputs import CHUNK_RECORDS
+from tests.integration.queries import statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -149,3 +154,56 @@ def test_a_record_that_comes_again_in_a_later_chunk_is_unchanged_there(
         name="Products", connection_id="shop", records=given + given[-100:], mode=mode
     )
     assert counts(result) == (CHUNK_RECORDS, 0, 100, 0)
+
+
+# The cost of a full sync does not grow with the revisions of the entity's life
+
+
+def age(rev: int) -> None:
+    """Give the only entity the revisions that it would have after many more changes."""
+    query_nothing(f"UPDATE mastra_engine_record SET rev = rev + {rev - 3}, created_rev = 1")
+    query_nothing(f"UPDATE mastra_engine_entity SET rev = {rev}")
+
+
+def full_sync_of_three(engine: PostgresEngine) -> list[str]:
+    records = [{"external_id": id, "data": {}} for id in ("a", "b", "c")]
+    call = {"name": "Products", "connection_id": "shop", "records": records, "mode": "full"}
+    engine.sync_records(**call)
+    return statements(lambda: engine.sync_records(**call))
+
+
+def run_of_three(engine: PostgresEngine) -> list[str]:
+    with registry.empty():
+
+        @declare(entity="Products", mode="full")
+        def products(ctx: Any) -> Iterator[Any]:
+            yield [{"external_id": id, "data": {}} for id in ("a", "b")]
+            yield [{"external_id": "c", "data": {}}]
+
+        engine.run_sync("products", connection_id="shop")
+        return statements(lambda: engine.run_sync("products", connection_id="shop"))
+
+
+@pytest.mark.parametrize("sync_all", [full_sync_of_three, run_of_three])
+def test_a_full_sync_costs_the_same_after_four_billion_revisions(
+    engine: PostgresEngine, sync_all: Callable[[PostgresEngine], list[str]]
+) -> None:
+    young = sync_all(engine)
+    age(4 * 10**9)
+    with measured_memory() as peak:
+        old = sync_all(engine)
+        most = peak()
+    assert len(old) == len(young)
+    assert sum(map(len, old)) <= 1.2 * sum(map(len, young))
+    assert most < 2**20
+    assert len(engine.get_records_by_entity_name(name="Products", connection_id="shop")) == 3
+
+
+@contextmanager
+def measured_memory() -> Iterator[Callable[[], int]]:
+    """Measure the most bytes that Python had allocated at a time while inside."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -49,7 +49,12 @@ class MockWriter(EntityWriter):
         return len(self.row.live())
 
     def unseen(self, seen: SeenRevisions) -> list[str]:
-        return sorted(row.external_id for row in self.row.live() if row.rev not in seen)
+        unchanged = seen.unchanged()
+        return sorted(
+            row.external_id
+            for row in self.row.live()
+            if row.rev <= seen.start and row.rev not in unchanged
+        )
 
     def delete(self, external_ids: list[str]) -> int:
         live = {row.external_id: row for row in self.row.live()}

@@ -60,7 +60,7 @@ class PostgresWriter(EntityWriter):
         return self._records().live().count()
 
     def unseen(self, seen: SeenRevisions) -> list[str]:
-        return self.table.unseen(seen.start, bytes(seen.bits))
+        return self.table.unseen(seen.start, seen.ranges())
 
     def delete(self, external_ids: list[str]) -> int:
         return sum(self._delete(ids) for ids in _batches(external_ids))

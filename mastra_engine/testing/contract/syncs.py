@@ -184,6 +184,19 @@ class TestChangeFeed(WithContacts):
         nothing = engine.get_changes(entity_id=contacts.id, after=second.next)
         assert (nothing.items, nothing.next, nothing.more) == ([], second.next, False)
 
+    @pytest.mark.parametrize("ahead", [1, 80, 2**40])
+    def test_a_reader_ahead_of_the_entity_must_start_again(
+        self, engine: MastraEngine, contacts: Entity, ahead: int
+    ) -> None:
+        self.upsert(engine, contacts, {"c1": {}, "c2": {}})
+        after = engine.get_changes(entity_id=contacts.id).next
+        with pytest.raises(CursorExpired, match="restored") as caught:
+            engine.get_changes(entity_id=contacts.id, after=after + ahead)
+        assert caught.value.after == after + ahead
+        with pytest.raises(CursorExpired, match="restored"):
+            list(engine.follow_changes(entity_id=contacts.id, after=after + ahead, timeout=0))
+        assert engine.get_changes(entity_id=contacts.id, after=after).items == []
+
     def test_added_means_new_to_the_reader(self, engine: MastraEngine, contacts: Entity) -> None:
         self.upsert(engine, contacts, {"c1": {"n": 1}})
         self.upsert(engine, contacts, {"c1": {"n": 2}})

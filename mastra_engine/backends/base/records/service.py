@@ -70,6 +70,11 @@ CommitListener = Callable[[Entity, int], None]
 
 logger = logging.getLogger("mastra_engine.records")
 
+_AHEAD = (
+    "after is {after}, but the entity is at revision {rev}: the database may have been restored "
+    "from an older backup; read all records again"
+)
+
 
 class Records:
     """Entities and records, reached as `engine.records` and by the engine's own methods.
@@ -321,7 +326,8 @@ class Records:
         whatever commits late. A reader that starts at 0 has nothing to forget; it passes
         `purged=changes.purged` of the page before, so that only later purges count.
 
-        Raises EntityNotFound, and CursorExpired if tombstones above `after` were purged.
+        Raises EntityNotFound, and CursorExpired if tombstones above `after` were purged, or if
+        `after` is ahead of the entity's `rev`, as after a restore of an older backup.
         """
         after = count(after, "/after")
         limit = count(limit, "/limit", least=1)
@@ -329,6 +335,8 @@ class Records:
         id = uuid(entity_id, "/entity_id")
         feed = self.store.select_changes(id, after=after, limit=limit + 1)
         connection_in(self.scope, feed.entity.connection_id, id=id)
+        if after > feed.entity.rev:
+            raise CursorExpired(_AHEAD.format(after=after, rev=feed.entity.rev), after=after)
         if after and known < feed.purged_rev:
             raise CursorExpired(after=after, purged=feed.purged_rev)
         items = [_change(record, created, after) for record, created in feed.rows[:limit]]
@@ -354,7 +362,7 @@ class Records:
         database is retried for up to a minute.
 
         Raises EntityNotFound, when it is called or when the entity is deleted; CursorExpired if
-        deletions that it has not read are purged; Unavailable.
+        deletions that it has not read are purged or `after` is ahead of the entity; Unavailable.
         """
         return follow(self._follower(entity_id, after, poll, timeout))
 
