@@ -98,6 +98,7 @@ lock: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks records
+	$(BIN)/python -m benchmarks record_reads
 	$(BIN)/python -m benchmarks syncs
 	$(BIN)/python -m benchmarks indexing
 	$(BIN)/python -m benchmarks memory

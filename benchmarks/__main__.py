@@ -7,7 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import api, indexing, memory, peers, records, retrieval, syncs, vectors
+from benchmarks import (
+    api,
+    indexing,
+    memory,
+    peers,
+    record_reads,
+    records,
+    retrieval,
+    syncs,
+    vectors,
+)
 from benchmarks.database import own_database
 
 BENCHMARKS = {
@@ -15,6 +25,7 @@ BENCHMARKS = {
     "indexing": indexing,
     "memory": memory,
     "peers": peers,
+    "record_reads": record_reads,
     "records": records,
     "retrieval": retrieval,
     "syncs": syncs,

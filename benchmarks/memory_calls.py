@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -15,6 +14,7 @@ from psycopg.pq import Format
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
+from benchmarks.comparison import Pair, Rows
 from benchmarks.memory_data import LONG, OURS, RAW
 from mastra_engine import engine
 
@@ -36,27 +36,6 @@ _INSERT = """
     VALUES (%s, %s, %s, 'user', %s, %s, %s, %s, %s, clock_timestamp())
     RETURNING id, position, created_at
 """
-
-Rows = list[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A call and what it is measured by, which gives the same messages unless it says so.
-
-    `limit` is the goal: how many times as long the call may take.
-    """
-
-    name: str
-    ours: Callable[[], Rows]
-    raw: Callable[[], Rows]
-    limit: float | None = None
-    same: bool = True
-
-    def check(self) -> None:
-        """Check that both return the same number of rows."""
-        if self.same:
-            assert len(self.ours()) == len(self.raw()), self.name
 
 
 class Raw:
