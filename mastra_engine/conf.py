@@ -47,6 +47,7 @@ class ApiSettings:
     max_tokens: int = 1_000_000
     retry_after: int = 1
     idempotency_ttl: float = 24 * 60 * 60
+    statement_timeout: float = 5.0
     throttle_rates: Mapping[str, str] = field(default_factory=dict)
 
 

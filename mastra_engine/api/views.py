@@ -31,6 +31,7 @@ from mastra_engine.atomic_requests import non_atomic
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.conf import api_settings
 from mastra_engine.filters.cursors import fingerprint
+from mastra_engine.postgres.cancellation import time_limit
 
 logger = logging.getLogger("mastra_engine.api")
 
@@ -130,6 +131,17 @@ class EngineView(APIView):
 
     def get_exception_handler(self) -> Any:
         return handle
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Check the request, then limit the time of the statements that read or search for it.
+
+        The server does not notice that a client has left, and would finish its statement.
+        """
+        super().initial(request, *args, **kwargs)
+        searches = self.operation is not None and self.operation.searches
+        if self.engine.database is not None and (searches or request.method in READING):
+            limit = time_limit(self.engine.database, api_settings().statement_timeout)
+            self.closing.enter_context(limit)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if self.url_variables is not None:

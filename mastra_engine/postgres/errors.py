@@ -81,6 +81,11 @@ def _translation(error: Error) -> EngineError | None:
         return InvalidInput(
             f"is larger or nested deeper than PostgreSQL can process (SQLSTATE {state})", path=""
         )
+    if state == CANCELLED:
+        return Unavailable(
+            "The database cancelled the statement: it took longer than a timeout allows, or an "
+            "operator cancelled it"
+        )
     if state.startswith(_NOT_NOW):
         return Unavailable(f"The database cannot do this now (SQLSTATE {state})")
     if not state and isinstance(error, OperationalError | InterfaceError):
