@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from mastra_engine import engine
 from mastra_engine.models import Embedding, IndexProgress, VectorIndex
+from mastra_engine.validation.vectors import matrix, vector_rows
 from tests.admin.conftest import list_of, page_of, view
 from tests.admin.store import SECRET
 
@@ -111,10 +112,19 @@ def test_a_vector_is_found_by_its_primary_key_as_djangos_own_links_have_it(
     assert owner.get(address).context["row"] == row
 
 
+def store_vector(metadata: dict[str, Any]) -> None:
+    """Store a vector with keys that users cannot set."""
+    index = engine.vectors.indexes.require("docs")
+    rows = vector_rows(
+        matrix([[1, 1, 1]], index), ids=["of"], metadata=[metadata], documents=None, reserved=True
+    )
+    engine.vectors.store.put(index, "", rows, generated=False)
+
+
 def test_a_record_and_its_vectors_lead_to_each_other(owner: Client, store: dict[str, Any]) -> None:
     record, progress = store["record"], IndexProgress.objects.get()
     properties = {"@entity_id": str(record.entity_id), "@external_id": record.external_id}
-    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[properties])
+    store_vector(properties)
     vector = Embedding.objects.get(vector_id="of")
     assert page_of(vector) in owner.get(page_of(record)).content.decode()
     assert page_of(record) in owner.get(page_of(vector)).content.decode()
@@ -124,16 +134,23 @@ def test_a_record_and_its_vectors_lead_to_each_other(owner: Client, store: dict[
 
 def test_a_vector_of_a_message_leads_to_its_place(owner: Client, store: dict[str, Any]) -> None:
     properties = {"@thread_id": "chat/1", "@position": 2}
-    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[properties])
+    store_vector(properties)
     text = owner.get(page_of(Embedding.objects.get(vector_id="of"))).content.decode()
     assert f"{page_of(store['thread'])}?at=2" in text
 
 
 @pytest.mark.parametrize(
     "properties",
-    [{"@entity_id": "x", "@external_id": 1}, {"@entity_id": None}, {"@thread_id": 5}],
+    [
+        {"@entity_id": "x", "@external_id": 1},
+        {"@entity_id": None},
+        {"@thread_id": 5},
+        {"@thread_id": "", "@position": 1},
+        {"@thread_id": "chat/1", "@position": "first"},
+        {"@thread_id": ["chat/1"]},
+    ],
     ids=str,
 )
 def test_metadata_of_another_kind_has_no_link(owner: Client, properties: dict[str, Any]) -> None:
-    engine.vectors.upsert(index_name="docs", ids=["of"], vectors=[[1, 1, 1]], metadata=[properties])
+    store_vector(properties)
     assert owner.get(page_of(Embedding.objects.get(vector_id="of"))).status_code == 200

@@ -17,6 +17,7 @@ from mastra_engine.registry import index_records, registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords, Broken
 from mastra_engine.testing.contract.sync_runs import Held
 from mastra_engine.types import Entity
+from mastra_engine.validation.vectors import matrix, vector_rows
 from tests.integration.conftest import Elsewhere, record
 from tests.integration.interleaving import just_before
 from tests.integration.queries import plan_of, statements
@@ -289,10 +290,15 @@ def test_what_is_gone_is_found_by_the_index_on_ids(engine: PostgresEngine, known
     engine.record_search.indexes_at_once = False
     engine.delete_records(entity_id=entity.id, external_ids=["n1"])
     engine.purge_deleted_records(entity_id=entity.id, up_to_rev=2_002)
-    foreign = {"@entity_id": str(entity.id)}
-    engine.vectors.upsert(
-        index_name="notes", namespace="crm", ids=["x"], documents=["x"], metadata=[foreign]
+    index = engine.vectors.indexes.require("notes")
+    foreign = vector_rows(
+        matrix([[1.0] * index.dimension], index),
+        ids=["x"],
+        documents=["x"],
+        metadata=[{"@entity_id": str(entity.id)}],
+        reserved=True,
     )
+    engine.vectors.store.put(index, "crm", foreign, generated=False)
     if known:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE mastra_engine_record")

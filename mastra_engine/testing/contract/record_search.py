@@ -154,10 +154,11 @@ class TestRecordSearch(WithIndex):
     def test_what_others_put_into_the_index_is_not_found(self, engine: MastraEngine) -> None:
         entity = self.put(engine, a="cat")
         engine.index_pending()
-        for about in ({}, {"@entity_id": str(entity.id), "@external_id": "zzz", "@chunk": 0}):
-            engine.vectors.upsert(
-                index_name="notes", documents=["dog"], metadata=[about], namespace=CONNECTION
-            )
+        forged = {"@entity_id": str(entity.id), "@external_id": "a", "@chunk": 0}
+        options: dict[str, Any] = {"index_name": "notes", "namespace": CONNECTION}
+        engine.vectors.upsert(**options, documents=["dog"], metadata=[{}])
+        with pytest.raises(InvalidInput):
+            engine.vectors.upsert(**options, documents=["dog"], metadata=[forged])
         assert self.found(engine, "dog", hybrid=True) == ["a"]
 
     def test_before_anything_is_indexed_nothing_is_found(self, engine: MastraEngine) -> None:
