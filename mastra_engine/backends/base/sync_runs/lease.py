@@ -1,4 +1,4 @@
-"""The right to write for a run: taken, renewed, and lost to whoever takes over."""
+"""The lease of a run: a worker acquires it, renews it, and loses it to a worker that takes over."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from mastra_engine.types import SyncRun
 
 logger = logging.getLogger("mastra_engine.syncs")
 
-BEATS = 3  # in the time of a lease, so that one may fail
+#: Renewals within the duration of a lease; there are several, so that one may fail.
+BEATS = 3
 
 
 class LeaseLost(Exception):
@@ -21,14 +22,14 @@ class LeaseLost(Exception):
 
 
 class WorkersLost(Exception):
-    """As many workers as may try a run have died of it, or seem to: another one is not risked."""
+    """As many workers have died during the run as it allows attempts; it is not tried again."""
 
 
 class Lease:
     """A fencing token on a run. Every write checks it, in the write's own transaction.
 
-    Within a caller's transaction nobody else sees the run: the lease cannot be renewed there, and
-    its end does not matter.
+    Within a caller's transaction no other process sees the run. The lease cannot be renewed there,
+    and it is not checked for expiry.
     """
 
     def __init__(self, store: RunStore, run_id: UUID, seconds: float) -> None:
@@ -40,7 +41,10 @@ class Lease:
         self.guard = Guard("running", self.token, "alive" if self.shared else None)
 
     def take(self, run: SyncRun, *, start_rev: int) -> bool:
-        """Begin a queued run, or go on with one whose worker let its lease run out."""
+        """Begin a queued run, or take over a running one with an expired lease.
+
+        Returns False when another worker was faster or still holds the lease.
+        """
         queued = run.status == "queued"
         started = {} if run.started_at else {"started_at": FromNow(), "start_rev": start_rev}
         return self.store.update(
@@ -54,23 +58,26 @@ class Lease:
         )
 
     def advance(self, run: SyncRun, page: NewPage | None, *, last: bool) -> None:
-        """Store how far the run is and renew the lease, or give it back; raises LeaseLost."""
+        """Store the run's progress and renew the lease, or release it after the last page.
+
+        Raises LeaseLost.
+        """
         seconds = None if last else self.seconds
         if not self.store.advance(run, self.guard, page, lease=seconds):
             raise LeaseLost
 
     def end(self, **changes: Any) -> None:
-        """Change the run and give the lease back; raises LeaseLost."""
-        given_back = {"lease_token": None, "lease_expires_at": None}
-        if not self.store.update(self.run_id, self.guard, **given_back, **changes):
+        """Change fields of the run and release the lease; raises LeaseLost."""
+        released = {"lease_token": None, "lease_expires_at": None}
+        if not self.store.update(self.run_id, self.guard, **released, **changes):
             raise LeaseLost
 
     def release(self) -> None:
-        """Let whoever comes take over at once."""
+        """Expire the lease now, so that another worker can take over at once."""
         self.store.update(self.run_id, self.guard, lease_expires_at=FromNow())
 
     def heartbeat(self) -> Heartbeat:
-        """Renew the lease in the background meanwhile."""
+        """Return a context manager that renews the lease in the background."""
         return Heartbeat(self._beat, every=self.seconds / BEATS if self.shared else None)
 
     def _beat(self) -> bool:
@@ -78,7 +85,10 @@ class Lease:
 
 
 class Heartbeat:
-    """Calls `beat` in a thread of its own until it says no; never when `every` is None."""
+    """Calls `beat` every `every` seconds in its own thread until it returns False.
+
+    With None for `every` it is never called.
+    """
 
     def __init__(self, beat: Callable[[], bool], *, every: float | None) -> None:
         self.beat = beat
@@ -99,6 +109,6 @@ class Heartbeat:
         while not self._stopped.wait(self.every):
             try:
                 if not self.beat():
-                    return  # the worker finds out when it writes
-            except Exception:  # there is time for another beat
+                    return  # The worker raises LeaseLost at its next write.
+            except Exception:  # The lease lasts long enough for another attempt.
                 logger.warning("The lease of a sync run was not renewed", exc_info=True)

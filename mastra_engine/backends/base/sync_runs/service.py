@@ -38,14 +38,14 @@ from mastra_engine.validation.sync_params import parse_params, validated_params
 
 logger = logging.getLogger("mastra_engine.syncs")
 
-#: How often a run may end between being met and being looked at.
+#: How often to retry when the active run ends between the insert and the lookup.
 RACES = 20
-#: Seconds before a failed run is tried again; they double each time, up to an hour.
+#: Seconds until a failed run is tried again; they double with each attempt, up to an hour.
 FIRST_DELAY, LONGEST_DELAY = 10.0, 3_600.0
 
 
 class SyncRuns:
-    """Runs of the syncs that the project declares with `@sync`, reached as `engine.sync_runs`."""
+    """Runs of the syncs that the project declares with `@sync`, available as `engine.sync_runs`."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class SyncRuns:
         self.lease_seconds = lease_seconds
         #: How many runs of a sync and connection are kept, with their pages.
         self.history = history
-        #: Carries enqueued runs to workers; without one they are performed in this process, after
+        #: Sends enqueued runs to workers. Without a queue they are performed in this process after
         #: the commit.
         self.queue = queue
         self.scope = UNRESTRICTED
@@ -85,13 +85,14 @@ class SyncRuns:
     ) -> SyncRun:
         """Run a declared sync now and return its run, `failed` if its source or a page failed.
 
-        A run whose worker died is taken over, from its checkpoint and with its own parameters; a
-        queued one is begun. A new incremental run goes on from where the last one with the same
-        parameters got to, unless `reset`. `dry_run` takes everything back at the end. `watch` is
-        called with the run after each page.
+        If the last worker of a run died, the run resumes from its checkpoint, with its own
+        parameters. If a run is queued, it begins. A new incremental run resumes from the checkpoint
+        of the last run with the same parameters, unless `reset` is true. With `dry_run` all changes
+        are rolled back at the end. `watch` is called with the run after each page.
 
-        Raises SyncNotFound for a sync that is not declared, InvalidInput for its parameters, and
-        SyncConflict while another worker is at it, or when other parameters are queued.
+        Raises SyncNotFound if the sync is not declared, InvalidInput for its parameters, and
+        SyncConflict while another worker performs the run or when a run with other parameters is
+        queued.
         """
         if dry_run:
             with self.store.undone():
@@ -102,7 +103,7 @@ class SyncRuns:
         declared, run = self._opened(sync, connection_id, params, reset=reset)
         lease = self._lease(run)
         if lease is None:
-            raise SyncConflict(f"{_named(run)} is running")
+            raise SyncConflict(f"{_label(run)} is running")
         return self._perform(declared, lease, watch=watch)
 
     def enqueue_sync(
@@ -113,24 +114,26 @@ class SyncRuns:
         params: Mapping[str, Any] | None = None,
         reset: bool = False,
     ) -> SyncRun:
-        """Have a worker run a declared sync, once this is committed; return the queued run.
+        """Queue a run of a declared sync for a worker and return the run.
 
-        One that is queued already with the same parameters is returned; one whose worker died is
-        queued again, with its checkpoint. Raises like run_sync.
+        The worker receives it after the current transaction is committed. If a run with the same
+        parameters is queued already, it is returned. If the last worker of a run died, that run is
+        queued again, with its checkpoint. Raises the same errors as run_sync.
         """
         _, run = self._opened(sync, connection_id, params, reset=reset)
         if run.status == "running":
             expired = Guard("running", lease="expired")
             if not self.store.update(run.id, expired, status="queued", lease_token=None):
-                raise SyncConflict(f"{_named(run)} is running")
+                raise SyncConflict(f"{_label(run)} is running")
         return self._sent(run.id)
 
     def perform_sync_run(self, *, id: UUID | str) -> SyncRun:
-        """Perform a run that is queued, or whose worker died; return it as it is otherwise.
+        """Perform a run that is queued or that lost its worker; return any other run unchanged.
 
-        This is what a task calls; calling it twice does no harm. If the queue can wait, a failed
-        run is queued again, with a delay, as often as its sync allows; and a task that finds
-        another worker at it comes again, since that worker may be dead and its lease not over yet.
+        Tasks call this method, and may call it twice. If the queue supports delays, a failed run
+        is queued again with a delay, as often as its sync allows. A task that finds the run leased
+        to another worker is sent again after the duration of the lease, because that worker may be
+        dead although its lease has not expired yet.
         """
         run = self.get_sync_run(id=id)
         declared = registry.sync(run.sync)
@@ -142,9 +145,9 @@ class SyncRuns:
                 self._sent(run.id, delay=self.lease_seconds)
             return run
         if run.status == "running" and run.attempts >= declared.max_attempts:
-            died = WorkersLost(f"{run.attempts} workers died or were stopped")
-            logger.error("%s failed: %s", _named(run), died)
-            self._failed(run, declared, lease, died, retry=False)
+            error = WorkersLost(f"{run.attempts} workers died or were stopped")
+            logger.error("%s failed: %s", _label(run), error)
+            self._failed(run, declared, lease, error, retry=False)
             return self.store.find(run.id)
         return self._perform(declared, lease, retry=True)
 
@@ -160,7 +163,7 @@ class SyncRuns:
         """Return a page of runs, the newest first."""
         limit = count(limit, "/limit")
         made_by = fingerprint("sync runs", sync, connection_id, status)
-        found = self.store.select(
+        runs = self.store.select(
             sync=None if sync is None else name(sync, "/sync"),
             connection_id=None if connection_id is None else name(connection_id, "/connection_id"),
             statuses=() if status is None else (choice(status, "/status", *get_args(RunStatus)),),  # type: ignore[arg-type]
@@ -168,7 +171,7 @@ class SyncRuns:
             before=None if cursor is None else uuid(decode(cursor, made_by, str)[0], "/cursor"),
             limit=limit + 1,
         )
-        return page_of(found, limit, lambda run: encode(made_by, str(run.id)))
+        return page_of(runs, limit, lambda run: encode(made_by, str(run.id)))
 
     def get_sync_run(self, *, id: UUID | str) -> SyncRun:
         """Return a run; raises SyncNotFound."""
@@ -182,10 +185,10 @@ class SyncRuns:
         cursor: str | None = None,
         order: Order = "asc",
     ) -> Page[SyncPage]:
-        """Return a page of what a run committed, page by page; raises SyncNotFound.
+        """Return a page of the list of pages that a run committed; raises SyncNotFound.
 
-        A page is there from the moment its records are. A commit of nothing but a checkpoint is
-        none.
+        A page of a run is committed together with its records. A commit that contains only a
+        checkpoint does not count as a page.
         """
         id = uuid(run_id, "/run_id")
         limit = count(limit, "/limit")
@@ -193,13 +196,13 @@ class SyncRuns:
         made_by = fingerprint("sync pages", id, descending)
         after = None if cursor is None else decode(cursor, made_by, int)[0]
         self.store.find(id, connection_ids=self.scope.connection_ids)
-        found = self.store.pages(id, after=after, descending=descending, limit=limit + 1)
-        return page_of(found, limit, lambda page: encode(made_by, page.number))
+        pages = self.store.pages(id, after=after, descending=descending, limit=limit + 1)
+        return page_of(pages, limit, lambda page: encode(made_by, page.number))
 
     def cancel_sync_run(self, *, id: UUID | str) -> SyncRun:
-        """Cancel a run; its worker, if any, writes nothing more. Raises SyncNotFound.
+        """Cancel a run and return it; its worker, if any, can write nothing more.
 
-        Raises SyncConflict when it has ended already.
+        Raises SyncNotFound, and SyncConflict if the run has ended already.
         """
         run = self.get_sync_run(id=id)
         ended = {"lease_token": None, "lease_expires_at": None, "finished_at": FromNow()}
@@ -207,24 +210,24 @@ class SyncRuns:
             self.store.update(run.id, Guard(status), status="cancelled", **ended)
         run = self.get_sync_run(id=run.id)
         if run.status != "cancelled":
-            raise SyncConflict(f"{_named(run)} has {run.status}")
+            raise SyncConflict(f"{_label(run)} has {run.status}")
         return run
 
     def retry_sync_run(self, *, id: UUID | str) -> SyncRun:
-        """Queue a run that failed or was cancelled again, to go on from its checkpoint.
+        """Queue a failed or cancelled run again, so that it resumes from its checkpoint.
 
-        Raises SyncNotFound, and SyncConflict for any other run, or when a later one was begun.
+        Raises SyncNotFound, and SyncConflict if the run has another status or is not the latest.
         """
         run = self.get_sync_run(id=id)
         registry.sync(run.sync)
         if run.status not in ("failed", "cancelled"):
-            raise SyncConflict(f"{_named(run)} is {run.status}")
+            raise SyncConflict(f"{_label(run)} is {run.status}")
         (latest,) = self.store.select(sync=run.sync, connection_id=run.connection_id)
         again = Guard(run.status)
         if latest.id != run.id or not self.store.update(
             run.id, again, status="queued", finished_at=None
         ):
-            raise SyncConflict(f"{_named(run)} was run again since")
+            raise SyncConflict(f"{_label(run)} was run again since")
         return self._sent(run.id)
 
     # Steps
@@ -232,20 +235,21 @@ class SyncRuns:
     def _opened(
         self, sync: str, connection_id: str, params: Mapping[str, Any] | None, *, reset: bool
     ) -> tuple[SyncDeclaration, SyncRun]:
-        """Return the active run of a sync and connection, which is a new one if there is none."""
+        """Return the active run of a sync and connection, after creating it if necessary."""
         declared = registry.sync(name(sync, "/sync"))
         connection = connection_in(self.scope, name(connection_id, "/connection_id"))
-        given = parse_params(params)
-        validated_params(declared.params, given)
+        requested_params = parse_params(params)
+        validated_params(declared.params, requested_params)
         for _ in range(RACES):
-            new = self._insert_run(declared, connection, given, reset=reset)
+            new = self._insert_run(declared, connection, requested_params, reset=reset)
             if new is not None:
                 return declared, new
             active = self.store.select(
                 sync=declared.name, connection_id=connection, statuses=ACTIVE
             )
-            if active and active[0].status == "queued" and active[0].params != given:
-                raise SyncConflict(f"{_named(active[0])} is queued with other parameters")
+            queued = bool(active) and active[0].status == "queued"
+            if queued and active[0].params != requested_params:
+                raise SyncConflict(f"{_label(active[0])} is queued with other parameters")
             if active:
                 return declared, active[0]
         raise Unavailable("Runs of this sync begin and end all the time")
@@ -272,10 +276,10 @@ class SyncRuns:
                 keep=self.history,
             )
         except EntityNotFound:
-            return None  # deleted since
+            return None  # The entity was deleted meanwhile; the caller tries again.
 
     def _sent(self, id: UUID, *, delay: float = 0) -> SyncRun:
-        """Have a queued run performed when it is there for others to see."""
+        """Send a queued run to a worker after the commit, when other processes can see it."""
         run = self.store.find(id)
         if self.queue is None:
             self.store.after_commit(partial(self.perform_sync_run, id=id))  # type: ignore[arg-type]
@@ -287,7 +291,7 @@ class SyncRuns:
         return self.queue is not None and self.queue.can_wait
 
     def _lease(self, run: SyncRun) -> Lease | None:
-        """Return the right to go on with a run, or None while another worker has it."""
+        """Acquire the lease of a run; return None while another worker holds it."""
         lease = Lease(self.store, run.id, self.lease_seconds)
         start_rev = self.records.get_entity_by_id(id=run.entity_id).rev
         return lease if lease.take(run, start_rev=start_rev) else None
@@ -307,9 +311,9 @@ class SyncRuns:
             with lease.heartbeat():
                 worker.work()
         except LeaseLost:
-            logger.warning("%s was cancelled, taken over or stopped for too long", _named(run))
+            logger.warning("%s was cancelled, taken over or stopped for too long", _label(run))
         except Exception as error:
-            logger.exception("%s failed", _named(run))
+            logger.exception("%s failed", _label(run))
             self._failed(worker.run, declared, lease, error, retry=retry)
         except BaseException:
             lease.release()
@@ -325,28 +329,28 @@ class SyncRuns:
         *,
         retry: bool,
     ) -> None:
-        kept = described(error, declared.function.__module__)
+        description = described(error, declared.function.__module__)
         again = (
             retry
             and run.attempts < declared.max_attempts
             and self._can_wait()
-            and not isinstance(error, InvalidInput | SyncAborted)  # would fail again
+            and not isinstance(error, InvalidInput | SyncAborted)  # These would fail again.
         )
         try:
             if again:
-                lease.end(status="queued", error=kept)
+                lease.end(status="queued", error=description)
                 self._sent(run.id, delay=_delay(run.attempts))
             else:
-                lease.end(status="failed", error=kept, finished_at=FromNow())
+                lease.end(status="failed", error=description, finished_at=FromNow())
         except LeaseLost:
-            logger.warning("%s was cancelled or taken over before it failed", _named(run))
+            logger.warning("%s was cancelled or taken over before it failed", _label(run))
 
 
 def _delay(attempts: int) -> float:
-    """Return how long to wait after so many attempts, with some chance in it."""
+    """Return the seconds to wait after a number of attempts, with jitter."""
     delay = min(FIRST_DELAY * 2.0 ** (attempts - 1), LONGEST_DELAY)
     return delay * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
 
 
-def _named(run: SyncRun) -> str:
+def _label(run: SyncRun) -> str:
     return f"The sync {run.sync!r} of {run.connection_id!r}"

@@ -1,4 +1,4 @@
-"""Where an engine keeps the runs of declared syncs."""
+"""The storage of the runs of declared syncs, which a backend implements."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPage:
-    """What a page of a run did, and what of a full run it found unchanged, for the pages after."""
+    """The counts of a page of a run.
+
+    In a full run, `unchanged_revs` are the packed revisions of the records that the page left
+    unchanged; a worker that takes over needs them to tell which records the source still has.
+    """
 
     created: int
     updated: int
@@ -37,14 +41,14 @@ class NewPage:
 
 @dataclass(frozen=True, slots=True)
 class FromNow:
-    """A time by the clock of whoever keeps the runs, which all workers share."""
+    """A time in seconds from now, by the clock of the store, which all workers share."""
 
     seconds: float = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What must be true of a run for an update to happen; None is anything."""
+    """The condition under which a run is updated; None for a field allows any value."""
 
     status: RunStatus
     token: UUID | None = None
@@ -52,19 +56,20 @@ class Guard:
 
 
 class RunStore(ABC):
-    """The runs of one engine. What is written within a write operation commits with it."""
+    """The runs of one engine. Changes within a write operation commit together with it."""
 
     @abstractmethod
     def insert(self, new: NewRun, *, keep: int) -> SyncRun | None:
         """Queue a run, or return None when its sync and connection have an active one.
 
-        Of these, `keep` runs stay, the newest, and the newest of each set of parameters, which
-        knows their checkpoint. Raises EntityNotFound when the entity is gone.
+        Deletes older runs of the sync and connection, except for the newest `keep` runs and the
+        newest run of each set of parameters, because that one holds their checkpoint. Raises
+        EntityNotFound when the entity was deleted.
         """
 
     @abstractmethod
     def find(self, id: UUID, *, connection_ids: Collection[str] | None = None) -> SyncRun:
-        """Raise SyncNotFound on a miss, and for a run beyond some connections."""
+        """Return a run; raises SyncNotFound if it does not exist or is not of `connection_ids`."""
 
     @abstractmethod
     def select(
@@ -78,50 +83,54 @@ class RunStore(ABC):
         before: UUID | None = None,
         limit: int = 1,
     ) -> list[SyncRun]:
-        """Return runs that match whatever is given, the newest first; `among` some connections."""
+        """Return the runs that match all arguments that are not None, the newest first."""
 
     @abstractmethod
     def update(self, id: UUID, guard: Guard, **changes: Any) -> bool:
-        """Change fields of a run, `lease_token` too, in one step; return whether it happened.
+        """Change fields of a run, including `lease_token`, atomically; return whether it changed.
 
-        It does not when the guard does not hold, or when another run would be active besides.
-        A `FromNow` stands for a time.
+        It does not change when the guard does not hold, or when its sync and connection would have
+        a second active run. A `FromNow` stands for a time.
         """
 
     @abstractmethod
     def renew(self, id: UUID, guard: Guard, seconds: float) -> bool:
-        """Prolong a lease from a thread that holds nothing open; return whether it happened."""
+        """Extend a lease from a thread without an open transaction; return whether it worked."""
 
     @abstractmethod
     def advance(
         self, run: SyncRun, guard: Guard, page: NewPage | None, *, lease: float | None
     ) -> bool:
-        """Store how far a run is, and its latest page, in one step; return whether it happened.
+        """Store a run's progress and its latest page atomically; return whether they were stored.
 
-        It does not when the guard does not hold. The lease lasts for so many seconds from now on;
-        None ends the run, which has succeeded. Within a write operation only.
+        They are not stored when the guard does not hold. The lease lasts `lease` seconds from now;
+        with None the run has succeeded and its lease is released. Call it only within a write
+        operation.
         """
 
     @abstractmethod
     def pages(self, id: UUID, *, after: int | None, descending: bool, limit: int) -> list[SyncPage]:
-        """Return pages of a run in the order of their numbers, `after` one of them."""
+        """Return at most `limit` pages of a run, ordered by number, after the number `after`."""
 
     @abstractmethod
     def unchanged_revs(self, id: UUID) -> list[bytes]:
-        """Return what a run's pages found unchanged."""
+        """Return the `unchanged_revs` of a run's pages."""
 
     @abstractmethod
     def forget(self, id: UUID) -> None:
-        """Drop what a run's pages found unchanged, but not the pages."""
+        """Delete the `unchanged_revs` of a run's pages, but not the pages."""
 
     @abstractmethod
     def shared(self) -> bool:
-        """Return whether others see what is written now; within a caller's transaction, no."""
+        """Return whether other processes see each write at once.
+
+        They do not within a caller's transaction.
+        """
 
     @abstractmethod
     def after_commit(self, act: Callable[[], None]) -> None:
-        """Act once what was written is there for others, at once unless in a transaction."""
+        """Call `act` after the current transaction is committed, or at once outside of one."""
 
     @abstractmethod
     def undone(self) -> AbstractContextManager[None]:
-        """Take back whatever is written meanwhile, to the engine's records too."""
+        """Return a context manager that rolls back all writes in it, also those to records."""

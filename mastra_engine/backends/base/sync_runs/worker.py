@@ -1,4 +1,4 @@
-"""One worker's turn at a run: the source is read page by page, each page one transaction."""
+"""The execution of a run by one worker: it writes each page of the source in a transaction."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from mastra_engine.validation.sync_params import validated_params
 
 logger = logging.getLogger("mastra_engine.syncs")
 
-#: How many records that are yielded one by one make a page.
+#: The number of records in a page when the source yields single records.
 PAGE_RECORDS = 1_000
 
 Watch = Callable[[SyncRun], None]
 
 
 class RunLog(logging.LoggerAdapter[logging.Logger]):
-    """Says of which run a message is."""
+    """Begins each message with the run's sync and connection."""
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
@@ -44,7 +44,7 @@ class RunLog(logging.LoggerAdapter[logging.Logger]):
 
 
 class SyncContext:
-    """What a sync function is given. `checkpoint` is where an earlier turn or run got to."""
+    """The argument of a sync function; `checkpoint` is the last one that was committed, or None."""
 
     def __init__(self, run: SyncRun, params: Any) -> None:
         self.connection_id = run.connection_id
@@ -54,26 +54,26 @@ class SyncContext:
         self.saved: dict[str, Any] = {}
 
     def save_checkpoint(self, value: Any) -> None:
-        """Remember a JSON value that says where to go on after all that was yielded so far.
+        """Save a JSON value from which the next run resumes, after the records yielded so far.
 
-        It is committed with the last page yielded before, never earlier.
+        It is committed together with the last page yielded before this call, never earlier.
         """
         self.checkpoint = loads(canonical(value, ("checkpoint",)))
         self.saved["checkpoint"] = self.checkpoint
 
     def progress(self, done: int, total: int | None = None) -> None:
-        """Tell how far the sync is, in whatever unit; it shows with the next page."""
+        """Report the progress in any unit; it is stored together with the next page."""
         self.saved["progress"] = Progress(
             done=count(done, "/done"), total=None if total is None else count(total, "/total")
         )
 
 
 class RunSeenRevisions(SeenRevisions):
-    """Knows what earlier pages found, those of a worker that died too."""
+    """The revisions that all pages of a run have seen, including those of earlier workers."""
 
-    def __init__(self, start: int, found: Iterable[bytes]) -> None:
+    def __init__(self, start: int, packed_pages: Iterable[bytes]) -> None:
         super().__init__(start)
-        for page in found:
+        for page in packed_pages:
             super().add(_unpacked(page))
         self.page: list[int] = []
 
@@ -84,7 +84,7 @@ class RunSeenRevisions(SeenRevisions):
 
 
 class Worker:
-    """Takes a run from its checkpoint to its end, for as long as it holds the lease."""
+    """Executes a run from its checkpoint to its end, as long as it holds the lease."""
 
     def __init__(
         self,
@@ -105,10 +105,14 @@ class Worker:
         self.saved: dict[str, Any] = {}
 
     def work(self) -> None:
-        """Read the source to its end; whatever it raises comes through, the lease still held."""
+        """Read the source to its end and write its records.
+
+        Errors of the source are raised after the records before them are written, and the lease is
+        not released then.
+        """
         if self.run.mode == "full":
-            found = self.lease.store.unchanged_revs(self.run.id) if self.run.pages else ()
-            self.seen = RunSeenRevisions(self.run.start_rev or 0, found)
+            packed_pages = self.lease.store.unchanged_revs(self.run.id) if self.run.pages else ()
+            self.seen = RunSeenRevisions(self.run.start_rev or 0, packed_pages)
         context = SyncContext(self.run, validated_params(self.declared.params, self.run.params))
         self.saved = context.saved
         source = self.declared.function(context)
@@ -118,22 +122,22 @@ class Worker:
             except LeaseLost:
                 raise
             except Exception:
-                self._commit()  # what was handed over before
+                self._commit()  # The source yielded these records before it failed.
                 raise
         self._commit(last=True)
 
     def _read(self, source: Iterable[Any]) -> None:
-        """Commit each page once the source goes on after it, for it may save a checkpoint then."""
-        whole = False
+        """Commit each page when the source yields again, because it may save a checkpoint first."""
+        complete = False
         for item in source:
             listed = isinstance(item, list | tuple)
-            if whole or (listed and self.page):
+            if complete or (listed and self.page):
                 self._commit()
             self.page += item if listed else [item]
-            whole = listed or len(self.page) >= PAGE_RECORDS
+            complete = listed or len(self.page) >= PAGE_RECORDS
 
     def _commit(self, *, last: bool = False) -> None:
-        """Write the page at hand with all that was saved since the one before."""
+        """Write the current page, with the checkpoint and progress saved since the previous one."""
         records, self.page = self.page, []
         saved = dict(self.saved)
         self.saved.clear()
@@ -144,9 +148,9 @@ class Worker:
         def write(writer: EntityWriter) -> SyncRun:
             page = self._put(writer, chunks, last=last)
             failpoints.hit("run_page_written")
-            kept = page if records or page.deleted else None
-            run = replace(_after(self.run, kept), **saved)
-            self.lease.advance(run, kept, last=last)
+            stored_page = page if records or page.deleted else None
+            run = replace(_after(self.run, stored_page), **saved)
+            self.lease.advance(run, stored_page, last=last)
             if last and self.seen is not None and self.run.pages:
                 self.lease.store.forget(run.id)
             failpoints.hit("run_page_fenced")
@@ -155,7 +159,7 @@ class Worker:
         try:
             self.run = self.write(self.run.entity_id, write)
         except EntityNotFound:
-            raise LeaseLost from None  # deleted, and its runs with it
+            raise LeaseLost from None  # The entity was deleted together with its runs.
         failpoints.hit("run_page_committed")
         if self.watch is not None:
             self.watch(self.run)
@@ -168,18 +172,20 @@ class Worker:
             (writer.put(chunk) for chunk in chunks.of(self.run.entity)), start=UpsertResult()
         )
         deleted = self._delete_unseen(writer, self.run.created + written.created) if last else 0
-        found = _packed(seen.page) if seen is not None and seen.page and not last else None
-        return NewPage(**asdict(written), deleted=deleted, unchanged_revs=found)
+        unchanged_revs = None
+        if seen is not None and seen.page and not last:
+            unchanged_revs = _packed(seen.page)
+        return NewPage(**asdict(written), deleted=deleted, unchanged_revs=unchanged_revs)
 
     def _delete_unseen(self, writer: EntityWriter, created: int) -> int:
         ratio = self.declared.max_delete_ratio if self.seen is not None else None
         failpoints.hit("run_before_deletions")
-        live = 0 if ratio is None else writer.live() - created  # as many as there were before
+        live = 0 if ratio is None else writer.live() - created  # The records before this run.
         return delete_unseen(writer, self.seen, ratio=ratio, live=live)
 
 
 def _after(run: SyncRun, page: NewPage | None) -> SyncRun:
-    """Return a run with what a page of it did."""
+    """Return a run with the counts of a page added."""
     if page is None:
         return run
     return replace(
@@ -193,7 +199,7 @@ def _after(run: SyncRun, page: NewPage | None) -> SyncRun:
 
 
 def _inputs(page: list[Any], key: str | None) -> list[Any]:
-    """Return plain documents as records, when a key says what their id is."""
+    """Return plain documents as records, with the value of `key` as their id."""
     if key is None:
         return page
     return [RecordInput(*_keyed(item, key, position)) for position, item in enumerate(page)]
@@ -209,7 +215,7 @@ def _keyed(item: Any, key: str, position: int) -> tuple[str, dict[str, Any]]:
 
 
 def _packed(revs: Iterable[int]) -> bytes:
-    """Neighbours differ little: a page of a thousand takes some hundred bytes at most."""
+    """Compress revisions as differences: a page of 1,000 takes a few hundred bytes at most."""
     steps = [now - before for before, now in pairwise((0, *sorted(revs)))]
     return zlib.compress(orjson.dumps(steps), level=1)
 
