@@ -115,7 +115,7 @@ def media_of(part: Mapping[str, Any]) -> Media | None:
 def media_within(value: Mapping[str, Any]) -> Media | None:
     """Return the image or file that an object within other JSON is, or None.
 
-    An object that only mentions a file, such as an entry of a directory, is none.
+    An object that only mentions a file, such as an entry of a directory, is not one.
     """
     if _DATA_KEYS.isdisjoint(value) or not isinstance(value.get("type"), str):
         return None

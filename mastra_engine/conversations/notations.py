@@ -34,6 +34,7 @@ CONTENT_KEYS = (
 METADATA_KEYS = (
     *("name", "annotations", "provider_specific_fields", "reasoning_details", "model", "status"),
     *("stop_reason", "stop_sequence", "stop_details", "usage", "container", "phase"),
+    *("citations", "images", "threadId", "resourceId", "experimental_attachments"),
 )
 #: The types that a message of a client declares beside its role.
 _MESSAGE_TYPES = ("message", "v1", "v2", "text", "tool-call", "tool-result")
@@ -54,7 +55,7 @@ _ITEM_ROLES: dict[str, Role] = {
 
 
 def message_input(value: Any, path: Path) -> MessageInput:
-    """Return a message in any notation as a MessageInput, whose fields are not validated.
+    """Return a message in any notation as a MessageInput with unvalidated fields.
 
     Raises InvalidInput for other values, unknown keys and malformed tool calls.
     """
@@ -100,7 +101,7 @@ def _read_role(message: dict[Any, Any]) -> None:
         _add_metadata(message, "role", str(role))
     if role == "function" and message.get("tool_call_id") is None:
         message["tool_call_id"] = _function_call_id(message.get("name"))
-    # Gemini's endpoint in OpenAI's format writes empty ids: they mean that there is none.
+    # Gemini's endpoint in OpenAI's format writes empty ids where an id is missing.
     if message.get("role") == "tool" and message.get("tool_call_id") == "":
         del message["tool_call_id"]
     if message.get("type") in _MESSAGE_TYPES:
@@ -219,7 +220,7 @@ def _invocation_parts(invocations: Any, path: Path) -> list[Part]:
             f"must be a list of tool invocations, not {type(invocations).__name__}",
             path=pointer((*path, "toolInvocations")),
         )
-    return [{"type": "tool-invocation", "toolInvocation": each} for each in invocations]
+    return [{"type": "tool-invocation", "toolInvocation": invocation} for invocation in invocations]
 
 
 # OpenAI's tool calls

@@ -389,8 +389,8 @@ def _is_invocation(part: Mapping[str, Any]) -> bool:
     type = part["type"]
     if type in INVOCATIONS:
         return True
-    named = type.startswith("tool-") and type not in CALLS and type not in RESULTS
-    return named and isinstance(part.get("toolCallId"), str) and "state" in part
+    has_tool_name = type.startswith("tool-") and type not in CALLS and type not in RESULTS
+    return has_tool_name and isinstance(part.get("toolCallId"), str) and "state" in part
 
 
 def _invocation(part: Mapping[str, Any]) -> Iterator[Item]:

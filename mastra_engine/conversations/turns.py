@@ -118,16 +118,16 @@ class _Grouping:
     def _continues_calls(self, role: str, entries: list[MessageItem]) -> bool:
         """Return whether a message holds nothing but further calls of the same assistant's turn.
 
-        OpenAI's Responses API writes parallel calls as one item each. A call with an id that the
-        turn has already is none of them: it repeats a call that was interrupted.
+        OpenAI's Responses API writes parallel calls as one item each. A call with an id of
+        the same turn is not parallel: it repeats a call that was interrupted.
         """
         if self._turn is None or self._turn.role != "assistant" or role != "assistant":
             return False
         calls = [entry.item for entry in entries if isinstance(entry.item, ToolCall)]
-        known = {other.call.id for other in self._turn.exchanges if other.call is not None}
-        if not known or not calls or len(calls) < len(entries):
+        turn_ids = {other.call.id for other in self._turn.exchanges if other.call is not None}
+        if not turn_ids or not calls or len(calls) < len(entries):
             return False
-        return known.isdisjoint(call.id for call in calls)
+        return turn_ids.isdisjoint(call.id for call in calls)
 
     def _current_turn(self, role: str) -> Turn:
         if self._turn is None:

@@ -205,6 +205,16 @@ def openai_chat(calls: list[Call], before: list[Any]) -> tuple[list[Any], Callab
     }
 
 
+def openai_custom(calls: list[Call], before: list[Any]) -> tuple[list[Any], Callable[[Call], Any]]:
+    """Write the calls of custom tools, whose input is any text."""
+    (message,), result = openai_chat(calls, before)
+    tools = [
+        {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+        for call in calls
+    ]
+    return [{**message, "tool_calls": tools}], result
+
+
 def openai_responses(
     calls: list[Call], before: list[Any]
 ) -> tuple[list[Any], Callable[[Call], Any]]:
@@ -297,7 +307,16 @@ def _object(call: Call) -> Any:
     return {"n": call.number}
 
 
-NOTATIONS = [openai_chat, openai_responses, openai_items, anthropic, ai_sdk, mastra, ui]
+NOTATIONS = [
+    openai_chat,
+    openai_custom,
+    openai_responses,
+    openai_items,
+    anthropic,
+    ai_sdk,
+    mastra,
+    ui,
+]
 
 
 @st.composite

@@ -28,7 +28,7 @@ def kept_citations(citations: Any) -> list[Part]:
     """Return the citations of a text block that are complete, with the keys of a request."""
     if not isinstance(citations, list):
         return []
-    return [kept for citation in citations if (kept := _citation(citation)) is not None]
+    return [complete for citation in citations if (complete := _citation(citation)) is not None]
 
 
 def _citation(citation: Any) -> Part | None:
