@@ -29,12 +29,13 @@ _ROLES = {"developer": "system", "function": "tool"}
 CONTENT_KEYS = (
     *("reasoning_content", "reasoning", "thinking_blocks"),
     *("refusal", "audio", "tool_calls", "function_call", "toolInvocations"),
+    "experimental_attachments",
 )
 #: The keys that become metadata.
 METADATA_KEYS = (
     *("name", "annotations", "provider_specific_fields", "reasoning_details", "model", "status"),
     *("stop_reason", "stop_sequence", "stop_details", "usage", "container", "phase"),
-    *("citations", "images", "threadId", "resourceId", "experimental_attachments"),
+    *("citations", "images", "threadId", "resourceId"),
 )
 #: The types that a message of a client declares beside its role.
 _MESSAGE_TYPES = ("message", "v1", "v2", "text", "tool-call", "tool-result")
@@ -161,6 +162,7 @@ def _read_content(message: dict[Any, Any], path: Path) -> None:
         *_call_parts(members["tool_calls"], path),
         *_function_call_parts(members["function_call"], path),
         *_invocation_parts(members["toolInvocations"], path),
+        *_attachment_parts(members["experimental_attachments"], path),
     ]
     if not before and not after and members["tool_calls"] is None:
         return
@@ -221,6 +223,18 @@ def _invocation_parts(invocations: Any, path: Path) -> list[Part]:
             path=pointer((*path, "toolInvocations")),
         )
     return [{"type": "tool-invocation", "toolInvocation": invocation} for invocation in invocations]
+
+
+def _attachment_parts(attachments: Any, path: Path) -> list[Part]:
+    if not attachments:
+        return []
+    place = (*path, "experimental_attachments")
+    if not isinstance(attachments, list) or not all(isinstance(a, Mapping) for a in attachments):
+        raise InvalidInput("must be a list of objects with a url", path=pointer(place))
+    return [
+        {"type": "file", "mediaType": file.get("contentType"), "filename": file.get("name"), **file}
+        for file in attachments
+    ]
 
 
 # OpenAI's tool calls
