@@ -38,6 +38,26 @@ WHERE {condition} ORDER BY {order} LIMIT (SELECT %s::bigint)
 _RANGE = "(SELECT * FROM {rows} WHERE {condition} ORDER BY {order} LIMIT (SELECT NULL::bigint))"
 
 
+# Reads no more rows than fill a page of some bytes. The innermost subquery reads the page's rows
+# with references to their large values; only the rows of the result have these fetched and written
+# as text. A compressed value is written to learn its size: it may be a hundred times as large.
+_BOUNDED = """
+SELECT {columns}, row_count FROM (
+    SELECT selected.*, count(*) OVER () AS row_count,
+           sum({size}) OVER (
+               ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+           ) AS size_before
+    FROM (
+        SELECT * FROM {rows} AS matching
+        WHERE {condition} ORDER BY {order} LIMIT (SELECT %s::bigint)
+    ) AS selected
+) AS sized
+WHERE coalesce(size_before, 0) < %s ORDER BY {order}
+"""
+_SIZE = """CASE WHEN pg_column_compression({column}) IS NULL THEN pg_column_size({column})
+                    ELSE octet_length({column}::text) END"""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Order(Generic[V]):
     """An index on an owner's column and on keys, and the type of value that its rows become."""
@@ -46,10 +66,15 @@ class _Order(Generic[V]):
     table: str
     owner: str
     keys: tuple[str, ...]
+    large: tuple[str, ...]
 
 
-_BY_USE = _Order(Thread, "mastra_engine_thread", "resource_id", ("updated_at", "id"))
-_BY_POSITION = _Order(Message, "mastra_engine_message", "thread_id", ("position",))
+_BY_USE = _Order(
+    Thread, "mastra_engine_thread", "resource_id", ("updated_at", "id"), ("title", "metadata")
+)
+_BY_POSITION = _Order(
+    Message, "mastra_engine_message", "thread_id", ("position",), ("content", "metadata")
+)
 
 _FIND_THREAD = f"SELECT {THREAD_COLUMNS} FROM mastra_engine_thread WHERE id = %(id)s"
 
@@ -131,12 +156,14 @@ def find_threads(
     after: tuple[datetime, str] | None,
     descending: bool,
     limit: int,
-) -> list[Thread]:
+    max_bytes: int,
+) -> tuple[list[Thread], bool]:
     """Return threads of a resource that satisfy a condition, by `updated_at` and id.
 
-    Only threads past the place `after` in that order are returned.
+    Only threads past the place `after` in that order are returned. They end at the limit or with
+    the one that reaches `max_bytes`; the second value tells whether others follow.
     """
-    return _read(_BY_USE, connection, resource_id, condition, after, descending, limit)
+    return _read(_BY_USE, connection, resource_id, condition, after, descending, limit, max_bytes)
 
 
 def read_messages(
@@ -147,13 +174,18 @@ def read_messages(
     after: int | None = None,
     descending: bool = False,
     limit: int | None = None,
-) -> list[Message]:
+    max_bytes: int | None = None,
+) -> tuple[list[Message], bool]:
     """Return messages of a thread that satisfy a condition, by position.
 
-    Only messages past the position `after` in that order are returned.
+    Only messages past the position `after` in that order are returned. They end at the limit or
+    with the one that reaches `max_bytes`; with `max_bytes` the second value tells whether others
+    follow.
     """
     place = None if after is None else (after,)
-    return _read(_BY_POSITION, connection, thread_id, condition, place, descending, limit)
+    return _read(
+        _BY_POSITION, connection, thread_id, condition, place, descending, limit, max_bytes
+    )
 
 
 def read_window(
@@ -205,15 +237,24 @@ def _read(
     after: Sequence[Any] | None,
     descending: bool,
     limit: int | None,
-) -> list[V]:
+    max_bytes: int | None,
+) -> tuple[list[V], bool]:
     """Return the rows of an owner that satisfy a condition, in an order, past a place in it."""
-    sql = _in_order(order, after is not None, descending, condition[0])
-    params = [owner, *(after or ()), *condition[1], limit]
-    return as_values(order.kind, read_rows(connection, sql, params))
+    bounded = limit is not None and max_bytes is not None
+    sql = _in_order(order, after is not None, descending, condition[0], bounded)
+    params: list[Any] = [owner, *(after or ()), *condition[1]]
+    if limit is None or max_bytes is None:
+        return as_values(order.kind, read_rows(connection, sql, [*params, limit])), False
+    # One row more than the limit tells whether others follow.
+    rows = read_rows(connection, sql, [*params, limit + 1, max_bytes])
+    items = as_values(order.kind, rows[:limit])
+    return items, bool(items) and len(items) < rows[0][-1]
 
 
 @lru_cache  # Composing the text takes a tenth of the time that reading 20 messages takes.
-def _in_order(order: _Order[Any], past_a_place: bool, descending: bool, filter: str) -> str:
+def _in_order(
+    order: _Order[Any], past_a_place: bool, descending: bool, filter: str, bounded: bool
+) -> str:
     operator, direction = ("<", "DESC") if descending else (">", "ASC")
     condition = f"{order.owner} = %s"
     keys = ", ".join(f"{key} {direction}" for key in order.keys)
@@ -223,6 +264,10 @@ def _in_order(order: _Order[Any], past_a_place: bool, descending: bool, filter: 
     rows = order.table
     if filter != TRUE[0]:
         rows, condition = _RANGE.format(rows=rows, condition=condition, order=keys), filter
-    return _IN_ORDER.format(
-        columns=columns_of(order.kind), rows=rows, condition=condition, order=keys
+    return (_BOUNDED if bounded else _IN_ORDER).format(
+        columns=columns_of(order.kind),
+        size=" + ".join(_SIZE.format(column=column) for column in order.large),
+        rows=rows,
+        condition=condition,
+        order=keys,
     )

@@ -107,21 +107,22 @@ class MockMemoryStore(MemoryStore):
         descending: bool,
         after: tuple[datetime, str] | None,
         limit: int,
-    ) -> list[Thread]:
+        max_bytes: int,
+    ) -> tuple[list[Thread], bool]:
         with self._store.lock:
-            threads = [
-                row.to_value()
+            rows = [
+                row
                 for row in self._threads([resource_id])
                 if matches(where, loads(row.metadata))
+                and (
+                    after is None
+                    or (_last_used(row) < after if descending else _last_used(row) > after)
+                )
             ]
-        threads.sort(key=_last_used, reverse=descending)
-        if after is not None:
-            threads = [
-                thread
-                for thread in threads
-                if (_last_used(thread) < after if descending else _last_used(thread) > after)
-            ]
-        return threads[:limit]
+            rows.sort(key=_last_used, reverse=descending)
+            sizes = [len(row.title.encode()) + len(row.metadata) for row in rows]
+            size = _page_size(sizes, limit, max_bytes)
+            return [row.to_value() for row in rows[:size]], 0 < size < len(rows)
 
     def list_aged_threads(
         self,
@@ -180,19 +181,23 @@ class MockMemoryStore(MemoryStore):
         if source is not None:
             self._store.threads[target_id].copy_from(source, up_to=up_to)
 
-    def list_messages(self, thread_id: str, selection: MessageSelection) -> list[Message]:
+    def list_messages(
+        self, thread_id: str, selection: MessageSelection
+    ) -> tuple[list[Message], bool]:
         with self._store.lock:
-            messages = _values(self._messages_of(thread_id))
+            rows = self._messages_of(thread_id)
         if selection.descending:
-            messages.reverse()
+            rows.reverse()
         selected = [
-            message
-            for message in messages
-            if _is_past(message, selection)
-            and selection.role in (None, message.role)
-            and matches(selection.where, message.metadata)
+            row
+            for row in rows
+            if _is_past(row, selection)
+            and selection.role in (None, row.role)
+            and matches(selection.where, loads(row.metadata))
         ]
-        return selected[: selection.limit]
+        sizes = [len(row.content) + len(row.metadata) for row in selected]
+        size = _page_size(sizes, selection.limit, selection.max_bytes)
+        return _values(selected[:size]), 0 < size < len(selected)
 
     def read_window(self, thread_id: str, bounds: WindowBounds) -> tuple[list[Message], bool]:
         budget = bounds.max_tokens
@@ -346,12 +351,20 @@ def _belongs_to(thread: ThreadRow, resource_ids: Collection[str] | None) -> bool
     return resource_ids is None or thread.resource_id in resource_ids
 
 
-def _is_past(message: Message, selection: MessageSelection) -> bool:
+def _is_past(row: MessageRow, selection: MessageSelection) -> bool:
     if selection.after is None:
         return True
     if selection.descending:
-        return message.position < selection.after
-    return message.position > selection.after
+        return row.position < selection.after
+    return row.position > selection.after
+
+
+def _page_size(sizes: Sequence[int], limit: int, max_bytes: int | None) -> int:
+    """Return how many items of some sizes are within a limit, up to the one that fills the page."""
+    if max_bytes is None:
+        return min(limit, len(sizes))
+    sizes_before = accumulate(sizes[:limit], initial=0)
+    return min(limit, len(sizes), sum(before < max_bytes for before in sizes_before))
 
 
 def _is_within(row: MessageRow, bounds: WindowBounds) -> bool:
@@ -365,8 +378,8 @@ def _is_aged(thread: ThreadRow, before: datetime) -> bool:
     return min(times, default=thread.updated_at) < before
 
 
-def _last_used(thread: Thread) -> tuple[datetime, str]:
-    return thread.updated_at, thread.id
+def _last_used(row: ThreadRow) -> tuple[datetime, str]:
+    return row.updated_at, row.id
 
 
 def _values(rows: Collection[MessageRow]) -> list[Message]:

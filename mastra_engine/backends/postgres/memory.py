@@ -94,7 +94,8 @@ class PostgresMemoryStore(MemoryStore):
         descending: bool,
         after: tuple[datetime, str] | None,
         limit: int,
-    ) -> list[Thread]:
+        max_bytes: int,
+    ) -> tuple[list[Thread], bool]:
         with self.session.translated():
             return find_threads(
                 self.session.connection,
@@ -103,6 +104,7 @@ class PostgresMemoryStore(MemoryStore):
                 after=after,
                 descending=descending,
                 limit=limit,
+                max_bytes=max_bytes,
             )
 
     def list_aged_threads(
@@ -173,7 +175,9 @@ class PostgresMemoryStore(MemoryStore):
     def copy_messages(self, source_id: str, target_id: str, *, up_to: int | None) -> None:
         self._table(source_id).copy_to(target_id, up_to=up_to)
 
-    def list_messages(self, thread_id: str, selection: MessageSelection) -> list[Message]:
+    def list_messages(
+        self, thread_id: str, selection: MessageSelection
+    ) -> tuple[list[Message], bool]:
         condition = on_metadata(selection.where)
         if selection.role is not None:
             condition = both(condition, ("role = %s", [selection.role]))
@@ -185,6 +189,7 @@ class PostgresMemoryStore(MemoryStore):
                 after=selection.after,
                 descending=selection.descending,
                 limit=selection.limit,
+                max_bytes=selection.max_bytes,
             )
 
     def read_window(self, thread_id: str, bounds: WindowBounds) -> tuple[list[Message], bool]:
@@ -199,7 +204,7 @@ class PostgresMemoryStore(MemoryStore):
                 conditions.append(("created_at >= %s", [start]))
             if end is not None:
                 conditions.append(("created_at < %s", [end]))
-            return read_messages(self.session.connection, thread_id, both(*conditions)), False
+            return read_messages(self.session.connection, thread_id, both(*conditions))
 
     def read_ranges(self, ranges: Sequence[MessageRange], resource_id: str) -> list[Message]:
         if not ranges:

@@ -15,6 +15,7 @@ from mastra_engine.testing.contract.following import TestFollowing
 from mastra_engine.testing.contract.hostile_memory import TestHostileMemory
 from mastra_engine.testing.contract.idempotency import TestIdempotency
 from mastra_engine.testing.contract.indexing import TestIndexDeclarations, TestIndexing
+from mastra_engine.testing.contract.memory_limits import TestMemoryLimits
 from mastra_engine.testing.contract.messages import TestMessages
 from mastra_engine.testing.contract.queries import TestQueries
 from mastra_engine.testing.contract.recall import TestRecall
@@ -45,6 +46,7 @@ __all__ = [
     "TestIdempotency",
     "TestIndexDeclarations",
     "TestIndexing",
+    "TestMemoryLimits",
     "TestMessages",
     "TestQueries",
     "TestRecall",

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from mastra_engine import failpoints
+from mastra_engine.backends.base.memory.limits import MAX_PAGE_BYTES, checked_messages
 from mastra_engine.backends.base.memory.message_index import MessageIndex
 from mastra_engine.backends.base.memory.scope import (
     MemoryContext,
@@ -21,9 +22,9 @@ from mastra_engine.backends.base.memory.store import (
     NewThread,
 )
 from mastra_engine.backends.base.memory.threads import Threads
-from mastra_engine.conversations.messages import ROLES, NewMessage, body_hash, new_messages
+from mastra_engine.conversations.messages import ROLES, NewMessage, body_hash
 from mastra_engine.exceptions import Conflict, IdempotencyConflict, InvalidInput, ThreadNotFound
-from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
+from mastra_engine.filters.cursors import decode, encode, fingerprint
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.types import Message, MessageLike, Order, Page, Role
 from mastra_engine.validation.inputs import choice, count, descends, moment, name, names
@@ -63,7 +64,7 @@ class Messages:
         id = name(thread_id, "/thread_id")
         key = None if idempotency_key is None else name(idempotency_key, "/idempotency_key")
         owner = None if resource_id is None else self._scope.require_resource(resource_id)
-        checked = new_messages(messages, self._context.tokenizer)
+        checked = checked_messages(messages, self._context.tokenizer)
         if not checked:
             self._require_or_create(id, owner)
             return []
@@ -93,7 +94,8 @@ class Messages:
     ) -> Page[Message]:
         """Return a page of a thread's messages, ordered by position.
 
-        `metadata` is a filter over their metadata. Raises ThreadNotFound.
+        `metadata` is a filter over their metadata. A page ends before `limit` when it has 8 MiB of
+        JSON. Raises ThreadNotFound.
         """
         id = name(thread_id, "/thread_id")
         where = parse_optional_filter(metadata, path=("metadata",))
@@ -103,14 +105,15 @@ class Messages:
         query = fingerprint("messages", id, checked_role, where, descending)
         selection = MessageSelection(
             descending=descending,
-            limit=size + 1,
+            limit=size,
+            max_bytes=MAX_PAGE_BYTES,
             after=None if cursor is None else decode(cursor, query, int)[0],
             role=checked_role,
             where=where,
         )
-        messages = self._store.list_messages(id, selection)
+        messages, has_more = self._store.list_messages(id, selection)
         self._scope.require_thread_of(messages, id)
-        return page_of(messages, size, lambda message: encode(query, message.position))
+        return Page(messages, encode(query, messages[-1].position) if has_more else None)
 
     def get_messages_by_id(self, *, ids: Iterable[str]) -> list[Message]:
         """Return messages in the order of their ids; ids that do not exist are skipped."""
@@ -193,7 +196,7 @@ class Messages:
             raise IdempotencyConflict(key=key)
         size = earlier.last_position - earlier.first_position + 1
         selection = MessageSelection(descending=False, limit=size, after=earlier.first_position - 1)
-        messages = self._store.list_messages(thread_id, selection)
+        messages, _ = self._store.list_messages(thread_id, selection)
         # Deleted messages leave gaps, so that later messages may follow within the limit.
         return [message for message in messages if message.position <= earlier.last_position]
 

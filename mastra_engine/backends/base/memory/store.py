@@ -55,10 +55,14 @@ class IdempotentAppend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageSelection:
-    """Criteria, order and number of a thread's messages; `after` is a position in that order."""
+    """Criteria, order and number of a thread's messages; `after` is a position in that order.
+
+    With `max_bytes` the selection ends with the message that reaches that size in JSON.
+    """
 
     descending: bool
     limit: int
+    max_bytes: int | None = None
     after: int | None = None
     role: str | None = None
     where: Node = ALL
@@ -185,10 +189,13 @@ class ThreadStore(TransactionalStore):
         descending: bool,
         after: tuple[datetime, str] | None,
         limit: int,
-    ) -> list[Thread]:
+        max_bytes: int,
+    ) -> tuple[list[Thread], bool]:
         """Return the threads of a resource with metadata that satisfies a filter.
 
-        They are ordered by `updated_at`, then by id. `after` is a place in that order.
+        They are ordered by `updated_at`, then by id. `after` is a place in that order. They end at
+        the limit or with the thread that reaches `max_bytes` of JSON. The second value tells
+        whether others follow; it is False if no thread is returned.
         """
 
     @abstractmethod
@@ -242,8 +249,13 @@ class MessageStore(TransactionalStore):
         """
 
     @abstractmethod
-    def list_messages(self, thread_id: str, selection: MessageSelection) -> list[Message]:
-        """Return a thread's messages by position; none if the thread does not exist."""
+    def list_messages(
+        self, thread_id: str, selection: MessageSelection
+    ) -> tuple[list[Message], bool]:
+        """Return a thread's messages by position, and whether the selection ended before the last.
+
+        The second value is False if no message is returned, as for a thread that does not exist.
+        """
 
     @abstractmethod
     def read_window(self, thread_id: str, bounds: WindowBounds) -> tuple[list[Message], bool]:

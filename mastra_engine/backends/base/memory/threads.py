@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mastra_engine import failpoints
+from mastra_engine.backends.base.memory.limits import (
+    MAX_PAGE_BYTES,
+    checked_metadata,
+    checked_title,
+    merged_metadata,
+)
 from mastra_engine.backends.base.memory.message_index import MessageIndex
 from mastra_engine.backends.base.memory.scope import (
     MemoryContext,
@@ -15,11 +21,11 @@ from mastra_engine.backends.base.memory.scope import (
 )
 from mastra_engine.backends.base.memory.store import NewThread
 from mastra_engine.exceptions import MessageNotFound, ThreadExists, ThreadNotFound, VersionConflict
-from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
+from mastra_engine.filters.cursors import decode, encode, fingerprint
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.types import UNSET, Order, Page, Thread, Unset
-from mastra_engine.validation.inputs import count, descends, json_object, moment, name, text
-from mastra_engine.validation.jsonb import canonical, loads
+from mastra_engine.validation.inputs import count, descends, json_object, moment, name
+from mastra_engine.validation.jsonb import loads
 
 
 class Threads:
@@ -45,8 +51,8 @@ class Threads:
         new = NewThread(
             resource_id=self._scope.require_resource(resource_id),
             id=id_or_new(thread_id, "/thread_id"),
-            title=text(title, "/title"),
-            metadata=json_object(metadata, ("metadata",)),
+            title=checked_title(title, "/title"),
+            metadata=checked_metadata(metadata, ("metadata",)),
         )
 
         def create() -> Thread:
@@ -70,7 +76,8 @@ class Threads:
     ) -> Page[Thread]:
         """Return a page of a resource's threads, the most recently used first.
 
-        `metadata` is a filter over their metadata. `order="asc"` reverses the order.
+        `metadata` is a filter over their metadata. `order="asc"` reverses the order. A page ends
+        before `limit` when it has 8 MiB of JSON.
         """
         resource = self._scope.require_resource(resource_id)
         where = parse_optional_filter(metadata, path=("metadata",))
@@ -81,14 +88,18 @@ class Threads:
             updated_at, last_id = decode(cursor, query, str, str)
             after = moment(updated_at, "/cursor"), last_id
         size = count(limit, "/limit")
-        threads = self._store.list_threads(
-            resource, where, descending=descending, after=after, limit=size + 1
+        threads, has_more = self._store.list_threads(
+            resource,
+            where,
+            descending=descending,
+            after=after,
+            limit=size,
+            max_bytes=MAX_PAGE_BYTES,
         )
-        return page_of(
-            threads,
-            size,
-            lambda thread: encode(query, thread.updated_at.isoformat(), thread.id),
-        )
+        if not has_more:
+            return Page(threads)
+        last = threads[-1]
+        return Page(threads, encode(query, last.updated_at.isoformat(), last.id))
 
     def update_thread(
         self,
@@ -104,12 +115,14 @@ class Threads:
         VersionConflict.
         """
         id = name(thread_id, "/thread_id")
-        new_title = None if isinstance(title, Unset) else text(title, "/title")
+        new_title = None if isinstance(title, Unset) else checked_title(title, "/title")
         keys = json_object({} if isinstance(metadata, Unset) else metadata, ("metadata",))
         version = checked_version(if_version)
 
         def update() -> Thread:
-            _require_version(self._scope.lock_thread(id), version)
+            thread = self._scope.lock_thread(id)
+            _require_version(thread, version)
+            merged_metadata(thread.metadata, loads(keys), ("metadata",))
             return self._store.update_thread(id, title=new_title, metadata=keys)
 
         return self._store.transact(update)
@@ -134,12 +147,12 @@ class Threads:
         """
         source = self._scope.require_thread(name(thread_id, "/thread_id"))
         owner = source.resource_id if resource_id is None else resource_id
-        merged = {**source.metadata, **loads(json_object(metadata, ("metadata",)))}
+        added = loads(json_object(metadata, ("metadata",)))
         new = NewThread(
             resource_id=self._scope.require_resource(owner),
             id=id_or_new(new_thread_id, "/new_thread_id"),
-            title=source.title if title is None else text(title, "/title"),
-            metadata=canonical(merged, ("metadata",)),
+            title=source.title if title is None else checked_title(title, "/title"),
+            metadata=merged_metadata(source.metadata, added, ("metadata",)),
         )
         last = None if up_to_message_id is None else self._position(source, up_to_message_id)
 

@@ -8,14 +8,19 @@ from typing import Any
 
 import orjson
 
+from mastra_engine.backends.base.memory.limits import (
+    MAX_PAGE_BYTES,
+    checked_messages,
+    checked_metadata,
+    checked_title,
+)
 from mastra_engine.backends.base.memory.message_index import MessageIndex
 from mastra_engine.backends.base.memory.messages import with_ids
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import MessageAppend, MessageSelection, NewThread
-from mastra_engine.conversations.messages import new_messages
 from mastra_engine.exceptions import InvalidInput, ThreadExists
 from mastra_engine.types import Thread
-from mastra_engine.validation.inputs import json_object, name, text
+from mastra_engine.validation.inputs import name
 
 EXPORT_PAGE = 1_000
 _EXPORTED = ("id", "role", "content", "tool_call_id", "metadata", "created_at")
@@ -33,7 +38,8 @@ class Transfer:
     def export_thread(self, *, thread_id: str) -> Iterator[str]:
         """Return an iterator over a thread as lines of JSON: the thread, then its messages.
 
-        Messages are read in pages of 1,000. Raises ThreadNotFound at once, not while iterating.
+        Messages are read in pages of 1,000 or of 8 MiB. Raises ThreadNotFound at once, not while
+        iterating.
         """
         return self._export(self._scope.require_thread(name(thread_id, "/thread_id")))
 
@@ -61,12 +67,12 @@ class Transfer:
         new = NewThread(
             id=_argument_or_header(thread_id, header, "id", "/thread_id"),
             resource_id=self._scope.require_resource(owner),
-            title=text(header.get("title", ""), "/lines/0/title"),
-            metadata=json_object(header.get("metadata"), ("lines", 0, "metadata")),
+            title=checked_title(header.get("title", ""), "/lines/0/title"),
+            metadata=checked_metadata(header.get("metadata"), ("lines", 0, "metadata")),
         )
         if new.id != header.get("id"):
             messages = [{**message, "id": None} for message in messages]
-        checked = new_messages(messages, self._context.tokenizer, path="lines", start=1)
+        checked = checked_messages(messages, self._context.tokenizer, path="lines", start=1)
         append = MessageAppend(thread_id=new.id, messages=with_ids(checked))
 
         def insert() -> Thread:
@@ -87,11 +93,13 @@ class Transfer:
             "metadata": thread.metadata,
         }
         yield _line(header)
-        page = MessageSelection(descending=False, limit=EXPORT_PAGE)
-        while messages := self._store.list_messages(thread.id, page):
+        page = MessageSelection(descending=False, limit=EXPORT_PAGE, max_bytes=MAX_PAGE_BYTES)
+        has_more = True
+        while has_more:
+            messages, has_more = self._store.list_messages(thread.id, page)
             for message in messages:
                 yield _line({key: getattr(message, key) for key in _EXPORTED})
-            page = replace(page, after=messages[-1].position)
+            page = replace(page, after=messages[-1].position if messages else None)
 
 
 def _argument_or_header(argument: str | None, header: dict[str, Any], key: str, path: str) -> str:

@@ -56,7 +56,8 @@ class Views:
         thread = self._scope.require_thread(name(thread_id, "/thread_id"))
         size = count(last, "/last")
         choice(scope, "/scope", "thread", "resource")
-        newest = self._store.list_messages(thread.id, MessageSelection(descending=True, limit=size))
+        selection = MessageSelection(descending=True, limit=size)
+        newest, _ = self._store.list_messages(thread.id, selection)
         newest_ids = {message.id for message in newest}
         recalled = self._recalled(thread, query, top_k, message_range, scope)
         return MemoryView(

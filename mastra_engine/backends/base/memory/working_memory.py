@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mastra_engine.backends.base.memory.limits import MAX_WORKING_MEMORY_BYTES
 from mastra_engine.backends.base.memory.scope import (
     MemoryContext,
     MemoryScope,
@@ -16,7 +17,8 @@ from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Thread, ToolFormat, WorkingMemory
 from mastra_engine.validation.inputs import choice, json_object, text
 from mastra_engine.validation.json_schema import validate
-from mastra_engine.validation.jsonb import Path
+from mastra_engine.validation.jsonb import Path, canonical
+from mastra_engine.validation.sizes import limit_size
 
 
 class WorkingMemories:
@@ -62,6 +64,7 @@ class WorkingMemories:
         replaces_json = isinstance(content, Mapping)
 
         def validate(data: dict[str, Any]) -> None:
+            limit_size(canonical(data, path), MAX_WORKING_MEMORY_BYTES, path)
             if not isinstance(content, str):  # New text leaves the JSON as it is.
                 self._check_schema(data, path)
 
