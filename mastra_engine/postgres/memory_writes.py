@@ -151,6 +151,17 @@ CROSS JOIN LATERAL (
 WHERE message.id = next.id
 """
 
+# The messages are locked in the order of their ids before they are updated, so that two
+# transactions that embed some of the same messages cannot deadlock.
+_MARK_EMBEDDED = """
+WITH locked AS (
+    SELECT id FROM mastra_engine_message WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE mastra_engine_message AS message SET embedded_at = statement_timestamp()
+FROM locked WHERE message.id = locked.id
+RETURNING message.id
+"""
+
 # ON CONFLICT makes creating and changing one statement, so that concurrent first writes do not
 # fail. Where a version is required, the EXISTS clause locks the row that it finds: the row may be
 # deleted by a transaction that has not committed yet, and then nothing must be inserted.
@@ -194,6 +205,11 @@ def update_thread(
     params = {"id": id, "title": title, "metadata": metadata.decode()}
     (thread,) = as_values(Thread, read_rows(connection, _UPDATE_THREAD, params))
     return thread
+
+
+def mark_embedded(connection: BaseDatabaseWrapper, ids: list[str]) -> set[str]:
+    """Record that messages have vectors; return the ids of those that exist, now locked."""
+    return {id for (id,) in read_rows(connection, _MARK_EMBEDDED, [ids])}
 
 
 class ThreadMessages:

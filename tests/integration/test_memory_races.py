@@ -85,11 +85,7 @@ def test_a_deletion_waits_until_vectors_are_stored(
         with pytest.raises(Unavailable):
             delete()
 
-    # Once when vectors are about to be put, and once when they are.
-    with (
-        just_before("SELECT EXISTS", try_to_delete),
-        just_before('SET "embedded_at"', try_to_delete),
-    ):
+    with just_before("ON CONFLICT (index_id, namespace, id)", try_to_delete):
         memory.embed_pending()
     assert vectors() == {"1", "2", "3"}
     delete()

@@ -278,14 +278,13 @@ class MockMemoryStore(MemoryStore):
             ]
         return pending[:limit]
 
-    def lock_messages(self, message_ids: list[str]) -> set[str]:
-        stored_ids = {id for row in self._store.threads.values() for id in row.messages}
-        return stored_ids.intersection(message_ids)
-
-    def mark_embedded(self, message_ids: Collection[str]) -> None:
+    def mark_embedded(self, message_ids: list[str]) -> set[str]:
+        existing_ids: set[str] = set()
         for thread in self._threads(None):
             if marked := thread.messages.keys() & set(message_ids):
                 self._mark(thread, marked, embedded=True)
+                existing_ids |= marked
+        return existing_ids
 
     def mark_all_unembedded(self) -> None:
         for thread in self._threads(None):

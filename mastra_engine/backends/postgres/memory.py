@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from django.db import IntegrityError
 from django.db.models import QuerySet
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce
 
 from mastra_engine.backends.base.memory.store import (
     IdempotentAppend,
@@ -42,6 +42,7 @@ from mastra_engine.postgres.memory_writes import (
     ThreadMessages,
     change_working_memory,
     insert_thread,
+    mark_embedded,
     update_thread,
 )
 from mastra_engine.types import Message, Thread, WorkingMemory
@@ -254,13 +255,8 @@ class PostgresMemoryStore(MemoryStore):
         with self.session.translated():
             return [UnembeddedMessage(*row) for row in rows[:limit]]
 
-    def lock_messages(self, message_ids: list[str]) -> set[str]:
-        # Ordered, so that two transactions that lock some of the same messages cannot deadlock.
-        rows = self._messages().filter(id__in=message_ids).order_by("id")
-        return set(rows.select_for_update(no_key=True).values_list("id", flat=True))
-
-    def mark_embedded(self, message_ids: Collection[str]) -> None:
-        self._messages().filter(id__in=message_ids).update(embedded_at=Now())
+    def mark_embedded(self, message_ids: list[str]) -> set[str]:
+        return mark_embedded(self.session.connection, message_ids)
 
     def mark_all_unembedded(self) -> None:
         self._messages().update(embedded_at=None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from typing import TypeVar
 
@@ -37,6 +38,8 @@ class Session:
         self.alias = alias
         self.lock_timeout = lock_timeout
         self.prepared_statements = prepared_statements
+        #: Whether this thread is in a transaction that `run` began.
+        self._own = threading.local()
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -73,6 +76,15 @@ class Session:
                 set_timeout(self.connection, "lock_timeout", bound)
             yield
 
+    @contextmanager
+    def _own_transaction(self) -> Iterator[None]:
+        self._own.began = True
+        try:
+            with self.transaction():
+                yield
+        finally:
+            self._own.began = False
+
     def lock_wait(self) -> str | None:
         """Return the bound of lock waits, for SET LOCAL, where it is the engine's to set.
 
@@ -94,12 +106,16 @@ class Session:
     ) -> R:
         """Run a transaction; begin anew when it lost to another one, unless it is the caller's.
 
-        A `single` operation is one statement, which needs no transaction around it.
+        A `single` operation is one statement, which needs no transaction around it, and within
+        another operation no savepoint: its failure ends that operation's transaction.
         """
         with self.translated():
             # A transaction under way is the caller's: what it did before could not be done again.
             alone = self.connection.get_autocommit()
-        around = nullcontext if single and alone else self.transaction
+        if single and (alone or getattr(self._own, "began", False)):
+            around: Callable[[], AbstractContextManager[None]] = nullcontext
+        else:
+            around = self._own_transaction if alone else self.transaction
         for attempt in count(1):
             try:
                 with self.translated(), around():

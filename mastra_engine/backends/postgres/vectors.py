@@ -123,6 +123,7 @@ class PostgresVectorStore(VectorStore):
                 raise _deleted(index)
             self._partition(index).drop()
 
+        self._cache.pop(index.name, None)
         self.session.run(delete)
 
     def truncate_index(self, index: IndexDefinition) -> None:
@@ -147,7 +148,11 @@ class PostgresVectorStore(VectorStore):
     def put(
         self, index: IndexDefinition, namespace: str, rows: list[VectorRow], *, generated: bool
     ) -> None:
-        self._write(index, vector_rows.put, namespace, rows, fresh=generated)
+        with self._index_not_found(index):
+            self.session.run(
+                lambda: vector_rows.put(self._partition(index), namespace, rows, fresh=generated),
+                single=len(rows) <= vector_rows.FEW,
+            )
 
     def change(
         self, index: IndexDefinition, namespace: str, id: str, changes: dict[str, Any]

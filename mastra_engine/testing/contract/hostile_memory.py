@@ -12,7 +12,7 @@ from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.exceptions import InvalidFilter, InvalidInput
 from mastra_engine.testing.contract.recall import BagOfWords
 from mastra_engine.testing.contract.records import named
-from mastra_engine.testing.contract.threads import WithThread
+from mastra_engine.testing.contract.threads import METADATA, WithThread
 from mastra_engine.testing.hostile import (
     DOCUMENTS,
     TEXTS,
@@ -304,7 +304,7 @@ class TestHostileMemory(WithThread):
         assert window.messages[0].content[0]["text"] == value
         memory.get_memory(thread_id="chat", query=value)
 
-    @named(DOCUMENTS)
+    @named(METADATA)
     def test_documents(self, memory: Memory, thread: Thread, hostile: Kept) -> None:
         value = hostile.value
         made = memory.create_thread(resource_id="bob", thread_id="new", metadata=value)

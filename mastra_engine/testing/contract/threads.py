@@ -19,7 +19,11 @@ from mastra_engine.exceptions import (
     VersionConflict,
 )
 from mastra_engine.testing.contract.filter_cases import MONGO, PRODUCTS
+from mastra_engine.testing.hostile import DOCUMENTS
 from mastra_engine.types import Message, Page, Thread
+
+#: Documents that are small enough for the metadata of threads and messages.
+METADATA = [document for document in DOCUMENTS if document.name != "1 MB of text"]
 
 
 class WithThread:

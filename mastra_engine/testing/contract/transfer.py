@@ -15,8 +15,8 @@ from mastra_engine.exceptions import Conflict, InvalidInput, NotFound, ThreadExi
 from mastra_engine.registry import registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords
 from mastra_engine.testing.contract.records import named
-from mastra_engine.testing.contract.threads import WithThread, ids, texts
-from mastra_engine.testing.hostile import DOCUMENTS, TEXTS, Kept
+from mastra_engine.testing.contract.threads import METADATA, WithThread, ids, texts
+from mastra_engine.testing.hostile import TEXTS, Kept
 from mastra_engine.types import Erasure, Thread
 
 HEADER = '{"id": "new", "resource_id": "alice", "title": "T", "metadata": {"a": 1}}'
@@ -109,7 +109,7 @@ class TestTransfer(WithThread):
         assert caught.value.path == pointer
         assert memory.list_threads(resource_id="alice").items == []
 
-    @named([*TEXTS, *DOCUMENTS])
+    @named([*TEXTS, *METADATA])
     def test_every_stored_thread_can_be_exported_and_imported(
         self, memory: Memory, hostile: Kept
     ) -> None:

@@ -114,9 +114,10 @@ class MessageIndex:
             embedder = require_embedder(self._vectors.embedder, "/query")
             vectors = embed_documents(embedder, [_excerpt(message) for message in messages])
             failpoints.hit("embeddings_made")
-            self._require_index(len(vectors[0]), "/embedder")
-            self._store.transact(partial(self._store_vectors, messages, vectors))
+            self._store_in_index(messages, vectors)
             embedded += len(messages)
+            if len(messages) < BATCH_TEXTS:
+                break
         return embedded
 
     def search(
@@ -185,13 +186,31 @@ class MessageIndex:
         except Exception:
             logger.exception("Messages of thread %s wait for their vectors", thread_id)
 
-    def _store_vectors(self, messages: Sequence[UnembeddedMessage], vectors: Vectors) -> None:
+    def _store_in_index(self, messages: Sequence[UnembeddedMessage], vectors: Vectors) -> None:
+        """Store vectors in the index of their dimension, which is created if it does not exist.
+
+        The definition of the index may come from a cache. If the index was replaced since, the
+        vectors are stored again, in the index that exists now.
+        """
+        dimension = len(vectors[0])
+        index = self._require_index(dimension, "/embedder")
+        try:
+            self._store.transact(partial(self._store_vectors, index, messages, vectors))
+        except (IndexNotFound, InvalidVector):
+            current = self._require_index(dimension, "/embedder", cached=False)
+            if current == index:
+                raise
+            self._store.transact(partial(self._store_vectors, current, messages, vectors))
+
+    def _store_vectors(
+        self, index: IndexDefinition, messages: Sequence[UnembeddedMessage], vectors: Vectors
+    ) -> None:
         """Store the vectors of those messages that still exist, and record it.
 
         The messages are locked first: a deletion waits until their vectors are committed, and then
         deletes them too. Otherwise vectors of deleted messages would stay.
         """
-        existing_ids = self._store.lock_messages([message.id for message in messages])
+        existing_ids = self._store.mark_embedded([message.id for message in messages])
         by_resource: dict[str, list[tuple[UnembeddedMessage, Sequence[float]]]] = {}
         for message, vector in zip(messages, vectors, strict=True):
             # Some embedders return zeros for a text of which they know no word. No search could
@@ -199,40 +218,46 @@ class MessageIndex:
             if message.id in existing_ids and any(vector):
                 by_resource.setdefault(message.resource_id, []).append((message, vector))
         for resource_id, pairs in by_resource.items():
-            self._upsert(resource_id, pairs)
+            self._put(index, resource_id, pairs)
         failpoints.hit("embeddings_stored")
-        self._store.mark_embedded(existing_ids)
 
-    def _upsert(
-        self, resource_id: str, pairs: Sequence[tuple[UnembeddedMessage, Sequence[float]]]
+    def _put(
+        self,
+        index: IndexDefinition,
+        resource_id: str,
+        pairs: Sequence[tuple[UnembeddedMessage, Sequence[float]]],
     ) -> None:
-        def put(index: IndexDefinition) -> None:
-            rows = vector_rows(
-                matrix([vector for _, vector in pairs], index),
-                ids=[message.id for message, _ in pairs],
-                documents=[_excerpt(message) for message, _ in pairs],
-                metadata=[
-                    {**message.metadata, THREAD: message.thread_id, POSITION: message.position}
-                    for message, _ in pairs
-                ],
-                reserved=True,
-            )
-            self._vectors.store.put(index, resource_id, rows, generated=False)
+        rows = vector_rows(
+            matrix([vector for _, vector in pairs], index),
+            ids=[message.id for message, _ in pairs],
+            documents=[_excerpt(message) for message, _ in pairs],
+            metadata=[
+                {**message.metadata, THREAD: message.thread_id, POSITION: message.position}
+                for message, _ in pairs
+            ],
+            reserved=True,
+        )
+        self._vectors.store.put(index, resource_id, rows, generated=False)
 
-        self._vectors.indexes.use(self._context.index_name, put)
+    def _require_index(self, dimension: int, path: str, *, cached: bool = True) -> IndexDefinition:
+        """Return the index, created if it does not exist; raise InvalidVector.
 
-    def _require_index(self, dimension: int, path: str) -> None:
-        """Create the index if it does not exist; raise InvalidVector for another dimension."""
+        The error is for an index of another dimension. A cached definition may be out of date.
+        """
         name = self._context.index_name
-        index = self._vectors.indexes.find(name)
+        index = self._vectors.store.cached_index(name) if cached else None
+        if index is None or index.dimension != dimension:
+            index = self._vectors.indexes.find(name)
         if index is None:
             self._vectors.create_index(index_name=name, dimension=dimension)
-        elif index.dimension != dimension:
+            return self._vectors.indexes.require(name)
+        if index.dimension != dimension:
             raise InvalidVector(
                 f"the embedder returns {dimension} numbers, but the vectors of index {name!r} have "
                 f"{index.dimension}; memory.reembed() embeds all messages again",
                 path=path,
             )
+        return index
 
 
 def _excerpt(message: UnembeddedMessage) -> str:

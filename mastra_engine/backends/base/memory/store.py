@@ -305,12 +305,11 @@ class EmbeddingStateStore(TransactionalStore):
         """Return messages that have a text and no vector, by thread and position."""
 
     @abstractmethod
-    def lock_messages(self, message_ids: list[str]) -> set[str]:
-        """Lock messages against deletion; return the ids of those that still exist."""
+    def mark_embedded(self, message_ids: list[str]) -> set[str]:
+        """Record that messages have vectors, and lock them against deletion.
 
-    @abstractmethod
-    def mark_embedded(self, message_ids: Collection[str]) -> None:
-        """Record that messages have their vectors."""
+        Returns the ids of the messages that still exist.
+        """
 
     @abstractmethod
     def mark_all_unembedded(self) -> None:
