@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from itertools import count
+from random import Random
 from typing import Any
 
 import orjson
 import psycopg
 from django.db import connection
+from pgvector import Vector
 from psycopg.pq import Format
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from benchmarks.comparison import Pair, Rows
 from benchmarks.memory_data import LONG, OURS, RAW
-from mastra_engine import engine
+from mastra_engine import PostgresEngine, engine
 
 BUDGETS = (4_000, 32_000, 128_000)
 PAGE = 100
+DIMENSION = 384
 
 _COLUMNS = """
     id, thread_id, position, role, content, tool_call_id, tokens, metadata, created_at
@@ -37,6 +40,11 @@ _INSERT = """
     RETURNING id, position, created_at
 """
 
+_INSERT_VECTOR = """
+    INSERT INTO {table} (index_id, row_id, namespace, id, metadata, document, embedding)
+    VALUES (%s, %s::text::uuid, %s, %s, %s, %s, %s::vector)
+"""
+
 
 class Raw:
     """The driver alone: prepared statements with binary results, on the engine's connection.
@@ -52,6 +60,9 @@ class Raw:
 
     def _rows(self, sql: str, *parameters: Any) -> Rows:
         return self._cursor.execute(sql, parameters, prepare=True).fetchall()
+
+    def execute(self, sql: str, parameters: Any) -> None:
+        self._cursor.execute(sql, parameters, prepare=True)
 
     def by_id(self) -> Rows:
         return self._rows(_BY_ID, self._id[0])
@@ -107,6 +118,7 @@ def pairs(long: int) -> list[Pair]:
         Pair("get_memory / last 20", view, raw_last),
         *(window for budget in BUDGETS for window in _windows(raw, budget)),
         Pair("save one / insert one", save, raw.insert, limit=2),
+        _saved_with_vector(raw),
         Pair(f"page at {long - PAGE:,} / page one", deep, first, limit=1.2),
     ]
 
@@ -153,14 +165,54 @@ def unprepared(call: Callable[[], Rows]) -> Callable[[], Rows]:
     return planned
 
 
+class _Embedder:
+    """Returns random vectors at once: the time of a model is not measured."""
+
+    def __init__(self) -> None:
+        self._random = Random(1)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, _: str) -> list[float]:
+        return [self._random.gauss(0, 1) for _ in range(DIMENSION)]
+
+
+def _saved_with_vector(raw: Raw) -> Pair:
+    """Compare a save with an embedder to a transaction that inserts the message and its vector."""
+    memory, embedder = PostgresEngine(embedder=_Embedder()).memory, _Embedder()
+    memory.index_name = "benchmark"
+    memory.prepare_index()
+    definition = memory.vectors.indexes.require("benchmark")
+    table = f"mastra_engine_embedding_{definition.id}"
+    resource = memory.get_thread(thread_id=OURS).resource_id
+    sql = _INSERT_VECTOR.format(table=table)
+
+    def save() -> Rows:
+        return memory.save_memory(thread_id=OURS, messages=[{"role": "user", "content": _text()}])
+
+    def insert() -> Rows:
+        with connection.connection.transaction():
+            rows = raw.insert()
+            vector = Vector(embedder.embed_query("")).to_text()
+            values = (definition.id, str(uuid7()), resource, rows[0][0], Jsonb({}), _text(), vector)
+            raw.execute(sql, values)
+        return rows
+
+    return Pair("save one, embedded / insert one with its vector", save, insert, limit=2.5)
+
+
 def _pages(long: int) -> tuple[Callable[[], Rows], Callable[[], Rows]]:
     """Return calls that read the first and the last page of the long thread."""
-    before = engine.memory.list_messages(thread_id=LONG, limit=long - PAGE)
+    cursor, left = None, long - PAGE
+    while left:  # a page of memory has 8 MiB at most
+        before = engine.memory.list_messages(thread_id=LONG, limit=left, cursor=cursor)
+        cursor, left = before.next_cursor, left - len(before)
 
     def page(cursor: str | None) -> Rows:
         return engine.memory.list_messages(thread_id=LONG, limit=PAGE, cursor=cursor).items
 
-    return lambda: page(None), lambda: page(before.next_cursor)
+    return lambda: page(None), lambda: page(cursor)
 
 
 def _text() -> str:

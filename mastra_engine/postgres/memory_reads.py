@@ -6,7 +6,7 @@ reads a thread and most read messages; through the ORM that takes about five tim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -128,6 +128,16 @@ WHERE thread_id = %(thread)s
 ORDER BY position
 """
 
+# Messages without a vector are found by a partial index, whose predicate this repeats. The limit is
+# part of the text, because the planner must know how few rows it has to find.
+_PENDING = """
+SELECT message.id, thread_id, resource_id, position, text, message.metadata::text
+FROM mastra_engine_message AS message
+JOIN mastra_engine_thread AS thread ON thread.id = thread_id
+WHERE embedded_at IS NULL AND NOT text = ''{conditions}
+ORDER BY thread_id, position LIMIT {limit}
+"""
+
 # UNION ALL instead of OR: for OR the planner may read the working memory of all threads of the
 # resource, of which there may be many.
 _FIND_WORKING_MEMORY = """
@@ -213,6 +223,29 @@ def messages_between(
     threads, first, last = (list(column) for column in zip(*bounds, strict=True))
     params = {"threads": threads, "first": first, "last": last, "resource": resource_id}
     return as_values(Message, read_rows(connection, _BETWEEN, params))
+
+
+def list_pending(
+    connection: BaseDatabaseWrapper,
+    *,
+    resource_ids: Collection[str] | None,
+    thread_id: str | None,
+    limit: int,
+) -> list[tuple[Any, ...]]:
+    """Return messages without a vector as (id, thread, resource, position, text, metadata).
+
+    They are those of a thread and of some resources, each unless it is None. They are ordered by
+    thread and position.
+    """
+    conditions, params = "", list[Any]()
+    if thread_id is not None:
+        conditions += " AND thread_id = %s"
+        params.append(thread_id)
+    if resource_ids is not None:
+        conditions += " AND resource_id = ANY(%s)"
+        params.append(sorted(resource_ids))
+    sql = _PENDING.format(conditions=conditions, limit=int(limit))
+    return [(*row[:-1], loads(row[-1])) for row in read_rows(connection, sql, params)]
 
 
 def find_working_memory(

@@ -20,6 +20,7 @@ from uuid_utils import uuid7
 from mastra_engine.postgres.bulk import copying
 from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.partitions import Partition
+from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.postgres.search import within
 from mastra_engine.types import StoredVector
 from mastra_engine.validation.jsonb import loads
@@ -47,7 +48,7 @@ SET metadata = excluded.metadata, document = excluded.document, embedding = excl
 # For a few rows one statement takes less time than the round trips that COPY needs.
 _PUT_FEW = """
 INSERT INTO {table} ({columns})
-SELECT %s, row_id, %s, id, metadata::jsonb, document, embedding::vector
+SELECT %s::integer, row_id, %s::text, id, metadata::jsonb, document, embedding::vector
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[])
     AS new (row_id, id, metadata, document, embedding)
 ON CONFLICT (index_id, namespace, id) DO UPDATE
@@ -181,7 +182,7 @@ def _put_few(partition: Partition, namespace: str, rows: Sequence[VectorRow]) ->
         [row.document for row in rows],
         [row.vector.to_text() for row in rows],
     ]
-    with partition.connection.cursor() as cursor:
+    with server_cursor(partition.connection) as cursor:
         sql = _PUT_FEW.format(table=partition.table, columns=_COLUMNS)
         cursor.execute(sql, [partition.index.id, namespace, *columns])
 

@@ -34,6 +34,7 @@ from mastra_engine.postgres.memory_reads import (
     find_thread,
     find_threads,
     find_working_memory,
+    list_pending,
     messages_between,
     read_messages,
     read_window,
@@ -245,15 +246,15 @@ class PostgresMemoryStore(MemoryStore):
         resource_ids: Collection[str] | None,
         limit: int,
     ) -> list[UnembeddedMessage]:
-        pending = self._messages(resource_ids).filter(embedded_at=None).exclude(text="")
-        if thread_id is not None:
-            pending = pending.filter(thread=thread_id)
-        elif resource_id is not None:
-            pending = pending.filter(thread__resource_id=resource_id)
-        columns = ("id", "thread_id", "thread__resource_id", "position", "text", "metadata")
-        rows = pending.order_by("thread", "position").values_list(*columns)
+        resources = resource_ids
+        if resource_id is not None and thread_id is None:
+            in_scope = resource_ids is None or resource_id in resource_ids
+            resources = [resource_id] if in_scope else []
         with self.session.translated():
-            return [UnembeddedMessage(*row) for row in rows[:limit]]
+            rows = list_pending(
+                self.session.connection, resource_ids=resources, thread_id=thread_id, limit=limit
+            )
+        return [UnembeddedMessage(*row) for row in rows]
 
     def mark_embedded(self, message_ids: list[str]) -> set[str]:
         return mark_embedded(self.session.connection, message_ids)
