@@ -245,7 +245,15 @@ def list_pending(
         conditions += " AND resource_id = ANY(%s)"
         params.append(sorted(resource_ids))
     sql = _PENDING.format(conditions=conditions, limit=int(limit))
-    return [(*row[:-1], loads(row[-1])) for row in read_rows(connection, sql, params)]
+    if resource_ids is None:
+        rows = read_rows(connection, sql, params)
+    else:
+        # Which plan is good depends on how many of the pending messages are theirs. So the planner
+        # must see the resources, which a prepared statement hides from it.
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            rows = cursor.fetchall()
+    return [(*row[:-1], loads(row[-1])) for row in rows]
 
 
 def find_working_memory(
