@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
+
+from mastra_engine.backends.base.steps import arun_steps
 
 Self = TypeVar("Self")
 P = ParamSpec("P")
@@ -18,13 +20,20 @@ def derive_async(
 ) -> Callable[Concatenate[Self, P], Coroutine[Any, Any, R]]:
     """Return `async def a<name>`, which runs the method `<name>` in the database thread.
 
+    Model calls of a method in steps run in other threads; see steps.py.
+
     The method is looked up on the instance at each call, so that a subclass that overrides it
     changes both variants.
     """
     name = method.__name__
 
     async def call(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await sync_to_async(getattr(self, name), thread_sensitive=True)(*args, **kwargs)  # type: ignore[no-any-return]
+        bound = getattr(self, name)
+        if (steps := getattr(bound, "steps", None)) is not None:
+            result: R = await arun_steps(partial(steps, self, *args, **kwargs))
+        else:
+            result = await sync_to_async(bound, thread_sensitive=True)(*args, **kwargs)
+        return result
 
     # `updated=()` keeps the mark of an abstract method off its async variant.
     update_wrapper(call, method, updated=())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
+from collections.abc import Awaitable, Callable
+from threading import Barrier, Event
 from typing import Any
 from zlib import crc32
 
@@ -52,6 +55,47 @@ class Broken(BagOfWords):
             if "cat" in text:
                 vector[0] = self.answer
         return vectors
+
+
+class Waiting(BagOfWords):
+    """An embedder that waits, while it embeds, until a test lets it proceed."""
+
+    def __init__(self) -> None:
+        self.entered, self.proceed = Event(), Event()
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.wait()
+        return [super(Waiting, self).embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        self.wait()
+        return super().embed_query(text)
+
+    def wait(self) -> None:
+        self.entered.set()
+        assert self.proceed.wait(timeout=20), "the database thread waits for the embedder"
+
+
+class Together(BagOfWords):
+    """An embedder that waits until four texts are being embedded at once."""
+
+    def __init__(self) -> None:
+        self.barrier = Barrier(4, timeout=20)
+
+    def embed_query(self, text: str) -> list[float]:
+        self.barrier.wait()
+        return super().embed_query(text)
+
+
+#: Async calls that embed, with messages that wait for their vectors.
+EMBEDDING: dict[str, Callable[[Memory], Awaitable[Any]]] = {
+    "arecall": lambda memory: memory.arecall(query="dog", thread_id="chat"),
+    "aget_memory": lambda memory: memory.aget_memory(thread_id="chat", query="dog"),
+    "aget_context_window": lambda memory: memory.aget_context_window(thread_id="chat", query="dog"),
+    "aembed_pending": lambda memory: memory.aembed_pending(),
+    "areembed": lambda memory: memory.areembed(),
+    "aprepare_index": lambda memory: memory.aprepare_index(),
+}
 
 
 class TestRecall(WithThread):
@@ -314,6 +358,59 @@ class TestRecall(WithThread):
         with pytest.raises(InvalidInput):
             memory.reembed()
         assert self.vectors(memory) == 11
+
+    # Threads
+
+    @pytest.mark.parametrize("call", EMBEDDING)
+    def test_an_embedder_does_not_hold_the_database_thread(
+        self, memory: Memory, thread: Thread, call: str
+    ) -> None:
+        memory.embeds_at_once = False
+        self.say(memory, "dog", "cat")
+        memory.vectors.embedder = model = Waiting()
+
+        async def read() -> Thread:
+            assert await asyncio.to_thread(model.entered.wait, 20)
+            try:
+                return await memory.aget_thread(thread_id="chat")
+            finally:
+                model.proceed.set()
+
+        async def both() -> Any:
+            return await asyncio.gather(EMBEDDING[call](memory), read())
+
+        result, stored = async_to_sync(both)()
+        assert stored.message_count == 2
+        memory.vectors.embedder = BagOfWords()
+        synchronous = getattr(memory, call[1:])
+        if call == "arecall":
+            assert result == synchronous(query="dog", thread_id="chat")
+        if call == "areembed":
+            assert result == synchronous() == 2
+        if call == "aembed_pending":
+            assert (result, synchronous()) == (2, 0)
+
+    def test_async_recalls_embed_their_queries_at_once(self, memory: Memory, pets: Thread) -> None:
+        memory.embed_pending()
+        expected = memory.recall(query="dog", thread_id="chat")
+        memory.vectors.embedder = Together()
+
+        async def four() -> Any:
+            recalls = (memory.arecall(query="dog", thread_id="chat") for _ in range(4))
+            return await asyncio.gather(*recalls)
+
+        assert async_to_sync(four)() == [expected] * 4
+
+    def test_errors_of_an_embedder_are_raised_by_async_variants(
+        self, memory: Memory, thread: Thread
+    ) -> None:
+        memory.embeds_at_once = False
+        self.say(memory, "dog")
+        memory.vectors.embedder = Broken()
+        with pytest.raises(ConnectionError, match="away"):
+            async_to_sync(memory.arecall)(query="dog", thread_id="chat")
+        with pytest.raises(ThreadNotFound):
+            async_to_sync(memory.arecall)(query="dog", thread_id="unknown")
 
     # Vectors that are left behind
 

@@ -11,6 +11,7 @@ from math import inf
 from mastra_engine import failpoints
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import UnembeddedMessage
+from mastra_engine.backends.base.steps import Steps, in_steps, run_steps
 from mastra_engine.backends.base.vectors.search import VectorScope
 from mastra_engine.exceptions import IndexNotFound, InvalidVector
 from mastra_engine.filters.ast import ALL, And, Equals, Exists, Field, Node
@@ -51,7 +52,8 @@ class MessageIndex:
         self._store = context.store
         self._vectors = context.vectors
 
-    def prepare_index(self) -> VectorIndex | None:
+    @in_steps
+    def prepare_index(self) -> Steps[VectorIndex | None]:
         """Create the index of messages and return it; return None without an embedder.
 
         The index has the dimension of the embedder's vectors. `engine_migrate` calls this, so that
@@ -61,20 +63,25 @@ class MessageIndex:
         embedder = self._vectors.embedder
         if embedder is None:
             return None
-        self._require_index(len(embed_query(embedder, "memory")), "/embedder")
+        vector = yield partial(embed_query, embedder, "memory")
+        self._require_index(len(vector), "/embedder")
         return self._vectors.describe_index(index_name=self._context.index_name)
 
-    def embed_pending(self, *, resource_id: str | None = None, thread_id: str | None = None) -> int:
+    @in_steps
+    def embed_pending(
+        self, *, resource_id: str | None = None, thread_id: str | None = None
+    ) -> Steps[int]:
         """Embed the messages that have no vector yet; return how many were embedded.
 
         Without arguments, these are the messages of all threads in scope. When it fails between
         two batches, the earlier batches stay embedded and the rest stays pending.
         """
         if resource_id is None and thread_id is None:
-            return self.embed(None, None)
-        return self.embed(*self._scope.resolve(resource_id, thread_id))
+            return (yield from self.embed(None, None))
+        return (yield from self.embed(*self._scope.resolve(resource_id, thread_id)))
 
-    def reembed(self) -> int:
+    @in_steps
+    def reembed(self) -> Steps[int]:
         """Embed all messages again, after a change of the embedder; return how many.
 
         Until it ends, recall() finds the messages that are embedded already, and embeds some of
@@ -88,14 +95,33 @@ class MessageIndex:
                 self._vectors.delete_index(index_name=self._context.index_name)
 
         self._store.transact(reset)
-        return self.embed(None, None)
+        return (yield from self.embed(None, None))
 
-    def embed_later(self, thread_id: str) -> None:
-        """Embed a thread's new messages once the current transaction is committed."""
-        if self._context.embeds_at_once and self._vectors.embedder is not None:
-            self._store.after_commit(partial(self._embed_thread, thread_id))
+    def embed_later(self, thread_id: str) -> Steps[None]:
+        """Embed a thread's new messages once the current transaction is committed.
 
-    def embed(self, resource_id: str | None, thread_id: str | None, *, limit: float = inf) -> int:
+        Outside of a transaction they are embedded by these steps. A transaction commits after the
+        steps; then they are embedded where it commits.
+        """
+        if not self._context.embeds_at_once or self._vectors.embedder is None:
+            return
+        registering, is_committed = True, False
+
+        def committed() -> None:
+            nonlocal is_committed
+            if registering:
+                is_committed = True
+            else:
+                run_steps(self._embed_thread(thread_id))
+
+        self._store.after_commit(committed)
+        registering = False
+        if is_committed:
+            yield from self._embed_thread(thread_id)
+
+    def embed(
+        self, resource_id: str | None, thread_id: str | None, *, limit: float = inf
+    ) -> Steps[int]:
         """Embed pending messages of a resource or thread, `limit` or a batch more at most.
 
         The model is called outside of the transaction that stores its vectors, since it may take
@@ -112,7 +138,8 @@ class MessageIndex:
             if not messages:
                 break
             embedder = require_embedder(self._vectors.embedder, "/query")
-            vectors = embed_documents(embedder, [_excerpt(message) for message in messages])
+            texts = [_excerpt(message) for message in messages]
+            vectors = yield partial(embed_documents, embedder, texts)
             failpoints.hit("embeddings_made")
             self._store_in_index(messages, vectors)
             embedded += len(messages)
@@ -129,11 +156,10 @@ class MessageIndex:
         *,
         limit: int,
         min_score: float | None,
-    ) -> list[Match]:
+    ) -> Steps[list[Match]]:
         """Return the vectors of a resource's or a thread's messages that are closest to a query."""
-        vector = embed_query(
-            require_embedder(self._vectors.embedder, "/query"), query, path="/query"
-        )
+        embedder = require_embedder(self._vectors.embedder, "/query")
+        vector = yield partial(embed_query, embedder, query, path="/query")
         if not any(vector):  # A zero vector has no direction: the embedder knows none of the words.
             return []
         in_scope = _OF_ANY_THREAD if thread_id is None else of_thread(thread_id)
@@ -172,7 +198,7 @@ class MessageIndex:
         with suppress(IndexNotFound):  # No message has been embedded yet.
             self._vectors.indexes.use(self._context.index_name, delete)
 
-    def _embed_thread(self, thread_id: str) -> None:
+    def _embed_thread(self, thread_id: str) -> Steps[None]:
         """Have a worker embed a thread, or embed it here; after a failure its messages wait.
 
         The messages are committed by now. An error raised here would look as if they were not, and
@@ -182,7 +208,7 @@ class MessageIndex:
             if self._context.queue is not None:
                 self._context.queue.embed(thread_id)
             else:
-                self.embed(None, thread_id)
+                yield from self.embed(None, thread_id)
         except Exception:
             logger.exception("Messages of thread %s wait for their vectors", thread_id)
 

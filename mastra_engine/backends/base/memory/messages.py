@@ -22,6 +22,7 @@ from mastra_engine.backends.base.memory.store import (
     NewThread,
 )
 from mastra_engine.backends.base.memory.threads import Threads
+from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.conversations.messages import ROLES, NewMessage, body_hash
 from mastra_engine.exceptions import Conflict, IdempotencyConflict, InvalidInput, ThreadNotFound
 from mastra_engine.filters.cursors import decode, encode, fingerprint
@@ -44,6 +45,7 @@ class Messages:
         self._index = index
         self._threads = threads
 
+    @in_steps
     def save_memory(
         self,
         *,
@@ -51,7 +53,7 @@ class Messages:
         messages: Iterable[MessageLike],
         resource_id: str | None = None,
         idempotency_key: str | None = None,
-    ) -> list[Message]:
+    ) -> Steps[list[Message]]:
         """Append messages to a thread, all or none, and return them with their positions.
 
         With `resource_id` the thread is created if it does not exist; a thread of another resource
@@ -79,7 +81,7 @@ class Messages:
             saved = self._append(append, owner)
         except Conflict:
             saved = self._stored_before(append)
-        self._index.embed_later(id)
+        yield from self._index.embed_later(id)
         return saved
 
     def list_messages(

@@ -9,6 +9,7 @@ from typing import Any
 from mastra_engine.backends.base.memory.message_index import POSITION, THREAD, MessageIndex
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import MessageRange
+from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.backends.base.vectors.search import validated_query_text
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.filters.parsing import parse_optional_filter
@@ -29,7 +30,7 @@ class Recall:
         self._scope = scope
         self._index = index
 
-    def recall(
+    def recall_steps(
         self,
         *,
         query: str,
@@ -39,7 +40,7 @@ class Recall:
         message_range: tuple[int, int] = (1, 1),
         min_score: float | None = None,
         filter: Any = None,
-    ) -> list[RecalledMessage]:
+    ) -> Steps[list[RecalledMessage]]:
         """Return the `top_k` messages closest to `query`, with the messages around them.
 
         `message_range` is the number of messages before and after each hit. Ranges that touch are
@@ -55,8 +56,8 @@ class Recall:
         before, after = _checked_range(message_range)
         where = parse_optional_filter(filter)
         lowest = None if min_score is None else finite_number(min_score, "/min_score")
-        self._index.embed(resource, thread, limit=CATCH_UP)
-        matches = self._index.search(
+        yield from self._index.embed(resource, thread, limit=CATCH_UP)
+        matches = yield from self._index.search(
             question, resource, thread, where, limit=limit, min_score=lowest
         )
         ranges = _ranges(matches, before, after)
@@ -66,6 +67,8 @@ class Recall:
             for message in self._store.read_ranges(ranges, resource)
         ]
         return sorted(recalled, key=lambda message: (_rank(message, ranges), message.position))
+
+    recall = in_steps(recall_steps)
 
 
 def _checked_range(message_range: Any) -> tuple[int, int]:

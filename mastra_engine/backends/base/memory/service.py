@@ -41,6 +41,13 @@ def _delegate(
         return bound(*args, **kwargs)
 
     update_wrapper(call, method)
+    if (steps := getattr(method, "steps", None)) is not None:
+
+        def delegated_steps(self: Memory, /, *args: Any, **kwargs: Any) -> Any:
+            return steps(getattr(self, service), *args, **kwargs)
+
+        described: Any = call
+        described.steps = delegated_steps
     call.__qualname__ = f"Memory.{method.__name__}"
     call.__module__ = __name__
     return call

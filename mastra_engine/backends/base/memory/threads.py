@@ -20,6 +20,7 @@ from mastra_engine.backends.base.memory.scope import (
     id_or_new,
 )
 from mastra_engine.backends.base.memory.store import NewThread
+from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.exceptions import MessageNotFound, ThreadExists, ThreadNotFound, VersionConflict
 from mastra_engine.filters.cursors import decode, encode, fingerprint
 from mastra_engine.filters.parsing import parse_optional_filter
@@ -127,6 +128,7 @@ class Threads:
 
         return self._store.transact(update)
 
+    @in_steps
     def clone_thread(
         self,
         *,
@@ -136,7 +138,7 @@ class Threads:
         title: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         up_to_message_id: str | None = None,
-    ) -> Thread:
+    ) -> Steps[Thread]:
         """Copy a thread, whole or up to and including a message, and return the copy.
 
         The copy has the original's title and resource unless others are given; `metadata` is
@@ -167,7 +169,7 @@ class Threads:
             return self._scope.require_thread(new.id)
 
         thread = self._store.transact(clone)
-        self._index.embed_later(thread.id)
+        yield from self._index.embed_later(thread.id)
         return thread
 
     def delete_thread(self, *, thread_id: str, if_version: int | None = None) -> Thread:

@@ -18,6 +18,7 @@ from mastra_engine.backends.base.memory.message_index import MessageIndex
 from mastra_engine.backends.base.memory.messages import with_ids
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import MessageAppend, MessageSelection, NewThread
+from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.exceptions import InvalidInput, ThreadExists
 from mastra_engine.types import Thread
 from mastra_engine.validation.inputs import name
@@ -43,13 +44,14 @@ class Transfer:
         """
         return self._export(self._scope.require_thread(name(thread_id, "/thread_id")))
 
+    @in_steps
     def import_thread(
         self,
         *,
         lines: Iterable[str | bytes | Mapping[str, Any]],
         thread_id: str | None = None,
         resource_id: str | None = None,
-    ) -> Thread:
+    ) -> Steps[Thread]:
         """Create a thread from the lines of export_thread(), all or nothing, and return it.
 
         A line is JSON text or the object that it contains. Without `resource_id` the thread
@@ -82,7 +84,7 @@ class Transfer:
             return self._scope.require_thread(new.id)
 
         thread = self._store.transact(insert)
-        self._index.embed_later(new.id)
+        yield from self._index.embed_later(new.id)
         return thread
 
     def _export(self, thread: Thread) -> Iterator[str]:

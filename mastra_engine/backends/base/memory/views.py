@@ -9,6 +9,7 @@ from mastra_engine.backends.base.memory.recall import Recall
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import MessageSelection, WindowBounds
 from mastra_engine.backends.base.memory.working_memory import WorkingMemories
+from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.conversations.context_window import ContextPreamble, whole_exchanges
 from mastra_engine.conversations.formats import format_window
 from mastra_engine.types import (
@@ -38,6 +39,7 @@ class Views:
         self._recall = recall
         self._working_memory = working_memory
 
+    @in_steps
     def get_memory(
         self,
         *,
@@ -47,7 +49,7 @@ class Views:
         top_k: int = 4,
         message_range: tuple[int, int] = (1, 1),
         scope: RecallScope = "thread",
-    ) -> MemoryView:
+    ) -> Steps[MemoryView]:
         """Return the `last` messages of a thread, and further messages that `query` recalls.
 
         The working memory is the thread's, or the resource's when the thread has none. Raises
@@ -59,7 +61,7 @@ class Views:
         selection = MessageSelection(descending=True, limit=size)
         newest, _ = self._store.list_messages(thread.id, selection)
         newest_ids = {message.id for message in newest}
-        recalled = self._recalled(thread, query, top_k, message_range, scope)
+        recalled = yield from self._recalled(thread, query, top_k, message_range, scope)
         return MemoryView(
             thread=thread,
             messages=newest[::-1],
@@ -67,6 +69,7 @@ class Views:
             working_memory=self._working_memory.of_thread(thread),
         )
 
+    @in_steps
     def get_context_window(
         self,
         *,
@@ -81,7 +84,7 @@ class Views:
         scope: RecallScope = "thread",
         system: str | None = None,
         working_memory: bool = False,
-    ) -> ContextWindow:
+    ) -> Steps[ContextWindow]:
         """Return the newest messages of a thread that fit `max_tokens`, oldest first.
 
         `start` is included and `end` excluded. A tool call is never separated from its result.
@@ -103,7 +106,7 @@ class Views:
         preamble = None
         if instructions is not None or working_memory or query is not None:
             thread = self._scope.require_thread(id)
-            recalled = self._recalled(thread, query, top_k, message_range, scope)
+            recalled = yield from self._recalled(thread, query, top_k, message_range, scope)
             preamble = self._preamble(thread, budget, instructions, working_memory, recalled)
         remaining = preamble.remaining_tokens if preamble else budget
         if remaining is not None and remaining < 0:
@@ -142,14 +145,15 @@ class Views:
         top_k: int,
         message_range: tuple[int, int],
         scope: RecallScope,
-    ) -> list[RecalledMessage]:
+    ) -> Steps[list[RecalledMessage]]:
         """Return the messages that a query recalls; none without a query."""
         if query is None:
             return []
-        return self._recall.recall(
+        steps = self._recall.recall_steps(
             query=query,
             resource_id=thread.resource_id,
             thread_id=thread.id if scope == "thread" else None,
             top_k=top_k,
             message_range=message_range,
         )
+        return (yield from steps)
