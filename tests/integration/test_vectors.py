@@ -13,8 +13,10 @@ from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from pgvector import Vector
 
+from mastra_engine.backends.base.vectors.search import VectorScope
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import IndexNotFound
+from mastra_engine.filters.ast import ALL
 from mastra_engine.filters.parsing import parse_filter
 from mastra_engine.models import Embedding, VectorIndex
 from mastra_engine.postgres.compile import on_metadata
@@ -401,10 +403,9 @@ def test_an_address_is_one_word(engine: PostgresEngine) -> None:
     engine.vectors.upsert(
         index_name="links", vectors=[[1], [1]], ids=["a", "b"], documents=["example.org", address]
     )
-    found = engine.vectors.query(
-        index_name="links", query_vector=[1], query_text=address, hybrid=True, min_score=2
-    )
-    assert ids(found) == ["b", "a"]
+    index = engine.vectors.indexes.require("links")
+    scope = VectorScope(index=index, where=ALL, namespaces=None)
+    assert ids(engine.vectors.store.full_text(scope, address, 10)) == ["b", "a"]
 
 
 def test_only_so_many_definitions_are_kept(

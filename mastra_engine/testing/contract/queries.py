@@ -38,6 +38,24 @@ from mastra_engine.testing.hostile import (
 from mastra_engine.types import Entity, Filter, Page, QueryOptions, Record, Sort
 
 
+def lengthened(filters: Any) -> Any:
+    """Return a filter with long lists that nothing else satisfies than the short ones."""
+    fillers = [f"filler {i}" for i in range(150)]
+    if isinstance(filters, list):
+        return [lengthened(item) for item in filters]
+    if not isinstance(filters, dict):
+        return filters
+    longer = {}
+    for key, value in filters.items():
+        if key in ("$in", "$nin") and value:
+            longer[key] = [*value, *fillers]
+        elif key == "$all" and not any("$elemMatch" in str(item) for item in value):
+            longer[key] = value * 10
+        else:
+            longer[key] = lengthened(value)
+    return longer
+
+
 class TestQueries:
     @pytest.fixture
     def products(self, engine: MastraEngine) -> Entity:
@@ -83,6 +101,32 @@ class TestQueries:
         engine.delete_records(entity_id=products.id, external_ids=["cheap"])
         assert self.found(engine, filters={"price": 5}) == ["array"]
         assert len(self.found(engine)) == len(ALL) - 1
+
+    @pytest.mark.parametrize(
+        ("filters", "expected"),
+        [case for case in MONGO if any(key in str(case[0]) for key in ("$in", "$nin", "$all"))],
+        ids=lambda value: str(value)[:60],
+    )
+    def test_long_lists_mean_the_same(
+        self, engine: MastraEngine, products: Entity, filters: Any, expected: list[str]
+    ) -> None:
+        """PostgreSQL compares long lists in another way than short ones."""
+        assert self.found(engine, filters=lengthened(filters)) == expected
+
+    @pytest.mark.parametrize("operator", ["$and", "$or", "$nor"])
+    def test_many_equalities_mean_the_same(
+        self, engine: MastraEngine, products: Entity, operator: str
+    ) -> None:
+        values = [5, "red", ["red"], {"w": 1}, None, True, 0, 5.0, "5", [], {}, "blue"]
+        for field in ("price", "tags", "dims", "nowhere", "dims.w", "tags.0"):
+            alone = [set(self.found(engine, filters={field: {"$eq": v}})) for v in values]
+            expected = {
+                "$and": set.intersection(*alone),
+                "$or": set[str]().union(*alone),
+                "$nor": {*ALL}.difference(*alone),
+            }
+            conditions = [{field: {"$eq": value}} for value in values]
+            assert {*self.found(engine, filters={operator: conditions})} == expected[operator]
 
     def test_operands_may_be_long(self, engine: MastraEngine, products: Entity) -> None:
         said = "To be, or not? {x} %s \\ " * 10_000
