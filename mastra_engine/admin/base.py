@@ -25,14 +25,15 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 
+from mastra_engine.admin.addresses import admin_url
 from mastra_engine.admin.bounds import bounded
 from mastra_engine.admin.reading import APP, ReadOnlyAdmin, database, reads_content
 from mastra_engine.atomic_requests import non_atomic
@@ -144,7 +145,7 @@ class EngineAdmin(ReadOnlyAdmin):
         context = {
             "row": row,
             "heading": self.heading(request, row),
-            "tools": tools,
+            "tools": [link for link in tools if link.url],
             "facts": self.labelled(row, self.facts),
             "documents": self._documents(row) if reads_content(request) else [],
             "hides": bool(self.documents) and not reads_content(request),
@@ -242,10 +243,12 @@ class EngineAdmin(ReadOnlyAdmin):
         return self.url("embedding_change", f"{index_id}.{row_id}")
 
     def url(self, name: str, *keys: Any, **query: Any) -> str:
-        """Return the address of a view of this app; `keys` name the row of a row's view."""
-        args = [quote(key) for key in keys]
-        address = reverse(f"{self.admin_site.name}:{APP}_{name}", args=args)
-        return f"{address}?{urlencode(query)}" if query else address
+        """Return the address of a view of this app at this admin site; `keys` name a row.
+
+        It is empty where the site has no such view: a project may register some of the models.
+        """
+        address = admin_url(self.admin_site.name, name, *keys)
+        return f"{address}?{urlencode(query)}" if query and address else address
 
     # Steps
 

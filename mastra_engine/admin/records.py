@@ -129,6 +129,7 @@ class RecordAdmin(EngineAdmin):
         indexes = self.rows(IndexProgress).filter(entity_id=row.entity_id)
         embeddings = self.rows(Embedding).filter(
             vector_index__in=list(indexes.values_list("vector_index_id", flat=True)[:RELATED]),
+            namespace=row.entity.connection_id,
             metadata__contains={ENTITY: str(row.entity_id), RECORD: row.external_id},
         )
         embeddings = embeddings.select_related("vector_index").defer("embedding", "metadata")

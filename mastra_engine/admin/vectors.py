@@ -142,7 +142,7 @@ class EmbeddingAdmin(EngineAdmin):
     ) -> HttpResponse:
         if "vector_index__id__exact" not in request.GET and self.has_view_permission(request):
             messages.info(request, "Choose a vector index to list its vectors.")
-            return redirect(self.url("vectorindex_changelist"))
+            return redirect(self.url("vectorindex_changelist") or f"{self.admin_site.name}:index")
         return super().changelist_view(request, extra_context)
 
     def get_object(
@@ -164,7 +164,7 @@ class EmbeddingAdmin(EngineAdmin):
     def tools(self, request: HttpRequest, row: Embedding) -> list[Link]:
         links = [Link("Index", self.url("vectorindex_change", row.vector_index_id))]
         if reads_content(request):
-            links += filter(None, origins(self, [row.metadata]))
+            links += filter(None, origins(self, [(row.namespace, row.metadata)]))
         return links
 
     def details(self, request: HttpRequest, row: Embedding) -> dict[str, Any]:

@@ -100,7 +100,11 @@ def test_leads_to_the_message_or_record_that_it_was_made_from(owner: Client, add
         {"@entity_id": 7, "@external_id": None},
     ]
     engine.vectors.upsert(
-        index_name="ways", ids=["p1", "p2", "p3"], documents=["north"] * 3, metadata=metadata
+        index_name="ways",
+        ids=["p1", "p2", "p3"],
+        documents=["north"] * 3,
+        metadata=metadata,
+        namespace="atlas",
     )
     (ranking,) = owner.post(address, {**ASKED, "top_k": 4}).context["rankings"]
     urls = {hit.match.id: hit.origin and hit.origin.url for hit in ranking.hits}
