@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.admin.utils import quote
 from django.urls import NoReverseMatch, reverse
 
-APP = "mastra_engine"
+from mastra_engine.web import APP
 
 
 def admin_url(site: str, name: str, *keys: Any) -> str:

@@ -6,14 +6,15 @@ installed, otherwise of the stock admin. It reads the tables, and acts only thro
 An additional page is a `View` in a ModelAdmin's `views`; the method of its name responds:
 
     class IndexAdmin(EngineAdmin):
-        views = (View("playground", "playground/", label="Search", content=True),)
+        views = (View("playground", "playground/", label="Search", content="embedding"),)
 
         def playground(self, request):
             return self.page(request, "playground.html", title="Search", hits=[])
 
 Its URL name is `admin:mastra_engine_playground`. A view with a label is listed on the app's index
 page. The template extends `admin/mastra_engine/page.html`, fills the block `page`, and has
-`reads_content` in its context. Exceptions of the engine become an error page.
+`reads` in its context: `reads.message` says whether the user may read messages. Exceptions of the
+engine become an error page.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from django.urls import URLPattern, path
 
 from mastra_engine.admin.addresses import admin_url
 from mastra_engine.admin.bounds import bounded
-from mastra_engine.admin.reading import APP, ReadOnlyAdmin, database, reads_content
-from mastra_engine.atomic_requests import non_atomic
+from mastra_engine.admin.reading import ReadOnlyAdmin, Reads, database
 from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
 from mastra_engine.validation.inputs import count
+from mastra_engine.web import APP, non_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,14 @@ class View:
     """A page in addition to Django's: `path` is below the model's, `name` is the method's.
 
     The user needs the permission to view the model, the permission that `needs` names for an
-    action, and with `content` also the permission to read content. A view with a label is listed
-    on the app's index page.
+    action, and for a view with `content` the permissions to read that model's content. A view with
+    a label is listed on the app's index page.
     """
 
     name: str
     path: str
     label: str = ""
-    content: bool = False
+    content: str = ""
     needs: str = ""
 
 
@@ -147,8 +148,8 @@ class EngineAdmin(ReadOnlyAdmin):
             "heading": self.heading(request, row),
             "tools": [link for link in tools if link.url],
             "facts": self.labelled(row, self.facts),
-            "documents": self._documents(row) if reads_content(request) else [],
-            "hides": bool(self.documents) and not reads_content(request),
+            "documents": self._documents(row) if self.reads(request, self.model) else [],
+            "hides": bool(self.documents) and not self.reads(request, self.model),
         }
         return self.page(
             request, self.template, title=str(row), **{**context, **self.details(request, row)}
@@ -191,7 +192,7 @@ class EngineAdmin(ReadOnlyAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": title,
-            "reads_content": reads_content(request),
+            "reads": Reads(request),
         }
         return TemplateResponse(
             request, f"admin/{APP}/{template}", {**shared, **context}, status=status
@@ -264,7 +265,7 @@ class EngineAdmin(ReadOnlyAdmin):
         allowed = self.has_view_permission(request)
         if view.needs:
             allowed = allowed and self.may(request, view.needs)
-        return allowed and (not view.content or reads_content(request))
+        return allowed and (not view.content or Reads(request)[view.content])
 
     def _responding(self, view: View) -> Callable[..., HttpResponse]:
         method = getattr(self, view.name)

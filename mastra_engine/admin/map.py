@@ -73,7 +73,7 @@ class ColourForm(PageForm):
 class Map(EngineAdmin):
     """The map page of an index."""
 
-    views: tuple[View, ...] = (View("map", "<str:object_id>/map/", content=True),)
+    views: tuple[View, ...] = (View("map", "<str:object_id>/map/", content="embedding"),)
 
     def map(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show a sample of an index, coloured by a metadata field or by namespace."""

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View, query_number
 from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.paging import counted, table_rows
-from mastra_engine.admin.reading import database, reads_content
+from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import sources
 from mastra_engine.admin.transcript import message_range
 from mastra_engine.handler import engine
@@ -46,7 +46,7 @@ class ThreadAdmin(EngineAdmin):
     """Threads; the page of a thread is its transcript."""
 
     views = (
-        View("context", "<path:object_id>/context/", content=True),
+        View("context", "<path:object_id>/context/", content="message"),
         View("resources", "resources/", label="Resources"),
     )
     list_display = ("id", "resource_id", "title", "message_count", "total_tokens", "updated_at")
@@ -77,22 +77,22 @@ class ThreadAdmin(EngineAdmin):
         engine.memory.delete_thread(thread_id=obj.id)
 
     def heading(self, request: HttpRequest, row: Thread) -> str:
-        return row.title if row.title and reads_content(request) else str(row)
+        return row.title if row.title and self.reads(request, Thread) else str(row)
 
     def tools(self, request: HttpRequest, row: Thread) -> list[Link]:
         resource = Link("Resource", self.url("resources", resource_id=row.resource_id))
-        if not reads_content(request):
+        if not self.reads(request, Message):
             return [resource]
         return [Link("Context window", self.url("context", row.id)), resource]
 
     def details(self, request: HttpRequest, row: Thread) -> dict[str, Any]:
         messages = self.rows(Message).filter(thread=row)
         at, before = query_number(request, "at"), query_number(request, "before")
-        html = message_range(messages, row, at=at, before=before)
-        links = sources(self, html.messages) if reads_content(request) else repeat([])
+        page_range = message_range(messages, row, at=at, before=before)
+        links = sources(self, page_range.messages) if self.reads(request, Message) else repeat([])
         return {
-            "message_range": html,
-            "transcript": zip(html.messages, links, strict=False),
+            "message_range": page_range,
+            "transcript": zip(page_range.messages, links, strict=False),
             "last": row.last_position,
         }
 
@@ -100,6 +100,8 @@ class ThreadAdmin(EngineAdmin):
         """Show the context window of a thread within a budget of tokens."""
         thread = self.row(request, object_id)
         form = WindowForm({"max_tokens": 4_000, "format": "raw", **request.GET.dict()})
+        if not self.reads(request, WorkingMemory):
+            del form.fields["working_memory"]
         window = None
         if form.is_valid():
             window = engine.memory.get_context_window(thread_id=thread.id, **form.cleaned_data)

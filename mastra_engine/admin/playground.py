@@ -91,7 +91,7 @@ class Playground(EngineAdmin):
     """The search playground page."""
 
     views: tuple[View, ...] = (
-        View("playground", "playground/", label="Search playground", content=True),
+        View("playground", "playground/", label="Search playground", content="embedding"),
     )
 
     def playground(self, request: HttpRequest) -> HttpResponse:

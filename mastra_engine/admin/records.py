@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, query_number
 from mastra_engine.admin.forms import FilterField, PageForm
-from mastra_engine.admin.reading import reads_content
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine
@@ -73,7 +72,7 @@ class EntityAdmin(EngineAdmin):
         """List the records, for users who may read content by a filter and a sort."""
         index_progress = self.rows(IndexProgress).filter(entity=row).select_related("vector_index")
         indexed = {"index_progress": index_progress.order_by("id")[:RELATED]}
-        if not reads_content(request):
+        if not self.reads(request, Record):
             return {"records": _records(row, {}, request.GET.get("cursor")), **indexed}
         form = RecordsForm(request.GET)
         records: Page[RecordValue] = Page([])

@@ -19,7 +19,7 @@ from mastra_engine.admin.base import EngineAdmin, Fact, Link, View
 from mastra_engine.admin.map import Map
 from mastra_engine.admin.overview import Overview
 from mastra_engine.admin.playground import Playground
-from mastra_engine.admin.reading import database, reads_content
+from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import origins
 from mastra_engine.handler import DEFAULT_ALIAS, engine
 from mastra_engine.models import Embedding, IndexProgress, VectorIndex
@@ -72,7 +72,7 @@ class VectorIndexAdmin(Overview, Playground, Map):
 
     def tools(self, request: HttpRequest, row: VectorIndex) -> list[Link]:
         links = [Link("Vectors", self.url("embedding_changelist", vector_index__id__exact=row.pk))]
-        if reads_content(request):
+        if self.reads(request, Embedding):
             links += [
                 Link("Search", self.url("playground", index=row.name)),
                 Link("Map", self.url("map", row.pk)),
@@ -163,7 +163,7 @@ class EmbeddingAdmin(EngineAdmin):
 
     def tools(self, request: HttpRequest, row: Embedding) -> list[Link]:
         links = [Link("Index", self.url("vectorindex_change", row.vector_index_id))]
-        if reads_content(request):
+        if self.reads(request, Embedding):
             links += filter(None, origins(self, [(row.namespace, row.metadata)]))
         return links
 
@@ -173,7 +173,7 @@ class EmbeddingAdmin(EngineAdmin):
         facts = [Fact("Index", row.vector_index.name), *self.labelled(row, self.facts)]
         return {
             "facts": [*facts, Fact("Dimension", len(vector)), Fact("Length", f"{length:.3f}")],
-            "neighbours": self._neighbours(row, vector) if reads_content(request) else [],
+            "neighbours": self._neighbours(row, vector) if self.reads(request, Embedding) else [],
         }
 
     def _neighbours(self, row: Embedding, vector: list[float]) -> list[tuple[Match, str]]:
