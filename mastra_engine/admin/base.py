@@ -35,6 +35,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from mastra_engine.admin.addresses import admin_url
+from mastra_engine.admin.beginnings import read_beginnings
 from mastra_engine.admin.bounds import bounded
 from mastra_engine.admin.reading import ReadOnlyAdmin, Reads, database
 from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
@@ -82,9 +83,8 @@ class EngineAdmin(ReadOnlyAdmin):
         css = {"all": (f"{APP}/admin.css",)}
 
     views: tuple[View, ...] = ()
-    #: The columns that a row's page shows, and those that need the permission to read content.
+    #: The columns that a row's page shows to every user who may view it.
     facts: tuple[str, ...] = ()
-    documents: tuple[str, ...] = ()
     template = "row.html"
     #: The rows that are deleted with a row, for the question before it is deleted.
     deleted_with = ""
@@ -172,7 +172,15 @@ class EngineAdmin(ReadOnlyAdmin):
 
     def labelled(self, row: Any, names: tuple[str, ...]) -> list[Fact]:
         """Return columns of a row with the labels and the help texts of the model's fields."""
-        return [self._fact(row, name) for name in names]
+        return [self._fact(name, getattr(row, name)) for name in names]
+
+    def content_of(self, row: Any) -> dict[str, Any]:
+        """Return the documents of a row, long ones as the text that they begin with."""
+        return read_beginnings(self.only(row), self.documents) if self.documents else {}
+
+    def only(self, row: Any) -> QuerySet[Any]:
+        """Return a query for a row by the key of its table."""
+        return self.rows(self.model).filter(pk=row.pk)
 
     def row(self, request: HttpRequest, object_id: str) -> Any:
         """Return the row that an address names. Raises Http404 and PermissionDenied."""
@@ -254,12 +262,15 @@ class EngineAdmin(ReadOnlyAdmin):
     # Steps
 
     def _documents(self, row: Any) -> list[Fact]:
-        documents = self.labelled(row, self.documents)
-        return [document for document in documents if document.value not in (None, "")]
+        facts = []
+        for name, value in self.content_of(row).items():
+            if value not in (None, ""):
+                facts.append(self._fact(name, value))
+        return facts
 
-    def _fact(self, row: Any, name: str) -> Fact:
+    def _fact(self, name: str, value: Any) -> Fact:
         field: Any = self.opts.get_field(name)
-        return Fact(str(field.verbose_name), getattr(row, name), str(field.help_text))
+        return Fact(str(field.verbose_name), value, str(field.help_text))
 
     def _may_open(self, request: HttpRequest, view: View) -> bool:
         allowed = self.has_view_permission(request)

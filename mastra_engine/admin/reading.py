@@ -37,6 +37,10 @@ class ReadOnlyAdmin(Themed):
     lookups: frozenset[str] = frozenset()
     #: Columns of the list that need the permission to read content.
     content_columns: tuple[str, ...] = ()
+    #: Columns of any size that need the permission to read content. Lists do not read them.
+    documents: tuple[str, ...] = ()
+    #: Further columns that pages do not read.
+    unread: tuple[str, ...] = ()
     #: Whether the app's index has a link to the list; otherwise only other pages have one.
     listed = True
 
@@ -49,7 +53,8 @@ class ReadOnlyAdmin(Themed):
     paginator = BoundedPaginator
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return self.rows(self.model).order_by(*self.ordering)  # autocomplete fields need an order
+        rows = self.rows(self.model).defer(*self.documents, *self.unread)
+        return rows.order_by(*self.ordering)  # autocomplete fields need an order
 
     def rows(self, model: type[Model]) -> QuerySet[Any]:
         """Return the rows of a table in the default engine's database."""

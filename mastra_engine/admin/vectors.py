@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View
+from mastra_engine.admin.beginnings import read_beginnings
 from mastra_engine.admin.map import Map
 from mastra_engine.admin.overview import Overview
 from mastra_engine.admin.playground import Playground
@@ -127,6 +128,7 @@ class EmbeddingAdmin(EngineAdmin):
     listed = False
     facts = ("vector_id", "namespace", "created_at", "updated_at")
     documents = ("document", "metadata")
+    unread = ("embedding",)
     template = "embedding.html"
 
     @admin.display(description="ID")
@@ -134,8 +136,8 @@ class EmbeddingAdmin(EngineAdmin):
         address = self.embedding_url(row.vector_index_id, row.row_id)
         return format_html('<a href="{}"><bdi>{}</bdi></a>', address, row.vector_id)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer("embedding", "document", "metadata")
+    def only(self, row: Embedding) -> QuerySet[Any]:
+        return super().only(row).filter(vector_index_id=row.vector_index_id)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -150,7 +152,7 @@ class EmbeddingAdmin(EngineAdmin):
     ) -> Embedding | None:
         """Find a row by the key of the table, index and row ID, or more slowly by the row ID."""
         index_id, has_index, row_id = object_id.rpartition(".")
-        rows = self.rows(Embedding).select_related("vector_index")
+        rows = self.rows(Embedding).select_related("vector_index").defer(*self.documents)
         try:
             if has_index:
                 rows = rows.filter(vector_index_id=int(index_id))
@@ -164,7 +166,9 @@ class EmbeddingAdmin(EngineAdmin):
     def tools(self, request: HttpRequest, row: Embedding) -> list[Link]:
         links = [Link("Index", self.url("vectorindex_change", row.vector_index_id))]
         if self.reads(request, Embedding):
-            links += filter(None, origins(self, [(row.namespace, row.metadata)]))
+            metadata = read_beginnings(self.only(row), ["metadata"])["metadata"]
+            if isinstance(metadata, dict):  # not too long
+                links += filter(None, origins(self, [(row.namespace, metadata)]))
         return links
 
     def details(self, request: HttpRequest, row: Embedding) -> dict[str, Any]:

@@ -60,8 +60,8 @@ def engine_message_parts(message: Message | types.Message) -> list[MessagePart]:
 
 
 @register.simple_tag(takes_context=True)
-def engine_link(context: Context, row: Any, text: Any) -> SafeString:
-    """Return text as a link to the page of a row, where the current site has that page.
+def engine_link(context: Context, row: Any, text: Any, prefix: str = "") -> SafeString:
+    """Return a prefix and a text as a link to a row's page, where the current site has it.
 
     A row is one of the models or one of the engine's values.
     """
@@ -69,8 +69,8 @@ def engine_link(context: Context, row: Any, text: Any) -> SafeString:
 
     site = context["request"].current_app
     address = admin_url(site, f"{type(row).__name__.lower()}_change", row.id)
-    link = '<a href="{1}"><bdi>{0}</bdi></a>' if address else "<bdi>{0}</bdi>"
-    return format_html(link, text, address)
+    link = '<a href="{2}">{0}<bdi>{1}</bdi></a>' if address else "{0}<bdi>{1}</bdi>"
+    return format_html(link, prefix, text, address)
 
 
 @register.simple_tag

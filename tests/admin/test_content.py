@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from mastra_engine import engine, sync
-from mastra_engine.models import IndexProgress, Record, SyncRun, VectorIndex
+from mastra_engine.models import Embedding, IndexProgress, Record, SyncRun, VectorIndex
 from mastra_engine.registry import registry
 from mastra_engine.web import CONTENT, READ_CONTENT
 from tests.admin.conftest import signed_in, view
@@ -68,11 +68,14 @@ def secrets(db: None, settings: Any) -> None:
         index_name="docs",
         ids=["a", "b"],
         documents=[f"one {word['view_embedding']}", f"two {word['view_embedding']}"],
-        metadata=[
-            {"kind": word["view_embedding"], "@entity_id": str(run.entity_id), "@external_id": "c1"}
-        ]
-        * 2,
         namespace="ann",
+    )
+    Embedding.objects.update(
+        metadata={
+            "kind": word["view_embedding"],
+            "@entity_id": str(run.entity_id),
+            "@external_id": "c1",
+        }
     )
     index = VectorIndex.objects.get(name="docs")
     IndexProgress.objects.create(entity_id=run.entity_id, vector_index=index)

@@ -103,9 +103,10 @@ def test_leads_to_the_message_or_record_that_it_was_made_from(owner: Client, add
         index_name="ways",
         ids=["p1", "p2", "p3"],
         documents=["north"] * 3,
-        metadata=metadata,
         namespace="atlas",
     )
+    for id, properties in zip(["p1", "p2", "p3"], metadata, strict=True):
+        Embedding.objects.filter(vector_id=id).update(metadata=properties)
     (ranking,) = owner.post(address, {**ASKED, "top_k": 4}).context["rankings"]
     urls = {hit.match.id: hit.origin and hit.origin.url for hit in ranking.hits}
     of_record = reverse("admin:mastra_engine_record_change", args=[record.id])
