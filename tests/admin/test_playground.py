@@ -133,7 +133,7 @@ def test_a_bad_filter_is_refused_at_its_field(owner: Client, address: str, refus
         ({"query": ""}, "query", "required"),
         ({"index": "nowhere"}, "index", "nowhere is not one"),
         ({"top_k": "0"}, "top_k", "greater than or equal to 1"),
-        ({"namespace": "n" * 513}, "namespace", "512 bytes"),
+        ({"namespace": "n" * 513}, "namespace", "the limit is 512"),
     ],
     ids=lambda value: str(value)[:30],
 )
