@@ -19,7 +19,7 @@ from mastra_engine.types import ACTIVE, RunStatus, SyncPage, SyncRun
 
 
 class MockRunStore(RunStore):
-    """Rows that are replaced under the store's lock."""
+    """The runs as immutable rows, which are replaced under the store's lock."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -31,8 +31,8 @@ class MockRunStore(RunStore):
                 raise EntityNotFound(id=new.entity_id)
             if self._active(new.sync, new.connection_id):
                 return None
-            given = {field.name: deepcopy(getattr(new, field.name)) for field in fields(new)}
-            run = SyncRun(id=uuid7(), entity=entity.name, created_at=now(), **given, **_UNTOUCHED)
+            values = {field.name: deepcopy(getattr(new, field.name)) for field in fields(new)}
+            run = SyncRun(id=uuid7(), entity=entity.name, created_at=now(), **values, **_INITIAL)
             self.store.runs[run.id] = RunRow(run)
             self._expire(run, keep=keep)
             return deepcopy(run)
@@ -58,7 +58,7 @@ class MockRunStore(RunStore):
         limit: int = 1,
     ) -> list[SyncRun]:
         with self.store.lock:
-            found = [
+            runs = [
                 row.run
                 for id, row in sorted(self.store.runs.items(), reverse=True)
                 if sync in (None, row.run.sync)
@@ -68,7 +68,7 @@ class MockRunStore(RunStore):
                 and (not statuses or row.run.status in statuses)
                 and (before is None or id < before)
             ]
-            return deepcopy(found[:limit])
+            return deepcopy(runs[:limit])
 
     def update(self, id: UUID, guard: Guard, **changes: Any) -> bool:
         with self.store.lock:
@@ -97,10 +97,10 @@ class MockRunStore(RunStore):
         else:
             changes["lease_expires_at"] = FromNow(lease)
         with self.store.lock:
-            done = self.update(run.id, guard, **changes)
-            if done and page is not None:
+            advanced = self.update(run.id, guard, **changes)
+            if advanced and page is not None:
                 self._add(run.id, page)
-            return done
+            return advanced
 
     def pages(self, id: UUID, *, after: int | None, descending: bool, limit: int) -> list[SyncPage]:
         with self.store.lock:
@@ -130,7 +130,7 @@ class MockRunStore(RunStore):
     def undone(self) -> Iterator[None]:
         with self.store.transaction(undone=True):
             entities = [(row, row.copy()) for row in self.store.entities.values()]
-            runs = dict(self.store.runs)  # these are replaced, never changed
+            runs = dict(self.store.runs)  # A shallow copy: rows are replaced, never changed.
             try:
                 yield
             finally:
@@ -151,27 +151,27 @@ class MockRunStore(RunStore):
             checkpoint=row.run.checkpoint,
             committed_at=now(),
         )
-        found = () if new.unchanged_revs is None else (new.unchanged_revs,)
+        unchanged_revs = () if new.unchanged_revs is None else (new.unchanged_revs,)
         self.store.runs[id] = replace(
-            row, pages=(*row.pages, page), unchanged_revs=(*row.unchanged_revs, *found)
+            row, pages=(*row.pages, page), unchanged_revs=(*row.unchanged_revs, *unchanged_revs)
         )
 
     def _expire(self, latest: SyncRun, *, keep: int) -> None:
-        of = latest.sync, latest.connection_id
+        key = latest.sync, latest.connection_id
         rows = sorted(self.store.runs.items(), reverse=True)
-        runs = [row.run for _, row in rows if (row.run.sync, row.run.connection_id) == of]
+        runs = [row.run for _, row in rows if (row.run.sync, row.run.connection_id) == key]
         for number, run in enumerate(runs[keep:], start=keep):
             if any(newer.params == run.params for newer in runs[:number]):
                 del self.store.runs[run.id]
 
     def _active(self, sync: str, connection_id: str) -> set[UUID]:
-        found = self.select(sync=sync, connection_id=connection_id, statuses=ACTIVE, limit=2)
-        return {run.id for run in found}
+        runs = self.select(sync=sync, connection_id=connection_id, statuses=ACTIVE, limit=2)
+        return {run.id for run in runs}
 
 
 _ADVANCING = ("pages", "created", "updated", "unchanged", "deleted", "checkpoint", "progress")
 
-_UNTOUCHED: dict[str, Any] = {
+_INITIAL: dict[str, Any] = {
     "status": "queued",
     "progress": None,
     "pages": 0,
