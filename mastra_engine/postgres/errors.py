@@ -9,7 +9,7 @@ from django.db import Error, InterfaceError, OperationalError
 
 from mastra_engine.exceptions import EngineConfigError, EngineError, InvalidInput, Unavailable
 
-#: Two transactions stood in each other's way; trying again is all it takes.
+#: Two transactions were in conflict; the same transaction can succeed when it is run again.
 _SERIALIZATION_FAILURE = "40001"
 RETRYABLE = {_SERIALIZATION_FAILURE, "40P01"}
 #: Two statements that change one table's definition, for example DROP and ATTACH PARTITION, may
@@ -18,7 +18,7 @@ RETRYABLE = {_SERIALIZATION_FAILURE, "40P01"}
 _CONCURRENT_DDL, _INTERNAL = "tuple concurrently ", "XX000"
 
 MISSING_TABLE = "42P01"
-#: By a timeout, or by somebody.
+#: A statement was cancelled, by a timeout or by another session.
 CANCELLED = "57014"
 _NOT_ALLOWED = "42501"
 #: Program limit exceeded: the same request can never succeed.

@@ -1,4 +1,4 @@
-"""What there is in large tables, by reading some of their pages, whatever their size."""
+"""Estimates for large tables, from a sample of pages that does not grow with the table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mastra_engine.postgres.partitions import Partition
 #: How much of a table is read: 8 MiB of it, at the usual page of 8 KiB.
 PAGES = 1_000
 
-# A partitioned table has no pages of its own, and one that is not partitioned no tree.
+# A partitioned table has no pages itself; a table without partitions has no partition tree.
 _PAGES_OF = """
 SELECT sum(pg_relation_size(part)) / current_setting('block_size')::int
 FROM (SELECT %s::regclass AS part UNION SELECT relid FROM pg_partition_tree(%s)) parts
