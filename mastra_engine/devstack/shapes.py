@@ -88,7 +88,7 @@ def _latest(engine: MastraEngine, entities: list[Entity], sample: int) -> Iterat
 
 
 def _tidied(schema: Schema, levels: int = MOST_LEVELS) -> Schema:
-    """Return the schema in an order of its own, without what is too wide or too deep for a type."""
+    """Return the schema in a stable order, without parts too wide or too deep for a type."""
     if schema == {"type": "object"} or len(schema.get("properties", ())) > MOST_KEYS:
         return _DICTIONARY
     if levels == 0 and not schema.keys() <= {"type"}:
@@ -100,7 +100,7 @@ def _tidied(schema: Schema, levels: int = MOST_LEVELS) -> Schema:
     if "items" in schema:
         tidy["items"] = _tidied(schema["items"], levels - 1)
     if "properties" in schema:
-        # Below a key with a percent sign openapi-typescript loses its way.
+        # openapi-typescript cannot resolve schemas below a key with a percent sign.
         tidy["properties"] = {
             key: _tidied(value, 0 if "%" in key else levels - 1)
             for key, value in sorted(schema["properties"].items())
