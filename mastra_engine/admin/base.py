@@ -86,7 +86,7 @@ class EngineAdmin(ReadOnlyAdmin):
     #: The columns that a row's page shows to every user who may view it.
     facts: tuple[str, ...] = ()
     template = "row.html"
-    #: The rows that are deleted with a row, for the question before it is deleted.
+    #: The rows that are deleted together with a row, which the confirmation page names.
     deleted_with = ""
 
     def get_urls(self) -> list[URLPattern]:

@@ -182,7 +182,8 @@ def require_package() -> None:
 
 
 def _server(pgdata: Path) -> PostgresServer:
-    """Return the package's server, for the binaries of the cluster's version and the user for root.
+    """Return the package's server, which has the binaries of the cluster's version and, for root,
+    the system user.
 
     Do not call its `start()`. That acquires a lock in /tmp, which a file of another user can block,
     does not quote the path of the socket, and lets all users open the socket.

@@ -48,7 +48,7 @@ class Command(EngineCommand):
         call_command("runserver", f"127.0.0.1:{port}", use_reloader=False)
 
     def print_addresses(self, address: str) -> None:
-        """Print the addresses and the logins, and say what makes the answers."""
+        """Print the addresses, the logins and the source of the chat's answers."""
         answers = f"by {model.name()}" if model.name() else "quoted; no language model is set up"
         self.stdout.write(
             f"""
