@@ -1,4 +1,4 @@
-"""Driver errors become the engine's, here and nowhere else."""
+"""The translation of driver errors into the engine's, for all modules."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CANCELLED = "57014"
 _NOT_ALLOWED = "42501"
 #: Program limit exceeded: the same request can never succeed.
 _TOO_LARGE = "54"
-#: Lock not available, statement cancelled, read-only, a transaction that took too long, feature of
-#: the shutdown: classes and codes of PostgreSQL's appendix "Error Codes" that say "not now" rather
-#: than "not so".
+#: Classes and codes of PostgreSQL's appendix "Error Codes" for temporary conditions: connection
+#: errors, a read-only transaction, one that timed out, rollbacks, too few resources, a lock that is
+#: not available, and interventions such as a cancelled statement or a shutdown.
 _NOT_NOW = ("08", "25006", "25P03", "25P04", "40", "53", "55P03", "57")
 
 
