@@ -127,16 +127,18 @@ def sync(
     enqueued runs. Raises InvalidInput, and EngineConfigError if another function has the name.
     """
 
+    checked_mode = cast(SyncMode, inputs.choice(mode, "/mode", "incremental", "full"))
+
     def declare(function: F) -> F:
         registry.add_sync(
             SyncDeclaration(
                 name=inputs.name(name or getattr(function, "__name__", ""), "/name"),
                 entity=inputs.name(entity, "/entity"),
                 function=_sync_function(function),
-                mode=cast(SyncMode, inputs.choice(mode, "/mode", "incremental", "full")),
+                mode=checked_mode,
                 params=_params_model(params),
                 key=key if key is None else inputs.name(key, "/key"),
-                max_delete_ratio=inputs.delete_ratio(max_delete_ratio, full=mode == "full"),
+                max_delete_ratio=inputs.delete_ratio(max_delete_ratio, full=checked_mode == "full"),
                 max_attempts=inputs.count(max_attempts, "/max_attempts", least=1),
             )
         )
@@ -165,17 +167,19 @@ def index_records(
     The declaration takes effect immediately. Used as a decorator, it returns the decorated object
     unchanged. Raises InvalidInput, and EngineConfigError if another module declares the index.
     """
-    if replaces == index:
-        raise EngineConfigError(f"The index {index!r} cannot replace itself")
+    index_name = inputs.name(index, "/index")
+    replaced_name = None if replaces is None else inputs.name(replaces, "/replaces")
+    if replaced_name == index_name:
+        raise EngineConfigError(f"The index {index_name!r} cannot replace itself")
     registry.add_index(
         IndexDeclaration(
             entity=inputs.name(entity, "/entity"),
-            index=inputs.name(index, "/index"),
+            index=index_name,
             text=text,
             metadata=metadata,
             chunk=chunk,
             embedder=embedder,
-            replaces=replaces if replaces is None else inputs.name(replaces, "/replaces"),
+            replaces=replaced_name,
         )
     )
     return _unchanged

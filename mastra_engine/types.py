@@ -36,7 +36,7 @@ COUNTED = 10_000
 class Unset(Enum):
     """The type of UNSET, the default of arguments for which None is a value of its own."""
 
-    UNSET = "UNSET"
+    UNSET = 0  # not text, because enum members with text are accepted as text
 
     def __repr__(self) -> str:
         return self.name

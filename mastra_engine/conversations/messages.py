@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -16,7 +16,14 @@ from mastra_engine.exceptions import InvalidInput
 from mastra_engine.protocols import Tokenizer
 from mastra_engine.types import MessageInput, Part, Role
 from mastra_engine.validation.inputs import choice, json_object, moment, name
-from mastra_engine.validation.jsonb import Path, canonical, content_hash, loads, pointer
+from mastra_engine.validation.jsonb import (
+    Path,
+    canonical,
+    content_hash,
+    loads,
+    plain_json,
+    pointer,
+)
 
 T = TypeVar("T")
 
@@ -82,7 +89,10 @@ def body_hash(messages: Iterable[NewMessage]) -> bytes:
 
 
 def _new_message(value: Any, path: Path, tokenizer: Tokenizer) -> NewMessage:
-    message = value if isinstance(value, MessageInput) else message_input(value, path)
+    if isinstance(value, MessageInput):
+        message = replace(value, content=plain_json(value.content))
+    else:
+        message = message_input(plain_json(value), path)
     role = choice(message.role, pointer((*path, "role")), *ROLES)
     parts = content_parts(message.content, (*path, "content"))
     content = canonical(parts, (*path, "content"))

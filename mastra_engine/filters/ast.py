@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
+ColumnType = Literal["text", "integer", "time"]
 #: The columns of a record that filters and sorts may use as `@column`, with their types.
-RECORD_COLUMNS: Mapping[str, type] = {
-    "external_id": str,
-    "rev": int,
-    "created_at": datetime,
-    "updated_at": datetime,
+RECORD_COLUMNS: Mapping[str, ColumnType] = {
+    "external_id": "text",
+    "rev": "integer",
+    "created_at": "time",
+    "updated_at": "time",
 }
 
 

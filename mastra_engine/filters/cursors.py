@@ -10,17 +10,16 @@ import base64
 import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import blake2b
 from typing import Any, TypeVar
 
 import orjson
 
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.filters.ast import RECORD_COLUMNS, Field, SortKey, sort_value
+from mastra_engine.filters.ast import RECORD_COLUMNS, ColumnType, Field, SortKey, sort_value
 from mastra_engine.types import Page, Record
 from mastra_engine.validation.inputs import moment
-from mastra_engine.validation.jsonb import canonical
+from mastra_engine.validation.jsonb import canonical, plain_text
 
 T = TypeVar("T")
 
@@ -42,11 +41,12 @@ def fingerprint(*query: object) -> str:
 
 def encode(query: str, *values: Any) -> str:
     """Return a cursor that contains `values`."""
-    return base64.urlsafe_b64encode(orjson.dumps([query, *values])).decode().rstrip("=")
+    return base64.urlsafe_b64encode(canonical([query, *values])).decode().rstrip("=")
 
 
 def decode(cursor: Any, query: str, *kinds: type) -> list[Any]:
     """Return the values of a cursor; raises InvalidInput unless that query created it."""
+    cursor = plain_text(cursor)
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         query_of, *values = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -110,10 +110,10 @@ def _decoded(field: Field, encoded: Any) -> tuple[int, Any]:
         raise InvalidInput(_MALFORMED, path="/cursor") from None
 
 
-def _column_value(kind: type, value: Any) -> Any:
-    if kind is datetime:
+def _column_value(column_type: ColumnType, value: Any) -> Any:
+    if column_type == "time":
         # Times near the limits of the calendar cannot be converted to UTC, which moment() refuses.
         return moment(value, "/cursor")
-    if type(value) is not kind:
+    if type(value) is not (int if column_type == "integer" else str):
         raise ValueError(value)
     return value

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from itertools import product
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from mastra_engine.filters.ast import (
     ALL,
     RECORD_COLUMNS,
     And,
+    ColumnType,
     Compare,
     ElemMatch,
     Equals,
@@ -37,7 +37,15 @@ from mastra_engine.filters.ast import (
 from mastra_engine.filters.limits import MAX_FIELD_LENGTH, within_limits
 from mastra_engine.types import Filter, QueryOptions, Sort
 from mastra_engine.validation.inputs import count, moment
-from mastra_engine.validation.jsonb import MAX_DEPTH, Path, canonical, loads, pointer, text_fault
+from mastra_engine.validation.jsonb import (
+    MAX_DEPTH,
+    Path,
+    canonical,
+    loads,
+    plain_text,
+    pointer,
+    text_fault,
+)
 from mastra_engine.validation.suggestions import unknown
 
 #: The largest number of keys in a sort.
@@ -74,7 +82,7 @@ def parse_options(options: QueryOptions | Mapping[str, Any]) -> Query:
 
 
 def parse_filter(
-    filters: Any, *, path: Path = ("filter",), columns: Mapping[str, type] | None = None
+    filters: Any, *, path: Path = ("filter",), columns: Mapping[str, ColumnType] | None = None
 ) -> Node:
     """Parse a filter in either notation; raises InvalidFilter with the path of the fault.
 
@@ -93,14 +101,14 @@ def parse_filter(
 
 
 def parse_optional_filter(
-    filters: Any, *, path: Path = ("filter",), columns: Mapping[str, type] | None = None
+    filters: Any, *, path: Path = ("filter",), columns: Mapping[str, ColumnType] | None = None
 ) -> Node:
     """Parse a filter or None, which every row satisfies. See parse_filter()."""
     return ALL if filters is None else parse_filter(filters, path=path, columns=columns)
 
 
 def parse_sort(
-    sorts: Any, *, path: Path = ("sort",), columns: Mapping[str, type] | None = None
+    sorts: Any, *, path: Path = ("sort",), columns: Mapping[str, ColumnType] | None = None
 ) -> tuple[SortKey, ...]:
     """Parse sort keys; raises InvalidFilter with the path of the fault."""
     if isinstance(sorts, str | Mapping) or not isinstance(sorts, Iterable):
@@ -145,10 +153,11 @@ def _is_position(step: str | int) -> bool:
 
 def _build(kind: type[Any], values: Mapping[str, Any], path: Path) -> Any:
     """Return a dataclass of a mapping; raises InvalidFilter for unknown and missing fields."""
-    for key in values:
+    for key in map(plain_text, values):
         if key not in kind.__slots__:
             message = unknown("field", key, kind.__slots__)
             raise InvalidFilter(message, path=pointer((*path, key)))
+    values = {plain_text(key): value for key, value in values.items()}
     try:
         return kind(**values)
     except TypeError:
@@ -159,7 +168,7 @@ def _build(kind: type[Any], values: Mapping[str, Any], path: Path) -> Any:
 class _Parser:
     """Parses one filter. `depth` limits the nesting, so that no input exhausts the stack."""
 
-    def __init__(self, columns: Mapping[str, type], depth: int = 0) -> None:
+    def __init__(self, columns: Mapping[str, ColumnType], depth: int = 0) -> None:
         self.columns = columns
         self.depth = depth
 
@@ -172,12 +181,12 @@ class _Parser:
             raise InvalidFilter(
                 f"must be a Filter or a dict, not {type(item).__name__}", path=pointer(path)
             )
-        if not isinstance(item.operator, str) or item.operator not in _LIST_OPERATORS:
-            message = unknown("operator", item.operator, _LIST_OPERATORS)
+        name = plain_text(item.operator)
+        if not isinstance(name, str) or name not in _LIST_OPERATORS:
+            message = unknown("operator", name, _LIST_OPERATORS)
             raise InvalidFilter(message, path=pointer((*path, "operator")))
         field = self.field(item.field, (*path, "field"))
-        operator = _LIST_OPERATORS[item.operator]
-        return self.operation(field, operator, item.value, (*path, "value"))
+        return self.operation(field, _LIST_OPERATORS[name], item.value, (*path, "value"))
 
     def sort_key(self, item: Any, path: Path) -> SortKey:
         if isinstance(item, Mapping):
@@ -186,7 +195,8 @@ class _Parser:
             raise InvalidFilter(
                 f"must be a Sort or a dict, not {type(item).__name__}", path=pointer(path)
             )
-        direction = item.direction.lower() if isinstance(item.direction, str) else item.direction
+        direction = plain_text(item.direction)
+        direction = direction.lower() if isinstance(direction, str) else direction
         if direction not in ("asc", "desc"):
             message = f"must be asc or desc, got {item.direction!r:.80}"
             raise InvalidFilter(message, path=pointer((*path, "direction")))
@@ -205,6 +215,7 @@ class _Parser:
         return parts[0] if len(parts) == 1 else And(parts)
 
     def member(self, key: Any, value: Any, path: Path) -> Node:
+        key = plain_text(key)
         if isinstance(key, str) and key.startswith("$"):
             return self.logical(key, value, path)
         field = self.field(key, path)
@@ -226,7 +237,7 @@ class _Parser:
 
     def operators(self, field: Field, value: Mapping[Any, Any], path: Path) -> Node:
         """Parse `{"$gte": 1, "$lt": 2}`; all conditions must be true."""
-        for key in value:
+        for key in map(plain_text, value):
             if not isinstance(key, str) or not key.startswith("$"):
                 message = "is not an operator, and cannot be combined with operators"
                 raise InvalidFilter(message, path=pointer((*path, key)))
@@ -240,15 +251,17 @@ class _Parser:
     # Both
 
     def operation(self, field: Field, operator: Any, operand: Any, path: Path) -> Node:
+        operator = plain_text(operator)
         if operator not in _OPERATORS:
             raise InvalidFilter(unknown("operator", operator, _MONGO_OPERATORS), path=pointer(path))
-        if field.column is not None and operator not in _COLUMN_OPERATORS[self.kind(field)]:
-            supported = ", ".join(sorted(_COLUMN_OPERATORS[self.kind(field)]))
+        if field.column is not None and operator not in _COLUMN_OPERATORS[self.column_type(field)]:
+            supported = ", ".join(sorted(_COLUMN_OPERATORS[self.column_type(field)]))
             message = f"{operator} is not supported for @{field.column}. Supported: {supported}"
             raise InvalidFilter(message, path=pointer(path))
         return _OPERATORS[operator](self, field, operand, path)
 
     def field(self, name: Any, path: Path) -> Field:
+        name = plain_text(name)
         if not isinstance(name, str):
             message = f"a field name must be text, not {type(name).__name__}"
             raise InvalidFilter(message, path=pointer(path))
@@ -271,19 +284,20 @@ class _Parser:
             raise InvalidFilter(message, path=pointer(path))
         return Field(path=keys)
 
-    def kind(self, field: Field) -> type:
+    def column_type(self, field: Field) -> ColumnType:
         return self.columns[field.column or ""]
 
     def value(self, field: Field, value: Any, path: Path) -> Any:
         """Return an operand as JSON returns it, or as the column's type if a column is named."""
         if field.column is None:
             return loads(canonical(value, path, error=InvalidFilter))
-        kind = self.kind(field)
-        if kind is datetime:
+        column_type = self.column_type(field)
+        if column_type == "time":
             return moment(value, pointer(path), error=InvalidFilter)
-        accepted = (int, float) if kind is int else kind
+        value = plain_text(value)
+        accepted = (int, float) if column_type == "integer" else str
         if not isinstance(value, accepted) or isinstance(value, bool):
-            required = "a number" if kind is int else "text"
+            required = "a number" if column_type == "integer" else "text"
             message = f"must be {required} to compare with @{field.column}"
             raise InvalidFilter(message, path=pointer(path))
         return loads(canonical(value, path, error=InvalidFilter))
@@ -297,7 +311,7 @@ class _Parser:
 
     def item(self, field: Field, item: Any, path: Path) -> Any:
         """Return a value of a list, where operators are not allowed."""
-        for key in item if isinstance(item, Mapping) else ():
+        for key in map(plain_text, item if isinstance(item, Mapping) else ()):
             if isinstance(key, str) and _OPERATOR.fullmatch(key):
                 message = "operators are not allowed in a list of values"
                 raise InvalidFilter(message, path=pointer((*path, key)))
@@ -313,7 +327,7 @@ class _Parser:
         if isinstance(operand, list | tuple) and operand and all(map(_is_elem_match, operand)):
             return And(
                 tuple(
-                    self.elem_match(field, item["$elemMatch"], (*path, i, "$elemMatch"))
+                    self.elem_match(field, next(iter(item.values())), (*path, i, "$elemMatch"))
                     for i, item in enumerate(operand)
                 )
             )
@@ -348,7 +362,9 @@ class _Parser:
                 f"must be a mapping, not {type(operand).__name__}", path=pointer(path)
             )
         inner = _Parser({}, self.depth)
-        if _is_operators(operand) and not operand.keys() & {"$and", "$or", "$nor"}:
+        if _is_operators(operand) and not {*_LOGICAL_OPERATORS}.intersection(
+            map(plain_text, operand)
+        ):
             return ElemMatch(field, inner.operators(Field(), operand, path), documents=False)
         return ElemMatch(field, inner.document(operand, path), documents=True)
 
@@ -427,10 +443,10 @@ _LIST_OPERATORS = {
 }
 
 _ORDERED = {"$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$not"}
-_COLUMN_OPERATORS: Mapping[type, set[str]] = {
-    int: _ORDERED,
-    datetime: _ORDERED,
-    str: _ORDERED | {"$contains", "not_contains", "starts_with"},
+_COLUMN_OPERATORS: Mapping[ColumnType, set[str]] = {
+    "integer": _ORDERED,
+    "time": _ORDERED,
+    "text": _ORDERED | {"$contains", "not_contains", "starts_with"},
 }
 
 
@@ -441,11 +457,11 @@ def _contained(field: Field, value: Any) -> Node:
 
 
 def _is_elem_match(value: Any) -> bool:
-    return isinstance(value, Mapping) and [*value] == ["$elemMatch"]
+    return isinstance(value, Mapping) and [*map(plain_text, value)] == ["$elemMatch"]
 
 
 def _is_operators(value: Any) -> bool:
     """Return whether a value is a mapping of operators rather than a document to compare with."""
     return isinstance(value, Mapping) and any(
-        isinstance(key, str) and key.startswith("$") for key in value
+        isinstance(key, str) and key.startswith("$") for key in map(plain_text, value)
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeGuard
 
 from mastra_engine.filters.ast import (
@@ -243,11 +242,13 @@ def _on_column(node: Node, column: str) -> Sql:
 
 def _in_column(field: Field, values: Sequence[Any], column: str) -> Sql:
     """Return the condition that a column is one of several values of its type."""
-    kind = RECORD_COLUMNS[field.column or ""]
-    if kind is int:  # a column of 64-bit integers equals no fraction and no larger number
+    column_type = RECORD_COLUMNS[field.column or ""]
+    if (
+        column_type == "integer"
+    ):  # a column of 64-bit integers equals no fraction and no larger number
         integers = [int(value) for value in values if value == int(value)]
         values = [value for value in integers if -(2**63) <= value < 2**63]
-    type = {int: "bigint", datetime: "timestamptz"}.get(kind, "text")
+    type = {"integer": "bigint", "time": "timestamptz", "text": "text"}[column_type]
     return (f"({column} = ANY(%s::{type}[]))", [list(values)]) if values else _FALSE
 
 

@@ -22,6 +22,7 @@ import orjson
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Case, CaseResult, Estimate, Evaluation
 from mastra_engine.validation.inputs import count, name, names, text
+from mastra_engine.validation.jsonb import plain_keys
 
 #: Takes a query, `top_k` and those of `filter`, `connection_id` and `resource_id` that a case has.
 #: Returns ids, or matches that have ids, the best first.
@@ -188,6 +189,7 @@ def _case(case: Any, path: str) -> Case:
         case = {field: getattr(case, field) for field in _FIELDS}
     if not isinstance(case, Mapping):
         raise InvalidInput("must be a case or an object", path=path)
+    case = plain_keys(case)
     if unknown := sorted(case.keys() - set(_FIELDS)):
         raise InvalidInput(
             f"unknown field {unknown[0]!r}; the fields are {', '.join(_FIELDS)}", path=path

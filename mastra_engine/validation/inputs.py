@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
+from numbers import Integral, Real
 from typing import Any
 from uuid import UUID
 
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import RecordInput
-from mastra_engine.validation.jsonb import Path, canonical, pointer, text_fault
+from mastra_engine.validation.jsonb import (
+    Path,
+    canonical,
+    plain_keys,
+    plain_text,
+    pointer,
+    text_fault,
+    utc_text,
+)
 from mastra_engine.validation.suggestions import unknown
 
 MAX_NAME_BYTES = 512
@@ -21,12 +30,16 @@ CHUNK_BYTES = 16 * 1024 * 1024
 
 
 def text(value: Any, path: str) -> str:
-    """Return `value` if it is text that PostgreSQL can store."""
+    """Return `value` as plain text if PostgreSQL can store it.
+
+    Enum members with text as their value, and subclasses of `str`, become their text.
+    """
+    value = plain_text(value)
     if not isinstance(value, str):
         raise InvalidInput(f"must be text, not {type(value).__name__}", path=path)
     if (fault := text_fault(value)) is not None:
         raise InvalidInput(fault, path=path)
-    return str(value)
+    return value
 
 
 def name(value: Any, path: str) -> str:
@@ -65,11 +78,12 @@ def count(
     error: type[InvalidInput] = InvalidInput,
 ) -> int:
     """Return `value` if it is an integer from `least` to `most`; the default limit is 2^62."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise error(f"must be an integer, not {type(value).__name__}", path=path)
-    if not least <= value <= most:
-        raise error(f"must be between {least} and {_shown_limit(most)}, got {value}", path=path)
-    return value
+    integer = int(value)
+    if not least <= integer <= most:
+        raise error(f"must be between {least} and {_shown_limit(most)}, got {integer}", path=path)
+    return integer
 
 
 def _shown_limit(most: int) -> str:
@@ -78,7 +92,7 @@ def _shown_limit(most: int) -> str:
 
 def number(value: Any, path: str, *, least: float, most: float, of: str = "") -> float:
     """Return `value` if it is a number from `least` to `most`; `of` names its unit."""
-    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    numeric = isinstance(value, Real) and not isinstance(value, bool)
     if not numeric or not least <= value <= most:
         message = f"must be a number{of} between {least:g} and {most:,}, got {value!r:.80}"
         raise InvalidInput(message, path=path)
@@ -117,24 +131,26 @@ def delete_ratio(value: Any, *, full: bool) -> float | None:
 
 def choice(value: Any, path: str, *allowed: str) -> str:
     """Return `value` if it is one of `allowed`."""
-    if value not in allowed:
+    allowed_value = plain_text(value)
+    if allowed_value not in allowed:
         raise InvalidInput(f"must be one of {', '.join(allowed)}, got {value!r:.80}", path=path)
-    return str(value)
+    return str(allowed_value)
 
 
 def moment(value: Any, path: str, *, error: type[InvalidInput] = InvalidInput) -> datetime:
     """Return `value` in UTC if it is a datetime with a time zone; ISO 8601 text is accepted."""
+    value = plain_text(value)
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
             value = None
-    if not isinstance(value, datetime) or value.tzinfo is None:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
         raise error(
             "must be a time with a zone in ISO 8601, such as 2026-01-31T12:00:00Z", path=path
         )
     try:
-        return value.astimezone(UTC)
+        return datetime.fromisoformat(utc_text(value))
     except OverflowError:
         raise error("must be in the years 1 to 9999 in UTC", path=path) from None
 
@@ -149,7 +165,8 @@ def json_object(value: Any, path: Path) -> bytes:
 def uuid(value: Any, path: str) -> UUID:
     """Return `value` as a UUID; its text is accepted too."""
     if isinstance(value, UUID):
-        return value
+        return value if type(value) is UUID else UUID(int=value.int)
+    value = plain_text(value)
     try:
         return UUID(value)
     except (TypeError, ValueError, AttributeError):
@@ -195,7 +212,7 @@ def _parts(
     if not isinstance(record, RecordInput):
         record = _record_input(record, position)
     if record.entity_type is not None:
-        check_type(record.entity_type, f"/records/{position}/entity_type")
+        check_type(plain_text(record.entity_type), f"/records/{position}/entity_type")
     if not isinstance(record.data, dict):
         message = f"must be a JSON object, not {type(record.data).__name__}"
         raise InvalidInput(message, path=f"/records/{position}/data")
@@ -211,7 +228,7 @@ def _record_input(record: Any, position: int) -> RecordInput:
         message = f"must be a record (RecordInput or a dict), not {type(record).__name__}"
         raise InvalidInput(message, path=f"/records/{position}")
     values: dict[str, Any] = {}
-    for key, value in record.items():
+    for key, value in plain_keys(record).items():
         canonical_key = _ALIASES.get(key, key)
         if canonical_key not in _RECORD_KEYS:
             message = unknown("key", key, _RECORD_KEYS)

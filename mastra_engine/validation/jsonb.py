@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator
-from datetime import date, time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from enum import Enum
 from hashlib import blake2b
+from numbers import Integral, Rational, Real
 from typing import Any
 from uuid import UUID
 
@@ -24,8 +26,9 @@ _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 #: `numeric` would return another number: for the former the shortest digits, read as an integer,
 #: and for the latter zero.
 _INEXACT_FLOAT = re.compile(rb"\de\+?1[6-9]|-0\.0(?!\d)")
-#: The types that orjson serializes as text.
-_WRITTEN_AS_TEXT = (date, time, UUID)
+#: Datetimes are passed to `_replacement`, because orjson writes each with its own offset: the texts
+#: of one instant would differ, and texts would not sort by time.
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 Path = tuple[str | int, ...]
 
@@ -38,13 +41,18 @@ def canonical(value: Any, path: Path = (), *, error: type[InvalidInput] = Invali
 
     Raises `error` with the path of the first place that `jsonb` cannot store or cannot return
     unchanged: U+0000, lone surrogates, NaN and infinities, integers beyond 64 bits, keys that are
-    not text, types that are not JSON, more than 64 levels or 64 MiB.
+    not text, types that are not JSON, more than 64 levels or 64 MiB. Subclasses of JSON's types
+    and enum members are written as the values they stand for, and aware datetimes in UTC.
     """
     try:
-        raw = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        raw = orjson.dumps(value, default=_replacement, option=_OPTIONS)
     except TypeError as refusal:
-        fault = next(_faults(value, path), (path, str(refusal)))
-        raise error(fault[1], path=pointer(fault[0])) from None
+        for place, message in _faults(value, path):
+            raise error(message, path=pointer(place)) from None
+        try:
+            raw = orjson.dumps(plain_json(value), default=_replacement, option=_OPTIONS)
+        except TypeError:
+            raise error(str(refusal), path=pointer(path)) from None
     if len(raw) > MAX_BYTES:
         message = f"must have at most {MAX_BYTES:,} bytes of JSON, got {len(raw):,}"
         raise error(message, path=pointer(path))
@@ -89,6 +97,93 @@ def _escaped(part: str) -> str:
     return printable.replace("~", "~0").replace("/", "~1")
 
 
+def utc_text(value: datetime) -> str:
+    """Return a datetime as ISO 8601, in UTC if it is aware; raises OverflowError.
+
+    It is built of the fields, because subclasses override `isoformat` and `astimezone`.
+    """
+    plain = datetime(*_date_of(value), *_time_of(value), tzinfo=UTC)
+    if (offset := value.utcoffset()) is None:
+        return plain.replace(tzinfo=None).isoformat()
+    return (plain - offset).isoformat()
+
+
+def _date_of(value: date) -> tuple[int, int, int]:
+    return value.year, value.month, value.day
+
+
+def _time_of(value: datetime | time) -> tuple[int, int, int, int]:
+    return value.hour, value.minute, value.second, value.microsecond
+
+
+def _replacement(value: Any) -> Any:
+    """Return the JSON value of an object that orjson does not serialize; raises TypeError."""
+    if isinstance(value, datetime):
+        return utc_text(value)
+    if isinstance(value, date):
+        return date(*_date_of(value)).isoformat()
+    if isinstance(value, time) and value.tzinfo is None:
+        return time(*_time_of(value)).isoformat()
+    if isinstance(value, UUID):
+        return str(UUID(int=value.int))
+    if isinstance(value, tuple):
+        return [*value]
+    if isinstance(value, Integral):  # NumPy's integers are none of Python's
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, Rational):
+        return float(value)
+    raise TypeError(_type_fault(value))
+
+
+def _type_fault(value: Any) -> str:
+    """Return why a value is not JSON, with a remedy for types that have several JSON forms."""
+    if isinstance(value, Decimal):
+        return (
+            "is a Decimal, which JSON does not have: store str(value) to keep all digits, or "
+            "float(value) to compare it as a number"
+        )
+    if isinstance(value, time):
+        return "is a time with a time zone, which has no date: store a datetime, or text"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "is bytes, which JSON does not have: store text, such as Base64"
+    if isinstance(value, set | frozenset):
+        return "is a set, which JSON does not have: store sorted(value)"
+    return f"has the type {type(value).__name__}, which is not a JSON type"
+
+
+def plain_json(value: Any, *, depth: int = 0) -> Any:
+    """Return a value whose text and keys are plain text, at every level that JSON may have.
+
+    Deeper levels are returned unchanged; `canonical` refuses them.
+    """
+    value = _serialized(plain_text(value))
+    if depth <= MAX_DEPTH:
+        if isinstance(value, Mapping):
+            return {
+                plain_text(key): plain_json(item, depth=depth + 1) for key, item in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [plain_json(item, depth=depth + 1) for item in value]
+    return value
+
+
+def plain_keys(value: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return a mapping as a dict whose keys are plain text where they stand for text."""
+    return {plain_text(key): item for key, item in value.items()}
+
+
+def plain_text(value: Any) -> Any:
+    """Return the text of an enum member or of a subclass of `str`; other values unchanged.
+
+    `str(value)` would call `__str__`, which the enum or the subclass may have overridden.
+    """
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str) and type(value) is not str:
+        return str.__str__(value)
+    return value
+
+
 def _exact(value: Any) -> Any:
     """Return plain JSON with the floats that `numeric` would change replaced by integers."""
     if isinstance(value, dict):
@@ -113,7 +208,7 @@ def _faults(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
             if isinstance(node, dict):
                 yield from _key_faults(node, place)
             items = node.items() if isinstance(node, dict) else enumerate(node)
-            children = [(child, (*place, key), depth + 1) for key, child in items]
+            children = [(child, (*place, plain_text(key)), depth + 1) for key, child in items]
             stack.extend(reversed(children))
         elif (message := _scalar_fault(node)) is not None:
             yield place, message
@@ -129,11 +224,16 @@ def _serialized(node: Any) -> Any:
 
 
 def _key_faults(node: dict[Any, Any], place: Path) -> Iterator[tuple[Path, str]]:
-    for key in node:
+    plain_keys: set[Any] = set()
+    for original in node:
+        key = plain_text(original)
         if not isinstance(key, str):
             yield place, f"has a key of type {type(key).__name__}; JSON keys must be text"
         elif (message := text_fault(key)) is not None:
             yield (*place, key), f"the key {message}"
+        elif key in plain_keys:
+            yield (*place, key), "the key occurs twice, as text and as an enum member"
+        plain_keys.add(key)
 
 
 def _scalar_fault(node: Any) -> str | None:
@@ -144,6 +244,12 @@ def _scalar_fault(node: Any) -> str | None:
     if isinstance(node, int):
         fits = _MIN_INTEGER <= node <= _MAX_INTEGER
         return None if fits else "must be an integer of at most 64 bits"
-    if node is None or isinstance(node, _WRITTEN_AS_TEXT):
+    if node is None:
         return None
-    return f"has the type {type(node).__name__}, which is not a JSON type"
+    try:
+        replacement = _replacement(node)
+    except TypeError:
+        return _type_fault(node)
+    except OverflowError:
+        return "must be in the years 1 to 9999 in UTC"
+    return None if isinstance(replacement, str) else _scalar_fault(replacement)

@@ -46,7 +46,7 @@ def test_a_name_may_be_given() -> None:
 
 
 def test_an_unknown_name_is_not_found() -> None:
-    with pytest.raises(SyncNotFound, match="'contacts'"):
+    with pytest.raises(SyncNotFound, match='unknown sync "contacts"'):
         registry.sync("contacts")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from mastra_engine.filters.ast import (
@@ -157,4 +158,6 @@ def _kind(value: Any) -> type:
     """Return the JSON type; unlike in Python, a boolean is not a number."""
     if isinstance(value, bool):
         return bool
+    if isinstance(value, datetime):  # also of a class that replaces datetime, to fake the clock
+        return datetime
     return float if isinstance(value, int | float) else type(value)

@@ -29,8 +29,10 @@ from mastra_engine.testing.contract.sync_pages import TestSyncPages
 from mastra_engine.testing.contract.sync_runs import TestSyncRuns
 from mastra_engine.testing.contract.syncs import TestChangeFeed, TestSyncs
 from mastra_engine.testing.contract.takeovers import TestSyncQueue, TestSyncTakeover
+from mastra_engine.testing.contract.text_arguments import TestTextArguments
 from mastra_engine.testing.contract.threads import TestThreads
 from mastra_engine.testing.contract.transfer import TestErasure, TestTransfer
+from mastra_engine.testing.contract.value_types import TestValueTypes
 from mastra_engine.testing.contract.vectors import TestVectors
 from mastra_engine.testing.contract.working_memory import TestWorkingMemory
 
@@ -60,8 +62,10 @@ __all__ = [
     "TestSyncRuns",
     "TestSyncTakeover",
     "TestSyncs",
+    "TestTextArguments",
     "TestThreads",
     "TestTransfer",
+    "TestValueTypes",
     "TestVectorSearch",
     "TestVectors",
     "TestWorkingMemory",

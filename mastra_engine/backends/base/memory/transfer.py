@@ -115,10 +115,11 @@ def _line(value: dict[str, Any]) -> str:
 
 
 def _parsed(line: Any, number: int) -> dict[str, Any]:
+    line = plain_text(line)
     try:
         value = line if isinstance(line, Mapping) else orjson.loads(line)
     except ValueError:
         value = None
     if not isinstance(value, Mapping):
         raise InvalidInput("is not a JSON object", path=f"/lines/{number}")
-    return dict(value)
+    return plain_keys(value)

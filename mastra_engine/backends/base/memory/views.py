@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 from mastra_engine.backends.base.memory.recall import Recall
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
@@ -57,7 +58,7 @@ class Views:
         """
         thread = self._scope.require_thread(name(thread_id, "/thread_id"))
         size = count(last, "/last")
-        choice(scope, "/scope", "thread", "resource")
+        scope = cast(RecallScope, choice(scope, "/scope", "thread", "resource"))
         selection = MessageSelection(descending=True, limit=size)
         newest, _ = self._store.list_messages(thread.id, selection)
         newest_ids = {message.id for message in newest}
@@ -97,8 +98,8 @@ class Views:
         Raises ThreadNotFound, and the errors of recall().
         """
         id = name(thread_id, "/thread_id")
-        choice(format, "/format", "raw", "openai", "anthropic")
-        choice(scope, "/scope", "thread", "resource")
+        format = cast(WindowFormat, choice(format, "/format", "raw", "openai", "anthropic"))
+        scope = cast(RecallScope, choice(scope, "/scope", "thread", "resource"))
         budget = None if max_tokens is None else count(max_tokens, "/max_tokens")
         since = None if start is None else moment(start, "/start")
         until = None if end is None else moment(end, "/end")

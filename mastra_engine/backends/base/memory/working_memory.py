@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from mastra_engine.backends.base.memory.limits import MAX_WORKING_MEMORY_BYTES
 from mastra_engine.backends.base.memory.scope import (
@@ -82,7 +82,7 @@ class WorkingMemories:
 
         The arguments of the model's call are the `patch` of update_working_memory().
         """
-        choice(format, "/format", "openai", "anthropic")
+        format = cast(ToolFormat, choice(format, "/format", "openai", "anthropic"))
         return working_memory_tool(self._context.working_memory_schema, format)
 
     def of_thread(self, thread: Thread) -> WorkingMemory:

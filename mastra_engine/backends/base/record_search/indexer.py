@@ -183,7 +183,7 @@ class Indexer:
         document = declared.text(record.data)
         if document is None:
             return
-        text(document, "/text")
+        document = text(document, "/text")
         metadata = {} if declared.metadata is None else dict(declared.metadata(record.data))
         metadata |= {ENTITY: str(record.entity_id), RECORD: record.external_id}
         parts = [document] if declared.chunk is None else declared.chunk(document)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from math import inf
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -179,7 +179,7 @@ class Records:
 
         Raises EntityNotFound, and InvalidInput with the position of an invalid record.
         """
-        choice(mode, "/mode", "replace", "merge")
+        mode = cast(WriteMode, choice(mode, "/mode", "replace", "merge"))
         if entity_id is not None and (entity_type is not None or connection_id is not None):
             raise InvalidInput("excludes entity_type and connection_id", path="/entity_id")
         if entity_id is None:
@@ -285,7 +285,7 @@ class Records:
         cursor = None if last_sync_id is None else text(last_sync_id, "/last_sync_id")
         expected = if_last_sync_id
         if not (expected is None or isinstance(expected, Unset)):
-            text(expected, "/if_last_sync_id")
+            expected = text(expected, "/if_last_sync_id")
         entity_name, connection = full_name(name, connection_id)
         connection_in(self.scope, connection, name=entity_name)
         chunks = Chunks(records)

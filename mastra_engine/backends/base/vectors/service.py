@@ -39,6 +39,7 @@ from mastra_engine.types import (
     VectorIndex,
 )
 from mastra_engine.validation.inputs import name, names, narrowed
+from mastra_engine.validation.jsonb import plain_text
 from mastra_engine.validation.vectors import (
     IndexDefinition,
     document_text,
@@ -225,7 +226,7 @@ class Vectors:
                 checked = matrix(rows_of_numbers, index)
             rows = vector_rows(checked, ids=ids, metadata=metadata, documents=documents)
             self.store.put(index, space, rows, generated=ids is None)
-            return [row.id for row in rows] if ids is None else list(ids)
+            return [row.id for row in rows] if ids is None else [plain_text(id) for id in ids]
 
         return self.indexes.use(index_name, put)
 
@@ -254,8 +255,8 @@ class Vectors:
         def change(index: IndexDefinition) -> StoredVector:
             if vector is not UNSET:
                 changes["vector"] = checked_vector(vector, index, "/vector")
-            elif isinstance(document, str) and self.embedder is not None:
-                (changes["vector"],) = self._embedded([document], index)
+            elif changes.get("document") is not None and self.embedder is not None:
+                (changes["vector"],) = self._embedded([changes["document"]], index)
             if not changes:
                 raise InvalidInput("vector, metadata or document is required", path="/vector")
             changed = self.store.change(index, space, key, changes)
