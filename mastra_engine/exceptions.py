@@ -23,6 +23,7 @@ EngineError
 │   ├── CursorExpired
 │   └── SyncAborted
 ├── Unavailable              safe to retry
+├── CalledInEventLoop        also django.core.exceptions.SynchronousOnlyOperation
 └── EngineConfigError        also django.core.exceptions.ImproperlyConfigured
 
 Most of them carry the identifiers they are about as attributes and compose their message from
@@ -38,7 +39,7 @@ import json
 from typing import ClassVar
 from uuid import UUID
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 
 #: Longer identifiers are shortened in messages; the attributes keep them in full.
 MAX_QUOTED = 80
@@ -317,6 +318,21 @@ class Unavailable(EngineError):
     """
 
     default_message = "The database is unreachable, busy or read-only; it is safe to retry"
+
+
+class CalledInEventLoop(EngineError, SynchronousOnlyOperation):
+    """A synchronous method was called in a coroutine. Carries `method` and `async_method`."""
+
+    default_message = "Synchronous methods block the event loop; use their async variants"
+
+    def __init__(self, message: str | None = None, *, method: str | None = None) -> None:
+        self.method = method
+        self.async_method = None if method is None else f"a{method}"
+        if method is not None:
+            message = message or (
+                f"{method}() would block the event loop of this coroutine; use a{method}() instead"
+            )
+        super().__init__(message)
 
 
 class EngineConfigError(EngineError, ImproperlyConfigured):

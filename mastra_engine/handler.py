@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from inspect import Parameter, signature
 from threading import RLock
 from typing import Any, cast
 
 from django.core.signals import setting_changed
-from django.utils.connection import ConnectionProxy
 from django.utils.module_loading import import_string
 
 from mastra_engine.backends.base import MastraEngine
@@ -67,6 +67,9 @@ class EngineHandler:
 
     def __iter__(self) -> Iterator[str]:
         return iter(engine_settings())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {', '.join(map(repr, self))}>"
 
     def all(self) -> list[MastraEngine]:
         """Return every configured engine."""
@@ -152,8 +155,53 @@ def _plug_in(value: Any, key: str) -> Any:
 
 
 engines = EngineHandler()
-#: The default engine. Each use looks it up, so it follows the settings.
-engine: MastraEngine = cast(MastraEngine, ConnectionProxy(cast(Any, engines), DEFAULT_ALIAS))
+
+
+class DefaultEngine(MastraEngine):
+    """The default engine of `MASTRA_ENGINE`, looked up at each use, so it follows the settings.
+
+    It has the attributes and the class of that engine: `isinstance(engine, PostgresEngine)` is true
+    if the default engine is one.
+    """
+
+    def __init__(self) -> None:  # it has no stores of its own
+        pass
+
+    def __getattribute__(self, name: str) -> Any:
+        return getattr(engines[DEFAULT_ALIAS], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(engines[DEFAULT_ALIAS], name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(engines[DEFAULT_ALIAS], name)
+
+    def __dir__(self) -> list[str]:
+        # Completion must work while the settings are not valid.
+        try:
+            return dir(engines[DEFAULT_ALIAS])
+        except EngineConfigError:
+            return dir(MastraEngine)
+
+    def __repr__(self) -> str:
+        return repr(engines[DEFAULT_ALIAS])
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is DefaultEngine:
+            return True
+        return bool(engines[DEFAULT_ALIAS] == other)
+
+    def __hash__(self) -> int:
+        return hash(engines[DEFAULT_ALIAS])
+
+    def __copy__(self) -> MastraEngine:
+        return copy(engines[DEFAULT_ALIAS])
+
+    def close(self) -> None:  # abstract in the base class; calls reach the engine's own method
+        engines[DEFAULT_ALIAS].close()
+
+
+engine: MastraEngine = DefaultEngine()
 
 
 def PgMemory(connection_string: str | None = None) -> Memory:

@@ -72,6 +72,10 @@ class Registry:
         self.syncs: dict[str, SyncDeclaration] = {}
         self.indexes: dict[tuple[str, str], IndexDeclaration] = {}
 
+    def __repr__(self) -> str:
+        indexes = [f"{entity}/{index}" for entity, index in self.indexes]
+        return f"<{type(self).__name__} syncs={sorted(self.syncs)} indexes={sorted(indexes)}>"
+
     def add_sync(self, declared: SyncDeclaration) -> None:
         """Register a sync; raises EngineConfigError if another function has its name."""
         _refuse_another(self.syncs.get(declared.name), declared, f"The sync {declared.name!r}")

@@ -31,6 +31,9 @@ class TaskQueue:
         self.alias = alias
         self.options = options
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.alias!r}>"
+
     @property
     def can_wait(self) -> bool:
         """Whether the task backend supports delayed tasks (`run_after`)."""

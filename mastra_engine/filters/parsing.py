@@ -224,9 +224,13 @@ class _Parser:
         return self.operation(field, "$eq", value, path)
 
     def logical(self, key: str, value: Any, path: Path) -> Node:
+        if key == "$not":
+            if not isinstance(value, Mapping) or not value:
+                raise InvalidFilter("must be a non-empty filter to negate", path=pointer(path))
+            return Not(self.document(value, path))
         if key not in _LOGICAL_OPERATORS:
             raise InvalidFilter(
-                unknown("logical operator", key, _LOGICAL_OPERATORS), path=pointer(path)
+                unknown("logical operator", key, (*_LOGICAL_OPERATORS, "$not")), path=pointer(path)
             )
         if not isinstance(value, list | tuple) or not value:
             raise InvalidFilter("must be a non-empty list of filters", path=pointer(path))

@@ -13,6 +13,7 @@ from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.delegation import delegate
 from mastra_engine.backends.base.erasure.service import ErasureService
 from mastra_engine.backends.base.erasure.store import ErasureStore
+from mastra_engine.backends.base.event_loop import refuse_in_event_loop
 from mastra_engine.backends.base.idempotency.service import Idempotency
 from mastra_engine.backends.base.idempotency.store import IdempotencyStore
 from mastra_engine.backends.base.memory.service import Memory
@@ -41,6 +42,7 @@ class Stores:
     erasure: ErasureStore
 
 
+@refuse_in_event_loop
 class MastraEngine(ABC):
     """An engine: entities, records and syncs by its own methods, `memory` and `vectors`.
 
@@ -129,6 +131,19 @@ class MastraEngine(ABC):
         if scoped.scope.namespaces is not None:
             scoped.vectors = self.vectors.within(namespaces=scoped.scope.namespaces)
         return scoped
+
+    def __repr__(self) -> str:
+        parts = [f"alias={self.alias!r}", *self._location()]
+        parts += [
+            f"{name}={sorted(values)!r}"
+            for name in ("resource_ids", "connection_ids", "namespaces")
+            if (values := getattr(self.scope, name)) is not None
+        ]
+        return f"<{type(self).__name__} {' '.join(parts)}>"
+
+    def _location(self) -> list[str]:
+        """Return the parts of `repr` that name where the data is stored."""
+        return []
 
     @abstractmethod
     def close(self) -> None:

@@ -49,6 +49,7 @@ class MockMastraEngine(MastraEngine):
             raise EngineConfigError(
                 f'The URL of a mock engine must start with "mock://", got {url!r}'
             )
+        self.url = url
         self.store = store = open_store(url)
         vectors = Vectors(
             MockVectorStore(store), embedder=embedder, reranker=reranker, declared=indexes
@@ -79,6 +80,9 @@ class MockMastraEngine(MastraEngine):
     def reset(self) -> None:
         """Delete everything that is stored under this engine's URL."""
         self.store.clear()
+
+    def _location(self) -> list[str]:
+        return [f"url={self.url!r}"]
 
     def close(self) -> None:
         return None

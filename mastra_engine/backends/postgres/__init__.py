@@ -87,6 +87,11 @@ class PostgresEngine(MastraEngine):
             index_lease=index_lease,
         )
 
+    def _location(self) -> list[str]:
+        # The settings of a connection may hold a password; only its name is shown.
+        name = connections[self.session.alias].settings_dict.get("NAME")
+        return [f"database={self.session.alias!r}", f"name={str(name)!r}"]
+
     def close(self) -> None:
         if self.owns_connection:
             self.session.connection.close()

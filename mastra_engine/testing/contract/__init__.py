@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from mastra_engine.testing.contract.context_windows import TestContextWindows
 from mastra_engine.testing.contract.evaluation import TestEvaluation
+from mastra_engine.testing.contract.event_loop import TestEventLoop
 from mastra_engine.testing.contract.following import TestFollowing
 from mastra_engine.testing.contract.hostile_memory import TestHostileMemory
 from mastra_engine.testing.contract.idempotency import TestIdempotency
@@ -43,6 +44,7 @@ __all__ = [
     "TestEntities",
     "TestErasure",
     "TestEvaluation",
+    "TestEventLoop",
     "TestFollowing",
     "TestHostileMemory",
     "TestIdempotency",

@@ -62,6 +62,13 @@ MONGO: list[tuple[Any, list[str]]] = [
     ({"price": {"$not": {"$gt": 1, "$lt": 50}}}, but("array", "cheap")),
     ({"price": {"$not": {"$not": {"$gt": 1}}}}, ["array", "cheap", "dear"]),
     ({"$nor": [{"price": 5}, {"dims.w": 1}]}, but("array", "cheap", "dear", "null")),
+    # Negation of a whole condition, also within others.
+    ({"$not": {"price": {"$gt": 1}}}, but("array", "cheap", "dear")),
+    ({"$not": {"price": {"$gt": 1}, "tags": {"$in": ["green"]}}}, but("dear")),
+    ({"$not": {"$or": [{"price": 5}, {"dims.w": 1}]}}, but("array", "cheap", "dear", "null")),
+    ({"$not": {"$not": {"price": {"$gt": 5}}}}, ["array", "dear"]),
+    ({"$and": [{"$not": {"price": 5}}, {"price": {"$gt": 1}}]}, ["array", "dear"]),
+    ({"price": {"$gt": 1}, "$not": {"@external_id": "dear"}}, ["array", "cheap"]),
     # Ranges compare numbers with numbers, text with text, booleans with booleans.
     ({"price": {"$gt": 5}}, ["array", "dear"]),
     ({"price": {"$gte": 5}}, ["array", "cheap", "dear"]),

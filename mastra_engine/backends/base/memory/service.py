@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from asgiref.sync import sync_to_async
 
 from mastra_engine.backends.base.async_derivation import derive_async
+from mastra_engine.backends.base.event_loop import refuse_in_event_loop
 from mastra_engine.backends.base.memory.message_index import MessageIndex
 from mastra_engine.backends.base.memory.messages import Messages
 from mastra_engine.backends.base.memory.recall import Recall
@@ -73,6 +74,7 @@ class _Option(Generic[T]):
         setattr(memory.context, self._name, value)
 
 
+@refuse_in_event_loop
 class Memory:
     """Agent memory, reached as `engine.memory`. Every method has an async variant."""
 
@@ -122,6 +124,12 @@ class Memory:
     def resource_ids(self) -> frozenset[str] | None:
         """The resources in scope; None for all."""
         return self.context.resource_ids
+
+    def __repr__(self) -> str:
+        embedder = self.vectors.embedder
+        scope = "" if self.resource_ids is None else f" resource_ids={sorted(self.resource_ids)!r}"
+        shown = "None" if embedder is None else type(embedder).__name__
+        return f"<{type(self).__name__} index={self.index_name!r} embedder={shown}{scope}>"
 
     def within(self, *, resource_ids: Iterable[str]) -> Self:
         """Return this memory restricted to some resources; others are not found.

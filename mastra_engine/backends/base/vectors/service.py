@@ -11,6 +11,7 @@ from asgiref.sync import sync_to_async
 from pgvector import Vector
 
 from mastra_engine.backends.base.async_derivation import derive_async
+from mastra_engine.backends.base.event_loop import refuse_in_event_loop
 from mastra_engine.backends.base.vectors.indexes import IndexLookup
 from mastra_engine.backends.base.vectors.search import (
     MinScore,
@@ -52,6 +53,7 @@ from mastra_engine.validation.vectors import (
 from mastra_engine.validation.vectors import vector as checked_vector
 
 
+@refuse_in_event_loop
 class Vectors:
     """Vector indexes, reached as `engine.vectors`. Every method has an async variant.
 
@@ -84,6 +86,14 @@ class Vectors:
     @declared.setter
     def declared(self, definitions: Mapping[str, Mapping[str, Any]]) -> None:
         self.indexes.declared = definitions
+
+    def __repr__(self) -> str:
+        plug_ins = " ".join(
+            f"{name}={'None' if plug_in is None else type(plug_in).__name__}"
+            for name, plug_in in (("embedder", self.embedder), ("reranker", self.reranker))
+        )
+        scope = "" if self.namespaces is None else f" namespaces={sorted(self.namespaces)!r}"
+        return f"<{type(self).__name__} {plug_ins}{scope}>"
 
     def within(self, *, namespaces: Iterable[str]) -> Self:
         """Return these vectors with only some namespaces in scope; others do not exist there.
@@ -190,7 +200,9 @@ class Vectors:
         """See bulk_load()."""
         loading = ExitStack()
         try:  # a task that is cancelled here leaves the database thread to drop the structure
-            await sync_to_async(loading.enter_context)(self.bulk_load(index_name=index_name))
+            await sync_to_async(
+                lambda: loading.enter_context(self.bulk_load(index_name=index_name))
+            )()
             yield
         finally:
             await sync_to_async(loading.close)()
