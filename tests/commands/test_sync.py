@@ -71,7 +71,7 @@ def test_a_dry_run_says_what_would_be_done() -> None:
 def test_a_failed_run_is_an_error_without_secrets() -> None:
     with pytest.raises(CommandError) as caught:
         call("orders", "--connection", "c")
-    assert "is failed. ConnectionError in " in str(caught.value)
+    assert " failed: ConnectionError in " in str(caught.value)
     assert ":orders:" in str(caught.value)
     assert "no answer from https://shop.example/?…" in str(caught.value)
     (run,) = engine.list_sync_runs()

@@ -71,10 +71,15 @@ class Command(EngineCommand):
         self.show_progress("")
         would = "It would be: " if run.dry_run else ""
         if run.status != "succeeded":
-            why = "" if run.error is None else f" {_reason(run)}"
-            then = "" if run.dry_run else f" Go on with it: manage.py engine_sync --retry {run.id}"
-            raise CommandError(f"The run {run.id} is {run.status}.{why} {_summary(run)}{then}")
+            why = "" if run.error is None else f": {_reason(run).rstrip('.')}"
+            then = "" if run.dry_run else f" Continue it: manage.py engine_sync --retry {run.id}"
+            ended = _ENDED.get(run.status, f"is {run.status}")
+            message = f"The run {run.id} {ended}{why}. So far: {_summary(run)}{then}"
+            raise CommandError(message)
         self.stdout.write(self.style.SUCCESS(f"{would}{_summary(run)}"))
+
+
+_ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 
 
 def _summary(run: SyncRun) -> str:

@@ -29,6 +29,32 @@ SCHEMA = {
 
 
 class TestSyncFailures(WithSyncs):
+    @pytest.mark.parametrize(
+        ("result", "cause"),
+        [
+            (None, 'The sync "contacts" returned None; it must yield or return its records'),
+            (7, "returned a value of type int"),
+            ("text", "returned a value of type str"),
+            ({"id": "1"}, "returned a value of type dict"),
+            ([None], "/records/0: must be a JSON object, not None"),
+            ([{"ID": "1", "name": "Ann"}], 'no key "id", which the sync declares'),
+            ([{"ID": "1", "name": "Ann"}], "Its keys: ID, name"),
+            ([{"id": None}], "/records/0/id: the external id must be text or an integer, not None"),
+            ([{"id": 1.5}], "not a value of type float"),
+        ],
+        ids=str,
+    )
+    def test_the_error_names_the_cause(self, engine: MastraEngine, result: Any, cause: str) -> None:
+        @sync(entity="Contacts", key="id")
+        def contacts(_: Any) -> Any:
+            return result
+
+        run = self.run(engine)
+        assert run.status == "failed"
+        assert run.error is not None
+        assert run.error.type.endswith("InvalidInput")
+        assert cause in run.error.message
+
     def test_pages_before_a_failure_stay(self, engine: MastraEngine, caplog: Any) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:

@@ -19,11 +19,11 @@ from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
 from mastra_engine.backends.base.records.store import EntityWriter
 from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost
 from mastra_engine.backends.base.sync_runs.store import NewPage
-from mastra_engine.exceptions import EntityNotFound, InvalidInput
+from mastra_engine.exceptions import EntityNotFound, InvalidInput, quoted
 from mastra_engine.registry import SyncDeclaration
 from mastra_engine.types import Progress, RecordInput, SyncRun, UpsertResult
 from mastra_engine.validation.inputs import count
-from mastra_engine.validation.jsonb import canonical, loads
+from mastra_engine.validation.jsonb import canonical, loads, plain_keys, plain_text, pointer
 from mastra_engine.validation.sync_params import validated_params
 
 logger = logging.getLogger("mastra_engine.syncs")
@@ -116,6 +116,11 @@ class Worker:
         context = SyncContext(self.run, validated_params(self.declared.params, self.run.params))
         self.saved = context.saved
         source = self.declared.function(context)
+        if isinstance(source, str | bytes | Mapping) or not isinstance(source, Iterable):
+            raise InvalidInput(
+                f"The sync {quoted(self.run.sync)} returned {_shown_type(source)}; it must yield "
+                "or return its records, or return an empty list"
+            )
         with closing(source) if hasattr(source, "close") else nullcontext():  # type: ignore[type-var]
             try:
                 self._read(source)
@@ -207,11 +212,26 @@ def _inputs(page: list[Any], key: str | None) -> list[Any]:
 
 def _keyed(item: Any, key: str, position: int) -> tuple[str, dict[str, Any]]:
     if not isinstance(item, Mapping):
-        raise InvalidInput("must be a JSON object", path=f"/records/{position}")
-    id = item.get(key)
+        message = f"must be a JSON object, not {_shown_type(item)}"
+        raise InvalidInput(message, path=f"/records/{position}")
+    item = plain_keys(item)
+    path = pointer(("records", position, key))
+    if key not in item:
+        keys = ", ".join(map(str, item))
+        raise InvalidInput(
+            f"the document has no key {quoted(key)}, which the sync declares as its external id. "
+            f"Its keys: {keys:.200}",
+            path=path,
+        )
+    id = plain_text(item[key])
     if isinstance(id, bool) or not isinstance(id, int | str):
-        raise InvalidInput("must be text or an integer", path=f"/records/{position}/{key}")
+        message = f"the external id must be text or an integer, not {_shown_type(id)}"
+        raise InvalidInput(message, path=path)
     return str(id), dict(item)
+
+
+def _shown_type(value: Any) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _packed(revs: Iterable[int]) -> bytes:
