@@ -349,6 +349,7 @@ def use_vectors(calls: Wrapped) -> None:
     calls.passed.add(("vectors", "bulk_load", "index_name"))
     with bulk:
         calls.call("vectors", "upsert", **docs, documents=["a"], ids=["9"], namespace="space")
+    calls.call("", "erase", namespace="space")
 
 
 SCENARIOS = [use_records, use_syncs, use_memory, use_vectors]
