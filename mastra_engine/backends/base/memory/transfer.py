@@ -22,6 +22,7 @@ from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.exceptions import InvalidInput, ThreadExists
 from mastra_engine.types import Thread
 from mastra_engine.validation.inputs import name
+from mastra_engine.validation.jsonb import plain_keys, plain_text
 
 EXPORT_PAGE = 1_000
 _EXPORTED = ("id", "role", "content", "tool_call_id", "metadata", "created_at")
