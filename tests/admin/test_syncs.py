@@ -101,7 +101,7 @@ def test_a_refused_retry_is_explained(owner: Client, contacts: list[Exception]) 
 def test_a_retry_of_an_undeclared_sync_is_explained(owner: Client, failed: SyncRun) -> None:
     with registry.empty():
         answer = owner.post(view("retry", failed.pk), follow=True)
-    assert "No sync" in "".join(str(message) for message in answer.context["messages"])
+    assert "unknown sync" in "".join(str(message) for message in answer.context["messages"])
 
 
 def test_cancelling(owner: Client, queued: SyncRun) -> None:
