@@ -21,7 +21,8 @@ EngineError
 │   ├── InFlight
 │   ├── IndexMismatch
 │   ├── CursorExpired
-│   └── SyncAborted
+│   ├── SyncAborted
+│   └── SyncPaused
 ├── Unavailable              safe to retry
 ├── CalledInEventLoop        also django.core.exceptions.SynchronousOnlyOperation
 └── EngineConfigError        also django.core.exceptions.ImproperlyConfigured
@@ -309,6 +310,23 @@ class SyncAborted(Conflict):
     """A full sync would have deleted more records than allowed; nothing was changed."""
 
     default_message = "The sync would delete more records than allowed; nothing was changed"
+
+
+class SyncPaused(Conflict):
+    """The sync is paused for this connection. Carries the sync's `name` and `connection_id`."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        name: str | None = None,
+        connection_id: str | None = None,
+    ) -> None:
+        self.name, self.connection_id = name, connection_id
+        connection = _of("for connection", connection_id)
+        super().__init__(
+            message or f"{_subject('Sync', name)} is paused{connection}; call resume_sync() first"
+        )
 
 
 class Unavailable(EngineError):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar, cast
 from uuid import UUID
 
 T = TypeVar("T")
@@ -26,6 +26,7 @@ WindowFormat = Literal["raw", "openai", "anthropic"]
 #: One part of a message's content, such as `{"type": "text", "text": "Hello"}`.
 Part = dict[str, Any]
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+SyncStatus = Literal["idle", "queued", "running", "paused", "failed"]
 #: A sync has at most one run with one of these statuses per connection.
 ACTIVE: tuple[RunStatus, ...] = ("queued", "running")
 
@@ -185,6 +186,38 @@ class SyncRun:
     started_at: datetime | None
     finished_at: datetime | None
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    """A declared sync of one connection, which its runs belong to.
+
+    `checkpoint` is the state that the next incremental run with the parameters of the last run
+    resumes from. `status` is `paused`, that of the active run, `failed` if the last run failed,
+    and otherwise `idle`.
+    """
+
+    sync: str
+    connection_id: str
+    entity_id: UUID
+    entity: str
+    mode: SyncMode
+    status: SyncStatus
+    checkpoint: Any
+    last_run_id: UUID | None
+    last_succeeded_at: datetime | None
+    paused_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def sync_status(*, paused: bool, last_status: str | None) -> SyncStatus:
+    """Return the status of a sync, given that of its last run."""
+    if paused:
+        return "paused"
+    if last_status in ("queued", "running", "failed"):
+        return cast(SyncStatus, last_status)
+    return "idle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,29 +46,13 @@ class MemoryDemo:
         self.memory = engine.memory
 
     def run(self) -> None:
-        title(
-            self.console,
-            "Save a conversation with tool calls, then save it again",
-            "memory.save_memory() appends messages; an idempotency key prevents a second append.",
-        )
+        title(self.console, "Save a conversation with tool calls, then save it again")
         self.save_twice()
-        title(
-            self.console,
-            "Fit it into a context window",
-            "memory.get_context_window() returns the newest messages within a budget of tokens.",
-        )
+        title(self.console, "Fit it into a context window")
         self.fit()
-        title(
-            self.console,
-            "Recall the first messages",
-            "memory.recall() searches the messages by meaning and returns their neighbours, too.",
-        )
+        title(self.console, "Recall the first messages")
         self.recall()
-        title(
-            self.console,
-            "Update working memory",
-            "memory.update_working_memory() merges a patch; its version prevents lost updates.",
-        )
+        title(self.console, "Update working memory")
         self.update_working_memory()
 
     def save_twice(self) -> None:

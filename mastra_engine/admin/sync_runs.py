@@ -13,11 +13,10 @@ from django.utils import timezone
 
 from mastra_engine.admin.base import EngineAdmin, Link, View
 from mastra_engine.handler import engine
-from mastra_engine.models import SyncPage, SyncRun
+from mastra_engine.models import Sync, SyncPage, SyncRun
 from mastra_engine.types import ACTIVE, RunStatus
 
 _RETRYABLE = ("failed", "cancelled")
-COUNTS = ("pages", "created", "updated", "unchanged", "deleted")
 #: The number of pages that a run's page shows; a link leads to the list of all.
 LATEST = 10
 
@@ -33,6 +32,72 @@ class StatusFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+@admin.register(Sync)
+class SyncAdmin(EngineAdmin):
+    """Declared syncs of connections: pausing, resuming and resetting them."""
+
+    views = (
+        View("pause", "<path:object_id>/pause/", needs="change"),
+        View("resume", "<path:object_id>/resume/", needs="change"),
+        View("reset", "<path:object_id>/reset/", needs="change"),
+    )
+    list_display = ("sync", "connection_id", "mode", "last_succeeded_at", "paused_at")
+    search_fields = ("sync", "connection_id")
+    search_help_text = "The beginning of a sync name or a connection ID"
+    lookups = frozenset({"entity__id__exact"})
+    facts = (*list_display, "created_at", "updated_at")
+    documents = ("checkpoints",)
+
+    def heading(self, request: HttpRequest, row: Sync) -> str:
+        return f"{row.sync} of {row.connection_id}"
+
+    def tools(self, request: HttpRequest, row: Sync) -> list[Link]:
+        links = [Link("Entity", self.url("entity_change", row.entity_id))]
+        if row.last_run_id is not None:
+            links.append(Link("Last run", self.url("syncrun_change", row.last_run_id)))
+        if self.may(request, "change"):
+            name, label = ("pause", "Pause") if row.paused_at is None else ("resume", "Resume")
+            links.append(Link(label, self.url(name, row.pk)))
+            links.append(Link("Reset", self.url("reset", row.pk), danger=True))
+        return links
+
+    def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Pause a sync."""
+        row = self.row(request, object_id)
+        return self.confirm(
+            request,
+            row,
+            question="A running run ends after its next page; no new runs begin.",
+            label="Pause",
+            act=lambda: engine.pause_sync(row.sync, connection_id=row.connection_id),
+            success="The sync is paused.",
+        )
+
+    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Resume a paused sync."""
+        row = self.row(request, object_id)
+        return self.confirm(
+            request,
+            row,
+            question="New runs may begin again; the next one begins at the checkpoint.",
+            label="Resume",
+            act=lambda: engine.resume_sync(row.sync, connection_id=row.connection_id),
+            success="The sync is resumed.",
+        )
+
+    def reset(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Delete the checkpoints of a sync."""
+        row = self.row(request, object_id)
+        return self.confirm(
+            request,
+            row,
+            question="The checkpoints are deleted, so the next run begins at the start.",
+            label="Reset",
+            act=lambda: engine.reset_sync(row.sync, connection_id=row.connection_id),
+            success="The sync was reset.",
+        )
 
 
 @admin.register(SyncRun)
@@ -76,12 +141,11 @@ class SyncRunAdmin(EngineAdmin):
 
     def details(self, request: HttpRequest, row: SyncRun) -> dict[str, Any]:
         return {
-            "counts": [fact._replace(help="") for fact in self.labelled(row, COUNTS)],
+            "counts": self.labelled(row, ("pages", "created", "updated", "unchanged", "deleted")),
             "duration": _duration(row),
             "active": row.status in ACTIVE,
-            "latest": self.rows(SyncPage)
+            "latest": _pages(self.rows(SyncPage))
             .filter(run_id=row.pk)
-            .defer("checkpoint", "unchanged_revs")
             .order_by("-number")[:LATEST],
             "pages_url": self.url("syncpage_changelist", run__id__exact=row.pk),
         }
@@ -131,13 +195,20 @@ class SyncPageAdmin(EngineAdmin):
     listed = False
     facts = list_display
     documents = ("checkpoint",)
-    unread = ("unchanged_revs",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SyncPage]:
+        return _pages(super().get_queryset(request))
 
     def heading(self, request: HttpRequest, row: SyncPage) -> str:
         return f"Page {row.number:,}"
 
     def tools(self, request: HttpRequest, row: SyncPage) -> list[Link]:
         return [Link("Sync run", self.url("syncrun_change", row.run_id))]
+
+
+def _pages(rows: QuerySet[SyncPage]) -> QuerySet[SyncPage]:
+    """Leave out the column that only workers read."""
+    return rows.defer("unchanged_revs")
 
 
 def _duration(run: SyncRun) -> timedelta | None:

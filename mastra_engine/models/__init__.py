@@ -6,7 +6,7 @@ from mastra_engine.models.idempotency import IdempotencyRecord
 from mastra_engine.models.memory import IdempotentAppend, Message, Thread, WorkingMemory
 from mastra_engine.models.record_search import IndexProgress
 from mastra_engine.models.records import Entity, Record
-from mastra_engine.models.sync_runs import SyncPage, SyncRun
+from mastra_engine.models.sync_runs import Sync, SyncPage, SyncRun
 from mastra_engine.models.vectors import Embedding, VectorIndex
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "IndexProgress",
     "Message",
     "Record",
+    "Sync",
     "SyncPage",
     "SyncRun",
     "Thread",

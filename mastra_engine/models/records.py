@@ -41,6 +41,9 @@ class Entity(models.Model):
                 fields=["connection_id", "name"], name="mastra_engine_entity_name"
             ),
         ]
+        indexes = [
+            models.Index(fields=["created_at", "id"], name="mastra_engine_entity_age"),
+        ]
 
     def __str__(self) -> str:
         return f"Entity {self.pk}"

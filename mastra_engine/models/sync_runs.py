@@ -10,6 +10,59 @@ from mastra_engine.models.fields import Decoder, as_value, new_id
 from mastra_engine.models.records import Entity
 
 
+class Sync(models.Model):
+    """A declared sync of one connection: its checkpoints, and whether it is paused."""
+
+    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
+    sync = models.TextField(db_collation="C", help_text="The name of the declared sync.")
+    connection_id = models.TextField("connection ID", db_collation="C")
+    # The migration adds the constraint, with ON DELETE CASCADE in the database.
+    entity = models.ForeignKey(
+        Entity, on_delete=models.DO_NOTHING, db_constraint=False, related_name="syncs"
+    )
+    mode = models.TextField(help_text="The mode of the last run.")
+    checkpoints = models.JSONField(
+        decoder=Decoder,
+        db_default=[],
+        help_text="The checkpoint for each set of parameters; the last one is of the last run.",
+    )
+    last_run_id = models.UUIDField("last run ID", null=True)
+    last_succeeded_at = models.DateTimeField(null=True)
+    paused_at = models.DateTimeField(null=True, help_text="A paused sync begins no new runs.")
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sync", "connection_id"], name="mastra_engine_sync_name"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Sync {self.pk}"
+
+    def to_value(self, last_status: str | None) -> types.Sync:
+        """Return the row as the value that the engine returns; `last_status` is its last run's.
+
+        It reads the entity's name: select it with `select_related("entity")`.
+        """
+        return types.Sync(
+            sync=self.sync,
+            connection_id=self.connection_id,
+            entity_id=self.entity_id,
+            entity=self.entity.name,
+            mode=self.mode,  # type: ignore[arg-type]
+            status=types.sync_status(paused=self.paused_at is not None, last_status=last_status),
+            checkpoint=self.checkpoints[-1]["checkpoint"] if self.checkpoints else None,
+            last_run_id=self.last_run_id,
+            last_succeeded_at=self.last_succeeded_at,
+            paused_at=self.paused_at,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+        )
+
+
 class SyncRun(models.Model):
     """A run of a declared sync. The holder of `lease_token` writes until its lease expires."""
 
@@ -60,7 +113,11 @@ class SyncRun(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["sync", "connection_id", "id"], name="mastra_engine_syncrun_of"),
+            models.Index(
+                fields=["sync", "connection_id", "created_at", "id"],
+                name="mastra_engine_syncrun_of",
+            ),
+            models.Index(fields=["created_at", "id"], name="mastra_engine_syncrun_age"),
         ]
 
     def __str__(self) -> str:

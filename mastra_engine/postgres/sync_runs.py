@@ -1,4 +1,4 @@
-"""The progress of a sync run, stored in the transaction of its page."""
+"""How far a sync run is, told by the transaction that got it there."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from mastra_engine.types import SyncRun
 from mastra_engine.validation.jsonb import canonical
 
-# One statement, so that a page costs one round trip in addition to those of its records. If another
-# worker has taken the run over, no row matches and no page is inserted. A run without a lease has
-# ended.
+# One statement, so that a page costs one round trip beside those of its records; a run that is
+# somebody else's by now gets none. Without a lease it has ended.
 _ADVANCE = """
 WITH run AS (
     UPDATE mastra_engine_syncrun
@@ -32,7 +31,7 @@ WITH run AS (
         lease_expires_at = clock_timestamp() + make_interval(secs => %(lease)s::float8)
     WHERE id = %(id)s AND status = 'running' AND lease_token = %(token)s
       AND (lease_expires_at > clock_timestamp() OR NOT %(alive)s)
-    RETURNING id, pages, attempts, checkpoint
+    RETURNING id, sync, connection_id, params, pages, attempts, checkpoint
 ), page AS (
     INSERT INTO mastra_engine_syncpage
         (run_id, number, attempt, created, updated, unchanged, deleted, checkpoint, unchanged_revs)
@@ -40,8 +39,24 @@ WITH run AS (
            %(page_deleted)s, checkpoint, %(page_unchanged_revs)s::bytea
     FROM run
     WHERE %(page_created)s::int IS NOT NULL
+), updated_sync AS (
+    UPDATE mastra_engine_sync AS sync
+    SET checkpoints = (
+            SELECT coalesce(jsonb_agg(other), '[]')
+            FROM jsonb_array_elements(sync.checkpoints) AS other
+            WHERE other->'params' <> run.params
+        ) || jsonb_build_array(
+            jsonb_build_object('params', run.params, 'checkpoint', run.checkpoint)
+        ),
+        last_succeeded_at =
+            CASE WHEN %(ends)s THEN clock_timestamp() ELSE sync.last_succeeded_at END,
+        updated_at = statement_timestamp()
+    FROM run
+    WHERE sync.sync = run.sync AND sync.connection_id = run.connection_id
+      AND sync.last_run_id = run.id
+    RETURNING sync.paused_at IS NOT NULL AS paused
 )
-SELECT count(*) FROM run
+SELECT count(*), (SELECT bool_or(paused) FROM updated_sync) FROM run
 """
 _PAGE = ("created", "updated", "unchanged", "deleted", "unchanged_revs")
 
@@ -54,10 +69,11 @@ def advance(
     token: UUID | None,
     alive: bool,
     lease: float | None,
-) -> bool:
-    """Store a run and, unless it is empty, a page of it; return whether the token was the run's.
+) -> tuple[bool, bool]:
+    """Store a run, unless it is empty a page of it, and the checkpoint of its sync.
 
-    Where the lease must be `alive`, it must be so too.
+    Returns whether the token was the run's, and the lease not expired if it must be `alive`; and
+    whether the sync is paused.
     """
     params = {
         "id": run.id,
@@ -76,7 +92,8 @@ def advance(
     }
     with connection.cursor() as cursor:
         cursor.execute(_ADVANCE, params)
-        return bool(cursor.fetchone()[0])
+        stored, paused = cursor.fetchone()
+    return bool(stored), bool(paused)
 
 
 def _json(value: Any) -> str | None:

@@ -47,16 +47,16 @@ def maximal_marginal_relevance(
     if not matches:
         return []
     cosines = _cosines_to([match.vector or () for match in matches], selected=top_k)
-    candidates = list(range(len(matches)))
+    left = list(range(len(matches)))
     # -1 is the lowest similarity, so the score alone decides which match is selected first.
     similarity = [-1.0] * len(matches)
     selected: list[Match] = []
-    while candidates and len(selected) < top_k:
+    while left and len(selected) < top_k:
         best = max(
-            candidates,
+            left,
             key=lambda i: (relevance * matches[i].score - (1 - relevance) * similarity[i], -i),
         )
-        candidates.remove(best)
+        left.remove(best)
         selected.append(matches[best])
         similarity = list(map(max, similarity, cosines(best)))
     return selected

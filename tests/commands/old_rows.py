@@ -8,6 +8,7 @@ from typing import NamedTuple
 ENTITY = "01900000-0000-7000-8000-000000000001"
 RECORDS = [f"01900000-0000-7000-8000-00000000001{i}" for i in range(1, 4)]
 RUNS = [f"01900000-0000-7000-8000-00000000002{i}" for i in range(1, 3)]
+SYNC = "0196b7d2-0000-7000-8000-0000000000aa"
 APPEND = "01900000-0000-7000-8000-000000000031"
 MEMORIES = [f"01900000-0000-7000-8000-00000000004{i}" for i in range(1, 3)]
 IDEMPOTENCY_RECORD = "01900000-0000-7000-8000-000000000051"
@@ -127,6 +128,16 @@ _ROWS = (
              1, now(), now())
         """,
         first=4,
+    ),
+    Rows(
+        "sync",
+        f"""
+        INSERT INTO mastra_engine_sync
+            (id, sync, connection_id, entity_id, mode, checkpoints, last_run_id, last_succeeded_at)
+        VALUES ('{SYNC}', 'contacts', 'crm-1', '{ENTITY}', 'full',
+                '[{{"params": {{}}, "checkpoint": {{"next": 2}}}}]', '{RUNS[1]}', now())
+        """,
+        first=14,
     ),
     Rows(
         "syncpage",

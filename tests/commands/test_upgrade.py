@@ -138,6 +138,10 @@ def check_reads(since: int) -> None:
         runs = {str(run.id): run for run in engine.list_sync_runs(sync="contacts")}
         assert [runs[id].status for id in RUNS] == ["succeeded", "failed"]
         assert runs[RUNS[1]].checkpoint == {"next": 2}
+        state = engine.get_sync("contacts", connection_id="crm-1")
+        assert (state.status, state.mode, state.checkpoint) == ("failed", "full", {"next": 2})
+        assert str(state.last_run_id) == RUNS[1]
+        assert state.last_succeeded_at is not None
         pages = SyncPage.objects.filter(run_id=RUNS[1]).order_by("number")
         revs = [(page.number, bytes(page.unchanged_revs or b"")) for page in pages]
         assert revs == [(1, b"\x01"), (2, b"\x02")]
@@ -180,7 +184,15 @@ def check_writes_and_cascades(since: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {APP}_entity")
         cursor.execute(f"DELETE FROM {APP}_thread")
-    for table in ("record", "syncrun", "syncpage", "indexprogress", "message", "idempotentappend"):
+    for table in (
+        "record",
+        "sync",
+        "syncrun",
+        "syncpage",
+        "indexprogress",
+        "message",
+        "idempotentappend",
+    ):
         assert count(table) == 0, table
     assert query(f"SELECT count(*) FROM {APP}_workingmemory") == [(1 if since >= 3 else 0,)]
 

@@ -84,6 +84,10 @@ def of_run(method: str, status: str = "queued") -> Call:
     return lambda engine, entity: getattr(engine, method)(id=RUNS[status])
 
 
+def of_sync(method: str, connection: str = "queued") -> Call:
+    return lambda engine, entity: getattr(engine, method)("full new", connection_id=connection)
+
+
 # Each write begins with the lock timeout, the entity's lock and the entity as it is under it; one
 # that changed records ends with a NOTIFY.
 COUNTS: list[tuple[str, str, int, Call]] = [
@@ -178,19 +182,19 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         5,
         lambda engine, entity: list(engine.follow_changes(entity_id=entity.id, timeout=0)),
     ),
-    # Around the pages: the entity, the run before, the new run, those that are too old, the claim,
-    # the run as it ended.
-    ("run_sync", "unchanged", 16, run("incremental unchanged")),
-    ("run_sync", "new", 19, run("incremental new")),
+    # Around the pages: the entity, the sync, which is created here, the new run, those that are too
+    # old, the claim, the run as it ended.
+    ("run_sync", "unchanged", 19, run("incremental unchanged")),
+    ("run_sync", "new", 22, run("incremental new")),
     # Per page one statement that tells the run of it, beside what an upsert sends.
-    ("run_sync", "another page", 21, run("incremental pages")),
+    ("run_sync", "another page", 24, run("incremental pages")),
     # No run before; what is live. Where there is more than a page, what each found is dropped.
-    ("run_sync", "full and unchanged", 16, run("full unchanged")),
-    ("run_sync", "full, another page", 22, run("full pages")),
+    ("run_sync", "full and unchanged", 20, run("full unchanged")),
+    ("run_sync", "full, another page", 26, run("full pages")),
     (
         "enqueue_sync",
         "",
-        6,
+        10,
         lambda engine, entity: engine.enqueue_sync("full unchanged", connection_id="crm"),
     ),
     ("perform_sync_run", "", 15, of_run("perform_sync_run")),
@@ -203,6 +207,12 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         2,
         lambda engine, entity: engine.list_sync_pages(run_id=RUNS["queued"]),
     ),
+    ("list_syncs", "", 1, lambda engine, entity: engine.list_syncs()),
+    ("get_sync", "", 1, of_sync("get_sync")),
+    # the sync, its row, the queued run, the sync as it is then
+    ("pause_sync", "", 5, of_sync("pause_sync")),
+    ("resume_sync", "", 3, of_sync("resume_sync")),
+    ("reset_sync", "", 4, of_sync("reset_sync", "cancelled")),
     ("list_sync_runs", "", 1, lambda engine, entity: engine.list_sync_runs(sync="full new")),
     # four counts before and four after; the entities of it, each deleted under its lock; answers
     ("erase", "a connection", 16, lambda engine, entity: engine.erase(connection_id="crm")),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 from django.db import ProgrammingError, connection, transaction
 
+from mastra_engine.backends.base.records.seen_revisions import LONG
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.registry import registry
 from mastra_engine.registry import sync as declare
@@ -207,3 +208,16 @@ def measured_memory() -> Iterator[Callable[[], int]]:
         yield lambda: tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def test_unchanged_records_stay_however_their_revisions_are_spread(engine: PostgresEngine) -> None:
+    """Long runs of revisions, short ones and single ones are told apart from unseen records."""
+    size = 5 * LONG
+    records = [{"external_id": f"{i:03}", "data": {}} for i in range(size)]
+    call = {"name": "Products", "connection_id": "shop", "mode": "full"}
+    engine.sync_records(**call, records=records)
+    kept = [record for i, record in enumerate(records) if i < 2 * LONG or i % 7 or i > size - 9]
+    result = engine.sync_records(**call, records=kept)
+    assert counts(result) == (0, 0, len(kept), size - len(kept))
+    left = engine.get_records_by_entity_name(name="Products", connection_id="shop")
+    assert [record.external_id for record in left] == [record["external_id"] for record in kept]

@@ -12,11 +12,23 @@ from hypothesis import HealthCheck
 
 from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine
 from mastra_engine.exceptions import EngineError
-from mastra_engine.types import Change, Entity, Message, Page, Record, SyncPage, SyncRun, Thread
+from mastra_engine.types import (
+    Change,
+    Entity,
+    Message,
+    Page,
+    Record,
+    Sync,
+    SyncPage,
+    SyncRun,
+    Thread,
+)
 
-DIFFERING_IN_RUNS = {"id", "entity_id", "committed_at"} | {
-    field for field in SyncRun.__slots__ if field.endswith("_at")
-}
+DIFFERING_IN_RUNS = (
+    {"id", "entity_id", "committed_at"}
+    | {field for field in (*SyncRun.__slots__, *Sync.__slots__) if field.endswith("_at")}
+    | {"last_run_id"}
+)
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 QUIET = {
     "deadline": None,
@@ -33,7 +45,7 @@ def seen(value: Any) -> Any:  # noqa: C901 - one case for each type
         case Record():
             times = value.created_at == value.updated_at, value.deleted_at is None
             return value.external_id, value.entity_type, value.data, value.rev, *times
-        case SyncRun() | SyncPage():
+        case Sync() | SyncRun() | SyncPage():
             fields = value.__dataclass_fields__.keys() - DIFFERING_IN_RUNS
             return {name: seen(getattr(value, name)) for name in fields}
         case Change():

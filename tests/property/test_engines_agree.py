@@ -192,6 +192,15 @@ class Engines(RuleBasedStateMachine):
                 self.pair.call(calls[step])
                 self.pair.call(lambda e: e.get_sync_run(id=newest(e)))
 
+    @rule(
+        name=st.sampled_from("AB"),
+        mode=st.sampled_from(["full", "incremental", "queued"]),
+        change=st.sampled_from(["get_sync", "pause_sync", "resume_sync", "reset_sync"]),
+    )
+    def change_sync(self, name: str, mode: str, change: str) -> None:
+        self.pair.call(lambda e: getattr(e, change)(f"{mode} {name}", connection_id=CONNECTION))
+        self.pair.call(lambda e: e.list_syncs())
+
     @rule(key=IDS, body=st.sampled_from([b"1", b"2"]), keep=st.sampled_from([0.0, 60.0]))
     def call_once(self, key: str, body: bytes, keep: float) -> None:
         """Call with a key; the response says how many entities there were."""

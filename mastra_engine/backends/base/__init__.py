@@ -1,4 +1,4 @@
-"""The common parts of all engines: services with public methods, and ports for their stores."""
+"""What every engine is made of: services with the public methods, and ports for their stores."""
 
 from __future__ import annotations
 

@@ -202,6 +202,11 @@ class MastraEngine(ABC):
     list_sync_pages = delegate("sync_runs", SyncRuns.list_sync_pages)
     cancel_sync_run = delegate("sync_runs", SyncRuns.cancel_sync_run)
     retry_sync_run = delegate("sync_runs", SyncRuns.retry_sync_run)
+    list_syncs = delegate("sync_runs", SyncRuns.list_syncs)
+    get_sync = delegate("sync_runs", SyncRuns.get_sync)
+    pause_sync = delegate("sync_runs", SyncRuns.pause_sync)
+    resume_sync = delegate("sync_runs", SyncRuns.resume_sync)
+    reset_sync = delegate("sync_runs", SyncRuns.reset_sync)
 
     # Records in vector indexes
 
@@ -244,6 +249,11 @@ class MastraEngine(ABC):
     alist_sync_pages = derive_async(list_sync_pages)
     acancel_sync_run = derive_async(cancel_sync_run)
     aretry_sync_run = derive_async(retry_sync_run)
+    alist_syncs = derive_async(list_syncs)
+    aget_sync = derive_async(get_sync)
+    apause_sync = derive_async(pause_sync)
+    aresume_sync = derive_async(resume_sync)
+    areset_sync = derive_async(reset_sync)
     asearch_records = derive_async(search_records)
     aindex_pending = derive_async(index_pending)
     alist_indexings = derive_async(list_indexings)

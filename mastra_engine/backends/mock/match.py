@@ -1,4 +1,4 @@
-"""The filter tree as a Python predicate, equal to the SQL of `postgres/compile.py`."""
+"""The filter tree as a Python predicate: what `postgres/compile.py` says in SQL."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SIDES: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def matches(node: Node, data: Any, record: Record | None = None) -> bool:
-    """Return whether a document, or a record with its columns, satisfies the filter."""
+    """Whether a document, or a record with its columns, satisfies the filter."""
     match node:
         case And(parts):
             return all(matches(part, data, record) for part in parts)
@@ -60,20 +60,20 @@ def matches(node: Node, data: Any, record: Record | None = None) -> bool:
 
 
 def in_order(records: Iterable[Record], sort: tuple[SortKey, ...]) -> list[Record]:
-    """Sort records like MongoDB; ties are ordered by `external_id`."""
-    ordered = sorted(records, key=lambda record: record.external_id)
+    """Sort as MongoDB does, ties by `external_id`."""
+    found = sorted(records, key=lambda record: record.external_id)
     for i, key in reversed(list(enumerate(sort))):
-        ordered.sort(key=lambda record: _rank(record, sort, i), reverse=key.descending)
-    return ordered
+        found.sort(key=lambda record: _rank(record, sort, i), reverse=key.descending)
+    return found
 
 
 def follows(record: Record, after: Position, sort: tuple[SortKey, ...]) -> bool:
-    """Return whether the record comes after the position in the order."""
-    position = position_of(record, sort)
-    for key, mine, its in zip(sort, position.keys, after.keys, strict=True):
+    """Whether the record comes after that position in the order."""
+    here = position_of(record, sort)
+    for key, mine, its in zip(sort, here.keys, after.keys, strict=True):
         if mine != its:
             return (mine < its) if key.descending else (mine > its)
-    return position.external_id > after.external_id
+    return here.external_id > after.external_id
 
 
 def _rank(record: Record, sort: tuple[SortKey, ...], i: int) -> Any:
@@ -84,7 +84,7 @@ def _rank(record: Record, sort: tuple[SortKey, ...], i: int) -> Any:
 def _holds(node: Node, value: Any) -> bool:
     match node:
         case Equals(_, values):
-            return any(_equal(value, operand) for operand in values)
+            return any(_equal(value, wanted) for wanted in values)
         case Compare(_, side, operand):
             return _kind(value) == _kind(operand) and _SIDES[side](value, operand)
         case Substring(_, text):
@@ -100,9 +100,9 @@ def _holds(node: Node, value: Any) -> bool:
 
 
 def _leaves(value: Any, path: tuple[str | int, ...], *, members: bool = False) -> Iterator[Any]:
-    """Yield the values at a path. Keys in it also select from the objects in an array.
+    """Yield what a path leads to; by its keys it passes through arrays into the objects in them.
 
-    With `members`, the members of an array at the end of the path are yielded too.
+    With `members`, those of an array that a key leads to are yielded as well.
     """
     if not path:
         yield value
@@ -125,10 +125,7 @@ def _leaves(value: Any, path: tuple[str | int, ...], *, members: bool = False) -
 
 
 def _leaves_at(member: Any, path: tuple[str | int, ...], *, members: bool) -> Iterator[Any]:
-    """Yield the values at the rest of a path after a position in an array.
-
-    Like MongoDB, it does not unwrap an array at that position.
-    """
+    """Yield what a path leads to from where a position led: MongoDB takes that as it is."""
     if not path:
         yield member
     elif isinstance(member, dict | list):
@@ -136,26 +133,26 @@ def _leaves_at(member: Any, path: tuple[str | int, ...], *, members: bool) -> It
 
 
 def _document(member: Any) -> Any:
-    """Return an array as an object with its positions as keys, as in BSON."""
+    """Return an array as the object that it is in BSON."""
     if isinstance(member, list):
         return {str(position): value for position, value in enumerate(member)}
     return member
 
 
-def _equal(value: Any, operand: Any) -> bool:
-    if operand is None:
+def _equal(value: Any, wanted: Any) -> bool:
+    if wanted is None:
         return value is None or value is _MISSING
-    if _kind(value) != _kind(operand):
+    if _kind(value) != _kind(wanted):
         return False
-    if isinstance(operand, dict):
-        return value.keys() == operand.keys() and all(_equal(value[k], operand[k]) for k in operand)
-    if isinstance(operand, list):
-        return len(value) == len(operand) and all(map(_equal, value, operand))
-    return bool(value == operand)
+    if isinstance(wanted, dict):
+        return value.keys() == wanted.keys() and all(_equal(value[k], wanted[k]) for k in wanted)
+    if isinstance(wanted, list):
+        return len(value) == len(wanted) and all(map(_equal, value, wanted))
+    return bool(value == wanted)
 
 
 def _kind(value: Any) -> type:
-    """Return the JSON type; unlike in Python, a boolean is not a number."""
+    """The JSON type: Python takes a boolean for a number, JSON does not."""
     if isinstance(value, bool):
         return bool
     if isinstance(value, datetime):  # also of a class that replaces datetime, to fake the clock

@@ -21,7 +21,6 @@ from mastra_engine.backends.base.memory.store import (
     WindowBounds,
     WorkingMemoryChange,
 )
-from mastra_engine.backends.mock.documents import in_jsonb_order
 from mastra_engine.backends.mock.match import matches
 from mastra_engine.backends.mock.store import (
     AppendRow,
@@ -31,7 +30,6 @@ from mastra_engine.backends.mock.store import (
     WorkingMemoryRow,
     now,
 )
-from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.exceptions import Conflict, ThreadNotFound, VersionConflict
 from mastra_engine.filters.ast import Node
 from mastra_engine.types import Message, Thread, WorkingMemory
@@ -98,8 +96,7 @@ class MockMemoryStore(MemoryStore):
         if new.id in self._store.threads:
             return False
         self._before_writing(new.id)
-        row = self._store.threads[new.id] = ThreadRow.of(new)
-        row.metadata = in_jsonb_order(new.metadata)
+        self._store.threads[new.id] = ThreadRow.of(new)
         return True
 
     def list_threads(
@@ -143,8 +140,7 @@ class MockMemoryStore(MemoryStore):
     def update_thread(self, thread_id: str, *, title: str | None, metadata: bytes) -> Thread:
         self._before_writing(thread_id)
         row = self._store.threads[thread_id]
-        merged = {**loads(row.metadata), **loads(metadata)}
-        row.metadata = in_jsonb_order(canonical(merged))
+        row.metadata = canonical({**loads(row.metadata), **loads(metadata)})
         row.title = row.title if title is None else title
         row.version += 1
         row.updated_at = max(row.updated_at, now())
@@ -166,7 +162,7 @@ class MockMemoryStore(MemoryStore):
         if key in thread.appends or not stored_ids.isdisjoint(new_ids):
             raise Conflict("A message with that id exists already")
         self._before_writing(thread.id)
-        positions = thread.append([_stored(message) for message in append.messages])
+        positions = thread.append(append.messages)
         if key is not None:
             thread.appends[key] = AppendRow(append.body_hash, positions)
         return _values(thread.at(positions))
@@ -321,7 +317,7 @@ class MockMemoryStore(MemoryStore):
         change.validate(data)
         changed = WorkingMemoryRow(
             content=current.content if change.content is None else change.content,
-            data=in_jsonb_order(canonical(data)),
+            data=canonical(data),
             version=current.version + 1,
         )
         self._store.working_memory[holder] = changed
@@ -348,14 +344,6 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             merged[key] = merge_patch(merged.get(key), value)
     return merged
-
-
-def _stored(message: NewMessage) -> NewMessage:
-    return replace(
-        message,
-        content=in_jsonb_order(message.content),
-        metadata=in_jsonb_order(message.metadata),
-    )
 
 
 def _belongs_to(thread: ThreadRow, resource_ids: Collection[str] | None) -> bool:

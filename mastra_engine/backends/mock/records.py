@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -45,17 +46,17 @@ class MockRecordStore(RecordStore):
         name: str | None = None,
         connection_id: str | None = None,
         connection_ids: Collection[str] | None = None,
-        after: UUID | None = None,
+        after: tuple[datetime, UUID] | None = None,
         limit: int,
     ) -> list[Entity]:
         with self.store.lock:
             entities = [
                 row.to_value()
-                for id, row in sorted(self.store.entities.items())
+                for row in sorted(self.store.entities.values(), key=_age)
                 if name in (None, row.name)
                 and connection_id in (None, row.connection_id)
                 and (connection_ids is None or row.connection_id in connection_ids)
-                and (after is None or id > after)
+                and (after is None or _age(row) > after)
             ]
         return entities[:limit]
 
@@ -114,7 +115,7 @@ class MockRecordStore(RecordStore):
     ) -> R:
         with self.store.transaction():
             if not create:
-                row = self._find_by_name(name, connection_id)
+                row = self._named(name, connection_id)
                 if row is None:
                     raise EntityNotFound(name=name, connection_id=connection_id)
                 return self._write(row, operation)
@@ -151,7 +152,7 @@ class MockRecordStore(RecordStore):
             raise
 
     def _get_or_create(self, name: str, connection_id: str) -> tuple[EntityRow, bool]:
-        existing = self._find_by_name(name, connection_id)
+        existing = self._named(name, connection_id)
         if existing is not None:
             return existing, False
         moment = now()
@@ -159,7 +160,7 @@ class MockRecordStore(RecordStore):
         self.store.entities[row.id] = row
         return row, True
 
-    def _find_by_name(self, name: str, connection_id: str) -> EntityRow | None:
+    def _named(self, name: str, connection_id: str) -> EntityRow | None:
         rows = self.store.entities.values()
         return next(
             (row for row in rows if (row.name, row.connection_id) == (name, connection_id)), None
@@ -170,3 +171,8 @@ class MockRecordStore(RecordStore):
         if row is None:
             raise EntityNotFound(id=id)
         return row
+
+
+def _age(row: EntityRow) -> tuple[datetime, UUID]:
+    """Return the key by which entities are ordered."""
+    return row.created_at, row.id

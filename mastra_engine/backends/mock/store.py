@@ -1,6 +1,6 @@
-"""The data of a mock engine: plain rows, shared by all engines of one URL in the process.
+"""What a mock engine keeps: plain rows, shared by all engines of one URL in the process.
 
-JSON values are stored as text, so that no caller can change a stored value.
+Whatever is JSON is kept as its text, so that no caller can reach into the store.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from socket import socket
 from threading import RLock
+from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -29,6 +30,7 @@ from mastra_engine.types import (
     Record,
     Role,
     StoredVector,
+    SyncMode,
     SyncPage,
     SyncRun,
     Thread,
@@ -39,7 +41,7 @@ from mastra_engine.validation.vectors import IndexDefinition
 
 
 def now() -> datetime:
-    """Return the current time in UTC, aware like the database's."""
+    """Return the time with its zone, as the database would."""
     return datetime.now(UTC)
 
 
@@ -88,9 +90,9 @@ class EntityRow:
         return replace(self, records=dict(self.records))
 
     def restore(self, copy: EntityRow) -> None:
-        """Set all fields to those of a copy; writers that hold this row continue with them."""
-        for column in fields(self):
-            setattr(self, column.name, getattr(copy, column.name))
+        """Be as a copy is; whoever is writing to this one goes on with it."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(copy, each.name))
 
     def live(self) -> list[RecordRow]:
         return [row for row in self.records.values() if row.deleted_at is None]
@@ -139,7 +141,7 @@ class MessageRow:
 
 @dataclass(frozen=True, slots=True)
 class AppendRow:
-    """The positions of the messages that were appended with an idempotency key."""
+    """What was appended under an idempotency key."""
 
     body_hash: bytes
     positions: range
@@ -176,7 +178,7 @@ class ThreadRow:
         return replace(self, messages=dict(self.messages), appends=dict(self.appends))
 
     def append(self, messages: Sequence[NewMessage]) -> range:
-        """Append messages with new ids, and return their positions."""
+        """Append messages, whose ids are new, and return their positions."""
         moment = self.updated_at = max(self.updated_at, now())
         first = self.last_position + 1
         for position, new in enumerate(messages, start=first):
@@ -206,7 +208,7 @@ class ThreadRow:
                 )
 
     def at(self, positions: range) -> list[MessageRow]:
-        """Return the messages at positions, without deleted ones."""
+        """Return the messages at positions; deleted ones are not there."""
         return [row for row in self.messages.values() if row.position in positions]
 
     def to_value(self) -> Thread:
@@ -224,7 +226,7 @@ class ThreadRow:
 
 @dataclass(frozen=True, slots=True)
 class WorkingMemoryRow:
-    """The working memory of a resource or thread."""
+    """What is kept in mind."""
 
     content: str = ""
     data: bytes = b"{}"
@@ -234,9 +236,31 @@ class WorkingMemoryRow:
         return WorkingMemory(content=self.content, data=loads(self.data), version=self.version)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRow:
+    """A declared sync of one connection; its checkpoints are pairs of parameters and value."""
+
+    sync: str
+    connection_id: str
+    entity_id: UUID
+    mode: SyncMode
+    created_at: datetime
+    updated_at: datetime
+    checkpoints: tuple[tuple[dict[str, Any], Any], ...] = ()
+    last_run_id: UUID | None = None
+    last_succeeded_at: datetime | None = None
+    paused_at: datetime | None = None
+
+    def with_checkpoint(self, params: dict[str, Any], checkpoint: Any, **changes: Any) -> SyncRow:
+        """Return the row with the checkpoint of the last run."""
+        others = tuple(entry for entry in self.checkpoints if entry[0] != params)
+        checkpoints = (*others, (params, checkpoint))
+        return replace(self, checkpoints=checkpoints, updated_at=now(), **changes)
+
+
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A sync run with the fencing token of its worker, its pages and their unchanged revisions."""
+    """A sync run with the fencing token of its worker, its pages and what they found unchanged."""
 
     run: SyncRun
     lease_token: UUID | None = None
@@ -246,7 +270,7 @@ class RunRow:
 
 @dataclass(slots=True)
 class IndexProgressRow:
-    """The progress of an index in the change feed of an entity."""
+    """How far an index has read the change feed of an entity."""
 
     rev: int = 0
     complete: bool = False
@@ -255,7 +279,7 @@ class IndexProgressRow:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRow:
-    """A vector with its document and metadata; the metadata is JSON text."""
+    """A vector with what belongs to it; metadata is JSON text."""
 
     id: str
     namespace: str
@@ -293,7 +317,7 @@ class IndexRows:
 
     definition: IndexDefinition
     rows: dict[tuple[str, str], EmbeddingRow] = field(default_factory=dict)
-    #: The progress of the index in the change feeds of entities.
+    #: How far it has read the change feeds of entities.
     index_progress: dict[UUID, IndexProgressRow] = field(default_factory=dict)
 
 
@@ -302,23 +326,24 @@ class Store:
 
     def __init__(self) -> None:
         self.lock = RLock()
-        #: Callbacks to call after the transaction that holds the lock has committed.
+        #: What is to be done when the transaction that holds the lock has ended.
         self._acts: list[Callable[[], None]] | None = None
         self.entities: dict[UUID, EntityRow] = {}
         self.indexes: dict[str, IndexRows] = {}
         self.threads: dict[str, ThreadRow] = {}
         self.working_memory: dict[MemoryHolder, WorkingMemoryRow] = {}
         self.runs: dict[UUID, RunRow] = {}
-        #: The sockets to write to when an entity has changed.
+        #: Declared syncs by name and connection.
+        self.syncs: dict[tuple[str, str], SyncRow] = {}
+        #: What is written to when an entity has changed.
         self.listeners: dict[UUID, set[socket]] = {}
-        #: Stored responses by idempotency key, with the time of their expiry, and the keys of
-        #: calls that are running.
+        #: What came of calls under a key, with when its time is over; and those under way.
         self.idempotency_records: dict[UUID, tuple[StoredResponse, datetime]] = {}
         self.in_flight: set[UUID] = set()
 
     @contextmanager
     def transaction(self, *, undone: bool = False) -> Iterator[None]:
-        """Hold the lock; call the callbacks after the outermost commit, unless the block fails."""
+        """Hold the lock; what is to follow the outermost commit follows it, unless it fails."""
         with self.lock:
             outer = self._acts
             acts: list[Callable[[], None]] = []
@@ -336,7 +361,7 @@ class Store:
             act()
 
     def after_commit(self, act: Callable[[], None]) -> None:
-        """Call `act` after the current transaction is committed, or at once outside of one."""
+        """Act once the transaction under way has ended, at once if there is none."""
         with self.lock:
             if self._acts is not None:
                 self._acts.append(act)
@@ -368,6 +393,7 @@ class Store:
             for rows in (self.entities, self.indexes, self.threads, self.working_memory):
                 rows.clear()
             self.runs.clear()
+            self.syncs.clear()
             self.idempotency_records.clear()
 
 
@@ -376,15 +402,15 @@ _opening = RLock()
 
 
 def open_store(url: str) -> Store:
-    """Return the store of a URL; it lives as long as an engine that uses it, and not longer.
+    """Return the store of a URL; it lives as long as an engine that uses it.
 
-    A test that catches an exception leaves its frames, and the engine in them, to the garbage
-    collector. An async test leaves the engine to a thread that may still be in a call. The next
-    test must begin with an empty store, so such engines are collected here.
+    Not longer: a test that catches an exception leaves its frames, and the engine in them, to the
+    collector, an async one leaves it to a thread that is not yet done with its call, and the next
+    test means to begin with nothing.
     """
     with _opening:
         if url in _stores:
-            gc.collect(1)  # Garbage of a test is young; a full collection takes 50 ms.
+            gc.collect(1)  # what a test leaves is young, and to go through all takes 50 ms
         if url in _stores:
             time.sleep(0.01)
             gc.collect()

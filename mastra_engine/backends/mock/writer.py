@@ -84,6 +84,9 @@ class MockWriter(EntityWriter):
         del self.store.entities[id]
         for run in [row.run for row in self.store.runs.values() if row.run.entity_id == id]:
             del self.store.runs[run.id]
+        for key, sync in list(self.store.syncs.items()):
+            if sync.entity_id == id:
+                del self.store.syncs[key]
         for index in self.store.indexes.values():
             index.index_progress.pop(id, None)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from mastra_engine.backends.base.records.store import (
     ChangeListener,
@@ -52,20 +53,22 @@ class PostgresRecordStore(RecordStore):
         name: str | None = None,
         connection_id: str | None = None,
         connection_ids: Collection[str] | None = None,
-        after: UUID | None = None,
+        after: tuple[datetime, UUID] | None = None,
         limit: int,
     ) -> list[Entity]:
         conditions = {
             "name": name,
             "connection_id": connection_id,
             "connection_id__in": connection_ids,
-            "id__gt": after,
         }
         rows = self._entities().filter(
             **{lookup: value for lookup, value in conditions.items() if value is not None}
         )
+        if after is not None:
+            created_at, id = after
+            rows = rows.filter(Q(created_at__gt=created_at) | Q(created_at=created_at, id__gt=id))
         with self.session.translated():
-            return [row.to_value() for row in rows.order_by("id")[:limit]]
+            return [row.to_value() for row in rows.order_by("created_at", "id")[:limit]]
 
     def get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]:
         existing = self.find_named_entity(name, connection_id)
@@ -149,10 +152,10 @@ class PostgresRecordStore(RecordStore):
         raise _always_deleted(name, connection_id)
 
     def _writer(self, id: UUID) -> PostgresWriter | None:
-        """Return the writer of a locked entity, or None if the entity was deleted.
+        """Return the writer of an entity whose lock is held, unless the entity is deleted.
 
-        The row is read in a second statement, after the locking one. The snapshot of the locking
-        statement is older than its wait, and would not contain the changes of the previous holder.
+        The row is read in a statement after the one that locks: the snapshot of the locking
+        statement was taken before it waited, and would not show what the lock's holder committed.
         """
         row = self._entities().filter(id=id).first()
         return None if row is None else PostgresWriter(self.session.alias, row.to_value())

@@ -15,24 +15,20 @@ from mastra_engine.management.base import EngineCommand
 
 
 class Command(EngineCommand):
-    help = "Erase all data of a resource or a connection, or old messages."
+    help = "Erase all that is kept of a resource or a connection, or messages that are too old."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         self.add_engine_argument(parser)
         subject = parser.add_mutually_exclusive_group(required=True)
-        subject.add_argument("--resource", metavar="ID", help="erase the memory of this resource")
+        subject.add_argument("--resource", metavar="ID", help="whose memory to erase")
+        subject.add_argument("--connection", metavar="ID", help="whose records to erase")
         subject.add_argument(
-            "--connection", metavar="ID", help="erase the records of this connection"
-        )
-        subject.add_argument(
-            "--older-than", type=days_ago, metavar="DAYS", help="erase messages that are older"
+            "--older-than", type=days_ago, metavar="DAYS", help="erase messages of that age"
         )
         subject.add_argument(
             "--expired", action="store_true", help="erase messages older than RETENTION_DAYS"
         )
-        parser.add_argument(
-            "--dry-run", action="store_true", help="only count the data, without erasing it"
-        )
+        parser.add_argument("--dry-run", action="store_true", help="only say how much there is")
         leftovers = parser.add_mutually_exclusive_group()
         leftovers.add_argument(
             "--no-vacuum",
@@ -43,7 +39,7 @@ class Command(EngineCommand):
         leftovers.add_argument(
             "--full",
             action="store_true",
-            help="rewrite the tables without the deleted rows; they are locked meanwhile",
+            help="write the tables anew, without the deleted bytes; nobody can use them meanwhile",
         )
 
     def handle(self, **options: Any) -> None:
@@ -66,22 +62,20 @@ class Command(EngineCommand):
         *,
         dry_run: bool,
     ) -> None:
-        erasure = engine.erase(
-            resource_id=resource_id, connection_id=connection_id, dry_run=dry_run
-        )
-        verb = "There are" if dry_run else "Erased"
-        counts = ", ".join(f"{number} {kind}" for kind, number in asdict(erasure).items() if number)
-        self.stdout.write(f"{verb}: {counts or 'nothing'}".replace("_", " "))
+        found = engine.erase(resource_id=resource_id, connection_id=connection_id, dry_run=dry_run)
+        said = "There are" if dry_run else "Erased"
+        counts = ", ".join(f"{number} {what}" for what, number in asdict(found).items() if number)
+        self.stdout.write(f"{said}: {counts or 'nothing'}".replace("_", " "))
 
     def expire(self, memory: Memory, before: datetime | None, *, dry_run: bool) -> None:
         if dry_run:
             raise CommandError("--dry-run is for a resource or a connection")
-        erased = memory.expire_messages(before=before)
-        self.stdout.write(f"Erased: {erased} messages")
+        gone = memory.expire_messages(before=before)
+        self.stdout.write(f"Erased: {gone} messages")
 
 
 def days_ago(days: str) -> datetime:
-    """Return the time a number of days ago; argparse reports a ValueError as a usage error."""
+    """Return when that was; argparse reports what is no number of days."""
     age = float(days)
     if not 0 <= age <= 36_500:
         raise ValueError(days)

@@ -43,8 +43,7 @@
           canvas.style.cursor = item ? "pointer" : "";
         },
         onClick: (event, [item]) => {
-          const address = item && groups[item.datasetIndex].points[item.index][2];
-          if (address) location.assign(address);
+          if (item) location.assign(groups[item.datasetIndex].points[item.index][2]);
         },
       },
     });

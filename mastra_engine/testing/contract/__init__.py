@@ -28,6 +28,7 @@ from mastra_engine.testing.contract.search import TestVectorSearch
 from mastra_engine.testing.contract.sync_failures import TestSyncFailures, TestSyncParams
 from mastra_engine.testing.contract.sync_pages import TestSyncPages
 from mastra_engine.testing.contract.sync_runs import TestSyncRuns
+from mastra_engine.testing.contract.sync_state import TestSyncState
 from mastra_engine.testing.contract.syncs import TestChangeFeed, TestSyncs
 from mastra_engine.testing.contract.takeovers import TestSyncQueue, TestSyncTakeover
 from mastra_engine.testing.contract.text_arguments import TestTextArguments
@@ -62,6 +63,7 @@ __all__ = [
     "TestSyncParams",
     "TestSyncQueue",
     "TestSyncRuns",
+    "TestSyncState",
     "TestSyncTakeover",
     "TestSyncs",
     "TestTextArguments",

@@ -48,7 +48,7 @@ ENTITIES_PAGE = 100
 class RecordSearch:
     """Records in the vector indexes that the project declares with `@index_records`.
 
-    Available as `engine.record_search`. The chunks of a connection's records are in the namespace
+    Reached as `engine.record_search`. The chunks of a connection's records are in the namespace
     of the connection's id.
     """
 
@@ -66,8 +66,8 @@ class RecordSearch:
         self.vectors = vectors
         #: Seconds after which another process may take over the work of a silent indexer.
         self.lease_seconds = lease_seconds
-        #: Sends entities to the workers that index them. Without a queue they are indexed in this
-        #: process after the commit.
+        #: Carries entities to the workers that index them; without one, they are indexed in this
+        #: process, after the commit.
         self.queue = queue
         #: Whether records are indexed when they are written, or only by index_pending().
         self.indexes_at_once = True
@@ -139,12 +139,11 @@ class RecordSearch:
         Raises IndexNotFound if no such index is declared.
         """
         connections = self._connections(connection_id)
-        failure: Exception | None = None
-        changes_indexed = 0
+        done, failure = 0, None
         for declared in self._declared(entity_name, index_name):
             for entity in self._to_index(declared, connections, rebuild=rebuild):
                 try:
-                    changes_indexed += self._index(declared, entity, watch=watch)
+                    done += self._index(declared, entity, watch=watch)
                 except Unavailable:
                     raise
                 except Exception as error:
@@ -153,7 +152,7 @@ class RecordSearch:
                     failure = failure or error
         if failure is not None:
             raise failure
-        return changes_indexed
+        return done
 
     def list_indexings(self, *, connection_id: str | None = None) -> list[Indexing]:
         """Return the progress of each declared index, for all connections or one of them."""
@@ -175,10 +174,10 @@ class RecordSearch:
                 indexes[declared.index] = self.vectors.describe_index(index_name=declared.index)
         return list(indexes.values())
 
-    # Called by the engine after a change, and before it deletes an entity
+    # For the engine: what follows a change, and what precedes the deletion of an entity
 
     def index_changes(self, entity: Entity, before: int) -> None:
-        """Index an entity after its changes were committed, in a task or in this process.
+        """Index an entity whose changes were committed, in a task or here.
 
         A failure is logged and leaves the changes pending: the records are stored, and their
         writer must not repeat the call.
@@ -269,7 +268,7 @@ class RecordSearch:
     ) -> int:
         try:
             return self._indexer(declared, entity).work(limit=limit, watch=watch)
-        except (EntityNotFound, IndexNotFound):  # It was deleted; nothing is left to index.
+        except (EntityNotFound, IndexNotFound):  # deleted since, so there is nothing to index
             return 0
 
     # Searching

@@ -5,6 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 
+#: Consecutive revisions from this number on are sent to the server as a range.
+LONG = 64
+
 
 class SeenRevisions:
     """The records that a full sync has seen, by `rev`; a million unchanged ones take 8 MB.
@@ -26,15 +29,25 @@ class SeenRevisions:
         """Return the revisions of the unchanged records."""
         return set(self._revs)
 
-    def ranges(self) -> list[tuple[int, int]]:
-        """Return the revisions of the unchanged records as sorted ranges, both ends included.
+    def compressed(self) -> tuple[list[range], list[int]]:
+        """Return the revisions of the unchanged records as long ranges and other revisions.
 
         Records of one load have consecutive revisions, so that most syncs have few ranges.
         """
-        ranges: list[tuple[int, int]] = []
+        ranges: list[range] = []
+        others: list[int] = []
+        run: list[int] = []
         for rev in sorted(self.unchanged()):
-            if ranges and ranges[-1][1] == rev - 1:
-                ranges[-1] = ranges[-1][0], rev
-            else:
-                ranges.append((rev, rev))
-        return ranges
+            if run and rev != run[-1] + 1:
+                _flush(run, ranges, others)
+                run = []
+            run.append(rev)
+        _flush(run, ranges, others)
+        return ranges, others
+
+
+def _flush(run: list[int], ranges: list[range], others: list[int]) -> None:
+    if len(run) >= LONG:
+        ranges.append(range(run[0], run[-1] + 1))
+    else:
+        others += run

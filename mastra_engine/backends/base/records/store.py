@@ -1,10 +1,11 @@
-"""The storage of entities, their records and change feeds, which a backend implements."""
+"""The storage of entities, their records and their change feeds: what a backend implements."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -113,10 +114,13 @@ class RecordStore(ABC):
         name: str | None = None,
         connection_id: str | None = None,
         connection_ids: Collection[str] | None = None,
-        after: UUID | None = None,
+        after: tuple[datetime, UUID] | None = None,
         limit: int,
     ) -> list[Entity]:
-        """Return the entities that match every argument that is not None, ordered by id."""
+        """Return the entities that match every argument, the oldest first.
+
+        They are ordered by `created_at`, then by `id`; `after` are these two of an entity.
+        """
 
     @abstractmethod
     def get_or_create_entity(self, name: str, connection_id: str) -> tuple[Entity, bool]:
@@ -166,7 +170,7 @@ class RecordStore(ABC):
 
     @abstractmethod
     def after_commit(self, action: Callable[[], None]) -> None:
-        """Call `action` after the current transaction is committed, or at once outside of one."""
+        """Call `action` once the current transaction is committed, at once if there is none."""
 
     @abstractmethod
     def change_listener(self, entity_id: UUID) -> ChangeListener:

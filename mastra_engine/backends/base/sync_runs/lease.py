@@ -21,6 +21,10 @@ class LeaseLost(Exception):
     """The run was cancelled or taken over, or its lease ran out: this worker must not write."""
 
 
+class RunPaused(Exception):
+    """The sync was paused: the page is committed, and this worker must end the run."""
+
+
 class WorkersLost(Exception):
     """As many workers have died during the run as it allows attempts; it is not tried again."""
 
@@ -38,6 +42,8 @@ class Lease:
         self.seconds = seconds
         self.token = uuid4()
         self.shared = store.shared()
+        #: Whether the sync was paused when the last page was stored.
+        self.paused = False
         self.guard = Guard("running", self.token, "alive" if self.shared else None)
 
     def take(self, run: SyncRun, *, start_rev: int) -> bool:
@@ -63,8 +69,10 @@ class Lease:
         Raises LeaseLost.
         """
         seconds = None if last else self.seconds
-        if not self.store.advance(run, self.guard, page, lease=seconds):
+        advanced = self.store.advance(run, self.guard, page, lease=seconds)
+        if advanced == "lost":
             raise LeaseLost
+        self.paused = advanced == "paused" and not last
 
     def end(self, **changes: Any) -> None:
         """Change fields of the run and release the lease; raises LeaseLost."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from mastra_engine.backends.base.scope import (
     Scope,
     connection_in,
 )
-from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost, WorkersLost
+from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost, RunPaused, WorkersLost
 from mastra_engine.backends.base.sync_runs.store import FromNow, Guard, NewRun, RunStore
 from mastra_engine.backends.base.sync_runs.worker import Watch, Worker
 from mastra_engine.exceptions import (
@@ -26,14 +27,25 @@ from mastra_engine.exceptions import (
     InvalidInput,
     SyncAborted,
     SyncConflict,
+    SyncNotFound,
+    SyncPaused,
     Unavailable,
 )
 from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.protocols import RunQueue
 from mastra_engine.redaction import described
 from mastra_engine.registry import SyncDeclaration, registry
-from mastra_engine.types import ACTIVE, Order, Page, RunStatus, SyncPage, SyncRun
-from mastra_engine.validation.inputs import choice, count, descends, name, uuid
+from mastra_engine.types import (
+    ACTIVE,
+    Order,
+    Page,
+    RunStatus,
+    Sync,
+    SyncPage,
+    SyncRun,
+    SyncStatus,
+)
+from mastra_engine.validation.inputs import choice, count, descends, moment, name, uuid
 from mastra_engine.validation.sync_params import parse_params, validated_params
 
 logger = logging.getLogger("mastra_engine.syncs")
@@ -162,16 +174,24 @@ class SyncRuns:
     ) -> Page[SyncRun]:
         """Return a page of runs, the newest first."""
         limit = count(limit, "/limit")
-        made_by = fingerprint("sync runs", sync, connection_id, status)
+        created_for = fingerprint("sync runs", sync, connection_id, status)
+        before = None
+        if cursor is not None:
+            created_at, id = decode(cursor, created_for, str, str)
+            before = moment(created_at, "/cursor"), uuid(id, "/cursor")
         runs = self.store.select(
             sync=None if sync is None else name(sync, "/sync"),
             connection_id=None if connection_id is None else name(connection_id, "/connection_id"),
             statuses=() if status is None else (choice(status, "/status", *get_args(RunStatus)),),  # type: ignore[arg-type]
             connection_ids=self.scope.connection_ids,
-            before=None if cursor is None else uuid(decode(cursor, made_by, str)[0], "/cursor"),
+            before=before,
             limit=limit + 1,
         )
-        return page_of(runs, limit, lambda run: encode(made_by, str(run.id)))
+        return page_of(
+            runs,
+            limit,
+            lambda run: encode(created_for, run.created_at.isoformat(), str(run.id)),
+        )
 
     def get_sync_run(self, *, id: UUID | str) -> SyncRun:
         """Return a run; raises SyncNotFound."""
@@ -222,13 +242,92 @@ class SyncRuns:
         registry.sync(run.sync)
         if run.status not in ("failed", "cancelled"):
             raise SyncConflict(f"{_label(run)} is {run.status}")
-        (latest,) = self.store.select(sync=run.sync, connection_id=run.connection_id)
+        state = self.get_sync(run.sync, connection_id=run.connection_id)
+        if state.paused_at is not None:
+            raise SyncPaused(name=run.sync, connection_id=run.connection_id)
         again = Guard(run.status)
-        if latest.id != run.id or not self.store.update(
+        if state.last_run_id != run.id or not self.store.update(
             run.id, again, status="queued", finished_at=None
         ):
             raise SyncConflict(f"{_label(run)} was run again since")
         return self._sent(run.id)
+
+    # Syncs of connections
+
+    def list_syncs(
+        self,
+        *,
+        sync: str | None = None,
+        connection_id: str | None = None,
+        status: SyncStatus | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[Sync]:
+        """Return a page of syncs that have been run, ordered by name and connection."""
+        limit = count(limit, "/limit")
+        created_for = fingerprint("syncs", sync, connection_id, status)
+        syncs = self.store.list_syncs(
+            sync=None if sync is None else name(sync, "/sync"),
+            connection_id=None if connection_id is None else name(connection_id, "/connection_id"),
+            connection_ids=self.scope.connection_ids,
+            status=None if status is None else choice(status, "/status", *get_args(SyncStatus)),  # type: ignore[arg-type]
+            after=None if cursor is None else _position(cursor, created_for),
+            limit=limit + 1,
+        )
+        return page_of(
+            syncs, limit, lambda each: encode(created_for, each.sync, each.connection_id)
+        )
+
+    def get_sync(self, sync: str, *, connection_id: str) -> Sync:
+        """Return a sync of a connection; raises SyncNotFound if it has not been run yet."""
+        sync_name, connection = name(sync, "/sync"), name(connection_id, "/connection_id")
+        syncs = self.store.list_syncs(
+            sync=sync_name,
+            connection_id=connection,
+            connection_ids=self.scope.connection_ids,
+            limit=1,
+        )
+        if not syncs:
+            raise SyncNotFound(name=sync_name, connection_id=connection)
+        return syncs[0]
+
+    def pause_sync(self, sync: str, *, connection_id: str) -> Sync:
+        """Pause a sync of a connection, and return it; new runs raise SyncPaused.
+
+        A queued run is cancelled; a running one ends as cancelled after its next page. Raises
+        SyncNotFound.
+        """
+        state = self.get_sync(sync, connection_id=connection_id)
+        self.store.set_paused(state.sync, state.connection_id, paused=True)
+        if state.last_run_id is not None:
+            self.store.update(
+                state.last_run_id, Guard("queued"), status="cancelled", finished_at=FromNow()
+            )
+        return self.get_sync(sync, connection_id=connection_id)
+
+    def resume_sync(self, sync: str, *, connection_id: str) -> Sync:
+        """Resume a paused sync of a connection, and return it; raises SyncNotFound.
+
+        The next run begins at the checkpoint.
+        """
+        state = self.get_sync(sync, connection_id=connection_id)
+        self.store.set_paused(state.sync, state.connection_id, paused=False)
+        return self.get_sync(sync, connection_id=connection_id)
+
+    def reset_sync(self, sync: str, *, connection_id: str) -> Sync:
+        """Delete the checkpoints of a sync of a connection, and return it.
+
+        The next run begins at the start. Raises SyncNotFound, and SyncConflict while a run is
+        queued or running, since it would store its checkpoint again.
+        """
+        state = self.get_sync(sync, connection_id=connection_id)
+        active = self.store.select(
+            sync=state.sync, connection_id=state.connection_id, statuses=ACTIVE
+        )
+        if active:
+            raise SyncConflict(f"{_label(active[0])} is {active[0].status}; cancel it first")
+        self.store.clear_checkpoints(state.sync, state.connection_id)
+        return self.get_sync(sync, connection_id=connection_id)
 
     # Steps
 
@@ -260,9 +359,6 @@ class SyncRuns:
         entity, _ = self.records.get_or_create_entity(
             name=declared.entity, connection_id=connection
         )
-        last: list[SyncRun] = []
-        if declared.mode == "incremental" and not reset:
-            last = self.store.select(sync=declared.name, connection_id=connection, params=params)
         try:
             return self.store.insert(
                 NewRun(
@@ -271,7 +367,7 @@ class SyncRuns:
                     entity_id=entity.id,
                     mode=declared.mode,
                     params=params,
-                    checkpoint=last[0].checkpoint if last else None,
+                    resume=declared.mode == "incremental" and not reset,
                 ),
                 keep=self.history,
             )
@@ -312,6 +408,10 @@ class SyncRuns:
                 worker.work()
         except LeaseLost:
             logger.warning("%s was cancelled, taken over or stopped for too long", _label(run))
+        except RunPaused:
+            logger.info("%s ends after a page, because it was paused", _label(run))
+            with suppress(LeaseLost):  # cancelled at the same time
+                lease.end(status="cancelled", finished_at=FromNow())
         except Exception as error:
             logger.exception("%s failed", _label(run))
             self._failed(worker.run, declared, lease, error, retry=retry)
@@ -344,6 +444,11 @@ class SyncRuns:
                 lease.end(status="failed", error=description, finished_at=FromNow())
         except LeaseLost:
             logger.warning("%s was cancelled or taken over before it failed", _label(run))
+
+
+def _position(cursor: str, created_for: str) -> tuple[str, str]:
+    sync, connection_id = decode(cursor, created_for, str, str)
+    return sync, connection_id
 
 
 def _delay(attempts: int) -> float:

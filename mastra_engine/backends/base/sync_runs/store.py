@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from mastra_engine.types import RunStatus, SyncMode, SyncPage, SyncRun
+from mastra_engine.types import RunStatus, Sync, SyncMode, SyncPage, SyncRun, SyncStatus
+
+Advanced = Literal["advanced", "paused", "lost"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +24,8 @@ class NewRun:
     entity_id: UUID
     mode: SyncMode
     params: dict[str, Any]
-    checkpoint: Any
+    #: Whether it begins at the checkpoint that the sync has for these parameters.
+    resume: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +64,36 @@ class RunStore(ABC):
 
     @abstractmethod
     def insert(self, new: NewRun, *, keep: int) -> SyncRun | None:
-        """Queue a run, or return None when its sync and connection have an active one.
+        """Queue a run, or return None if its sync and connection have an active one.
 
-        Deletes older runs of the sync and connection, except for the newest `keep` runs and the
-        newest run of each set of parameters, because that one holds their checkpoint. Raises
-        EntityNotFound when the entity was deleted.
+        The row of the sync is created if there is none, and locked: it has the checkpoint. Of the
+        runs of the sync and connection, the newest `keep` stay, and the newest of each set of
+        parameters. Raises SyncPaused, and EntityNotFound if the entity was deleted.
         """
+
+    @abstractmethod
+    def list_syncs(
+        self,
+        *,
+        sync: str | None = None,
+        connection_id: str | None = None,
+        connection_ids: Collection[str] | None = None,
+        status: SyncStatus | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int,
+    ) -> list[Sync]:
+        """Return syncs that match every argument, ordered by name and connection.
+
+        `after` is the name and the connection of a sync.
+        """
+
+    @abstractmethod
+    def set_paused(self, sync: str, connection_id: str, *, paused: bool) -> None:
+        """Pause a sync or resume it; it keeps the time at which it was paused first."""
+
+    @abstractmethod
+    def clear_checkpoints(self, sync: str, connection_id: str) -> None:
+        """Delete the checkpoints of a sync for all parameters."""
 
     @abstractmethod
     def find(self, id: UUID, *, connection_ids: Collection[str] | None = None) -> SyncRun:
@@ -80,10 +108,13 @@ class RunStore(ABC):
         connection_ids: Collection[str] | None = None,
         params: dict[str, Any] | None = None,
         statuses: tuple[RunStatus, ...] = (),
-        before: UUID | None = None,
+        before: tuple[datetime, UUID] | None = None,
         limit: int = 1,
     ) -> list[SyncRun]:
-        """Return the runs that match all arguments that are not None, the newest first."""
+        """Return runs that match every argument, the newest first by `created_at`, then `id`.
+
+        `before` are these two of a run.
+        """
 
     @abstractmethod
     def update(self, id: UUID, guard: Guard, **changes: Any) -> bool:
@@ -100,12 +131,12 @@ class RunStore(ABC):
     @abstractmethod
     def advance(
         self, run: SyncRun, guard: Guard, page: NewPage | None, *, lease: float | None
-    ) -> bool:
-        """Store a run's progress and its latest page atomically; return whether they were stored.
+    ) -> Advanced:
+        """Store the state of a run, its page and the sync's checkpoint, in one step.
 
-        They are not stored when the guard does not hold. The lease lasts `lease` seconds from now;
-        with None the run has succeeded and its lease is released. Call it only within a write
-        operation.
+        Returns "lost", storing nothing, if the guard does not hold, and "paused" if it was stored
+        and the sync is paused. `lease` is the new duration of the lease in seconds; None ends the
+        run, which has succeeded. Within a write operation only.
         """
 
     @abstractmethod

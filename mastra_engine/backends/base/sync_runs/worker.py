@@ -17,7 +17,7 @@ from mastra_engine.backends.base.records.chunks import Chunks
 from mastra_engine.backends.base.records.full_syncs import delete_unseen
 from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
 from mastra_engine.backends.base.records.store import EntityWriter
-from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost
+from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost, RunPaused
 from mastra_engine.backends.base.sync_runs.store import NewPage
 from mastra_engine.exceptions import EntityNotFound, InvalidInput, quoted
 from mastra_engine.registry import SyncDeclaration
@@ -124,7 +124,7 @@ class Worker:
         with closing(source) if hasattr(source, "close") else nullcontext():  # type: ignore[type-var]
             try:
                 self._read(source)
-            except LeaseLost:
+            except (LeaseLost, RunPaused):
                 raise
             except Exception:
                 self._commit()  # The source yielded these records before it failed.
@@ -168,6 +168,8 @@ class Worker:
         failpoints.hit("run_page_committed")
         if self.watch is not None:
             self.watch(self.run)
+        if self.lease.paused:
+            raise RunPaused
 
     def _put(self, writer: EntityWriter, chunks: Chunks, *, last: bool) -> NewPage:
         seen = writer.seen = self.seen
