@@ -277,7 +277,10 @@ def _json(value: Any) -> str:
 
 
 def _result(part: Mapping[str, Any], id: str | None) -> ToolResult:
+    # An empty list of content blocks is no content. As an output of another kind it is JSON.
     output = first(part, "result", "output", "content")
+    if output == [] and part.get("content") == []:
+        output = None
     failed = first(part, "is_error", "isError") is True
     return _tool_result(call_id(part) or id or "", output, failed, _cache_control(part))
 

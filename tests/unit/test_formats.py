@@ -198,6 +198,8 @@ def test_reused_ids_and_second_results() -> None:
         ({"result": {"a": [1, None]}}, '{"a":[1,null]}'),
         ({"result": [{"type": "file", "path": "a.txt"}]}, '[{"path":"a.txt","type":"file"}]'),
         ({"result": []}, "[]"),
+        ({"content": []}, ""),
+        ({"content": [], "is_error": True, "failed": True}, "The tool failed without a message."),
         ({"result": None}, ""),
         ({}, ""),
         ({"output": {"type": "error-text", "value": "No."}, "failed": True}, "No."),
