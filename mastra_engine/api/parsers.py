@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from tempfile import TemporaryFile
 from typing import IO, Any, NoReturn
@@ -15,6 +17,8 @@ from rest_framework.request import Request
 
 from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import InvalidInput
+
+logger = logging.getLogger("mastra_engine.api")
 
 JSON_LINES = "application/x-ndjson"
 _BLOCK = 64 * 1024
@@ -32,6 +36,16 @@ class LengthRequired(APIException):
     status_code = 411
     default_code = "length_required"
     default_detail = "The request has a body, but no Content-Length header."
+
+
+class InsufficientStorage(APIException):
+    status_code = 507
+    default_code = "insufficient_storage"
+    default_detail = "The server cannot store the upload now; retry the request later."
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wait = api_settings().retry_after
 
 
 class JsonParser(BaseParser):
@@ -68,13 +82,18 @@ class JsonLinesParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         context = parser_context or {}
-        file = TemporaryFile()  # noqa: SIM115 - the view closes it
         view = context["view"]
-        view.closing.callback(file.close)
+        maximum = getattr(api_settings(), self.limit)
         digest = blake2b()
-        for block in _blocks(stream, context, maximum=getattr(api_settings(), self.limit)):
-            file.write(block)
+        with _storing():
+            file = TemporaryFile()  # noqa: SIM115 - the view closes it
+        view.closing.callback(file.close)
+        for block in _blocks(stream, context, maximum=maximum):
             digest.update(block)
+            with _storing(file):
+                file.write(block)
+        with _storing(file):
+            file.flush()
         return Upload(file, digest.hexdigest(), f"/{view.operation.lines}")
 
 
@@ -95,6 +114,19 @@ class Upload:
     def __iter__(self) -> Iterator[Any]:
         self.file.seek(0)
         return _lines(self.file, self.path)
+
+
+@contextmanager
+def _storing(file: IO[bytes] | None = None) -> Iterator[None]:
+    """Raise InsufficientStorage for errors of the temporary file, such as a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if file is not None:
+            with suppress(OSError):  # Closing writes the buffer again.
+                file.close()
+        logger.exception("An upload cannot be stored in the temporary directory")
+        raise InsufficientStorage from error
 
 
 def is_lines(request: Request) -> bool:

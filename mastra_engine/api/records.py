@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mastra_engine.api.converters import ANY_TEXT
 from mastra_engine.api.operations import Deleted, Example, operation
 from mastra_engine.api.parsers import JsonLinesParser, JsonParser
 from mastra_engine.api.views import EngineView, route
@@ -330,7 +331,11 @@ urlpatterns = [
     route("entities/", EntitiesView, name="entities"),
     route("entities/<str:entity_id>/", EntityView, name="entity"),
     route("entities/<str:entity_id>/records/", RecordsView, name="records"),
-    route("entities/<str:entity_id>/records/<path:external_id>/", RecordView, name="record"),
+    route(
+        f"entities/<str:entity_id>/records/<{ANY_TEXT}:external_id>/",
+        RecordView,
+        name="record",
+    ),
     route("entities/<str:entity_id>/query/", QueryView, name="records-query"),
     route("entities/<str:entity_id>/delete/", DeleteRecordsView, name="records-delete"),
     route("entities/<str:entity_id>/purge/", PurgeView, name="records-purge"),

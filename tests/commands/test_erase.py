@@ -69,9 +69,10 @@ def said(resource: str, number: int) -> dict[str, Any]:
     return {"role": "user", "content": text, "metadata": {"by": f"{resource}-secret"}}
 
 
-def erase(*arguments: str) -> str:
+def erase(*arguments: str, interactive: bool = False) -> str:
     out = StringIO()
-    call_command("engine_erase", *arguments, stdout=out)
+    options = [] if interactive else ["--no-input"]
+    call_command("engine_erase", *arguments, *options, stdout=out)
     return out.getvalue().strip()
 
 
@@ -104,8 +105,8 @@ def test_erasing_again_finds_nothing() -> None:
 
 
 def test_a_dry_run_only_counts() -> None:
-    assert erase("--resource=ann", "--dry-run") == f"There are: {SPELLED_OUT}"
-    assert erase("--connection=ann", "--dry-run") == "There are: nothing"
+    assert erase("--resource=ann", "--dry-run") == f"To be erased: {SPELLED_OUT}"
+    assert erase("--connection=ann", "--dry-run") == "To be erased: nothing"
     assert kept("ann") == EVERYTHING
 
 
@@ -185,16 +186,18 @@ def aged() -> None:
 
 @pytest.mark.usefixtures("aged")
 def test_messages_of_an_age_are_erased_with_their_vectors() -> None:
+    assert erase("--older-than=30", "--dry-run") == "To be erased: 1 messages"
     assert erase("--older-than=30") == "Erased: 1 messages"
     assert (kept("ann").messages, kept("bob").messages) == (42, 41)
     assert erase("--older-than=9.5") == "Erased: 1 messages"
     assert (kept("ann").messages, kept("ann").vectors) == (41, 41)
-    assert erase("--older-than=9.5") == "Erased: 0 messages"
+    assert erase("--older-than=9.5") == "Erased: nothing"
 
 
 @pytest.mark.usefixtures("aged")
 def test_expired_messages_are_erased(settings: Any) -> None:
     settings.MASTRA_ENGINE = configured(RETENTION_DAYS=30)
+    assert erase("--expired", "--dry-run") == "To be erased: 1 messages"
     assert erase("--expired") == "Erased: 1 messages"
     assert (kept("ann").messages, kept("bob").messages) == (42, 41)
     settings.MASTRA_ENGINE = configured(RETENTION_DAYS=9)
@@ -237,6 +240,8 @@ def test_other_engines_are_named() -> None:
         ["--older-than=-1"],
         ["--older-than=nan"],
         ["--older-than=1e9"],
+        ["--older-than=0"],
+        ["--older-than=-0.0"],
         ["--older-than=0", "--dry-run"],
         ["--resource=ann", "--full", "--no-vacuum"],
     ],
@@ -246,6 +251,43 @@ def test_what_makes_no_sense_erases_nothing(arguments: list[str]) -> None:
     with pytest.raises(CommandError):
         erase(*arguments)
     assert kept("ann") == EVERYTHING
+
+
+SUBJECTS = [["--resource=ann"], ["--connection=ann"], ["--older-than=0.00001"], ["--expired"]]
+
+
+class Terminal(StringIO):
+    """A terminal where a user types one line."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("arguments", SUBJECTS, ids=" ".join)
+def test_without_a_terminal_it_needs_no_input(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    settings.MASTRA_ENGINE = configured(RETENTION_DAYS=1)
+    monkeypatch.setattr("sys.stdin", StringIO("yes\n"))
+    with pytest.raises(CommandError, match="--no-input"):
+        erase(*arguments, interactive=True)
+    assert kept("ann") == EVERYTHING
+
+
+@pytest.mark.parametrize("reply", ["no", "", "y", "YES", "yes please"])
+def test_a_user_may_decline(monkeypatch: pytest.MonkeyPatch, reply: str) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(f"{reply}\n"))
+    with pytest.raises(CommandError, match="Nothing was erased"):
+        erase("--resource=ann", interactive=True)
+    assert kept("ann") == EVERYTHING
+
+
+def test_a_user_may_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("yes\n"))
+    out = erase("--resource=ann", interactive=True)
+    assert out.startswith(f"To be erased: {SPELLED_OUT}\nThis cannot be undone.")
+    assert out.endswith(f"Erased: {SPELLED_OUT}")
+    assert kept("ann") == Erasure()
 
 
 def test_within_a_transaction_there_is_no_vacuum() -> None:

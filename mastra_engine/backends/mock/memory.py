@@ -241,6 +241,12 @@ class MockMemoryStore(MemoryStore):
         messages = self._store.threads[thread_id].messages
         return self._delete(thread_id, [id for id in message_ids if id in messages])
 
+    def count_messages_before(self, thread_ids: list[str], before: datetime) -> int:
+        with self._store.lock:
+            threads = [self._store.threads[id] for id in thread_ids if id in self._store.threads]
+            messages = [row for thread in threads for row in thread.messages.values()]
+        return sum(row.created_at < before for row in messages)
+
     def delete_messages_before(self, thread_id: str, before: datetime) -> list[str]:
         messages = self._store.threads[thread_id].messages.values()
         return self._delete(thread_id, [row.id for row in messages if row.created_at < before])

@@ -233,6 +233,10 @@ class PostgresMemoryStore(MemoryStore):
     def delete_messages(self, thread_id: str, message_ids: list[str]) -> list[str]:
         return self._table(thread_id).delete(message_ids)
 
+    def count_messages_before(self, thread_ids: list[str], before: datetime) -> int:
+        with self.session.translated():
+            return self._messages().filter(thread__in=thread_ids, created_at__lt=before).count()
+
     def delete_messages_before(self, thread_id: str, before: datetime) -> list[str]:
         return self._table(thread_id).delete_before(before)
 

@@ -234,7 +234,12 @@ class TestErasure(WithThread):
         self.say(memory, "old d", thread_id="short", created_at="2020-01-01T00:00:00Z")
         memory.embed_pending()
         assert memory.expire_messages(before="2020-01-01T00:00:00Z") == 0
-        assert memory.expire_messages(before=(now + timedelta(hours=1)).isoformat()) == 3
+        later = (now + timedelta(hours=1)).isoformat()
+        for _ in range(2):
+            assert memory.expire_messages(before=later, dry_run=True) == 3
+        assert len(self.stored(memory, "kept")) == 3
+        assert memory.expire_messages(before=later) == 3
+        assert memory.expire_messages(before=later, dry_run=True) == 0
         assert ids(self.stored(memory, "kept")) == ["new c"]
         assert ids(memory.list_threads(resource_id="alice")) == ["kept"]
         assert memory.vectors.describe_index(index_name="memory").count == 1

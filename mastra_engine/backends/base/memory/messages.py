@@ -145,12 +145,15 @@ class Messages:
 
         return self._store.transact(delete)
 
-    def expire_messages(self, *, before: datetime | str | None = None) -> int:
+    def expire_messages(
+        self, *, before: datetime | str | None = None, dry_run: bool = False
+    ) -> int:
         """Delete messages older than `before`, with their vectors; return how many.
 
         A thread that has no messages left and was not used since `before` is deleted as well.
         Without `before`, messages expire after RETENTION_DAYS of the settings. Each thread is a
         transaction of its own: when the call is interrupted, the threads before stay expired.
+        `dry_run` deletes nothing, and returns the number of messages that are older now.
 
         Raises InvalidInput when neither `before` nor RETENTION_DAYS is set.
         """
@@ -159,8 +162,11 @@ class Messages:
         while thread_ids := self._store.list_aged_threads(
             oldest, resource_ids=self._scope.resource_ids, after=last, limit=EXPIRE_PAGE
         ):
-            for id in thread_ids:
-                deleted += self._store.transact(partial(self._expire, id, oldest))
+            if dry_run:
+                deleted += self._store.count_messages_before(thread_ids, oldest)
+            else:
+                for id in thread_ids:
+                    deleted += self._store.transact(partial(self._expire, id, oldest))
             last = thread_ids[-1]
         return deleted
 

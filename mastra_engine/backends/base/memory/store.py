@@ -286,6 +286,10 @@ class MessageStore(TransactionalStore):
         """Delete messages from a locked thread; return the ids of those that existed."""
 
     @abstractmethod
+    def count_messages_before(self, thread_ids: list[str], before: datetime) -> int:
+        """Return the number of older messages in these threads."""
+
+    @abstractmethod
     def delete_messages_before(self, thread_id: str, before: datetime) -> list[str]:
         """Delete a locked thread's messages that are older; return their ids."""
 

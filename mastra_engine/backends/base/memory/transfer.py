@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -112,7 +113,12 @@ def _argument_or_header(argument: str | None, header: dict[str, Any], key: str, 
 
 
 def _line(value: dict[str, Any]) -> str:
-    return orjson.dumps(value).decode()
+    """Return a line of an export, with times in UTC whatever the time zone of the database is."""
+    in_utc = {
+        key: item.astimezone(UTC) if isinstance(item, datetime) else item
+        for key, item in value.items()
+    }
+    return orjson.dumps(in_utc, option=orjson.OPT_UTC_Z).decode()
 
 
 def _parsed(line: Any, number: int) -> dict[str, Any]:
