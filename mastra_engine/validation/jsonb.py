@@ -30,6 +30,11 @@ _INEXACT_FLOAT = re.compile(rb"\de\+?1[6-9]|-0\.0(?!\d)")
 #: of one instant would differ, and texts would not sort by time.
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_EXPONENT = re.compile(rb"(\d+)(?:\.(\d+))?[eE]([+-]?\d+)")
+#: The factor by which a document can grow at most: the seven bytes of "5e-324," become 328.
+_GROWTH = 60
+
 Path = tuple[str | int, ...]
 
 #: Parse JSON text. Numbers beyond 64 bits become floats, as they were before serialization.
@@ -56,6 +61,10 @@ def canonical(value: Any, path: Path = (), *, error: type[InvalidInput] = Invali
     if len(raw) > MAX_BYTES:
         message = f"must have at most {MAX_BYTES:,} bytes of JSON, got {len(raw):,}"
         raise error(message, path=pointer(path))
+    # A document that PostgreSQL writes in more than a gigabyte could be stored and never read.
+    if len(raw) * _GROWTH > MAX_BYTES and (size := written_size(raw)) > MAX_BYTES:
+        message = f"must have at most {MAX_BYTES:,} bytes as PostgreSQL writes it, got {size:,}"
+        raise error(message, path=pointer(path))
     # Walking the value in Python costs more than all the rest, so it is done only if the bytes
     # suggest a fault: orjson writes NaN as null, and it allows U+0000 and 254 levels.
     if (
@@ -68,6 +77,29 @@ def canonical(value: Any, path: Path = (), *, error: type[InvalidInput] = Invali
     if (b"e+1" in raw or b"e1" in raw or b"-0.0" in raw) and _INEXACT_FLOAT.search(raw):
         return orjson.dumps(_exact(orjson.loads(raw)), option=orjson.OPT_SORT_KEYS)
     return raw
+
+
+def written_size(raw: bytes) -> int:
+    """Return the length of canonical JSON when PostgreSQL writes it as text, in bytes.
+
+    `jsonb` writes numbers without exponents, so that six bytes such as 1e-300 become 302, and a
+    space after each comma and colon.
+    """
+    bare = _STRING.sub(b"", raw)
+    spaces = bare.count(b",") + bare.count(b":")
+    numbers = _EXPONENT.finditer(bare) if b"e" in bare else ()
+    return len(raw) + spaces + sum(_written_length(number) for number in numbers)
+
+
+def _written_length(number: re.Match[bytes]) -> int:
+    """Return by how many bytes a number with an exponent grows when it is written without."""
+    integer, fraction, exponent = number[1], number[2] or b"", int(number[3])
+    digits, point = len(integer) + len(fraction), len(integer) + exponent
+    if point <= 0:
+        length = len("0.") - point + digits
+    else:
+        length = point if point >= digits else digits + len(".")
+    return length - len(number[0])
 
 
 def content_hash(raw: bytes) -> bytes:

@@ -149,6 +149,19 @@ class TestValueTypes:
             self.ids(engine, {"v": {"$eq": value}})
         assert refused.value.path.startswith("/options/filters/v/$eq")
 
+    def test_documents_are_bounded_by_the_size_they_are_written_in(
+        self, engine: MastraEngine
+    ) -> None:
+        numbers = [1e-300] * 240_000  # 1.7 MB of JSON, 73 MB as PostgreSQL writes it
+        for value in (numbers, {"deep": [numbers]}):
+            with pytest.raises(InvalidInput, match="as PostgreSQL writes it") as caught:
+                self.put(engine, a=value)
+            assert caught.value.path == "/records/0/data"
+        self.put(engine, a=[1e-300] * 2_000, b="e" * 2_000_000, c=[1.5] * 300_000)
+        stored = self.stored(engine)
+        assert stored["a"] == [1e-300] * 2_000
+        assert len(stored["b"]) == 2_000_000
+
     def test_one_instant_is_one_value_in_every_zone(self, engine: MastraEngine) -> None:
         self.put(engine, **{str(n): INSTANT.astimezone(zone) for n, zone in enumerate(ZONES)})
         assert set(self.stored(engine).values()) == {"2026-07-01T01:45:30.250000+00:00"}
