@@ -194,7 +194,7 @@ def test_a_page_of_a_run_is_seven_round_trips(engine: PostgresEngine) -> None:
     run(engine)
     with CaptureQueriesContext(connection) as captured:
         run(engine)
-    assert len(captured) == 15 + 10 * 7
+    assert len(captured) == 16 + 10 * 7
 
 
 # A database that goes away
