@@ -217,6 +217,15 @@ def use_syncs(calls: Wrapped) -> None:
     calls.call("", "cancel_sync_run", id=str(queued.id))
     calls.call("", "retry_sync_run", id=str(queued.id))
     calls.call("", "perform_sync_run", id=str(queued.id))
+    calls.call("", "enqueue_sync", sync="notes", connection_id="user_124")
+    declared = {"sync": "notes", "connection_id": "user_123"}
+    calls.call("", "get_sync", **declared)
+    calls.call("", "list_syncs", **declared, status="idle")
+    syncs = calls.call("", "list_syncs", sync="notes", limit=1)
+    assert syncs.next_cursor
+    calls.call("", "list_syncs", sync="notes", limit=1, cursor=syncs.next_cursor)
+    for change in ("pause_sync", "resume_sync", "reset_sync"):
+        calls.call("", change, **declared)
     entity = calls.call("", "get_entity", name="Notes", connection_id="user_123")
     calls.call("", "delete_entity_by_id", id=str(entity.id))
     calls.call("", "erase", connection_id="user_123")
