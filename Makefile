@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 PARALLEL := -n auto --dist worksteal
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+# The demo and the desk need few packages; an environment for development has them all.
+RUNNABLE := $(or $(wildcard $(VENV)/ready),$(VENV)/demo)
 
 .PHONY: help demo serve test test-all test-browser test-celery test-fuzz test-pgbouncer coverage lint docs openapi lock bench up down clean
 
@@ -25,19 +28,21 @@ help:
 	@echo "make down      stop the demo's database; its data stays in .mastra/"
 
 demo: up
-	$(BIN)/python manage.py engine_migrate
-	$(BIN)/python manage.py demo
-	@echo
-	@echo "The database is still running: make down stops it, make demo goes on with it."
+	@echo "Creating the tables …"
+	@$(BIN)/python manage.py engine_migrate --verbosity 0
+	@$(BIN)/python manage.py demo
+	@echo "The database keeps running: make down stops it. Its data stays in .mastra/."
 
 serve: up
-	$(BIN)/python manage.py engine_migrate
-	$(BIN)/python manage.py serve --port $(PORT)
+	@echo "Creating the tables …"
+	@$(BIN)/python manage.py engine_migrate --verbosity 0
+	@$(BIN)/python manage.py serve --port $(PORT)
 
-up: $(VENV)/ready
-	$(BIN)/python manage.py engine_add --embedded
+up: $(RUNNABLE)
+	@echo "Starting an embedded PostgreSQL in .mastra/ …"
+	@$(BIN)/python manage.py engine_add --embedded
 
-down: $(VENV)/ready
+down: $(RUNNABLE)
 	$(BIN)/python manage.py engine_down
 
 test: $(VENV)/ready
@@ -113,16 +118,24 @@ clean:
 $(VENV)/browser: $(VENV)/ready
 	@command -v chromium >/dev/null && command -v npm >/dev/null || \
 		{ echo "Chromium and npm are needed; on Debian: apt install chromium npm"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[browser]"
+	$(INSTALL) ".[browser]"
 	npm install --silent --no-save --prefix $(VENV) axe-core@4
 	@touch $@
 
 # DJANGO="Django~=5.2.0" tests with another version than that of constraints.txt.
-$(VENV)/ready: pyproject.toml constraints.txt
+$(VENV)/ready: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing the packages for development in $(VENV)/ …"
+	$(INSTALL) ".[dev]"
+	$(if $(DJANGO),$(BIN)/pip install --quiet --disable-pip-version-check "$(DJANGO)")
+	@touch $@
+
+$(VENV)/demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing the packages of the demo in $(VENV)/, about 400 MB; the first time takes a minute or more …"
+	@$(INSTALL) ".[demo]"
+	@touch $@
+
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
-		{ rm -rf $(VENV); echo "This Python cannot make environments; on Debian: apt install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
-	$(if $(DJANGO),$(BIN)/pip install --quiet --disable-pip-version-check "$(DJANGO)")
-	@touch $@
+		{ rm -rf $(VENV); echo "This Python cannot create environments; on Debian: apt install python3-venv"; exit 1; }

@@ -9,6 +9,9 @@ from typing import Any
 
 from mastra_engine.types import RecordInput
 
+#: The connection of all syncs of this project, so that the demo and the desk share their records.
+CONNECTION = "example"
+
 #: Topics that are chapters: they repeat the text of other topics.
 CHAPTERS = {"Compound statements", "Special method names"}
 

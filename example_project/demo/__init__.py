@@ -11,10 +11,11 @@ from rich.progress import track
 T = TypeVar("T")
 
 
-def title(console: Console, text: str) -> None:
-    """Print the heading of a step."""
+def title(console: Console, text: str, explanation: str) -> None:
+    """Print the heading of a step and say what the step does."""
     console.print()
     console.rule(f"[bold]{text}", align="left")
+    console.print(f"[dim]{explanation}[/dim]")
 
 
 def progress(console: Console, name: str, items: list[T]) -> Iterable[T]:

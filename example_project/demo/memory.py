@@ -46,13 +46,29 @@ class MemoryDemo:
         self.memory = engine.memory
 
     def run(self) -> None:
-        title(self.console, "Save a conversation with tool calls, then save it again")
+        title(
+            self.console,
+            "Save a conversation with tool calls, then save it again",
+            "memory.save_memory() appends messages; an idempotency key prevents a second append.",
+        )
         self.save_twice()
-        title(self.console, "Fit it into a context window")
+        title(
+            self.console,
+            "Fit it into a context window",
+            "memory.get_context_window() returns the newest messages within a budget of tokens.",
+        )
         self.fit()
-        title(self.console, "Recall the first messages")
+        title(
+            self.console,
+            "Recall the first messages",
+            "memory.recall() searches the messages by meaning and returns their neighbours, too.",
+        )
         self.recall()
-        title(self.console, "Update working memory")
+        title(
+            self.console,
+            "Update working memory",
+            "memory.update_working_memory() merges a patch; its version prevents lost updates.",
+        )
         self.update_working_memory()
 
     def save_twice(self) -> None:

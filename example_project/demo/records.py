@@ -13,11 +13,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from example_project.demo import title
-from example_project.sources import packages
+from example_project.sources import CONNECTION, packages
 from mastra_engine import engine
 from mastra_engine.types import Filter, QueryOptions, RecordInput, Sort, SyncResult, SyncRun
 
-CONNECTION = "this-machine"
 SYNCS = "packages", "topics"
 
 #: Questions to the topics, each with a filter on the data of the topics.
@@ -42,7 +41,12 @@ class RecordsDemo:
         self.list_entities()
 
     def sync_twice(self) -> None:
-        title(self.console, "Sync two sources, then sync them again")
+        title(
+            self.console,
+            "Sync two sources, then sync them again",
+            "The syncs read the installed Python packages and the topics of the Python reference. "
+            "The topics are indexed after the first pass, which embeds them and takes longest.",
+        )
         table = results_table()
         for label in ("first", "again"):
             for sync in SYNCS:
@@ -55,7 +59,11 @@ class RecordsDemo:
         )
 
     def query(self) -> None:
-        title(self.console, "Query with filters and sorting")
+        title(
+            self.console,
+            "Query with filters and sorting",
+            "get_records() compiles filters to SQL; values are bound as parameters.",
+        )
         self.show(
             "packages that require another one, largest first",
             "Packages",
@@ -81,7 +89,11 @@ class RecordsDemo:
         )
 
     def page(self) -> None:
-        title(self.console, "Page through everything by cursor")
+        title(
+            self.console,
+            "Page through all records by cursor",
+            "A cursor continues after the last record of a page, whatever was written since.",
+        )
         sizes, cursor = [], None
         while True:
             page = engine.get_records(
@@ -96,7 +108,11 @@ class RecordsDemo:
         self.console.print(f"{sum(sizes)} topics in pages of {sizes}")
 
     def search(self) -> None:
-        title(self.console, "Search the topics by meaning")
+        title(
+            self.console,
+            "Search the topics by meaning",
+            "search_records() finds records by the vectors of their chunks.",
+        )
         self.await_index()
         for question, filter in QUESTIONS.items():
             heading = f"{question}, among {filter}" if filter else question
@@ -115,7 +131,11 @@ class RecordsDemo:
             self.console.print(table)
 
     def change(self) -> None:
-        title(self.console, "Change the source, sync, read the change feed")
+        title(
+            self.console,
+            "Change the source, sync, read the change feed",
+            "get_changes() returns the changes after a revision, deletions included.",
+        )
         entity = engine.get_entity(name="Packages", connection_id=CONNECTION)
         assert entity is not None
         position = engine.get_changes(entity_id=entity.id, after=entity.rev).next
@@ -143,7 +163,11 @@ class RecordsDemo:
         self.run_sync("packages")  # it restores the packages that are installed
 
     def list_entities(self) -> None:
-        title(self.console, "Entities in the database")
+        title(
+            self.console,
+            "Entities in the database",
+            "An entity has the records of one kind of one connection.",
+        )
         table = Table("entity", "connection", "rev", "records")
         for entity in engine.list_entities():
             records = engine.iter_records(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from statistics import median
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
@@ -12,6 +16,14 @@ from mastra_engine.retrieval.chunking import chunk
 from mastra_engine.types import Match
 
 INDEX = "reference"
+TOP_K = 3
+
+#: The methods of searching, with their options.
+METHODS: dict[str, dict[str, Any]] = {
+    "by vector": {},
+    "hybrid": {"hybrid": True},
+    "hybrid, reranked": {"hybrid": True, "reranker": Reranker()},
+}
 
 #: Questions, and the topics of the reference that answer them.
 QUESTIONS = {
@@ -37,9 +49,17 @@ class RetrievalDemo:
         self.console = console
 
     def run(self) -> None:
-        title(self.console, "Cut the language reference into chunks and embed them")
+        title(
+            self.console,
+            "Cut the language reference into chunks and embed them",
+            "vectors.upsert() embeds documents with a small model that needs no network.",
+        )
         self.load()
-        title(self.console, "Search it for questions")
+        title(
+            self.console,
+            "Search it for questions",
+            "vectors.query() searches by vectors alone, or hybrid: by vectors and by words.",
+        )
         self.ask()
 
     def load(self) -> None:
@@ -64,23 +84,48 @@ class RetrievalDemo:
         )
 
     def ask(self) -> None:
-        table = Table("question", "by vector", "hybrid", "hybrid, reranked")
-        hits = {"by vector": 0, "hybrid": 0, "hybrid, reranked": 0}
+        """Search with each method, and print its ranking and how many questions it answers."""
+        table = Table("question", *METHODS)
+        ranks: dict[str, list[int | None]] = {name: [] for name in METHODS}
+        seconds: dict[str, list[float]] = {name: [] for name in METHODS}
         for question, topics in QUESTIONS.items():
-            rankings = {
-                "by vector": self.search(question),
-                "hybrid": self.search(question, hybrid=True),
-                "hybrid, reranked": self.search(question, hybrid=True, reranker=Reranker()),
-            }
-            for name, matches in rankings.items():
-                hits[name] += matches[0].metadata["topic"] in topics
-            table.add_row(question, *(cell(matches[0], topics) for matches in rankings.values()))
+            cells = []
+            for name, options in METHODS.items():
+                started = time.perf_counter()
+                matches = self.search(question, **options)
+                seconds[name].append(time.perf_counter() - started)
+                ranks[name].append(rank(matches, topics))
+                cells.append(cell(matches[0], topics))
+            table.add_row(question, *cells)
         self.console.print(table)
-        for name, number in hits.items():
-            self.console.print(f"{name}: {number} of {len(QUESTIONS)} answered by the first hit")
+        self.console.print(summary(ranks, seconds))
+        self.console.print(
+            f"[dim]{len(QUESTIONS)} questions are too few to compare the methods: "
+            "python -m benchmarks retrieval measures them with more.[/dim]"
+        )
 
-    def search(self, question: str, **options: object) -> list[Match]:
-        return engine.vectors.query(index_name=INDEX, query_text=question, top_k=3, **options)  # type: ignore[arg-type]
+    def search(self, question: str, **options: Any) -> list[Match]:
+        return engine.vectors.query(index_name=INDEX, query_text=question, top_k=TOP_K, **options)
+
+
+def summary(ranks: dict[str, list[int | None]], seconds: dict[str, list[float]]) -> Table:
+    """Return how many questions each method answers, and how long a search takes."""
+    of = f"of {len(QUESTIONS)}"
+    table = Table("method", f"answered by the first hit, {of}", f"by the first {TOP_K}, {of}", "ms")
+    for name, numbers in ranks.items():
+        answered = [number for number in numbers if number is not None]
+        first = sum(number == 1 for number in answered)
+        milliseconds = 1000 * median(seconds[name])
+        table.add_row(name, str(first), str(len(answered)), f"{milliseconds:.1f}")
+    return table
+
+
+def rank(matches: list[Match], topics: set[str]) -> int | None:
+    """Return the rank of the first match that answers a question, or None."""
+    for number, match in enumerate(matches, start=1):
+        if match.metadata["topic"] in topics:
+            return number
+    return None
 
 
 def cell(match: Match, topics: set[str]) -> str:

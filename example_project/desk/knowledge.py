@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from example_project.sources import CONNECTION
 from mastra_engine import MastraEngine
 from mastra_engine.exceptions import EntityNotFound
 from mastra_engine.retrieval.chunking import chunk
 from mastra_engine.types import QueryOptions, Record, RecordMatch, SyncRun
 
-#: The connection of the desk's syncs, and the sync of each entity.
-CONNECTION = "support-desk"
+#: The sync of each entity.
 SYNCS = {"Topics": "topics", "Tickets": "tickets"}
 #: The index of both entities, and the number of chunks that an answer is made from.
 INDEX, TOP_K = "support", 4

@@ -9,7 +9,8 @@ from django.urls import path
 from example_project.desk import views
 
 urlpatterns = [
-    path("", views.start, name="start"),
+    path("", views.home, name="home"),
+    path("conversations/", views.start, name="start"),
     path("conversations/<path:thread_id>/", views.ConversationView.as_view(), name="conversation"),
     path("sources/<str:entity>/<path:external_id>/", views.source, name="source"),
     path("forget/", views.forget, name="forget"),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages as notices
 from django.contrib.admin.utils import quote
 from django.contrib.auth.decorators import login_required
@@ -22,6 +23,7 @@ from example_project.desk import knowledge, model
 from example_project.desk.presentation import facts, items
 from example_project.desk.streams import EVENTS, answer_events, stream
 from example_project.desk.turns import Turn
+from example_project.sources import CONNECTION
 from mastra_engine import MastraEngine, engine
 from mastra_engine.exceptions import InvalidInput, NotFound
 from mastra_engine.types import Message
@@ -78,6 +80,12 @@ class ConversationView(LoginRequiredMixin, View):
         return redirect("conversation", thread_id)
 
 
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """Show where the chat, the admin and the API's documentation are."""
+    return render(request, "desk/home.html", {"demo": settings.DEBUG})
+
+
 @login_required
 @require_GET
 def start(request: HttpRequest) -> HttpResponse:
@@ -126,7 +134,7 @@ def not_found_as_404() -> Iterator[None]:
 
 def desk(request: HttpRequest) -> MastraEngine:
     """Return the engine within the user's scope: their memory, and the desk's records."""
-    return engine.within(resource_ids=[resource_id(request)], connection_ids=[knowledge.CONNECTION])
+    return engine.within(resource_ids=[resource_id(request)], connection_ids=[CONNECTION])
 
 
 def resource_id(request: HttpRequest) -> str:

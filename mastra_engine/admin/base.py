@@ -6,14 +6,15 @@ installed, otherwise of the stock admin. It reads the tables, and acts only thro
 An additional page is a `View` in a ModelAdmin's `views`; the method of its name responds:
 
     class IndexAdmin(EngineAdmin):
-        views = (View("playground", "playground/", label="Search", content=True),)
+        views = (View("playground", "playground/", label="Search", content="embedding"),)
 
         def playground(self, request):
             return self.page(request, "playground.html", title="Search", hits=[])
 
 Its URL name is `admin:mastra_engine_playground`. A view with a label is listed on the app's index
 page. The template extends `admin/mastra_engine/page.html`, fills the block `page`, and has
-`reads_content` in its context. Exceptions of the engine become an error page.
+`reads` in its context: `reads.message` says whether the user may read messages. Exceptions of the
+engine become an error page.
 """
 
 from __future__ import annotations
@@ -25,19 +26,21 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 
+from mastra_engine.admin.addresses import admin_url
+from mastra_engine.admin.beginnings import read_beginnings
 from mastra_engine.admin.bounds import bounded
-from mastra_engine.admin.reading import APP, ReadOnlyAdmin, database, reads_content
-from mastra_engine.atomic_requests import non_atomic
+from mastra_engine.admin.reading import ReadOnlyAdmin, Reads, database
 from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
 from mastra_engine.validation.inputs import count
+from mastra_engine.web import APP, non_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,14 @@ class View:
     """A page in addition to Django's: `path` is below the model's, `name` is the method's.
 
     The user needs the permission to view the model, the permission that `needs` names for an
-    action, and with `content` also the permission to read content. A view with a label is listed
-    on the app's index page.
+    action, and for a view with `content` the permissions to read that model's content. A view with
+    a label is listed on the app's index page.
     """
 
     name: str
     path: str
     label: str = ""
-    content: bool = False
+    content: str = ""
     needs: str = ""
 
 
@@ -80,11 +83,10 @@ class EngineAdmin(ReadOnlyAdmin):
         css = {"all": (f"{APP}/admin.css",)}
 
     views: tuple[View, ...] = ()
-    #: The columns that a row's page shows, and those that need the permission to read content.
+    #: The columns that a row's page shows to every user who may view it.
     facts: tuple[str, ...] = ()
-    documents: tuple[str, ...] = ()
     template = "row.html"
-    #: The rows that are deleted with a row, for the question before it is deleted.
+    #: The rows that are deleted together with a row, which the confirmation page names.
     deleted_with = ""
 
     def get_urls(self) -> list[URLPattern]:
@@ -144,10 +146,10 @@ class EngineAdmin(ReadOnlyAdmin):
         context = {
             "row": row,
             "heading": self.heading(request, row),
-            "tools": tools,
+            "tools": [link for link in tools if link.url],
             "facts": self.labelled(row, self.facts),
-            "documents": self._documents(row) if reads_content(request) else [],
-            "hides": bool(self.documents) and not reads_content(request),
+            "documents": self._documents(row) if self.reads(request, self.model) else [],
+            "hides": bool(self.documents) and not self.reads(request, self.model),
         }
         return self.page(
             request, self.template, title=str(row), **{**context, **self.details(request, row)}
@@ -170,7 +172,15 @@ class EngineAdmin(ReadOnlyAdmin):
 
     def labelled(self, row: Any, names: tuple[str, ...]) -> list[Fact]:
         """Return columns of a row with the labels and the help texts of the model's fields."""
-        return [self._fact(row, name) for name in names]
+        return [self._fact(name, getattr(row, name)) for name in names]
+
+    def content_of(self, row: Any) -> dict[str, Any]:
+        """Return the documents of a row, long ones as the text that they begin with."""
+        return read_beginnings(self.only(row), self.documents) if self.documents else {}
+
+    def only(self, row: Any) -> QuerySet[Any]:
+        """Return a query for a row by the key of its table."""
+        return self.rows(self.model).filter(pk=row.pk)
 
     def row(self, request: HttpRequest, object_id: str) -> Any:
         """Return the row that an address names. Raises Http404 and PermissionDenied."""
@@ -190,7 +200,7 @@ class EngineAdmin(ReadOnlyAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": title,
-            "reads_content": reads_content(request),
+            "reads": Reads(request),
         }
         return TemplateResponse(
             request, f"admin/{APP}/{template}", {**shared, **context}, status=status
@@ -242,26 +252,31 @@ class EngineAdmin(ReadOnlyAdmin):
         return self.url("embedding_change", f"{index_id}.{row_id}")
 
     def url(self, name: str, *keys: Any, **query: Any) -> str:
-        """Return the address of a view of this app; `keys` name the row of a row's view."""
-        args = [quote(key) for key in keys]
-        address = reverse(f"{self.admin_site.name}:{APP}_{name}", args=args)
-        return f"{address}?{urlencode(query)}" if query else address
+        """Return the address of a view of this app at this admin site; `keys` name a row.
+
+        It is empty where the site has no such view: a project may register some of the models.
+        """
+        address = admin_url(self.admin_site.name, name, *keys)
+        return f"{address}?{urlencode(query)}" if query and address else address
 
     # Steps
 
     def _documents(self, row: Any) -> list[Fact]:
-        documents = self.labelled(row, self.documents)
-        return [document for document in documents if document.value not in (None, "")]
+        facts = []
+        for name, value in self.content_of(row).items():
+            if value not in (None, ""):
+                facts.append(self._fact(name, value))
+        return facts
 
-    def _fact(self, row: Any, name: str) -> Fact:
+    def _fact(self, name: str, value: Any) -> Fact:
         field: Any = self.opts.get_field(name)
-        return Fact(str(field.verbose_name), getattr(row, name), str(field.help_text))
+        return Fact(str(field.verbose_name), value, str(field.help_text))
 
     def _may_open(self, request: HttpRequest, view: View) -> bool:
         allowed = self.has_view_permission(request)
         if view.needs:
             allowed = allowed and self.may(request, view.needs)
-        return allowed and (not view.content or reads_content(request))
+        return allowed and (not view.content or Reads(request)[view.content])
 
     def _responding(self, view: View) -> Callable[..., HttpResponse]:
         method = getattr(self, view.name)

@@ -9,7 +9,7 @@ from django import forms
 
 
 class PageForm(forms.Form):
-    """A form whose labels have no colon, because they are placed above the fields."""
+    """A form with labels that have no colon, because they are placed above the fields."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -28,7 +28,7 @@ POINTS, NUMBERS = 2_000, 4_000_000
 CACHED = 600
 #: The most values with a colour of their own, and the most metadata fields to choose from.
 COLOURS, FIELDS = 7, 30
-#: The number of vectors whose metadata is read to find these fields.
+#: The number of vectors from which the metadata is read to find these fields.
 _FIELD_SAMPLE = 200
 #: The most characters shown of a value and of a document.
 LABEL, EXCERPT = 60, 120
@@ -73,7 +73,7 @@ class ColourForm(PageForm):
 class Map(EngineAdmin):
     """The map page of an index."""
 
-    views: tuple[View, ...] = (View("map", "<str:object_id>/map/", content=True),)
+    views: tuple[View, ...] = (View("map", "<str:object_id>/map/", content="embedding"),)
 
     def map(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show a sample of an index, coloured by a metadata field or by namespace."""

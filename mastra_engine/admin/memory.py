@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from typing import Any
 
@@ -10,14 +10,17 @@ from django import forms
 from django.contrib import admin
 from django.db import connections
 from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View, query_number
+from mastra_engine.admin.beginnings import as_text, size_of
 from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.paging import counted, table_rows
-from mastra_engine.admin.reading import database, reads_content
+from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import sources
-from mastra_engine.admin.transcript import message_range
+from mastra_engine.admin.transcript import load_content, message_range
+from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine
 from mastra_engine.models import Embedding, Entity, IdempotentAppend, Message, Thread, WorkingMemory
 from mastra_engine.postgres.samples import resource_ids
@@ -27,6 +30,10 @@ from mastra_engine.types import COUNTED
 SORTED_BY_USE = 100_000
 #: The most related rows of each kind that a page lists.
 RELATED = 50
+#: The most characters of a title in a list, and of working memory on the page of a resource.
+TITLE, EXCERPT = 200, 10_000
+#: The most characters that the messages of a context window may have for its page.
+WINDOW_CHARACTERS = 10_000_000
 #: The most messages of a context window that its page shows.
 SHOWN = 200
 
@@ -46,11 +53,14 @@ class ThreadAdmin(EngineAdmin):
     """Threads; the page of a thread is its transcript."""
 
     views = (
-        View("context", "<path:object_id>/context/", content=True),
+        View("context", "<path:object_id>/context/", content="message"),
         View("resources", "resources/", label="Resources"),
     )
-    list_display = ("id", "resource_id", "title", "message_count", "total_tokens", "updated_at")
-    content_columns = ("title",)
+    list_display = (
+        *("id", "resource_id", "short_title"),
+        *("message_count", "total_tokens", "updated_at"),
+    )
+    content_columns = ("short_title",)
     search_fields = ("id", "resource_id")
     search_help_text = "The beginning of a thread ID or a resource ID"
     lookups = frozenset({"resource_id__exact"})
@@ -66,6 +76,15 @@ class ThreadAdmin(EngineAdmin):
     template = "thread.html"
     deleted_with = "its messages, the vectors made from them, and its working memory"
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        with_beginning: QuerySet[Any] = rows.annotate(beginning=Left("title", TITLE))
+        return with_beginning
+
+    @admin.display(description="title")
+    def short_title(self, row: Any) -> str:
+        return str(row.beginning)
+
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         few = table_rows(Thread, database()) <= SORTED_BY_USE
         return ("-updated_at", "-id") if few else ("-id",)
@@ -76,23 +95,26 @@ class ThreadAdmin(EngineAdmin):
     def delete_model(self, request: HttpRequest, obj: Thread) -> None:
         engine.memory.delete_thread(thread_id=obj.id)
 
-    def heading(self, request: HttpRequest, row: Thread) -> str:
-        return row.title if row.title and reads_content(request) else str(row)
+    def heading(self, request: HttpRequest, row: Any) -> str:
+        return row.beginning if row.beginning and self.reads(request, Thread) else str(row)
 
     def tools(self, request: HttpRequest, row: Thread) -> list[Link]:
         resource = Link("Resource", self.url("resources", resource_id=row.resource_id))
-        if not reads_content(request):
+        if not self.reads(request, Message):
             return [resource]
         return [Link("Context window", self.url("context", row.id)), resource]
 
     def details(self, request: HttpRequest, row: Thread) -> dict[str, Any]:
         messages = self.rows(Message).filter(thread=row)
         at, before = query_number(request, "at"), query_number(request, "before")
-        html = message_range(messages, row, at=at, before=before)
-        links = sources(self, html.messages) if reads_content(request) else repeat([])
+        page_range = message_range(messages, row, at=at, before=before)
+        links: Iterable[list[Link]] = repeat([])
+        if self.reads(request, Message):
+            load_content(messages, page_range.messages)
+            links = sources(self, page_range.messages)
         return {
-            "message_range": html,
-            "transcript": zip(html.messages, links, strict=False),
+            "message_range": page_range,
+            "transcript": zip(page_range.messages, links, strict=False),
             "last": row.last_position,
         }
 
@@ -100,8 +122,11 @@ class ThreadAdmin(EngineAdmin):
         """Show the context window of a thread within a budget of tokens."""
         thread = self.row(request, object_id)
         form = WindowForm({"max_tokens": 4_000, "format": "raw", **request.GET.dict()})
+        if not self.reads(request, WorkingMemory):
+            del form.fields["working_memory"]
         window = None
         if form.is_valid():
+            self._check_size(thread, form.cleaned_data["max_tokens"])
             window = engine.memory.get_context_window(thread_id=thread.id, **form.cleaned_data)
         return self.page(
             request,
@@ -114,6 +139,26 @@ class ThreadAdmin(EngineAdmin):
             newest=window.messages[-SHOWN:] if window else [],
             tools=[Link("Transcript", self.url("thread_change", thread.id))],
         )
+
+    def _check_size(self, thread: Thread, max_tokens: int) -> None:
+        """Raise InvalidInput if the messages within a budget of tokens are too long for a page.
+
+        Images and files have few tokens and many megabytes.
+        """
+        newest = self.rows(Message).filter(thread=thread).order_by("-position")
+        rows = newest.values_list("tokens", size_of(Message, "content", "metadata"))
+        tokens = size = 0
+        for message_tokens, message_size in rows.iterator(chunk_size=500):
+            tokens += message_tokens
+            size += message_size
+            if tokens > max_tokens:
+                return
+            if size > WINDOW_CHARACTERS:
+                raise InvalidInput(
+                    f"the window has more than {WINDOW_CHARACTERS:,} characters, which is too much "
+                    "for a page; choose a smaller budget",
+                    path="/max_tokens",
+                )
 
     def resources(self, request: HttpRequest) -> HttpResponse:
         """List resources, or show the threads and the memory of one."""
@@ -136,9 +181,17 @@ class ThreadAdmin(EngineAdmin):
     def _resource(self, request: HttpRequest, resource_id: str) -> HttpResponse:
         """Show the threads, the working memory and the entities of a resource."""
         all_threads = self.rows(Thread).filter(resource_id=resource_id)
-        threads = list(all_threads.order_by("-updated_at", "-id")[:RELATED])
+        newest = all_threads.annotate(beginning=Left("title", TITLE)).order_by("-updated_at", "-id")
+        threads = list(newest.defer(*self.documents)[:RELATED])
         listed = Q(thread=None) | Q(thread__in=[thread.pk for thread in threads])
-        memories = self.rows(WorkingMemory).filter(listed, resource_id=resource_id)
+        memories = (
+            self.rows(WorkingMemory)
+            .filter(listed, resource_id=resource_id)
+            .defer("content", "data")
+            .annotate(
+                text=Left("content", EXCERPT), json=Left(as_text("data", WorkingMemory), EXCERPT)
+            )
+        )
         vectors = self.rows(Embedding).filter(
             vector_index__name=engine.memory.index_name, namespace=resource_id
         )
@@ -181,6 +234,7 @@ class MessageAdmin(EngineAdmin):
     listed = False
     facts = ("thread_id", "position", "role", "tokens", "embedded_at", "created_at")
     documents = ("content", "metadata")
+    unread = ("text",)
 
     def tools(self, request: HttpRequest, row: Message) -> list[Link]:
         return [Link("Transcript", self.url("thread_change", row.thread_id, at=row.position))]

@@ -91,7 +91,7 @@ class Playground(EngineAdmin):
     """The search playground page."""
 
     views: tuple[View, ...] = (
-        View("playground", "playground/", label="Search playground", content=True),
+        View("playground", "playground/", label="Search playground", content="embedding"),
     )
 
     def playground(self, request: HttpRequest) -> HttpResponse:
@@ -121,7 +121,7 @@ class Playground(EngineAdmin):
             return Hit(match=match, url=pages.get(key, ""), origin=origin, rank=ranks.get(key))
 
         def ranking(search: Search) -> Ranking:
-            links = origins(self, [match.metadata for match in search.matches])
+            links = origins(self, [(match.namespace, match.metadata) for match in search.matches])
             hits = list(map(hit, search.matches, links))
             return Ranking(title=search.title, milliseconds=search.milliseconds, hits=hits)
 

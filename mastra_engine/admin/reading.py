@@ -13,6 +13,7 @@ from django.http import HttpRequest
 
 from mastra_engine.admin.paging import BoundedPaginator
 from mastra_engine.handler import engine
+from mastra_engine.web import APP, READS, allowed
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -23,8 +24,8 @@ elif apps.is_installed("unfold"):
 else:
     from django.contrib.admin import ModelAdmin as Themed
 
-APP = "mastra_engine"
-READ_CONTENT = f"{APP}.read_content"
+#: The permission to read the content of a model, by the model's name, as the API has it.
+READ_PERMISSIONS = {kind.__name__.lower(): permission for kind, permission in READS.items()}
 #: The most rows that a search finds by each column.
 MATCHES = 1_000
 
@@ -36,6 +37,10 @@ class ReadOnlyAdmin(Themed):
     lookups: frozenset[str] = frozenset()
     #: Columns of the list that need the permission to read content.
     content_columns: tuple[str, ...] = ()
+    #: Columns of any size that need the permission to read content. Lists do not read them.
+    documents: tuple[str, ...] = ()
+    #: Further columns that pages do not read.
+    unread: tuple[str, ...] = ()
     #: Whether the app's index has a link to the list; otherwise only other pages have one.
     listed = True
 
@@ -48,7 +53,8 @@ class ReadOnlyAdmin(Themed):
     paginator = BoundedPaginator
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return self.rows(self.model).order_by(*self.ordering)  # autocomplete fields need an order
+        rows = self.rows(self.model).defer(*self.documents, *self.unread)
+        return rows.order_by(*self.ordering)  # autocomplete fields need an order
 
     def rows(self, model: type[Model]) -> QuerySet[Any]:
         """Return the rows of a table in the default engine's database."""
@@ -60,7 +66,7 @@ class ReadOnlyAdmin(Themed):
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        hidden = () if reads_content(request) else self.content_columns
+        hidden = () if self.reads(request, self.model) else self.content_columns
         return [column for column in self.list_display if column not in hidden]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
@@ -106,12 +112,21 @@ class ReadOnlyAdmin(Themed):
         """Say whether the user has a permission on the model: view, add, change or delete."""
         return request.user.has_perm(f"{APP}.{get_permission_codename(action, self.opts)}")
 
+    def reads(self, request: HttpRequest, model: type[Model]) -> bool:
+        """Say whether the user may read the content of a model's rows, as the API would say."""
+        return Reads(request)[model._meta.model_name or ""]
+
+
+class Reads:
+    """Whether the user of a request may read the content of a model, by the model's name."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.user = request.user
+
+    def __getitem__(self, model_name: str) -> bool:
+        return allowed(self.user, READ_PERMISSIONS.get(model_name, f"view_{model_name}"))
+
 
 def database() -> str:
     """Return the alias of the database that has the default engine's tables."""
     return engine.database or DEFAULT_DB_ALIAS
-
-
-def reads_content(request: HttpRequest) -> bool:
-    """Say whether the user may read the content of conversations, records and vectors."""
-    return request.user.has_perm(READ_CONTENT)

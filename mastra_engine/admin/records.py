@@ -11,9 +11,8 @@ from django.http import HttpRequest, HttpResponse
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, query_number
 from mastra_engine.admin.forms import FilterField, PageForm
-from mastra_engine.admin.reading import reads_content
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
-from mastra_engine.exceptions import InvalidInput
+from mastra_engine.exceptions import CursorExpired, InvalidInput
 from mastra_engine.handler import engine
 from mastra_engine.models import Embedding, Entity, IndexProgress, Record, SyncRun
 from mastra_engine.types import Page
@@ -73,7 +72,7 @@ class EntityAdmin(EngineAdmin):
         """List the records, for users who may read content by a filter and a sort."""
         index_progress = self.rows(IndexProgress).filter(entity=row).select_related("vector_index")
         indexed = {"index_progress": index_progress.order_by("id")[:RELATED]}
-        if not reads_content(request):
+        if not self.reads(request, Record):
             return {"records": _records(row, {}, request.GET.get("cursor")), **indexed}
         form = RecordsForm(request.GET)
         records: Page[RecordValue] = Page([])
@@ -93,16 +92,30 @@ class EntityAdmin(EngineAdmin):
         after = query_number(request, "after")
         if after is None:
             after = max(entity.rev - PAGE, entity.purged_rev)
+        elif after < entity.purged_rev and after:
+            raise CursorExpired(after=after, purged=entity.purged_rev)
+        rows = self.rows(Record).filter(entity=entity, rev__gt=after).order_by("rev")
+        changes = list(rows.defer("data")[: PAGE + 1])
+        for record in changes:
+            record.action = action_of(record, after)
         return self.page(
             request,
             "changes.html",
             title=f"Changes of {entity}",
             heading=f"Changes of {self.heading(request, entity)}",
             row=entity,
-            changes=engine.get_changes(entity_id=entity.id, after=after, limit=PAGE),
+            changes=changes[:PAGE],
+            next=changes[PAGE - 1].rev if len(changes) > PAGE else None,
             earlier=max(after - PAGE, entity.purged_rev) if after > entity.purged_rev else None,
             tools=[Link("Records", self.url("entity_change", entity.pk))],
         )
+
+
+def action_of(record: Record, after: int) -> str:
+    """Return the last change of a record after a revision, as the change feed names it."""
+    if record.deleted_at is not None:
+        return "deleted"
+    return "added" if record.created_rev > after else "updated"
 
 
 @admin.register(Record)
@@ -129,6 +142,7 @@ class RecordAdmin(EngineAdmin):
         indexes = self.rows(IndexProgress).filter(entity_id=row.entity_id)
         embeddings = self.rows(Embedding).filter(
             vector_index__in=list(indexes.values_list("vector_index_id", flat=True)[:RELATED]),
+            namespace=row.entity.connection_id,
             metadata__contains={ENTITY: str(row.entity_id), RECORD: row.external_id},
         )
         embeddings = embeddings.select_related("vector_index").defer("embedding", "metadata")

@@ -9,32 +9,42 @@ from uuid import UUID
 from mastra_engine.admin.base import EngineAdmin, Link
 from mastra_engine.backends.base.memory.message_index import POSITION, THREAD
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
-from mastra_engine.models import Message, Record
+from mastra_engine.models import Message, Record, Thread
 
 #: The key of a message's metadata that lists its sources, and the key of a source's record.
 SOURCES, RECORD_ID = "sources", "record_id"
 
-Key = tuple[UUID, str]
+#: A thread and a position, and an entity and an external id.
+MessageKey = tuple[str, int]
+RecordKey = tuple[UUID, str]
+Vector = tuple[str, dict[str, Any]]
 
 
-def origins(admin: EngineAdmin, all_metadata: Sequence[dict[str, Any]]) -> list[Link | None]:
-    """Return a link to the message or record that each vector was made from, by its metadata.
+def origins(admin: EngineAdmin, vectors: Sequence[Vector]) -> list[Link | None]:
+    """Return a link to the message or record that each vector was made from.
 
-    A vector that was not made from a stored message or record has None.
+    A vector is its namespace and its metadata. The metadata may be forged: users write to
+    namespaces of their own. So the owner of the message or record has to be the namespace, as it
+    is for vectors that the engine makes; for others, and for missing rows, the link is None.
     """
-    keys = [_record_key(metadata) for metadata in all_metadata]
-    records = _records(admin, {key for key in keys if key is not None})
+    messages = [_message_key(metadata) for _, metadata in vectors]
+    records = [_record_key(metadata) for _, metadata in vectors]
+    threads = _threads(admin, {key[0] for key in messages if key is not None})
+    rows = _records(admin, {key for key in records if key is not None})
 
-    def origin(metadata: dict[str, Any], key: Key | None) -> Link | None:
-        # Vectors that were stored before these keys were reserved may have anything under them.
-        thread, position = metadata.get(THREAD), metadata.get(POSITION)
-        if isinstance(thread, str) and thread and type(position) is int:
-            return Link("Message", admin.url("thread_change", thread, at=position))
-        if key in records:
-            return Link("Record", admin.url("record_change", records[key]))
+    def origin(namespace: str, message: MessageKey | None, record: RecordKey | None) -> Link | None:
+        if message is not None and message[0] in threads:
+            owner, last_position = threads[message[0]]
+            if owner == namespace and message[1] <= last_position:
+                return _link("Message", admin.url("thread_change", message[0], at=message[1]))
+        if record in rows and rows[record][1] == namespace:
+            return _link("Record", admin.url("record_change", rows[record][0]))
         return None
 
-    return [origin(metadata, key) for metadata, key in zip(all_metadata, keys, strict=True)]
+    return [
+        origin(namespace, message, record)
+        for (namespace, _), message, record in zip(vectors, messages, records, strict=True)
+    ]
 
 
 def sources(admin: EngineAdmin, messages: Sequence[Message]) -> list[list[Link]]:
@@ -44,7 +54,7 @@ def sources(admin: EngineAdmin, messages: Sequence[Message]) -> list[list[Link]]
     rows = admin.rows(Record).filter(id__in=ids).values_list("id", "external_id")
     links = {
         id: Link(external_id, admin.url("record_change", id))
-        for id, external_id in (rows if ids else ())
+        for id, external_id in (rows if ids and admin.url("record_change", 0) else ())
     }
     return [[links[id] for id in source_ids if id in links] for source_ids in ids_by_message]
 
@@ -58,23 +68,47 @@ def _source_ids(metadata: dict[str, Any]) -> Iterator[UUID]:
             continue  # the project uses the key for something else
 
 
-def _record_key(metadata: dict[str, Any]) -> Key | None:
-    """Return the entity and the external id that metadata names, or None.
+def _link(label: str, url: str) -> Link | None:
+    return Link(label, url) if url else None
 
-    Metadata is the project's own, so values under these keys may be of any kind.
-    """
+
+def _message_key(metadata: dict[str, Any]) -> MessageKey | None:
+    """Return the thread and the position that metadata names, or None."""
+    thread_id, position = metadata.get(THREAD), metadata.get(POSITION)
+    if isinstance(thread_id, str) and thread_id and type(position) is int and position > 0:
+        return thread_id, position
+    return None
+
+
+def _record_key(metadata: dict[str, Any]) -> RecordKey | None:
+    """Return the entity and the external id that metadata names, or None."""
+    external_id = metadata.get(RECORD)
     try:
-        return UUID(metadata[ENTITY]), str(metadata[RECORD])
+        return (UUID(metadata[ENTITY]), external_id) if isinstance(external_id, str) else None
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def _records(admin: EngineAdmin, keys: set[Key]) -> dict[Key | None, UUID]:
+def _threads(admin: EngineAdmin, ids: set[str]) -> dict[str, tuple[str, int]]:
+    """Return the resources and the last positions of threads."""
+    if not ids:
+        return {}
+    rows = admin.rows(Thread).filter(id__in=ids)
+    return {
+        id: (resource_id, last_position)
+        for id, resource_id, last_position in rows.values_list("id", "resource_id", "last_position")
+    }
+
+
+def _records(admin: EngineAdmin, keys: set[RecordKey]) -> dict[RecordKey | None, tuple[UUID, str]]:
+    """Return the ids and the connections of records, by entity and external id."""
     if not keys:
         return {}
     entities, external_ids = zip(*keys, strict=True)
     rows = admin.rows(Record).filter(entity_id__in=entities, external_id__in=external_ids)
     return {
-        (entity_id, external_id): id
-        for id, entity_id, external_id in rows.values_list("id", "entity_id", "external_id")
+        (entity_id, external_id): (id, connection_id)
+        for id, entity_id, external_id, connection_id in rows.values_list(
+            "id", "entity_id", "external_id", "entity__connection_id"
+        )
     }

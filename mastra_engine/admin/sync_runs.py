@@ -17,6 +17,7 @@ from mastra_engine.models import Sync, SyncPage, SyncRun
 from mastra_engine.types import ACTIVE, RunStatus
 
 _RETRYABLE = ("failed", "cancelled")
+COUNTS = ("pages", "created", "updated", "unchanged", "deleted")
 #: The number of pages that a run's page shows; a link leads to the list of all.
 LATEST = 10
 
@@ -141,11 +142,12 @@ class SyncRunAdmin(EngineAdmin):
 
     def details(self, request: HttpRequest, row: SyncRun) -> dict[str, Any]:
         return {
-            "counts": self.labelled(row, ("pages", "created", "updated", "unchanged", "deleted")),
+            "counts": [fact._replace(help="") for fact in self.labelled(row, COUNTS)],
             "duration": _duration(row),
             "active": row.status in ACTIVE,
-            "latest": _pages(self.rows(SyncPage))
+            "latest": self.rows(SyncPage)
             .filter(run_id=row.pk)
+            .defer("checkpoint", "unchanged_revs")
             .order_by("-number")[:LATEST],
             "pages_url": self.url("syncpage_changelist", run__id__exact=row.pk),
         }
@@ -195,20 +197,13 @@ class SyncPageAdmin(EngineAdmin):
     listed = False
     facts = list_display
     documents = ("checkpoint",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[SyncPage]:
-        return _pages(super().get_queryset(request))
+    unread = ("unchanged_revs",)
 
     def heading(self, request: HttpRequest, row: SyncPage) -> str:
         return f"Page {row.number:,}"
 
     def tools(self, request: HttpRequest, row: SyncPage) -> list[Link]:
         return [Link("Sync run", self.url("syncrun_change", row.run_id))]
-
-
-def _pages(rows: QuerySet[SyncPage]) -> QuerySet[SyncPage]:
-    """Leave out the column that only workers read."""
-    return rows.defer("unchanged_revs")
 
 
 def _duration(run: SyncRun) -> timedelta | None:

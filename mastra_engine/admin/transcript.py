@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
+from mastra_engine.admin.beginnings import size_of
 from mastra_engine.models import Message, Thread
 
 PAGE = 50
+#: The most characters of content that a page of a transcript reads.
+BUDGET = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ def message_range(
     messages: QuerySet[Message], thread: Thread, *, at: int | None, before: int | None
 ) -> MessageRange:
     """Return the messages at and after a position, those before a position, or the last ones."""
+    messages = messages.defer("content", "text", "metadata")
     if at is not None:
         rows = list(messages.filter(position__gte=at).order_by("position")[: PAGE + 1])
         page = rows[:PAGE]
@@ -45,3 +49,29 @@ def message_range(
         before=page[0].position if len(rows) > PAGE else None,
         after=before if before is not None and before <= thread.last_position else None,
     )
+
+
+def load_content(messages: QuerySet[Message], shown: Sequence[Message]) -> None:
+    """Load the content and the metadata of messages, as many as fit into the budget of a page.
+
+    The others get the attributes `too_long` and `size`.
+    """
+    chosen = messages.filter(id__in=[message.id for message in shown])
+    sizes = dict(chosen.values_list("id", size_of(Message, "content", "metadata")))
+    rest, fitting = BUDGET, []
+    for message in shown:
+        size = sizes.get(message.id, 0)
+        if size <= rest:
+            rest -= size
+            fitting.append(message.id)
+    contents = {
+        id: (content, metadata)
+        for id, content, metadata in messages.filter(id__in=fitting).values_list(
+            "id", "content", "metadata"
+        )
+    }
+    for message in shown:
+        message.content, message.metadata = contents.get(message.id, ([], {}))
+        if message.id not in contents:
+            message.too_long = True  # type: ignore[attr-defined]
+            message.size = sizes.get(message.id)  # type: ignore[attr-defined]

@@ -16,10 +16,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View
+from mastra_engine.admin.beginnings import read_beginnings
 from mastra_engine.admin.map import Map
 from mastra_engine.admin.overview import Overview
 from mastra_engine.admin.playground import Playground
-from mastra_engine.admin.reading import database, reads_content
+from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import origins
 from mastra_engine.handler import DEFAULT_ALIAS, engine
 from mastra_engine.models import Embedding, IndexProgress, VectorIndex
@@ -72,7 +73,7 @@ class VectorIndexAdmin(Overview, Playground, Map):
 
     def tools(self, request: HttpRequest, row: VectorIndex) -> list[Link]:
         links = [Link("Vectors", self.url("embedding_changelist", vector_index__id__exact=row.pk))]
-        if reads_content(request):
+        if self.reads(request, Embedding):
             links += [
                 Link("Search", self.url("playground", index=row.name)),
                 Link("Map", self.url("map", row.pk)),
@@ -127,6 +128,7 @@ class EmbeddingAdmin(EngineAdmin):
     listed = False
     facts = ("vector_id", "namespace", "created_at", "updated_at")
     documents = ("document", "metadata")
+    unread = ("embedding",)
     template = "embedding.html"
 
     @admin.display(description="ID")
@@ -134,15 +136,15 @@ class EmbeddingAdmin(EngineAdmin):
         address = self.embedding_url(row.vector_index_id, row.row_id)
         return format_html('<a href="{}"><bdi>{}</bdi></a>', address, row.vector_id)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer("embedding", "document", "metadata")
+    def only(self, row: Embedding) -> QuerySet[Any]:
+        return super().only(row).filter(vector_index_id=row.vector_index_id)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         if "vector_index__id__exact" not in request.GET and self.has_view_permission(request):
             messages.info(request, "Choose a vector index to list its vectors.")
-            return redirect(self.url("vectorindex_changelist"))
+            return redirect(self.url("vectorindex_changelist") or f"{self.admin_site.name}:index")
         return super().changelist_view(request, extra_context)
 
     def get_object(
@@ -150,7 +152,7 @@ class EmbeddingAdmin(EngineAdmin):
     ) -> Embedding | None:
         """Find a row by the key of the table, index and row ID, or more slowly by the row ID."""
         index_id, has_index, row_id = object_id.rpartition(".")
-        rows = self.rows(Embedding).select_related("vector_index")
+        rows = self.rows(Embedding).select_related("vector_index").defer(*self.documents)
         try:
             if has_index:
                 rows = rows.filter(vector_index_id=int(index_id))
@@ -163,8 +165,10 @@ class EmbeddingAdmin(EngineAdmin):
 
     def tools(self, request: HttpRequest, row: Embedding) -> list[Link]:
         links = [Link("Index", self.url("vectorindex_change", row.vector_index_id))]
-        if reads_content(request):
-            links += filter(None, origins(self, [row.metadata]))
+        if self.reads(request, Embedding):
+            metadata = read_beginnings(self.only(row), ["metadata"])["metadata"]
+            if isinstance(metadata, dict):  # not too long
+                links += filter(None, origins(self, [(row.namespace, metadata)]))
         return links
 
     def details(self, request: HttpRequest, row: Embedding) -> dict[str, Any]:
@@ -173,7 +177,7 @@ class EmbeddingAdmin(EngineAdmin):
         facts = [Fact("Index", row.vector_index.name), *self.labelled(row, self.facts)]
         return {
             "facts": [*facts, Fact("Dimension", len(vector)), Fact("Length", f"{length:.3f}")],
-            "neighbours": self._neighbours(row, vector) if reads_content(request) else [],
+            "neighbours": self._neighbours(row, vector) if self.reads(request, Embedding) else [],
         }
 
     def _neighbours(self, row: Embedding, vector: list[float]) -> list[tuple[Match, str]]:

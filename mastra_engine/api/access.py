@@ -10,56 +10,14 @@ from rest_framework.request import Request
 
 from mastra_engine.conf import api_settings
 from mastra_engine.handler import engines
-from mastra_engine.types import (
-    Entity,
-    Match,
-    Message,
-    RecalledMessage,
-    Record,
-    Scope,
-    StoredVector,
-    Sync,
-    SyncPage,
-    SyncRun,
-    Thread,
-    VectorIndex,
-    WorkingMemory,
-)
+from mastra_engine.types import Scope
+from mastra_engine.web import READS, allowed
 
-#: The permission to read each type of value. An operation that returns a value, or one that
-#: contains it, asks for this permission, whatever else it does.
-READS: dict[Any, str] = {
-    Entity: "view_entity",
-    Match: "view_embedding",
-    Message: "view_message",
-    RecalledMessage: "view_message",
-    Record: "view_record",
-    StoredVector: "view_embedding",
-    Sync: "view_sync",
-    SyncPage: "view_syncrun",
-    SyncRun: "view_syncrun",
-    Thread: "view_thread",
-    VectorIndex: "view_vectorindex",
-    WorkingMemory: "view_workingmemory",
-}
-#: Permissions to read values with content: texts, documents, metadata, parameters and checkpoints.
-#: Staff also needs "read_content" for them, as in the admin.
-CONTENT = {
-    "view_embedding",
-    "view_message",
-    "view_record",
-    "view_sync",
-    "view_syncrun",
-    "view_thread",
-    "view_workingmemory",
-}
 #: Permissions that start the project's own code. Users do not have them for their own objects,
 #: because a declared sync takes parameters, and can be expensive.
 STARTS = {"add_syncrun"}
 #: Vector indexes have no owner: only users with a model permission may use these permissions.
 SHARED = "_vectorindex"
-
-APP = "mastra_engine"
 
 
 def own_or_staff(request: Any, permission: str) -> Scope | None:
@@ -72,11 +30,8 @@ def own_or_staff(request: Any, permission: str) -> Scope | None:
     user = request.user
     if not user or not user.is_authenticated:
         return None
-    required = {permission, "read_content"} if permission in CONTENT else {permission}
     # A project's own user model may lack `is_staff`, and needs `has_perm` only for Django's admin.
-    if getattr(user, "is_staff", False) and all(
-        user.has_perm(f"{APP}.{name}") for name in required
-    ):
+    if getattr(user, "is_staff", False) and allowed(user, permission):
         return Scope()
     if permission.endswith(SHARED) or permission in STARTS:
         return None

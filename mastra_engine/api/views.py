@@ -27,11 +27,11 @@ from mastra_engine.api.parsers import JSON_LINES, JsonParser
 from mastra_engine.api.renderers import JsonRenderer
 from mastra_engine.api.request_id import request_id
 from mastra_engine.api.schema import EngineSchema
-from mastra_engine.atomic_requests import non_atomic
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.conf import api_settings
 from mastra_engine.filters.cursors import fingerprint
 from mastra_engine.postgres.cancellation import time_limit
+from mastra_engine.web import non_atomic
 
 logger = logging.getLogger("mastra_engine.api")
 

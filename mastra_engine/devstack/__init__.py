@@ -1,7 +1,8 @@
-"""The development database of a project directory: what engine_add, engine_up and engine_down do.
+"""The development database of a project, for engine_add, engine_up and engine_down.
 
-One choice per directory, written down in its `.env` (`MASTRA_ENGINE_SERVER`): a container or the
-embedded PostgreSQL. Every function may be repeated, killed and run by several processes at once.
+Each project directory has one server, a container or the embedded PostgreSQL, which its `.env`
+names in `MASTRA_ENGINE_SERVER`. Every function may be repeated, killed at any time, and run by
+several processes at once.
 """
 
 from __future__ import annotations
@@ -20,33 +21,33 @@ from mastra_engine.devstack.embedded import EmbeddedStack
 from mastra_engine.devstack.server import address, answers, wait_until_ready
 from mastra_engine.exceptions import EngineConfigError
 
-__all__ = ["Stack", "add", "address", "choose", "chosen", "down", "project_dir", "up"]
+__all__ = ["Stack", "add", "address", "choose", "configured_stack", "down", "project_dir", "up"]
 
 
 class Stack(Protocol):
     """A PostgreSQL server that belongs to one project directory."""
 
     name: ClassVar[str]
-    # Would it be careless to serve real users from it?
+    # Whether the server is unsafe for production.
     development_only: ClassVar[bool]
 
     @property
     def directory(self) -> Path: ...
 
     def configure(self, *, port: int | None) -> list[str]:
-        """Write the files it needs and return what was done, in words."""
+        """Write the files of the server and return a message for each change."""
 
     def url(self) -> str:
-        """Return where the server answers when it is up."""
+        """Return the URL of the server, which need not be running."""
 
     def owns(self, url: str) -> bool:
-        """Tell whether `url` has the shape of the ones this stack writes."""
+        """Return whether `url` has the form of the URLs that this stack writes."""
 
     def up(self, *, timeout: float) -> None:
-        """Start the server unless it runs; it may still be starting afterwards."""
+        """Start the server unless it runs; it may not accept connections yet on return."""
 
     def down(self) -> None:
-        """Stop the server if it runs; the data stays."""
+        """Stop the server if it runs, and keep its data."""
 
 
 CHOICE = "MASTRA_ENGINE_SERVER"
@@ -55,18 +56,18 @@ STACKS: dict[str, type[DockerStack] | type[EmbeddedStack]] = {
 }
 
 
-def project_dir(given: str | None = None) -> Path:
-    """Return the directory asked for, else the project's `BASE_DIR`, else the current one."""
-    return Path(given or getattr(settings, "BASE_DIR", None) or ".").resolve()
+def project_dir(directory: str | None = None) -> Path:
+    """Return `directory`, or by default the project's `BASE_DIR`, or the current directory."""
+    return Path(directory or getattr(settings, "BASE_DIR", None) or ".").resolve()
 
 
 def choose(directory: Path, *, kind: str | None = None) -> Stack:
-    """Return the stack of that kind; of the kind chosen before, else Docker, when it is None."""
+    """Return the stack of a kind; None means the configured kind, or else Docker."""
     return _stack(directory, kind or dotenv.read(directory).get(CHOICE, DockerStack.name))
 
 
-def chosen(directory: Path) -> Stack:
-    """Return the stack chosen in `directory`; raise EngineConfigError when none was."""
+def configured_stack(directory: Path) -> Stack:
+    """Return the stack that `.env` in `directory` names; raises EngineConfigError without one."""
     kind = dotenv.read(directory).get(CHOICE)
     if kind is None:
         raise EngineConfigError(f"{directory} has no development database. Run engine_add first.")
@@ -74,36 +75,38 @@ def chosen(directory: Path) -> Stack:
 
 
 def add(stack: Stack, *, port: int | None = None) -> list[str]:
-    """Set `stack` up in its directory and return what was done, in words."""
+    """Set up `stack` in its directory and return a message for each change."""
     with _alone(stack.directory):
         _refuse_foreign_url(stack.directory)
         _refuse_to_abandon_another(stack)
-        done = stack.configure(port=port)
+        messages = stack.configure(port=port)
     if not dotenv.is_kept_from_git(stack.directory):
-        done.append("Add .env to .gitignore: it holds the address and password of the database.")
-    return done
+        messages.append(
+            "Add .env to .gitignore: it holds the address and password of the database."
+        )
+    return messages
 
 
 def up(stack: Stack, *, timeout: float) -> str:
-    """Start the database, wait until it answers a query and return its URL."""
+    """Start the database, wait until it answers a query, and return its URL."""
     with _alone(stack.directory):
         _refuse_foreign_url(stack.directory)
         stack.up(timeout=timeout)
-        # The address follows the project when it is moved or its port is edited.
+        # The address changes when the project is moved or its port is edited.
         dotenv.update(stack.directory, {"DB_URL": stack.url()})
     wait_until_ready(stack.url(), timeout=timeout)
     return stack.url()
 
 
 def down(stack: Stack) -> None:
-    """Stop the database if it runs; the data stays."""
+    """Stop the database if it runs, and keep its data."""
     with _alone(stack.directory):
         stack.down()
 
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Keep other processes from touching the same project; the system frees a dead one's lock."""
+    """Lock the project against other processes; the system releases the lock of a dead one."""
     home = directory / ".mastra"
     home.mkdir(exist_ok=True)
     (home / ".gitignore").write_text("*\n")
@@ -116,7 +119,9 @@ def _stack(directory: Path, kind: str) -> Stack:
     try:
         return STACKS[kind](directory)
     except KeyError:
-        raise EngineConfigError(f"{CHOICE} in .env is {kind!r}, not docker or embedded") from None
+        raise EngineConfigError(
+            f"{CHOICE} in .env must be docker or embedded, got {kind!r}"
+        ) from None
 
 
 def _refuse_foreign_url(directory: Path) -> None:

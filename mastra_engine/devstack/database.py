@@ -1,4 +1,4 @@
-"""A Django database alias as the commands see it: its address, and what `DB_URL` makes of it."""
+"""The Django database alias of a command: its address, and its redirection by `DB_URL`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from mastra_engine.handler import DEFAULT_ALIAS, engines
 
 @contextmanager
 def selected_database(alias: str | None) -> Iterator[str]:
-    """Yield `alias`, or the default engine's, which the environment's `DB_URL` then redirects.
+    """Yield `alias`, or by default the default engine's alias, redirected to `DB_URL` if it is set.
 
-    Unless the settings say the same, for in a test run the alias then means the test's database.
+    The alias is not redirected if its settings have the same URL, because in a test run it refers
+    to the test database.
     """
     url = os.environ.get("DB_URL")
     if alias is not None or not url or known_alias(url) == _engine_alias():
@@ -31,15 +32,15 @@ def selected_database(alias: str | None) -> Iterator[str]:
 
 
 def conninfo(alias: str) -> str:
-    """Return what Django connects `alias` with, as a libpq connection string."""
+    """Return the connection parameters of `alias` as a libpq connection string."""
     connection = connections[alias]
     if connection.vendor != "postgresql":
         raise EngineConfigError(
             f"The database {alias!r} is not a PostgreSQL one. Is DB_URL set, and used in DATABASES?"
         )
-    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    keywords = {option.keyword.decode() for option in Conninfo.get_defaults()}
     arguments = connection.get_connection_params()
-    return make_conninfo(**{name: arguments[name] for name in known & arguments.keys()})
+    return make_conninfo(**{name: arguments[name] for name in keywords & arguments.keys()})
 
 
 def _engine_alias() -> str:
@@ -49,10 +50,10 @@ def _engine_alias() -> str:
 
 @contextmanager
 def _redirected(alias: str, url: str) -> Iterator[str]:
-    """Make `alias` mean the database of `url` for a while.
+    """Connect `alias` to the database of `url` within the block.
 
-    The alias itself, not a new one beside it: routers and data migrations know its name, and a
-    migration that forgets `using()` must not reach the database meant before.
+    It redirects the alias instead of adding another one, because routers and data migrations know
+    its name, and a migration that omits `using()` must not change the original database.
     """
     before, settings = connections[alias], connections.settings[alias]
     redirected = connections.configure_settings({DEFAULT_DB_ALIAS: database_from_url(url)})

@@ -1,4 +1,4 @@
-"""A development database in a container: pgvector's image under `docker compose`."""
+"""A development database in a container: the image of pgvector, run by `docker compose`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PORTS = range(5432, 5452)
 
 @dataclass(frozen=True)
 class DockerStack:
-    """PostgreSQL in a container, reachable from this machine only."""
+    """PostgreSQL in a container that only this machine can connect to."""
 
     directory: Path
 
@@ -32,14 +32,14 @@ class DockerStack:
     development_only: ClassVar[bool] = False
 
     def configure(self, *, port: int | None) -> list[str]:
-        """Choose port and password and write the compose file, each unless it is there already."""
+        """Choose a port and a password and write the compose file, unless they exist already."""
         require_docker()
         changed = dotenv.update(self.directory, self._variables(port))
         changed += dotenv.update(self.directory, {"DB_URL": self.url()})
         return [dotenv.in_words(changed), self._write_compose_file()]
 
     def url(self) -> str:
-        """Return the URL that the port and password in `.env` make."""
+        """Return the URL with the port and the password in `.env`."""
         env = dotenv.read(self.directory)
         try:
             password, port = env["POSTGRES_PASSWORD"], env["POSTGRES_PORT"]
@@ -48,24 +48,24 @@ class DockerStack:
         return f"postgresql://postgres:{quote(password, safe='')}@127.0.0.1:{port}/mastra"
 
     def owns(self, url: str) -> bool:
-        """Tell whether `url` names the database the compose file makes, whatever the port."""
-        found = parameters(url)
-        return (found.get("host"), found.get("dbname")) == ("127.0.0.1", "mastra")
+        """Return whether `url` is that of the compose file's database, with any port."""
+        parts = parameters(url)
+        return (parts.get("host"), parts.get("dbname")) == ("127.0.0.1", "mastra")
 
     def up(self, *, timeout: float) -> None:
-        """Let compose start the container; the first time it downloads the image."""
+        """Start the container with compose, which downloads the image the first time."""
         self._compose("up", "--detach")
 
     def down(self) -> None:
-        """Let compose remove the container; the named volume stays."""
+        """Remove the container with compose, and keep its named volume."""
         self._compose("down")
 
     def _variables(self, port: int | None) -> dict[str, str]:
-        known = dotenv.read(self.directory)
+        variables = dotenv.read(self.directory)
         return {
             "MASTRA_ENGINE_SERVER": self.name,
-            "POSTGRES_PORT": _choose_port(port, known.get("POSTGRES_PORT")),
-            "POSTGRES_PASSWORD": known.get("POSTGRES_PASSWORD") or secrets.token_urlsafe(24),
+            "POSTGRES_PORT": _choose_port(port, variables.get("POSTGRES_PORT")),
+            "POSTGRES_PASSWORD": variables.get("POSTGRES_PASSWORD") or secrets.token_urlsafe(24),
         }
 
     def _write_compose_file(self) -> str:
@@ -77,14 +77,14 @@ class DockerStack:
         return f"Wrote {COMPOSE_FILE}."
 
     def _compose(self, *arguments: str) -> None:
-        # For compose a variable of the shell beats the one in .env, of which DB_URL is made.
+        # Compose prefers variables of the shell to those in .env, but DB_URL has those of .env.
         ours = {k: v for k, v in dotenv.read(self.directory).items() if k.startswith("POSTGRES_")}
         file = str(self.directory / COMPOSE_FILE)
         run_docker("compose", "-f", file, *arguments, environment={**os.environ, **ours})
 
 
 def require_docker() -> None:
-    """Raise Unavailable, with the way out, unless the Docker daemon answers."""
+    """Raise Unavailable with a remedy if the Docker daemon does not answer."""
     try:
         run_docker("info", timeout=30)
     except Unavailable as error:
@@ -96,7 +96,7 @@ def require_docker() -> None:
 def run_docker(
     *arguments: str, environment: dict[str, str] | None = None, timeout: float | None = None
 ) -> None:
-    """Run `docker` and raise Unavailable with what it said when it fails."""
+    """Run `docker`; raises Unavailable with its error output if it fails."""
     command = ["docker", *arguments]
     try:
         subprocess.run(  # noqa: S603  no shell, and no argument comes from outside
@@ -105,22 +105,22 @@ def run_docker(
     except FileNotFoundError as error:
         raise Unavailable("The `docker` command is not installed.") from error
     except subprocess.SubprocessError as error:
-        said = getattr(error, "stderr", None) or error
-        raise Unavailable(f"`{' '.join(command)}` failed:\n{said}") from error
+        reason = getattr(error, "stderr", None) or error
+        raise Unavailable(f"`{' '.join(command)}` failed:\n{reason}") from error
 
 
 def compose_name(directory: Path) -> str:
-    """Return compose's name of the project: two directories called `backend` share no volume."""
+    """Return a name for compose that is unique, so that directories of one name share no volume."""
     readable = re.sub(r"[^a-z0-9-]", "-", directory.name.lower()).strip("-") or "mastra"
     return f"{readable}-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:6]}"
 
 
-def _choose_port(wanted: int | None, known: str | None) -> str:
-    if wanted is None:
-        return known or str(_first_free_port())
-    if str(wanted) != known and not (0 < wanted < 65536 and _is_free(wanted)):
-        raise EngineConfigError(f"Port {wanted} is taken or not a port.")
-    return str(wanted)
+def _choose_port(requested: int | None, configured: str | None) -> str:
+    if requested is None:
+        return configured or str(_first_free_port())
+    if str(requested) != configured and not (0 < requested < 65536 and _is_free(requested)):
+        raise EngineConfigError(f"Port {requested} is taken or not a port.")
+    return str(requested)
 
 
 def _first_free_port() -> int:

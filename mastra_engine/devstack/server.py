@@ -1,4 +1,4 @@
-"""What a PostgreSQL server says when one connects: the only evidence the commands go by."""
+"""Connections of the commands to a PostgreSQL server, by which they determine its state."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from psycopg.pq import PGconn, Ping
 
 from mastra_engine.exceptions import Unavailable
 
-CONNECT_TIMEOUT = 5  # seconds; libpq's own default is to wait for ever
-# Any number will do, as long as every release keeps it.
+#: In seconds; by default libpq waits without a limit.
+CONNECT_TIMEOUT = 5
+#: An arbitrary number, which must be the same in all releases.
 MIGRATION_LOCK = 7_226_418_044_101
 
 
-#: Parameters are bound on the client: nothing is prepared, which a pooler would mix up, and nothing
-#: of a statement outlives it.
+#: Parameters are bound on the client, so no statement is prepared; a pooler could send a prepared
+#: statement to another session.
 _AS_DJANGO: dict[str, Any] = {"cursor_factory": psycopg.ClientCursor}
 
-_SHOWN = ("service", "host", "port", "user", "dbname")
+_PUBLIC = ("service", "host", "port", "user", "dbname")
 
-#: Seconds between two tries to take the lock.
+#: Seconds between two attempts to acquire the lock.
 _PAUSE = 0.1
 
-# The transaction stands idle for as long as the migrations take. In READ COMMITTED it has no
-# snapshot then, for which CREATE INDEX CONCURRENTLY would wait for ever.
+# The transaction is idle during the migrations. In READ COMMITTED it has no snapshot meanwhile;
+# CREATE INDEX CONCURRENTLY would wait for the end of a snapshot and therefore never return.
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _TRY_LOCK = """
 SELECT pg_try_advisory_xact_lock(%s), set_config('idle_in_transaction_session_timeout', '0', true),
@@ -37,7 +38,7 @@ SELECT pg_try_advisory_xact_lock(%s), set_config('idle_in_transaction_session_ti
 
 
 def parameters(conninfo: str) -> dict[str, Any]:
-    """Return the parts of a URL or connection string; none when it is not PostgreSQL's."""
+    """Return the parts of a URL or connection string, or an empty dictionary if it is invalid."""
     try:
         return dict(conninfo_to_dict(conninfo))
     except psycopg.ProgrammingError:
@@ -45,14 +46,14 @@ def parameters(conninfo: str) -> dict[str, Any]:
 
 
 def address(conninfo: str) -> str:
-    """Return what of `conninfo` may be shown, in libpq's plain form: never a secret."""
-    known = parameters(conninfo)
-    return make_conninfo(**{name: known[name] for name in _SHOWN if name in known})
+    """Return `conninfo` in libpq's plain form, without secrets."""
+    parts = parameters(conninfo)
+    return make_conninfo(**{name: parts[name] for name in _PUBLIC if name in parts})
 
 
 @contextmanager
 def connected(conninfo: str) -> Iterator[psycopg.Connection]:
-    """Connect in autocommit mode; raise Unavailable when the server is away, refuses us or goes."""
+    """Connect in autocommit mode; raises Unavailable if the connection fails or is lost."""
     try:
         with psycopg.connect(_bounded(conninfo), autocommit=True, **_AS_DJANGO) as connection:
             yield connection
@@ -61,7 +62,7 @@ def connected(conninfo: str) -> Iterator[psycopg.Connection]:
 
 
 def answers(conninfo: str) -> bool:
-    """Tell whether the server runs a query for us now."""
+    """Return whether the server answers a query now."""
     try:
         with connected(conninfo) as connection:
             connection.execute("SELECT 1")
@@ -71,10 +72,11 @@ def answers(conninfo: str) -> bool:
 
 
 def wait_until_ready(conninfo: str, *, timeout: float) -> None:
-    """Return once the server answers; raise Unavailable when it refuses us or stays away."""
+    """Wait until the server answers; raises Unavailable after `timeout` or a refused login."""
     deadline = time.monotonic() + timeout
     target = _bounded(conninfo).encode()
-    # A ping needs no valid login, so a wrong password fails at once and not after the timeout.
+    # A ping needs no valid login. So with a wrong password the query fails at once, without waiting
+    # for the timeout.
     while PGconn.ping(target) != Ping.OK and time.monotonic() < deadline:
         time.sleep(0.1)
     with connected(conninfo) as connection:
@@ -83,9 +85,9 @@ def wait_until_ready(conninfo: str, *, timeout: float) -> None:
 
 @contextmanager
 def migration_lock(conninfo: str, *, on_wait: Callable[[], object]) -> Iterator[None]:
-    """Let one process at a time migrate a database; the lock ends with its own connection.
+    """Acquire the lock for migrating a database; it is released with its own connection.
 
-    A transaction holds it, not the session: a pooler may give that to others.
+    The lock belongs to a transaction, because a pooler may share a session with other clients.
     """
     with connected(conninfo) as connection:
         if not _try_lock(connection):
@@ -96,7 +98,7 @@ def migration_lock(conninfo: str, *, on_wait: Callable[[], object]) -> Iterator[
 
 
 def _try_lock(connection: psycopg.Connection) -> bool:
-    """Take the lock and leave a transaction open, or do neither."""
+    """Acquire the lock in an open transaction; otherwise roll the transaction back."""
     connection.execute(_BEGIN)
     ((locked, *_),) = connection.execute(_TRY_LOCK, [MIGRATION_LOCK])
     if not locked:
@@ -105,9 +107,9 @@ def _try_lock(connection: psycopg.Connection) -> bool:
 
 
 def _bounded(conninfo: str) -> str:
-    known = parameters(conninfo)
+    parts = parameters(conninfo)
     return make_conninfo(
         conninfo,
-        connect_timeout=known.get("connect_timeout") or CONNECT_TIMEOUT,
+        connect_timeout=parts.get("connect_timeout") or CONNECT_TIMEOUT,
         client_encoding="UTF8",
     )

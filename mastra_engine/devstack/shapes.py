@@ -15,9 +15,9 @@ from mastra_engine.validation.inputs import count
 Schema = dict[str, Any]
 
 SAMPLE = 1_000
-# An object with more keys than a type would list is a dictionary: its keys are data.
+# An object with more keys is treated as a dictionary, because its keys are data.
 MOST_KEYS = 200
-# Deeper down anything goes; the readers of YAML that some generators use take 100 levels of schema.
+# Deeper levels allow any value; the YAML parsers of some generators accept 100 levels of schema.
 MOST_LEVELS = 20
 _DICTIONARY: Schema = {"type": "object", "additionalProperties": {}}
 
@@ -29,10 +29,11 @@ def record_shapes(
     names: Collection[str] = (),
     sample: int = SAMPLE,
 ) -> dict[str, Schema]:
-    """Return the shape of the data of each entity, by its name, of all or of those named.
+    """Return the shape of the data of all entities, or of those in `names`, by name.
 
-    Entities of one name in several connections share a shape, and `sample`: the number of records
-    looked at, the latest of each. Raises EntityNotFound for a name that no connection has.
+    Entities with the same name in several connections share a shape. It is inferred from `sample`
+    records in all, the latest of each entity. Raises EntityNotFound for a name that no connection
+    has.
     """
     count(sample, "/sample", least=1)
     entities = sorted(_entities(engine, connections), key=lambda entity: (entity.name, entity.id))
@@ -75,7 +76,7 @@ def _entities(engine: MastraEngine, connections: Collection[str]) -> Iterator[En
 
 
 def _latest(engine: MastraEngine, entities: list[Entity], sample: int) -> Iterator[dict[str, Any]]:
-    """Yield about as many documents from each entity, `sample` in all."""
+    """Yield `sample` documents in all, about the same number from each entity."""
     share = -(-sample // len(entities))
     for entity in entities[:sample]:
         records = engine.iter_records(
@@ -88,7 +89,7 @@ def _latest(engine: MastraEngine, entities: list[Entity], sample: int) -> Iterat
 
 
 def _tidied(schema: Schema, levels: int = MOST_LEVELS) -> Schema:
-    """Return the schema in an order of its own, without what is too wide or too deep for a type."""
+    """Return the schema in a stable order, without parts too wide or too deep for a type."""
     if schema == {"type": "object"} or len(schema.get("properties", ())) > MOST_KEYS:
         return _DICTIONARY
     if levels == 0 and not schema.keys() <= {"type"}:
@@ -100,7 +101,7 @@ def _tidied(schema: Schema, levels: int = MOST_LEVELS) -> Schema:
     if "items" in schema:
         tidy["items"] = _tidied(schema["items"], levels - 1)
     if "properties" in schema:
-        # Below a key with a percent sign openapi-typescript loses its way.
+        # openapi-typescript cannot resolve schemas below a key with a percent sign.
         tidy["properties"] = {
             key: _tidied(value, 0 if "%" in key else levels - 1)
             for key, value in sorted(schema["properties"].items())

@@ -1,8 +1,8 @@
-"""How an engine's database is: read by `engine_status` and the admin, and changed by neither.
+"""The state of an engine's database, which `engine_status` and the admin read and do not change.
 
-All of it costs the same with ten rows and with ten million: catalogs, the planner's estimates,
-counts that stop at a limit, and samples. What grows with the number of entities is one sum for each
-declared index.
+The cost does not depend on the number of rows, because it uses catalogs, the planner's estimates,
+counts up to a limit, and samples. The exception is one sum for each declared index, which grows
+with the number of entities.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _PACKAGES = ("django-mastra-engine", "Django", "psycopg")
 
 
 def package_versions() -> dict[str, str]:
-    """Return what runs here, and in which version."""
+    """Return the installed versions by name of the package."""
     return {**{name: version(name) for name in _PACKAGES}, "Python": platform.python_version()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What was found. `problems` says, in words, what somebody should do something about.
+    """The state of a database; `problems` are messages for the operator, each with a remedy.
 
-    `server` is None while nobody answers. What comes after `tables` is not known before the
+    `server` is None if the server does not answer. The fields after `tables` are empty until the
     engine's migrations are applied.
     """
 
@@ -61,9 +61,9 @@ class Health:
 
 
 def read_health(alias: str, *, growth: Callable[[str], list[Day]] = read_growth) -> Health:
-    """Return the state of a Django database alias; raises Django's errors where it is away.
+    """Return the state of a Django database alias; raises Django's errors if it does not answer.
 
-    `growth` may be a function that remembers what read_growth() said.
+    `growth` may be a function that caches the result of read_growth().
     """
     connection = connections[alias]
     server, tables = read_server(connection), read_tables(connection)

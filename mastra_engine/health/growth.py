@@ -1,4 +1,4 @@
-"""How much came in, by day."""
+"""The number of new rows by day."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TABLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """About how much of what there is was made on a day, in UTC."""
+    """The approximate number of stored rows that were created on a day, in UTC."""
 
     day: date
     records: int
@@ -30,14 +30,14 @@ class Day:
 
 
 def read_growth(alias: str) -> list[Day]:
-    """Return the last 30 days, the oldest first: exact for small tables, estimated for large."""
+    """Return the last 30 days, the oldest first; counts of large tables are estimated."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     days = [midnight - timedelta(days=ago) for ago in reversed(range(DAYS))]
-    made = {
+    rows = {
         kind: rows_by_day(connections[alias], table, since=days[0])
         for kind, table in _TABLES.items()
     }
     return [
-        Day(day=day.date(), **{kind: made[kind].get(day.date(), 0) for kind in made})
+        Day(day=day.date(), **{kind: rows[kind].get(day.date(), 0) for kind in rows})
         for day in days
     ]

@@ -1,4 +1,4 @@
-"""What a server and its catalogs say: versions, migrations and the size of tables."""
+"""The versions of a server, unapplied migrations, and the sizes of tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """What a server tells of itself and of the database connected to."""
+    """The versions of a server and the encoding of the connected database."""
 
     version: str
     encoding: str
@@ -23,7 +23,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table of the engine's; `rows` is the planner's estimate, None before the first ANALYZE."""
+    """A table of the engine; `rows` is the planner's estimate, None before the first ANALYZE."""
 
     name: str
     rows: int | None
@@ -54,25 +54,25 @@ ORDER BY t.relname
 
 
 def read_server(connection: BaseDatabaseWrapper) -> Server:
-    """Return what the server is."""
+    """Return the versions and the encoding of the server."""
     (server,) = _rows(connection, _SERVER_SQL, Server)
     return server
 
 
 def read_tables(connection: BaseDatabaseWrapper) -> list[Table]:
-    """Return the engine's tables by name."""
+    """Return the tables of the engine, ordered by name."""
     return _rows(connection, _TABLES_SQL, Table)
 
 
 def unapplied(connection: BaseDatabaseWrapper) -> list[str]:
-    """Return the app of each migration that `migrate` would run, changing nothing."""
+    """Return the app of each migration that `migrate` would run, without changes."""
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [migration.app_label for migration, _ in plan]
 
 
 def _rows(connection: BaseDatabaseWrapper, sql: str, row: type[R]) -> list[R]:
-    """Run a query without parameters whose columns are the fields of `row`."""
+    """Run a query without parameters; its columns are the fields of `row`."""
     with connection.cursor() as cursor:
         cursor.execute(sql)
         names = [column.name for column in cursor.description]

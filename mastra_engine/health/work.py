@@ -1,4 +1,4 @@
-"""What waits to be done, and how the runs of syncs fare."""
+"""Pending work of workers, and the state of sync runs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from mastra_engine.models import Entity, IndexProgress, Message, Record, SyncRun
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import ACTIVE, COUNTED
 
-#: Among how many of the latest runs failures are looked for, and how many are told.
-_LATEST, _TOLD = 1_000, 5
+#: The number of latest runs that are searched for failures, and the most failures to report.
+_LATEST, _FAILURES = 1_000, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What waits for a worker: messages for their vectors, counted up to `COUNTED`, and changes of
-    records for the indexes that are declared, the first of them since `changes_since`.
+    """Pending work: messages without vectors, up to `COUNTED`, and changes that are not indexed.
+
+    `changes_since` is the time of the oldest such change.
     """
 
     messages: int
@@ -31,7 +32,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A failed run. The message is the exception's, without secrets."""
+    """A failed run; `error` is the message of the exception, without secrets."""
 
     id: UUID
     sync: str
@@ -42,9 +43,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """How many runs there are now; `stalled` ones are running, but their worker is silent.
+    """The number of active runs; the lease of a `stalled` one has expired.
 
-    `failures` are the last ones among the latest 1,000 runs.
+    `failures` are the last failed runs among the latest 1,000 runs.
     """
 
     queued: int
@@ -54,8 +55,8 @@ class Runs:
 
 
 def read_waiting(alias: str) -> Waiting:
-    """Return how much waits."""
-    # The condition is that of a partial index, which holds nothing else.
+    """Return the pending work of an alias."""
+    # This is the condition of a partial index, which contains no other rows.
     messages = Message.objects.using(alias).filter(~Q(text=""), embedded_at=None)
     unread = [_unread(alias, declared) for declared in registry.indexes.values()]
     return Waiting(
@@ -66,7 +67,7 @@ def read_waiting(alias: str) -> Waiting:
 
 
 def read_runs(alias: str) -> Runs:
-    """Return how many runs are active, and the last failures."""
+    """Return the number of active runs and the last failures."""
     runs = SyncRun.objects.using(alias)
     silent = Q(status="running", lease_expires_at__lte=Now())
     counts = runs.filter(status__in=ACTIVE).aggregate(
@@ -75,7 +76,7 @@ def read_runs(alias: str) -> Runs:
         stalled=Count("id", filter=silent),
     )
     latest = runs.order_by("-id").values("id")[:_LATEST]
-    failed = runs.filter(id__in=latest, status="failed").order_by("-id")[:_TOLD]
+    failed = runs.filter(id__in=latest, status="failed").order_by("-id")[:_FAILURES]
     return Runs(**counts, failures=[_failure(run) for run in failed])
 
 
@@ -91,20 +92,20 @@ def _failure(run: SyncRun) -> Run:
 
 
 def _unread(alias: str, declared: IndexDeclaration) -> tuple[int, datetime | None]:
-    """Return by how much an index is behind the entities it is to hold, and since when.
+    """Return the number of changes that an index has not read, and the time of the oldest one.
 
-    Those it never saw are among them.
+    Changes of entities without an IndexProgress count too.
     """
     marks = IndexProgress.objects.filter(entity=OuterRef("id"), vector_index__name=declared.index)
-    # The index on `rev` is partial, on a condition that always holds.
+    # The index on `rev` is partial; its condition is true for all rows and must be repeated.
     after = Record.objects.filter(entity=OuterRef("id"), rev__gt=OuterRef("read"), rev__gte=0)
     entities = Entity.objects.using(alias).filter(name=declared.entity)
     behind = entities.annotate(
         read=Coalesce(Subquery(marks.values("rev")), 0),
         since=Subquery(after.order_by("rev").values("updated_at")[:1]),
     ).filter(rev__gt=F("read"))
-    found = behind.aggregate(number=Sum(F("rev") - F("read")), first=Min("since"))
-    return int(found["number"] or 0), found["first"]
+    totals = behind.aggregate(number=Sum(F("rev") - F("read")), first=Min("since"))
+    return int(totals["number"] or 0), totals["first"]
 
 
 def _counted(rows: QuerySet[Any]) -> int:

@@ -1,4 +1,4 @@
-"""What the engine's commands have in common."""
+"""Base classes of the engine's commands."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from mastra_engine.handler import DEFAULT_ALIAS
 
 
 class EngineCommand(BaseCommand):
-    """A command whose expected failures are one clear message and exit code 1."""
+    """A command that prints one message and exits with code 1 on an expected failure."""
 
-    # They set the database up, or say what is wrong with it: they cannot ask for a good one first.
+    # The commands set up the database or report its problems, so they must run without a valid one.
     requires_system_checks = []
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command; what the engine or the system refuses becomes a CommandError."""
+        """Run the command; raises CommandError for errors of the engine and of the system."""
         try:
             return super().execute(*args, **options)
         except (EngineError, OSError) as error:
             raise CommandError(str(error)) from error
 
     def add_engine_argument(self, parser: ArgumentParser) -> None:
-        """Take the alias of an engine."""
+        """Add the argument for the alias of an engine."""
         parser.add_argument(
             "--engine", default=DEFAULT_ALIAS, help="alias of the engine (default: default)"
         )
 
     def show_progress(self, line: str) -> None:
-        """Replace the last line of a terminal; where there is none, nothing is shown."""
+        """Replace the last line of a terminal; do nothing if the output is not a terminal."""
         if self.stdout.isatty():
             self.stdout.write(f"\r{line}\x1b[K", ending="")
             self.stdout.flush()
@@ -44,11 +44,13 @@ class StackCommand(EngineCommand):
     """A command on the development database of a project directory."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the project directory."""
-        parser.add_argument("--dir", help="project directory (default: settings.BASE_DIR, or here)")
+        """Add the argument for the project directory."""
+        parser.add_argument(
+            "--dir", help="project directory (default: settings.BASE_DIR, or the current one)"
+        )
 
     def add_start_arguments(self, parser: ArgumentParser) -> None:
-        """Take what starting a server needs."""
+        """Add the arguments for starting a server."""
         parser.add_argument(
             "--timeout", type=float, default=60, help="seconds to wait for an answer (default: 60)"
         )
@@ -59,15 +61,15 @@ class StackCommand(EngineCommand):
         )
 
     def require_development(self, stack: devstack.Stack, *, allow_production: bool) -> None:
-        """Raise CommandError when `stack` is for development and these settings are not."""
+        """Raise CommandError if `stack` is for development only and DEBUG is off."""
         if stack.development_only and not settings.DEBUG and not allow_production:
             raise CommandError(
                 f"The {stack.name} PostgreSQL trusts every login and is for development, but DEBUG "
-                "is off. Use a real server, or say --allow-production."
+                "is off. Use a real server, or pass --allow-production."
             )
 
     def start(self, stack: devstack.Stack, *, timeout: float) -> None:
-        """Start the database and say where it answers."""
+        """Start the database and print its address."""
         self.stdout.write(f"Starting the {stack.name} database …")
         url = devstack.up(stack, timeout=timeout)
         self.stdout.write(self.style.SUCCESS(f"It answers at: {devstack.address(url)}"))
@@ -77,7 +79,7 @@ class DatabaseCommand(EngineCommand):
     """A command on one of the project's databases."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the database alias."""
+        """Add the argument for the database alias."""
         parser.add_argument(
             "--database",
             choices=tuple(connections),

@@ -50,8 +50,9 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL(
-            # Django 5.2 cascades in Python, row by row; the database does it in one statement.
-            # Its GinIndex needs django.contrib.postgres in INSTALLED_APPS.
+            # Django 5.2 cascades in Python, row by row; the database cascades in one statement.
+            # The GIN index is SQL because Django's GinIndex needs django.contrib.postgres in
+            # INSTALLED_APPS.
             sql="""
                 CREATE INDEX mastra_engine_record_data
                 ON mastra_engine_record USING gin (data jsonb_path_ops);

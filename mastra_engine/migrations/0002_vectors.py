@@ -31,8 +31,9 @@ END
 $$
 """
 
-# Partitioned by index, so that each has its own search structure and dropping one drops a table.
-# Django makes no partitioned tables before it is told how; its model is a view on this one.
+# The table is partitioned by index, so that each index has its own search structure and its deletion
+# drops a table. Django cannot create partitioned tables, so SQL creates this one, and the state gets
+# a model that describes it.
 CREATE_EMBEDDING = """
 CREATE TABLE mastra_engine_embedding (
     index_id integer NOT NULL,
@@ -56,7 +57,7 @@ class Migration(migrations.Migration):
     dependencies = [("mastra_engine", "0001_records")]
 
     operations = [
-        # It stays when the tables go: others may use it, and to drop it takes its owner.
+        # The reverse keeps the extension: other apps may use it, and only its owner may drop it.
         migrations.RunSQL(CREATE_EXTENSION, migrations.RunSQL.noop),
         migrations.CreateModel(
             name="VectorIndex",

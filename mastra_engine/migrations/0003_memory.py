@@ -6,8 +6,9 @@ import mastra_engine.models.fields
 from django.db import migrations, models
 
 
-# Django 5.2 cascades in Python, row by row; the database does it in one statement. Appending
-# changes a thread's row, whose next version stays in its page where that has room.
+# Django 5.2 cascades in Python, row by row; the database cascades in one statement. Appending
+# updates the row of a thread. The fill factor leaves room in each page of the table, so that the new
+# version of the row stays in its page.
 CASCADES = """
 ALTER TABLE mastra_engine_thread SET (fillfactor = 70);
 ALTER TABLE mastra_engine_message
@@ -27,7 +28,7 @@ ALTER TABLE mastra_engine_message DROP CONSTRAINT mastra_engine_message_thread;
 ALTER TABLE mastra_engine_thread RESET (fillfactor);
 """
 
-# The algorithm of RFC 7396, section 2, for an object as the patch.
+# This is the algorithm of RFC 7396, section 2. SQL merges, so that concurrent patches are not lost.
 CREATE_MERGE_PATCH = """
 CREATE FUNCTION mastra_engine_merge_patch(target jsonb, patch jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$

@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.RunSQL(
-            # As with records: the database cascades, in one statement.
+            # The database cascades in one statement, as it does for records.
             sql="""
                 ALTER TABLE mastra_engine_syncrun
                 ADD CONSTRAINT mastra_engine_syncrun_entity

@@ -29,8 +29,8 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL(
-            # As with records: the database cascades, in one statement. An index that is deleted
-            # forgets what it has read.
+            # The database cascades in one statement, as it does for records. With an index, its
+            # progress is deleted, so that a new index of that name reads all records.
             sql="""
                 ALTER TABLE mastra_engine_bookmark
                 ADD CONSTRAINT mastra_engine_bookmark_entity

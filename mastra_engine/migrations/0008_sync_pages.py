@@ -29,8 +29,8 @@ class Migration(migrations.Migration):
         migrations.AddField(model_name='syncpage', name='checkpoint', field=models.JSONField(decoder=mastra_engine.models.fields.Decoder, null=True)),
         migrations.AddField(model_name='syncpage', name='committed_at', field=models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
         migrations.RunSQL(
-            # There are pages of unfinished full runs: what they found is still needed, what they
-            # did is not known.
+            # Existing rows belong to unfinished full runs, which still need the revisions in
+            # them. Their counts are unknown and stay 0; each run's pages are numbered from 1.
             sql="""
                 UPDATE mastra_engine_syncpage AS page SET number = counted.number
                 FROM (

@@ -1,13 +1,13 @@
-"""Bulk reads and writes of one entity's records, and the only COPY there is.
+"""Bulk reads and writes of one entity's records, and the only use of COPY for them.
 
-A pass over unchanged records must not write at all, so it first asks which of a chunk's hashes
-differ. Under the entity's lock that answer stays true, hence new records are copied straight into
-the table and changed ones updated from one JSON parameter: no staging table, whose catalog rows
-would be written anew in every transaction, and no ON CONFLICT, which locks the rows it skips.
+A sync of unchanged records must not write at all, so it first reads which hashes of a chunk differ.
+The entity's lock keeps that result valid. So new records are copied directly into the table, and
+changed ones are updated from one JSON parameter. A staging table would write catalog rows in every
+transaction, and ON CONFLICT would lock the rows that it skips.
 
-Each record is looked up by LATERAL ... LIMIT 1, which leaves the planner nothing but the index on
-ids. Free to choose, it scanned the whole entity for every chunk of a first load, whose rows its
-statistics did not know yet.
+Each record is looked up by LATERAL ... LIMIT 1, so that the planner can only use the index on ids.
+Otherwise it scanned the whole entity for every chunk of a first load, because the statistics did
+not contain the new rows yet.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ RETURNING updated_at
 """
 
 
-def _held(key: str) -> str:
-    """The record of the entity whose id is `key`, found by the index on ids."""
+def _stored(key: str) -> str:
+    """Return SQL for the entity's record with the id `key`, found by the index on ids."""
     return f"""LATERAL (
     SELECT * FROM mastra_engine_record
     WHERE entity_id = %s AND external_id = {key} COLLATE "C"
@@ -57,7 +57,7 @@ SELECT given.key,
        record.id IS NOT NULL,
        CASE WHEN {_UNCHANGED} THEN record.rev END
 FROM json_each_text(%s::json) AS given
-LEFT JOIN {_held("given.key")} AS record ON true
+LEFT JOIN {_stored("given.key")} AS record ON true
 """
 
 _DIFFERING = f"{_COMPARED} WHERE ({_UNCHANGED}) IS NOT TRUE"
@@ -65,7 +65,7 @@ _DIFFERING = f"{_COMPARED} WHERE ({_UNCHANGED}) IS NOT TRUE"
 _LIVE = f"""
 SELECT record.external_id, record.data::text
 FROM json_array_elements_text(%s::json) AS given
-CROSS JOIN {_held("given")} AS record
+CROSS JOIN {_stored("given")} AS record
 WHERE record.deleted_at IS NULL
 """
 
@@ -97,7 +97,7 @@ SET data = given.data,
     created_at = CASE WHEN record.deleted_at IS NULL THEN record.created_at
                       ELSE statement_timestamp() END
 FROM json_to_recordset(%s::json) AS given (id text, data jsonb, hash uuid, rev bigint)
-CROSS JOIN {_held("given.id")} AS found
+CROSS JOIN {_stored("given.id")} AS found
 WHERE record.id = found.id
 """
 
@@ -105,14 +105,14 @@ _BURY = f"""
 UPDATE mastra_engine_record AS record
 SET rev = given.rev, updated_at = statement_timestamp(), deleted_at = statement_timestamp()
 FROM json_to_recordset(%s::json) AS given (id text, rev bigint)
-CROSS JOIN {_held("given.id")} AS found
+CROSS JOIN {_stored("given.id")} AS found
 WHERE record.id = found.id
 """
 
 
 @contextmanager
 def copying(connection: BaseDatabaseWrapper, statement: str) -> Iterator[Copy]:
-    """COPY on Django's connection, with Django's errors, where it leaves the driver's own."""
+    """Open a COPY on Django's connection and raise Django's errors instead of the driver's."""
     with (
         connection.wrap_database_errors,
         connection.cursor() as cursor,
@@ -131,15 +131,15 @@ class Row(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A given record that the table does not hold so."""
+    """A record that differs from the table: whether it is live there, and whether it exists."""
 
     external_id: str
     live: bool
-    known: bool
+    exists: bool
 
 
 class EntityRecords:
-    """The records of one entity, on a connection whose transaction holds the entity's lock."""
+    """The records of one entity; the connection's transaction must hold the entity's lock."""
 
     def __init__(self, connection: BaseDatabaseWrapper, entity_id: UUID) -> None:
         self.connection = connection
@@ -158,15 +158,15 @@ class EntityRecords:
     def compared(
         self, hashes: Mapping[str, bytes], *, unchanged: bool = False
     ) -> tuple[list[Difference], list[int]]:
-        """Look records up; return those that differ and, if asked for, the `rev` of the others."""
-        given = {external_id: digest.hex() for external_id, digest in hashes.items()}
-        rows = self._query(_COMPARED if unchanged else _DIFFERING, self._given(given))
+        """Return the records that differ and, with `unchanged`, the `rev` of each other record."""
+        hex_hashes = {external_id: digest.hex() for external_id, digest in hashes.items()}
+        rows = self._query(_COMPARED if unchanged else _DIFFERING, self._parameters(hex_hashes))
         differing = sorted(Difference(*row[:3]) for row in rows if row[3] is None)
         return differing, [row[3] for row in rows if row[3] is not None]
 
     def documents(self, external_ids: Iterable[str]) -> dict[str, str]:
-        """Return the JSON text of each that is live."""
-        return dict(self._query(_LIVE, self._given(list(external_ids))))
+        """Return the JSON text of each live record, by id."""
+        return dict(self._query(_LIVE, self._parameters(list(external_ids))))
 
     def unseen(self, start: int, ranges: Iterable[range], others: Iterable[int]) -> list[str]:
         """Return the ids of live records up to the `rev` `start`, except for given revisions."""
@@ -180,15 +180,15 @@ class EntityRecords:
         if not rows:
             return
         with copying(self.connection, _COPY) as copy:
-            set_json_dumps(bytes, copy.cursor)  # the documents are JSON already
+            set_json_dumps(bytes, copy.cursor)  # The documents are JSON already.
             copy.set_types(_COPY_TYPES)
             for external_id, raw, digest, rev in rows:
                 hashed = FastUUID(bytes=digest)
                 copy.write_row((uuid7(), self.entity_id, external_id, raw, hashed, rev, rev))
 
     def update(self, rows: Iterable[Row]) -> None:
-        """Overwrite records; one that was deleted begins anew."""
-        given = [
+        """Overwrite records; a tombstone becomes a new record."""
+        rows_as_json = [
             {
                 "id": row.external_id,
                 "data": orjson.Fragment(row.raw),
@@ -197,21 +197,21 @@ class EntityRecords:
             }
             for row in rows
         ]
-        self._execute(_UPDATE, given)
+        self._execute(_UPDATE, rows_as_json)
 
     def bury(self, revs: Mapping[str, int]) -> None:
-        """Make tombstones of records, each with its new `rev`."""
+        """Turn records into tombstones, each with its new `rev`."""
         self._execute(_BURY, [{"id": key, "rev": rev} for key, rev in revs.items()])
 
-    # One JSON parameter for a whole chunk: psycopg takes three times as long over arrays.
+    # A chunk is one JSON parameter, because psycopg takes three times as long to adapt arrays.
 
-    def _given(self, value: Any) -> list[Any]:
+    def _parameters(self, value: Any) -> list[Any]:
         return [orjson.dumps(value).decode(), self.entity_id]
 
-    def _execute(self, sql: str, given: list[dict[str, Any]]) -> None:
-        if given:
+    def _execute(self, sql: str, rows_as_json: list[dict[str, Any]]) -> None:
+        if rows_as_json:
             with self.connection.cursor() as cursor:
-                cursor.execute(sql, self._given(given))
+                cursor.execute(sql, self._parameters(rows_as_json))
 
     def _query(self, sql: str, params: list[Any]) -> list[Any]:
         with self.connection.cursor() as cursor:

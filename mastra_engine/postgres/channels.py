@@ -1,4 +1,4 @@
-"""Channels by which the server wakes those who follow an entity: LISTEN and NOTIFY."""
+"""Channels that wake the followers of an entity, by LISTEN and NOTIFY."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 def notify(connection: BaseDatabaseWrapper, entity_id: UUID) -> None:
-    """Wake those who listen, once the transaction is committed.
+    """Wake the listeners of an entity after the transaction is committed.
 
-    Transactions that notify commit one after the other, each waiting for the disk: it is for one
-    that does nothing else, and so has nothing to wait for.
+    PostgreSQL serializes the commits of transactions that notify, and each of them waits for the
+    disk. Call it in a transaction without other writes, because that one does not wait.
     """
     _execute(connection, f"NOTIFY {_channel(entity_id)}")
 
 
 def listen(connection: BaseDatabaseWrapper, entity_id: UUID) -> None:
-    """Have the connection told of what is committed from now on."""
+    """Register the connection for the changes of an entity that are committed from now on."""
     _execute(connection, f"LISTEN {_channel(entity_id)}")
 
 
 def forget_notices(connection: BaseDatabaseWrapper) -> None:
-    """Take in what the connection was told so far, without waiting."""
+    """Discard the notifications that the connection has received, without waiting."""
     with connection.wrap_database_errors:
         for _ in connection.connection.notifies(timeout=0):
             pass

@@ -164,9 +164,9 @@ class _Compiler:
         if jsonpath.is_member(field):
             return f"SELECT {at_path} AS {candidate} FROM {query}", [path]
         member = f"m{self.depth}"
-        whole = f"SELECT {at_path} AS {candidate} FROM {query}"
+        value = f"SELECT {at_path} AS {candidate} FROM {query}"
         members = f"SELECT {member} FROM {query}, {_members(at_path)} {member}"
-        return f"{whole} UNION ALL {members}", [path, path]
+        return f"{value} UNION ALL {members}", [path, path]
 
     def substring(self, field: Field, text: str) -> Sql:
         """Return the condition that the value is text that contains another, ignoring case."""

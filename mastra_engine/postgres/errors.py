@@ -1,4 +1,4 @@
-"""Driver errors become the engine's, here and nowhere else."""
+"""The translation of driver errors into the engine's, for all modules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import Error, InterfaceError, OperationalError
 
 from mastra_engine.exceptions import EngineConfigError, EngineError, InvalidInput, Unavailable
 
-#: Two transactions stood in each other's way; trying again is all it takes.
+#: Two transactions were in conflict; the same transaction can succeed when it is run again.
 _SERIALIZATION_FAILURE = "40001"
 RETRYABLE = {_SERIALIZATION_FAILURE, "40P01"}
 #: Two statements that change one table's definition, for example DROP and ATTACH PARTITION, may
@@ -18,14 +18,14 @@ RETRYABLE = {_SERIALIZATION_FAILURE, "40P01"}
 _CONCURRENT_DDL, _INTERNAL = "tuple concurrently ", "XX000"
 
 MISSING_TABLE = "42P01"
-#: By a timeout, or by somebody.
+#: A statement was cancelled, by a timeout or by another session.
 CANCELLED = "57014"
 _NOT_ALLOWED = "42501"
 #: Program limit exceeded: the same request can never succeed.
 _TOO_LARGE = "54"
-#: Lock not available, statement cancelled, read-only, a transaction that took too long, feature of
-#: the shutdown: classes and codes of PostgreSQL's appendix "Error Codes" that say "not now" rather
-#: than "not so".
+#: Classes and codes of PostgreSQL's appendix "Error Codes" for temporary conditions: connection
+#: errors, a read-only transaction, one that timed out, rollbacks, too few resources, a lock that is
+#: not available, and interventions such as a cancelled statement or a shutdown.
 _NOT_NOW = ("08", "25006", "25P03", "25P04", "40", "53", "55P03", "57")
 
 

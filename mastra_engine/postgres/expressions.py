@@ -1,4 +1,4 @@
-"""What querysets take: filters and orders as `compile.py` makes them, and what the ORM lacks."""
+"""Expressions for querysets: the filters and orders of `compile.py`, and SQL that the ORM lacks."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def merged(field: str, patch: dict[str, Any]) -> Expression:
 
 
 def chosen_once(field: str, values: QuerySet[Any]) -> Expression:
-    """Return the condition that a field has one of some values, which are read a single time.
+    """Return the condition that a field has one of some values, which are read only once.
 
-    `IN (SELECT ... LIMIT n)` may read them anew for each row of a small table; together with
-    `FOR UPDATE SKIP LOCKED`, that finds others each time, and more than n in the end.
+    PostgreSQL may evaluate `IN (SELECT ... LIMIT n)` again for each row of a small table. Together
+    with `FOR UPDATE SKIP LOCKED`, each evaluation returns other values, in total more than n.
     """
     return Func(
         F(field),

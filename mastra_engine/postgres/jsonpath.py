@@ -23,9 +23,9 @@ def condition(node: Node) -> str:
             return any_member(field, "starts with", text)
         case Substring(field, text):
             like = f'like_regex {literal(text)} flag "iq"'
-            return _whole(field, lambda here: f'{here}.type() == "string" && {here} {like}')
+            return _at_value(field, lambda here: f'{here}.type() == "string" && {here} {like}')
         case Size(field, size):
-            return _whole(
+            return _at_value(
                 field, lambda here: f'{here}.type() == "array" && {here}.size() == {size}'
             )
         case Exists(field):
@@ -45,7 +45,7 @@ def any_member(field: Field, operator: str, *operands: Any) -> str:
         tests = _any_of([f"{here} {operator} {literal(operand)}" for operand in operands])
         return f'{here}.type() != "array" && {tests}'
 
-    return _whole(field, test) if is_member(field) else f"{path_to(field.path)} ? ({test('@')})"
+    return _at_value(field, test) if is_member(field) else f"{path_to(field.path)} ? ({test('@')})"
 
 
 def _any_of(tests: list[str]) -> str:
@@ -63,7 +63,7 @@ def is_member(field: Field) -> bool:
     return not field.path or isinstance(field.path[-1], int)
 
 
-def _whole(field: Field, test: Callable[[str], str]) -> str:
+def _at_value(field: Field, test: Callable[[str], str]) -> str:
     """Return the path to a value that satisfies a test, without unwrapping it if it is an array.
 
     In lax mode this takes a test on the object that has the value.

@@ -26,7 +26,7 @@ def lock_entity(connection: BaseDatabaseWrapper, id: UUID) -> None:
 def lock_named_entity(
     connection: BaseDatabaseWrapper, name: str, connection_id: str
 ) -> UUID | None:
-    """Wait for the lock of the entity of a name, and return its id; None if there is none.
+    """Wait for the lock of a named entity and return its id, or None if it does not exist.
 
     The entity may have been deleted while the lock was awaited.
     """

@@ -128,7 +128,7 @@ WHERE thread_id = %(thread)s
 ORDER BY position
 """
 
-# Messages without a vector are found by a partial index, whose predicate this repeats. The limit is
+# Messages without a vector are found by a partial index; this repeats its predicate. The limit is
 # part of the text, because the planner must know how few rows it has to find.
 _PENDING = """
 SELECT message.id, thread_id, resource_id, position, text, message.metadata::text

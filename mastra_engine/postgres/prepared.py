@@ -15,7 +15,7 @@ from psycopg.pq import Format
 
 from mastra_engine.postgres.poolers import is_pooled
 
-#: The attribute of Django's connection that tells whether the engine may prepare statements on it.
+#: The attribute of Django's connection that says whether the engine may prepare statements on it.
 _ALLOWED = "_mastra_engine_prepares"
 #: Cursors of a connection after which it is examined for a pooler. A connection that is closed
 #: earlier would not profit from prepared statements.
@@ -26,7 +26,7 @@ _cursors: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()
 
 
 class _UnpreparedCursor(Cursor[Any]):
-    """Has each statement planned for its parameters."""
+    """A cursor that never prepares statements, so each one is planned for its parameters."""
 
     def execute(self, query: Any, params: Params | None = None, **_: Any) -> Any:
         return super().execute(query, params, prepare=False)
@@ -53,7 +53,7 @@ def server_cursor(
     if type(connection) is DatabaseWrapper:
         connection.close_if_health_check_failed()
         connection.ensure_connection()
-    else:  # another backend may do more when it opens a cursor, for example set a tenant's schema
+    else:  # Another backend may do more when it opens a cursor, such as set a tenant's schema.
         connection.cursor().close()
     driver = connection.connection
     # While Django logs queries, it takes the text of a statement from the driver, which has it for
@@ -72,7 +72,7 @@ def server_cursor(
 
 @cache
 def _preparing() -> ModuleType | None:
-    """Return the module that prepares statements; None if the installed psycopg does not fit it."""
+    """Return the module that prepares statements, or None if psycopg has an unsupported version."""
     try:
         from mastra_engine.postgres import preparing
     except (ImportError, AttributeError):
@@ -81,10 +81,10 @@ def _preparing() -> ModuleType | None:
 
 
 def _examine(connection: BaseDatabaseWrapper, preparing: ModuleType) -> None:
-    """Count a connection's cursors, and let it prepare statements when it has had enough of them.
+    """Count a connection's cursors, and let it prepare statements after `_EXAMINED_AFTER` of them.
 
-    Django disables prepared statements (`prepare_threshold` is None): behind a pooler, a statement
-    of that name may be missing on the server, or be another client's.
+    Django disables prepared statements (`prepare_threshold` is None), because behind a pooler the
+    server may not know the statement, or know another client's statement of the same name.
     """
     driver = connection.connection
     if driver.prepare_threshold is not None:
@@ -95,6 +95,6 @@ def _examine(connection: BaseDatabaseWrapper, preparing: ModuleType) -> None:
 
 
 def _is_safe(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether no pooler is in between, and the project has set no threshold of its own."""
+    """Return whether there is no pooler, and the project does not set `prepare_threshold`."""
     decided = "prepare_threshold" in connection.settings_dict["OPTIONS"]
     return not decided and not is_pooled(connection)

@@ -46,8 +46,8 @@ WHERE entity.id = %s
 _LIVE = f"SELECT {_RECORD} FROM mastra_engine_record WHERE entity_id = %s AND deleted_at IS NULL"
 
 # `purged_rev` is read by the statement that reads the records, and so in its snapshot. The index on
-# (entity_id, rev) is partial; without `rev >= 0` the planner cannot prove that it serves an `after`
-# whose value it does not know.
+# (entity_id, rev) is partial. Without `rev >= 0` the planner cannot prove that it may use it,
+# because `after` is a parameter.
 _CHANGES = f"""
 SELECT {_RECORD}, created_rev,
        (SELECT purged_rev FROM mastra_engine_entity WHERE id = entity_id)

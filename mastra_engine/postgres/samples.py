@@ -1,4 +1,4 @@
-"""What there is in large tables, by reading some of their pages, whatever their size."""
+"""Estimates for large tables, from a sample of pages that does not grow with the table."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from pgvector import Vector
 
 from mastra_engine.postgres.partitions import Partition
 
-#: How much of a table is read: 8 MiB of it, at the usual page of 8 KiB.
+#: The most pages of a table to read: 8 MiB with the usual page size of 8 KiB.
 PAGES = 1_000
 
-# A partitioned table has no pages of its own, and one that is not partitioned no tree.
+# A partitioned table has no pages itself; a table without partitions has no partition tree.
 _PAGES_OF = """
 SELECT sum(pg_relation_size(part)) / current_setting('block_size')::int
 FROM (SELECT %s::regclass AS part UNION SELECT relid FROM pg_partition_tree(%s)) parts
 """
 
-# One resource may have most of the threads, which DISTINCT would all look at.
+# A recursive query reads one index entry per resource. DISTINCT would read the entries of all
+# threads, and one resource may have most of them.
 _RESOURCES = """
 WITH RECURSIVE known (id) AS (
     (SELECT resource_id FROM mastra_engine_thread
@@ -36,9 +37,10 @@ SELECT id FROM known WHERE starts_with(id, %(begins)s) LIMIT %(limit)s
 
 
 def rows_by_day(connection: BaseDatabaseWrapper, table: str, *, since: datetime) -> dict[date, int]:
-    """Return about how many rows of a table were made on each day, in UTC.
+    """Return the approximate number of rows of a table that were created on each day, in UTC.
 
-    A small table is counted; a large one's sample, always of the same pages, is scaled up.
+    Rows of a small table are counted. For a large table, the count of a sample, which always has
+    the same pages, is scaled up.
     """
     with connection.cursor() as cursor:
         share = _share(cursor, table)
@@ -52,10 +54,10 @@ def rows_by_day(connection: BaseDatabaseWrapper, table: str, *, since: datetime)
 
 
 def sample_vectors(partition: Partition, *, most: int) -> list[tuple[UUID, Vector]]:
-    """Return up to `most` vectors with their `row_id`, from all over a partition.
+    """Return up to `most` vectors with their `row_id`, from a sample of a partition's pages.
 
-    They are always the same while the table is: a share of its pages, and of their rows those with
-    the least hash.
+    The result is the same as long as the table does not change: the sample always has the same
+    pages, and of their rows those with the smallest hash are returned.
     """
     with partition.connection.cursor() as cursor:
         share = _share(cursor, partition.table)
@@ -72,14 +74,14 @@ def sample_vectors(partition: Partition, *, most: int) -> list[tuple[UUID, Vecto
 def resource_ids(
     connection: BaseDatabaseWrapper, *, begins: str, after: str, limit: int
 ) -> list[str]:
-    """Return the next resources that have threads, by one look into the index for each."""
+    """Return the next resources that have threads, by one index lookup for each."""
     with connection.cursor() as cursor:
         cursor.execute(_RESOURCES, {"begins": begins, "after": after, "limit": limit})
         return [resource_id for (resource_id,) in cursor.fetchall()]
 
 
 def _share(cursor: CursorWrapper, table: str) -> float:
-    """Return which share of a table's pages may be read, from 0 to 1."""
+    """Return the share of a table's pages to read, from 0 to 1."""
     cursor.execute(_PAGES_OF, [table, table])
     (pages,) = cursor.fetchone()
     return min(1.0, PAGES / max(int(pages), 1))

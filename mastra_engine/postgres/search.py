@@ -93,7 +93,7 @@ class Search:
         """Return the nearest rows, ties by id, or None if the graph yields too few.
 
         One more row than requested shows whether the last one has the same distance as the next.
-        Only then PostgreSQL has to sort by id as well, for which it reads at least thirty rows.
+        Only then PostgreSQL has to sort by id as well, and it reads at least thirty rows for that.
         """
         rows = self._graph(f"distance LIMIT {self.limit + 1}")
         if rows is None or len(rows) == self.limit:
@@ -223,7 +223,7 @@ def within(index: IndexDefinition, namespaces: Collection[str]) -> Sql:
     """Return the condition that a row is in one of the namespaces.
 
     All rows of the partition have the same index id. It is in the condition because it is the first
-    column of the key, by whose index the rows are found.
+    column of the primary key, and the lookup uses the index of that key.
     """
     return "index_id = %s AND namespace = ANY(%s)", [index.id, sorted(namespaces)]
 

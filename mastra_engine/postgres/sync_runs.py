@@ -1,4 +1,4 @@
-"""How far a sync run is, told by the transaction that got it there."""
+"""The progress of a sync run, stored in the transaction of its page."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from mastra_engine.types import SyncRun
 from mastra_engine.validation.jsonb import canonical
 
-# One statement, so that a page costs one round trip beside those of its records; a run that is
-# somebody else's by now gets none. Without a lease it has ended.
+# One statement, so that a page costs one round trip in addition to those of its records. If another
+# worker has taken the run over, no row matches and no page is inserted. A run without a lease has
+# ended.
 _ADVANCE = """
 WITH run AS (
     UPDATE mastra_engine_syncrun

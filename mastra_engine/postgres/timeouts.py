@@ -1,4 +1,4 @@
-"""Timeouts as the server takes them, and set for one transaction."""
+"""Timeouts of the server: their format, and their value in one transaction."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from math import ceil
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-#: Milliseconds: the settings are of four bytes.
+#: The longest timeout in milliseconds, because the settings have four bytes.
 _LONGEST = 2**31 - 1
 
 
 def timeout(seconds: float) -> str:
-    """Return a timeout of the server's; what is too long for it is cut, and only 0 is none."""
+    """Return a timeout as a setting, at most the longest possible; only 0 disables it."""
     return f"{min(ceil(seconds * 1000), _LONGEST)}ms"
 
 

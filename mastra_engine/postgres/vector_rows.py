@@ -198,8 +198,7 @@ def _any_exists(partition: Partition, namespace: str, rows: Sequence[VectorRow])
 def _merge(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> None:
     """Insert or replace rows through a temporary table.
 
-    COPY cannot replace rows. The rows are merged in the order of the key, for the same reason as
-    in `put`.
+    COPY cannot replace rows. The rows are merged in the order of the key; `put` explains why.
     """
     with partition.connection.cursor() as cursor:
         cursor.execute(_STAGE)

@@ -47,16 +47,16 @@ def maximal_marginal_relevance(
     if not matches:
         return []
     cosines = _cosines_to([match.vector or () for match in matches], selected=top_k)
-    left = list(range(len(matches)))
+    candidates = list(range(len(matches)))
     # -1 is the lowest similarity, so the score alone decides which match is selected first.
     similarity = [-1.0] * len(matches)
     selected: list[Match] = []
-    while left and len(selected) < top_k:
+    while candidates and len(selected) < top_k:
         best = max(
-            left,
+            candidates,
             key=lambda i: (relevance * matches[i].score - (1 - relevance) * similarity[i], -i),
         )
-        left.remove(best)
+        candidates.remove(best)
         selected.append(matches[best])
         similarity = list(map(max, similarity, cosines(best)))
     return selected

@@ -77,7 +77,7 @@ class Reranker:
         The score is the sum of `semantic` times the scorer's score, `vector` times the match's own
         score, and `position` times 1 - i/n for the match at index i, from 0, of n. A match without
         a document has a semantic part of 0. The scorer is called once for all other matches, and
-        not at all if there are none.
+        not at all if no match has a document.
 
         Raises InvalidInput if a result is not a match, and EngineError if the scorer returns
         another number of scores, or a score that is not a finite number.

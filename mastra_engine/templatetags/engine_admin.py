@@ -13,11 +13,9 @@ from urllib.parse import urlencode
 
 from django import template
 from django.apps import apps
-from django.contrib.admin import site
-from django.contrib.admin.utils import quote
-from django.db.models import Model
+from django.contrib.admin.sites import all_sites
 from django.http import HttpRequest
-from django.urls import reverse
+from django.template import Context
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -43,11 +41,14 @@ def engine_links(request: HttpRequest) -> list[Link]:
     """Return links to the pages of the app that the user may open and that belong to no row."""
     from mastra_engine.admin.base import EngineAdmin
 
-    models = filter(site.is_registered, apps.get_app_config(APP).get_models())
-    admins = map(site.get_model_admin, models)
-    return [
-        link for admin in admins if isinstance(admin, EngineAdmin) for link in admin.links(request)
-    ]
+    current = getattr(request, "current_app", None)
+    links: list[Link] = []
+    for site in all_sites:
+        if site.name == current:
+            models = filter(site.is_registered, apps.get_app_config(APP).get_models())
+            for admin in map(site.get_model_admin, models):
+                links += admin.links(request) if isinstance(admin, EngineAdmin) else ()
+    return links
 
 
 @register.simple_tag
@@ -58,17 +59,18 @@ def engine_message_parts(message: Message | types.Message) -> list[MessagePart]:
     return message_parts(message.content, message.role)
 
 
-@register.simple_tag
-def engine_page(row: Model) -> str:
-    """Return the address of a row's page."""
-    model_name = row._meta.model_name
-    return reverse(f"admin:{APP}_{model_name}_change", args=[quote(row.pk)])
+@register.simple_tag(takes_context=True)
+def engine_link(context: Context, row: Any, text: Any, prefix: str = "") -> SafeString:
+    """Return a prefix and a text as a link to a row's page, where the current site has it.
 
+    A row is one of the models or one of the engine's values.
+    """
+    from mastra_engine.admin.addresses import admin_url
 
-@register.simple_tag
-def engine_message(message: Message | types.Message) -> str:
-    """Return the address of a message's page."""
-    return reverse(f"admin:{APP}_message_change", args=[quote(message.id)])
+    site = context["request"].current_app
+    address = admin_url(site, f"{type(row).__name__.lower()}_change", row.id)
+    link = '<a href="{2}">{0}<bdi>{1}</bdi></a>' if address else "{0}<bdi>{1}</bdi>"
+    return format_html(link, prefix, text, address)
 
 
 @register.simple_tag

@@ -56,7 +56,7 @@ class IndexDefinition:
     created_at: datetime | None = None
 
     def differences(self, requested: IndexDefinition) -> str:
-        """Name the parts that differ from a requested definition; empty if there are none."""
+        """Return a text that names the parts that differ from a requested definition, or ""."""
         stored = asdict(replace(self, id=requested.id, created_at=requested.created_at))
         return ", ".join(
             f"{key} {stored[key]!r}, not {value!r}"

@@ -12,8 +12,8 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from mastra_engine.admin.reading import APP
 from mastra_engine.models import Embedding, VectorIndex
+from mastra_engine.web import APP
 from tests.admin.store import fill
 
 

@@ -8,9 +8,9 @@ from django.apps import apps
 from django.utils import timezone
 
 from mastra_engine import engine, sync
-from mastra_engine.admin.reading import APP
 from mastra_engine.models import IndexProgress, SyncRun, VectorIndex
 from mastra_engine.registry import registry
+from mastra_engine.web import APP
 
 SECRET = "Rosebud"
 

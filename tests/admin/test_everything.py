@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from mastra_engine.admin.base import EngineAdmin
-from mastra_engine.admin.reading import APP
+from mastra_engine.web import APP
 from tests.admin.conftest import list_of, page_of, signed_in
 from tests.admin.store import SECRET
 

@@ -100,8 +100,13 @@ def test_leads_to_the_message_or_record_that_it_was_made_from(owner: Client, add
         {"@entity_id": 7, "@external_id": None},
     ]
     engine.vectors.upsert(
-        index_name="ways", ids=["p1", "p2", "p3"], documents=["north"] * 3, metadata=metadata
+        index_name="ways",
+        ids=["p1", "p2", "p3"],
+        documents=["north"] * 3,
+        namespace="atlas",
     )
+    for id, properties in zip(["p1", "p2", "p3"], metadata, strict=True):
+        Embedding.objects.filter(vector_id=id).update(metadata=properties)
     (ranking,) = owner.post(address, {**ASKED, "top_k": 4}).context["rankings"]
     urls = {hit.match.id: hit.origin and hit.origin.url for hit in ranking.hits}
     of_record = reverse("admin:mastra_engine_record_change", args=[record.id])
@@ -128,7 +133,7 @@ def test_a_bad_filter_is_refused_at_its_field(owner: Client, address: str, refus
         ({"query": ""}, "query", "required"),
         ({"index": "nowhere"}, "index", "nowhere is not one"),
         ({"top_k": "0"}, "top_k", "greater than or equal to 1"),
-        ({"namespace": "n" * 513}, "namespace", "512 bytes"),
+        ({"namespace": "n" * 513}, "namespace", "the limit is 512"),
     ],
     ids=lambda value: str(value)[:30],
 )

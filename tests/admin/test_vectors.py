@@ -12,7 +12,6 @@ from django.urls import reverse
 
 from mastra_engine import engine
 from mastra_engine.models import Embedding, IndexProgress, VectorIndex
-from mastra_engine.validation.vectors import matrix, vector_rows
 from tests.admin.conftest import list_of, page_of, view
 from tests.admin.store import SECRET
 
@@ -112,21 +111,21 @@ def test_a_vector_is_found_by_its_primary_key_as_djangos_own_links_have_it(
     assert owner.get(address).context["row"] == row
 
 
-def store_vector(metadata: dict[str, Any]) -> None:
-    """Store a vector with keys that users cannot set."""
-    index = engine.vectors.indexes.require("docs")
-    rows = vector_rows(
-        matrix([[1, 1, 1]], index), ids=["of"], metadata=[metadata], documents=None, reserved=True
-    )
-    engine.vectors.store.put(index, "", rows, generated=False)
+def add_vector(metadata: dict[str, Any], *, namespace: str, id: str = "of") -> None:
+    """Store a vector with metadata that the engine reserves for itself, as old rows may have it."""
+    engine.vectors.upsert(index_name="docs", ids=[id], vectors=[[1, 1, 1]], namespace=namespace)
+    Embedding.objects.filter(vector_id=id).update(metadata=metadata)
 
 
 def test_a_record_and_its_vectors_lead_to_each_other(owner: Client, store: dict[str, Any]) -> None:
     record, progress = store["record"], IndexProgress.objects.get()
     properties = {"@entity_id": str(record.entity_id), "@external_id": record.external_id}
-    store_vector(properties)
+    add_vector(properties, namespace="crm-1")
+    add_vector(properties, namespace="mallory", id="forged")
     vector = Embedding.objects.get(vector_id="of")
-    assert page_of(vector) in owner.get(page_of(record)).content.decode()
+    page = owner.get(page_of(record)).content.decode()
+    assert page_of(vector) in page
+    assert "forged" not in page
     assert page_of(record) in owner.get(page_of(vector)).content.decode()
     assert page_of(progress.vector_index) in owner.get(page_of(progress.entity)).content.decode()
     assert page_of(progress.entity) in owner.get(page_of(progress.vector_index)).content.decode()
@@ -134,7 +133,7 @@ def test_a_record_and_its_vectors_lead_to_each_other(owner: Client, store: dict[
 
 def test_a_vector_of_a_message_leads_to_its_place(owner: Client, store: dict[str, Any]) -> None:
     properties = {"@thread_id": "chat/1", "@position": 2}
-    store_vector(properties)
+    add_vector(properties, namespace="ann")
     text = owner.get(page_of(Embedding.objects.get(vector_id="of"))).content.decode()
     assert f"{page_of(store['thread'])}?at=2" in text
 
@@ -146,11 +145,21 @@ def test_a_vector_of_a_message_leads_to_its_place(owner: Client, store: dict[str
         {"@entity_id": None},
         {"@thread_id": 5},
         {"@thread_id": "", "@position": 1},
-        {"@thread_id": "chat/1", "@position": "first"},
-        {"@thread_id": ["chat/1"]},
+        {"@thread_id": {"a": "b"}, "@position": 1},
+        {"@thread_id": "chat/1"},
+        {"@thread_id": "chat/1", "@position": "1"},
+        {"@thread_id": "chat/1", "@position": 2**63},
+        {"@thread_id": "chat/2", "@position": 1},
+        {"@thread_id": "bobs", "@position": 1},
     ],
     ids=str,
 )
-def test_metadata_of_another_kind_has_no_link(owner: Client, properties: dict[str, Any]) -> None:
-    store_vector(properties)
-    assert owner.get(page_of(Embedding.objects.get(vector_id="of"))).status_code == 200
+def test_forged_metadata_has_no_link(
+    owner: Client, store: dict[str, Any], properties: dict[str, Any]
+) -> None:
+    engine.memory.create_thread(resource_id="bob", thread_id="bobs")
+    add_vector(properties, namespace="ann")
+    page = owner.get(page_of(Embedding.objects.get(vector_id="of")))
+    assert page.status_code == 200
+    assert ">Message<" not in page.content.decode()
+    assert ">Record<" not in page.content.decode()

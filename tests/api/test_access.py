@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import User
 
-from mastra_engine.api.access import CONTENT, own_or_staff
+from mastra_engine.api.access import own_or_staff
 from mastra_engine.types import Scope
+from mastra_engine.web import CONTENT
 from tests.api.catalogue import Case, call, cases, sent
 from tests.api.conftest import World, client_of, state
 

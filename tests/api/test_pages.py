@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
-from mastra_engine.api.access import CONTENT
+from mastra_engine.web import CONTENT
 from tests.api.catalogue import Case, cases
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "api-operations.md"

@@ -10,8 +10,8 @@ import pytest
 from django.contrib.admin import site
 from django.contrib.auth.models import User
 
-from mastra_engine.api.access import CONTENT
 from mastra_engine.models import Thread
+from mastra_engine.web import CONTENT
 from tests.api.catalogue import Case, call, cases
 from tests.api.conftest import World, client_of, furnish, state
 

@@ -32,7 +32,7 @@ def people(transactional_db: None) -> None:
 @pytest.fixture
 def desk(page: Any, people: None) -> Any:
     """Return the page after a login."""
-    page.goto("/")
+    page.goto("/conversations/")
     log_in(page, "ann", "secret")
     return page
 
@@ -68,7 +68,7 @@ def test_an_answer_is_seen_while_it_is_made(desk: Any, monkeypatch: pytest.Monke
     assert desk.get_by_role("status").inner_text() == "Looking for an answer …"
     assert desk.locator(".assistant .how").count() == 0
     go_on.set()
-    desk.get_by_text("no language model took part").wait_for()
+    desk.get_by_text("no language model was used").wait_for()
     assert desk.title().startswith(LAMBDA)
     assert "/conversations/" in desk.url
 
@@ -88,7 +88,7 @@ def test_its_pages_are_accessible(desk: Any) -> None:
 
 
 def test_a_wrong_password_is_reported(page: Any, people: None) -> None:
-    page.goto("/")
+    page.goto("/conversations/")
     log_in(page, "ann", "wrong")
     page.get_by_text("correct username and password").wait_for()
     assert look(page, "chat-login-refused") == []
@@ -141,7 +141,7 @@ def test_a_question_that_fails_is_not_lost(desk: Any, monkeypatch: pytest.Monkey
     assert desk.get_by_label("Your question").input_value() == LAMBDA
     desk.get_by_role("button", name="Ask").click()
     desk.locator(".assistant .how").wait_for()
-    assert desk.locator(".said .user").count() == 1
+    assert desk.locator(".items .user").count() == 1
 
 
 def test_a_question_after_the_session_is_not_lost(desk: Any) -> None:
@@ -155,7 +155,7 @@ def test_a_question_after_the_session_is_not_lost(desk: Any) -> None:
 def test_it_needs_no_script(chromium: Any, live_server: Any, people: None) -> None:
     context = chromium.new_context(base_url=live_server.url, java_script_enabled=False)
     page = context.new_page()
-    page.goto("/")
+    page.goto("/conversations/")
     log_in(page, "ann", "secret")
     page.get_by_label("Your question").fill(LAMBDA)
     page.get_by_role("button", name="Ask").click()

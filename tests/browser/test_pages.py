@@ -12,7 +12,7 @@ from django.contrib import admin as django_admin
 from django.urls import Resolver404, resolve
 
 from mastra_engine.admin.base import EngineAdmin
-from mastra_engine.admin.reading import APP
+from mastra_engine.web import APP
 from tests.browser.filling import fill_with_hostile, fill_with_much
 from tests.browser.looking import look, look_by_phone
 

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from example_project.desk import tracker
-from example_project.desk.knowledge import CONNECTION
+from example_project.sources import CONNECTION
 from mastra_engine import engine
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.models import SyncRun

@@ -114,6 +114,6 @@ def test_the_map_follows_the_look(map_page: Any) -> None:
 
 
 def test_the_points_can_be_reached_without_the_picture(map_page: Any) -> None:
-    map_page.get_by_text("Some of each, as a list").press("Enter")
+    map_page.get_by_text("Examples of each group as a list").press("Enter")
     map_page.get_by_role("link", name="Billing, part").first.press("Enter")
     map_page.wait_for_url("**/embedding/**")

@@ -25,7 +25,7 @@ def served(
     monkeypatch.setattr(serve, "call_command", lambda *args, **options: None)
     call_command("serve")
     settings.DEBUG = False
-    page.goto("/")
+    page.goto("/conversations/")
     return page
 
 
@@ -59,5 +59,5 @@ def test_a_conversation_and_its_sources_are_in_the_admin(served: Any) -> None:
     page.locator(".me-document", has_text="Update the README").first.wait_for()
     follow(page.get_by_role("link", name="Record", exact=True))
     follow(page.get_by_role("link", name="Sync run that wrote it"))
-    page.locator(".me-page h1", has_text="tickets of support-desk").wait_for()
+    page.locator(".me-page h1", has_text="tickets of example").wait_for()
     page.locator(".me-succeeded").wait_for()

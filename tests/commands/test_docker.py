@@ -190,7 +190,7 @@ def test_url_edited_later_is_kept(project: Project, url: str) -> None:
 
 def test_unknown_choice_is_an_error(project: Project) -> None:
     (project.path / ".env").write_text("MASTRA_ENGINE_SERVER=podman\n")
-    with pytest.raises(CommandError, match="'podman', not docker or embedded"):
+    with pytest.raises(CommandError, match="must be docker or embedded, got 'podman'"):
         project.call("engine_up")
 
 

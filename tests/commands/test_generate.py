@@ -107,8 +107,8 @@ def test_entities_and_connections_are_chosen(out: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--entity=Contact"], "No connection has an entity 'Contact'"),
-        (["--connection=eve", "--entity=Contacts"], "No connection has an entity 'Contacts'"),
+        (["--entity=Contact"], 'Entity "Contact" does not exist'),
+        (["--connection=eve", "--entity=Contacts"], 'Entity "Contacts" does not exist'),
         (["--sample=0"], "/sample: must be between 1"),
         (["--engine=third"], 'unknown engine alias "third"'),
     ],

@@ -65,7 +65,7 @@ def test_a_terminal_sees_it_advance() -> None:
 @pytest.mark.django_db(transaction=True)
 @override_settings(MASTRA_ENGINE={"default": {"BACKEND": "mastra_engine.PostgresEngine"}})
 def test_what_is_broken_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mastra_engine.management.commands.engine_index.LOOK", 0.001)
+    monkeypatch.setattr("mastra_engine.management.commands.engine_index.POLL", 0.001)
     for name in ("a", "b", "empty", "whole"):
         engine.vectors.create_index(index_name=name, dimension=3, index_type="ivfflat")
         if name != "empty":

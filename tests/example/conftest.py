@@ -12,8 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from example_project import settings as example
-from example_project.desk.knowledge import CONNECTION
-from example_project.sources import reference
+from example_project.sources import CONNECTION, reference
 from mastra_engine import engine
 from mastra_engine.types import Message
 

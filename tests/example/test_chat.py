@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import uuid
 from html import escape
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.test import AsyncClient, Client
 
 from example_project.desk.streams import EVENTS
+from example_project.sources import CONNECTION
 from mastra_engine import engine
 from mastra_engine.exceptions import Unavailable
 from tests.example.conftest import Browser, links_in, remembered, text_of
@@ -21,13 +23,41 @@ FACT = "Remember that our servers run Python 3.11."
 
 
 def test_only_those_who_are_logged_in_can_ask(client: Client) -> None:
-    for address in ("/", "/conversations/x/", "/sources/Topics/lambda/"):
+    for address in ("/conversations/", "/conversations/x/", "/sources/Topics/lambda/"):
         response = client.get(address)
         assert (response.status_code, response.url) == (302, f"/login/?next={address}")
 
 
 def test_the_start_says_that_no_language_model_answers(ann: Browser) -> None:
-    assert "No language model is configured" in ann.client.get("/").content.decode()
+    assert "No language model is configured" in ann.client.get("/conversations/").content.decode()
+
+
+def test_the_home_page_links_to_the_chat_the_admin_and_the_api(
+    client: Client, settings: Any
+) -> None:
+    settings.DEBUG = True
+    page = client.get("/").content.decode()
+    for address in (link for link in links_in(page) if not link.startswith(("/static", "#"))):
+        response = client.get(address, follow=True)
+        assert response.status_code == 200, address
+    for link in ("/conversations/", "/admin/mastra_engine/", "/api/v1/swagger/", "/api/v1/redoc/"):
+        assert link in links_in(page)
+    assert "password <b>demo</b>" in page
+    settings.DEBUG = False
+    assert "password" not in client.get("/").content.decode()
+
+
+def test_the_home_page_links_to_the_users_own_threads_in_the_api(ann: Browser) -> None:
+    thread_id = ann.ask(LAMBDA)
+    page = ann.client.get("/").content.decode()
+    (link,) = [link for link in links_in(page) if link.startswith("/api/v1/threads/")]
+    threads = ann.client.get(link, headers={"Accept": "application/json"}).json()
+    assert [thread["id"] for thread in threads["items"]] == [thread_id]
+
+
+def test_the_root_of_the_api_leads_to_its_documentation(client: Client) -> None:
+    for address in ("/api/", "/api/v1/"):
+        assert client.get(address)["Location"] == "/api/v1/swagger/"
 
 
 # Answers
@@ -58,7 +88,7 @@ def test_a_source_has_the_cited_chunk_marked(ann: Browser) -> None:
 def test_an_answer_is_saved_with_its_sources(ann: Browser) -> None:
     _, answer = remembered(ann.ask(LAMBDA))
     first, *_ = answer.metadata["sources"]
-    entity = engine.get_entity(name="Topics", connection_id="support-desk")
+    entity = engine.get_entity(name="Topics", connection_id=CONNECTION)
     assert entity is not None
     record = engine.get_record(entity_id=entity.id, external_id="lambda")
     assert first["record_id"] == str(record.id)
@@ -117,16 +147,17 @@ def test_a_statement_is_recalled_in_another_conversation(ann: Browser) -> None:
 
 def test_working_memory_is_shown_and_can_be_emptied(ann: Browser) -> None:
     ann.ask(FACT)
-    assert "<dt>our servers run Python 3.11</dt>" in ann.client.get("/").content.decode()
+    page = ann.client.get("/conversations/").content.decode()
+    assert "<dt>our servers run Python 3.11</dt>" in page
     ann.client.post("/forget/")
-    assert "Remembered about you" not in ann.client.get("/").content.decode()
+    assert "Remembered about you" not in ann.client.get("/conversations/").content.decode()
 
 
 def test_statements_of_one_user_are_not_shown_to_another(ann: Browser, bob: Browser) -> None:
     ann.ask(FACT)
     _, answer = remembered(bob.ask("Which Python do our servers run?"))
     assert "3.11" not in text_of(answer)
-    assert "Remembered about you" not in bob.client.get("/").content.decode()
+    assert "Remembered about you" not in bob.client.get("/conversations/").content.decode()
 
 
 def test_another_users_conversation_is_not_there(ann: Browser, bob: Browser) -> None:

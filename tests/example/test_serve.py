@@ -34,6 +34,7 @@ def test_it_syncs_prints_the_way_in_and_can_be_repeated(
         command, address = served
         assert command == "runserver"
         assert f"http://{address}/" in report
+        assert f"http://{address}/api/v1/swagger/" in report
         assert f"http://{address}/admin/" in report
         for name in ("demo", "admin"):
             user = authenticate(username=name, password=name)

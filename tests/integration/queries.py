@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+
+Plan = dict[str, Any]
 
 #: What Django sends around the statements proper.
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
@@ -24,6 +27,28 @@ def statements(call: Callable[[], Any]) -> list[str]:
         call()
     sent = (query["sql"].strip() for query in captured.captured_queries)
     return [sql for sql in sent if not sql.startswith(TRANSACTION)]
+
+
+@contextmanager
+def explained(part: str) -> Iterator[list[Plan]]:
+    """Collect the plans of statements with `part`, each explained as it is sent.
+
+    To be explained it is run once more, and what it did is undone.
+    """
+    plans: list[Plan] = []
+
+    def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if part in sql:
+            explaining = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}"
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.cursor.execute(explaining, params)
+                ((plan,),) = cursor.fetchall()
+                transaction.set_rollback(True)
+            plans.append((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(explain):
+        yield plans
 
 
 def plan_of(sql: str) -> list[dict[str, Any]]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.memory.store import MessageRange
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.models import Message, Thread
 from tests.concurrency.memory_work import Letters
-from tests.integration.queries import nodes_of
+from tests.integration.queries import Plan, explained, nodes_of
 
 pytestmark = pytest.mark.django_db
 
@@ -61,31 +59,6 @@ def loaded(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 @pytest.fixture
 def memory(loaded: None, engine: PostgresEngine) -> Memory:
     return engine.memory
-
-
-Plan = dict[str, Any]
-
-
-@contextmanager
-def explained(part: str) -> Iterator[list[Plan]]:
-    """Collect the plans of statements with `part`, each explained as it is sent.
-
-    To be explained it is run once more, and what it did is undone.
-    """
-    plans: list[Plan] = []
-
-    def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if part in sql:
-            explaining = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}"
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.cursor.execute(explaining, params)
-                ((plan,),) = cursor.fetchall()
-                transaction.set_rollback(True)
-            plans.append((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(explain):
-        yield plans
 
 
 def plan_of(call: Callable[[], Any], part: str = "FROM mastra_engine_message") -> Plan:

@@ -10,7 +10,7 @@ from django.db import connection
 
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.types import Entity, Filter, QueryOptions, Sort
-from tests.integration.queries import plan_of, statements
+from tests.integration.queries import explained, nodes_of
 
 pytestmark = pytest.mark.django_db
 
@@ -49,8 +49,10 @@ def entity(django_db_setup: None, django_db_blocker: Any) -> Iterator[Entity]:
 
 def plan(call: Callable[[], Any]) -> list[dict[str, Any]]:
     """Return the plan of the one statement in which a call reads records."""
-    (sql,) = [sql for sql in statements(call) if 'FROM "mastra_engine_record"' in sql]
-    nodes = plan_of(sql)
+    with explained("FROM mastra_engine_record") as plans:
+        call()
+    (root,) = plans
+    nodes = list(nodes_of(root))
     scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
     assert "mastra_engine_record" not in scanned
     return nodes

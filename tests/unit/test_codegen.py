@@ -41,7 +41,7 @@ def document(documents: Documents) -> codegen.Document:
 
 
 def type_of(name: str, documents: Documents) -> str:
-    return codegen.type_names(documents, taken={"RecordData"})[name]
+    return codegen.type_names(documents, reserved={"RecordData"})[name]
 
 
 def hostile() -> Documents:
@@ -70,12 +70,12 @@ def hostile() -> Documents:
     ],
 )
 def test_a_name_becomes_an_identifier(name: str, expected: str) -> None:
-    assert codegen.type_names({name: None}, taken=set()) == {name: expected}
+    assert codegen.type_names({name: None}, reserved=set()) == {name: expected}
 
 
 def test_names_that_would_be_the_same_are_numbered() -> None:
     names = dict.fromkeys(["a b", "a-b", "A_B", "ab", "record"])
-    assert list(codegen.type_names(names, taken={"RecordData"}).values()) == [
+    assert list(codegen.type_names(names, reserved={"RecordData"}).values()) == [
         "ABData",
         "ABData2",
         "ABData3",
@@ -86,7 +86,7 @@ def test_names_that_would_be_the_same_are_numbered() -> None:
 
 @given(st.sets(st.text(st.characters(exclude_categories=["Cs"])), max_size=9))
 def test_names_are_identifiers_and_different(names: set[str]) -> None:
-    made = codegen.type_names(dict.fromkeys(names), taken=set()).values()
+    made = codegen.type_names(dict.fromkeys(names), reserved=set()).values()
     assert all(name.isidentifier() for name in made)
     assert len({name.casefold() for name in made}) == len(names)
 

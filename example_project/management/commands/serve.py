@@ -12,7 +12,8 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from example_project.desk import model
-from example_project.desk.knowledge import CONNECTION, SYNCS
+from example_project.desk.knowledge import SYNCS
+from example_project.sources import CONNECTION
 from mastra_engine import engine
 from mastra_engine.management.base import EngineCommand
 
@@ -47,13 +48,14 @@ class Command(EngineCommand):
         call_command("runserver", f"127.0.0.1:{port}", use_reloader=False)
 
     def print_addresses(self, address: str) -> None:
-        """Print the addresses and the logins, and say what makes the answers."""
+        """Print the addresses, the logins and the source of the chat's answers."""
         answers = f"by {model.name()}" if model.name() else "quoted; no language model is set up"
         self.stdout.write(
             f"""
-  Chat     {address}        log in as demo with the password demo
-  Admin    {address}admin/  log in as admin with the password admin
-  API      {address}api/v1/threads/
+  Start    {address}                links to all of the following
+  Chat     {address}conversations/  log in as demo with the password demo
+  Admin    {address}admin/          log in as admin with the password admin
+  API      {address}api/v1/swagger/ the documentation, where you can try it
   Answers  {answers}
 
 The database keeps running after Ctrl-C; make down stops it.

@@ -1,4 +1,4 @@
-"""What every engine is made of: services with the public methods, and ports for their stores."""
+"""The common parts of all engines: services with public methods, and ports for their stores."""
 
 from __future__ import annotations
 

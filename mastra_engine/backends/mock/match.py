@@ -1,4 +1,4 @@
-"""The filter tree as a Python predicate: what `postgres/compile.py` says in SQL."""
+"""The filter tree as a Python predicate, equal to the SQL of `postgres/compile.py`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SIDES: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def matches(node: Node, data: Any, record: Record | None = None) -> bool:
-    """Whether a document, or a record with its columns, satisfies the filter."""
+    """Return whether a document, or a record with its columns, satisfies the filter."""
     match node:
         case And(parts):
             return all(matches(part, data, record) for part in parts)
@@ -60,20 +60,20 @@ def matches(node: Node, data: Any, record: Record | None = None) -> bool:
 
 
 def in_order(records: Iterable[Record], sort: tuple[SortKey, ...]) -> list[Record]:
-    """Sort as MongoDB does, ties by `external_id`."""
-    found = sorted(records, key=lambda record: record.external_id)
+    """Sort records like MongoDB; ties are ordered by `external_id`."""
+    ordered = sorted(records, key=lambda record: record.external_id)
     for i, key in reversed(list(enumerate(sort))):
-        found.sort(key=lambda record: _rank(record, sort, i), reverse=key.descending)
-    return found
+        ordered.sort(key=lambda record: _rank(record, sort, i), reverse=key.descending)
+    return ordered
 
 
 def follows(record: Record, after: Position, sort: tuple[SortKey, ...]) -> bool:
-    """Whether the record comes after that position in the order."""
-    here = position_of(record, sort)
-    for key, mine, its in zip(sort, here.keys, after.keys, strict=True):
+    """Return whether the record comes after the position in the order."""
+    position = position_of(record, sort)
+    for key, mine, its in zip(sort, position.keys, after.keys, strict=True):
         if mine != its:
             return (mine < its) if key.descending else (mine > its)
-    return here.external_id > after.external_id
+    return position.external_id > after.external_id
 
 
 def _rank(record: Record, sort: tuple[SortKey, ...], i: int) -> Any:
@@ -84,7 +84,7 @@ def _rank(record: Record, sort: tuple[SortKey, ...], i: int) -> Any:
 def _holds(node: Node, value: Any) -> bool:
     match node:
         case Equals(_, values):
-            return any(_equal(value, wanted) for wanted in values)
+            return any(_equal(value, operand) for operand in values)
         case Compare(_, side, operand):
             return _kind(value) == _kind(operand) and _SIDES[side](value, operand)
         case Substring(_, text):
@@ -100,9 +100,9 @@ def _holds(node: Node, value: Any) -> bool:
 
 
 def _leaves(value: Any, path: tuple[str | int, ...], *, members: bool = False) -> Iterator[Any]:
-    """Yield what a path leads to; by its keys it passes through arrays into the objects in them.
+    """Yield the values at a path. Keys in it also select from the objects in an array.
 
-    With `members`, those of an array that a key leads to are yielded as well.
+    With `members`, the members of an array at the end of the path are yielded too.
     """
     if not path:
         yield value
@@ -125,7 +125,10 @@ def _leaves(value: Any, path: tuple[str | int, ...], *, members: bool = False) -
 
 
 def _leaves_at(member: Any, path: tuple[str | int, ...], *, members: bool) -> Iterator[Any]:
-    """Yield what a path leads to from where a position led: MongoDB takes that as it is."""
+    """Yield the values at the rest of a path after a position in an array.
+
+    Like MongoDB, it does not unwrap an array at that position.
+    """
     if not path:
         yield member
     elif isinstance(member, dict | list):
@@ -133,26 +136,26 @@ def _leaves_at(member: Any, path: tuple[str | int, ...], *, members: bool) -> It
 
 
 def _document(member: Any) -> Any:
-    """Return an array as the object that it is in BSON."""
+    """Return an array as an object with its positions as keys, as in BSON."""
     if isinstance(member, list):
         return {str(position): value for position, value in enumerate(member)}
     return member
 
 
-def _equal(value: Any, wanted: Any) -> bool:
-    if wanted is None:
+def _equal(value: Any, operand: Any) -> bool:
+    if operand is None:
         return value is None or value is _MISSING
-    if _kind(value) != _kind(wanted):
+    if _kind(value) != _kind(operand):
         return False
-    if isinstance(wanted, dict):
-        return value.keys() == wanted.keys() and all(_equal(value[k], wanted[k]) for k in wanted)
-    if isinstance(wanted, list):
-        return len(value) == len(wanted) and all(map(_equal, value, wanted))
-    return bool(value == wanted)
+    if isinstance(operand, dict):
+        return value.keys() == operand.keys() and all(_equal(value[k], operand[k]) for k in operand)
+    if isinstance(operand, list):
+        return len(value) == len(operand) and all(map(_equal, value, operand))
+    return bool(value == operand)
 
 
 def _kind(value: Any) -> type:
-    """The JSON type: Python takes a boolean for a number, JSON does not."""
+    """Return the JSON type; unlike in Python, a boolean is not a number."""
     if isinstance(value, bool):
         return bool
     if isinstance(value, datetime):  # also of a class that replaces datetime, to fake the clock

@@ -21,6 +21,7 @@ from mastra_engine.backends.base.memory.store import (
     WindowBounds,
     WorkingMemoryChange,
 )
+from mastra_engine.backends.mock.documents import in_jsonb_order
 from mastra_engine.backends.mock.match import matches
 from mastra_engine.backends.mock.store import (
     AppendRow,
@@ -30,6 +31,7 @@ from mastra_engine.backends.mock.store import (
     WorkingMemoryRow,
     now,
 )
+from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.exceptions import Conflict, ThreadNotFound, VersionConflict
 from mastra_engine.filters.ast import Node
 from mastra_engine.types import Message, Thread, WorkingMemory
@@ -96,7 +98,8 @@ class MockMemoryStore(MemoryStore):
         if new.id in self._store.threads:
             return False
         self._before_writing(new.id)
-        self._store.threads[new.id] = ThreadRow.of(new)
+        row = self._store.threads[new.id] = ThreadRow.of(new)
+        row.metadata = in_jsonb_order(new.metadata)
         return True
 
     def list_threads(
@@ -140,7 +143,8 @@ class MockMemoryStore(MemoryStore):
     def update_thread(self, thread_id: str, *, title: str | None, metadata: bytes) -> Thread:
         self._before_writing(thread_id)
         row = self._store.threads[thread_id]
-        row.metadata = canonical({**loads(row.metadata), **loads(metadata)})
+        merged = {**loads(row.metadata), **loads(metadata)}
+        row.metadata = in_jsonb_order(canonical(merged))
         row.title = row.title if title is None else title
         row.version += 1
         row.updated_at = max(row.updated_at, now())
@@ -162,7 +166,7 @@ class MockMemoryStore(MemoryStore):
         if key in thread.appends or not stored_ids.isdisjoint(new_ids):
             raise Conflict("A message with that id exists already")
         self._before_writing(thread.id)
-        positions = thread.append(append.messages)
+        positions = thread.append([_stored(message) for message in append.messages])
         if key is not None:
             thread.appends[key] = AppendRow(append.body_hash, positions)
         return _values(thread.at(positions))
@@ -323,7 +327,7 @@ class MockMemoryStore(MemoryStore):
         change.validate(data)
         changed = WorkingMemoryRow(
             content=current.content if change.content is None else change.content,
-            data=canonical(data),
+            data=in_jsonb_order(canonical(data)),
             version=current.version + 1,
         )
         self._store.working_memory[holder] = changed
@@ -350,6 +354,14 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             merged[key] = merge_patch(merged.get(key), value)
     return merged
+
+
+def _stored(message: NewMessage) -> NewMessage:
+    return replace(
+        message,
+        content=in_jsonb_order(message.content),
+        metadata=in_jsonb_order(message.metadata),
+    )
 
 
 def _belongs_to(thread: ThreadRow, resource_ids: Collection[str] | None) -> bool:

@@ -115,7 +115,7 @@ class MockRecordStore(RecordStore):
     ) -> R:
         with self.store.transaction():
             if not create:
-                row = self._named(name, connection_id)
+                row = self._find_by_name(name, connection_id)
                 if row is None:
                     raise EntityNotFound(name=name, connection_id=connection_id)
                 return self._write(row, operation)
@@ -152,7 +152,7 @@ class MockRecordStore(RecordStore):
             raise
 
     def _get_or_create(self, name: str, connection_id: str) -> tuple[EntityRow, bool]:
-        existing = self._named(name, connection_id)
+        existing = self._find_by_name(name, connection_id)
         if existing is not None:
             return existing, False
         moment = now()
@@ -160,7 +160,7 @@ class MockRecordStore(RecordStore):
         self.store.entities[row.id] = row
         return row, True
 
-    def _named(self, name: str, connection_id: str) -> EntityRow | None:
+    def _find_by_name(self, name: str, connection_id: str) -> EntityRow | None:
         rows = self.store.entities.values()
         return next(
             (row for row in rows if (row.name, row.connection_id) == (name, connection_id)), None

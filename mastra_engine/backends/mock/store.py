@@ -1,6 +1,6 @@
-"""What a mock engine keeps: plain rows, shared by all engines of one URL in the process.
+"""The data of a mock engine: plain rows, shared by all engines of one URL in the process.
 
-Whatever is JSON is kept as its text, so that no caller can reach into the store.
+JSON values are stored as text, so that no caller can change a stored value.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from mastra_engine.validation.vectors import IndexDefinition
 
 
 def now() -> datetime:
-    """Return the time with its zone, as the database would."""
+    """Return the current time in UTC, aware like the database's."""
     return datetime.now(UTC)
 
 
@@ -90,9 +90,9 @@ class EntityRow:
         return replace(self, records=dict(self.records))
 
     def restore(self, copy: EntityRow) -> None:
-        """Be as a copy is; whoever is writing to this one goes on with it."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(copy, each.name))
+        """Set all fields to those of a copy; writers that hold this row continue with them."""
+        for column in fields(self):
+            setattr(self, column.name, getattr(copy, column.name))
 
     def live(self) -> list[RecordRow]:
         return [row for row in self.records.values() if row.deleted_at is None]
@@ -141,7 +141,7 @@ class MessageRow:
 
 @dataclass(frozen=True, slots=True)
 class AppendRow:
-    """What was appended under an idempotency key."""
+    """The positions of the messages that were appended with an idempotency key."""
 
     body_hash: bytes
     positions: range
@@ -178,7 +178,7 @@ class ThreadRow:
         return replace(self, messages=dict(self.messages), appends=dict(self.appends))
 
     def append(self, messages: Sequence[NewMessage]) -> range:
-        """Append messages, whose ids are new, and return their positions."""
+        """Append messages with new ids, and return their positions."""
         moment = self.updated_at = max(self.updated_at, now())
         first = self.last_position + 1
         for position, new in enumerate(messages, start=first):
@@ -208,7 +208,7 @@ class ThreadRow:
                 )
 
     def at(self, positions: range) -> list[MessageRow]:
-        """Return the messages at positions; deleted ones are not there."""
+        """Return the messages at positions, without deleted ones."""
         return [row for row in self.messages.values() if row.position in positions]
 
     def to_value(self) -> Thread:
@@ -226,7 +226,7 @@ class ThreadRow:
 
 @dataclass(frozen=True, slots=True)
 class WorkingMemoryRow:
-    """What is kept in mind."""
+    """The working memory of a resource or thread."""
 
     content: str = ""
     data: bytes = b"{}"
@@ -260,7 +260,7 @@ class SyncRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A sync run with the fencing token of its worker, its pages and what they found unchanged."""
+    """A sync run with the fencing token of its worker, its pages and their unchanged revisions."""
 
     run: SyncRun
     lease_token: UUID | None = None
@@ -270,7 +270,7 @@ class RunRow:
 
 @dataclass(slots=True)
 class IndexProgressRow:
-    """How far an index has read the change feed of an entity."""
+    """The progress of an index in the change feed of an entity."""
 
     rev: int = 0
     complete: bool = False
@@ -279,7 +279,7 @@ class IndexProgressRow:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRow:
-    """A vector with what belongs to it; metadata is JSON text."""
+    """A vector with its document and metadata; the metadata is JSON text."""
 
     id: str
     namespace: str
@@ -317,7 +317,7 @@ class IndexRows:
 
     definition: IndexDefinition
     rows: dict[tuple[str, str], EmbeddingRow] = field(default_factory=dict)
-    #: How far it has read the change feeds of entities.
+    #: The progress of the index in the change feeds of entities.
     index_progress: dict[UUID, IndexProgressRow] = field(default_factory=dict)
 
 
@@ -326,7 +326,7 @@ class Store:
 
     def __init__(self) -> None:
         self.lock = RLock()
-        #: What is to be done when the transaction that holds the lock has ended.
+        #: Callbacks to call after the transaction that holds the lock has committed.
         self._acts: list[Callable[[], None]] | None = None
         self.entities: dict[UUID, EntityRow] = {}
         self.indexes: dict[str, IndexRows] = {}
@@ -337,13 +337,14 @@ class Store:
         self.syncs: dict[tuple[str, str], SyncRow] = {}
         #: What is written to when an entity has changed.
         self.listeners: dict[UUID, set[socket]] = {}
-        #: What came of calls under a key, with when its time is over; and those under way.
+        #: Stored responses by idempotency key, with the time of their expiry, and the keys of
+        #: calls that are running.
         self.idempotency_records: dict[UUID, tuple[StoredResponse, datetime]] = {}
         self.in_flight: set[UUID] = set()
 
     @contextmanager
     def transaction(self, *, undone: bool = False) -> Iterator[None]:
-        """Hold the lock; what is to follow the outermost commit follows it, unless it fails."""
+        """Hold the lock; call the callbacks after the outermost commit, unless the block fails."""
         with self.lock:
             outer = self._acts
             acts: list[Callable[[], None]] = []
@@ -361,7 +362,7 @@ class Store:
             act()
 
     def after_commit(self, act: Callable[[], None]) -> None:
-        """Act once the transaction under way has ended, at once if there is none."""
+        """Call `act` after the current transaction is committed, or at once outside of one."""
         with self.lock:
             if self._acts is not None:
                 self._acts.append(act)
@@ -402,15 +403,15 @@ _opening = RLock()
 
 
 def open_store(url: str) -> Store:
-    """Return the store of a URL; it lives as long as an engine that uses it.
+    """Return the store of a URL; it lives as long as an engine that uses it, and not longer.
 
-    Not longer: a test that catches an exception leaves its frames, and the engine in them, to the
-    collector, an async one leaves it to a thread that is not yet done with its call, and the next
-    test means to begin with nothing.
+    A test that catches an exception leaves its frames, and the engine in them, to the garbage
+    collector. An async test leaves the engine to a thread that may still be in a call. The next
+    test must begin with an empty store, so such engines are collected here.
     """
     with _opening:
         if url in _stores:
-            gc.collect(1)  # what a test leaves is young, and to go through all takes 50 ms
+            gc.collect(1)  # Garbage of a test is young; a full collection takes 50 ms.
         if url in _stores:
             time.sleep(0.01)
             gc.collect()

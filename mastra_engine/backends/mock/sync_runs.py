@@ -34,7 +34,7 @@ from mastra_engine.types import (
 
 
 class MockRunStore(RunStore):
-    """Rows that are replaced under the store's lock."""
+    """The runs as immutable rows, which are replaced under the store's lock."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -59,7 +59,7 @@ class MockRunStore(RunStore):
                 created_at=now(),
                 checkpoint=checkpoint,
                 **values,
-                **_UNTOUCHED,
+                **_INITIAL,
             )
             self.store.runs[run.id] = RunRow(run)
             self.store.syncs[new.sync, new.connection_id] = sync.with_checkpoint(
@@ -122,7 +122,7 @@ class MockRunStore(RunStore):
         limit: int = 1,
     ) -> list[SyncRun]:
         with self.store.lock:
-            found = [
+            runs = [
                 row.run
                 for row in sorted(self.store.runs.values(), key=_age, reverse=True)
                 if sync in (None, row.run.sync)
@@ -132,7 +132,7 @@ class MockRunStore(RunStore):
                 and (not statuses or row.run.status in statuses)
                 and (before is None or _age(row) < before)
             ]
-            return deepcopy(found[:limit])
+            return deepcopy(runs[:limit])
 
     def update(self, id: UUID, guard: Guard, **changes: Any) -> bool:
         with self.store.lock:
@@ -262,9 +262,9 @@ class MockRunStore(RunStore):
             checkpoint=row.run.checkpoint,
             committed_at=now(),
         )
-        found = () if new.unchanged_revs is None else (new.unchanged_revs,)
+        unchanged_revs = () if new.unchanged_revs is None else (new.unchanged_revs,)
         self.store.runs[id] = replace(
-            row, pages=(*row.pages, page), unchanged_revs=(*row.unchanged_revs, *found)
+            row, pages=(*row.pages, page), unchanged_revs=(*row.unchanged_revs, *unchanged_revs)
         )
 
     def _expire(self, latest: SyncRun, *, keep: int) -> None:
@@ -276,13 +276,13 @@ class MockRunStore(RunStore):
                 del self.store.runs[run.id]
 
     def _active(self, sync: str, connection_id: str) -> set[UUID]:
-        found = self.select(sync=sync, connection_id=connection_id, statuses=ACTIVE, limit=2)
-        return {run.id for run in found}
+        runs = self.select(sync=sync, connection_id=connection_id, statuses=ACTIVE, limit=2)
+        return {run.id for run in runs}
 
 
 _ADVANCING = ("pages", "created", "updated", "unchanged", "deleted", "checkpoint", "progress")
 
-_UNTOUCHED: dict[str, Any] = {
+_INITIAL: dict[str, Any] = {
     "status": "queued",
     "progress": None,
     "pages": 0,

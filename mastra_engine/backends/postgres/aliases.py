@@ -1,4 +1,4 @@
-"""Which of Django's databases a URL means."""
+"""Database URLs and the aliases of Django for them."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ from django.db import connections
 
 from mastra_engine.conf import database_from_url
 
-#: How the aliases begin of databases that are not in DATABASES, but known by their URL.
+#: The prefix of the aliases of databases that are not in DATABASES, but given by their URL.
 _UNNAMED = "mastra_engine_"
-#: The settings of a database that say which one it is, beside its name.
+#: The settings that identify a database, together with its name.
 _ADDRESS = ("USER", "PASSWORD", "HOST", "PORT")
-#: What the project calls its databases, by alias; in tests Django has others stand for them.
+#: The project's database names by alias; Django replaces them by test databases in tests.
 _names: dict[str, Any] = {}
 
 _naming = Lock()
 
 
 def remember_names() -> None:
-    """Note what the project's databases are called, unless that was noted before."""
-    for alias, known in connections.settings.items():
-        _names.setdefault(alias, known["NAME"])
+    """Remember the names of the project's databases, unless they are remembered already."""
+    for alias, configured in connections.settings.items():
+        _names.setdefault(alias, configured["NAME"])
 
 
 def database_at(url: str) -> tuple[str, bool]:
-    """Return the alias of the database at a URL, and whether the project has no name for it."""
+    """Return the alias of the database at a URL, and whether it is not one of the project's."""
     if (alias := known_alias(url)) is not None:
         return alias, False
-    wanted = database_from_url(url)
-    # Aliases show up in messages, so this one does not hold the password.
+    requested = database_from_url(url)
+    # Messages contain aliases, so an alias must not contain the password.
     alias = f"{_UNNAMED}{blake2b(url.encode(), digest_size=8).hexdigest()}"
     with _naming:
         if alias not in connections.settings:
-            configured = connections.configure_settings({"default": {}, alias: wanted})
-            # Another dictionary, for other threads may be going through that one.
+            configured = connections.configure_settings({"default": {}, alias: requested})
+            # Replace the dictionary, because other threads may be iterating over the old one.
             connections.settings = {**connections.settings, alias: configured[alias]}
     return alias, True
 
 
 def known_alias(url: str) -> str | None:
     """Return the project's alias of the database at a URL, or None if it has none."""
-    wanted = database_from_url(url)
-    for alias, known in connections.settings.items():
-        if not alias.startswith(_UNNAMED) and _is_same(wanted, known, _names.get(alias)):
+    requested = database_from_url(url)
+    for alias, configured in connections.settings.items():
+        if not alias.startswith(_UNNAMED) and _is_same(requested, configured, _names.get(alias)):
             return str(alias)
     return None
 
 
-def _is_same(wanted: dict[str, Any], known: dict[str, Any], name: Any) -> bool:
-    """Whether `known` is that database, with the options asked for; it may have others too."""
+def _is_same(requested: dict[str, Any], configured: dict[str, Any], name: Any) -> bool:
+    """Return whether `configured` is the requested database and has all requested options."""
     return (
-        wanted.get("NAME", "") in (known["NAME"] or "", name)
-        and all(str(wanted.get(key, "")) == str(known[key] or "") for key in _ADDRESS)
-        and wanted["OPTIONS"].items() <= known["OPTIONS"].items()
+        requested.get("NAME", "") in (configured["NAME"] or "", name)
+        and all(str(requested.get(key, "")) == str(configured[key] or "") for key in _ADDRESS)
+        and requested["OPTIONS"].items() <= configured["OPTIONS"].items()
     )

@@ -109,9 +109,9 @@ class PostgresIndexProgressStore(IndexProgressStore):
             return read_indexing(self.session.connection, entity_name, index_name, connection_ids)
 
     def lock(self, entity_id: UUID) -> list[IndexDefinition]:
-        # Locking the entity's row keeps others from inserting progress, which refers to it.
-        # Whoever is storing chunks has updated its progress row, so locking these rows waits for
-        # that transaction to commit.
+        # Locking the entity's row prevents other transactions from inserting progress rows, which
+        # refer to it. A transaction that stores chunks has updated its progress row, so locking
+        # these rows waits for it to commit.
         entity = EntityRow.objects.using(self.session.alias).filter(id=entity_id)
         entity.select_for_update().first()
         rows = self._rows().filter(entity=entity_id).select_related("vector_index")

@@ -152,10 +152,10 @@ class PostgresRecordStore(RecordStore):
         raise _always_deleted(name, connection_id)
 
     def _writer(self, id: UUID) -> PostgresWriter | None:
-        """Return the writer of an entity whose lock is held, unless the entity is deleted.
+        """Return the writer of a locked entity, or None if the entity was deleted.
 
-        The row is read in a statement after the one that locks: the snapshot of the locking
-        statement was taken before it waited, and would not show what the lock's holder committed.
+        The row is read in a second statement, after the locking one. The snapshot of the locking
+        statement is older than its wait, and would not contain the changes of the previous holder.
         """
         row = self._entities().filter(id=id).first()
         return None if row is None else PostgresWriter(self.session.alias, row.to_value())

@@ -1,4 +1,4 @@
-"""Transactions, and where an engine's connection comes from."""
+"""Transactions of an engine and their connection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mastra_engine.postgres.timeouts import set_timeout, timeout
 R = TypeVar("R")
 
 ATTEMPTS = 3
-#: How often an entity may vanish between being found and being locked.
+#: How often to retry when an entity is deleted between its lookup and its lock.
 RACES = 20
 
 
@@ -43,16 +43,16 @@ class Session:
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
-        """Django's connection; each thread has one of its own."""
+        """Django's connection of the current thread."""
         connection = connections[self.alias]
         allow_prepared(connection, self.prepared_statements)
         return connection
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Raise the engine's errors, and give up a connection that is lost.
+        """Raise the engine's errors, and close a lost connection.
 
-        Django keeps it until the end of a request, and a worker has no requests.
+        Django would keep it until the end of the request, but a worker has no requests.
         """
         try:
             with translated():
@@ -62,14 +62,14 @@ class Session:
             raise
 
     def rest(self) -> None:
-        """Let go of a connection that is lost or as old as it may be, as after a request."""
+        """Close a connection that is lost or exceeds its maximum age, as after a request."""
         connection = self.connection
-        if connection.autocommit:  # or else a transaction of the caller's is under way
+        if connection.autocommit:  # Otherwise the connection is in a transaction of the caller.
             connection.close_if_unusable_or_obsolete()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """A transaction whose lock waits are bounded, or a savepoint in the caller's."""
+        """Open a transaction with a lock timeout, or a savepoint in the caller's transaction."""
         bound = self.lock_wait()
         with transaction.atomic(using=self.alias):
             if bound is not None:
@@ -86,31 +86,33 @@ class Session:
             self._own.began = False
 
     def lock_wait(self) -> str | None:
-        """Return the bound of lock waits, for SET LOCAL, where it is the engine's to set.
+        """Return the lock timeout for SET LOCAL, or None if the engine must not set it.
 
-        A caller's own transaction keeps its own: SET LOCAL would outlast the savepoint.
+        A caller's transaction keeps its own timeout, because SET LOCAL would outlast the savepoint.
         """
         if not self.lock_timeout or not self.connection.get_autocommit():
             return None
         return timeout(self.lock_timeout)
 
     def after_commit(self, act: Callable[[], None]) -> None:
-        """Act once what was written is there for others, at once if it is."""
+        """Call `act` after the current transaction is committed, or at once outside of one."""
         connection = self.connection
-        # With autocommit off and no atomic(), nobody learns of the commit: it is left undone.
+        # With autocommit off and outside of atomic(), Django does not notice the commit. Then `act`
+        # is not called.
         if connection.in_atomic_block or connection.get_autocommit():
             transaction.on_commit(act, using=self.alias)
 
     def run(
         self, operation: Callable[[], R], *, repeatable: bool = True, single: bool = False
     ) -> R:
-        """Run a transaction; begin anew when it lost to another one, unless it is the caller's.
+        """Run an operation in a transaction, and again after a deadlock or serialization failure.
 
-        A `single` operation is one statement, which needs no transaction around it, and within
-        another operation no savepoint: its failure ends that operation's transaction.
+        It is not repeated within a caller's transaction. A `single` operation is one statement and
+        needs no transaction, and within another operation no savepoint: its failure ends the
+        transaction of that operation.
         """
         with self.translated():
-            # A transaction under way is the caller's: what it did before could not be done again.
+            # An open transaction is the caller's; its earlier statements could not be repeated.
             alone = self.connection.get_autocommit()
         if single and (alone or getattr(self._own, "began", False)):
             around: Callable[[], AbstractContextManager[None]] = nullcontext

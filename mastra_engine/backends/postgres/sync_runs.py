@@ -29,12 +29,12 @@ from mastra_engine.models import SyncRun as RunRow
 from mastra_engine.postgres.sync_runs import advance
 from mastra_engine.types import RunStatus, Sync, SyncPage, SyncRun, SyncStatus
 
-#: The time as it goes on within a transaction, by the clock that all workers share.
+#: The current time of the server, which all workers share; it advances within a transaction.
 CLOCK = Func(function="clock_timestamp", output_field=DateTimeField())
 
 
 class PostgresRunStore(RunStore):
-    """Rows that are changed by one conditional UPDATE each."""
+    """The runs as rows, each changed by one conditional UPDATE."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -133,14 +133,14 @@ class PostgresRunStore(RunStore):
         before: tuple[datetime, UUID] | None = None,
         limit: int = 1,
     ) -> list[SyncRun]:
-        wanted = {
+        filters = {
             "sync": sync,
             "connection_id": connection_id,
             "params": params,
             "status__in": statuses or None,
         }
         rows = self._rows(connection_ids).filter(
-            **{column: value for column, value in wanted.items() if value is not None}
+            **{column: value for column, value in filters.items() if value is not None}
         )
         if before is not None:
             moment, id = before
@@ -154,7 +154,7 @@ class PostgresRunStore(RunStore):
         try:
             return bool(self.session.run(lambda: rows.update(**values)))
         except IntegrityError:
-            return False  # another run of the sync and connection is active
+            return False  # Another run of the sync and connection is active.
 
     def renew(self, id: UUID, guard: Guard, seconds: float) -> bool:
         try:

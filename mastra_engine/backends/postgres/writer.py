@@ -42,9 +42,9 @@ class PostgresWriter(EntityWriter):
         new: list[Row] = []
         changed: list[Row] = []
         revs = self._next_revs(len(differing))
-        for rev, (external_id, _, known) in zip(revs, differing, strict=True):
+        for rev, (external_id, _, exists) in zip(revs, differing, strict=True):
             row = Row(external_id, chunk[external_id], hashes[external_id], rev)
-            (changed if known else new).append(row)
+            (changed if exists else new).append(row)
         self.table.copy(new)
         failpoints.hit("records_copied")
         self.table.update(changed)

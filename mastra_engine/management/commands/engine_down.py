@@ -12,6 +12,6 @@ class Command(StackCommand):
     help = "Stop the development database; its data stays."
 
     def handle(self, **options: Any) -> None:
-        stack = devstack.chosen(devstack.project_dir(options["dir"]))
+        stack = devstack.configured_stack(devstack.project_dir(options["dir"]))
         devstack.down(stack)
         self.stdout.write(f"The {stack.name} database is down. Its data stays.")

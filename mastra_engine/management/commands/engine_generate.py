@@ -29,17 +29,25 @@ class Command(EngineCommand):
             "--check", action="store_true", help="write nothing; exit with 1 if FILE is out of date"
         )
         parser.add_argument(
-            "--entity", action="append", default=[], metavar="NAME", help="only this; repeatable"
+            "--entity",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="only this entity; repeatable",
         )
         parser.add_argument(
-            "--connection", action="append", default=[], metavar="ID", help="likewise"
+            "--connection",
+            action="append",
+            default=[],
+            metavar="ID",
+            help="only this connection; repeatable",
         )
         parser.add_argument(
             "--sample",
             type=int,
             default=SAMPLE,
             metavar="N",
-            help=f"how many records of an entity to look at, latest first (default: {SAMPLE})",
+            help=f"number of records to read for an entity, latest first (default: {SAMPLE})",
         )
         self.add_engine_argument(parser)
 
@@ -64,7 +72,7 @@ class Command(EngineCommand):
         self.stdout.write(f"{options['out']} is up to date.")
 
     def check_file(self, path: Path, text: str) -> None:
-        """Raise CommandError, with the beginning of the difference, when the file is another."""
+        """Raise CommandError with the first lines of the difference if the file is out of date."""
         lines = codegen.difference(path, text)
         if lines:
             more = [f"… and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []

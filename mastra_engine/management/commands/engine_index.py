@@ -13,19 +13,19 @@ from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.management.base import EngineCommand
 from mastra_engine.types import Indexing, VectorIndex
 
-#: Seconds between two looks at how far a build is.
-LOOK = 2.0
+#: Seconds between two reads of the progress of a build.
+POLL = 2.0
 
 
 class Command(EngineCommand):
-    help = "Bring the declared indexes of records up to date; or build what searches need anew."
+    help = "Bring the declared indexes of records up to date, or rebuild search structures."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--entity", help="only entities of this name")
         parser.add_argument("--connection", help="only the records of this connection")
         parser.add_argument("--index", help="only this index")
         how = parser.add_mutually_exclusive_group()
-        how.add_argument("--rebuild", action="store_true", help="read all records anew")
+        how.add_argument("--rebuild", action="store_true", help="read all records again")
         how.add_argument(
             "--build",
             action="store_true",
@@ -37,20 +37,20 @@ class Command(EngineCommand):
         engine = engines[options["engine"]]
         entity, index = options["entity"], options["index"]
         if options["build"]:
-            for each in engine.vectors.list_indexes():
-                broken = each.status in ("missing", "invalid") and each.count
-                if broken and index in (None, each.name):
-                    self.build(engine.vectors, each)
+            for vector_index in engine.vectors.list_indexes():
+                broken = vector_index.status in ("missing", "invalid") and vector_index.count
+                if broken and index in (None, vector_index.name):
+                    self.build(engine.vectors, vector_index)
             return
 
         def indexings() -> list[Indexing]:
             return [
-                each
-                for each in engine.list_indexings(connection_id=options["connection"])
-                if entity in (None, each.entity) and index in (None, each.index)
+                indexing
+                for indexing in engine.list_indexings(connection_id=options["connection"])
+                if entity in (None, indexing.entity) and index in (None, indexing.index)
             ]
 
-        pending = sum(each.pending for each in indexings())
+        pending = sum(indexing.pending for indexing in indexings())
         of = "" if options["rebuild"] else f" of {pending}"
         so_far = 0
 
@@ -59,7 +59,7 @@ class Command(EngineCommand):
             so_far += number
             self.show_progress(f"{so_far}{of} changes indexed.")
 
-        done = engine.index_pending(
+        changes_indexed = engine.index_pending(
             entity_name=entity,
             connection_id=options["connection"],
             index_name=index,
@@ -67,16 +67,16 @@ class Command(EngineCommand):
             watch=watch,
         )
         self.show_progress("")
-        self.stdout.write(self.style.SUCCESS(f"{done} changes indexed."))
-        self.stdout.writelines(map(_told, indexings()))
+        self.stdout.write(self.style.SUCCESS(f"{changes_indexed} changes indexed."))
+        self.stdout.writelines(map(_line, indexings()))
 
     def build(self, vectors: Vectors, index: VectorIndex) -> None:
-        """Build a search structure, and show in a terminal how far that is."""
+        """Build a search structure, and show the progress in a terminal."""
         with ThreadPoolExecutor(1) as thread:
             building = thread.submit(_built, vectors, index.name)
-            while self.stdout.isatty() and not wait([building], timeout=LOOK).done:
-                done = vectors.describe_index(index_name=index.name).progress or 0
-                self.show_progress(f"{index.name!r}: {done:.0%} built.")
+            while self.stdout.isatty() and not wait([building], timeout=POLL).done:
+                progress = vectors.describe_index(index_name=index.name).progress or 0
+                self.show_progress(f"{index.name!r}: {progress:.0%} built.")
             built = building.result()
         self.show_progress("")
         self.stdout.write(f"The index {built.name!r} was {index.status}, and is {built.status}.")
@@ -86,10 +86,10 @@ def _built(vectors: Vectors, name: str) -> VectorIndex:
     try:
         return vectors.build_index(index_name=name)
     finally:
-        connections.close_all()  # of this thread
+        connections.close_all()  # The connections of this thread.
 
 
-def _told(indexing: Indexing) -> str:
+def _line(indexing: Indexing) -> str:
     return (
         f"  {indexing.entity!r} in {indexing.index!r}: {indexing.pending} pending, "
         f"complete for {indexing.complete} of {indexing.connections} connections\n"

@@ -39,13 +39,13 @@ class Command(DatabaseCommand):
         self.stdout.write(self.style.SUCCESS("Every migration is applied."))
 
     def migrate(self, alias: str, *, verbosity: int) -> None:
-        self.stdout.ending = ""  # migrate ends its lines itself
+        self.stdout.ending = ""  # The command migrate writes its own line ends.
         try:
             call_command(
                 "migrate",
                 database=alias,
                 interactive=False,
-                skip_checks=False,  # the server's version and encoding are system checks
+                skip_checks=False,  # System checks test the server's version and encoding.
                 verbosity=verbosity,
                 stdout=self.stdout,
                 stderr=self.stderr,
@@ -60,12 +60,12 @@ class Command(DatabaseCommand):
     def create_indexes(self, alias: str) -> None:
         for engine in engines.all():
             if engine.database == alias:
-                made = [*engine.vectors.create_declared_indexes(), *engine.prepare_indexes()]
+                indexes = [*engine.vectors.create_declared_indexes(), *engine.prepare_indexes()]
                 try:
-                    made += filter(None, [engine.memory.prepare_index()])
-                except InvalidVector as error:  # reembed() is for when all processes are new
+                    indexes += filter(None, [engine.memory.prepare_index()])
+                except InvalidVector as error:  # Run reembed() when all processes are updated.
                     self.stderr.write(self.style.WARNING(error.message))
-                for index in made:
+                for index in indexes:
                     self.stdout.write(f"Vector index {index.name!r}: {index.status}.")
 
     def tell_waiting(self) -> None:

@@ -21,7 +21,7 @@ from mastra_engine.management.base import DatabaseCommand
 
 
 class Command(DatabaseCommand):
-    help = "Say what the database is and what is wrong with it; exit with 1 if anything is."
+    help = "Print the state of the database and its problems; exit with 1 if it has any."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -37,17 +37,17 @@ class Command(DatabaseCommand):
 
 
 def _read(alias: str) -> Health:
-    """Return the state of the database; one that is away is a state too."""
+    """Return the state of the database; an error of the connection is one of its problems."""
     try:
-        with connected(conninfo(alias)):  # gives up in time, which Django's own connection may not
+        with connected(conninfo(alias)):  # Django's own connection may not time out.
             return read_health(alias)
     except (Unavailable, Error) as error:
         return Health(problems=[str(error)])
 
 
 def _as_json(where: str, health: Health) -> str:
-    found = {"address": where, "reachable": health.server is not None, **asdict(health)}
-    return json.dumps(found, indent=2, cls=DjangoJSONEncoder)
+    status = {"address": where, "reachable": health.server is not None, **asdict(health)}
+    return json.dumps(status, indent=2, cls=DjangoJSONEncoder)
 
 
 def _as_text(where: str, health: Health) -> str:

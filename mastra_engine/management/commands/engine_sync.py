@@ -15,7 +15,7 @@ from mastra_engine.management.base import EngineCommand
 from mastra_engine.registry import registry
 from mastra_engine.types import SyncRun
 
-#: How many characters a progress bar has.
+#: The length of a progress bar in characters.
 BAR = 20
 
 
@@ -31,7 +31,7 @@ class Command(EngineCommand):
         self.add_engine_argument(parser)
         parser.add_argument("--reset", action="store_true", help="begin without a checkpoint")
         how = parser.add_mutually_exclusive_group()
-        how.add_argument("--dry-run", action="store_true", help="tell what would change")
+        how.add_argument("--dry-run", action="store_true", help="only print the changes")
         how.add_argument("--enqueue", action="store_true", help="let a worker run it")
         how.add_argument("--list", action="store_true", help="list syncs and their latest runs")
         how.add_argument("--cancel", metavar="RUN", help="cancel a run, by its id")
@@ -49,10 +49,12 @@ class Command(EngineCommand):
             self.stdout.write(f"Queued as {engine.retry_sync_run(id=options['retry']).id}.")
             return
         if not (options["name"] and options["connection"]):
-            raise CommandError("Name a sync and a --connection, or say --list")
-        what = {key: options[key] for key in ("params", "reset")}
+            raise CommandError("Name a sync and a --connection, or pass --list")
+        arguments = {key: options[key] for key in ("params", "reset")}
         if options["enqueue"]:
-            run = engine.enqueue_sync(options["name"], connection_id=options["connection"], **what)
+            run = engine.enqueue_sync(
+                options["name"], connection_id=options["connection"], **arguments
+            )
             self.stdout.write(f"Queued as {run.id}.")
             return
         run = engine.run_sync(
@@ -60,12 +62,12 @@ class Command(EngineCommand):
             connection_id=options["connection"],
             dry_run=options["dry_run"],
             watch=lambda run: self.show_progress(f"{_progress(run)}{_summary(run)}"),
-            **what,
+            **arguments,
         )
         self.tell(run)
 
     def tell(self, run: SyncRun) -> None:
-        """Say how the run ended; raises CommandError unless it is well."""
+        """Print the result of the run; raises CommandError unless it succeeded."""
         self.show_progress("")
         would = "It would be: " if run.dry_run else ""
         if run.status != "succeeded":
@@ -90,11 +92,11 @@ def _summary(run: SyncRun) -> str:
 def _progress(run: SyncRun) -> str:
     if run.progress is None:
         return ""
-    done, total = run.progress.done, run.progress.total
+    completed, total = run.progress.done, run.progress.total
     if not total:
-        return f"{done} done: "
-    filled = min(BAR * done // total, BAR)
-    return f"[{'#' * filled}{'.' * (BAR - filled)}] {done} of {total} done: "
+        return f"{completed} done: "
+    filled = min(BAR * completed // total, BAR)
+    return f"[{'#' * filled}{'.' * (BAR - filled)}] {completed} of {total} done: "
 
 
 def _reason(run: SyncRun) -> str:

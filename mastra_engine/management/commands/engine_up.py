@@ -17,6 +17,6 @@ class Command(StackCommand):
         self.add_start_arguments(parser)
 
     def handle(self, **options: Any) -> None:
-        stack = devstack.chosen(devstack.project_dir(options["dir"]))
+        stack = devstack.configured_stack(devstack.project_dir(options["dir"]))
         self.require_development(stack, allow_production=options["allow_production"])
         self.start(stack, timeout=options["timeout"])

@@ -43,7 +43,8 @@
           canvas.style.cursor = item ? "pointer" : "";
         },
         onClick: (event, [item]) => {
-          if (item) location.assign(groups[item.datasetIndex].points[item.index][2]);
+          const address = item && groups[item.datasetIndex].points[item.index][2];
+          if (address) location.assign(address);
         },
       },
     });

@@ -114,6 +114,23 @@ class TestContextWindows(WithThread):
                 assert ids(window) == ids(remaining[len(remaining) - size :])
                 assert window.truncated == (size < len(remaining))
 
+    def test_json_has_one_order_of_keys(self, memory: Memory, thread: Thread) -> None:
+        """Engines return keys by their length and then by their bytes, as jsonb does."""
+        document = {"aa": 1, "\u00e9": 3, "b": {"zz": [{"xx": 1, "w": 2}], "y": 2}}
+        written = '{"b":{"y":2,"zz":[{"w":2,"xx":1}]},"aa":1,"\u00e9":3}'
+        part = {"type": "tool-call", "tool_call_id": "1", "tool_name": "t", "args": document}
+        self.save(memory, {"role": "assistant", "content": [part], "metadata": document})
+        self.save(memory, result("1"))
+        memory.update_working_memory(thread_id="chat", content=document)
+        window = memory.get_context_window(thread_id="chat", working_memory=True)
+        note, called, _ = window.messages
+        assert written in note.content[0]["text"]
+        for stored in (called.content[0]["args"], called.metadata):
+            assert json.dumps(stored, separators=(",", ":"), ensure_ascii=False) == written
+        messages = memory.get_context_window(thread_id="chat", format="openai").messages
+        arguments = messages[0]["tool_calls"][0]["function"]["arguments"]
+        assert json.loads(arguments) == document
+
     # Times
 
     def test_from_start_up_to_end(self, memory: Memory, thread: Thread) -> None:

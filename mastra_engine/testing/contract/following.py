@@ -38,7 +38,7 @@ class TestFollowing(WithContacts):
     def told(self, change: Change) -> tuple[str, str]:
         return change.action, change.record.external_id
 
-    def test_with_no_time_it_tells_what_is_there(
+    def test_a_timeout_of_zero_yields_existing_changes(
         self, engine: MastraEngine, contacts: Entity
     ) -> None:
         self.upsert(engine, contacts, {"c1": {}, "c2": {}})
@@ -49,7 +49,7 @@ class TestFollowing(WithContacts):
         later = engine.follow_changes(entity_id=contacts.id, after=changes[0].rev, timeout=0)
         assert list(later) == changes[1:]
 
-    def test_what_comes_later_is_told_later(self, engine: MastraEngine, contacts: Entity) -> None:
+    def test_later_changes_are_yielded_later(self, engine: MastraEngine, contacts: Entity) -> None:
         changes = engine.follow_changes(entity_id=contacts.id, poll=OFTEN, timeout=60)
         self.upsert(engine, contacts, {"c1": {"n": 1}})
         assert self.told(next(changes)) == ("added", "c1")
@@ -78,7 +78,7 @@ class TestFollowing(WithContacts):
         assert len(list(changes)) == 1
         assert time.monotonic() - began >= 0.2
 
-    def test_what_was_purged_before_it_began_does_not_end_it(
+    def test_purges_before_the_start_do_not_end_it(
         self, engine: MastraEngine, contacts: Entity, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(following, "FOLLOW_PAGE", 1)
@@ -103,7 +103,9 @@ class TestFollowing(WithContacts):
         changes = engine.follow_changes(entity_id=contacts.id, poll=MAX_SECONDS)
         assert self.told(next(changes)) == ("added", "c1")
 
-    def test_it_can_be_left_at_any_change(self, engine: MastraEngine, contacts: Entity) -> None:
+    def test_it_can_be_closed_after_any_change(
+        self, engine: MastraEngine, contacts: Entity
+    ) -> None:
         self.upsert(engine, contacts, {"c1": {}, "c2": {}})
         changes = engine.follow_changes(entity_id=contacts.id)
         next(changes)
@@ -112,7 +114,7 @@ class TestFollowing(WithContacts):
 
     # Errors
 
-    def test_an_unknown_entity_is_told_at_once(self, engine: MastraEngine) -> None:
+    def test_unknown_entities_are_refused_at_once(self, engine: MastraEngine) -> None:
         with pytest.raises(EntityNotFound):
             engine.follow_changes(entity_id=uuid4())
 
@@ -149,7 +151,7 @@ class TestFollowing(WithContacts):
         changes = engine.follow_changes(entity_id=contacts.id, poll=3_600, timeout=60)
         assert self.told(next(changes)) == ("added", "c1")
 
-    def test_an_engine_that_is_away_is_not_asked_without_a_pause(
+    def test_retries_of_an_unavailable_engine_pause(
         self, engine: MastraEngine, contacts: Entity, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(following, "FOLLOW_PAGE", 1)
@@ -171,7 +173,7 @@ class TestFollowing(WithContacts):
         assert asked <= 5
 
     @pytest.mark.parametrize(("patience", "timeout"), [(0.1, None), (60, 0.1), (60, 0)])
-    def test_an_engine_that_stays_away_is_not_taken_for_a_quiet_one(
+    def test_an_engine_that_stays_unavailable_is_an_error(
         self,
         engine: MastraEngine,
         contacts: Entity,
@@ -190,7 +192,7 @@ class TestFollowing(WithContacts):
             list(engine.follow_changes(entity_id=contacts.id, timeout=timeout))
 
     @named(UNFIT_COUNTS)
-    def test_refuses_what_is_no_rev(
+    def test_invalid_revisions_are_refused(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:
         with pytest.raises(InvalidInput) as caught:
@@ -198,7 +200,7 @@ class TestFollowing(WithContacts):
         assert caught.value.path == "/after"
 
     @named(UNFIT_SECONDS)
-    def test_refuses_what_is_no_time(
+    def test_invalid_times_are_refused(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:
         for field in ("poll", "timeout"):

@@ -61,7 +61,7 @@ class TestIdempotency:
     def names(self, engine: MastraEngine) -> list[str]:
         return [entity.name for entity in engine.list_entities(connection_id="crm")]
 
-    def test_what_is_asked_for_again_is_answered_again(
+    def test_repeated_requests_get_the_stored_response(
         self, engine: MastraEngine, make: Maker
     ) -> None:
         assert [engine.run_idempotent(**CALL, act=make) for _ in range(3)] == [b"entity 0"] * 3
@@ -91,7 +91,7 @@ class TestIdempotency:
         assert engine.run_idempotent(**{**CALL, **other}, act=make) == b"entity 1"
         assert engine.run_idempotent(**CALL, act=make) == b"entity 0"
 
-    def test_what_failed_can_be_asked_for_again(self, engine: MastraEngine, make: Maker) -> None:
+    def test_failed_requests_can_be_repeated(self, engine: MastraEngine, make: Maker) -> None:
         taken = engine.create_entity(name="entity 0", connection_id="crm")
         with pytest.raises(EntityExists):
             engine.run_idempotent(**CALL, act=make)
@@ -113,7 +113,7 @@ class TestIdempotency:
         assert engine.run_idempotent(**CALL, act=act) == b"entity 0"
         assert again() == b"entity 0"
 
-    def test_what_failed_is_not_under_way(self, engine: MastraEngine, make: Maker) -> None:
+    def test_failed_requests_are_not_in_progress(self, engine: MastraEngine, make: Maker) -> None:
         def fail() -> bytes:
             raise Conflict
 
@@ -129,13 +129,13 @@ class TestIdempotency:
         assert engine.run_idempotent(**{**CALL, "body": b"Deals"}, act=make) == b"entity 1"
 
     @pytest.mark.parametrize("keep", [-1, float("nan"), float("inf"), 1e10, "a day", None, True])
-    def test_what_is_no_time_is_refused(self, engine: MastraEngine, make: Maker, keep: Any) -> None:
+    def test_invalid_times_are_refused(self, engine: MastraEngine, make: Maker, keep: Any) -> None:
         with pytest.raises(InvalidInput) as caught:
             engine.run_idempotent(**CALL, act=make, keep=keep)
         assert caught.value.path == "/keep"
         assert make.made == []
 
-    def test_what_is_over_goes_and_nothing_else(self, engine: MastraEngine, make: Maker) -> None:
+    def test_only_expired_records_are_deleted(self, engine: MastraEngine, make: Maker) -> None:
         engine.run_idempotent(**CALL, act=make)
         engine.run_idempotent(**{**CALL, "key": "2"}, act=make, keep=0)
         engine.expire_idempotency_records()
@@ -143,7 +143,7 @@ class TestIdempotency:
         assert engine.run_idempotent(**CALL, act=make) == b"entity 0"
 
     @pytest.mark.parametrize("subject", [{"resource_id": "ann"}, {"connection_id": "ann"}])
-    def test_what_answers_say_is_erased_but_not_that_it_was_done(
+    def test_erasure_clears_responses_and_keeps_keys(
         self, engine: MastraEngine, make: Maker, subject: dict[str, Any]
     ) -> None:
         engine.run_idempotent(**CALL, act=make)
@@ -158,14 +158,14 @@ class TestIdempotency:
         assert async_to_sync(engine.aexpire_idempotency_records)() == 0
 
     @pytest.mark.parametrize("size", [0, 1, 100_000])
-    def test_any_bytes_are_kept(self, engine: MastraEngine, size: int) -> None:
+    def test_responses_may_be_any_bytes(self, engine: MastraEngine, size: int) -> None:
         answer = bytes(range(256)) * (size // 256) + bytes(size % 256)
         assert engine.run_idempotent(**CALL, act=lambda: answer) == answer
         assert engine.run_idempotent(**CALL, act=lambda: b"") == answer
 
     @pytest.mark.parametrize("argument", ["owner", "key"])
     @pytest.mark.parametrize("unfit", UNFIT_NAMES, ids=lambda each: each.name)
-    def test_what_is_no_name_is_refused(
+    def test_invalid_names_are_refused(
         self, engine: MastraEngine, make: Maker, argument: str, unfit: Any
     ) -> None:
         with pytest.raises(InvalidInput) as caught:

@@ -86,7 +86,7 @@ class WithIndex:
 class TestIndexing(WithIndex):
     # What is in an index
 
-    def test_records_become_passages(self, engine: MastraEngine) -> None:
+    def test_records_become_chunks(self, engine: MastraEngine) -> None:
         self.declare(
             metadata=lambda data: {"by": data["by"], "@chunk": "not yours"},
             chunk=lambda text: text.split("|"),
@@ -111,7 +111,7 @@ class TestIndexing(WithIndex):
         assert self.index(engine, a=None, b="four again") == 2
         assert self.passages(engine) == ["four again", "five", "eight"]
 
-    def test_what_did_not_change_is_not_embedded_again(self, engine: MastraEngine) -> None:
+    def test_unchanged_chunks_are_not_embedded_again(self, engine: MastraEngine) -> None:
         self.index(engine, a="one", b="two")
         engine.vectors.embedder = Broken()
         assert self.index(engine, a="one", b="two") == 0
@@ -135,7 +135,7 @@ class TestIndexing(WithIndex):
         self.index(engine, a="The first sentence. The second one.")
         assert self.passages(engine) == ["The first sentence.", "The second one."]
 
-    def test_many_passages_are_stored_some_at_a_time(
+    def test_many_chunks_are_stored_in_batches(
         self, engine: MastraEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(indexers, "PAGE", 7)
@@ -183,7 +183,7 @@ class TestIndexing(WithIndex):
         self.put(engine, a="one")
         assert len(held.indexed) == sent
 
-    def test_only_what_is_asked_for(self, engine: MastraEngine) -> None:
+    def test_only_selected_records_are_indexed(self, engine: MastraEngine) -> None:
         self.declare(entity="Mails", index="mails")
         mail = [{"external_id": "m", "data": {"text": "mail"}}]
         engine.sync_records(name="Mails", connection_id=CONNECTION, records=mail)
@@ -247,7 +247,7 @@ class TestIndexing(WithIndex):
         assert self.passages(engine) == ["two"]
 
     @pytest.mark.parametrize("text", [5, "nul \0", ["a"]])
-    def test_what_is_no_text_is_refused(self, engine: MastraEngine, text: Any) -> None:
+    def test_invalid_texts_are_refused(self, engine: MastraEngine, text: Any) -> None:
         self.declare(text=lambda data: text)
         self.put(engine, a="one")
         with pytest.raises(InvalidInput, match="/text"):
@@ -281,7 +281,7 @@ class TestIndexing(WithIndex):
         assert engine.erase(connection_id=CONNECTION) == found
         assert self.passages(engine) == ["three"]
 
-    def test_an_index_that_was_emptied_is_filled_anew(self, engine: MastraEngine) -> None:
+    def test_an_emptied_index_is_filled_again(self, engine: MastraEngine) -> None:
         self.index(engine, a="one", b="two")
         engine.vectors.truncate_index(index_name="notes")
         assert engine.index_pending() == 2
@@ -289,14 +289,14 @@ class TestIndexing(WithIndex):
         assert engine.index_pending() == 2
         assert self.passages(engine) == ["one", "two"]
 
-    def test_everything_can_be_read_anew(self, engine: MastraEngine) -> None:
+    def test_all_records_can_be_read_again(self, engine: MastraEngine) -> None:
         self.index(engine, a="one", b="two")
         self.put(engine, b=None)
         self.declare(text=lambda data: data["text"].upper())
         assert engine.index_pending(rebuild=True) == 2
         assert self.passages(engine) == ["ONE"]
 
-    def test_purged_deletions_are_made_up_for(self, engine: MastraEngine) -> None:
+    def test_purged_deletions_reach_the_index(self, engine: MastraEngine) -> None:
         entity = self.put(engine, a="one", b="two")
         engine.index_pending()
         self.put(engine, b=None)
@@ -306,7 +306,7 @@ class TestIndexing(WithIndex):
         engine.index_pending()
         assert self.passages(engine) == ["one", "three"]
 
-    def test_what_was_purged_before_costs_nothing(
+    def test_earlier_purges_cost_nothing(
         self, engine: MastraEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(indexers, "PAGE", 2)
@@ -325,9 +325,7 @@ class TestIndexing(WithIndex):
             assert engine.index_pending(rebuild=rebuild) == (4 if rebuild else 1)
             assert sorted(self.passages(engine), key=str) == ["five", "four", "six", "three"]
 
-    def test_deletions_purged_while_all_is_read_anew_are_made_up_for(
-        self, engine: MastraEngine
-    ) -> None:
+    def test_deletions_purged_during_a_rebuild_reach_the_index(self, engine: MastraEngine) -> None:
         entity = self.put(engine, a="one", b="two")
         engine.index_pending()
         engine.vectors.embedder = None
@@ -340,14 +338,14 @@ class TestIndexing(WithIndex):
         engine.index_pending()
         assert self.passages(engine) == ["three"]
 
-    def test_what_was_purged_before_it_was_read_does_not_wait(self, engine: MastraEngine) -> None:
+    def test_deletions_purged_before_they_are_read_do_not_wait(self, engine: MastraEngine) -> None:
         entity = self.put(engine, a="one")
         self.put(engine, a=None)
         engine.purge_deleted_records(entity_id=entity.id, up_to_rev=10)
         assert engine.index_pending() == 0
         assert engine.list_indexings()[0].complete == 1
 
-    def test_a_confined_engine_indexes_and_finds_its_own(self, engine: MastraEngine) -> None:
+    def test_a_scoped_engine_indexes_and_finds_its_own_records(self, engine: MastraEngine) -> None:
         self.put(engine, a="one")
         self.put(engine, "other", a="two")
         own = engine.within(connection_ids=["other"], namespaces=["elsewhere"])
@@ -364,7 +362,7 @@ class TestIndexing(WithIndex):
 
     # Others
 
-    def test_an_indexer_that_is_overtaken_writes_nothing(self, engine: MastraEngine) -> None:
+    def test_an_overtaken_indexer_writes_nothing(self, engine: MastraEngine) -> None:
         self.put(engine, a="old")
 
         class Slow(BagOfWords):
@@ -381,7 +379,7 @@ class TestIndexing(WithIndex):
         assert engine.index_pending() == 0
         assert self.passages(engine) == ["new", "more"]
 
-    def test_what_another_is_at_is_left_to_it(self, engine: MastraEngine) -> None:
+    def test_only_one_indexer_runs_at_a_time(self, engine: MastraEngine) -> None:
         self.put(engine, a="one")
         seen: list[int] = []
 

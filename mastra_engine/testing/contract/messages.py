@@ -144,7 +144,7 @@ class TestMessages(WithThread):
         assert texts(memory.get_messages_by_id(ids=["m"])) == ["18 °C"]
 
     @pytest.mark.parametrize("spelling", SPELLINGS)
-    def test_parts_are_kept_however_they_are_spelled(
+    def test_parts_are_stored_in_every_notation(
         self, memory: Memory, thread: Thread, spelling: str
     ) -> None:
         given, parts, tool_call_id = SPELLINGS[spelling]

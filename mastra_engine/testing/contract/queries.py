@@ -279,7 +279,7 @@ class TestQueries:
         assert [record.external_id for record in self.page(engine, options)] == but("array", "zero")
 
     @named(UNFIT_CURSORS)
-    def test_refuses_what_is_no_cursor(
+    def test_invalid_cursors_are_refused(
         self, engine: MastraEngine, products: Entity, hostile: Refused
     ) -> None:
         with pytest.raises(InvalidFilter) as caught:
@@ -347,7 +347,7 @@ class TestQueries:
         with pytest.raises(InvalidFilter):
             self.page(engine, {"filters": hostile.value})
 
-    def test_many_conditions_and_keys_are_taken_but_not_any_number(
+    def test_the_number_of_conditions_and_keys_is_limited(
         self, engine: MastraEngine, products: Entity
     ) -> None:
         many = {"$or": [{"a": {"$elemMatch": {"b": i}}} for i in range(500)]}
@@ -406,7 +406,7 @@ class TestQueries:
 
     @named(UNFIT_COUNTS)
     @pytest.mark.parametrize("field", ["limit", "offset"])
-    def test_refuses_what_is_no_number(
+    def test_invalid_numbers_are_refused(
         self, engine: MastraEngine, products: Entity, hostile: Refused, field: str
     ) -> None:
         with pytest.raises(InvalidFilter) as caught:

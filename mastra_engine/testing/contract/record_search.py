@@ -32,7 +32,7 @@ class TestRecordSearch(WithIndex):
 
     # What comes back
 
-    def test_a_match_is_the_record_with_its_passage(self, engine: MastraEngine) -> None:
+    def test_a_match_is_the_record_with_its_chunk(self, engine: MastraEngine) -> None:
         self.declare(metadata=lambda data: {"by": data["by"]}, chunk=lambda text: text.split("|"))
         self.index(engine, a={"text": "red apple|green pear", "by": "Ann"})
         (match,) = self.search(engine, "a green pear")
@@ -47,7 +47,7 @@ class TestRecordSearch(WithIndex):
         )
         assert match.score == pytest.approx(2 / (6**0.5), abs=1e-6)
 
-    def test_a_passage_says_where_it_is_if_its_chunk_does(self, engine: MastraEngine) -> None:
+    def test_a_match_has_the_offsets_of_its_chunk(self, engine: MastraEngine) -> None:
         text = "red apple, green pear"
         pieces = [Chunk(text=text[0:9], start=0, end=9, index=0), "a dog"]
         pieces.append(Chunk(text=text[11:21], start=11, end=21, index=2))
@@ -67,7 +67,7 @@ class TestRecordSearch(WithIndex):
         assert self.found(engine, "dog") == ["b", "c", "a", "d"]
         assert self.found(engine, "dog", top_k=2) == ["b", "c"]
 
-    def test_a_record_comes_once_with_its_best_passage(self, engine: MastraEngine) -> None:
+    def test_a_record_is_returned_once_with_its_best_chunk(self, engine: MastraEngine) -> None:
         self.declare(chunk=lambda text: text.split("|"))
         many = "|".join(f"dog and {n}" for n in range(300))
         self.index(engine, long=f"{many}|dog", short="the dog sleeps", other="fish")
@@ -112,7 +112,7 @@ class TestRecordSearch(WithIndex):
         assert self.found(engine, "dog", filter={"kind": "none"}) == []
         assert len(self.found(engine, "dog", hybrid=True, filter={"n": {"$lt": 3}})) == 3
 
-    def test_a_filter_sees_what_a_record_is_now(self, engine: MastraEngine) -> None:
+    def test_filters_see_the_current_record(self, engine: MastraEngine) -> None:
         self.index(engine, a={"text": "dog", "open": True}, b={"text": "dog", "open": True})
         self.put(engine, a={"text": "cat", "open": False})
         self.put(engine, b=None)
@@ -133,7 +133,7 @@ class TestRecordSearch(WithIndex):
             ({"query": "dog", "entity_name": "Contacts"}, IndexNotFound, "declared"),
         ],
     )
-    def test_what_makes_no_sense_is_refused(
+    def test_invalid_arguments_are_refused(
         self, engine: MastraEngine, arguments: Any, error: type[Exception], message: str
     ) -> None:
         self.index(engine, a="dog")
@@ -151,7 +151,7 @@ class TestRecordSearch(WithIndex):
         assert self.search(engine, "dog", connection_id="nobody") == []
         assert self.search(engine, "dog", connection_id="nobody", entity_name="Notes") == []
 
-    def test_what_others_put_into_the_index_is_not_found(self, engine: MastraEngine) -> None:
+    def test_vectors_of_other_writers_are_not_found(self, engine: MastraEngine) -> None:
         entity = self.put(engine, a="cat")
         engine.index_pending()
         forged = {"@entity_id": str(entity.id), "@external_id": "a", "@chunk": 0}
@@ -161,19 +161,19 @@ class TestRecordSearch(WithIndex):
             engine.vectors.upsert(**options, documents=["dog"], metadata=[forged])
         assert self.found(engine, "dog", hybrid=True) == ["a"]
 
-    def test_before_anything_is_indexed_nothing_is_found(self, engine: MastraEngine) -> None:
+    def test_an_empty_index_has_no_matches(self, engine: MastraEngine) -> None:
         assert self.search(engine, "dog") == []
         self.put(engine)
         assert self.search(engine, "dog", hybrid=True) == []
 
-    def test_a_question_of_unknown_words_finds_nothing(self, engine: MastraEngine) -> None:
+    def test_queries_of_unknown_words_have_no_matches(self, engine: MastraEngine) -> None:
         self.index(engine, a="dog")
         assert self.search(engine, "?!") == []
         assert self.search(engine, "?!", hybrid=True) == []
 
     # What waits
 
-    def test_a_search_indexes_what_nobody_is_at(self, engine: MastraEngine) -> None:
+    def test_a_search_indexes_pending_changes(self, engine: MastraEngine) -> None:
         self.put(engine, a="dog", b="cat")
         assert self.found(engine, "dog", top_k=1) == ["a"]
         assert engine.index_pending() == 0

@@ -76,9 +76,7 @@ class TestEntities(WithContacts):
         with pytest.raises(TypeError):
             engine.create_entity("Contacts", "user_123")  # type: ignore[call-arg]
 
-    def test_a_name_is_taken_once_per_connection(
-        self, engine: MastraEngine, contacts: Entity
-    ) -> None:
+    def test_names_are_unique_per_connection(self, engine: MastraEngine, contacts: Entity) -> None:
         with pytest.raises(EntityExists):
             engine.create_entity(name="Contacts", connection_id="user_123")
         other = engine.create_entity(name="Contacts", connection_id="user_456")
@@ -151,7 +149,7 @@ class TestEntities(WithContacts):
 
     @named(UNFIT_NAMES)
     @pytest.mark.parametrize("field", ["name", "connection_id"])
-    def test_refuses_what_is_no_name(
+    def test_invalid_names_are_refused(
         self, engine: MastraEngine, hostile: Refused, field: str
     ) -> None:
         given = {"name": "Contacts", "connection_id": "user_123", field: hostile.value}
@@ -172,18 +170,18 @@ class TestEntities(WithContacts):
             engine.get_records(entity_name="Contacts", connection_id=hostile.value)
 
     @named(UNFIT_COUNTS)
-    def test_refuses_what_is_no_limit(self, engine: MastraEngine, hostile: Refused) -> None:
+    def test_invalid_limits_are_refused(self, engine: MastraEngine, hostile: Refused) -> None:
         with pytest.raises(InvalidInput) as caught:
             engine.list_entities(limit=hostile.value)
         assert caught.value.path == "/limit"
 
     @named(UNFIT_CURSORS)
-    def test_refuses_what_is_no_cursor(self, engine: MastraEngine, hostile: Refused) -> None:
+    def test_invalid_cursors_are_refused(self, engine: MastraEngine, hostile: Refused) -> None:
         with pytest.raises(InvalidInput) as caught:
             engine.list_entities(cursor=hostile.value)
         assert caught.value.path == "/cursor"
 
-    def test_async_twins(self, engine: MastraEngine) -> None:
+    def test_async_variants(self, engine: MastraEngine) -> None:
         entity = async_to_sync(engine.acreate_entity)(name="Deals", connection_id="user_123")
         assert async_to_sync(engine.aget_entity_by_id)(id=entity.id) == entity
         with pytest.raises(EntityExists):
@@ -266,7 +264,7 @@ class TestRecords(WithContacts):
         return engine.upsert_records(entity_id=entity.id, records=inputs(rows), mode="merge")
 
     @pytest.mark.parametrize("mode", ["replace", "merge"])
-    def test_what_is_as_given_is_not_written(
+    def test_unchanged_records_are_not_written(
         self, engine: MastraEngine, contacts: Entity, mode: Any
     ) -> None:
         rows: Rows = {
@@ -401,7 +399,7 @@ class TestRecords(WithContacts):
         assert engine.get_entity_by_id(id=entity.id).rev == 0
 
     @named(UNFIT_NAMES)
-    def test_refuses_what_is_no_external_id(
+    def test_invalid_external_ids_are_refused(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:
         records = [RecordInput("fine", {}), {"externalId": hostile.value, "data": {}}]
@@ -414,7 +412,7 @@ class TestRecords(WithContacts):
                 call()
 
     @named(UNFIT_VALUES)
-    def test_refuses_what_jsonb_cannot_hold(
+    def test_values_that_jsonb_cannot_hold_are_refused(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:
         records = [RecordInput("fine", {}), RecordInput("bad", {"field": hostile.value})]
@@ -452,7 +450,7 @@ class TestRecords(WithContacts):
             ([{"external_id": "c1", "data": {}, "entityType": "Deals"}], "/records/0/entity_type"),
         ],
     )
-    def test_refuses_what_is_no_record(
+    def test_invalid_records_are_refused(
         self, engine: MastraEngine, contacts: Entity, records: Any, pointer: str
     ) -> None:
         self.refused(engine, contacts, records, pointer)

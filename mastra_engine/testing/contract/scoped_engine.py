@@ -123,7 +123,7 @@ class TestConfinedEngine:
         )
 
     @pytest.mark.parametrize("method", ABOUT_AN_ENTITY)
-    def test_anothers_entity_is_not_found(
+    def test_entities_out_of_scope_are_not_found(
         self, engine: MastraEngine, confined: MastraEngine, method: str
     ) -> None:
         before = self.all_of_it(engine)
@@ -132,7 +132,7 @@ class TestConfinedEngine:
         assert self.all_of_it(engine) == before
 
     @pytest.mark.parametrize("method", ABOUT_A_CONNECTION)
-    def test_another_connection_is_not_found(
+    def test_connections_out_of_scope_are_not_found(
         self, engine: MastraEngine, confined: MastraEngine, method: str
     ) -> None:
         before = self.all_of_it(engine)
@@ -141,7 +141,7 @@ class TestConfinedEngine:
         assert self.all_of_it(engine) == before
 
     @pytest.mark.parametrize("method", ABOUT_A_RUN)
-    def test_anothers_run_is_not_found(
+    def test_runs_out_of_scope_are_not_found(
         self, engine: MastraEngine, confined: MastraEngine, method: str
     ) -> None:
         before = self.all_of_it(engine)
@@ -150,7 +150,7 @@ class TestConfinedEngine:
         assert self.all_of_it(engine) == before
 
     @pytest.mark.parametrize("method", ABOUT_A_NAMESPACE)
-    def test_another_namespace_is_not_found(
+    def test_namespaces_out_of_scope_are_not_found(
         self, engine: MastraEngine, confined: MastraEngine, method: str
     ) -> None:
         before = self.all_of_it(engine)
@@ -158,7 +158,7 @@ class TestConfinedEngine:
             ABOUT_A_NAMESPACE[method](confined)
         assert self.all_of_it(engine) == before
 
-    def test_lists_leave_out_what_others_have(self, confined: MastraEngine) -> None:
+    def test_lists_leave_out_rows_out_of_scope(self, confined: MastraEngine) -> None:
         assert [entity.connection_id for entity in confined.list_entities()] == ["alice"]
         assert confined.list_entities(connection_id="bob") == Page([])
         assert confined.get_entity(connection_id="bob") is None
@@ -168,7 +168,7 @@ class TestConfinedEngine:
         assert confined.list_sync_runs() == Page([])
         assert confined.list_sync_runs(connection_id="bob") == Page([])
 
-    def test_searches_leave_out_what_others_have(
+    def test_searches_leave_out_rows_out_of_scope(
         self, engine: MastraEngine, confined: MastraEngine
     ) -> None:
         docs: Any = {"index_name": "docs"}
@@ -189,7 +189,7 @@ class TestConfinedEngine:
         assert confined.get_record(entity_id=run.entity_id, external_id="1").data == {"of": "bob"}
         assert confined.delete_entity_by_id(id=run.entity_id).connection_id == "alice"
 
-    def test_confinement_only_ever_narrows(
+    def test_a_scope_can_only_be_narrowed(
         self, engine: MastraEngine, confined: MastraEngine
     ) -> None:
         narrower = confined.within(connection_ids=["bob", "alice"], namespaces=["bob"])
@@ -200,9 +200,7 @@ class TestConfinedEngine:
         assert confined.within(connection_ids=[]).list_entities() == Page([])
         assert len(engine.list_entities()) == 2
 
-    def test_each_confinement_is_by_itself(
-        self, engine: MastraEngine, confined: MastraEngine
-    ) -> None:
+    def test_scopes_are_independent(self, engine: MastraEngine, confined: MastraEngine) -> None:
         of_memory = engine.within(resource_ids=["alice"])
         assert len(of_memory.list_entities()) == 2
         assert len(of_memory.vectors.query(index_name="docs", query_vector=[1, 0])) == 1
@@ -214,7 +212,7 @@ class TestConfinedEngine:
 
     @pytest.mark.parametrize("given", ["alice", 7, [None], ["\0"]])
     @pytest.mark.parametrize("what", ["resource_ids", "connection_ids", "namespaces"])
-    def test_confined_to_a_list_of_names(self, engine: MastraEngine, what: str, given: Any) -> None:
+    def test_scopes_are_lists_of_names(self, engine: MastraEngine, what: str, given: Any) -> None:
         with pytest.raises(InvalidInput) as caught:
             engine.within(**{what: given})
         assert caught.value.path.startswith(f"/{what}")

@@ -77,7 +77,9 @@ class TestVectorSearch(WithCompass):
         found = self.query(engine, query_vector=[1, 0, 0], min_score=0.5)
         assert found == ["east", "northeast"]
 
-    def test_a_match_brings_what_belongs_to_it(self, engine: MastraEngine, compass: str) -> None:
+    def test_a_match_has_its_document_and_metadata(
+        self, engine: MastraEngine, compass: str
+    ) -> None:
         (match,) = engine.vectors.query(index_name=compass, query_vector=[0, 0, 1], top_k=1)
         assert (match.id, match.document, match.namespace) == ("up", "the way up", "")
         assert (match.metadata, match.vector) == ({"flat": False, "letters": 2}, None)
@@ -104,7 +106,7 @@ class TestVectorSearch(WithCompass):
         [case for case in MONGO if "@" not in str(case[0])],
         ids=lambda value: str(value)[:60],
     )
-    def test_filters_mean_what_they_mean_on_records(
+    def test_filters_match_as_on_records(
         self, engine: MastraEngine, products: str, where: Any, expected: list[str]
     ) -> None:
         found = engine.vectors.query(
@@ -216,7 +218,7 @@ class TestVectorSearch(WithCompass):
             (stored,) = engine.vectors.get_vectors(index_name="docs", ids=[ids[i]])
             assert (stored.document, stored.vector) == (documents[i], [1 + i % 7, 1 + i % 11, 1])
 
-    def test_an_embedder_is_told_where_it_went_wrong(self, engine: MastraEngine) -> None:
+    def test_invalid_vectors_of_an_embedder_name_the_document(self, engine: MastraEngine) -> None:
         class OnceWrong(ToyEmbedder):
             def embed_documents(self, texts: list[str]) -> Any:
                 return [[math.nan] * 3 if text == "x" else [1.0] * 3 for text in texts]
@@ -383,7 +385,7 @@ class TestVectorSearch(WithCompass):
         assert self.query(engine, **asked, reranker=True) == ["west"]
 
     @pytest.mark.parametrize("bad", ["mastra_engine.Reranker", 1, {}, lambda query, texts: [1.0]])
-    def test_refuses_what_is_no_reranker(
+    def test_invalid_rerankers_are_refused(
         self, engine: MastraEngine, compass: str, bad: Any
     ) -> None:
         with pytest.raises(InvalidInput) as caught:

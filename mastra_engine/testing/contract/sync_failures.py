@@ -89,7 +89,7 @@ class TestSyncFailures(WithSyncs):
             ("x" * 10_000, "xxx"),
         ],
     )
-    def test_errors_are_kept_without_secrets(
+    def test_errors_are_stored_without_secrets(
         self, engine: MastraEngine, message: str, kept: str
     ) -> None:
         @sync(entity="Contacts")
@@ -102,7 +102,7 @@ class TestSyncFailures(WithSyncs):
         assert "s3cret" not in error.message
         assert len(error.message) <= 500
 
-    def test_errors_without_a_text_are_kept(self, engine: MastraEngine) -> None:
+    def test_errors_without_a_message_are_stored(self, engine: MastraEngine) -> None:
         class Mute(Exception):
             def __str__(self) -> str:
                 raise RuntimeError
@@ -131,7 +131,7 @@ class TestSyncFailures(WithSyncs):
         assert list(self.stored(engine)) == ["a"]
 
     @pytest.mark.parametrize("result", [None, 5, "text", {"external_id": "a"}], ids=str)
-    def test_what_is_no_source_fails(self, engine: MastraEngine, result: Any) -> None:
+    def test_invalid_sources_fail(self, engine: MastraEngine, result: Any) -> None:
         sync(entity="Contacts", name="contacts")(lambda ctx: result)
         assert self.run(engine).status == "failed"
 
@@ -208,7 +208,7 @@ class TestSyncParams(WithSyncs):
         assert engine.get_entity(name="Contacts") is None
 
     @named(UNFIT_NAMES)
-    def test_refuses_what_is_no_name(self, engine: MastraEngine, hostile: Refused) -> None:
+    def test_invalid_names_are_refused(self, engine: MastraEngine, hostile: Refused) -> None:
         sync(entity="Contacts", name="contacts")(lambda ctx: [])
         for method in (engine.run_sync, engine.enqueue_sync):
             with pytest.raises(InvalidInput) as caught:

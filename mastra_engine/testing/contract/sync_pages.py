@@ -92,7 +92,7 @@ class TestSyncPages(WithSyncs):
         self.run(engine, watch=watch)
         assert seen == [(1, 1), (2, 2)]
 
-    def test_what_is_not_committed_leaves_none(self, engine: MastraEngine) -> None:
+    def test_failed_pages_are_not_recorded(self, engine: MastraEngine) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:
             yield records("a")
@@ -208,7 +208,7 @@ class TestSyncPages(WithSyncs):
             engine.list_sync_pages(**{"run_id": uuid4(), **options})
         assert caught.value.path == pointer
 
-    def test_pages_of_no_run_and_of_anothers_are_not_found(self, engine: MastraEngine) -> None:
+    def test_pages_of_unknown_and_foreign_runs_are_not_found(self, engine: MastraEngine) -> None:
         self.declare(lambda ctx: [records("a")])
         run = self.run(engine)
         for reader, id in ((engine, uuid4()), (engine.within(connection_ids=["other"]), run.id)):
@@ -217,7 +217,7 @@ class TestSyncPages(WithSyncs):
 
     # For how long
 
-    def test_the_latest_runs_are_kept_and_no_checkpoint_is_lost(self, engine: MastraEngine) -> None:
+    def test_the_latest_runs_and_checkpoints_remain(self, engine: MastraEngine) -> None:
         engine.sync_runs.history = 2
 
         @sync(entity="Contacts")

@@ -222,7 +222,7 @@ class TestSyncRuns(WithSyncs):
         self.run(engine)
         assert "contacts of 'user_123': page 1" in caplog.messages
 
-    def test_async_twin(self, engine: MastraEngine) -> None:
+    def test_async_variant(self, engine: MastraEngine) -> None:
         sync(entity="Contacts", name="contacts")(lambda ctx: records("a"))
         run = async_to_sync(engine.arun_sync)("contacts", connection_id=CONNECTION)
         assert counts(run) == (1, 0, 0, 0)
@@ -275,7 +275,7 @@ class TestSyncRuns(WithSyncs):
         given[:] = records(*"abcde", "new")
         assert self.run(engine).deleted == 5
 
-    def test_what_others_change_meanwhile_is_spared(self, engine: MastraEngine) -> None:
+    def test_concurrent_changes_are_not_overwritten(self, engine: MastraEngine) -> None:
         self.fill(engine, "a", "b", "c")
 
         @sync(entity="Contacts", mode="full")
@@ -327,7 +327,7 @@ class TestSyncRuns(WithSyncs):
         assert [(each.created, each.checkpoint) for each in seen] == [(3, "c"), (4, "c")]
         assert run.checkpoint == "c"
 
-    def test_a_checkpoint_alone_is_kept(self, engine: MastraEngine) -> None:
+    def test_a_checkpoint_without_records_is_stored(self, engine: MastraEngine) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:
             yield []
@@ -356,7 +356,7 @@ class TestSyncRuns(WithSyncs):
         assert run.checkpoint in (hostile.value, hostile.value.get("a"))
         assert engine.get_sync_run(id=run.id) == run
 
-    def test_what_is_read_is_a_copy(self, engine: MastraEngine) -> None:
+    def test_results_are_copies(self, engine: MastraEngine) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:
             ctx.save_checkpoint({"list": [1]})

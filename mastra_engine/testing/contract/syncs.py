@@ -48,7 +48,7 @@ class TestSyncs:
         assert list(stored(engine, result.entity)) == ["c2", "c3", "c4"]
         assert counts(self.sync(engine, {}, mode="full")) == (0, 0, 0, 3)
 
-    def test_a_full_sync_knows_what_it_saw_in_earlier_chunks(self, engine: MastraEngine) -> None:
+    def test_a_full_sync_remembers_records_of_earlier_chunks(self, engine: MastraEngine) -> None:
         rows = {f"{i:05}": {"n": i} for i in range(CHUNK_RECORDS + 10)}
         self.sync(engine, {**rows, "gone": {}})
         assert counts(self.sync(engine, rows, mode="full")) == (0, 0, len(rows), 1)
@@ -63,7 +63,7 @@ class TestSyncs:
         assert again.entity == first.entity
         assert engine.get_records_by_entity_id(entity_id=first.entity.id) == before
 
-    def test_the_cursor_stays_unless_given(self, engine: MastraEngine) -> None:
+    def test_the_sync_cursor_stays_unless_passed(self, engine: MastraEngine) -> None:
         self.sync(engine, {}, last_sync_id="monday")
         assert self.sync(engine, {"c1": {}}).entity.last_sync_id == "monday"
         result = self.sync(engine, {"c1": {}}, last_sync_id="tuesday")
@@ -155,7 +155,7 @@ class TestSyncs:
         assert caught.value.path == pointer
         assert engine.get_entity(name="Contacts") is None
 
-    def test_async_twin(self, engine: MastraEngine) -> None:
+    def test_async_variant(self, engine: MastraEngine) -> None:
         result = async_to_sync(engine.async_records)(
             name="Contacts", connection_id="user_123", records=inputs({"c1": {}})
         )
@@ -169,7 +169,7 @@ class TestChangeFeed(WithContacts):
     def actions(self, changes: Changes) -> list[tuple[str, str]]:
         return [(change.action, change.record.external_id) for change in changes]
 
-    def test_tells_what_happened_since(self, engine: MastraEngine, contacts: Entity) -> None:
+    def test_changes_since_a_revision(self, engine: MastraEngine, contacts: Entity) -> None:
         self.upsert(engine, contacts, {"c1": {"n": 1}, "c2": {"n": 2}})
         first = engine.get_changes(entity_id=contacts.id)
         assert self.actions(first) == [("added", "c1"), ("added", "c2")]
@@ -204,7 +204,7 @@ class TestChangeFeed(WithContacts):
         later = engine.get_changes(entity_id=contacts.id, after=1)
         assert self.actions(later) == [("updated", "c1")]
 
-    def test_what_changes_before_it_is_come_to_is_updated(
+    def test_records_that_change_before_they_are_read_are_updated(
         self, engine: MastraEngine, contacts: Entity
     ) -> None:
         self.upsert(engine, contacts, {"c1": {"n": 1}, "c2": {}})
@@ -252,7 +252,7 @@ class TestChangeFeed(WithContacts):
         everything = engine.get_changes(entity_id=contacts.id)
         assert self.actions(everything) == [("added", "c3"), ("deleted", "c2")]
 
-    def test_what_was_purged_before_it_began_does_not_expire_a_reader(
+    def test_purges_before_the_start_do_not_expire_a_reader(
         self, engine: MastraEngine, contacts: Entity
     ) -> None:
         self.upsert(engine, contacts, {"c1": {}, "c2": {}, "c3": {}, "c4": {}})
@@ -274,7 +274,7 @@ class TestChangeFeed(WithContacts):
             engine.get_changes(**rest, purged=part.purged)
 
     @named(UNFIT_COUNTS)
-    def test_refuses_what_is_no_number(
+    def test_invalid_numbers_are_refused(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:
         for field in ("after", "limit", "purged"):

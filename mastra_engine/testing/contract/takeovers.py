@@ -27,7 +27,7 @@ from mastra_engine.testing.hostile import UNFIT_CURSORS, Refused
 
 class TestSyncTakeover(WithSyncs):
     @pytest.mark.parametrize("mode", ["incremental", "full"])
-    def test_a_dead_workers_run_is_taken_over(self, engine: MastraEngine, mode: Any) -> None:
+    def test_the_run_of_a_dead_worker_is_resumed(self, engine: MastraEngine, mode: Any) -> None:
         """What pages before its death saw is known after it."""
         engine.sync_records(
             name="Contacts", connection_id=CONNECTION, records=records("a", "b", "c", "gone")
@@ -145,7 +145,7 @@ class TestSyncTakeover(WithSyncs):
         assert self.run(engine).status == "cancelled"
         assert closed == [True]
 
-    def test_a_run_whose_entity_is_deleted_is_gone(self, engine: MastraEngine) -> None:
+    def test_runs_are_deleted_with_their_entity(self, engine: MastraEngine) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:
             entity = engine.get_entity(name="Contacts")
@@ -199,7 +199,7 @@ class TestSyncQueue(WithSyncs):
         run = engine.perform_sync_run(id=queued.id)
         assert (run.status, run.attempts) == ("succeeded", 2)
 
-    def test_a_live_run_is_left_alone(self, engine: MastraEngine) -> None:
+    def test_a_running_run_is_not_resumed(self, engine: MastraEngine) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:
             (run,) = engine.list_sync_runs()
@@ -237,7 +237,7 @@ class TestSyncQueue(WithSyncs):
         assert engine.perform_sync_run(id=queued.id) == cancelled
         assert self.stored(engine) == {}
 
-    def test_what_has_ended_is_not_cancelled(self, engine: MastraEngine) -> None:
+    def test_ended_runs_are_not_cancelled(self, engine: MastraEngine) -> None:
         self.declare()
         run = self.run(engine)
         with pytest.raises(SyncConflict, match="has succeeded"):
@@ -321,7 +321,7 @@ class TestSyncQueue(WithSyncs):
         assert found == runs
 
     @named(UNFIT_CURSORS)
-    def test_refuses_what_is_no_cursor(self, engine: MastraEngine, hostile: Refused) -> None:
+    def test_invalid_cursors_are_refused(self, engine: MastraEngine, hostile: Refused) -> None:
         with pytest.raises(InvalidInput) as caught:
             engine.list_sync_runs(cursor=hostile.value)
         assert caught.value.path == "/cursor"

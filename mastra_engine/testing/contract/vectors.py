@@ -140,7 +140,7 @@ class TestVectors(WithCompass):
             ({"m": 40, "ef_construction": 64}, "/ef_construction"),
         ],
     )
-    def test_refuses_what_cannot_be_indexed(
+    def test_invalid_index_definitions_are_refused(
         self, engine: MastraEngine, definition: dict[str, Any], pointer: str
     ) -> None:
         with pytest.raises(InvalidInput) as caught:
@@ -155,7 +155,7 @@ class TestVectors(WithCompass):
         assert large.dimension == 3072
 
     @named(UNFIT_NAMES)
-    def test_refuses_what_is_no_name(self, engine: MastraEngine, hostile: Refused) -> None:
+    def test_invalid_names_are_refused(self, engine: MastraEngine, hostile: Refused) -> None:
         for call in (
             lambda: engine.vectors.create_index(index_name=hostile.value, dimension=3),
             lambda: engine.vectors.query(index_name=hostile.value, query_vector=[1, 0, 0]),
@@ -225,7 +225,7 @@ class TestVectors(WithCompass):
         assert up.created_at <= up.updated_at
         assert engine.vectors.describe_index(index_name=compass).count == 6
 
-    def test_ids_are_made_where_none_are_given(self, engine: MastraEngine) -> None:
+    def test_missing_ids_are_generated(self, engine: MastraEngine) -> None:
         engine.vectors.create_index(index_name="compass", dimension=3)
         ids = engine.vectors.upsert(index_name="compass", vectors=[[1, 0, 0], [0, 1, 0]])
         assert len(set(ids)) == 2
@@ -354,11 +354,11 @@ class TestVectors(WithCompass):
                 delete(index_name=compass, **nothing)
         assert len(self.query(engine)) == 2
 
-    def test_get_keeps_the_order_asked_for(self, engine: MastraEngine, compass: str) -> None:
+    def test_get_returns_the_order_of_the_ids(self, engine: MastraEngine, compass: str) -> None:
         found = engine.vectors.get_vectors(index_name=compass, ids=["up", "down", "east"])
         assert [each.id for each in found] == ["up", "east"]
 
-    def test_whatever_is_as_long_as_it_may_be(self, engine: MastraEngine) -> None:
+    def test_values_at_their_limits_are_accepted(self, engine: MastraEngine) -> None:
         engine.vectors.create_index(index_name="long", dimension=1, storage="halfvec")
         words = " ".join(f"{i:04x}-{i:04x}" for i in range(2**16))[: 2**18]
         given: dict[str, Any] = {"index_name": "long", "namespace": "n" * 512}
@@ -374,7 +374,7 @@ class TestVectors(WithCompass):
     # Bad input: refused before anything is written.
 
     @named(UNFIT_VECTORS)
-    def test_refuses_what_is_no_vector(
+    def test_invalid_vectors_are_refused(
         self, engine: MastraEngine, compass: str, hostile: Refused
     ) -> None:
         with pytest.raises(InvalidVector) as caught:
@@ -435,7 +435,7 @@ class TestVectors(WithCompass):
             ({"namespace": "\ud800"}, "/namespace"),
         ],
     )
-    def test_refuses_what_does_not_fit_together(
+    def test_arguments_of_different_lengths_are_refused(
         self, engine: MastraEngine, compass: str, given: dict[str, Any], pointer: str
     ) -> None:
         with pytest.raises(InvalidInput) as caught:
@@ -464,7 +464,7 @@ class TestVectors(WithCompass):
             self.query(engine, **options)
         assert caught.value.path == pointer
 
-    def test_async_twins(self, engine: MastraEngine) -> None:
+    def test_async_variants(self, engine: MastraEngine) -> None:
         vectors = engine.vectors
 
         async def use() -> list[Match]:

@@ -1,4 +1,4 @@
-"""Counting and deleting the data of a resource or a connection: what a backend implements."""
+"""Counts and deletions of the data of a resource or a connection, which a backend implements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ErasureStore(ABC):
 
     @abstractmethod
     def count_resource(self, resource_id: str, *, memory_index: str) -> Erasure:
-        """Count what is stored of a resource; its messages' vectors are in `memory_index`."""
+        """Count the data of a resource, with the vectors of its messages in `memory_index`."""
 
     @abstractmethod
     def delete_resource(self, resource_id: str) -> None:
@@ -25,7 +25,7 @@ class ErasureStore(ABC):
 
     @abstractmethod
     def count_connection(self, connection_id: str) -> Erasure:
-        """Count what is stored of a connection, with the vectors of its records."""
+        """Count the data of a connection, with the vectors of its records."""
 
     @abstractmethod
     def count_namespace(self, namespace: str) -> Erasure:

@@ -1,4 +1,4 @@
-"""The storage of responses by idempotency key: what a backend implements."""
+"""The storage of responses by idempotency key, which a backend implements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits on the size of what agent memory stores and returns."""
+"""Limits on the size of the values that agent memory stores and returns."""
 
 from __future__ import annotations
 

@@ -70,8 +70,8 @@ class Batch:
 class Indexer:
     """Reads the change feed of an entity from an index's progress, and stores the chunks.
 
-    The chunks and the move of the progress are one transaction, which happens only if the
-    progress has not moved since it was read: an indexer that was overtaken by another one writes
+    The chunks and the move of the progress are one transaction, which is committed only if the
+    progress has not moved since it was read. So an indexer that was overtaken by another one writes
     nothing, and the latest state of a record, which comes last in the feed, is stored last.
     Nothing is locked while texts are embedded. A claim on the progress keeps other indexers from
     doing the same work; it expires by itself.
@@ -98,12 +98,12 @@ class Indexer:
         self.purged = 0
 
     def work(self, *, limit: float = inf, watch: Watch | None = None) -> int:
-        """Index changes until none is left, `limit` is reached or another indexer has claimed them.
+        """Index changes until all are indexed, `limit` is reached or another indexer claims them.
 
         Returns the number of changes. Raises EntityNotFound or IndexNotFound if either is deleted.
         """
-        done = 0
-        while done < limit:
+        changes_indexed = 0
+        while changes_indexed < limit:
             progress = self._progress()
             changes = self._changes(progress)
             if changes is None:
@@ -114,7 +114,7 @@ class Indexer:
                 # The other indexer reads the feed again after it releases its claim, so it also
                 # indexes the changes that are skipped here.
                 if not self.store.claim(progress, self.lease):
-                    return done
+                    return changes_indexed
                 failpoints.hit("progress_claimed")
                 last = not changes.more and batch.rev == changes.items[-1].rev
                 rev = changes.next if last else batch.rev
@@ -123,10 +123,10 @@ class Indexer:
                     break
                 failpoints.hit("progress_moved")
                 progress = moved
-                done += len(batch.records)
+                changes_indexed += len(batch.records)
                 if watch is not None:
                     watch(len(batch.records))
-        return done
+        return changes_indexed
 
     def restart(self) -> None:
         """Start again at `rev` 0; searches use the stored chunks until they are replaced."""
@@ -152,7 +152,9 @@ class Indexer:
             if self.store.move(progress, rev=progress.rev, complete=complete, write=delete):
                 self.purged = changes.purged
             return None
-        if not changes.items and progress.rev < self.entity.rev:  # the rest was purged
+        if (
+            not changes.items and progress.rev < self.entity.rev
+        ):  # The remaining changes were purged.
             self.store.move(progress, rev=self.entity.rev, complete=True, write=_nothing)
         return changes
 
@@ -218,7 +220,7 @@ class Indexer:
     def _embedded(self, chunks: list[RecordChunk], index: IndexDefinition) -> list[VectorRow]:
         """Return chunks as rows, without those that the embedder returns only zeros for.
 
-        Some embedders do so for a text without known words; no search can find such a vector.
+        Some embedders return zeros for a text without known words; such a vector cannot be found.
         """
         texts = [chunk.text for chunk in chunks]
         embedder = needed_embedder(self.vectors, self.declared)
@@ -239,7 +241,7 @@ class Indexer:
 
 
 def needed_embedder(vectors: Vectors, declared: IndexDeclaration) -> Embedder:
-    """Return the embedder of an index; raises InvalidInput if there is none."""
+    """Return the embedder of an index; raises InvalidInput if neither it nor the engine has one."""
     return declared.embedder or require_embedder(vectors.embedder, "/embedder")
 
 

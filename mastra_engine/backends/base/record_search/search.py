@@ -29,7 +29,7 @@ from mastra_engine.types import Entity, Match, Record, RecordMatch
 from mastra_engine.validation.vectors import IndexDefinition
 from mastra_engine.validation.vectors import vector as checked_vector
 
-#: How many times more chunks are read if those found belong to too few records.
+#: The factor by which the limit grows if the chunks belong to too few records.
 _WIDER = 4
 #: Matches by words are one ranking across indexes, because their rank does not depend on the index.
 _WORDS = "words"
@@ -39,7 +39,7 @@ _OURS = {ENTITY, RECORD, CHUNK, START, END, _INDEX}
 
 @dataclass(frozen=True, slots=True)
 class IndexedEntity:
-    """An entity whose chunks are searched in the index of a declaration."""
+    """An entity and the declaration of the index in which its chunks are searched."""
 
     declared: IndexDeclaration
     entity: Entity

@@ -48,7 +48,7 @@ ENTITIES_PAGE = 100
 class RecordSearch:
     """Records in the vector indexes that the project declares with `@index_records`.
 
-    Reached as `engine.record_search`. The chunks of a connection's records are in the namespace
+    Available as `engine.record_search`. The chunks of a connection's records are in the namespace
     of the connection's id.
     """
 
@@ -66,8 +66,8 @@ class RecordSearch:
         self.vectors = vectors
         #: Seconds after which another process may take over the work of a silent indexer.
         self.lease_seconds = lease_seconds
-        #: Carries entities to the workers that index them; without one, they are indexed in this
-        #: process, after the commit.
+        #: Sends entities to the workers that index them. Without a queue they are indexed in this
+        #: process after the commit.
         self.queue = queue
         #: Whether records are indexed when they are written, or only by index_pending().
         self.indexes_at_once = True
@@ -139,11 +139,12 @@ class RecordSearch:
         Raises IndexNotFound if no such index is declared.
         """
         connections = self._connections(connection_id)
-        done, failure = 0, None
+        failure: Exception | None = None
+        changes_indexed = 0
         for declared in self._declared(entity_name, index_name):
             for entity in self._to_index(declared, connections, rebuild=rebuild):
                 try:
-                    done += self._index(declared, entity, watch=watch)
+                    changes_indexed += self._index(declared, entity, watch=watch)
                 except Unavailable:
                     raise
                 except Exception as error:
@@ -152,7 +153,7 @@ class RecordSearch:
                     failure = failure or error
         if failure is not None:
             raise failure
-        return done
+        return changes_indexed
 
     def list_indexings(self, *, connection_id: str | None = None) -> list[Indexing]:
         """Return the progress of each declared index, for all connections or one of them."""
@@ -174,10 +175,10 @@ class RecordSearch:
                 indexes[declared.index] = self.vectors.describe_index(index_name=declared.index)
         return list(indexes.values())
 
-    # For the engine: what follows a change, and what precedes the deletion of an entity
+    # Called by the engine after a change, and before it deletes an entity
 
     def index_changes(self, entity: Entity, before: int) -> None:
-        """Index an entity whose changes were committed, in a task or here.
+        """Index an entity after its changes were committed, in a task or in this process.
 
         A failure is logged and leaves the changes pending: the records are stored, and their
         writer must not repeat the call.
@@ -268,7 +269,7 @@ class RecordSearch:
     ) -> int:
         try:
             return self._indexer(declared, entity).work(limit=limit, watch=watch)
-        except (EntityNotFound, IndexNotFound):  # deleted since, so there is nothing to index
+        except (EntityNotFound, IndexNotFound):  # It was deleted; nothing is left to index.
             return 0
 
     # Searching

@@ -1,4 +1,4 @@
-"""How far each index has read the change feed of each entity: what a backend implements."""
+"""The progress of each index in the change feed of each entity, which a backend stores."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class IndexProgressStore(ABC):
 
     @abstractmethod
     def claim(self, progress: IndexProgress, seconds: float) -> bool:
-        """Claim the next changes for some seconds; return False if another process has them.
+        """Claim the next changes for some seconds; return False if another process claimed them.
 
         It is also False if the progress has moved meanwhile.
         """
@@ -82,4 +82,4 @@ class IndexProgressStore(ABC):
     def count(
         self, entity_name: str, index_name: str, connection_ids: Collection[str] | None
     ) -> Indexing:
-        """Return how far an index is with all entities of a name."""
+        """Return the progress of an index, summed over all entities of a name."""

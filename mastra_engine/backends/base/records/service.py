@@ -215,7 +215,7 @@ class Records:
 
     def get_records_by_entity_name(self, *, name: str, connection_id: str) -> list[Record]:
         """Return all records of an entity, ordered by `external_id`; raises EntityNotFound."""
-        return self.store.select_records(self._named(name, connection_id), Query())
+        return self.store.select_records(self._find_by_name(name, connection_id), Query())
 
     def get_record(self, *, entity_id: UUID | str, external_id: str) -> Record:
         """Return a record; raises EntityNotFound or RecordNotFound."""
@@ -231,7 +231,7 @@ class Records:
     ) -> Page[Record]:
         """Return a page of records; raises EntityNotFound, InvalidFilter, InvalidInput."""
         query = parse_options(options or QueryOptions())
-        return select_page(self.store, self._named(entity_name, connection_id), query)
+        return select_page(self.store, self._find_by_name(entity_name, connection_id), query)
 
     def iter_records(
         self, *, entity_name: str, connection_id: str, options: Options | None = None
@@ -242,7 +242,7 @@ class Records:
         pages are not one snapshot. Raises like get_records, when it is called.
         """
         query = parse_options(options or QueryOptions())
-        return iterate_pages(self.store, self._named(entity_name, connection_id), query)
+        return iterate_pages(self.store, self._find_by_name(entity_name, connection_id), query)
 
     async def aiter_records(
         self, *, entity_name: str, connection_id: str, options: Options | None = None
@@ -340,13 +340,13 @@ class Records:
         """
         after = count(after, "/after")
         limit = count(limit, "/limit", least=1)
-        known = max(after, count(purged, "/purged"))
+        read_up_to = max(after, count(purged, "/purged"))
         id = uuid(entity_id, "/entity_id")
         feed = self.store.select_changes(id, after=after, limit=limit + 1)
         connection_in(self.scope, feed.entity.connection_id, id=id)
         if after > feed.entity.rev:
             raise CursorExpired(_AHEAD.format(after=after, rev=feed.entity.rev), after=after)
-        if after and known < feed.purged_rev:
+        if after and read_up_to < feed.purged_rev:
             raise CursorExpired(after=after, purged=feed.purged_rev)
         items = [_change(record, created, after) for record, created in feed.rows[:limit]]
         more = len(feed.rows) > limit
@@ -470,7 +470,7 @@ class Records:
             limit=limit,
         )
 
-    def _named(self, name: str, connection_id: str) -> Entity:
+    def _find_by_name(self, name: str, connection_id: str) -> Entity:
         entity_name, connection = full_name(name, connection_id)
         connection_in(self.scope, connection, name=entity_name)
         entity = self.store.find_named_entity(entity_name, connection)

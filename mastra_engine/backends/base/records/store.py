@@ -1,4 +1,4 @@
-"""The storage of entities, their records and their change feeds: what a backend implements."""
+"""The storage of entities, their records and change feeds, which a backend implements."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class RecordStore(ABC):
 
     @abstractmethod
     def after_commit(self, action: Callable[[], None]) -> None:
-        """Call `action` once the current transaction is committed, at once if there is none."""
+        """Call `action` after the current transaction is committed, or at once outside of one."""
 
     @abstractmethod
     def change_listener(self, entity_id: UUID) -> ChangeListener:

@@ -124,5 +124,5 @@ class VectorStore(ABC):
     ) -> list[Match]:
         """Return up to `limit` documents in scope that share a word with the query, best first.
 
-        With `closer_than`, only those whose vectors have at least that score are returned.
+        With `closer_than`, only documents with a vector of at least that score are returned.
         """

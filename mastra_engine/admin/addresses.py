@@ -1,0 +1,22 @@
+"""Addresses of the admin's pages, at the site that a request came to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin.utils import quote
+from django.urls import NoReverseMatch, reverse
+
+from mastra_engine.web import APP
+
+
+def admin_url(site: str, name: str, *keys: Any) -> str:
+    """Return the address of a view of this app at the admin site of a name; `keys` name a row.
+
+    It is empty where the site has no such view.
+    """
+    args = [quote(key) for key in keys]
+    try:
+        return reverse(f"admin:{APP}_{name}", args=args, current_app=site)
+    except NoReverseMatch:
+        return ""

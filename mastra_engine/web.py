@@ -1,0 +1,80 @@
+"""What the API and the admin share: permissions to read content, and transactions of views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import connections, transaction
+
+from mastra_engine.types import (
+    Entity,
+    Match,
+    Message,
+    RecalledMessage,
+    Record,
+    StoredVector,
+    Sync,
+    SyncPage,
+    SyncRun,
+    Thread,
+    VectorIndex,
+    WorkingMemory,
+)
+
+V = TypeVar("V", bound=Callable[..., Any])
+
+APP = "mastra_engine"
+
+#: The permission to read each type of value. An operation that returns a value, or one that
+#: contains it, asks for this permission, whatever else it does.
+READS: dict[Any, str] = {
+    Entity: "view_entity",
+    Match: "view_embedding",
+    Message: "view_message",
+    RecalledMessage: "view_message",
+    Record: "view_record",
+    StoredVector: "view_embedding",
+    Sync: "view_sync",
+    SyncPage: "view_syncrun",
+    SyncRun: "view_syncrun",
+    Thread: "view_thread",
+    VectorIndex: "view_vectorindex",
+    WorkingMemory: "view_workingmemory",
+}
+
+#: The permission that reading any content needs besides the permission to view the objects.
+READ_CONTENT = "read_content"
+#: Permissions to view objects with content: texts, documents, metadata, parameters, checkpoints.
+CONTENT = frozenset(
+    {
+        "view_embedding",
+        "view_message",
+        "view_record",
+        "view_sync",
+        "view_syncrun",
+        "view_thread",
+        "view_workingmemory",
+    }
+)
+
+
+def required(permission: str) -> frozenset[str]:
+    """Return the permissions of staff that an operation with a permission needs."""
+    return frozenset({permission, READ_CONTENT} if permission in CONTENT else {permission})
+
+
+def allowed(user: Any, permission: str) -> bool:
+    """Say whether a user has the permission and, if it shows content, may read content."""
+    return all(user.has_perm(f"{APP}.{name}") for name in required(permission))
+
+
+def non_atomic(view: V) -> V:
+    """Return a view around which `ATOMIC_REQUESTS` opens no transaction on any database.
+
+    The engine opens its own transactions, because it bounds their lock waits, retries them after a
+    deadlock and reports an unavailable database. An index build must not run in a transaction.
+    """
+    for alias in connections:
+        transaction.non_atomic_requests(using=alias)(view)
+    return view

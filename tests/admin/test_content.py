@@ -1,0 +1,117 @@
+"""Content of a model needs the permission to view it and the permission to read content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from mastra_engine import engine, sync
+from mastra_engine.models import Embedding, IndexProgress, Record, SyncRun, VectorIndex
+from mastra_engine.registry import registry
+from mastra_engine.web import CONTENT, READ_CONTENT
+from tests.admin.conftest import signed_in, view
+from tests.admin.test_sites import visit
+
+#: A word in the content of each model, which is nowhere else.
+SECRETS = {
+    "view_embedding": "Embeddingsecret",
+    "view_message": "Messagesecret",
+    "view_record": "Recordsecret",
+    "view_syncrun": "Runsecret",
+    "view_thread": "Threadsecret",
+    "view_workingmemory": "Memorysecret",
+}
+
+
+@pytest.fixture
+def secrets(db: None, settings: Any) -> None:
+    """Store rows of every model with its secret, which link to each other."""
+    settings.MASTRA_ENGINE = {
+        "default": {
+            "BACKEND": "mastra_engine.PostgresEngine",
+            "EMBEDDER": "mastra_engine.embedders.WordLlamaEmbedder",
+        }
+    }
+    word = SECRETS
+    with registry.empty():
+
+        @sync(entity="Contacts")
+        def contacts(ctx: Any) -> Any:
+            yield [{"external_id": "c1", "data": {"name": word["view_record"]}}]
+            ctx.save_checkpoint({"next": word["view_syncrun"]})
+            raise ValueError(f"{word['view_syncrun']} failed")
+
+        engine.run_sync("contacts", connection_id="ann", params={"a": word["view_syncrun"]})
+    record, run = Record.objects.get(), SyncRun.objects.get()
+    memory = engine.memory
+    memory.create_thread(
+        resource_id="ann",
+        thread_id="chat",
+        title=word["view_thread"],
+        metadata={"topic": word["view_thread"]},
+    )
+    message = {
+        "role": "user",
+        "content": word["view_message"],
+        "metadata": {"about": word["view_message"], "sources": [{"record_id": str(record.id)}]},
+    }
+    memory.save_memory(thread_id="chat", messages=[message])
+    for place in ({"resource_id": "ann"}, {"resource_id": "ann", "thread_id": "chat"}):
+        memory.update_working_memory(**place, content=word["view_workingmemory"])  # type: ignore[arg-type]
+    engine.vectors.create_index(index_name="docs", dimension=256)
+    engine.vectors.upsert(
+        index_name="docs",
+        ids=["a", "b"],
+        documents=[f"one {word['view_embedding']}", f"two {word['view_embedding']}"],
+        namespace="ann",
+    )
+    Embedding.objects.update(
+        metadata={
+            "kind": word["view_embedding"],
+            "@entity_id": str(run.entity_id),
+            "@external_id": "c1",
+        }
+    )
+    index = VectorIndex.objects.get(name="docs")
+    IndexProgress.objects.create(entity_id=run.entity_id, vector_index=index)
+
+
+def texts(client: Client) -> Iterator[str]:
+    """Yield the pages that links reach, and the results of a search."""
+    for address in visit(client, "/admin/", allow=(200, 403)):
+        yield client.get(address).content.decode()
+    form = {"query": "one", "index": "docs", "top_k": 5}
+    yield client.post(view("playground"), form).content.decode()
+
+
+def words_seen(client: Client) -> set[str]:
+    return {word for text in texts(client) for word in re.findall(r"[A-Z][a-z]+secret", text)}
+
+
+def reader(*without: str) -> Client:
+    views = Permission.objects.filter(codename__regex=f"^(view_.*|{READ_CONTENT})$")
+    return signed_in("reader", views.exclude(codename__in=without))
+
+
+def test_the_secrets_are_of_every_permission_to_read() -> None:
+    assert set(SECRETS) == CONTENT
+
+
+@pytest.mark.parametrize("permission", ["none", *sorted(CONTENT)])
+def test_content_needs_the_permission_to_view_its_model(secrets: None, permission: str) -> None:
+    expected = {word for name, word in SECRETS.items() if name != permission}
+    # Without a permission to view, some of the pages that link to others are closed.
+    seen = words_seen(reader(permission))
+    assert SECRETS.get(permission) not in seen
+    assert seen <= expected
+    if permission == "none":
+        assert seen == expected
+
+
+def test_no_content_is_shown_without_the_permission_to_read_content(secrets: None) -> None:
+    assert words_seen(reader(READ_CONTENT)) == set()
