@@ -363,6 +363,16 @@ class RecallView(EngineView):
         return Page(self.engine.memory.recall(**arguments))
 
 
+_REPLACED: dict[str, Any] = {
+    "body": {"content": "Likes soup."},
+    "answer": {**_WORKING_MEMORY, "content": "Likes soup.", "version": 2},
+}
+_PATCHED: dict[str, Any] = {
+    "body": {"patch": {"name": "Ann"}},
+    "answer": {**_WORKING_MEMORY, "data": {"diet": "vegan", "name": "Ann"}, "version": 2},
+}
+
+
 def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
     """Return the view of a thread's or a resource's working memory; `where` is its example path."""
     others = {"thread_id", "resource_id"} - where.keys()
@@ -388,11 +398,7 @@ def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
             name=f"replace_{of}_working_memory",
             without={*others, "patch"},
             versioned=True,
-            example=Example(
-                path=where,
-                body={"content": "Likes soup."},
-                answer={**_WORKING_MEMORY, "content": "Likes soup.", "version": 2},
-            ),
+            example=Example(path=where, **_REPLACED),
         )
         def put(self, **arguments: Any) -> WorkingMemory:
             """Replace the working memory.
@@ -407,11 +413,7 @@ def working_memory(of: str, where: dict[str, str]) -> type[EngineView]:
             name=f"patch_{of}_working_memory",
             without={*others, "content"},
             versioned=True,
-            example=Example(
-                path=where,
-                body={"patch": {"name": "Ann"}},
-                answer={**_WORKING_MEMORY, "data": {"diet": "vegan", "name": "Ann"}, "version": 2},
-            ),
+            example=Example(path=where, **_PATCHED),
         )
         def patch(self, **arguments: Any) -> WorkingMemory:
             """Change keys of the working memory.

@@ -165,8 +165,8 @@ def operation(
     """Decorate a function that takes the arguments of an engine method, making it a view's method.
 
     The access policy is asked for each of `permissions`, and for the permissions to read the values
-    that the function returns. `fills` are arguments that a user with
-    just one resource, connection or namespace may omit. `versioned` accepts `If-Match`. `lines` is
+    that the function returns. `fills` are arguments that a user with just one resource, connection
+    or namespace may omit. `versioned` accepts `If-Match`. `lines` is
     the argument that may be sent as JSON Lines, with the others in the URL. `all_owners` refuses
     users with a restricted scope, because the objects of all owners are changed. An operation that
     writes accepts an `Idempotency-Key`, unless it is `repeatable` without one. `variables` maps
@@ -193,19 +193,27 @@ def operation(
             variables=variables,
         )
 
-        @wraps(function)
-        def handler(view: Any, request: Request, **in_path: str) -> HttpResponseBase:
-            arguments = definition.arguments(view, request, dict(in_path))
-            act = partial(function, view, **arguments)
-            key = definition.key(request)
-            with definition.callers_paths():
-                result = act() if key is None else run_once(view, key, arguments, act)
-                return definition.response(view, request, result)
-
-        handler.operation = definition  # type: ignore[attr-defined]
-        return handler
+        return _handler(definition, function)
 
     return decorate
+
+
+def _handler(
+    definition: Operation, function: Callable[..., Any]
+) -> Callable[..., HttpResponseBase]:
+    """Return the view's method that calls `function` as an operation."""
+
+    @wraps(function)
+    def handler(view: Any, request: Request, **in_path: str) -> HttpResponseBase:
+        arguments = definition.arguments(view, request, dict(in_path))
+        act = partial(function, view, **arguments)
+        key = definition.key(request)
+        with definition.callers_paths():
+            result = act() if key is None else run_once(view, key, arguments, act)
+            return definition.response(view, request, result)
+
+    handler.operation = definition  # type: ignore[attr-defined]
+    return handler
 
 
 def _version(request: Request) -> int | None:

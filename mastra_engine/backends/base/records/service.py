@@ -16,13 +16,11 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
-from mastra_engine import failpoints
 from mastra_engine.backends.base.records.chunks import Chunks
 from mastra_engine.backends.base.records.following import Follower, follow
-from mastra_engine.backends.base.records.full_syncs import delete_unseen
 from mastra_engine.backends.base.records.paging import ITER_PAGE, iterate_pages, select_page
-from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
 from mastra_engine.backends.base.records.store import EntityWriter, RecordStore
+from mastra_engine.backends.base.records.syncs import SyncWrite
 from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, connection_in
 from mastra_engine.exceptions import (
     AmbiguousEntity,
@@ -31,7 +29,6 @@ from mastra_engine.exceptions import (
     EntityNotFound,
     InvalidInput,
     RecordNotFound,
-    SyncConflict,
 )
 from mastra_engine.filters.ast import Equals, Field, Query
 from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
@@ -298,32 +295,9 @@ class Records:
         entity_name, connection = full_name(name, connection_id)
         connection_in(self.scope, connection, name=entity_name)
         chunks = Chunks(records)
-
-        def sync(writer: EntityWriter) -> SyncResult:
-            failpoints.hit("sync_locked")
-            if not isinstance(expected, Unset) and writer.entity.last_sync_id != expected:
-                raise SyncConflict(
-                    f"The stored sync cursor is {writer.entity.last_sync_id!r}, not if_last_sync_id"
-                )
-            writer.seen = SeenRevisions(writer.entity.rev) if full else None
-            live = writer.live() if ratio is not None else 0
-            written = sum((writer.put(chunk) for chunk in chunks.of(entity_name)), UpsertResult())
-            failpoints.hit("sync_before_deletions")
-            deleted = delete_unseen(writer, writer.seen, ratio=ratio, live=live)
-            failpoints.hit("sync_before_cursor")
-            if cursor is not None:
-                writer.set_cursor(cursor)
-            failpoints.hit("sync_before_commit")
-            return SyncResult(
-                entity=writer.result(),
-                created=written.created,
-                updated=written.updated,
-                unchanged=written.unchanged,
-                deleted=deleted,
-            )
-
+        sync = SyncWrite(chunks, expected=expected, cursor=cursor, full=full, ratio=ratio)
         return self._write_named(
-            entity_name, connection, sync, create=True, repeatable=chunks.repeatable
+            entity_name, connection, sync.run, create=True, repeatable=chunks.repeatable
         )
 
     def get_changes(

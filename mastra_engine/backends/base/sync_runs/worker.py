@@ -14,9 +14,9 @@ import orjson
 
 from mastra_engine import failpoints
 from mastra_engine.backends.base.records.chunks import Chunks
-from mastra_engine.backends.base.records.full_syncs import delete_unseen
 from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
 from mastra_engine.backends.base.records.store import EntityWriter
+from mastra_engine.backends.base.records.syncs import delete_unseen
 from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost, RunPaused
 from mastra_engine.backends.base.sync_runs.store import NewPage
 from mastra_engine.exceptions import EntityNotFound, InvalidInput, quoted
