@@ -33,7 +33,10 @@ def migrate() -> str:
 
 
 def test_messages_of_another_model_are_a_warning() -> None:
-    for embedder, said in ((BagOfWords, "'memory': ready"), (Longer, "reembed() makes them anew")):
+    for embedder, said in (
+        (BagOfWords, "'memory': ready"),
+        (Longer, "reembed() embeds all messages again"),
+    ):
         backend = {"BACKEND": "mastra_engine.PostgresEngine", "EMBEDDER": embedder}
         with override_settings(MASTRA_ENGINE={"default": backend}):
             assert said in migrate()

@@ -114,7 +114,7 @@ def test_recall_is_measured_for_each_resource(tmp_path: Path) -> None:
     [
         (["--target", "docs"], "'docs' is no target; a target is vectors:INDEX"),
         (["--target", "vectors:"], "'vectors:' is no target"),
-        (["--target", "vectors:nothing"], "Vector index 'nothing' does not exist"),
+        (["--target", "vectors:nothing"], 'Vector index "nothing" does not exist'),
         (["--target", "vectors:docs", "--fail-under", "mrr"], "takes METRIC=VALUE, not 'mrr'"),
         (["--target", "vectors:docs", "--fail-under", "map=1"], "Unknown metric 'map'; .*recall@1"),
         (["--target", "vectors:docs", "-k", "0"], "/k/0"),

@@ -76,7 +76,9 @@ def test_an_export_is_read_as_it_is_sent_and_ends_with_its_reader(server: Server
         ann.upload(5_000, size=5_000)  # more than sockets hold, and more than two pages
         export = ann.export()
         assert json.loads(export.readline())["external_id"] == "000000"
-        wait_until(lambda: server.connections() == 1)
+        # Under ASGI a slow reader holds no connection between two pages; a WSGI thread keeps one.
+        held = 0 if server.name == "uvicorn" else 1
+        wait_until(lambda: server.connections() == held)
     wait_until(lambda: server.connections() == 0)
     with Client(server) as ann:
         export = ann.export()
