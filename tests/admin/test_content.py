@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from mastra_engine import engine, sync
-from mastra_engine.models import Embedding, IndexProgress, Record, SyncRun, VectorIndex
+from mastra_engine.models import Embedding, IndexProgress, Record, Sync, SyncRun, VectorIndex
 from mastra_engine.registry import registry
 from mastra_engine.web import CONTENT, READ_CONTENT
 from tests.admin.conftest import signed_in, view
@@ -22,6 +22,7 @@ SECRETS = {
     "view_embedding": "Embeddingsecret",
     "view_message": "Messagesecret",
     "view_record": "Recordsecret",
+    "view_sync": "Syncsecret",
     "view_syncrun": "Runsecret",
     "view_thread": "Threadsecret",
     "view_workingmemory": "Memorysecret",
@@ -48,6 +49,7 @@ def secrets(db: None, settings: Any) -> None:
 
         engine.run_sync("contacts", connection_id="ann", params={"a": word["view_syncrun"]})
     record, run = Record.objects.get(), SyncRun.objects.get()
+    Sync.objects.update(checkpoints=[{"params": {}, "checkpoint": {"next": word["view_sync"]}}])
     memory = engine.memory
     memory.create_thread(
         resource_id="ann",

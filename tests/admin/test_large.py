@@ -50,9 +50,7 @@ def long_values(store: dict[str, Any]) -> None:
         engine.memory.save_memory(
             thread_id="chat/1", messages=[{"role": "user", "content": f"{number} {LONG}"}]
         )
-        engine.memory.create_thread(
-            resource_id="ann", thread_id=f"t{number}", title="t", metadata={"long": LONG}
-        )
+        engine.memory.create_thread(resource_id="ann", thread_id=f"t{number}", title="t")
         engine.memory.update_working_memory(thread_id=f"t{number}", content=LONG)
     Thread.objects.update(title=LONG, metadata={"long": LONG})
     Record.objects.update(data={"long": LONG})

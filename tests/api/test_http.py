@@ -219,7 +219,7 @@ def test_a_database_that_is_away_is_503(
         raise Unavailable("The database cannot do this now (SQLSTATE 57P01)")
 
     settings.MASTRA_ENGINE_API = {"RETRY_AFTER": 7}
-    monkeypatch.setattr(type(world.engine.memory), "_get_thread", away)
+    monkeypatch.setattr(type(world.engine.memory), "get_thread", away)
     answer = world.ann.get(CHAT)
     assert refusal(answer) == (503, "unavailable", None)
     assert answer["Retry-After"] == "7"

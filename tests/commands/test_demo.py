@@ -90,5 +90,6 @@ def test_a_demo_killed_twice_resumes(example: Site) -> None:
     code, output = example.ended("-c", SERVED)
     assert code == 0, output
     assert f"Topics: 0 created, {size} unchanged." in output
-    # The desk's records are the demo's, so no chunk is stored twice.
-    assert example.engine.vectors.describe_index(index_name=INDEX).count == len(chunks)
+    # The desk adds its few tickets. Its topics are the demo's, so no chunk is stored twice.
+    stored = example.engine.vectors.describe_index(index_name=INDEX).count
+    assert len(chunks) < stored < 1.1 * len(chunks)

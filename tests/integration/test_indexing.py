@@ -277,7 +277,7 @@ def test_searching_for_what_was_deleted_since(
     def delete() -> None:
         theirs.delete_records(entity_id=entity.id, external_ids=["a"])
 
-    with just_before('FROM "mastra_engine_record"', delete):
+    with just_before("FROM mastra_engine_record", delete):
         found = engine.search_records(query="one", connection_id="crm", hybrid=False)
     assert [match.record.external_id for match in found] == ["b"]
 

@@ -39,10 +39,9 @@ def test_an_entity_made_by_another_in_between_is_the_one_returned(
 def test_an_entity_made_and_deleted_by_another_in_between_is_made_anew(
     engine: PostgresEngine, other: PostgresEngine
 ) -> None:
-    read = 'FROM "mastra_engine_entity"'
     with (
         just_before('INSERT INTO "mastra_engine_entity"', lambda: make(other)),
-        just_before(read, lambda: None, lambda: unmake(other)),
+        just_before('FROM "mastra_engine_entity"', lambda: unmake(other)),
     ):
         entity, created = engine.get_or_create_entity(**NAME)
     assert created
@@ -85,7 +84,7 @@ def test_a_deletion_purged_while_a_reader_reads_is_seen_or_reported(
         other.purge_deleted_records(entity_id=entity.id, up_to_rev=known + 1)
 
     try:
-        with just_before('FROM "mastra_engine_record"', purge):
+        with just_before("FROM mastra_engine_record", purge):
             changes = engine.get_changes(entity_id=entity.id, after=known)
         seen = [change.record.external_id for change in changes]
         engine.get_changes(entity_id=entity.id, after=changes.next)

@@ -89,7 +89,9 @@ def nearest(vectors: Any, query: Any, among: Callable[[int], bool] = lambda _: T
     [
         lambda vectors: vectors.get_vectors(index_name="many", ids=["7", "8"]),
         lambda vectors: vectors.update_vector(index_name="many", id="7", document="x"),
-        lambda vectors: vectors.upsert(index_name="many", ids=["7"], vectors=random_vectors(1)),
+        lambda vectors: vectors.upsert(
+            index_name="many", ids=[*map(str, range(20))], vectors=random_vectors(20)
+        ),
         lambda vectors: vectors.delete_vectors(index_name="many", ids=["7", "8"]),
     ],
     ids=["get", "update", "upsert", "delete"],
@@ -373,7 +375,8 @@ def test_the_number_of_statements(engine: PostgresEngine, few: Any) -> None:
         "get": (2, lambda: vectors.get_vectors(**some, ids=["1", "2"])),
         "delete": (2, lambda: vectors.delete_vectors(**some, ids=["1", "2"])),
         "upsert": (1, lambda: vectors.upsert(**some, vectors=few[:50])),
-        "known": (5, lambda: vectors.upsert(**some, vectors=few[:2], ids=["5", "new"])),
+        "few": (2, lambda: vectors.upsert(**some, vectors=few[:2], ids=["5", "new"])),
+        "known": (5, lambda: vectors.upsert(**some, vectors=few[:20], ids=[*map(str, range(20))])),
     }
     for name, (expected, call) in calls.items():
         with CaptureQueriesContext(connection) as captured:
