@@ -45,7 +45,7 @@ def fill_with_hostile() -> None:
             documents=[text],
             metadata=[{text: text, "kind": HOSTILE[i % 9]}],
         )
-        _sync(text, text, [text], error=text)
+        _sync(text, text, [text], error=text, paused=i % 2 == 1)
     documents = [document.value for document in DOCUMENTS]
     records = [{"external_id": str(i), "data": data} for i, data in enumerate(documents)]
     engine.sync_records(name="Documents", connection_id="hostile", records=records)
@@ -73,7 +73,8 @@ def fill_with_much() -> None:
     engine.sync_records(name="Tickets", connection_id="desk", records=records)
     fill_with_articles(1_500)
     for i in range(60):
-        _sync(f"tickets-{i % 3}", f"desk-{i}", [f"T-{i}"], error="" if i else "no answer")
+        error = "" if i else "no answer"
+        _sync(f"tickets-{i % 3}", f"desk-{i}", [f"T-{i}"], error=error, paused=i % 2 == 1)
     leave_a_run_going()
 
 
@@ -126,7 +127,7 @@ def _tool_use(text: str) -> list[dict[str, Any]]:
     ]
 
 
-def _sync(name: str, connection_id: str, ids: list[str], *, error: str) -> None:
+def _sync(name: str, connection_id: str, ids: list[str], *, error: str, paused: bool) -> None:
     """Run a sync that yields some records and then raises the error, if there is one."""
     with registry.empty():
 
@@ -138,3 +139,5 @@ def _sync(name: str, connection_id: str, ids: list[str], *, error: str) -> None:
                 raise ValueError(error)
 
         engine.run_sync(name, connection_id=connection_id, params={name: name})
+        if paused:
+            engine.pause_sync(name, connection_id=connection_id)

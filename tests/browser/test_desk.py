@@ -112,7 +112,7 @@ def test_the_keyboard_is_enough(desk: Any) -> None:
     until(desk, "document.activeElement.name === 'question'")
     tab_to(desk, desk.locator("a.citation").last, "Shift+Tab")
     desk.keyboard.press("Enter")
-    desk.wait_for_url("**/sources/**#passage")
+    desk.wait_for_url("**/sources/**#chunk")
     assert "lambda" in desk.locator(".document").inner_text()
 
 
