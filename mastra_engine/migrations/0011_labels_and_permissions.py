@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import mastra_engine.models.fields
+import django
 from django.db import migrations, models
 from django.db.models import Model, Q
 from django.db.models.fields.reverse_related import ManyToManyRel
@@ -84,7 +85,10 @@ def rename_permissions(apps: Any, schema_editor: Any) -> None:
 
 
 def rename_permissions_back(apps: Any, schema_editor: Any) -> None:
-    before = {new: old for old, new in RENAMED.items()}
+    # Since Django 6.1, undoing the renaming of a model renames its permissions. If they had their old
+    # names by then, it would refuse, because `migrate` creates those with the new names meanwhile.
+    renamed_by_django = django.VERSION >= (6, 1)
+    before = {} if renamed_by_django else {new: old for old, new in RENAMED.items()}
     _rename(apps, schema_editor.connection.alias, before, READ_CONTENT_BEFORE)
 
 
