@@ -19,8 +19,9 @@ from tests.browser.looking import look, look_by_phone
 pytestmark = pytest.mark.browser
 #: Parts of pages that are there while something goes on, which they fetch anew.
 FETCHED = {"progress", "structure"}
-#: What only some runs lead to; test_runs looks at these.
-OF_RUNS = {"retry", "cancel"}
+#: Pages that depend on the state of a run or a sync, of which one of each kind is opened below.
+#: test_runs opens those of runs, and the hostile test both of syncs.
+OF_RUNS = {"retry", "cancel", "pause", "resume"}
 #: Pages of the site that lead to ours; what else it has is others'.
 LEADING = ("admin:index", "admin:app_list")
 
