@@ -1,4 +1,4 @@
-"""Methods of the engine that call the method of the same name on one of its services."""
+"""Methods of an object that call the method of the same name on one of its services."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ R = TypeVar("R")
 
 
 def delegate(
-    service: str, method: Callable[Concatenate[Any, P], R]
+    service: str, method: Callable[Concatenate[Any, P], R], *, owner: str = "MastraEngine"
 ) -> Callable[Concatenate[Any, P], R]:
-    """Return a method of the engine that calls `method` on its attribute `service`.
+    """Return a method of the class `owner` that calls `method` on its attribute `service`.
 
-    It has the signature and the docstring of `method`. The service and its method are looked up
-    at each call, so that a service can be replaced, in a test for example.
+    It has the signature and the docstring of `method`, and its steps if it is run in steps. The
+    service and its method are looked up at each call, so that a service can be replaced, in a test
+    for example.
     """
     name = method.__name__
 
@@ -33,5 +34,9 @@ def delegate(
     # A plain function that returns an asynchronous generator is not recognised as one by inspect.
     delegated: Any = iterate if inspect.isasyncgenfunction(method) else call
     update_wrapper(delegated, method)
-    delegated.__qualname__ = f"MastraEngine.{name}"
+    if (steps := getattr(method, "steps", None)) is not None:
+        delegated.steps = lambda self, /, *args, **kwargs: steps(
+            getattr(self, service), *args, **kwargs
+        )
+    delegated.__qualname__ = f"{owner}.{name}"
     return cast(Callable[Concatenate[Any, P], R], delegated)

@@ -152,9 +152,7 @@ class MockVectorStore(VectorStore):
                 for row in self._in_scope(scope)
             ]
         candidates = [row.to_match(score, with_vector=with_vector) for row, score in scored]
-        return sorted(candidates, key=lambda match: (-match.score, match.id, match.namespace))[
-            :limit
-        ]
+        return _best(candidates, limit)
 
     def full_text(
         self, scope: VectorScope, query: str, limit: int, *, closer_than: MinScore | None = None
@@ -168,9 +166,7 @@ class MockVectorStore(VectorStore):
                 if closer_than is None or _reaches(closer_than, row, scope.index)
             ]
         candidates = [match for match in scored if match.score]
-        return sorted(candidates, key=lambda match: (-match.score, match.id, match.namespace))[
-            :limit
-        ]
+        return _best(candidates, limit)
 
     def _rows(self, index: IndexDefinition) -> dict[tuple[str, str], EmbeddingRow]:
         return self.store.index(index).rows

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
-from functools import update_wrapper
+from functools import partial
 from itertools import islice
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 from asgiref.sync import sync_to_async
 
 from mastra_engine.backends.base.async_derivation import derive_async
+from mastra_engine.backends.base.delegation import delegate
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
 from mastra_engine.backends.base.memory.message_index import MessageIndex
 from mastra_engine.backends.base.memory.messages import Messages
@@ -27,31 +28,10 @@ from mastra_engine.conversations.tokens import estimate
 from mastra_engine.protocols import RunQueue, Tokenizer
 from mastra_engine.validation.inputs import names, narrowed
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
 
 
-def _delegate(
-    service: str, method: Callable[Concatenate[Any, P], R]
-) -> Callable[Concatenate[Memory, P], R]:
-    """Return a method of Memory that calls the same method of one of its services."""
-
-    def call(self: Memory, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        bound: Callable[P, R] = getattr(getattr(self, service), method.__name__)
-        return bound(*args, **kwargs)
-
-    update_wrapper(call, method)
-    if (steps := getattr(method, "steps", None)) is not None:
-
-        def delegated_steps(self: Memory, /, *args: Any, **kwargs: Any) -> Any:
-            return steps(getattr(self, service), *args, **kwargs)
-
-        described: Any = call
-        described.steps = delegated_steps
-    call.__qualname__ = f"Memory.{method.__name__}"
-    call.__module__ = __name__
-    return call
+_delegate = partial(delegate, owner="Memory")
 
 
 class _Option(Generic[T]):
