@@ -129,8 +129,8 @@ def test_a_deep_page_costs_what_the_first_one_costs(memory: Memory, order: Any) 
     assert len(page(depth.next_cursor)) == 100
     assert indexes(first) == indexes(deep) == {BY_POSITION}
     assert rows_read(deep) <= rows_read(first) == 101
-    # A few more or less is where the rows happen to lie; walking there takes a thousand and more.
-    assert buffers(deep) <= buffers(first) + 10
+    # Each row may lie on a page of its own; a walk to this depth takes a thousand and more.
+    assert buffers(deep) <= buffers(first) + rows_read(deep)
 
 
 def test_messages_are_found_by_their_ids(memory: Memory) -> None:
