@@ -290,6 +290,8 @@ class EngineSchema(AutoSchema):
 
     def _of_page(self, item: Any) -> Schema:
         name = f"{item.__name__}Page"
+        if hasattr(types, name):  # A value has this name: `SyncPage` is a page of a run.
+            name = f"{item.__name__}List"
         items = {"type": "array", "items": self.schema_of(item), "description": describe("items")}
         cursor = {"description": describe("next_cursor"), "nullable": True}
         schema: Schema = {

@@ -8,7 +8,7 @@ from mastra_engine.api.operations import Example, operation
 from mastra_engine.api.parsers import JsonLinesParser, JsonParser
 from mastra_engine.api.views import EngineView, route
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.types import Page, SyncPage, SyncResult, SyncRun
+from mastra_engine.types import Page, Sync, SyncPage, SyncResult, SyncRun
 
 _ID = "0196b7d2-2f4b-7c1e-9a53-0242ac120002"
 _TIME = "2026-01-02T03:04:05Z"
@@ -36,6 +36,21 @@ _RUN: dict[str, Any] = {
     "started_at": None,
     "finished_at": None,
     "dry_run": False,
+}
+_OF: dict[str, str] = {"connection_id": "7"}
+_SYNC: dict[str, Any] = {
+    "sync": "leads",
+    "connection_id": "7",
+    "entity_id": _ID,
+    "entity": "Contacts",
+    "mode": "incremental",
+    "status": "idle",
+    "checkpoint": "page-1",
+    "last_run_id": _ID,
+    "last_succeeded_at": _TIME,
+    "paused_at": None,
+    "created_at": _TIME,
+    "updated_at": _TIME,
 }
 
 
@@ -203,8 +218,96 @@ class RetryView(EngineView):
         return self.engine.retry_sync_run(id=run_id)
 
 
+class SyncsView(EngineView):
+    @operation(
+        MastraEngine.list_syncs,
+        "view_sync",
+        example=Example(
+            query={"sync": "leads", "status": "idle"},
+            answer={"items": [_SYNC], "next_cursor": None},
+        ),
+    )
+    def get(self, **arguments: Any) -> Page[Sync]:
+        """List the declared syncs of connections.
+
+        A sync is listed once it has been run on a connection. The order is by name and connection.
+        """
+        return self.engine.list_syncs(**arguments)
+
+
+class DeclaredSyncView(EngineView):
+    @operation(
+        MastraEngine.get_sync,
+        "view_sync",
+        fills=("connection_id",),
+        example=Example(path={"sync": "leads"}, query=_OF, answer=_SYNC),
+    )
+    def get(self, sync: str, connection_id: str) -> Sync:
+        """Read a declared sync of a connection.
+
+        The response has its status, its checkpoint and its last run.
+        """
+        return self.engine.get_sync(sync, connection_id=connection_id)
+
+
+class PauseView(EngineView):
+    @operation(
+        MastraEngine.pause_sync,
+        "change_sync",
+        fills=("connection_id",),
+        example=Example(
+            path={"sync": "leads"},
+            body=_OF,
+            answer={**_SYNC, "status": "paused", "paused_at": _TIME},
+        ),
+    )
+    def post(self, sync: str, connection_id: str) -> Sync:
+        """Pause a declared sync of a connection.
+
+        A queued run is cancelled, and a running one ends as cancelled after its next page. New
+        runs are refused with 409 until the sync is resumed.
+        """
+        return self.engine.pause_sync(sync, connection_id=connection_id)
+
+
+class ResumeView(EngineView):
+    @operation(
+        MastraEngine.resume_sync,
+        "change_sync",
+        fills=("connection_id",),
+        example=Example(path={"sync": "leads"}, body=_OF, answer=_SYNC),
+    )
+    def post(self, sync: str, connection_id: str) -> Sync:
+        """Resume a paused sync of a connection.
+
+        This starts no run. The next run begins at the checkpoint.
+        """
+        return self.engine.resume_sync(sync, connection_id=connection_id)
+
+
+class ResetView(EngineView):
+    @operation(
+        MastraEngine.reset_sync,
+        "change_sync",
+        fills=("connection_id",),
+        example=Example(path={"sync": "leads"}, body=_OF, answer={**_SYNC, "checkpoint": None}),
+    )
+    def post(self, sync: str, connection_id: str) -> Sync:
+        """Delete the checkpoints of a declared sync of a connection.
+
+        The next run begins at the start. Records are not changed. While a run is queued or
+        running, the request is refused with 409.
+        """
+        return self.engine.reset_sync(sync, connection_id=connection_id)
+
+
 urlpatterns = [
     route("sync/", SyncView, name="sync"),
+    route("syncs/", SyncsView, name="syncs"),
+    route("syncs/<str:sync>/", DeclaredSyncView, name="declared-sync"),
+    route("syncs/<str:sync>/pause/", PauseView, name="sync-pause"),
+    route("syncs/<str:sync>/resume/", ResumeView, name="sync-resume"),
+    route("syncs/<str:sync>/reset/", ResetView, name="sync-reset"),
     route("sync-runs/", RunsView, name="sync-runs"),
     route("sync-runs/<str:run_id>/", RunView, name="sync-run"),
     route("sync-runs/<str:run_id>/pages/", PagesView, name="sync-run-pages"),

@@ -138,6 +138,7 @@ def state(engine: MastraEngine) -> Any:
         entities,
         [engine.get_changes(entity_id=entity.id) for entity in entities],
         engine.list_sync_runs(connection_id="7").items,
+        engine.list_syncs(connection_id="7").items,
         indexes,
         [
             vectors.query(index_name=name, query_vector=[1, 1, 1], namespace="7")

@@ -37,6 +37,7 @@ def unknown(path: dict[str, str]) -> dict[str, str]:
         "resource_id": "nobody",
         "entity_id": str(uuid4()),
         "run_id": str(uuid4()),
+        "sync": "no-such-sync",
         "id": "nowhere",
     }
     return {**path, **{name: made_up[name] for name in path.keys() & made_up.keys()}}

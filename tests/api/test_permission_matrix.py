@@ -26,7 +26,7 @@ SECRETS = {
     '"channel"': {"view_thread"},
     '"Alice"': {"view_record"},
     "the way east": {"view_embedding"},
-    '"checkpoint":"': {"view_syncrun"},
+    '"checkpoint":"': {"view_sync", "view_syncrun"},
 }
 #: Operations whose examples send one of these texts, which the response repeats.
 SENT = {"create_thread": {'"channel"'}, "import_thread": {'"channel"'}}
@@ -34,8 +34,8 @@ ALL = {
     f"{verb}_{noun}"
     for verb in ("add", "change", "delete", "view")
     for noun in (
-        *("embedding", "entity", "message", "record", "syncrun", "thread", "vectorindex"),
-        "workingmemory",
+        *("embedding", "entity", "message", "record", "sync", "syncrun", "thread"),
+        *("vectorindex", "workingmemory"),
     )
 }
 

@@ -36,6 +36,7 @@ COUNTS = {
     "get_messages_by_id": 1,
     "get_record": 1,
     "get_resource_working_memory": 1,
+    "get_sync": 1,
     "get_sync_run": 1,
     "get_thread": 1,
     "get_thread_working_memory": 2,
@@ -47,15 +48,19 @@ COUNTS = {
     "list_records": 3,
     "list_sync_pages": 2,
     "list_sync_runs": 1,
+    "list_syncs": 1,
     "list_threads": 1,
     "patch_resource_working_memory": 2,
     "patch_thread_working_memory": 3,
+    "pause_sync": 5,
     "purge_records": 4,
     "query_records": 3,
     "query_vectors": 2,
     "recall": 5,
     "replace_resource_working_memory": 2,
     "replace_thread_working_memory": 3,
+    "reset_sync": 4,
+    "resume_sync": 3,
     "retry_sync_run": 5,
     "save_messages": 1,
     "search_records": 7,
@@ -71,7 +76,13 @@ COUNTS = {
 #: What a key adds: to lock it, to look for an answer, to keep one, to delete some old ones.
 WITH_A_KEY, AGAIN = 4, 3
 #: Its transaction sets the lock timeout once, these by themselves not at all and twice.
-BUT = {"save_messages": +1, "upsert_vectors": +1, "cancel_sync_run": -1}
+BUT = {
+    "cancel_sync_run": -1,
+    "reset_sync": +1,
+    "resume_sync": +1,
+    "save_messages": +1,
+    "upsert_vectors": +1,
+}
 
 
 def sent_for(case: Case, world: World, **headers: str) -> list[str]:

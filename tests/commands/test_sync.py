@@ -133,3 +133,19 @@ def test_it_cancels_and_retries_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mistakes_are_one_clear_message(arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         call(*arguments)
+
+
+def test_a_sync_is_paused_and_resumed() -> None:
+    call("contacts", "--connection", "c")
+    assert call("contacts", "--connection", "c", "--pause") == "contacts of 'c' is paused.\n"
+    with pytest.raises(CommandError, match="paused"):
+        call("contacts", "--connection", "c")
+    assert call("contacts", "--connection", "c", "--resume") == "contacts of 'c' is idle.\n"
+    assert "2 unchanged" in call("contacts", "--connection", "c")
+
+
+def test_a_sync_that_was_never_run_cannot_be_paused() -> None:
+    with pytest.raises(CommandError, match=r"contacts.*nowhere"):
+        call("contacts", "--connection", "nowhere", "--pause")
+    with pytest.raises(CommandError, match="--connection"):
+        call("contacts", "--pause")

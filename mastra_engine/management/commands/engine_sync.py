@@ -20,7 +20,10 @@ BAR = 20
 
 
 class Command(EngineCommand):
-    help = "Run a declared sync; list, cancel or retry runs; exit with 1 unless the run succeeds."
+    help = (
+        "Run, pause or resume a declared sync; list, cancel or retry runs; exit with 1 unless the "
+        "run succeeds."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", help="name of the sync")
@@ -33,6 +36,8 @@ class Command(EngineCommand):
         how = parser.add_mutually_exclusive_group()
         how.add_argument("--dry-run", action="store_true", help="only print the changes")
         how.add_argument("--enqueue", action="store_true", help="let a worker run it")
+        how.add_argument("--pause", action="store_true", help="stop it, and refuse new runs")
+        how.add_argument("--resume", action="store_true", help="allow new runs after --pause")
         how.add_argument("--list", action="store_true", help="list syncs and their latest runs")
         how.add_argument("--cancel", metavar="RUN", help="cancel a run, by its id")
         how.add_argument("--retry", metavar="RUN", help="queue a failed or cancelled run again")
@@ -50,6 +55,11 @@ class Command(EngineCommand):
             return
         if not (options["name"] and options["connection"]):
             raise CommandError("Name a sync and a --connection, or pass --list")
+        if options["pause"] or options["resume"]:
+            change = engine.pause_sync if options["pause"] else engine.resume_sync
+            state = change(options["name"], connection_id=options["connection"])
+            self.stdout.write(f"{state.sync} of {state.connection_id!r} is {state.status}.")
+            return
         arguments = {key: options[key] for key in ("params", "reset")}
         if options["enqueue"]:
             run = engine.enqueue_sync(
