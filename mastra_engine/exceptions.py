@@ -307,7 +307,7 @@ class CursorExpired(Conflict):
 
 
 class SyncAborted(Conflict):
-    """A full sync would have deleted more records than allowed; nothing was changed."""
+    """A full sync would have deleted more records than allowed, or all; nothing was changed."""
 
     default_message = "The sync would delete more records than allowed; nothing was changed"
 

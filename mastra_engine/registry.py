@@ -35,6 +35,7 @@ class SyncDeclaration:
     params: Any
     key: str | None
     max_delete_ratio: float | None
+    allow_empty: bool
     max_attempts: int
 
     @property
@@ -121,14 +122,17 @@ def sync(
     params: type | Mapping[str, Any] | None = None,
     key: str | None = None,
     max_delete_ratio: float | None = None,
+    allow_empty: bool = False,
     max_attempts: int = MAX_ATTEMPTS,
 ) -> Callable[[F], F]:
     """Declare a function as a sync into `entity`, under its own name unless `name` is given.
 
     The function takes a `SyncContext` and returns or yields records and lists of records. With
     `key`, it yields plain documents, and the value under `key` is the external id. `params` is a
-    pydantic model or a JSON Schema that validates a run's parameters. `max_attempts` applies to
-    enqueued runs. Raises InvalidInput, and EngineConfigError if another function has the name.
+    pydantic model or a JSON Schema that validates a run's parameters. A full run in which the
+    source yields nothing fails instead of deleting all records, unless `allow_empty` is true or the
+    function returns an empty list. `max_attempts` applies to enqueued runs. Raises InvalidInput,
+    and EngineConfigError if another function has the name.
     """
 
     checked_mode = cast(SyncMode, inputs.choice(mode, "/mode", "incremental", "full"))
@@ -143,6 +147,7 @@ def sync(
                 params=_params_model(params),
                 key=key if key is None else inputs.name(key, "/key"),
                 max_delete_ratio=inputs.delete_ratio(max_delete_ratio, full=checked_mode == "full"),
+                allow_empty=inputs.empty_allowed(allow_empty, full=checked_mode == "full"),
                 max_attempts=inputs.count(max_attempts, "/max_attempts", least=1),
             )
         )

@@ -165,6 +165,11 @@ NAMES: dict[str, str] = {
     "WorkingMemory.content": "The working memory as text; empty if it is JSON.",
     "WorkingMemory.version": "The number of changes; 0 means that nothing was stored yet.",
     "after": "The revision after which to read: the `next` of the page before, or 0.",
+    "allow_empty": (
+        "With `mode=full`: whether an upload without lines may delete all records. Without it, "
+        "such an upload is refused with 409 if there are records. An empty list in a JSON body "
+        "needs no such word."
+    ),
     "attempt": "The attempt that committed the page.",
     "attempts": "The number of times that a worker started the run.",
     "chunk": "The number of the chunk in its record, from 0.",

@@ -19,7 +19,7 @@ from mastra_engine.api.access import read_permissions
 from mastra_engine.api.arguments import Arguments
 from mastra_engine.api.cursors import sign, unsign
 from mastra_engine.api.idempotency_keys import HEADER, key_of, run_once
-from mastra_engine.api.parsers import is_lines, require_length
+from mastra_engine.api.parsers import empty_upload, is_lines, require_length
 from mastra_engine.api.renderers import JsonLines, dumps
 from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import InvalidInput
@@ -94,7 +94,9 @@ class Operation:
         arguments = self.takes.from_query(request.query_params, reserved=reserved)
         require_length(request)
         if self.lines and is_lines(request):
-            arguments[self.lines] = request.data or []
+            # REST framework does not parse an empty body. It is not an empty list, which a client
+            # would have to write.
+            arguments[self.lines] = request.data or empty_upload(self.lines)
         elif not reads:
             arguments |= self.takes.from_body(request.data, reserved={*in_path, *arguments})
         arguments = {**view.defaults(self.fills), **arguments}

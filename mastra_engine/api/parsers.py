@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
+from io import BytesIO
 from tempfile import TemporaryFile
 from typing import IO, Any, NoReturn
 
@@ -114,6 +115,11 @@ class Upload:
     def __iter__(self) -> Iterator[Any]:
         self.file.seek(0)
         return _lines(self.file, self.path)
+
+
+def empty_upload(argument: str) -> Upload:
+    """Return the upload of a body without a byte."""
+    return Upload(BytesIO(), blake2b().hexdigest(), f"/{argument}")
 
 
 @contextmanager

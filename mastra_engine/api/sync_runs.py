@@ -97,7 +97,8 @@ class SyncView(EngineView):
         Records, deletions and the sync cursor are written in one transaction; an entity that does
         not exist is created. With `mode=full` the records are the complete set: all other records
         of the entity are deleted. As JSON Lines, one record per line, a request can have any number
-        of records; the other arguments are then in the URL.
+        of records; the other arguments are then in the URL. A body without lines would delete all
+        records: it is refused with 409 unless `allow_empty` is true.
         """
         return self.engine.sync_records(**arguments)
 

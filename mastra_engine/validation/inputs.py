@@ -129,6 +129,16 @@ def delete_ratio(value: Any, *, full: bool) -> float | None:
     return ratio
 
 
+def empty_allowed(value: Any, *, full: bool) -> bool:
+    """Return `value` if it is a valid answer to whether a full sync may delete all records."""
+    if not isinstance(value, bool):
+        message = f"must be true or false, not {type(value).__name__}"
+        raise InvalidInput(message, path="/allow_empty")
+    if value and not full:
+        raise InvalidInput("requires mode='full'", path="/allow_empty")
+    return value
+
+
 def choice(value: Any, path: str, *allowed: str) -> str:
     """Return `value` if it is one of `allowed`."""
     allowed_value = plain_text(value)

@@ -280,6 +280,29 @@ def test_a_bad_line_stops_everything_and_is_named(world: World) -> None:
     assert world.engine.get_record(entity_id=world.path["entity_id"], external_id="c2")
 
 
+@pytest.mark.parametrize("body", [b"", b"\n", b" \n\n"])
+def test_an_empty_upload_deletes_nothing(world: World, body: bytes) -> None:
+    url = "/api/v1/sync/?name=Contacts&mode=full"
+
+    def send(url: str) -> Any:
+        headers = {"Content-Length": str(len(body))}
+        return world.ann.generic("POST", url, body, LINES, headers=headers)
+
+    before = state(world.engine)
+    refused = send(url)
+    assert refusal(refused) == (409, "sync_aborted", None)
+    assert "allow_empty" in refused.content.decode()
+    assert state(world.engine) == before
+    assert send("/api/v1/sync/?name=New&mode=full").status_code == 200
+    assert send("/api/v1/sync/?name=Contacts").json()["deleted"] == 0
+    assert send(f"{url}&allow_empty=true").json()["deleted"] == 2
+
+
+def test_an_empty_list_is_the_complete_set(world: World) -> None:
+    body = {"name": "Contacts", "mode": "full", "records": []}
+    assert world.ann.post("/api/v1/sync/", body, format="json").json()["deleted"] == 2
+
+
 @pytest.mark.parametrize("headers", [{"Transfer-Encoding": "chunked"}, {}])
 def test_a_body_of_unknown_length_is_not_taken_for_none(
     world: World, headers: dict[str, str]

@@ -90,18 +90,29 @@ class Engines(RuleBasedStateMachine):
         cursor=st.none() | IDS,
         expected=st.just("any") | st.none() | IDS,
         ratio=st.none() | st.sampled_from([0, 0.3, 1]),
+        listed=st.booleans(),
+        empty=st.booleans(),
     )
     def sync(
-        self, name: str, rows: Rows, mode: Any, cursor: Any, expected: Any, ratio: Any
+        self,
+        name: str,
+        rows: Rows,
+        mode: Any,
+        cursor: Any,
+        expected: Any,
+        ratio: Any,
+        listed: bool,
+        empty: bool,
     ) -> None:
         options = {} if expected == "any" else {"if_last_sync_id": expected}
         self.pair.call(
             lambda e: e.sync_records(
                 name=name,
                 connection_id=CONNECTION,
-                records=inputs(rows),
+                records=inputs(rows) if listed else iter(inputs(rows)),
                 mode=mode,
                 last_sync_id=cursor,
+                allow_empty=empty and mode == "full",
                 max_delete_ratio=ratio if mode == "full" else None,
                 **options,
             )

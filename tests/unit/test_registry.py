@@ -89,6 +89,8 @@ def test_what_a_function_declares_is_replaced_and_replaces() -> None:
         ({"key": 5}, "/key"),
         ({"max_delete_ratio": 0.5}, "/max_delete_ratio"),
         ({"mode": "full", "max_delete_ratio": 2}, "/max_delete_ratio"),
+        ({"allow_empty": True}, "/allow_empty"),
+        ({"mode": "full", "allow_empty": "yes"}, "/allow_empty"),
         ({"max_attempts": 0}, "/max_attempts"),
     ],
 )

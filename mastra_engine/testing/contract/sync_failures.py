@@ -55,6 +55,33 @@ class TestSyncFailures(WithSyncs):
         assert run.error.type.endswith("InvalidInput")
         assert cause in run.error.message
 
+    @pytest.mark.parametrize("pages", [[], [[]], [[], []]], ids=str)
+    def test_a_full_run_without_records_deletes_nothing(
+        self, engine: MastraEngine, pages: list[Any]
+    ) -> None:
+        def declare(**options: Any) -> None:
+            @sync(entity="Contacts", mode="full", **options)
+            def contacts(_: Any) -> Any:
+                yield from pages
+
+        declare()
+        assert self.run(engine).status == "succeeded", "there is nothing to delete"
+        engine.sync_records(name="Contacts", connection_id=CONNECTION, records=records("a", "b"))
+        run = self.run(engine)
+        assert (run.status, counts(run)) == ("failed", (0, 0, 0, 0))
+        assert run.error is not None
+        assert run.error.type.endswith("SyncAborted")
+        for part in ('"Contacts"', "all 2 live records", "allow_empty=True"):
+            assert part in run.error.message
+        assert list(self.stored(engine)) == ["a", "b"]
+        declare(allow_empty=True)
+        assert counts(self.run(engine)) == (0, 0, 0, 2)
+
+    def test_a_full_run_may_return_an_empty_list(self, engine: MastraEngine) -> None:
+        engine.sync_records(name="Contacts", connection_id=CONNECTION, records=records("a"))
+        sync(entity="Contacts", name="contacts", mode="full")(lambda _: [])
+        assert counts(self.run(engine)) == (0, 0, 0, 1)
+
     def test_pages_before_a_failure_stay(self, engine: MastraEngine, caplog: Any) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:

@@ -100,6 +100,29 @@ class TestSyncs:
         half: Rows = {f"c{i}": {} for i in range(5)}
         assert self.sync(engine, half, mode="full", max_delete_ratio=0.5).deleted == 5
 
+    def test_a_source_without_records_deletes_nothing(self, engine: MastraEngine) -> None:
+        def empty(**options: Any) -> SyncResult:
+            return engine.sync_records(
+                name="Contacts",
+                connection_id="user_123",
+                records=iter(()),
+                last_sync_id="tuesday",
+                **options,
+            )
+
+        assert counts(empty(mode="full")) == (0, 0, 0, 0), "there is nothing to delete"
+        entity = self.sync(engine, {"c1": {}, "c2": {}, "c3": {}}).entity
+        engine.delete_records(entity_id=entity.id, external_ids=["c3"])
+        before = engine.get_entity(name="Contacts")
+        with pytest.raises(SyncAborted, match=r'"Contacts" .* all 2 live .* allow_empty=True'):
+            empty(mode="full")
+        with pytest.raises(SyncAborted):
+            empty(mode="full", max_delete_ratio=1)
+        assert engine.get_entity(name="Contacts") == before
+        assert stored(engine, entity) == {"c1": {}, "c2": {}}
+        assert counts(empty()) == (0, 0, 0, 0)
+        assert counts(empty(mode="full", allow_empty=True)) == (0, 0, 0, 2)
+
     def test_a_source_may_write_to_the_entity_itself(self, engine: MastraEngine) -> None:
         def source() -> Iterator[RecordInput]:
             yield from inputs({f"c{i}": {} for i in range(CHUNK_RECORDS)})
@@ -145,6 +168,9 @@ class TestSyncs:
             ({"mode": "full", "max_delete_ratio": True}, "/max_delete_ratio"),
             ({"mode": "full", "max_delete_ratio": float("nan")}, "/max_delete_ratio"),
             ({"max_delete_ratio": 0.5}, "/max_delete_ratio"),
+            ({"mode": "full", "allow_empty": 1}, "/allow_empty"),
+            ({"mode": "full", "allow_empty": None}, "/allow_empty"),
+            ({"allow_empty": True}, "/allow_empty"),
         ],
     )
     def test_refuses_bad_options(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Any
 
@@ -25,6 +25,9 @@ class Chunks:
         self._entity_name: str | None = None
         self._early_types: list[tuple[str, str]] = []
         self.repeatable = not isinstance(records, Iterator)
+        #: Whether the caller could see that there are no records: an empty list says so, but an
+        #: iterator or an upload may be empty because its source failed.
+        self.sized = isinstance(records, Collection)
         self._first_pass: Iterator[Chunk] | None = self._read()
 
     def of(self, entity_name: str) -> Iterator[Chunk]:

@@ -53,6 +53,7 @@ from mastra_engine.validation.inputs import (
     choice,
     count,
     delete_ratio,
+    empty_allowed,
     full_name,
     moment,
     name,
@@ -277,17 +278,21 @@ class Records:
         if_last_sync_id: str | Unset | None = UNSET,
         mode: SyncMode = "incremental",
         max_delete_ratio: float | None = None,
+        allow_empty: bool = False,
     ) -> SyncResult:
         """Write records, deletions, the sync cursor and `rev` in one transaction.
 
         The entity is created if it does not exist. `mode="full"` takes `records` as the complete
-        set: other live records become tombstones, unless they are more than `max_delete_ratio`
-        (0 to 1) of the live records, which raises SyncAborted. `last_sync_id` is stored if it is
-        not None. `if_last_sync_id` is compared with the stored cursor (None: none is stored), and
-        a different one raises SyncConflict. After an exception, nothing has changed.
+        set: other live records become tombstones, unless they are more than `max_delete_ratio` (0
+        to 1) of the live records, which raises SyncAborted. An iterator or a stream that ends
+        without a record raises it too, unless `allow_empty` is true or no records are live; an
+        empty list is taken as the complete set. `last_sync_id` is stored if it is not None.
+        `if_last_sync_id` is compared with the stored cursor (None: none is stored), and a different
+        one raises SyncConflict. After an exception, nothing has changed.
         """
         full = choice(mode, "/mode", "incremental", "full") == "full"
         ratio = delete_ratio(max_delete_ratio, full=full)
+        empty = empty_allowed(allow_empty, full=full)
         cursor = None if last_sync_id is None else text(last_sync_id, "/last_sync_id")
         expected = if_last_sync_id
         if not (expected is None or isinstance(expected, Unset)):
@@ -295,7 +300,9 @@ class Records:
         entity_name, connection = full_name(name, connection_id)
         connection_in(self.scope, connection, name=entity_name)
         chunks = Chunks(records)
-        sync = SyncWrite(chunks, expected=expected, cursor=cursor, full=full, ratio=ratio)
+        sync = SyncWrite(
+            chunks, expected=expected, cursor=cursor, full=full, ratio=ratio, allow_empty=empty
+        )
         return self._write_named(
             entity_name, connection, sync.run, create=True, repeatable=chunks.repeatable
         )

@@ -8,8 +8,8 @@ from mastra_engine import failpoints
 from mastra_engine.backends.base.records.chunks import Chunks
 from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
 from mastra_engine.backends.base.records.store import EntityWriter
-from mastra_engine.exceptions import SyncAborted, SyncConflict
-from mastra_engine.types import SyncResult, Unset, UpsertResult
+from mastra_engine.exceptions import SyncAborted, SyncConflict, quoted
+from mastra_engine.types import SyncResult, SyncRun, Unset, UpsertResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class SyncWrite:
     cursor: str | None
     full: bool
     ratio: float | None
+    allow_empty: bool
 
     def run(self, writer: EntityWriter) -> SyncResult:
         """Write everything in the writer's transaction; raises SyncConflict and SyncAborted."""
@@ -32,6 +33,8 @@ class SyncWrite:
         live = writer.live() if self.ratio is not None else 0
         chunks = self.chunks.of(writer.entity.name)
         written = sum((writer.put(chunk) for chunk in chunks), UpsertResult())
+        if self.full and not (self.allow_empty or self.chunks.sized or any_records(written)):
+            refuse_to_empty(writer, remedy="pass allow_empty=True")
         failpoints.hit("sync_before_deletions")
         deleted = delete_unseen(writer, writer.seen, ratio=self.ratio, live=live)
         failpoints.hit("sync_before_cursor")
@@ -63,3 +66,18 @@ def delete_unseen(
             "nothing was changed"
         )
     return writer.delete(unseen)
+
+
+def any_records(written: UpsertResult | SyncRun) -> bool:
+    """Return whether a sync has read any record, changed or not."""
+    return bool(written.created or written.updated or written.unchanged)
+
+
+def refuse_to_empty(writer: EntityWriter, *, remedy: str) -> None:
+    """Raise SyncAborted for a full sync without records if the entity has live records."""
+    if live := writer.live():
+        raise SyncAborted(
+            f"The full sync of the entity {quoted(writer.entity.name)} has no records and would "
+            f"delete all {live} live records; nothing was changed. If the source is really empty, "
+            f"{remedy}"
+        )

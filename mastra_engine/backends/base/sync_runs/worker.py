@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from itertools import accumulate, pairwise
@@ -16,7 +16,7 @@ from mastra_engine import failpoints
 from mastra_engine.backends.base.records.chunks import Chunks
 from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
 from mastra_engine.backends.base.records.store import EntityWriter
-from mastra_engine.backends.base.records.syncs import delete_unseen
+from mastra_engine.backends.base.records.syncs import any_records, delete_unseen, refuse_to_empty
 from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost, RunPaused
 from mastra_engine.backends.base.sync_runs.store import NewPage
 from mastra_engine.exceptions import EntityNotFound, InvalidInput, quoted
@@ -101,6 +101,7 @@ class Worker:
         self.write = write
         self.watch = watch
         self.seen: RunSeenRevisions | None = None
+        self.allow_empty = declared.allow_empty
         self.page: list[Any] = []
         self.saved: dict[str, Any] = {}
 
@@ -121,6 +122,8 @@ class Worker:
                 f"The sync {quoted(self.run.sync)} returned {_shown_type(source)}; it must yield "
                 "or return its records, or return an empty list"
             )
+        # An empty list says that there are no records; a generator may have been misled.
+        self.allow_empty = self.declared.allow_empty or isinstance(source, Collection)
         with closing(source) if hasattr(source, "close") else nullcontext():  # type: ignore[type-var]
             try:
                 self._read(source)
@@ -178,11 +181,20 @@ class Worker:
         written = sum(
             (writer.put(chunk) for chunk in chunks.of(self.run.entity)), start=UpsertResult()
         )
+        if last and seen is not None and not (any_records(written) or any_records(self.run)):
+            self._check_empty(writer)
         deleted = self._delete_unseen(writer, self.run.created + written.created) if last else 0
         unchanged_revs = None
         if seen is not None and seen.page and not last:
             unchanged_revs = _packed(seen.page)
         return NewPage(**asdict(written), deleted=deleted, unchanged_revs=unchanged_revs)
+
+    def _check_empty(self, writer: EntityWriter) -> None:
+        if not self.allow_empty:
+            remedy = (
+                f"declare {quoted(self.run.sync)} with allow_empty=True or return an empty list"
+            )
+            refuse_to_empty(writer, remedy=remedy)
 
     def _delete_unseen(self, writer: EntityWriter, created: int) -> int:
         ratio = self.declared.max_delete_ratio if self.seen is not None else None
