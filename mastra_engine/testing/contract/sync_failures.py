@@ -82,6 +82,37 @@ class TestSyncFailures(WithSyncs):
         sync(entity="Contacts", name="contacts", mode="full")(lambda _: [])
         assert counts(self.run(engine)) == (0, 0, 0, 1)
 
+    @pytest.mark.parametrize(
+        ("ids", "places"),
+        [
+            ([1, "1"], ("/records/0/id", "/records/1/id")),
+            (["a", "-20", "b", -20], ("/records/1/id", "/records/3/id")),
+            ([0, 7, 7, "7"], ("/records/1/id", "/records/3/id")),
+            ([10**30, str(10**30)], ("/records/0/id", "/records/1/id")),
+        ],
+        ids=str,
+    )
+    def test_an_integer_and_a_text_are_not_one_id(
+        self, engine: MastraEngine, ids: list[Any], places: tuple[str, str]
+    ) -> None:
+        sync(entity="Contacts", name="contacts", key="id")(
+            lambda _: [[{"id": id, "n": number} for number, id in enumerate(ids)]]
+        )
+        run = self.run(engine)
+        assert run.error is not None
+        assert run.error.type.endswith("InvalidInput")
+        assert all(place in run.error.message for place in places)
+        assert self.stored(engine) == {}
+
+    def test_of_equal_ids_the_last_wins(self, engine: MastraEngine) -> None:
+        ids = [1, "01", "a", 1, "a", "+1", "1.0"]
+        sync(entity="Contacts", name="contacts", key="id")(
+            lambda _: [[{"id": id, "n": number} for number, id in enumerate(ids)]]
+        )
+        assert self.run(engine).status == "succeeded"
+        numbers = {id: data["n"] for id, data in self.stored(engine).items()}
+        assert numbers == {"1": 3, "01": 1, "a": 4, "+1": 5, "1.0": 6}
+
     def test_pages_before_a_failure_stay(self, engine: MastraEngine, caplog: Any) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:

@@ -218,13 +218,29 @@ def _after(run: SyncRun, page: NewPage | None) -> SyncRun:
 
 
 def _inputs(page: list[Any], key: str | None) -> list[Any]:
-    """Return plain documents as records, with the value of `key` as their id."""
+    """Return plain documents as records, with the value of `key` as their id.
+
+    Raises InvalidInput if an integer and a text of the page would be the same id.
+    """
     if key is None:
         return page
-    return [RecordInput(*_keyed(item, key, position)) for position, item in enumerate(page)]
+    records, first_ids = [], dict[str, tuple[int, int | str]]()
+    for position, item in enumerate(page):
+        id, document = _keyed(item, key, position)
+        first_position, first_id = first_ids.setdefault(str(id), (position, id))
+        if isinstance(id, str) != isinstance(first_id, str):
+            first_path = pointer(("records", first_position, key))
+            raise InvalidInput(
+                f"the external id {_shown_id(id)} would overwrite the record of the id "
+                f"{_shown_id(first_id)} at {first_path}: integers are stored as text. Yield one of "
+                "them as another text, for example with a prefix",
+                path=pointer(("records", position, key)),
+            )
+        records.append(RecordInput(str(id), document))
+    return records
 
 
-def _keyed(item: Any, key: str, position: int) -> tuple[str, dict[str, Any]]:
+def _keyed(item: Any, key: str, position: int) -> tuple[int | str, dict[str, Any]]:
     if not isinstance(item, Mapping):
         message = f"must be a JSON object, not {_shown_type(item)}"
         raise InvalidInput(message, path=f"/records/{position}")
@@ -241,7 +257,11 @@ def _keyed(item: Any, key: str, position: int) -> tuple[str, dict[str, Any]]:
     if isinstance(id, bool) or not isinstance(id, int | str):
         message = f"the external id must be text or an integer, not {_shown_type(id)}"
         raise InvalidInput(message, path=path)
-    return str(id), dict(item)
+    return id, dict(item)
+
+
+def _shown_id(id: int | str) -> str:
+    return f"{quoted(id)} (text)" if isinstance(id, str) else f"{id:d} (an integer)"
 
 
 def _shown_type(value: Any) -> str:
