@@ -103,29 +103,58 @@ CROSS JOIN LATERAL (
 # tokens as gap_tokens instead, and the range must be longer by the gaps inside of it. `gaps` walks
 # from gap to gap, newest first, by a partial index: each gap lowers the start of the range, until
 # the next one is before it. A gap counts if a message before it can still be in the range.
-_WINDOW = f"""
+_LATEST_RANGE = """
 WITH RECURSIVE newest AS (
-    SELECT cum_tokens FROM mastra_engine_message
-    WHERE thread_id = %(thread)s AND (%(end)s::timestamptz IS NULL OR created_at < %(end)s)
+    SELECT cum_tokens FROM mastra_engine_message WHERE thread_id = %(thread)s
     ORDER BY position DESC LIMIT 1
-), gaps (start, before) AS (
+), range (low, before) AS (
     SELECT cum_tokens - %(budget)s::bigint, cum_tokens FROM newest
     UNION ALL
-    SELECT start - gap_tokens, cum_tokens - tokens - gap_tokens
-    FROM gaps
+    SELECT low - gap_tokens, cum_tokens - tokens - gap_tokens
+    FROM range
     CROSS JOIN LATERAL (
         SELECT cum_tokens, tokens, gap_tokens FROM mastra_engine_message
-        WHERE thread_id = %(thread)s AND gap_tokens > 0 AND cum_tokens BETWEEN start AND before
+        WHERE thread_id = %(thread)s AND gap_tokens > 0 AND cum_tokens BETWEEN low AND before
         ORDER BY cum_tokens DESC LIMIT 1
     ) AS gap
-    WHERE cum_tokens - tokens >= start
+    WHERE cum_tokens - tokens >= low
 )
-SELECT {MESSAGE_COLUMNS} FROM mastra_engine_message
-WHERE thread_id = %(thread)s
-  AND cum_tokens BETWEEN (SELECT min(start) FROM gaps) AND (SELECT cum_tokens FROM newest)
+"""
+_DURING = """
   AND (%(end)s::timestamptz IS NULL OR created_at < %(end)s)
   AND (%(start)s::timestamptz IS NULL OR created_at >= %(start)s)
-ORDER BY position
+"""
+# The times of imported messages need not have the order of their positions, so messages outside of
+# the bounds may stand anywhere between those inside. `range` goes back through the thread, each
+# time twice as far as before, until the messages inside exceed the budget or the thread begins.
+_TIMED_RANGE = f"""
+WITH RECURSIVE newest AS (
+    SELECT cum_tokens FROM mastra_engine_message WHERE thread_id = %(thread)s {_DURING}
+    ORDER BY position DESC LIMIT 1
+), range (low, width, inside) AS (
+    SELECT cum_tokens + 1, least(%(budget)s::bigint, cum_tokens) + 1, 0::bigint FROM newest
+    UNION ALL
+    SELECT low - width, 2 * width, inside + more
+    FROM range
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(tokens), 0) AS more FROM mastra_engine_message
+        WHERE thread_id = %(thread)s AND cum_tokens BETWEEN low - width AND low - 1 {_DURING}
+    ) AS next
+    WHERE inside <= %(budget)s AND low > 0
+)
+"""
+# Of the messages of a range, those newer than the one that exceeds a bound, and that one.
+_WINDOW = f"""
+SELECT {MESSAGE_COLUMNS}, row_count FROM (
+    SELECT message.*, count(*) OVER () AS row_count,
+           coalesce(sum(tokens) OVER newer, 0) AS newer_tokens
+    FROM mastra_engine_message AS message
+    WHERE thread_id = %(thread)s
+      AND cum_tokens BETWEEN (SELECT min(low) FROM range) AND (SELECT cum_tokens FROM newest)
+      {{during}}
+    WINDOW newer AS (ORDER BY position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+) AS selected
+WHERE newer_tokens <= %(budget)s ORDER BY position
 """
 
 # Messages without a vector are found by a partial index; this repeats its predicate. The limit is
@@ -208,7 +237,12 @@ def read_window(
 ) -> tuple[list[Message], bool]:
     """Return a thread's newest messages that fit `budget` tokens, and whether older ones exist."""
     params = {"thread": thread_id, "start": start, "end": end, "budget": budget}
-    messages = as_values(Message, read_rows(connection, _WINDOW, params))
+    if start is None and end is None:
+        sql = _LATEST_RANGE + _WINDOW.format(during="")
+    else:
+        sql = _TIMED_RANGE + _WINDOW.format(during=_DURING)
+    rows = read_rows(connection, sql, params)
+    messages = as_values(Message, rows)
     has_older = sum(message.tokens for message in messages) > budget
     return messages[1 if has_older else 0 :], has_older
 

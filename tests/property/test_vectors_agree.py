@@ -62,9 +62,9 @@ class Indexes(RuleBasedStateMachine):
     def delete_index(self, name: str) -> None:
         self.pair.call(lambda e: e.vectors.delete_index(index_name=name))
 
-    @rule(name=INDEX)
-    def truncate_index(self, name: str) -> None:
-        self.pair.call(lambda e: e.vectors.truncate_index(index_name=name))
+    @rule(name=INDEX, scope=st.none() | st.sets(NAMESPACE))
+    def truncate_index(self, name: str, scope: Any) -> None:
+        self.pair.call(lambda e: e.within(namespaces=scope).vectors.truncate_index(index_name=name))
 
     @rule(name=INDEX, rows=ROWS, namespace=NAMESPACE, bulk=st.booleans())
     def upsert(self, name: str, rows: dict[str, Any], namespace: str, bulk: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -77,10 +77,14 @@ class MockVectorStore(VectorStore):
             self._rows(index)
             del self.store.indexes[index.name]
 
-    def truncate_index(self, index: IndexDefinition) -> None:
+    def truncate_index(self, index: IndexDefinition, *, namespaces: Collection[str] | None) -> None:
         with self.store.lock:
-            self._rows(index).clear()
-            self.store.index(index).index_progress.clear()
+            rows, progress = self._rows(index), self.store.index(index).index_progress
+            for key in [key for key in rows if namespaces is None or key[0] in namespaces]:
+                del rows[key]
+            for id in list(progress):
+                if namespaces is None or self.store.entities[id].connection_id in namespaces:
+                    del progress[id]
 
     def put(
         self, index: IndexDefinition, namespace: str, rows: list[VectorRow], *, generated: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
@@ -126,12 +126,16 @@ class PostgresVectorStore(VectorStore):
         self._cache.pop(index.name, None)
         self.session.run(delete)
 
-    def truncate_index(self, index: IndexDefinition) -> None:
+    def truncate_index(self, index: IndexDefinition, *, namespaces: Collection[str] | None) -> None:
+        progress = IndexProgressRow.objects.using(self.session.alias).filter(vector_index=index.id)
+
         def truncate() -> None:
-            IndexProgressRow.objects.using(self.session.alias).filter(
-                vector_index=index.id
-            ).delete()
-            self._partition(index).truncate()
+            if namespaces is None:
+                progress.delete()
+                self._partition(index).truncate()
+            else:
+                progress.filter(entity__connection_id__in=namespaces).delete()
+                vector_rows.delete(self._partition(index), within(index, namespaces), None)
 
         with self._index_not_found(index):
             self.session.run(truncate)

@@ -152,6 +152,26 @@ class TestContextWindows(WithThread):
             window = memory.get_context_window(**between, max_tokens=budget)
             assert (len(window), window.truncated) == (0 if truncated else 1, truncated)
 
+    def test_times_need_not_have_the_order_of_positions(
+        self, memory: Memory, thread: Thread
+    ) -> None:
+        hours = {"a": 1, "b": 9, "c": 2, "d": 8, "e": 3, "f": 9}
+        self.save(
+            memory,
+            *(
+                {"id": id, "role": "user", "content": id, "created_at": f"2026-01-01T0{hour}:00Z"}
+                for id, hour in hours.items()
+            ),
+        )
+        end, start = "2026-01-01T08:00Z", "2026-01-01T08:00Z"
+        for number, shown in enumerate(([], ["e"], ["c", "e"], ["a", "c", "e"])):
+            window: dict[str, Any] = {"end": end, "max_tokens": number * self.TOKENS}
+            assert self.window(memory, **window) == shown
+            truncated = memory.get_context_window(thread_id="chat", **window).truncated
+            assert truncated == (number < 3)
+        assert self.window(memory, start=start, max_tokens=2 * self.TOKENS) == ["d", "f"]
+        assert self.window(memory, start=start, max_tokens=3 * self.TOKENS) == ["b", "d", "f"]
+
     # Tools
 
     def test_a_result_needs_its_call(self, memory: Memory, thread: Thread) -> None:

@@ -289,6 +289,15 @@ class TestIndexing(WithIndex):
         assert engine.index_pending() == 2
         assert self.passages(engine) == ["one", "two"]
 
+    def test_an_index_emptied_in_a_scope_is_filled_again(self, engine: MastraEngine) -> None:
+        self.index(engine, a="one", b="two")
+        self.put(engine, "other", a="three")
+        engine.index_pending()
+        engine.within(namespaces=["other"]).vectors.truncate_index(index_name="notes")
+        assert self.passages(engine) == ["one", "two"]
+        assert engine.index_pending() == 1
+        assert self.passages(engine) == ["one", "three", "two"]
+
     def test_all_records_can_be_read_again(self, engine: MastraEngine) -> None:
         self.index(engine, a="one", b="two")
         self.put(engine, b=None)

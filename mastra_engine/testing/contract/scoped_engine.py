@@ -10,6 +10,7 @@ import pytest
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.exceptions import (
     EntityNotFound,
+    IndexNotFound,
     InvalidInput,
     NotFound,
     SyncNotFound,
@@ -222,3 +223,17 @@ class TestConfinedEngine:
         unnamed = engine.within(namespaces=[""]).vectors
         unnamed.upsert(index_name="docs", vectors=[[1, 0]], ids=["a"])
         assert ids(unnamed.query(index_name="docs", query_vector=[1, 0])) == ["a"]
+
+    def test_an_index_is_truncated_in_scope_only(self, engine: MastraEngine) -> None:
+        vectors = engine.vectors
+        vectors.create_index(index_name="docs", dimension=2)
+        for space in ("", "ann", "bob"):
+            vectors.upsert(index_name="docs", vectors=[[1, 0]], ids=[space or "-"], namespace=space)
+        engine.within(namespaces=["ann", "cleo"]).vectors.truncate_index(index_name="docs")
+        assert ids(vectors.query(index_name="docs", query_vector=[1, 0])) == ["-", "bob"]
+        engine.within(namespaces=[]).vectors.truncate_index(index_name="docs")
+        assert vectors.describe_index(index_name="docs").count == 2
+        vectors.truncate_index(index_name="docs")
+        assert vectors.describe_index(index_name="docs").count == 0
+        with pytest.raises(IndexNotFound):
+            engine.within(namespaces=["ann"]).vectors.truncate_index(index_name="nowhere")

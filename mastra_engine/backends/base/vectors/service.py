@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from copy import copy
+from functools import partial
 from typing import Any, Self
 
 from asgiref.sync import sync_to_async
@@ -179,8 +180,8 @@ class Vectors:
         self.indexes.use(index_name, self.store.delete_index)
 
     def truncate_index(self, *, index_name: str) -> None:
-        """Delete all vectors of an index, in every namespace; raises IndexNotFound."""
-        self.indexes.use(index_name, self.store.truncate_index)
+        """Delete all vectors of an index in the namespaces in scope; raises IndexNotFound."""
+        self.indexes.use(index_name, partial(self.store.truncate_index, namespaces=self.namespaces))
 
     @contextmanager
     def bulk_load(self, *, index_name: str) -> Iterator[None]:

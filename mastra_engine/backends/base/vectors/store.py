@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
@@ -64,8 +65,11 @@ class VectorStore(ABC):
         """Delete an index with its vectors and its index progress."""
 
     @abstractmethod
-    def truncate_index(self, index: IndexDefinition) -> None:
-        """Delete all vectors of an index and its index progress."""
+    def truncate_index(self, index: IndexDefinition, *, namespaces: Collection[str] | None) -> None:
+        """Delete the vectors of some namespaces, or of all, and their index progress.
+
+        The progress of a namespace is that of the entities of the connection of the same name.
+        """
 
     def is_rolling_back(self) -> bool:
         """Return whether the current transaction can only be rolled back."""
