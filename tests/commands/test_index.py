@@ -94,3 +94,16 @@ def test_a_record_that_cannot_be_indexed_is_named() -> None:
         call()
     assert raised.value.__notes__ == ["While indexing the record 'odd' of 'Notes' in 'notes'."]
     assert call("--connection", "ann").startswith("0 changes indexed.")
+
+
+def test_it_embeds_messages() -> None:
+    memory = engine.memory
+    memory.embeds_at_once = False
+    messages: list[Any] = [{"role": "user", "content": text} for text in ("a dog", "a cat")]
+    memory.save_memory(thread_id="chat", resource_id="ann", messages=messages)
+    assert call("--messages") == "2 messages embedded.\n"
+    assert call("--messages") == "0 messages embedded.\n"
+    assert call("--messages", "--rebuild") == "2 messages embedded.\n"
+    for other in (["--entity", "Notes"], ["--connection", "ann"], ["--index", "x"], ["--build"]):
+        with pytest.raises(CommandError, match="--messages"):
+            call("--messages", *other)

@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
+from django.core.management.base import CommandError
 from django.db import connections
 
 from mastra_engine import engines
@@ -18,24 +19,38 @@ POLL = 2.0
 
 
 class Command(EngineCommand):
-    help = "Bring the declared indexes of records up to date, or rebuild search structures."
+    help = (
+        "Bring the declared indexes of records or the index of messages up to date, or rebuild "
+        "search structures."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--entity", help="only entities of this name")
         parser.add_argument("--connection", help="only the records of this connection")
         parser.add_argument("--index", help="only this index")
         how = parser.add_mutually_exclusive_group()
-        how.add_argument("--rebuild", action="store_true", help="read all records again")
+        how.add_argument(
+            "--rebuild", action="store_true", help="read all records or messages again"
+        )
         how.add_argument(
             "--build",
             action="store_true",
             help="build search structures that are missing or invalid, of all vector indexes",
+        )
+        parser.add_argument(
+            "--messages", action="store_true", help="embed messages instead of indexing records"
         )
         self.add_engine_argument(parser)
 
     def handle(self, **options: Any) -> None:
         engine = engines[options["engine"]]
         entity, index = options["entity"], options["index"]
+        if options["messages"]:
+            if entity or index or options["connection"] or options["build"]:
+                raise CommandError("--messages can be combined with --rebuild and --engine only")
+            embed = engine.memory.reembed if options["rebuild"] else engine.memory.embed_pending
+            self.stdout.write(self.style.SUCCESS(f"{embed()} messages embedded."))
+            return
         if options["build"]:
             for vector_index in engine.vectors.list_indexes():
                 broken = vector_index.status in ("missing", "invalid") and vector_index.count

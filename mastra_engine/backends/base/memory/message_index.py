@@ -33,6 +33,10 @@ THREAD, POSITION = "@thread_id", "@position"
 _OF_ANY_THREAD: Node = Exists(Field(path=(THREAD,)))
 
 
+class OtherModel(InvalidVector):
+    """The index of messages holds vectors of another dimension than the embedder returns."""
+
+
 def of_thread(thread_id: str) -> Node:
     """Return the filter of a thread's vectors."""
     return Equals(Field(path=(THREAD,)), (thread_id,))
@@ -157,7 +161,10 @@ class MessageIndex:
         limit: int,
         min_score: float | None,
     ) -> Steps[list[Match]]:
-        """Return the vectors of a resource's or a thread's messages that are closest to a query."""
+        """Return the vectors of a resource's or a thread's messages that are closest to a query.
+
+        Raises OtherModel if the messages were embedded by a model of another dimension.
+        """
         embedder = require_embedder(self._vectors.embedder, "/query")
         vector = yield partial(embed_query, embedder, query, path="/query")
         if not any(vector):  # A zero vector has no direction: the embedder knows none of the words.
@@ -266,7 +273,7 @@ class MessageIndex:
         self._vectors.store.put(index, resource_id, rows, generated=False)
 
     def _require_index(self, dimension: int, path: str, *, cached: bool = True) -> IndexDefinition:
-        """Return the index, created if it does not exist; raise InvalidVector.
+        """Return the index, created if it does not exist; raise OtherModel.
 
         The error is for an index of another dimension. A cached definition may be out of date.
         """
@@ -278,9 +285,10 @@ class MessageIndex:
             self._vectors.create_index(index_name=name, dimension=dimension)
             return self._vectors.indexes.require(name)
         if index.dimension != dimension:
-            raise InvalidVector(
+            raise OtherModel(
                 f"the embedder returns {dimension} numbers, but the vectors of index {name!r} have "
-                f"{index.dimension}; memory.reembed() embeds all messages again",
+                f"{index.dimension}; memory.reembed() embeds all messages again, and so does "
+                "engine_index --messages --rebuild",
                 path=path,
             )
         return index

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from mastra_engine.backends.base.memory.message_index import POSITION, THREAD, MessageIndex
+from mastra_engine.backends.base.memory.message_index import (
+    POSITION,
+    THREAD,
+    MessageIndex,
+    OtherModel,
+)
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import MessageRange
 from mastra_engine.backends.base.steps import Steps, in_steps
@@ -16,6 +22,8 @@ from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.types import Match, Message, RecalledMessage
 from mastra_engine.validation.inputs import count
 from mastra_engine.validation.vectors import finite_number
+
+logger = logging.getLogger("mastra_engine")
 
 #: How many pending messages a recall embeds before it searches.
 CATCH_UP = 1_024
@@ -48,7 +56,9 @@ class Recall:
         `filter` applies to the messages' metadata. With `thread_id` only that thread is searched,
         otherwise all threads of the resource.
 
-        Raises ThreadNotFound, InvalidFilter, and InvalidInput when there is no embedder.
+        Messages that were embedded by a model of another dimension are not found until reembed()
+        has embedded them again; a warning is logged. Raises ThreadNotFound, InvalidFilter, and
+        InvalidInput when there is no embedder.
         """
         resource, thread = self._scope.resolve(resource_id, thread_id)
         question = validated_query_text(query, "/query")
@@ -56,10 +66,14 @@ class Recall:
         before, after = _checked_range(message_range)
         where = parse_optional_filter(filter)
         lowest = None if min_score is None else finite_number(min_score, "/min_score")
-        yield from self._index.embed(resource, thread, limit=CATCH_UP)
-        matches = yield from self._index.search(
-            question, resource, thread, where, limit=limit, min_score=lowest
-        )
+        try:
+            yield from self._index.embed(resource, thread, limit=CATCH_UP)
+            matches = yield from self._index.search(
+                question, resource, thread, where, limit=limit, min_score=lowest
+            )
+        except OtherModel as error:  # An agent goes on without memories until they are embedded.
+            logger.warning("A recall finds no messages: %s", error.message)
+            return []
         ranges = _ranges(matches, before, after)
         scores = {match.id: match.score for match in matches}
         recalled = [
