@@ -16,6 +16,7 @@ from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.exceptions import Unavailable
+from mastra_engine.postgres.connections import separate_connection
 from mastra_engine.postgres.errors import DatabaseError, sqlstate
 from mastra_engine.postgres.locks import BUILDERS
 from mastra_engine.postgres.structures import status_of
@@ -222,7 +223,7 @@ class Partition:
         READ COMMITTED; otherwise it would hold a snapshot, which the build would wait for.
         """
         ((number,),) = self._query(_NUMBER, [self.table])
-        guard = self.connection.copy()
+        guard = separate_connection(self.connection)
         try:
             with guard.cursor() as cursor:
                 cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")

@@ -9,6 +9,7 @@ from django.db import Error, connections
 
 from mastra_engine.backends.base.records.store import ChangeListener
 from mastra_engine.postgres.channels import forget_notices, listen
+from mastra_engine.postgres.connections import separate_connection
 from mastra_engine.postgres.poolers import is_pooled
 
 logger = logging.getLogger("mastra_engine.following")
@@ -23,10 +24,8 @@ class PostgresListener(ChangeListener):
 
     def __init__(self, alias: str, entity_id: UUID) -> None:
         self.entity_id = entity_id
-        self.connection = connections[alias].copy()
-        self.connection.settings_dict["AUTOCOMMIT"] = True
-        # In Django's own pool the connection would occupy a place for as long as it listens.
-        self.connection.settings_dict["OPTIONS"].pop("pool", None)
+        # In Django's own pool it would occupy a place for as long as it listens.
+        self.connection = separate_connection(connections[alias])
         self.connection.inc_thread_sharing()  # async code may close it in another thread
         self.pooled = False
 

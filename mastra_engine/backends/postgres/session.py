@@ -14,6 +14,7 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.exceptions import EngineConfigError, Unavailable
+from mastra_engine.postgres.connections import separate_connection
 from mastra_engine.postgres.errors import RETRYABLE, sqlstate, translated
 from mastra_engine.postgres.prepared import allow_prepared
 from mastra_engine.postgres.timeouts import set_timeout, timeout
@@ -66,6 +67,17 @@ class Session:
         connection = self.connection
         if connection.autocommit:  # Otherwise the connection is in a transaction of the caller.
             connection.close_if_unusable_or_obsolete()
+
+    @contextmanager
+    def separately(self) -> Iterator[None]:
+        """Use another connection in this thread, which is not in Django's pool; close it after."""
+        before = connections[self.alias]
+        separate = connections[self.alias] = separate_connection(before)
+        try:
+            yield
+        finally:
+            separate.close()
+            connections[self.alias] = before
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -157,10 +157,9 @@ class PostgresRunStore(RunStore):
             return False  # Another run of the sync and connection is active.
 
     def renew(self, id: UUID, guard: Guard, seconds: float) -> bool:
-        try:
+        # The syncs of other threads may hold all connections of Django's pool until they end.
+        with self.session.separately():
             return self.update(id, guard, lease_expires_at=FromNow(seconds))
-        finally:
-            self.session.connection.close()
 
     def advance(
         self, run: SyncRun, guard: Guard, page: NewPage | None, *, lease: float | None
