@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from mastra_engine import MockMastraEngine, engines
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.exceptions import EngineConfigError, SyncConflict, Unavailable
+from mastra_engine.exceptions import EngineConfigError, SyncConflict, SyncNotFound, Unavailable
 from mastra_engine.models import SyncPage, SyncRun
 from mastra_engine.registry import registry, sync
 from mastra_engine.task_queue import TaskQueue
@@ -283,6 +283,57 @@ def test_a_task_is_sent_once_the_transaction_commits() -> None:
         task.task.call(*task.args)
     done = engines["default"].get_sync_run(id=queued.id)
     assert (done.status, done.attempts) == ("succeeded", 1)
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_without_autocommit_a_task_is_sent_after_the_commit(
+    other: PostgresEngine, commits: bool
+) -> None:
+    declare(one_record)
+    with dummy():
+        transaction.set_autocommit(False)
+        try:
+            queued = enqueue(engines["default"])
+            assert sent() == []
+            with pytest.raises(SyncNotFound):
+                other.get_sync_run(id=queued.id)
+        finally:
+            (transaction.commit if commits else transaction.rollback)()
+            transaction.set_autocommit(True)
+        if not commits:
+            assert sent() == []
+            return
+        (task,) = sent()
+        assert other.get_sync_run(id=queued.id).status == "queued"
+        task.task.call(*task.args)
+    assert ids(engines["default"]) == ["1"]
+
+
+def test_a_run_is_not_queued_if_its_commit_is_not_reported(
+    engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(one_record)
+    queued = enqueue(engines["default"])
+    engines["default"].reset_sync("contacts", connection_id=CONNECTION)
+    monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
+    assert enqueue(engines["default"]).id != queued.id, "autocommit is on at the moment"
+    with transaction.atomic():
+        enqueue(engines["default"])
+    before = SyncRun.objects.count()
+    transaction.set_autocommit(False)
+    try:
+        for call in (
+            lambda: enqueue(engines["default"]),
+            lambda: engines["default"].retry_sync_run(id=queued.id),
+        ):
+            with pytest.raises(EngineConfigError, match="AUTOCOMMIT of the database 'default'"):
+                call()
+        with transaction.atomic(), pytest.raises(EngineConfigError):
+            enqueue(engines["default"])
+        assert SyncRun.objects.count() == before
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
 
 
 def test_a_failed_run_is_sent_again_with_a_delay() -> None:

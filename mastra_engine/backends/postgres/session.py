@@ -107,12 +107,28 @@ class Session:
         return timeout(self.lock_timeout)
 
     def after_commit(self, act: Callable[[], None]) -> None:
-        """Call `act` after the current transaction is committed, or at once outside of one."""
+        """Call `act` after the current transaction is committed, or at once outside of one.
+
+        In a transaction that the caller began with `set_autocommit(False)`, Django calls it as soon
+        as autocommit is on again after the commit. It is not called if Django reports no commits.
+        """
         connection = self.connection
-        # With autocommit off and outside of atomic(), Django does not notice the commit. Then `act`
-        # is not called.
         if connection.in_atomic_block or connection.get_autocommit():
             transaction.on_commit(act, using=self.alias)
+        elif self.reports_commits():
+            # Django accepts the function only in a block, which needs no statement.
+            with transaction.atomic(using=self.alias, savepoint=False):
+                transaction.on_commit(act, using=self.alias)
+
+    def reports_commits(self) -> bool:
+        """Return whether Django calls functions after the commit of the current transaction.
+
+        With `AUTOCOMMIT` off in the settings it does not, since autocommit is never on again.
+        """
+        connection = self.connection
+        begun_by_atomic = connection.in_atomic_block and connection.commit_on_exit
+        usual = bool(connection.settings_dict["AUTOCOMMIT"])
+        return usual or begun_by_atomic or bool(connection.get_autocommit())
 
     def run(
         self, operation: Callable[[], R], *, repeatable: bool = True, single: bool = False

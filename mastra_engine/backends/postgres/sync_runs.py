@@ -22,7 +22,13 @@ from mastra_engine.backends.base.sync_runs.store import (
     RunStore,
 )
 from mastra_engine.backends.postgres.session import RACES, Session
-from mastra_engine.exceptions import EntityNotFound, SyncNotFound, SyncPaused, Unavailable
+from mastra_engine.exceptions import (
+    EngineConfigError,
+    EntityNotFound,
+    SyncNotFound,
+    SyncPaused,
+    Unavailable,
+)
 from mastra_engine.models import Sync as SyncRow
 from mastra_engine.models import SyncPage as PageRow
 from mastra_engine.models import SyncRun as RunRow
@@ -196,7 +202,18 @@ class PostgresRunStore(RunStore):
             return self.session.connection.get_autocommit()
 
     def after_commit(self, act: Callable[[], None]) -> None:
-        transaction.on_commit(act, using=self.session.alias)
+        self.session.after_commit(act)
+
+    def require_commit_hooks(self) -> None:
+        with self.session.translated():
+            reported = self.session.reports_commits()
+        if not reported:
+            raise EngineConfigError(
+                f"No run can be queued: AUTOCOMMIT of the database {self.session.alias!r} is off, "
+                "so Django does not report the commit after which its task is to be sent. Turn it "
+                "on in DATABASES or for this call, with transaction.set_autocommit(True), or call "
+                "run_sync()"
+            )
 
     @contextmanager
     def undone(self) -> Iterator[None]:

@@ -130,8 +130,10 @@ class SyncRuns:
 
         The worker receives it after the current transaction is committed. If a run with the same
         parameters is queued already, it is returned. If the last worker of a run died, that run is
-        queued again, with its checkpoint. Raises the same errors as run_sync.
+        queued again, with its checkpoint. Raises the same errors as run_sync, and EngineConfigError
+        if the database does not report commits.
         """
+        self.store.require_commit_hooks()
         _, run = self._opened(sync, connection_id, params, reset=reset)
         if run.status == "running":
             expired = Guard("running", lease="expired")
@@ -236,8 +238,10 @@ class SyncRuns:
     def retry_sync_run(self, *, id: UUID | str) -> SyncRun:
         """Queue a failed or cancelled run again, so that it resumes from its checkpoint.
 
-        Raises SyncNotFound, and SyncConflict if the run has another status or is not the latest.
+        Raises SyncNotFound, SyncConflict if the run has another status or is not the latest, and
+        EngineConfigError as enqueue_sync.
         """
+        self.store.require_commit_hooks()
         run = self.get_sync_run(id=id)
         registry.sync(run.sync)
         if run.status not in ("failed", "cancelled"):

@@ -162,6 +162,9 @@ class RunStore(ABC):
     def after_commit(self, act: Callable[[], None]) -> None:
         """Call `act` after the current transaction is committed, or at once outside of one."""
 
+    def require_commit_hooks(self) -> None:  # noqa: B027 - most stores have nothing to require
+        """Raise EngineConfigError if `after_commit` cannot notice the commit."""
+
     @abstractmethod
     def undone(self) -> AbstractContextManager[None]:
         """Return a context manager that rolls back all writes in it, also those to records."""
