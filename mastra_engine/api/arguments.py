@@ -14,7 +14,7 @@ from mastra_engine.api.limits import RESULT_LIMITS, SINGLE_VALUES, largest
 from mastra_engine.api.parsers import strict_loads
 from mastra_engine.conf import ApiSettings
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.types import Unset
+from mastra_engine.types import UNSET, Unset
 from mastra_engine.validation.jsonb import pointer
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
@@ -77,7 +77,7 @@ class Arguments:
     def _apply_limit(self, arguments: dict[str, Any], name: str, maximum: int) -> None:
         if arguments.get(name) is None:
             default = self.parameters[name].default
-            usual = RESULT_LIMITS.get(name, maximum) if default is None else default
+            usual = RESULT_LIMITS.get(name, maximum) if default in (None, UNSET) else default
             arguments[name] = min(usual, maximum)
         value = arguments[name]
         if isinstance(value, int) and value > maximum:

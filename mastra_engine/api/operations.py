@@ -51,6 +51,13 @@ class Deleted:
     deleted: int
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The number of objects that match a filter."""
+
+    count: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """The definition of one method of a view."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mastra_engine.api.converters import ANY_TEXT
-from mastra_engine.api.operations import Deleted, Example, operation
+from mastra_engine.api.operations import Counted, Deleted, Example, operation
 from mastra_engine.api.parsers import JsonLinesParser, JsonParser
 from mastra_engine.api.views import EngineView, route
 from mastra_engine.backends.base import MastraEngine
@@ -109,7 +109,7 @@ class EntityView(EngineView):
 
 
 class QueryingView(EngineView):
-    def names(self, entity_id: str) -> dict[str, str]:
+    def names(self, entity_id: str) -> dict[str, Any]:
         """Return the name and connection of an entity; raises EntityNotFound."""
         entity = self.engine.get_entity_by_id(id=entity_id)
         return {"entity_name": entity.name, "connection_id": entity.connection_id}
@@ -197,6 +197,25 @@ class QueryView(QueryingView):
         The records that match `filters` are returned in the order of `sort`, in pages.
         """
         return self.query(entity_id, options)
+
+
+class CountView(QueryingView):
+    @operation(
+        MastraEngine.count_records,
+        "view_record",
+        variables={"entity_name": "entity_id"},
+        without=("connection_id",),
+        searches=True,
+        example=Example(
+            path=_CONTACTS, body={"filters": {"age": {"$gte": 18}}}, answer={"count": 1}
+        ),
+    )
+    def post(self, entity_id: str, **arguments: Any) -> Counted:
+        """Count an entity's records.
+
+        Without `filters`, all records are counted; tombstones are not.
+        """
+        return Counted(self.engine.count_records(**self.names(entity_id), **arguments))
 
 
 class RecordView(EngineView):
@@ -337,6 +356,7 @@ urlpatterns = [
         name="record",
     ),
     route("entities/<str:entity_id>/query/", QueryView, name="records-query"),
+    route("entities/<str:entity_id>/count/", CountView, name="records-count"),
     route("entities/<str:entity_id>/delete/", DeleteRecordsView, name="records-delete"),
     route("entities/<str:entity_id>/purge/", PurgeView, name="records-purge"),
     route("entities/<str:entity_id>/export/", ExportRecordsView, name="records-export"),

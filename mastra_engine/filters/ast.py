@@ -116,6 +116,10 @@ class ElemMatch:
 
 Node = And | Or | Not | Equals | Compare | Substring | StartsWith | Exists | Size | ElemMatch
 
+#: The keys of an object that a query returns, each with the keys of its value, or None for the
+#: whole value.
+FieldTree = Mapping[str, "FieldTree | None"]
+
 #: The filter that every row satisfies.
 ALL: Node = And()
 
@@ -130,13 +134,14 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Parsed `QueryOptions`."""
+    """Parsed `QueryOptions`; `fields` is None for whole documents."""
 
     where: Node = ALL
     sort: tuple[SortKey, ...] = ()
     limit: int | None = None
     offset: int = 0
     cursor: str | None = None
+    fields: FieldTree | None = None
 
 
 def sort_value(data: Any, path: tuple[str | int, ...]) -> tuple[int, Any]:

@@ -12,6 +12,8 @@ MAX_CONDITIONS = 1_000
 #: The largest number of values in all lists of a filter, and of steps in all paths of its
 #: conditions. The server's time per row grows with them.
 MAX_VALUES, MAX_STEPS = 50_000, 4_000
+#: The largest number of steps in all paths of the fields to return. Each is planned as a subquery.
+MAX_RETURNED_STEPS = 500
 #: The largest number of characters of a field's name. A path with positions repeats them up to 16
 #: times.
 MAX_FIELD_LENGTH = 4_096

@@ -25,6 +25,7 @@ from mastra_engine.filters.ast import (
     Equals,
     Exists,
     Field,
+    FieldTree,
     Node,
     Not,
     Or,
@@ -34,8 +35,9 @@ from mastra_engine.filters.ast import (
     StartsWith,
     Substring,
 )
-from mastra_engine.filters.limits import MAX_FIELD_LENGTH, within_limits
-from mastra_engine.types import Filter, QueryOptions, Sort
+from mastra_engine.filters.limits import MAX_FIELD_LENGTH, MAX_RETURNED_STEPS, within_limits
+from mastra_engine.filters.projection import tree_of
+from mastra_engine.types import Filter, QueryOptions, Sort, Unset
 from mastra_engine.validation.inputs import count, moment
 from mastra_engine.validation.jsonb import (
     MAX_DEPTH,
@@ -58,15 +60,19 @@ _POSITION = re.compile("0|[1-9][0-9]{0,8}")
 _OPERATOR = re.compile(r"\$(?!(?:ref|id|db)\b)[a-zA-Z]+")
 
 
-def parse_options(options: QueryOptions | Mapping[str, Any]) -> Query:
-    """Parse the options of `get_records`; raises InvalidFilter with the path of the fault."""
+def parse_options(options: QueryOptions | Mapping[str, Any], *, limit: int | None = None) -> Query:
+    """Parse the options of `get_records`; raises InvalidFilter with the path of the fault.
+
+    `limit` is used if the options have none.
+    """
     if isinstance(options, Mapping):
         options = _build(QueryOptions, options, ("options",))
     if not isinstance(options, QueryOptions):
         raise InvalidFilter(
             f"must be QueryOptions or a dict, not {type(options).__name__}", path="/options"
         )
-    limit = options.limit
+    if not isinstance(options.limit, Unset):
+        limit = options.limit
     if limit is not None:
         limit = count(limit, "/options/limit", error=InvalidFilter)
     query = Query(
@@ -75,6 +81,7 @@ def parse_options(options: QueryOptions | Mapping[str, Any]) -> Query:
         limit=limit,
         offset=count(options.offset, "/options/offset", error=InvalidFilter),
         cursor=options.cursor,
+        fields=parse_fields(options.fields, path=("options", "fields")),
     )
     if query.cursor is not None and query.offset:
         raise InvalidFilter("cannot be combined with cursor", path="/options/offset")
@@ -120,6 +127,25 @@ def parse_sort(
             f"must have at most {MAX_SORT_KEYS} keys, got {len(keys)}", path=pointer(path)
         )
     return keys
+
+
+def parse_fields(fields: Any, *, path: Path = ("fields",)) -> FieldTree | None:
+    """Parse the fields to return, or None for all; raises InvalidFilter with the fault's path."""
+    if fields is None:
+        return None
+    if isinstance(fields, str | Mapping) or not isinstance(fields, Iterable):
+        message = f"must be a list of dotted paths, not {type(fields).__name__}"
+        raise InvalidFilter(message, path=pointer(path))
+    parser = _Parser(RECORD_COLUMNS)
+    parsed = [parser.field(field, (*path, i)) for i, field in enumerate(fields)]
+    for i, field in enumerate(parsed):
+        if field.column is not None:
+            message = f"must be a path into data; @{field.column} is returned with every record"
+            raise InvalidFilter(message, path=pointer((*path, i)))
+    if (steps := sum(len(field.path) for field in parsed)) > MAX_RETURNED_STEPS:
+        message = f"must have at most {MAX_RETURNED_STEPS:,} steps in paths, got {steps:,}"
+        raise InvalidFilter(message, path=pointer(path))
+    return tree_of(field.path for field in parsed)
 
 
 def _with_positions(node: Node) -> Node:

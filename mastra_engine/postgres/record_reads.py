@@ -13,10 +13,11 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from mastra_engine.filters.ast import ALL, RECORD_COLUMNS, Query, SortKey
+from mastra_engine.filters.ast import ALL, RECORD_COLUMNS, Node, Query, SortKey
 from mastra_engine.filters.cursors import Position
 from mastra_engine.postgres import compile
-from mastra_engine.postgres.compile import TRUE, both
+from mastra_engine.postgres.compile import TRUE, Sql, both
+from mastra_engine.postgres.projection import projected
 from mastra_engine.postgres.rows import as_values, columns_of, read_rows
 from mastra_engine.types import Entity, Record
 
@@ -43,7 +44,7 @@ LEFT JOIN LATERAL (
 WHERE entity.id = %s
 """
 
-_LIVE = f"SELECT {_RECORD} FROM mastra_engine_record WHERE entity_id = %s AND deleted_at IS NULL"
+_FROM_LIVE = "FROM mastra_engine_record WHERE entity_id = %s AND deleted_at IS NULL"
 
 # `purged_rev` is read by the statement that reads the records, and so in its snapshot. The index on
 # (entity_id, rev) is partial. Without `rev >= 0` the planner cannot prove that it may use it,
@@ -89,24 +90,33 @@ def read_records(
     connection: BaseDatabaseWrapper, entity: Entity, query: Query, after: Position | None
 ) -> list[Record]:
     """Return live records in the query's order, ties by `external_id`."""
-    condition = TRUE if query.where == ALL else compile.where(query.where, _COLUMNS)
+    condition = _condition(query.where)
     if after is not None:
         condition = both(condition, compile.after(after, query.sort, _COLUMNS))
-    sql: str = _LIVE
-    params: list[Any] = [entity.id]
-    if condition != TRUE:
-        sql, params = f"{sql} AND {condition[0]}", [*params, *condition[1]]
+    columns, params = _RECORD, list[Any]()
+    if query.fields is not None:
+        data, params = projected("data", query.fields)
+        columns = columns_of(Record, without=_OF_ENTITY, data=data)
+    live, live_params = _live(entity, condition)
+    sql, params = f"SELECT {columns} {live}", [*params, *live_params]
     order, order_params = _order(query.sort)
     sql, params = f"{sql} ORDER BY {order}", [*params, *order_params]
     # In the order of the key's index one plan is right for every page. A subquery hides the limit
     # from the planner, which might otherwise plan small and large pages differently.
-    one_plan = query.where == ALL and not query.sort
+    one_plan = query.where == ALL and not query.sort and query.fields is None
     if query.limit is not None:
         limit = "(SELECT %s::bigint)" if one_plan else "%s"
         sql, params = f"{sql} LIMIT {limit}", [*params, query.limit]
     if query.offset:
         sql, params = f"{sql} OFFSET %s", [*params, query.offset]
     return _records(read_rows(connection, sql, params, one_plan=one_plan), entity)
+
+
+def count_records(connection: BaseDatabaseWrapper, entity: Entity, where: Node) -> int:
+    """Return the number of live records that satisfy a filter."""
+    live, params = _live(entity, _condition(where))
+    ((number,),) = read_rows(connection, f"SELECT count(*) {live}", params, one_plan=where == ALL)
+    return int(number)
 
 
 def read_changes(
@@ -131,6 +141,17 @@ def read_changes(
 
 def _records(rows: Sequence[tuple[Any, ...]], entity: Entity) -> list[Record]:
     return as_values(Record, rows, entity_id=entity.id, entity_type=entity.name)
+
+
+def _condition(where: Node) -> Sql:
+    return TRUE if where == ALL else compile.where(where, _COLUMNS)
+
+
+def _live(entity: Entity, condition: Sql) -> Sql:
+    """Return the part of a statement that selects live records which satisfy a condition."""
+    if condition == TRUE:
+        return _FROM_LIVE, [entity.id]
+    return f"{_FROM_LIVE} AND {condition[0]}", [entity.id, *condition[1]]
 
 
 def _order(sort: tuple[SortKey, ...]) -> tuple[str, list[Any]]:

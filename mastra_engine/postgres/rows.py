@@ -17,13 +17,17 @@ V = TypeVar("V")
 _DOCUMENTS = ("content", "data", "metadata")
 
 
-def columns_of(kind: type, *, without: Sequence[str] = ()) -> str:
+def columns_of(kind: type, *, without: Sequence[str] = (), **expressions: str) -> str:
     """Return the columns of a dataclass, which have the names of its fields, with JSON as text.
 
     The server sends JSON as text anyway. The cast keeps the driver from parsing it.
+    `expressions` replace columns of their names.
     """
     names = [name for name in _fields(kind) if name not in without]
-    return ", ".join(f"{name}::text" if name in _DOCUMENTS else name for name in names)
+    columns = {name: expressions.get(name, name) for name in names}
+    return ", ".join(
+        f"{column}::text" if name in _DOCUMENTS else column for name, column in columns.items()
+    )
 
 
 def read_rows(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Literal, TypeVar, overload
 
 T = TypeVar("T")
 Order = Literal["asc", "desc"]
@@ -37,15 +37,35 @@ class Scope:
     namespaces: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """The items of one page, and the cursor of the next page; None on the last page."""
+class Items(Sequence[T]):
+    """The base of values that are read like the list of their `items`: by position, by slice."""
+
+    __slots__ = ()
 
     items: list[T]
-    next_cursor: str | None = None
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        return self.items[index]
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.items)
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Items[T]):
+    """The items of one page, and the cursor of the next page; None on the last page.
+
+    A page is a sequence of its items: `page[0]`, `page[-3:]`, `len(page)`.
+    """
+
+    items: list[T]
+    next_cursor: str | None = None

@@ -96,7 +96,7 @@ class MemoryView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContextWindow:
+class ContextWindow(Sequence[Any]):
     """The newest messages that fit the token budget, oldest first, in the requested format.
 
     `system` is set in Anthropic's format only, which keeps the system text apart from the
@@ -107,6 +107,9 @@ class ContextWindow:
     tokens: int
     truncated: bool
     system: str | None = None
+
+    def __getitem__(self, index: int | slice) -> Any:
+        return self.messages[index]
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.messages)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
+
+from mastra_engine.types.common import UNSET, Items, Unset
 
 Action = Literal["added", "updated", "deleted"]
 WriteMode = Literal["replace", "merge"]
@@ -103,7 +105,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(Items[Change]):
     """A part of the change feed, ordered by revision.
 
     Continue with `after=changes.next` while `more` is true. Tombstones up to revision `purged` may
@@ -114,12 +116,6 @@ class Changes:
     next: int
     more: bool
     purged: int = 0
-
-    def __iter__(self) -> Iterator[Change]:
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +135,25 @@ class Sort:
     direction: str = "asc"
 
 
+Filters = Sequence[Filter | Mapping[str, Any]] | Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class QueryOptions:
-    """The filter, the order and the page of a query.
+    """The filter, the order and the page of a query, and the fields to return.
 
     `filters` is a list of `Filter`, all of which must hold, or a Mongo-style mapping.
-    `limit=None` returns all records. `cursor` continues after a page and excludes `offset`.
+    `limit=None` returns all records; by default a page has at most 100, and iteration no limit.
+    `cursor` continues after a page and excludes `offset`. `fields` are dotted paths into `data`:
+    only these are returned; None returns whole documents.
     """
 
-    filters: Sequence[Filter | Mapping[str, Any]] | Mapping[str, Any] = ()
+    filters: Filters = ()
     sort: Sequence[Sort | Mapping[str, Any]] = ()
-    limit: int | None = None
+    limit: int | Unset | None = UNSET
     offset: int = 0
     cursor: str | None = None
+    fields: Sequence[str] | None = None
 
 
 RecordLike = RecordInput | Mapping[str, Any]

@@ -16,6 +16,7 @@ COUNTS = {
     "build_index": 4,
     "cancel_sync_run": 6,
     "clone_thread": 7,
+    "count_records": 3,
     "create_entity": 4,
     "create_index": 16,
     "create_thread": 3,

@@ -16,7 +16,7 @@ from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.registry import registry
 from mastra_engine.registry import sync as declare
 from mastra_engine.testing.contract.sync_runs import Held
-from mastra_engine.types import Entity, QueryOptions
+from mastra_engine.types import Entity, QueryOptions, Sort
 from mastra_engine.validation.inputs import CHUNK_RECORDS
 from tests.integration.queries import statements
 from tests.integration.test_indexing_query_counts import COUNTS as INDEXING
@@ -146,6 +146,24 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         2,
         lambda engine, entity: engine.get_records(
             entity_name="Contacts", connection_id="crm", options=QueryOptions(limit=50)
+        ),
+    ),
+    (
+        "get_records",
+        "some fields",
+        2,
+        lambda engine, entity: engine.get_records(
+            entity_name="Contacts",
+            connection_id="crm",
+            options=QueryOptions(fields=["name", "address.city"], sort=[Sort("age")]),
+        ),
+    ),
+    (
+        "count_records",
+        "",
+        2,
+        lambda engine, entity: engine.count_records(
+            entity_name="Contacts", connection_id="crm", filters={"n": {"$gt": 1}}
         ),
     ),
     (

@@ -32,6 +32,9 @@ READS: dict[str, Call] = {
     "get_records": lambda engine, _: engine.get_records(
         entity_name=NAME["name"], connection_id=NAME["connection_id"]
     ),
+    "count_records": lambda engine, _: engine.count_records(
+        entity_name=NAME["name"], connection_id=NAME["connection_id"]
+    ),
     "iter_records": lambda engine, _: list(
         engine.iter_records(entity_name=NAME["name"], connection_id=NAME["connection_id"])
     ),

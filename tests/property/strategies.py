@@ -23,6 +23,8 @@ IDS = st.sampled_from(["1", "2", "10", "a", "B", "é", "z "])
 ROWS = st.dictionaries(IDS, DOCUMENTS, max_size=5)
 
 PATHS = st.lists(KEYS, min_size=1, max_size=3).map(".".join)
+#: The fields that a query returns.
+RETURNED = st.none() | st.lists(PATHS, max_size=3)
 COLUMNS = st.sampled_from(["@external_id", "@rev"])
 
 

@@ -24,7 +24,7 @@ from mastra_engine.registry import sync as declare
 from mastra_engine.testing.contract.sync_runs import Held
 from mastra_engine.types import RecordInput, SyncRun
 from tests.property.pair import QUIET, Pair
-from tests.property.strategies import FILTERS, IDS, METADATA_FILTERS, ROWS, SORTS
+from tests.property.strategies import FILTERS, IDS, METADATA_FILTERS, RETURNED, ROWS, SORTS
 
 CONNECTION = "connection"
 Rows = dict[str, dict[str, Any]]
@@ -265,8 +265,20 @@ class Engines(RuleBasedStateMachine):
             )
         )
 
-    @rule(name=st.sampled_from("AB"), filters=FILTERS, sort=SORTS, limit=st.integers(1, 3))
-    def read_in_pages(self, name: str, filters: Any, sort: Any, limit: int) -> None:
+    @rule(name=st.sampled_from("AB"), filters=FILTERS)
+    def count_records(self, name: str, filters: Any) -> None:
+        self.pair.call(
+            lambda e: e.count_records(entity_name=name, connection_id=CONNECTION, filters=filters)
+        )
+
+    @rule(
+        name=st.sampled_from("AB"),
+        filters=FILTERS,
+        sort=SORTS,
+        limit=st.integers(1, 3),
+        fields=RETURNED,
+    )
+    def read_in_pages(self, name: str, filters: Any, sort: Any, limit: int, fields: Any) -> None:
         def read(engine: MastraEngine) -> list[Any]:
             pages, cursor = [], None
             while True:
@@ -278,6 +290,7 @@ class Engines(RuleBasedStateMachine):
                         "sort": sort,
                         "limit": limit,
                         "cursor": cursor,
+                        "fields": fields,
                     },
                 )
                 pages.append(page)
@@ -314,9 +327,9 @@ def test_engines_agree_over_ten_thousand_steps() -> None:
     )
 
 
-def agree(rows: Rows, filters: Any, sort: Any) -> None:
+def agree(rows: Rows, filters: Any, sort: Any, fields: Any = None) -> None:
     pair = Pair()
-    options = {"filters": filters, "sort": sort}
+    options = {"filters": filters, "sort": sort, "fields": fields}
     with transaction.atomic():
         for engine in (pair.mock, pair.postgres):
             engine.sync_records(name="A", connection_id=CONNECTION, records=inputs(rows))
@@ -331,6 +344,13 @@ def agree(rows: Rows, filters: Any, sort: Any) -> None:
 @given(rows=ROWS, filters=FILTERS, sort=SORTS)
 def test_filters_agree(rows: Rows, filters: Any, sort: Any) -> None:
     agree(rows, filters, sort)
+
+
+@pytest.mark.django_db
+@settings(max_examples=300, **QUIET)
+@given(rows=ROWS, fields=RETURNED)
+def test_returned_fields_agree(rows: Rows, fields: Any) -> None:
+    agree(rows, {}, [], fields)
 
 
 @pytest.mark.django_db

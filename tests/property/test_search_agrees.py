@@ -79,8 +79,8 @@ class Indexes(RuleBasedStateMachine):
     def index_pending(self, name: str | None, rebuild: bool) -> None:
         self.pair.call(lambda e: e.index_pending(entity_name=name, rebuild=rebuild))
 
-    @rule(name=st.none() | NAMES, words=WORDS)
-    def search(self, name: str | None, words: list[str]) -> None:
+    @rule(name=st.none() | NAMES, words=WORDS, fields=st.sampled_from([None, [], ["text"], ["a"]]))
+    def search(self, name: str | None, words: list[str], fields: list[str] | None) -> None:
         """Compare all matches: the order of equally close ones depends on their last bit."""
 
         def search(engine: Any) -> Any:
@@ -90,8 +90,12 @@ class Indexes(RuleBasedStateMachine):
                 entity_name=name,
                 top_k=100,
                 hybrid=False,
+                fields=fields,
             )
-            return sorted((m.record.entity_type, m.record.external_id, m.passage) for m in matches)
+            return sorted(
+                (m.record.entity_type, m.record.external_id, m.passage, str(m.record.data))
+                for m in matches
+            )
 
         self.pair.call(search)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
@@ -19,8 +20,9 @@ from mastra_engine.backends.mock.match import follows, in_order, matches
 from mastra_engine.backends.mock.store import EntityRow, Store, now
 from mastra_engine.backends.mock.writer import MockWriter
 from mastra_engine.exceptions import EntityNotFound
-from mastra_engine.filters.ast import Query
+from mastra_engine.filters.ast import Node, Query
 from mastra_engine.filters.cursors import Position
+from mastra_engine.filters.projection import project
 from mastra_engine.types import Entity, Record
 
 R = TypeVar("R")
@@ -86,7 +88,13 @@ class MockRecordStore(RecordStore):
             and (after is None or follows(record, after, query.sort))
         ]
         end = None if query.limit is None else query.offset + query.limit
-        return matching[query.offset : end]
+        selected = matching[query.offset : end]
+        if query.fields is None:
+            return selected
+        return [replace(record, data=project(record.data, query.fields)) for record in selected]
+
+    def count_records(self, entity: Entity, where: Node) -> int:
+        return len(self.select_records(entity, Query(where=where)))
 
     def select_changes(self, entity_id: UUID, *, after: int, limit: int) -> FeedRows:
         with self.store.lock:

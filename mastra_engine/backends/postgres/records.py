@@ -19,7 +19,7 @@ from mastra_engine.backends.postgres.following import PostgresListener
 from mastra_engine.backends.postgres.session import RACES, Session
 from mastra_engine.backends.postgres.writer import PostgresWriter
 from mastra_engine.exceptions import EntityNotFound, Unavailable
-from mastra_engine.filters.ast import Query
+from mastra_engine.filters.ast import Node, Query
 from mastra_engine.filters.cursors import Position
 from mastra_engine.models import Entity as EntityRow
 from mastra_engine.postgres import record_reads
@@ -90,6 +90,10 @@ class PostgresRecordStore(RecordStore):
     ) -> list[Record]:
         with self.session.translated():
             return record_reads.read_records(self.session.connection, entity, query, after)
+
+    def count_records(self, entity: Entity, where: Node) -> int:
+        with self.session.translated():
+            return record_reads.count_records(self.session.connection, entity, where)
 
     def select_changes(self, entity_id: UUID, *, after: int, limit: int) -> FeedRows:
         with self.session.translated():

@@ -22,6 +22,7 @@ from mastra_engine.testing.contract.queries import TestQueries
 from mastra_engine.testing.contract.recall import TestRecall
 from mastra_engine.testing.contract.record_search import TestRecordSearch
 from mastra_engine.testing.contract.records import TestEntities, TestRecords
+from mastra_engine.testing.contract.returned_fields import TestReturnedFields
 from mastra_engine.testing.contract.scoped_engine import TestConfinedEngine
 from mastra_engine.testing.contract.scoped_memory import TestScopedMemory
 from mastra_engine.testing.contract.search import TestVectorSearch
@@ -57,6 +58,7 @@ __all__ = [
     "TestRecall",
     "TestRecordSearch",
     "TestRecords",
+    "TestReturnedFields",
     "TestScopedMemory",
     "TestSyncFailures",
     "TestSyncPages",

@@ -227,6 +227,7 @@ class TestRecords(WithContacts):
             lambda: engine.get_records_by_entity_name(name="Deals", **of),
             lambda: engine.get_records(entity_name="Deals", **of),
             lambda: engine.iter_records(entity_name="Deals", **of),
+            lambda: engine.count_records(entity_name="Deals", **of),
             lambda: engine.get_record(entity_id=uuid4(), external_id="c1"),
             lambda: engine.upsert_records(entity_id=uuid4(), records=[]),
             lambda: engine.delete_records(entity_id=uuid4(), external_ids=["c1"]),

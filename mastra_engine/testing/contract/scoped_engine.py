@@ -50,6 +50,7 @@ ABOUT_A_CONNECTION: dict[str, Callable[[MastraEngine], Any]] = {
     "get_records_by_entity_name": lambda e: e.get_records_by_entity_name(**NAMED),
     "get_records": lambda e: e.get_records(**BY_NAME),
     "iter_records": lambda e: e.iter_records(**BY_NAME),
+    "count_records": lambda e: e.count_records(**BY_NAME),
     "sync_records": lambda e: e.sync_records(**NAMED, records=[RECORD]),
     "sync_records, new": lambda e: e.sync_records(name="New", connection_id="bob", records=[]),
     "search_records": lambda e: e.search_records(query="bob", connection_id="bob"),

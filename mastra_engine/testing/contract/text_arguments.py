@@ -148,6 +148,7 @@ def use_records(calls: Wrapped) -> None:
         {"filters": [{"field": "by", "operator": "starts_with", "value": "A"}], "limit": 1},
         {"filters": {"n": {"$elemMatch": {"k": "v"}}, "@external_id": {"$gte": "0"}}},
         {"filters": {"n": {"$all": [{"$elemMatch": {"k": {"$eq": "v"}}}]}}},
+        {"fields": ["by", "n.k"]},
     ):
         named = {"entity_name": "Contacts", "connection_id": "user_123"}
         calls.call("", "get_records", **named, options=options)
@@ -155,6 +156,9 @@ def use_records(calls: Wrapped) -> None:
     first = calls.call("", "get_records", **named, options={"limit": 1, "sort": [Sort("by")]})
     again = {"limit": 1, "sort": [Sort("by")], "cursor": first.next_cursor}
     calls.call("", "get_records", **named, options=again)
+    calls.call(
+        "", "count_records", **named, filters=[{"field": "by", "operator": "eq", "value": "Ann"}]
+    )
     calls.call("", "get_records_by_entity_id", entity_id=id)
     calls.call("", "get_records_by_entity_name", **contacts)
     calls.call("", "get_record", entity_id=id, external_id="1")
@@ -210,7 +214,8 @@ def use_syncs(calls: Wrapped) -> None:
         index_name="notes",
         rebuild=True,
     )
-    calls.call("", "search_records", query="cat", connection_id="user_123", filter={"id": "2"})
+    found = {"query": "cat", "connection_id": "user_123", "filter": {"id": "2"}, "fields": ["id"]}
+    calls.call("", "search_records", **found)
     calls.call("", "list_indexings", connection_id="user_123")
     calls.target.queue = Held()
     queued = calls.call("", "enqueue_sync", sync="notes", connection_id="user_123", params={})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from math import inf
 from typing import Any, Self
@@ -31,8 +31,8 @@ from mastra_engine.backends.base.vectors.search import (
 )
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import EntityNotFound, IndexNotFound, Unavailable
-from mastra_engine.filters.ast import RECORD_COLUMNS
-from mastra_engine.filters.parsing import parse_optional_filter
+from mastra_engine.filters.ast import RECORD_COLUMNS, FieldTree
+from mastra_engine.filters.parsing import parse_fields, parse_optional_filter
 from mastra_engine.protocols import Reranks, RunQueue
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import Entity, Indexing, Match, RecordMatch, VectorIndex
@@ -89,6 +89,7 @@ class RecordSearch:
         filter: Any = None,
         hybrid: bool = True,
         reranker: Reranks | bool | None = None,
+        fields: Sequence[str] | None = None,
     ) -> list[RecordMatch]:
         """Return the `top_k` records of a connection that are closest to `query`, best first.
 
@@ -96,6 +97,7 @@ class RecordSearch:
         `filter` applies to the records' data; `top_k` records are returned whenever so many
         satisfy it. `hybrid` adds full-text search and fuses both rankings, `reranker` reorders
         (True: the engine's own); the score is then theirs, otherwise the chunk's similarity.
+        `fields` are dotted paths into the data: only these are returned, by default all.
         Changes that no process is indexing are indexed first, up to 1,024 per entity.
 
         Raises IndexNotFound if no index is declared for the entity, EntityNotFound for a
@@ -116,9 +118,10 @@ class RecordSearch:
             mmr=None,
         )
         where = parse_optional_filter(filter, columns=RECORD_COLUMNS)
+        returned = parse_fields(fields)
         indexed = self._indexed_entities(self._declared(entity_name, None), connection)
         matches = Search(self.vectors, connection, request, where).run(indexed)
-        return self._with_records(matches, indexed)
+        return self._with_records(matches, indexed, returned)
 
     def index_pending(
         self,
@@ -305,7 +308,7 @@ class RecordSearch:
             logger.exception("%s is not up to date in the index %r", _label(entity), declared.index)
 
     def _with_records(
-        self, matches: list[Match], indexed: list[IndexedEntity]
+        self, matches: list[Match], indexed: list[IndexedEntity], fields: FieldTree | None
     ) -> list[RecordMatch]:
         """Return matches with their records, without records that were deleted since."""
         ids: dict[UUID, list[str]] = {}
@@ -315,7 +318,7 @@ class RecordSearch:
         records = {
             (str(record.entity_id), record.external_id): record
             for id, external_ids in ids.items()
-            for record in self.records.select(entities[id], query_by_ids(external_ids))
+            for record in self.records.select(entities[id], query_by_ids(external_ids, fields))
         }
         return [
             record_match(match, records[match.namespace, match.id])

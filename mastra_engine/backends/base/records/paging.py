@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mastra_engine.backends.base.records.store import RecordStore
 from mastra_engine.exceptions import InvalidFilter, InvalidInput
-from mastra_engine.filters.ast import Query
+from mastra_engine.filters.ast import FieldTree, Query
 from mastra_engine.filters.cursors import (
     decode_position,
     encode_position,
@@ -15,8 +15,11 @@ from mastra_engine.filters.cursors import (
     page_of,
     position_of,
 )
+from mastra_engine.filters.projection import project, with_sort_keys
 from mastra_engine.types import Entity, Page, Record
 
+#: How many records a page has unless the options have another limit.
+PAGE = 100
 #: How many records `iter_records` reads at a time.
 ITER_PAGE = 2_000
 
@@ -32,12 +35,19 @@ def select_page(store: RecordStore, entity: Entity, query: Query) -> Page[Record
             raise InvalidFilter(error.message, path=f"/options{error.path}") from None
     if query.limit is None:
         return Page(store.select_records(entity, query, after))
-    records = store.select_records(entity, replace(query, limit=query.limit + 1), after)
-    return page_of(
+    # The cursor is made of the fields that the query sorts by, even if they are not returned.
+    fields = None if query.fields is None else with_sort_keys(query.fields, query.sort)
+    records = store.select_records(
+        entity, replace(query, limit=query.limit + 1, fields=fields), after
+    )
+    page = page_of(
         records,
         query.limit,
         lambda record: encode_position(created_for, position_of(record, query.sort)),
     )
+    if query.fields == fields:
+        return page
+    return replace(page, items=[_with_fields(record, query.fields or {}) for record in page])
 
 
 def iterate_pages(store: RecordStore, entity: Entity, query: Query) -> Iterator[Record]:
@@ -51,3 +61,7 @@ def iterate_pages(store: RecordStore, entity: Entity, query: Query) -> Iterator[
             return
         remaining = None if remaining is None else remaining - len(page)
         query = replace(query, cursor=page.next_cursor, offset=0)
+
+
+def _with_fields(record: Record, fields: FieldTree) -> Record:
+    return replace(record, data=project(record.data, fields))

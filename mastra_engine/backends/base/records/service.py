@@ -18,7 +18,7 @@ from asgiref.sync import sync_to_async
 
 from mastra_engine.backends.base.records.chunks import Chunks
 from mastra_engine.backends.base.records.following import Follower, follow
-from mastra_engine.backends.base.records.paging import ITER_PAGE, iterate_pages, select_page
+from mastra_engine.backends.base.records.paging import ITER_PAGE, PAGE, iterate_pages, select_page
 from mastra_engine.backends.base.records.store import EntityWriter, RecordStore
 from mastra_engine.backends.base.records.syncs import SyncWrite
 from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, connection_in
@@ -30,15 +30,16 @@ from mastra_engine.exceptions import (
     InvalidInput,
     RecordNotFound,
 )
-from mastra_engine.filters.ast import Equals, Field, Query
+from mastra_engine.filters.ast import RECORD_COLUMNS, Equals, Field, FieldTree, Query
 from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
-from mastra_engine.filters.parsing import parse_options
+from mastra_engine.filters.parsing import parse_optional_filter, parse_options
 from mastra_engine.types import (
     UNSET,
     Action,
     Change,
     Changes,
     Entity,
+    Filters,
     Page,
     QueryOptions,
     Record,
@@ -227,8 +228,11 @@ class Records:
     def get_records(
         self, *, entity_name: str, connection_id: str, options: Options | None = None
     ) -> Page[Record]:
-        """Return a page of records; raises EntityNotFound, InvalidFilter, InvalidInput."""
-        query = parse_options(options or QueryOptions())
+        """Return a page of records, at most 100 unless the options have another limit.
+
+        Raises EntityNotFound, InvalidFilter, InvalidInput.
+        """
+        query = parse_options(options or QueryOptions(), limit=PAGE)
         return select_page(self.store, self._find_by_name(entity_name, connection_id), query)
 
     def iter_records(
@@ -236,8 +240,9 @@ class Records:
     ) -> Iterator[Record]:
         """Iterate over records in constant memory, reading 2,000 at a time.
 
-        Pages are divided by key, so no record is skipped or repeated while others write, but the
-        pages are not one snapshot. Raises like get_records, when it is called.
+        All records are read unless the options have a limit. Pages are divided by key, so no
+        record is skipped or repeated while others write, but the pages are not one snapshot.
+        Raises like get_records, when it is called.
         """
         query = parse_options(options or QueryOptions())
         return iterate_pages(self.store, self._find_by_name(entity_name, connection_id), query)
@@ -252,6 +257,13 @@ class Records:
         while batch := await sync_to_async(lambda: list(islice(records, ITER_PAGE)))():
             for record in batch:
                 yield record
+
+    def count_records(
+        self, *, entity_name: str, connection_id: str, filters: Filters | None = None
+    ) -> int:
+        """Return how many records match the filters; raises EntityNotFound, InvalidFilter."""
+        where = parse_optional_filter(filters, path=("filters",), columns=RECORD_COLUMNS)
+        return self.store.count_records(self._find_by_name(entity_name, connection_id), where)
 
     def delete_records(self, *, entity_id: UUID | str, external_ids: Iterable[str]) -> int:
         """Replace records by tombstones in the change feed, and return how many were live."""
@@ -472,9 +484,10 @@ class Records:
         )
 
 
-def query_by_ids(external_ids: Iterable[str]) -> Query:
+def query_by_ids(external_ids: Iterable[str], fields: FieldTree | None = None) -> Query:
     """Return the query that selects records by their external ids."""
-    return Query(where=Equals(Field(column="external_id"), tuple(external_ids)))
+    where = Equals(Field(column="external_id"), tuple(external_ids))
+    return Query(where=where, fields=fields)
 
 
 def _optional(value: str | None, path: str) -> str | None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from mastra_engine.backends.base.records.chunks import Chunk
 from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
-from mastra_engine.filters.ast import Query
+from mastra_engine.filters.ast import Node, Query
 from mastra_engine.filters.cursors import Position
 from mastra_engine.types import Entity, Record, UpsertResult
 
@@ -136,8 +136,13 @@ class RecordStore(ABC):
     ) -> list[Record]:
         """Return live records in the query's order, ties by `external_id`.
 
-        `after` replaces the query's cursor, which is to be ignored.
+        `after` replaces the query's cursor, which is to be ignored. Documents have only the
+        query's fields, unless these are None.
         """
+
+    @abstractmethod
+    def count_records(self, entity: Entity, where: Node) -> int:
+        """Return the number of live records that satisfy a filter."""
 
     @abstractmethod
     def select_changes(self, entity_id: UUID, *, after: int, limit: int) -> FeedRows:
