@@ -22,7 +22,8 @@ from mastra_engine.backends.base.record_search.search import (
     serving,
 )
 from mastra_engine.backends.base.record_search.store import IndexProgressStore
-from mastra_engine.backends.base.records.service import Records, query_by_ids
+from mastra_engine.backends.base.records.paging import query_by_ids
+from mastra_engine.backends.base.records.service import Records
 from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, connection_in, connections_in
 from mastra_engine.backends.base.vectors.search import (
     resolve_reranker,

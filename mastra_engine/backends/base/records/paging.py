@@ -1,13 +1,13 @@
-"""Pages of records, by cursor."""
+"""Queries of records: by ids, and pages by cursor."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from mastra_engine.backends.base.records.store import RecordStore
 from mastra_engine.exceptions import InvalidFilter, InvalidInput
-from mastra_engine.filters.ast import FieldTree, Query
+from mastra_engine.filters.ast import Equals, Field, FieldTree, Query
 from mastra_engine.filters.cursors import (
     decode_position,
     encode_position,
@@ -22,6 +22,12 @@ from mastra_engine.types import Entity, Page, Record
 PAGE = 100
 #: How many records `iter_records` reads at a time.
 ITER_PAGE = 2_000
+
+
+def query_by_ids(external_ids: Iterable[str], fields: FieldTree | None = None) -> Query:
+    """Return the query that selects records by their external ids."""
+    where = Equals(Field(column="external_id"), tuple(external_ids))
+    return Query(where=where, fields=fields)
 
 
 def select_page(store: RecordStore, entity: Entity, query: Query) -> Page[Record]:

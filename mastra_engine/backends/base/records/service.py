@@ -30,7 +30,7 @@ from mastra_engine.exceptions import (
     InvalidInput,
     RecordNotFound,
 )
-from mastra_engine.filters.ast import RECORD_COLUMNS, Equals, Field, FieldTree, Query
+from mastra_engine.filters.ast import RECORD_COLUMNS, Query
 from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.filters.parsing import parse_optional_filter, parse_options
 from mastra_engine.types import (
@@ -482,12 +482,6 @@ class Records:
             poll=seconds(poll, "/poll", least=0.01),
             timeout=inf if timeout is None else seconds(timeout, "/timeout"),
         )
-
-
-def query_by_ids(external_ids: Iterable[str], fields: FieldTree | None = None) -> Query:
-    """Return the query that selects records by their external ids."""
-    where = Equals(Field(column="external_id"), tuple(external_ids))
-    return Query(where=where, fields=fields)
 
 
 def _optional(value: str | None, path: str) -> str | None:
