@@ -110,6 +110,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks vectors
 	$(BIN)/python -m benchmarks peers
 	$(BIN)/python -m benchmarks retrieval
+	$(BIN)/python -m benchmarks fusion
 	$(BIN)/python -m benchmarks api
 
 clean:

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import (
     api,
+    fusion,
     indexing,
     memory,
     peers,
@@ -22,6 +23,7 @@ from benchmarks.database import own_database
 
 BENCHMARKS = {
     "api": api,
+    "fusion": fusion,
     "indexing": indexing,
     "memory": memory,
     "peers": peers,

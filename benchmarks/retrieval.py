@@ -1,223 +1,200 @@
-"""Retrieval quality: how often each search method finds the topic that answers a question."""
+"""Retrieval quality: how often each search method finds the texts that answer a question."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from math import sqrt
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
-from pydoc_data.topics import topics as REFERENCE
-from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from benchmarks.harness import environment, progress, table
+from benchmarks.retrieval_data import (
+    Half,
+    LabelledSet,
+    conversations,
+    half_of,
+    identifiers,
+    locomo,
+    reference,
+    tickets,
+)
+from benchmarks.retrieval_searches import HYBRID, OUTSIDE, RERANKED, VECTORS, Search, searches
 
 if TYPE_CHECKING:
-    from mastra_engine.types import Match
+    from mastra_engine import PostgresEngine
+    from mastra_engine.types import Estimate, Evaluation
 
-INDEX = "topics"
-DIMENSION = 256
-RECALL_AT, MRR_AT = 5, 10
-PACKAGES = ["django-mastra-engine", "Django", "pgvector", "wordllama", "semantic-text-splitter"]
-QUESTIONS = Path(__file__).with_name("questions.json")
-#: Left out: they join other topics, so any of their many passages would pass for an answer.
-COLLECTIONS = {"compound", "specialnames"}
-
-#: Takes a question and gives the topics found, best first.
-Search = Callable[[str], list[str]]
-#: Where the first right topic stood, from 1; None if it was not found.
-Rank = int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VectorQuery:
-    """A question and the topics that answer it; any one of them is correct."""
-
-    question: str
-    topics: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """The ranks of a search method, in the order of the questions."""
-
-    method: str
-    ranks: list[Rank]
+CUTOFFS = (5, 10)
+METRICS = ("recall@5", "recall@10", "mrr")
+#: Pairs of a method and the one that it is compared to.
+COMPARISONS = (
+    (HYBRID, VECTORS),
+    (HYBRID, OUTSIDE),
+    (RERANKED.format(VECTORS), VECTORS),
+    (RERANKED.format(HYBRID), HYBRID),
+)
+PACKAGES = [
+    "django-mastra-engine",
+    "Django",
+    "pgvector",
+    "wordllama",
+    "semantic-text-splitter",
+    "bm25s",
+    "PyStemmer",
+]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--size", type=int, default=1000, metavar="N", help="characters a passage")
-    parser.add_argument("--top-k", type=int, default=50, metavar="N", help="passages asked for")
+    parser.add_argument(
+        "--half",
+        choices=get_args(Half),
+        default="test",
+        help="the half of the questions: weights are chosen on dev and reported on test",
+    )
+    parser.add_argument(
+        "--chunk-size", type=int, default=1000, metavar="N", help="characters of a chunk"
+    )
+    parser.add_argument(
+        "--locomo",
+        type=Path,
+        default=os.environ.get("LOCOMO"),
+        metavar="FILE",
+        help="a file of LoCoMo to measure on as well, by default the one in $LOCOMO",
+    )
 
 
 def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """Run the benchmark; return a report as text, and its figures."""
-    asked, topics = questions(), corpus()
-    passages = _load(topics, options.size)
-    results = [_ask(asked, *method) for method in _methods(options.top_k).items()]
+    from mastra_engine import PostgresEngine
+    from mastra_engine.embedders import WordLlamaEmbedder
+    from mastra_engine.registry import registry
+
+    engine = PostgresEngine(
+        embedder=WordLlamaEmbedder(), indexes={"tickets": {"dimension": 256, "index_type": "flat"}}
+    )
+    reports, figures = [], {}
+    with registry.empty():
+        for labelled in labelled_sets(options.chunk_size, options.locomo):
+            evaluations = _evaluate(engine, labelled, options.half)
+            reports += _tables(labelled, options.half, evaluations)
+            figures[labelled.name] = _figures(labelled, evaluations)
     data = {
         "benchmark": "retrieval",
-        "topics": len(topics),
-        "passages": passages,
-        "passage_size": options.size,
-        "top_k": options.top_k,
+        "half": options.half,
+        "chunk_size": options.chunk_size,
         "environment": environment(PACKAGES),
-        "methods": [_figures(result) for result in results],
-        "questions": [
-            {**asdict(question), "ranks": {result.method: result.ranks[i] for result in results}}
-            for i, question in enumerate(asked)
-        ],
+        "sets": figures,
     }
-    return "\n\n".join([_method_table(data), _missed(data["questions"])]), data
+    return "\n\n".join(reports), data
 
 
-def questions() -> list[VectorQuery]:
-    """Return the questions."""
-    return [VectorQuery(**item) for item in json.loads(QUESTIONS.read_text(encoding="utf-8"))]
-
-
-def corpus() -> dict[str, str]:
-    """Return the text of every topic that is searched."""
-    return {name: text for name, text in sorted(REFERENCE.items()) if name not in COLLECTIONS}
-
-
-# Metrics
-
-
-def first_rank(ranking: Sequence[str], expected: Iterable[str]) -> Rank:
-    """Return the rank of the first correct topic, from 1, or None."""
-    expected = set(expected)
-    return next((rank for rank, topic in enumerate(ranking, start=1) if topic in expected), None)
-
-
-def found(rank: Rank, *, at: int) -> float:
-    """Return 1 if one of the answers is among the first `at`: the topics are alternatives."""
-    return float(rank is not None and rank <= at)
-
-
-def reciprocal(rank: Rank, *, at: int) -> float:
-    """Return 1 / rank, or 0 beyond the first `at`."""
-    return 1 / rank if rank is not None and rank <= at else 0.0
-
-
-def margin(values: Sequence[float]) -> float:
-    """Return the half-width of the 95 % confidence interval of the mean."""
-    return 1.96 * stdev(values) / sqrt(len(values))
-
-
-def distinct(topics: Iterable[str]) -> list[str]:
-    """Return each topic once, at its first rank: chunks of a topic count as the topic."""
-    return list(dict.fromkeys(topics))
+def labelled_sets(chunk_size: int, locomo_file: Path | None) -> list[LabelledSet]:
+    """Return the sets of the project and, if there is a file of it, LoCoMo."""
+    own = [reference(chunk_size), tickets(), conversations(), identifiers()]
+    return own if locomo_file is None else [*own, locomo(Path(locomo_file))]
 
 
 # Measuring
 
 
-def _load(topics: dict[str, str], size: int) -> int:
-    """Fill the index and return the number of chunks."""
-    from mastra_engine import engine
-    from mastra_engine.embedders import WordLlamaEmbedder
-    from mastra_engine.retrieval.chunking import chunk
-
-    passages = [(name, part) for name, text in topics.items() for part in chunk(text, size=size)]
-    documents = [part.text for _, part in passages]
-    engine.vectors.create_index(index_name=INDEX, dimension=DIMENSION)
-    engine.vectors.upsert(
-        index_name=INDEX,
-        vectors=WordLlamaEmbedder().embed_documents(documents),
-        ids=[str(number) for number in range(len(passages))],
-        documents=documents,
-        metadata=[{"topic": name} for name, _ in passages],
-    )
-    return len(passages)
-
-
-def _methods(top_k: int) -> dict[str, Search]:
-    from mastra_engine import Reranker, engine
-    from mastra_engine.embedders import WordLlamaEmbedder
-
-    embedder, reranker = WordLlamaEmbedder(), Reranker()
-
-    def query(question: str, **options: Any) -> list[str]:
-        matches: list[Match] = engine.vectors.query(
-            index_name=INDEX,
-            query_vector=embedder.embed_query(question),
-            query_text=question,
-            top_k=top_k,
-            **options,
-        )
-        return [match.metadata["topic"] for match in matches]
-
+def _evaluate(engine: PostgresEngine, labelled: LabelledSet, half: Half) -> dict[str, Evaluation]:
+    cases = list(chain.from_iterable(labelled.half(half).values()))
+    methods = searches(engine, labelled)
     return {
-        "vector": query,
-        "text": partial(_full_text, top_k=top_k),
-        "hybrid": partial(query, hybrid=True),
-        "vector, reranked": partial(query, reranker=reranker),
-        "hybrid, reranked": partial(query, hybrid=True, reranker=reranker),
+        name: _measure(engine, labelled.name, name, cases, search)
+        for name, search in methods.items()
     }
 
 
-def _full_text(question: str, *, top_k: int) -> list[str]:
-    """Search by words alone: the lexical part of hybrid search."""
-    from django.db import connection
-
-    from mastra_engine.models import VectorIndex
-    from mastra_engine.postgres.partitions import Partition
-    from mastra_engine.postgres.search import full_text
-
-    partition = Partition(connection, VectorIndex.objects.get(name=INDEX).to_definition())
-    rows = full_text(partition, question, ("TRUE", []), top_k)
-    return [json.loads(metadata)["topic"] for _, _, _, metadata, _ in rows]
+def _measure(
+    engine: PostgresEngine, of: str, name: str, cases: Sequence[Any], search: Search
+) -> Evaluation:
+    progress(f"{of}: {len(cases)} questions, {name}")
+    return engine.evaluate(cases, search=search, k=CUTOFFS)
 
 
-def _ask(asked: Sequence[VectorQuery], method: str, search: Search) -> Result:
-    progress(f"{len(asked)} questions: {method}")
-    ranks = [first_rank(distinct(search(item.question)), item.topics) for item in asked]
-    return Result(method=method, ranks=ranks)
+def differences(evaluations: Mapping[str, Evaluation]) -> dict[str, dict[str, Estimate]]:
+    """Return the paired differences between the methods that were both measured."""
+    from mastra_engine.retrieval.evaluation import compare
 
-
-def _figures(result: Result) -> dict[str, Any]:
-    recalls = [found(rank, at=RECALL_AT) for rank in result.ranks]
-    reciprocals = [reciprocal(rank, at=MRR_AT) for rank in result.ranks]
     return {
-        "method": result.method,
-        f"recall@{RECALL_AT}": fmean(recalls),
-        f"recall@{RECALL_AT} margin": margin(recalls),
-        f"mrr@{MRR_AT}": fmean(reciprocals),
-        f"mrr@{MRR_AT} margin": margin(reciprocals),
+        f"{one} - {other}": compare(evaluations[one], evaluations[other])
+        for one, other in COMPARISONS
+        if one in evaluations and other in evaluations
+    }
+
+
+def by_kind(labelled: LabelledSet, evaluation: Evaluation) -> dict[str, dict[str, Estimate]]:
+    """Return the metrics of each kind of question, if there are several kinds."""
+    from mastra_engine.retrieval.evaluation import summarize
+
+    queries = {kind: {case.query for case in cases} for kind, cases in labelled.cases.items()}
+    of_kind = {
+        kind: [result for result in evaluation.cases if result.case.query in queries[kind]]
+        for kind in (queries if len(queries) > 1 else ())
+    }
+    return {
+        kind: summarize(results, CUTOFFS).metrics for kind, results in of_kind.items() if results
     }
 
 
 # Reporting
 
 
-def _method_table(data: dict[str, Any]) -> str:
-    title = (
-        f"{len(data['questions'])} questions, {data['topics']} topics of the Python "
-        f"{data['environment']['python']} reference in {data['passages']:,} passages"
-    )
+def _tables(labelled: LabelledSet, half: Half, evaluations: Mapping[str, Evaluation]) -> list[str]:
+    asked = sum(map(len, labelled.half(half).values()))
+    title = f"{labelled.name}: {len(labelled.texts)} texts, {asked} questions of the half {half!r}"
+    metrics = {name: evaluation.metrics for name, evaluation in evaluations.items()}
+    tables = [_estimates(title, metrics)]
+    if paired := differences(evaluations):
+        tables.append(_estimates("differences", paired, sign="+"))
+    kinds = {name: by_kind(labelled, evaluation) for name, evaluation in evaluations.items()}
+    headers = list(next(iter(kinds.values())))
+    if headers:
+        rows = [
+            (name, *(_text(figures[kind]["recall@10"]) for kind in headers))
+            for name, figures in kinds.items()
+        ]
+        tables.append(table("recall@10 by kind of question", ["", *headers], rows))
+    return tables
+
+
+def _estimates(title: str, figures: Mapping[str, Mapping[str, Estimate]], sign: str = "") -> str:
     rows = [
-        (
-            figures["method"],
-            *(
-                f"{figures[name]:.2f} ± {figures[f'{name} margin']:.2f}"
-                for name in (f"recall@{RECALL_AT}", f"mrr@{MRR_AT}")
-            ),
-        )
-        for figures in data["methods"]
+        (name, *(_text(metrics[metric], sign) for metric in METRICS))
+        for name, metrics in figures.items()
     ]
-    return table(title, ["", f"recall@{RECALL_AT}", f"MRR@{MRR_AT}"], rows)
+    return table(title, ["", "recall@5", "recall@10", "MRR@10"], rows)
 
 
-def _missed(asked: Sequence[dict[str, Any]]) -> str:
-    missed = [
-        (item["question"], ", ".join(item["topics"]))
-        for item in asked
-        if not any(found(rank, at=RECALL_AT) for rank in item["ranks"].values())
-    ]
-    title = f"{len(missed)} that no method answers among the first {RECALL_AT}"
-    return table(title, ["question", "answered by"], missed)
+def _text(estimate: Estimate, sign: str = "") -> str:
+    return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+
+
+def _figures(labelled: LabelledSet, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+    first = next(iter(evaluations.values()))
+    return {
+        "texts": len(labelled.texts),
+        "methods": {name: _plain(item.metrics) for name, item in evaluations.items()},
+        "differences": {name: _plain(item) for name, item in differences(evaluations).items()},
+        "kinds": {
+            name: {kind: _plain(metrics) for kind, metrics in by_kind(labelled, item).items()}
+            for name, item in evaluations.items()
+        },
+        "questions": [
+            {
+                "query": result.case.query,
+                "half": half_of(result.case.query),
+                "ranks": {name: item.cases[i].ranks for name, item in evaluations.items()},
+            }
+            for i, result in enumerate(first.cases)
+        ],
+    }
+
+
+def _plain(metrics: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {name: asdict(estimate) for name, estimate in metrics.items()}
