@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, get_args
 
@@ -66,38 +66,56 @@ class SyncAdmin(EngineAdmin):
 
     def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Pause a sync."""
-        row = self.row(request, object_id)
-        return self.confirm(
+        return self._change(
             request,
-            row,
-            question="A running run ends after its next page; no new runs begin.",
+            object_id,
+            engine.pause_sync,
             label="Pause",
-            act=lambda: engine.pause_sync(row.sync, connection_id=row.connection_id),
+            question="A running run ends after its next page; no new runs begin.",
             success="The sync is paused.",
         )
 
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Resume a paused sync."""
-        row = self.row(request, object_id)
-        return self.confirm(
+        return self._change(
             request,
-            row,
-            question="New runs may begin again; the next one begins at the checkpoint.",
+            object_id,
+            engine.resume_sync,
             label="Resume",
-            act=lambda: engine.resume_sync(row.sync, connection_id=row.connection_id),
+            question="New runs may begin again; the next one begins at the checkpoint.",
             success="The sync is resumed.",
         )
 
     def reset(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Delete the checkpoints of a sync."""
+        return self._change(
+            request,
+            object_id,
+            engine.reset_sync,
+            label="Reset",
+            question="The checkpoints are deleted, so the next run begins at the start.",
+            success="The sync was reset.",
+        )
+
+    def _change(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        change: Callable[..., object],
+        *,
+        label: str,
+        question: str,
+        success: str,
+    ) -> HttpResponse:
+        """Show a question; on POST, change the sync."""
         row = self.row(request, object_id)
         return self.confirm(
             request,
             row,
-            question="The checkpoints are deleted, so the next run begins at the start.",
-            label="Reset",
-            act=lambda: engine.reset_sync(row.sync, connection_id=row.connection_id),
-            success="The sync was reset.",
+            question=question,
+            label=label,
+            act=lambda: change(row.sync, connection_id=row.connection_id),
+            success=success,
         )
 
 
