@@ -67,6 +67,15 @@ ABOUT_A_RUN: dict[str, Callable[[MastraEngine, Any], Any]] = {
     "cancel_sync_run": lambda e, id: e.cancel_sync_run(id=id),
     "retry_sync_run": lambda e, id: e.retry_sync_run(id=id),
     "perform_sync_run": lambda e, id: e.perform_sync_run(id=id),
+    "list_sync_pages": lambda e, id: e.list_sync_pages(run_id=id),
+}
+
+#: Every method that is about a sync, called with bob's.
+ABOUT_A_SYNC: dict[str, Callable[[MastraEngine], Any]] = {
+    "get_sync": lambda e: e.get_sync("contacts", connection_id="bob"),
+    "pause_sync": lambda e: e.pause_sync("contacts", connection_id="bob"),
+    "resume_sync": lambda e: e.resume_sync("contacts", connection_id="bob"),
+    "reset_sync": lambda e: e.reset_sync("contacts", connection_id="bob"),
 }
 
 #: Every method that is about a namespace, called with bob's.
@@ -121,6 +130,7 @@ class TestConfinedEngine:
             entities,
             [engine.get_changes(entity_id=entity.id) for entity in entities],
             engine.list_sync_runs(),
+            engine.list_syncs(),
             engine.vectors.query(index_name="docs", query_vector=[1, 0], include_vector=True),
         )
 
@@ -151,6 +161,15 @@ class TestConfinedEngine:
             ABOUT_A_RUN[method](confined, self.bobs_run(engine))
         assert self.all_of_it(engine) == before
 
+    @pytest.mark.parametrize("method", ABOUT_A_SYNC)
+    def test_syncs_out_of_scope_are_not_found(
+        self, engine: MastraEngine, confined: MastraEngine, method: str
+    ) -> None:
+        before = self.all_of_it(engine)
+        with pytest.raises(NotFound):
+            ABOUT_A_SYNC[method](confined)
+        assert self.all_of_it(engine) == before
+
     @pytest.mark.parametrize("method", ABOUT_A_NAMESPACE)
     def test_namespaces_out_of_scope_are_not_found(
         self, engine: MastraEngine, confined: MastraEngine, method: str
@@ -169,6 +188,8 @@ class TestConfinedEngine:
         assert found.connection_id == "alice"
         assert confined.list_sync_runs() == Page([])
         assert confined.list_sync_runs(connection_id="bob") == Page([])
+        assert confined.list_syncs() == Page([])
+        assert confined.list_syncs(connection_id="bob") == Page([])
 
     def test_searches_leave_out_rows_out_of_scope(
         self, engine: MastraEngine, confined: MastraEngine
