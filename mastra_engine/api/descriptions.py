@@ -321,6 +321,13 @@ HEADERS: dict[str, str] = {
 }
 
 
+def describe_component(name: str) -> str:
+    """Return the text of a component; raises LookupError if it has none."""
+    if text := COMPONENTS.get(name):
+        return text
+    raise LookupError(f"There is no text for {name!r}: add it to COMPONENTS in {__file__}")
+
+
 def describe(name: str, *owners: str) -> str:
     """Return the text of a parameter or property; raises LookupError if it has none.
 
@@ -330,4 +337,6 @@ def describe(name: str, *owners: str) -> str:
     for key in keys:
         if text := NAMES.get(key):
             return text
-    raise LookupError(f"There is no text for any of {', '.join(keys)} in {__name__}")
+    raise LookupError(
+        f"There is no text for {' or '.join(map(repr, keys))}: add it to NAMES in {__file__}"
+    )

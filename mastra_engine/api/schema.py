@@ -16,7 +16,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 
 from mastra_engine import types
 from mastra_engine.api.arguments import alternatives, is_json
-from mastra_engine.api.descriptions import COMPONENTS, HEADERS, describe
+from mastra_engine.api.descriptions import HEADERS, describe, describe_component
 from mastra_engine.api.idempotency_keys import HEADER, PATTERN
 from mastra_engine.api.limits import limits
 from mastra_engine.api.parsers import JSON_LINES
@@ -159,7 +159,7 @@ class EngineSchema(AutoSchema):
         component = "".join(word.title() for word in self.operation.name.split("_")) + "Request"
         body: Schema = {
             "type": "object",
-            "description": COMPONENTS[component],
+            "description": describe_component(component),
             "properties": {
                 name: append_meta(
                     self._argument(name, parameter),
@@ -260,7 +260,7 @@ class EngineSchema(AutoSchema):
             if kind not in _ENUMS:
                 return schema
             name = _ENUMS[kind]
-            return self._component(name, {**schema, "description": COMPONENTS[name]})
+            return self._component(name, {**schema, "description": describe_component(name)})
         if origin in _ARRAYS:
             return {"type": "array", "items": self.schema_of(inner[0])}
         if origin is tuple:
@@ -276,7 +276,7 @@ class EngineSchema(AutoSchema):
         hints, name = get_type_hints(kind), kind.__name__
         schema: Schema = {
             "type": "object",
-            "description": COMPONENTS[name],
+            "description": describe_component(name),
             "properties": {
                 field.name: append_meta(
                     self.schema_of(hints[field.name]), {"description": describe(field.name, name)}
@@ -296,7 +296,7 @@ class EngineSchema(AutoSchema):
         cursor = {"description": describe("next_cursor"), "nullable": True}
         schema: Schema = {
             "type": "object",
-            "description": COMPONENTS[name],
+            "description": describe_component(name),
             "properties": {
                 "items": items,
                 "next_cursor": append_meta({"type": "string"}, cursor),

@@ -30,11 +30,11 @@ def described(client: Client) -> Any:
 
 
 def test_the_golden_file_is_current(client: Client) -> None:
-    """`make openapi` writes it anew; look at what changed for those who use the API."""
+    """Clients rely on it, so every difference is to be read before it is committed."""
     written = OpenApiYamlRenderer().render(described(client)).decode()
     if os.environ.get("WRITE_GOLDEN"):
         GOLDEN.write_text(written)
-    assert written == GOLDEN.read_text()
+    assert written == GOLDEN.read_text(), f"Run `make openapi`, and read the changes of {GOLDEN}"
 
 
 def test_it_is_valid_and_makes_no_warnings(tmp_path: Path) -> None:

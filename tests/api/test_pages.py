@@ -93,4 +93,4 @@ def shown(value: object) -> str:
 def test_the_reference_of_the_operations_is_current() -> None:
     if os.environ.get("WRITE_GOLDEN"):
         PAGE.write_text(page())
-    assert page() == PAGE.read_text()
+    assert page() == PAGE.read_text(), f"Run `make openapi`, and read the changes of {PAGE}"

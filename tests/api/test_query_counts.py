@@ -121,4 +121,8 @@ def test_a_key_adds_a_known_number(case: Case, world: World) -> None:
 
 
 def test_every_operation_is_counted() -> None:
-    assert set(COUNTS) == {case.operation.name for case in cases()}
+    names = {case.operation.name for case in cases()}
+    assert set(COUNTS) == names, (
+        f"Add operations to COUNTS in {__file__}, or remove them: "
+        + ", ".join(sorted(names ^ set(COUNTS)))
+    )

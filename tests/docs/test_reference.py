@@ -103,7 +103,8 @@ def test_everything_public_is_named() -> None:
 
 @pytest.mark.parametrize(("page", "method", "function"), HEADED, ids=lambda value: str(value)[:30])
 def test_methods_are_headed_by_their_signature(page: Path, method: str, function: Any) -> None:
-    assert written(method, function) in headings(page)
+    heading = written(method, function)
+    assert heading in headings(page), f"{page.relative_to(ROOT)} lacks the heading {heading}"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,8 @@ def values() -> Iterator[type]:
 def test_values_are_listed_with_their_fields(value: type) -> None:
     fields = ", ".join(field.name for field in dataclasses.fields(value))
     listed = [span for page in (ENGINE, MEMORY, VECTORS) for span in code_spans(page)]
-    assert f"{value.__name__}({fields})" in listed
+    span = f"{value.__name__}({fields})"
+    assert span in listed, f"List `{span}` under Values in docs/reference/engine.md or memory.md"
 
 
 def test_every_part_and_key_of_a_message_is_there() -> None:

@@ -114,11 +114,11 @@ class TestHostileMemory(WithThread):
             for name, _ in inspect.getmembers(Memory, inspect.isfunction)
             if not name.startswith("_") and not hasattr(Memory, name[1:])
         }
-        assert public == set(CALLS)
+        assert public == set(CALLS), f"Add methods to CALLS in {__file__}, or remove them"
         tried = NAMES | COUNTS | TEXT | MOMENTS | CHOICES | OTHERS
         assert {
             (method, each.name) for method, each in ARGUMENTS if each.name not in tried
-        } == OBJECTS | FILTERS
+        } == OBJECTS | FILTERS, f"Add arguments to one of the sets of their kinds in {__file__}"
 
     # Refused
 
