@@ -1,4 +1,4 @@
-"""What the API and the admin share: permissions to read content, and transactions of views."""
+"""Permissions to read content, and transactions of views: shared by the API and the admin."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def title(console: Console, text: str, explanation: str) -> None:
-    """Print the heading of a step and say what the step does."""
+    """Print the heading of a step and its explanation."""
     console.print()
     console.rule(f"[bold]{text}", align="left")
     console.print(f"[dim]{explanation}[/dim]")

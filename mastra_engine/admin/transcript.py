@@ -51,15 +51,15 @@ def message_range(
     )
 
 
-def load_content(messages: QuerySet[Message], shown: Sequence[Message]) -> None:
+def load_content(messages: QuerySet[Message], page: Sequence[Message]) -> None:
     """Load the content and the metadata of messages, as many as fit into the budget of a page.
 
     The others get the attributes `too_long` and `size`.
     """
-    chosen = messages.filter(id__in=[message.id for message in shown])
-    sizes = dict(chosen.values_list("id", size_of(Message, "content", "metadata")))
+    rows = messages.filter(id__in=[message.id for message in page])
+    sizes = dict(rows.values_list("id", size_of(Message, "content", "metadata")))
     rest, fitting = BUDGET, []
-    for message in shown:
+    for message in page:
         size = sizes.get(message.id, 0)
         if size <= rest:
             rest -= size
@@ -70,7 +70,7 @@ def load_content(messages: QuerySet[Message], shown: Sequence[Message]) -> None:
             "id", "content", "metadata"
         )
     }
-    for message in shown:
+    for message in page:
         message.content, message.metadata = contents.get(message.id, ([], {}))
         if message.id not in contents:
             message.too_long = True  # type: ignore[attr-defined]

@@ -160,7 +160,7 @@ def _replacement(value: Any) -> Any:
         return str(UUID(int=value.int))
     if isinstance(value, tuple):
         return [*value]
-    if isinstance(value, Integral):  # NumPy's integers are none of Python's
+    if isinstance(value, Integral):  # NumPy's integers are not instances of int
         return int(value)
     if isinstance(value, Real) and not isinstance(value, Rational):
         return float(value)
@@ -184,7 +184,7 @@ def _type_fault(value: Any) -> str:
 
 
 def plain_json(value: Any, *, depth: int = 0) -> Any:
-    """Return a value whose text and keys are plain text, at every level that JSON may have.
+    """Return a value with plain text and plain keys, at every level that JSON may have.
 
     Deeper levels are returned unchanged; `canonical` refuses them.
     """
@@ -200,7 +200,7 @@ def plain_json(value: Any, *, depth: int = 0) -> Any:
 
 
 def plain_keys(value: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return a mapping as a dict whose keys are plain text where they stand for text."""
+    """Return a mapping as a dict; keys that stand for text become plain text."""
     return {plain_text(key): item for key, item in value.items()}
 
 

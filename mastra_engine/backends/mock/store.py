@@ -335,7 +335,7 @@ class Store:
         self.runs: dict[UUID, RunRow] = {}
         #: Declared syncs by name and connection.
         self.syncs: dict[tuple[str, str], SyncRow] = {}
-        #: What is written to when an entity has changed.
+        #: The sockets of the followers of each entity, which get a byte after a change.
         self.listeners: dict[UUID, set[socket]] = {}
         #: Stored responses by idempotency key, with the time of their expiry, and the keys of
         #: calls that are running.

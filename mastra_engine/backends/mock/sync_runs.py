@@ -87,7 +87,7 @@ class MockRunStore(RunStore):
                 and (connection_ids is None or row.connection_id in connection_ids)
                 and (after is None or key > after)
             ]
-        return [each for each in syncs if status in (None, each.status)][:limit]
+        return [value for value in syncs if status in (None, value.status)][:limit]
 
     def set_paused(self, sync: str, connection_id: str, *, paused: bool) -> None:
         with self.store.lock:
@@ -206,7 +206,7 @@ class MockRunStore(RunStore):
                 self.store.runs, self.store.syncs = runs, syncs
 
     def _sync(self, new: NewRun) -> SyncRow:
-        """Return the row of a run's sync, which is created if there is none."""
+        """Return the row of a run's sync, which is created if it does not exist."""
         moment = now()
         row = SyncRow(
             sync=new.sync,

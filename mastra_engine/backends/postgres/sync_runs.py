@@ -260,8 +260,8 @@ def _has_status(status: SyncStatus) -> Q:
     if status == "paused":
         return Q(paused_at__isnull=False)
     if status == "idle":
-        shown = Q(last_status__in=("queued", "running", "failed"))
-        return Q(paused_at=None) & (Q(last_status=None) | ~shown)
+        other = Q(last_status__in=("queued", "running", "failed"))
+        return Q(paused_at=None) & (Q(last_status=None) | ~other)
     return Q(paused_at=None, last_status=status)
 
 

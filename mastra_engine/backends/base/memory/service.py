@@ -108,8 +108,8 @@ class Memory:
     def __repr__(self) -> str:
         embedder = self.vectors.embedder
         scope = "" if self.resource_ids is None else f" resource_ids={sorted(self.resource_ids)!r}"
-        shown = "None" if embedder is None else type(embedder).__name__
-        return f"<{type(self).__name__} index={self.index_name!r} embedder={shown}{scope}>"
+        name = "None" if embedder is None else type(embedder).__name__
+        return f"<{type(self).__name__} index={self.index_name!r} embedder={name}{scope}>"
 
     def within(self, *, resource_ids: Iterable[str]) -> Self:
         """Return this memory restricted to some resources; others are not found.

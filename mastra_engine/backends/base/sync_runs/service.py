@@ -278,9 +278,7 @@ class SyncRuns:
             after=None if cursor is None else _position(cursor, created_for),
             limit=limit + 1,
         )
-        return page_of(
-            syncs, limit, lambda each: encode(created_for, each.sync, each.connection_id)
-        )
+        return page_of(syncs, limit, lambda row: encode(created_for, row.sync, row.connection_id))
 
     def get_sync(self, sync: str, *, connection_id: str) -> Sync:
         """Return a sync of a connection; raises SyncNotFound if it has not been run yet."""

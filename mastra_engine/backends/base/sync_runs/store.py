@@ -66,8 +66,8 @@ class RunStore(ABC):
     def insert(self, new: NewRun, *, keep: int) -> SyncRun | None:
         """Queue a run, or return None if its sync and connection have an active one.
 
-        The row of the sync is created if there is none, and locked: it has the checkpoint. Of the
-        runs of the sync and connection, the newest `keep` stay, and the newest of each set of
+        The row of the sync is created if it does not exist, and locked: it has the checkpoint. Of
+        the runs of the sync and connection, the newest `keep` stay, and the newest of each set of
         parameters. Raises SyncPaused, and EntityNotFound if the entity was deleted.
         """
 
