@@ -125,6 +125,29 @@ def test_a_connections_records_are_erased_and_no_others() -> None:
     assert kept("ann") == EVERYTHING  # a resource of that name is somebody else
 
 
+def test_a_namespaces_vectors_are_erased_and_no_others() -> None:
+    for index in "notes", "files":
+        engine.vectors.create_index(index_name=index, dimension=2)
+        for namespace in "ann", "bob", "":
+            engine.vectors.upsert(
+                index_name=index, ids=["1", "2"], vectors=[[1, 0], [0, 1]], namespace=namespace
+            )
+
+    def vectors(namespace: str) -> int:
+        return engine.erase(namespace=namespace, dry_run=True).vectors
+
+    assert erase("--namespace=ann", "--dry-run") == "To be erased: 4 vectors"
+    with pytest.raises(CommandError, match="--no-input"):
+        erase("--namespace=ann", interactive=True)
+    assert vectors("ann") == 4
+    assert erase("--namespace=ann") == "Erased: 4 vectors"
+    assert (vectors("ann"), vectors("bob"), vectors("")) == (0, 4, 4)
+    assert kept("ann") == EVERYTHING  # a resource of that name is somebody else
+    assert erase("--namespace=") == "Erased: 4 vectors"
+    with pytest.raises(CommandError, match="not allowed with"):
+        erase("--namespace=bob", "--resource=bob")
+
+
 def test_no_byte_of_it_stays_in_the_tables() -> None:
     text, mind = b"ann-secret", b"ann-is-vegan"
     engine.run_idempotent(owner="ann", key="1", body=b"", act=lambda: text)

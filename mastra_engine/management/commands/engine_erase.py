@@ -18,8 +18,8 @@ MAX_AGE = 36_500
 
 class Command(EngineCommand):
     help = (
-        "Erase the data of a resource or a connection, or old messages. Asks before it deletes: "
-        "without a terminal, --no-input is required."
+        "Erase the data of a resource, a connection or a namespace, or old messages. Asks before "
+        "it deletes: without a terminal, --no-input is required."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,6 +28,12 @@ class Command(EngineCommand):
         subject.add_argument("--resource", metavar="ID", help="Erase the memory of this resource.")
         subject.add_argument(
             "--connection", metavar="ID", help="Erase the records of this connection."
+        )
+        subject.add_argument(
+            "--namespace",
+            metavar="NAME",
+            help="Erase the vectors of this namespace in all indexes, except those of messages and "
+            "records.",
         )
         subject.add_argument(
             "--older-than",
@@ -91,9 +97,11 @@ class Command(EngineCommand):
         if options["expired"] or before is not None:
             messages = engine.memory.expire_messages(before=before, dry_run=dry_run)
             return in_words({"messages": messages})
-        resource_id, connection_id = options["resource"], options["connection"]
         erasure = engine.erase(
-            resource_id=resource_id, connection_id=connection_id, dry_run=dry_run
+            resource_id=options["resource"],
+            connection_id=options["connection"],
+            namespace=options["namespace"],
+            dry_run=dry_run,
         )
         return in_words(asdict(erasure))
 
