@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ Schema = dict[str, Any]
 
 JSON = "application/json"
 _NUMBERS: Schema = {"type": "array", "items": {"type": "number"}}
+_VARIABLE = re.compile(r"\{(\w+)\}")
 #: Variables of paths that are UUIDs.
 _UUIDS = {"entity_id", "run_id"}
 #: Schemas of arguments that have no precise type hint.
@@ -103,6 +105,9 @@ class EngineSchema(AutoSchema):
         return [*self._of_path(), *self._of_query(), *self._headers()]
 
     def _of_path(self) -> Iterator[OpenApiParameter]:
+        for name in sorted(self._prefix_variables()):
+            description = "A variable of the prefix under which the project includes this API."
+            yield OpenApiParameter(name, str, OpenApiParameter.PATH, description=description)
         for name in self._path_variables():
             schema: Any = UUID
             if name not in _UUIDS:
@@ -317,8 +322,15 @@ class EngineSchema(AutoSchema):
         return ref
 
     def _path_variables(self) -> set[str]:
-        steps = self.path.split("/")
-        return {step.strip("{}") for step in steps if step.startswith("{")}
+        return self._variables() - self._prefix_variables()
+
+    def _prefix_variables(self) -> set[str]:
+        """Return the variables of the URL that belong to the project, not to the operation."""
+        own = getattr(self.view, "url_variables", None)
+        return set() if own is None else self._variables() - own
+
+    def _variables(self) -> set[str]:
+        return set(_VARIABLE.findall(self.path))
 
     def _examples(self, name: str, values: Mapping[str, str]) -> list[OpenApiExample]:
         return [OpenApiExample(name, values[name])] if name in values else []

@@ -34,9 +34,23 @@ def in_words(changed: list[str]) -> str:
 
 
 def is_kept_from_git(directory: Path) -> bool:
-    """Return whether `.gitignore` in the directory names `.env`; True if it does not exist."""
-    path = directory / ".gitignore"
-    if not path.exists():
-        return True
-    patterns = path.read_text(encoding="utf-8").splitlines()
-    return any(fnmatch(".env", pattern.strip().strip("/")) for pattern in patterns)
+    """Return whether a `.gitignore` names `.env`; the last pattern that matches decides.
+
+    It is the one of the directory, or of a parent inside of the same repository.
+    """
+    kept = False
+    for path in _ignore_files(directory):
+        for pattern in path.read_text(encoding="utf-8").splitlines():
+            name = pattern.strip().removeprefix("!").removeprefix("**/").removeprefix("/")
+            if fnmatch(".env", name):
+                kept = not pattern.startswith("!")
+    return kept
+
+
+def _ignore_files(directory: Path) -> list[Path]:
+    """Return the `.gitignore` files that apply in a directory, the repository's own first."""
+    directories = [directory, *directory.parents]
+    roots = [number for number, parent in enumerate(directories) if (parent / ".git").exists()]
+    inside = directories[: roots[0] + 1] if roots else [directory]
+    paths = [parent / ".gitignore" for parent in reversed(inside)]
+    return [path for path in paths if path.is_file()]

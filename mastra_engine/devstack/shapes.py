@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.exceptions import EngineConfigError, EntityNotFound
+from mastra_engine.exceptions import EngineConfigError, EntityNotFound, quoted
 from mastra_engine.types import Entity
 from mastra_engine.validation.inputs import count
 
@@ -33,7 +33,7 @@ def record_shapes(
 
     Entities with the same name in several connections share a shape. It is inferred from `sample`
     records in all, the latest of each entity. Raises EntityNotFound for a name that no connection
-    has.
+    has, and for a connection without entities.
     """
     count(sample, "/sample", least=1)
     entities = sorted(_entities(engine, connections), key=lambda entity: (entity.name, entity.id))
@@ -45,6 +45,9 @@ def record_shapes(
     for name in names:
         if name not in shapes:
             raise EntityNotFound(name=name)
+    for connection in connections:
+        if not any(entity.connection_id == connection for entity in entities):
+            raise EntityNotFound(f"The connection {quoted(connection)} has no entities")
     return shapes
 
 

@@ -203,6 +203,10 @@ def test_says_when_git_would_take_env(project: Project) -> None:
     (project.path / ".gitignore").write_text("*.pyc\n")
     assert "Add .env to .gitignore" in add(project)
     assert (project.path / ".gitignore").read_text() == "*.pyc\n"
+    (project.path / ".gitignore").unlink()
+    assert "Add .env to .gitignore" in add(project)
+    (project.path / ".gitignore").write_text(".env\n")
+    assert ".gitignore" not in add(project)
 
 
 def test_up_waits_until_the_container_answers(

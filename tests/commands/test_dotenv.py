@@ -45,9 +45,39 @@ def test_link_stays_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ignored", "kept"), [("*.pyc\n", False), ("/.env\n", True), ("a\n.env*\n", True), ("", False)]
+    ("ignored", "kept"),
+    [
+        ("*.pyc\n", False),
+        ("/.env\n", True),
+        ("**/.env\n", True),
+        ("a\n.env*\n", True),
+        (".env*\n!.env\n", False),
+        ("!.env\n.env\n", True),
+        (".env/\n", False),
+        ("# .env\n", False),
+        ("", False),
+        (None, False),
+    ],
 )
-def test_gitignore_is_understood(tmp_path: Path, ignored: str, kept: bool) -> None:
-    assert dotenv.is_kept_from_git(tmp_path)  # without the file there is nothing to say
-    (tmp_path / ".gitignore").write_text(ignored)
+def test_gitignore_is_understood(tmp_path: Path, ignored: str | None, kept: bool) -> None:
+    if ignored is not None:
+        (tmp_path / ".gitignore").write_text(ignored)
     assert dotenv.is_kept_from_git(tmp_path) is kept
+
+
+@pytest.mark.parametrize(
+    ("repository", "own", "kept"),
+    [(".env\n", None, True), (".env\n", "!.env\n", False), ("", "*.env\n", True)],
+)
+def test_gitignore_of_the_repository_counts(
+    tmp_path: Path, repository: str, own: str | None, kept: bool
+) -> None:
+    (tmp_path / ".gitignore").write_text("" if kept else ".env\n")  # outside of the repository
+    root = tmp_path / "repository"
+    project = root / "sites" / "shop"
+    project.mkdir(parents=True)
+    (root / ".git").mkdir()
+    (root / ".gitignore").write_text(repository)
+    if own is not None:
+        (project / ".gitignore").write_text(own)
+    assert dotenv.is_kept_from_git(project) is kept

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.urls import include, path, re_path
 
 from mastra_engine import engine
 from mastra_engine.devstack import codegen
@@ -122,3 +124,59 @@ def test_what_makes_no_sense_writes_nothing(out: Path, arguments: list[str], sai
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="Is a directory"):
         generate(tmp_path)
+
+
+def test_a_connection_without_entities_is_an_error(out: Path) -> None:
+    for connections in (["--connection=nope"], ["--connection=ann", "--connection=nope"]):
+        with pytest.raises(CommandError, match='The connection "nope" has no entities'):
+            generate(out, *connections)
+    assert not out.exists()
+    assert generate(out, "--connection=ann", "--connection=bob").endswith("2 entities.")
+
+
+def paths(out: Path) -> dict[str, Any]:
+    generate(out)
+    document: dict[str, Any] = json.loads(out.read_text())
+    return document["paths"]
+
+
+@pytest.mark.urls("tests.api.prefixed_urls")
+def test_variables_of_a_prefix_are_in_the_paths(out: Path) -> None:
+    found = paths(out)
+    prefix = "/org/{org}/of/{resource_id}/api/v1"
+    assert all(path.startswith(f"{prefix}/") for path in found)
+    operation = found[f"{prefix}/threads/{{thread_id}}/"]["get"]
+    in_path = {each["name"]: each for each in operation["parameters"] if each["in"] == "path"}
+    assert in_path.keys() == {"org", "resource_id", "thread_id"}
+    assert all(each["required"] for each in in_path.values())
+    listed = found[f"{prefix}/threads/"]["get"]["parameters"]
+    assert {each["in"] for each in listed if each["name"] == "resource_id"} == {"path", "query"}
+
+
+class Urls:
+    """A URL configuration."""
+
+    def __init__(self, *patterns: Any) -> None:
+        self.urlpatterns = list(patterns)
+
+
+API = "mastra_engine.api.urls"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "prefix"),
+    [
+        (path("api/", include(API)), "/api/v1/"),
+        (re_path(r"^(?P<team>[a-z]+)/api/", include(API)), "/{team}/api/v1/"),
+        (path("in/", include(([path("<int:n>/", include(API))], "outer"))), "/in/{n}/v1/"),
+        (path("in/", include(([path("", include(API))], "outer"))), "/in/v1/"),
+        (path("other/", include([])), None),
+    ],
+)
+def test_the_api_is_found_wherever_it_is_included(
+    out: Path, settings: Any, pattern: Any, prefix: str | None
+) -> None:
+    settings.ROOT_URLCONF = Urls(pattern)
+    found = paths(out)
+    assert bool(found) is (prefix is not None)
+    assert all(path.startswith(prefix or "") for path in found)

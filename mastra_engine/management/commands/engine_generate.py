@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from django.contrib.admindocs.views import simplify_regex
 from django.core.management.base import CommandError
-from django.urls import NoReverseMatch, get_script_prefix, resolve, reverse
+from django.urls import (
+    NoReverseMatch,
+    URLResolver,
+    get_resolver,
+    get_script_prefix,
+    get_urlconf,
+    reverse,
+)
+from django.urls.resolvers import RegexPattern
 
 from mastra_engine import engines
 from mastra_engine.devstack import codegen
@@ -15,6 +25,10 @@ from mastra_engine.devstack.shapes import SAMPLE, record_shapes
 from mastra_engine.management.base import EngineCommand
 
 SHOWN = 40
+#: The namespace of the API's URLs.
+NAMESPACE = "mastra_engine_api"
+
+Route = tuple[str, Any]
 
 
 class Command(EngineCommand):
@@ -80,13 +94,37 @@ class Command(EngineCommand):
 
 
 def api_document() -> codegen.Document | None:
-    """Return the OpenAPI document of the API; None if the project does not include its URLs."""
-    try:
-        url = reverse("mastra_engine_api:schema")
-    except NoReverseMatch:
+    """Return the OpenAPI document of the API; None if the project does not include its URLs.
+
+    If its prefix has variables, as in `org/<slug:org>/api/`, so have the paths of the document.
+    """
+    route = next(_schema_routes(get_resolver(get_urlconf()).url_patterns, ""), None)
+    if route is None:
         return None
+    template, view = route
+    try:
+        url = reverse(f"{NAMESPACE}:schema")
+    except NoReverseMatch:  # It has variables, or is inside of another namespace.
+        url = f"{get_script_prefix()}{template}"
     # The view is found by its URL, because this package does not import the API, which needs
     # REST framework.
-    match = resolve(f"/{url.removeprefix(get_script_prefix())}")
-    document: codegen.Document = match.func.view_class.document(url)  # type: ignore[attr-defined]
+    document: codegen.Document = view.view_class.document(url)
     return document
+
+
+def _schema_routes(patterns: Iterable[Any], prefix: str, *, ours: bool = False) -> Iterator[Route]:
+    """Yield the route and the view of each URL of the API's schema."""
+    for pattern in patterns:
+        route = prefix + _as_route(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            inside = ours or pattern.namespace == NAMESPACE
+            yield from _schema_routes(pattern.url_patterns, route, ours=inside)
+        elif ours and pattern.name == "schema":
+            yield route, pattern.callback
+
+
+def _as_route(pattern: Any) -> str:
+    """Return a pattern as a route; of a regular expression, only the variables' names are kept."""
+    if isinstance(pattern, RegexPattern):
+        return str(simplify_regex(str(pattern))).removeprefix("/")
+    return str(pattern)
