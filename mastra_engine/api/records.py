@@ -305,7 +305,8 @@ class ChangesView(EngineView):
         """Read the change feed of an entity.
 
         The records that changed after revision `after` are returned in their latest state. The
-        next request sends the response's `next` as `after`. A reader that began with `after=0`
+        next request sends the response's `next` as `after`. A response ends before `limit` with the
+        change that reaches 8 MiB; then `more` is true. A reader that began with `after=0`
         sends the response's `purged`, too.
         """
         return self.engine.get_changes(**arguments)

@@ -17,12 +17,15 @@ from mastra_engine.filters.ast import ALL, RECORD_COLUMNS, Node, Query, SortKey
 from mastra_engine.filters.cursors import Position
 from mastra_engine.postgres import compile
 from mastra_engine.postgres.compile import TRUE, Sql, both
+from mastra_engine.postgres.pages import bounded, page_of_rows
 from mastra_engine.postgres.projection import projected
 from mastra_engine.postgres.rows import as_values, columns_of, read_rows
 from mastra_engine.types import Entity, Record
 
 #: The fields of a record that are its entity's, and so the same in all rows of a read.
 _OF_ENTITY = ("entity_id", "entity_type")
+_OWN_FIELDS = tuple(name for name in Record.__slots__ if name not in _OF_ENTITY)
+_DATA = _OWN_FIELDS.index("data")
 _COLUMNS = {name: name for name in ("data", *RECORD_COLUMNS)}
 _ENTITY = columns_of(Entity)
 _RECORD = columns_of(Record, without=_OF_ENTITY)
@@ -49,12 +52,14 @@ _FROM_LIVE = "FROM mastra_engine_record WHERE entity_id = %s AND deleted_at IS N
 # `purged_rev` is read by the statement that reads the records, and so in its snapshot. The index on
 # (entity_id, rev) is partial. Without `rev >= 0` the planner cannot prove that it may use it,
 # because `after` is a parameter.
-_CHANGES = f"""
-SELECT {_RECORD}, created_rev,
-       (SELECT purged_rev FROM mastra_engine_entity WHERE id = entity_id)
+_CHANGES = bounded(
+    """
+SELECT *, (SELECT purged_rev FROM mastra_engine_entity WHERE id = entity_id) AS purged_rev
 FROM mastra_engine_record WHERE entity_id = %s AND rev > %s AND rev >= 0
 ORDER BY rev LIMIT (SELECT %s::bigint)
-"""
+""",
+    (*_OWN_FIELDS, "created_rev", "purged_rev"),
+)
 _FEED_ENTITY = f"SELECT {_ENTITY}, purged_rev FROM mastra_engine_entity WHERE id = %s"
 
 
@@ -121,22 +126,25 @@ def count_records(connection: BaseDatabaseWrapper, entity: Entity, where: Node) 
 
 def read_changes(
     connection: BaseDatabaseWrapper, entity_id: UUID, *, after: int, limit: int
-) -> tuple[Entity | None, int, list[tuple[Record, int]]]:
-    """Return an entity, its highest purged `rev`, and its records after a `rev` in that order.
+) -> tuple[Entity | None, int, list[tuple[Record, int]], bool]:
+    """Return an entity, its highest purged `rev`, and a page of its records after a `rev`.
 
-    Each record comes with the `rev` of its creation; the entity is None if it does not exist.
+    They are ordered by `rev`. Each comes with the `rev` of its creation. The last value tells
+    whether others follow. The entity is None if it does not exist.
     """
-    rows = read_rows(connection, _CHANGES, [entity_id, after, limit])
+    rows = read_rows(connection, _CHANGES, [entity_id, after, limit + 1])
+    rows, has_more = page_of_rows(rows, limit, _DATA)
     # The entity is read last, so that its `purged_rev` covers every purge that removed tombstones
     # before the records were read.
     entities = read_rows(connection, _FEED_ENTITY, [entity_id])
     if not entities:
-        return None, 0, []
+        return None, 0, [], False
     (entity_row,) = entities
     (entity,) = as_values(Entity, [entity_row[:-1]])
     records = _records([row[:-2] for row in rows], entity)
     purged: int = rows[0][-1] if rows else entity_row[-1]
-    return entity, purged, [(record, row[-2]) for record, row in zip(records, rows, strict=True)]
+    changes = [(record, row[-2]) for record, row in zip(records, rows, strict=True)]
+    return entity, purged, changes, has_more
 
 
 def _records(rows: Sequence[tuple[Any, ...]], entity: Entity) -> list[Record]:

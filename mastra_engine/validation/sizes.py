@@ -1,9 +1,15 @@
-"""Limits on the size of JSON documents, as PostgreSQL writes them."""
+"""Limits on the size of JSON documents and of pages, as PostgreSQL writes them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import accumulate
+
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.validation.jsonb import Path, pointer, written_size
+
+#: A page ends with the item that reaches this size, in bytes of JSON.
+MAX_PAGE_BYTES = 8 * 1024 * 1024
 
 
 def limit_size(raw: bytes, most: int, path: Path) -> bytes:
@@ -15,3 +21,9 @@ def limit_size(raw: bytes, most: int, path: Path) -> bytes:
         message = f"must have at most {most:,} bytes as PostgreSQL writes it, got {size:,}"
         raise InvalidInput(message, path=pointer(path))
     return raw
+
+
+def fitting(sizes: Iterable[int], most: int) -> int:
+    """Return how many items are on a page that ends with the one that reaches `most` bytes."""
+    *sizes_before, _ = accumulate(sizes, initial=0)
+    return sum(size < most for size in sizes_before)

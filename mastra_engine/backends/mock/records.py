@@ -17,13 +17,15 @@ from mastra_engine.backends.base.records.store import (
 )
 from mastra_engine.backends.mock.following import MockListener
 from mastra_engine.backends.mock.match import follows, in_order, matches
-from mastra_engine.backends.mock.store import EntityRow, Store, now
+from mastra_engine.backends.mock.store import EntityRow, RecordRow, Store, now
 from mastra_engine.backends.mock.writer import MockWriter
 from mastra_engine.exceptions import EntityNotFound
 from mastra_engine.filters.ast import Node, Query
 from mastra_engine.filters.cursors import Position
 from mastra_engine.filters.projection import project
 from mastra_engine.types import Entity, Record
+from mastra_engine.validation.jsonb import written_size
+from mastra_engine.validation.sizes import MAX_PAGE_BYTES, fitting
 
 R = TypeVar("R")
 
@@ -103,8 +105,9 @@ class MockRecordStore(RecordStore):
                 (row for row in entity.records.values() if row.rev > after),
                 key=lambda row: row.rev,
             )
-            changed = [(row.to_value(entity), row.created_rev) for row in rows[:limit]]
-            return FeedRows(entity.to_value(), entity.purged_rev, changed)
+            end = min(limit, fitting(map(_size, rows), MAX_PAGE_BYTES))
+            changed = [(row.to_value(entity), row.created_rev) for row in rows[:end]]
+            return FeedRows(entity.to_value(), entity.purged_rev, changed, end < len(rows))
 
     def write(
         self, entity_id: UUID, operation: Callable[[EntityWriter], R], *, repeatable: bool = True
@@ -179,6 +182,11 @@ class MockRecordStore(RecordStore):
         if row is None:
             raise EntityNotFound(id=id)
         return row
+
+
+def _size(row: RecordRow) -> int:
+    """Return the size of a record's document as PostgreSQL writes it."""
+    return written_size(row.raw)
 
 
 def _age(row: EntityRow) -> tuple[datetime, UUID]:

@@ -97,12 +97,12 @@ class PostgresRecordStore(RecordStore):
 
     def select_changes(self, entity_id: UUID, *, after: int, limit: int) -> FeedRows:
         with self.session.translated():
-            entity, purged_rev, rows = record_reads.read_changes(
+            entity, purged_rev, rows, has_more = record_reads.read_changes(
                 self.session.connection, entity_id, after=after, limit=limit
             )
         if entity is None:
             raise EntityNotFound(id=entity_id)
-        return FeedRows(entity, purged_rev, rows)
+        return FeedRows(entity, purged_rev, rows, has_more)
 
     def write(
         self, entity_id: UUID, operation: Callable[[EntityWriter], R], *, repeatable: bool = True

@@ -18,6 +18,7 @@ from mastra_engine.testing.contract.idempotency import TestIdempotency
 from mastra_engine.testing.contract.indexing import TestIndexDeclarations, TestIndexing
 from mastra_engine.testing.contract.memory_limits import TestMemoryLimits
 from mastra_engine.testing.contract.messages import TestMessages
+from mastra_engine.testing.contract.page_sizes import TestPageSizes
 from mastra_engine.testing.contract.queries import TestQueries
 from mastra_engine.testing.contract.recall import TestRecall
 from mastra_engine.testing.contract.record_search import TestRecordSearch
@@ -54,6 +55,7 @@ __all__ = [
     "TestIndexing",
     "TestMemoryLimits",
     "TestMessages",
+    "TestPageSizes",
     "TestQueries",
     "TestRecall",
     "TestRecordSearch",

@@ -19,8 +19,6 @@ MAX_METADATA_BYTES = 256 * 1024
 MAX_CONTENT_BYTES = 64 * 1024 * 1024
 #: Bytes of the JSON of a working memory, as PostgreSQL writes it.
 MAX_WORKING_MEMORY_BYTES = 16 * 1024 * 1024
-#: A page ends with the item that reaches this size, in bytes of JSON.
-MAX_PAGE_BYTES = 8 * 1024 * 1024
 
 
 def checked_title(title: Any, path: str) -> str:

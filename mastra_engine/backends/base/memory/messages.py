@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from mastra_engine import failpoints
-from mastra_engine.backends.base.memory.limits import MAX_PAGE_BYTES, checked_messages
+from mastra_engine.backends.base.memory.limits import checked_messages
 from mastra_engine.backends.base.memory.message_index import MessageIndex
 from mastra_engine.backends.base.memory.scope import (
     MemoryContext,
@@ -29,6 +29,7 @@ from mastra_engine.filters.cursors import decode, encode, fingerprint
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.types import Message, MessageLike, Order, Page, Role
 from mastra_engine.validation.inputs import choice, count, descends, moment, name, names
+from mastra_engine.validation.sizes import MAX_PAGE_BYTES
 
 EXPIRE_PAGE = 100
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from mastra_engine import failpoints
 from mastra_engine.backends.base.memory.limits import (
-    MAX_PAGE_BYTES,
     checked_metadata,
     checked_title,
     merged_metadata,
@@ -27,6 +26,7 @@ from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.types import UNSET, Order, Page, Thread, Unset
 from mastra_engine.validation.inputs import count, descends, json_object, moment, name
 from mastra_engine.validation.jsonb import loads
+from mastra_engine.validation.sizes import MAX_PAGE_BYTES
 
 
 class Threads:

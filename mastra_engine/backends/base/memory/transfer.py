@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 
 from mastra_engine.backends.base.memory.limits import (
-    MAX_PAGE_BYTES,
     checked_messages,
     checked_metadata,
     checked_title,
@@ -24,6 +23,7 @@ from mastra_engine.exceptions import InvalidInput, ThreadExists
 from mastra_engine.types import Thread
 from mastra_engine.validation.inputs import name
 from mastra_engine.validation.jsonb import plain_keys, plain_text
+from mastra_engine.validation.sizes import MAX_PAGE_BYTES
 
 EXPORT_PAGE = 1_000
 _EXPORTED = ("id", "role", "content", "tool_call_id", "metadata", "created_at")

@@ -328,25 +328,25 @@ class Records:
         whatever commits late. A reader that starts at 0 has nothing to forget; it passes
         `purged=changes.purged` of the page before, so that only later purges count.
 
-        Raises EntityNotFound, and CursorExpired if tombstones above `after` were purged, or if
+        The changes end before `limit` when they have 8 MiB of JSON; then `more` is true. Raises
+        EntityNotFound, and CursorExpired if tombstones above `after` were purged, or if
         `after` is ahead of the entity's `rev`, as after a restore of an older backup.
         """
         after = count(after, "/after")
         limit = count(limit, "/limit", least=1)
         read_up_to = max(after, count(purged, "/purged"))
         id = uuid(entity_id, "/entity_id")
-        feed = self.store.select_changes(id, after=after, limit=limit + 1)
+        feed = self.store.select_changes(id, after=after, limit=limit)
         connection_in(self.scope, feed.entity.connection_id, id=id)
         if after > feed.entity.rev:
             raise CursorExpired(_AHEAD.format(after=after, rev=feed.entity.rev), after=after)
         if after and read_up_to < feed.purged_rev:
             raise CursorExpired(after=after, purged=feed.purged_rev)
-        items = [_change(record, created, after) for record, created in feed.rows[:limit]]
-        more = len(feed.rows) > limit
+        items = [_change(record, created, after) for record, created in feed.rows]
         end = items[-1].rev if items else after
-        if items and not more:  # a reader at the end does not miss the purged tombstones
+        if items and not feed.has_more:  # a reader at the end does not miss the purged tombstones
             end = max(end, feed.purged_rev)
-        return Changes(items=items, next=end, more=more, purged=feed.purged_rev)
+        return Changes(items=items, next=end, more=feed.has_more, purged=feed.purged_rev)
 
     def follow_changes(
         self,

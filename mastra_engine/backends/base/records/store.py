@@ -23,12 +23,13 @@ class FeedRows:
     """Rows of a change feed: each record with the `rev` of its creation, tombstones included.
 
     `purged_rev` is the highest `rev` of a tombstone that was purged. If there are rows, it was
-    read in the same snapshot as they were.
+    read in the same snapshot as they were. `has_more` tells whether others follow.
     """
 
     entity: Entity
     purged_rev: int
     rows: list[tuple[Record, int]]
+    has_more: bool
 
 
 class EntityWriter(ABC):
@@ -146,7 +147,11 @@ class RecordStore(ABC):
 
     @abstractmethod
     def select_changes(self, entity_id: UUID, *, after: int, limit: int) -> FeedRows:
-        """Return records with a `rev` above `after`, ordered by `rev`; raises EntityNotFound."""
+        """Return a page of records with a `rev` above `after`, ordered by `rev`.
+
+        It ends at the limit or with the record that reaches `MAX_PAGE_BYTES`. Raises
+        EntityNotFound.
+        """
 
     @abstractmethod
     def write(
