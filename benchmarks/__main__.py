@@ -16,6 +16,7 @@ from benchmarks import (
     record_reads,
     records,
     retrieval,
+    storages,
     syncs,
     vectors,
 )
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "record_reads": record_reads,
     "records": records,
     "retrieval": retrieval,
+    "storages": storages,
     "syncs": syncs,
     "vectors": vectors,
 }

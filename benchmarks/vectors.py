@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     from benchmarks import vectors_harder, vectors_loads, vectors_searches
     from benchmarks.vectors_data import Dataset
 
-    _give_memory_to_builds()
+    give_memory_to_builds()
     data = Dataset.of(options.rows, options.dim)
     loads = vectors_loads.measure(
         data.vectors,
@@ -88,7 +88,7 @@ def _title(options: argparse.Namespace, queries: int) -> str:
     )
 
 
-def _give_memory_to_builds() -> None:
+def give_memory_to_builds() -> None:
     """Raise `maintenance_work_mem`: a larger HNSW takes several times as long to build."""
     from django.db import connection
 

@@ -22,28 +22,34 @@ QUERIES = 200
 
 def measure(rows: int, dimension: int) -> dict[str, dict[str, Found]]:
     """Return the engine's results for each kind of data and each `ef_search`."""
+    text = embedded_text()
+    kinds = {
+        f"random, {rows:,} x {dimension}": _dataset(_random(rows + QUERIES, dimension)),
+        f"text, {len(text.vectors):,} x 256": text,
+    }
+    return {kind: _recall(kind, data) for kind, data in kinds.items()}
+
+
+def embedded_text() -> Dataset:
+    """Return embeddings of the standard library's paragraphs, some of them as queries."""
     texts = sorted(set(_paragraphs()))
     np.random.default_rng(7).shuffle(texts)
-    kinds = {
-        f"random, {rows:,} x {dimension}": _random(rows + QUERIES, dimension),
-        f"text, {len(texts) - QUERIES:,} x 256": np.asarray(
-            WordLlamaEmbedder().embed_documents(texts)
-        ),
-    }
-    return {kind: _recall(kind, vectors) for kind, vectors in kinds.items()}
+    return _dataset(np.asarray(WordLlamaEmbedder().embed_documents(texts)))
 
 
-def _recall(kind: str, vectors: Matrix) -> dict[str, Found]:
+def _dataset(vectors: Matrix) -> Dataset:
+    return Dataset(vectors[QUERIES:], np.zeros(0, dtype=np.int64), vectors[:QUERIES], [])
+
+
+def _recall(kind: str, data: Dataset) -> dict[str, Found]:
     progress(kind)
-    stored, queries = vectors[QUERIES:], vectors[:QUERIES]
-    data = Dataset(stored, np.zeros(0, dtype=np.int64), queries, [])
-    engine.vectors.create_index(index_name=kind, dimension=stored.shape[1])
+    engine.vectors.create_index(index_name=kind, dimension=data.vectors.shape[1])
     with engine.vectors.bulk_load(index_name=kind):
-        ids = [str(i) for i in range(len(stored))]
-        engine.vectors.upsert(index_name=kind, vectors=stored, ids=ids)
-    truth = [data.nearest(query) for query in queries]
+        ids = [str(i) for i in range(len(data.vectors))]
+        engine.vectors.upsert(index_name=kind, vectors=data.vectors, ids=ids)
+    truth = [data.nearest(query) for query in data.queries]
     ways = {str(ef): by_engine(kind, ef_search=ef) for ef in EF_SEARCH}
-    matches = compare(ways, queries, truth)
+    matches = compare(ways, data.queries, truth)
     engine.vectors.delete_index(index_name=kind)
     return matches
 

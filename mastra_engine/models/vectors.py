@@ -18,7 +18,9 @@ from mastra_engine.models.fields import Decoder, as_value, new_id
 from mastra_engine.validation.vectors import IndexDefinition
 
 DISTANCES = {"cosine": CosineDistance, "euclidean": L2Distance, "dotproduct": MaxInnerProduct}
-FIELDS = {"vector": VectorField, "halfvec": HalfVectorField}
+#: The type in which distances are computed, by storage. `bit` finds candidates by their bits, and
+#: compares these by their numbers.
+FIELDS = {"vector": VectorField, "halfvec": HalfVectorField, "bit": VectorField}
 
 
 class VectorIndex(models.Model):
@@ -31,7 +33,9 @@ class VectorIndex(models.Model):
     index_type = models.TextField(
         help_text="hnsw and ivfflat search approximately; flat compares every vector."
     )
-    storage = models.TextField(help_text="vector has 4 bytes per number, halfvec has 2.")
+    storage = models.TextField(
+        help_text="The type of the vectors in the search structure, which determines its size."
+    )
     language = models.TextField(help_text="The text search configuration of hybrid searches.")
     m = models.PositiveSmallIntegerField(
         "links per vector (m)",
@@ -61,7 +65,8 @@ class EmbeddingQuerySet(models.QuerySet["Embedding"]):
         """Order the vectors of an index by their `distance` to `vector`, the closest first.
 
         The expression has the operator and the cast of the index, so that PostgreSQL can use the
-        index's HNSW structure.
+        index's HNSW structure. With the storage `bit` all vectors are compared: the structure finds
+        candidates only, which `engine.vectors.query` then compares.
         """
         field = FIELDS[index.storage](dimensions=index.dimension)
         distance = DISTANCES[index.metric](Cast("embedding", field), list(vector))

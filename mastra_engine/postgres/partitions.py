@@ -130,19 +130,37 @@ class Partition:
         self.index = index
         self.table = f"mastra_engine_embedding_{index.id}"
         self.structure = f"{self.table}_nearest"
-        self.type = f"{index.storage}({index.dimension})"
+        #: Whether the structure orders by bits: it finds candidates, which are then compared.
+        self.by_bits = index.storage == "bit" and index.index_type != "flat"
+        self.type = f"{'vector' if index.storage == 'bit' else index.storage}({index.dimension})"
         #: A FROM clause that has a row only while the index is the one that was found. It has the
         #: name as its parameter. Definitions never change, and two indexes of one name are never
         #: created at the same time.
         self.unchanged = (
             f"FROM mastra_engine_vectorindex WHERE name = %s AND created_at = '{index.created_at}'"
         )
+        #: A condition that the search structure exists and is valid.
+        self.built = (
+            "EXISTS (SELECT FROM pg_index WHERE indisvalid "
+            f"AND indexrelid = to_regclass('{self.structure}') "
+            f"AND indrelid = to_regclass('{self.table}'))"
+        )
         self.document = f"to_tsvector('{index.language}'::regconfig, document)"
 
     def distance(self) -> str:
-        """Return the distance to a parameter, in the form that the search structure indexes."""
-        target = "%s::vector" if self.index.storage == "vector" else f"%s::vector::{self.type}"
+        """Return the distance to a parameter, in the form that the search structure indexes.
+
+        A structure of bits indexes `bit_distance()` instead.
+        """
+        target = f"%s::vector::{self.type}" if self.index.storage == "halfvec" else "%s::vector"
         return f"(embedding::{self.type}) {_OPERATORS[self.index.metric]} {target}"
+
+    def bit_distance(self) -> str:
+        """Return the number of bits, one per dimension, that differ from those of a parameter."""
+        return f"{self._bits('embedding')} <~> {self._bits('%s::vector')}"
+
+    def _bits(self, vector: str) -> str:
+        return f"(binary_quantize({vector})::bit({self.index.dimension}))"
 
     def create(self) -> None:
         """Create the table, then attach it as a partition.
@@ -300,14 +318,17 @@ class Partition:
 
     def _create_structure(self, how: str) -> str:
         index = self.index
-        operators = f"{index.storage}_{_OPERATOR_CLASSES[index.metric]}"
+        if self.by_bits:
+            key = f"{self._bits('embedding')} bit_hamming_ops"
+        else:
+            key = f"(embedding::{self.type}) {index.storage}_{_OPERATOR_CLASSES[index.metric]}"
         if index.index_type == "hnsw":
             options = f"m = {index.m}, ef_construction = {index.ef_construction}"
         else:
             options = f"lists = {self._lists()}"
         return (
             f"CREATE INDEX {how}{self.structure} ON {self.table} "
-            f"USING {index.index_type} ((embedding::{self.type}) {operators}) WITH ({options})"
+            f"USING {index.index_type} ({key}) WITH ({options})"
         )
 
     def _lists(self) -> int:

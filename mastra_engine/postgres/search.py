@@ -36,7 +36,7 @@ _SPARE = 2
 #: Matching rows up to which they are sorted after the graph has not led to enough of them.
 EXACT_ROWS = 20_000
 #: pgvector's maximum of `hnsw.ef_search`.
-_MAX_EF_SEARCH = 1_000
+MAX_EF_SEARCH = 1_000
 
 _FIELDS = "id, namespace, document, metadata::text"
 
@@ -70,6 +70,11 @@ class Search:
     def filtered(self) -> bool:
         """Return whether the search has a filter or a scope."""
         return self.condition != TRUE
+
+    @property
+    def candidates(self) -> int:
+        """Return how many matching rows the graph has to find, for the result to be as good."""
+        return self.limit
 
     def run(self) -> list[Any]:
         """Return rows of (id, namespace, document, metadata, distance[, vector]), nearest first.
@@ -112,18 +117,18 @@ class Search:
         if self.partition.index.index_type == "flat":  # it has no graph
             return self._exact()
         matching, total = self._estimate()
-        break_even = math.sqrt(ROWS_PER_NEIGHBOUR * self.limit * total)
+        break_even = math.sqrt(ROWS_PER_NEIGHBOUR * self.candidates * total)
         sortable = round(max(break_even, ROWS_PER_NEIGHBOUR * self.ef_search))
         if matching <= sortable:
             if (rows := self._exact(at_most=sortable)) is not None:
                 return rows
             matching = sortable
-        neighbours = max(self.ef_search, round(_SPARE * self.limit * total / matching))
+        neighbours = max(self.ef_search, round(_SPARE * self.candidates * total / matching))
         if (rows := self._graph(f"distance LIMIT {neighbours}")) is not None:
             return rows
         if (rows := self._exact(at_most=EXACT_ROWS)) is not None:
             return rows
-        return self._graph("distance", ef_search=_MAX_EF_SEARCH)
+        return self._graph("distance", ef_search=MAX_EF_SEARCH)
 
     def _estimate(self) -> tuple[int, int]:
         """Return the planner's estimates of the matching rows and of all rows.
@@ -150,18 +155,23 @@ class Search:
         """Sort all rows that satisfy the filter; return None if they are more than `at_most`."""
         sql, params = self.condition
         bound = "" if at_most is None else f" LIMIT {at_most + 1}"
-        statement = (
-            f"WITH passed AS MATERIALIZED ("
+        rows, number = self._sort(
             f"SELECT {self._columns()} FROM {self.partition.table} "
-            f"WHERE EXISTS (SELECT {self.partition.unchanged}) AND {sql}{bound}) "
+            f"WHERE EXISTS (SELECT {self.partition.unchanged}) AND {sql}{bound}",
+            [self.target, self.partition.index.name, *params],
+        )
+        return None if at_most is not None and number > at_most else rows
+
+    def _sort(self, passed: str, params: list[Any]) -> tuple[list[Any], int]:
+        """Return the nearest rows of a statement, and the number of all its rows."""
+        statement = (
+            f"WITH passed AS MATERIALIZED ({passed}) "
             f"SELECT {self._result()}, passing FROM ("
             f"SELECT *, (SELECT count(*) FROM passed) AS passing FROM passed "
             f"ORDER BY distance, id, namespace LIMIT {self.limit}) AS nearest"
         )
         rows = self._fetch(statement, params)
-        if rows and at_most is not None and rows[0][-1] > at_most:
-            return None
-        return [row[:-1] for row in rows]
+        return [row[:-1] for row in rows], rows[0][-1] if rows else 0
 
     def _graph(self, order: str, *, ef_search: int | None = None) -> list[Any] | None:
         """Read neighbours until enough of them satisfy the filter; return None if too few do.
@@ -180,12 +190,13 @@ class Search:
         )
         if self.filtered:
             statement += f" WHERE {sql} LIMIT {self.limit}"
-        rows = self._fetch(statement, params)
+        rows = self._fetch(statement, [self.target, self.partition.index.name, *params])
         return rows if len(rows) >= self.limit else None
 
     def _settings(self, ef_search: int) -> str:
         """Return the expression that sets the breadth of the scan and lets it be continued."""
-        walk = "relaxed_order" if self.filtered else "strict_order"
+        in_order = not self.filtered and not self.partition.by_bits
+        walk = "strict_order" if in_order else "relaxed_order"
         settings = {"hnsw.ef_search": ef_search, "hnsw.iterative_scan": walk}
         if self.partition.index.index_type == "ivfflat":
             probes = max(1, ef_search // 10)
@@ -201,11 +212,11 @@ class Search:
         return f"{_FIELDS}, distance{', vector_send(embedding)' if self.with_vector else ''}"
 
     def _fetch(self, sql: str, params: list[Any]) -> list[Any]:
-        """Return rows in order. The parameters are the target, the index's name and `params`."""
+        """Return the rows of a statement, nearest first."""
         one_plan = not self.filtered
         with server_cursor(self.connection, format=Format.BINARY, one_plan=one_plan) as cursor:
             cursor.adapters.register_dumper(Vector, _BinaryVector)
-            cursor.execute(sql, [self.target, self.partition.index.name, *params])
+            cursor.execute(sql, params)
             return sorted(cursor.fetchall(), key=_by_distance)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Metric = Literal["cosine", "euclidean", "dotproduct"]
 IndexType = Literal["hnsw", "ivfflat", "flat"]
-Storage = Literal["vector", "halfvec"]
+Storage = Literal["vector", "halfvec", "bit"]
 IndexStatus = Literal["ready", "building", "invalid", "missing"]
 
 

@@ -18,14 +18,15 @@ from mastra_engine.validation.jsonb import canonical, pointer
 
 T = TypeVar("T")
 
-#: pgvector's limits: dimensions of an index by storage type, and of a column.
-INDEXED_DIMENSIONS = {"vector": 2_000, "halfvec": 4_000}
+#: pgvector's limits: dimensions of a column, and of an index by storage. An index on bits may have
+#: 64,000, but its candidates are compared by the numbers, which the column stores.
 STORED_DIMENSIONS = 16_000
+INDEXED_DIMENSIONS = {"vector": 2_000, "halfvec": 4_000, "bit": STORED_DIMENSIONS}
 
 #: Lengths of vectors. The square of a length outside these limits is infinite or zero in single
 #: precision, and distances become NaN.
 _LONGEST = 1e18
-_SHORTEST = {"vector": 1e-18, "halfvec": 1e-4}
+_SHORTEST = {"vector": 1e-18, "halfvec": 1e-4, "bit": 1e-18}
 _LARGEST_HALF = 65_504.0
 
 #: A tsvector has at most a megabyte of words, and one byte of text may become four of them.
@@ -116,11 +117,21 @@ def index_definition(
     if definition.ef_construction < 2 * definition.m:
         message = f"must be at least twice m ({definition.m}), got {definition.ef_construction}"
         raise InvalidInput(message, path="/ef_construction")
-    _fits(definition)
+    _check_storage(definition)
+    _check_dimension(definition)
     return definition
 
 
-def _fits(definition: IndexDefinition) -> None:
+def _check_storage(definition: IndexDefinition) -> None:
+    if definition.storage == "bit" and definition.metric == "euclidean":
+        raise InvalidInput(
+            "'euclidean' is not available with storage='bit', which keeps the direction of a "
+            "vector and not its length; use metric='cosine', or storage='halfvec'",
+            path="/metric",
+        )
+
+
+def _check_dimension(definition: IndexDefinition) -> None:
     dimension, indexed = definition.dimension, definition.index_type != "flat"
     limit = INDEXED_DIMENSIONS[definition.storage] if indexed else STORED_DIMENSIONS
     if dimension <= limit:
@@ -130,6 +141,8 @@ def _fits(definition: IndexDefinition) -> None:
         advice = "storage='halfvec' would fit"
     elif indexed and dimension <= STORED_DIMENSIONS:
         advice = "index_type='flat' would fit"
+        if definition.metric != "euclidean":
+            advice = f"storage='bit' or {advice}"
     kind = f"a {definition.index_type} index on {definition.storage}"
     message = f"{kind} has at most {limit} dimensions, got {dimension}; {advice}"
     raise InvalidInput(message, path="/dimension")

@@ -51,6 +51,21 @@ def explained(part: str) -> Iterator[list[Plan]]:
         yield plans
 
 
+@contextmanager
+def plans() -> Iterator[list[str]]:
+    """Collect the plan of each search, explained on the same connection just before it runs."""
+    found: list[str] = []
+
+    def explain(execute: Any, statement: str, params: Any, many: bool, context: Any) -> Any:
+        if " AS distance" in statement:
+            execute(f"EXPLAIN {statement}", params, many, context)
+            found.append("\n".join(line for (line,) in context["cursor"].fetchall()))
+        return execute(statement, params, many, context)
+
+    with connection.execute_wrapper(explain):
+        yield found
+
+
 def plan_of(sql: str) -> list[dict[str, Any]]:
     """Return the nodes of a statement's plan, the topmost first."""
     with connection.cursor() as cursor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.search import Search
 from mastra_engine.types import Match
 from tests.integration.conftest import Elsewhere
-from tests.integration.queries import plan_of, statements
+from tests.integration.queries import plan_of, plans, statements
 
 ROWS, DIMENSION = 20_000, 16
 SETTINGS = ("hnsw.ef_search", "hnsw.iterative_scan", "ivfflat.probes", "lock_timeout")
@@ -123,21 +123,6 @@ def sql(statement: str, *params: Any) -> list[Any]:
 
 def settings() -> list[Any]:
     return sql("SELECT " + ", ".join(f"current_setting('{name}', true)" for name in SETTINGS))
-
-
-@contextmanager
-def plans() -> Iterator[list[str]]:
-    """Collect the plan of each search, explained on the same connection just before it runs."""
-    found: list[str] = []
-
-    def explain(execute: Any, statement: str, params: Any, many: bool, context: Any) -> Any:
-        if " AS distance" in statement:
-            execute(f"EXPLAIN {statement}", params, many, context)
-            found.append("\n".join(line for (line,) in context["cursor"].fetchall()))
-        return execute(statement, params, many, context)
-
-    with connection.execute_wrapper(explain):
-        yield found
 
 
 def ways(plans: list[str]) -> list[str]:

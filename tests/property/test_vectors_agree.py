@@ -14,7 +14,9 @@ from mastra_engine import MastraEngine
 from tests.property.pair import QUIET, Pair
 from tests.property.strategies import DOCUMENTS, IDS, METADATA_FILTERS
 
-NAMES = ("plain", "half")
+#: The indexes, and the storage of each.
+STORAGES = {"plain": "vector", "half": "halfvec", "bits": "bit"}
+NAMES = tuple(STORAGES)
 INDEX = st.sampled_from(NAMES)
 NAMESPACE = st.sampled_from(["", "ann"])
 VECTOR = st.tuples(*[st.sampled_from([-1.0, 0.0, 0.5, 2.0])] * 2).map(list)
@@ -24,7 +26,7 @@ DECLARED = {"declared": {"dimension": 2, "index_type": "flat"}}
 
 
 class Indexes(RuleBasedStateMachine):
-    """Two indexes with vectors in two namespaces."""
+    """Indexes of each storage with vectors in two namespaces."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +43,7 @@ class Indexes(RuleBasedStateMachine):
 
     @rule(name=INDEX, metric=METRIC, kind=st.sampled_from(["hnsw", "flat"]))
     def create_index(self, name: str, metric: Any, kind: Any) -> None:
-        storage: Any = "halfvec" if name == "half" else "vector"
+        storage: Any = STORAGES[name]
         self.pair.call(
             lambda e: _shown(
                 e.vectors.create_index(

@@ -199,7 +199,7 @@ class MockVectorStore(VectorStore):
 
 def _rounded(numbers: Sequence[float], index: IndexDefinition) -> Sequence[float]:
     """Return numbers in the precision in which the index compares them."""
-    if index.storage == "vector":
+    if index.storage != "halfvec":
         return numbers
     form = f"{len(numbers)}e"
     return struct.unpack(form, struct.pack(form, *numbers))

@@ -19,6 +19,7 @@ from mastra_engine.exceptions import EngineConfigError, IndexNotFound
 from mastra_engine.models import IndexProgress as IndexProgressRow
 from mastra_engine.models import VectorIndex as IndexRow
 from mastra_engine.postgres import vector_rows
+from mastra_engine.postgres.bit_search import BitSearch
 from mastra_engine.postgres.compile import Sql, both, on_metadata
 from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
@@ -192,8 +193,9 @@ class PostgresVectorStore(VectorStore):
     def nearest(
         self, scope: VectorScope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
     ) -> list[Match]:
-        search = Search(
-            partition=self._partition(scope.index),
+        partition = self._partition(scope.index)
+        search = (BitSearch if partition.by_bits else Search)(
+            partition=partition,
             target=target,
             condition=_condition(scope),
             limit=limit,

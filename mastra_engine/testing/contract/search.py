@@ -66,6 +66,45 @@ class TestVectorSearch(WithCompass):
             list(expected.values()), abs=1e-3
         )
 
+    @pytest.mark.parametrize("metric", ["cosine", "dotproduct"])
+    @pytest.mark.parametrize("index_type", ["hnsw", "ivfflat", "flat"])
+    def test_bits_find_candidates_and_scores_are_exact(
+        self, engine: MastraEngine, metric: str, index_type: str
+    ) -> None:
+        create = engine.vectors.create_index
+        options: dict[str, Any] = {"dimension": 3, "metric": metric, "index_type": index_type}
+        create(index_name="bits", storage="bit", **options)
+        create(index_name="numbers", storage="vector", **options)
+        rows = [[math.sin(i), math.cos(3 * i), math.sin(7 * i) / 2] for i in range(1, 60)]
+        found = []
+        for index in ("bits", "numbers"):
+            for space in ("a", "b"):
+                engine.vectors.upsert(
+                    index_name=index,
+                    vectors=rows,
+                    ids=[f"{i:02}" for i in range(len(rows))],
+                    metadata=[{"even": i % 2 == 0} for i in range(len(rows))],
+                    namespace=space,
+                )
+            engine.vectors.build_index(index_name=index)
+            options = {"index_name": index, "query_vector": [0.3, -0.8, 0.1]}
+            found.append(
+                [
+                    [
+                        (match.id, match.namespace, match.vector, round(match.score, 5))
+                        for match in matches
+                    ]
+                    for matches in (
+                        engine.vectors.query(**options, include_vector=True, namespace="a"),
+                        engine.vectors.query(**options, include_vector=True, top_k=1),
+                        engine.vectors.query(**options, filter={"even": True}, top_k=40),
+                        engine.vectors.query(**options, min_score=0.5, top_k=200),
+                    )
+                ]
+            )
+        assert found[0] == found[1]
+        assert [len(matches) for matches in found[0][:3]] == [10, 1, 40]
+
     def test_ties_go_by_id(self, engine: MastraEngine) -> None:
         engine.vectors.create_index(index_name="compass", dimension=3)
         ids = ["c", "a", "d", "b", "B"]
