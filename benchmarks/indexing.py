@@ -34,7 +34,7 @@ class Took:
 
     index: str
     phase: str
-    passages: int
+    chunks: int
     wall: float
     embedder: float
     embedder_cpu: float
@@ -58,14 +58,14 @@ class Timed:
 
         self.embedder = WordLlamaEmbedder()
         self.wall = self.cpu = 0.0
-        self.passages = 0
+        self.chunks = 0
 
     def embed_documents(self, texts: list[str]) -> Vectors:
         wall, cpu = time.perf_counter(), time.process_time()
         vectors = self.embedder.embed_documents(texts)
         self.wall += time.perf_counter() - wall
         self.cpu += time.process_time() - cpu
-        self.passages += len(texts)
+        self.chunks += len(texts)
         return vectors
 
     def embed_query(self, text: str) -> Any:
@@ -153,7 +153,7 @@ def _write(engine: PostgresEngine, texts: list[str], *, every: int) -> None:
 
 
 def _timed(engine: PostgresEngine, kind: str, phase: str, embedder: Timed) -> Took:
-    before = embedder.wall, embedder.cpu, embedder.passages
+    before = embedder.wall, embedder.cpu, embedder.chunks
     wall, cpu = time.perf_counter(), time.process_time()
     engine.index_pending()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -161,7 +161,7 @@ def _timed(engine: PostgresEngine, kind: str, phase: str, embedder: Timed) -> To
     return Took(
         index=kind,
         phase=phase,
-        passages=embedder.passages - before[2],
+        chunks=embedder.chunks - before[2],
         wall=wall,
         embedder=embedder.wall - before[0],
         embedder_cpu=embedder_cpu,
@@ -180,8 +180,8 @@ def _table(took: list[Took]) -> str:
                 lambda item: item.share,
                 lambda item: item.cpu_share,
             ]
-            speed = middle([item.passages / item.wall for item in of]) or 0
+            speed = middle([item.chunks / item.wall for item in of]) or 0
             medians = [middle([share(item) for item in of]) or 0 for share in shares]
             rows.append((f"{kind}, {phase}", f"{speed:,.0f}", *(f"{item:.0%}" for item in medians)))
-    headers = ["", "passages/s", "embedder", "database", "ours", "ours of the CPU"]
+    headers = ["", "chunks/s", "embedder", "database", "ours", "ours of the CPU"]
     return table("Shares of the time", headers, rows)

@@ -125,7 +125,7 @@ class RecordsDemo:
                 filter=filter,
                 hybrid=False,
             ):
-                words = [word for word in match.passage.split() if word.strip("*=")]
+                words = [word for word in match.text.split() if word.strip("*=")]
                 excerpt = shorten(" ".join(words), 50, placeholder=" …")
                 table.add_row(match.record.external_id, f"{match.score:.2f}", excerpt)
             self.console.print(table)

@@ -54,7 +54,7 @@ class Turn:
         """Add the chunks closest to the question to the sources."""
         for match in knowledge.search(self.desk, self.question):
             origin = {"index": match.index, "chunk": match.chunk, "score": round(match.score, 4)}
-            self._add_source(match.record, match.passage, origin)
+            self._add_source(match.record, match.text, origin)
 
     def cite(self, record: Record, *, tool: str) -> int:
         """Return the number that cites a record; add it to the sources if it is new."""

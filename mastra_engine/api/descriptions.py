@@ -251,7 +251,7 @@ NAMES: dict[str, str] = {
     "offset": "The number of objects to skip; it cannot be used together with `cursor`.",
     "order": "The order of the page.",
     "params": "The parameters of the run: a JSON object.",
-    "passage": "The text of the chunk.",
+    "RecordMatch.text": "The text of the chunk.",
     "patch": "A JSON merge patch (RFC 7396) of the working memory; null removes a key.",
     "paused_at": "When the sync was paused; null unless it is paused.",
     "place": "The module, function and line of the sync that failed; null if it is unknown.",

@@ -325,7 +325,7 @@ class SearchRecordsView(EngineView):
                     {
                         "record": _ALICE,
                         "score": 0.5,
-                        "passage": "Alice",
+                        "text": "Alice",
                         "index": "people",
                         "chunk": 0,
                         "start": None,

@@ -11,7 +11,7 @@ from mastra_engine.types.records import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordMatch:
-    """A record that matches a search, with the text of its best matching chunk as `passage`.
+    """A record that matches a search, with the `text` of its best matching chunk.
 
     `chunk` is the chunk's position in the record, from 0, and `index` the vector index that holds
     it. `metadata` is computed by the `metadata` function of the index's declaration. `start` and
@@ -20,7 +20,7 @@ class RecordMatch:
 
     record: Record
     score: float
-    passage: str
+    text: str
     index: str
     chunk: int
     start: int | None = None

@@ -35,10 +35,10 @@ def test_a_conversation_and_its_sources_are_in_the_admin(served: Any) -> None:
     answer = ask(page, EXCEPT)
     ask(page, "What is the state of ticket #2?")
 
-    # The passage that the answer quotes
+    # The chunk that the answer quotes
     follow(page.locator("a.citation").first)
-    passage = page.locator("mark", has_text="except")
-    assert 0 <= passage.bounding_box()["y"] < page.viewport_size["height"]
+    chunk = page.locator("mark", has_text="except")
+    assert 0 <= chunk.bounding_box()["y"] < page.viewport_size["height"]
     page.go_back()
 
     # The very conversation

@@ -24,7 +24,7 @@ INDEX = "notes"
 
 SIZE = 40
 TURNOVER = 8  # as many come and go from one version to the next
-PAGE, BATCH = 16, 8  # of an indexer's changes and passages
+PAGE, BATCH = 16, 8  # of an indexer's changes and chunks
 SLOWNESS = 0.05  # seconds, where one overtakes another
 
 

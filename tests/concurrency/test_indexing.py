@@ -46,23 +46,23 @@ def stored() -> list[Passage]:
 
 
 def wanted() -> list[Passage]:
-    """Return the passages of the records as they are, in the same order."""
-    passages = []
+    """Return the chunks of the records as they are, in the same order."""
+    chunks = []
     for record in Record.objects.filter(deleted_at=None):
         about = {ENTITY: str(record.entity_id), RECORD: record.external_id}
         for number, piece in enumerate(work.pieces(work.text(record.data))):
             id, vector = f"{record.id}/{number}", work.Prints().embed_query(piece)
-            passages.append((id, CONNECTION, piece, vector, {**about, CHUNK: number}))
-    return sorted(passages, key=lambda passage: passage[0])
+            chunks.append((id, CONNECTION, piece, vector, {**about, CHUNK: number}))
+    return sorted(chunks, key=lambda chunk: chunk[0])
 
 
 def check_up_to_bookmark(before: list[Passage]) -> None:
-    """Each record has its present passages up to the progress, those it had before after it."""
+    """Each record has its present chunks up to the progress, those it had before after it."""
     (rev,) = IndexProgress.objects.values_list("rev", flat=True)
     read = {str(id) for id in Record.objects.filter(rev__lte=rev).values_list("id", flat=True)}
-    left = [passage for passage in before if passage[0].split("/")[0] not in read]
-    done = [passage for passage in wanted() if passage[0].split("/")[0] in read]
-    assert stored() == sorted(left + done, key=lambda passage: passage[0])
+    left = [chunk for chunk in before if chunk[0].split("/")[0] not in read]
+    done = [chunk for chunk in wanted() if chunk[0].split("/")[0] in read]
+    assert stored() == sorted(left + done, key=lambda chunk: chunk[0])
 
 
 def end_claim() -> bool:
@@ -166,14 +166,14 @@ def check_quick_changes(engine: PostgresEngine, start: Start, lease: float, time
 
 
 @LEASES
-def test_a_record_changed_twice_quickly_ends_with_its_latest_passages(
+def test_a_record_changed_twice_quickly_ends_with_its_latest_chunks(
     engine: PostgresEngine, start: Start, lease: float
 ) -> None:
     check_quick_changes(engine, start, lease, times=20)
 
 
 @pytest.mark.long
-def test_two_hundred_records_changed_twice_quickly_end_with_their_latest_passages(
+def test_two_hundred_records_changed_twice_quickly_end_with_their_latest_chunks(
     engine: PostgresEngine, start: Start
 ) -> None:
     check_quick_changes(engine, start, lease=-1.0, times=200)

@@ -72,7 +72,7 @@ def write(engine: Any, **texts: str) -> Entity:
     return engine.sync_records(**NAME, records=records).entity  # type: ignore[no-any-return]
 
 
-def passages() -> set[str | None]:
+def chunks() -> set[str | None]:
     return set(Embedding.objects.values_list("document", flat=True))
 
 
@@ -85,8 +85,8 @@ def test_what_is_written_is_indexed_after_the_commit(
     with transaction.atomic():
         write(engine, a="one", b="two")
         engine.delete_records(entity_id=write(engine, c="three").id, external_ids=["b"])
-        assert passages() == set()
-    assert passages() == {"one", "three"}
+        assert chunks() == set()
+    assert chunks() == {"one", "three"}
     assert set(embedder.within) == {False}
 
 
@@ -111,7 +111,7 @@ def test_a_declared_sync_is_indexed_page_by_page(
         lambda ctx: [[record("a", text="one")], [record("b", text="two")]]
     )
     assert engine.run_sync("notes", connection_id="crm").status == "succeeded"
-    assert passages() == {"one", "two"}
+    assert chunks() == {"one", "two"}
     assert embedder.within == [False, False]
 
 
@@ -127,7 +127,7 @@ def test_a_failure_does_not_reach_whoever_writes(engine: PostgresEngine, caplog:
     assert "Indexing of 'Notes' of 'crm' is pending" in caplog.messages
     engine.vectors.embedder = BagOfWords()
     write(engine, b="two")
-    assert passages() == {"one", "two"}
+    assert chunks() == {"one", "two"}
 
 
 def test_a_queue_that_is_away_does_not_reach_whoever_writes(
@@ -151,10 +151,10 @@ def test_tasks_do_it_where_they_are_set_up() -> None:
         entity = write(engines["default"], a="one")
         (task,) = index_entity.get_backend().results
         assert (list(task.args), task.kwargs) == (["default", str(entity.id)], {})
-        assert passages() == set()
+        assert chunks() == set()
         task.task.call(*task.args)
         task.task.call(*task.args)
-        assert passages() == {"one"}
+        assert chunks() == {"one"}
         engines["default"].delete_entity_by_id(id=entity.id)
         task.task.call(*task.args)
 
@@ -170,7 +170,7 @@ def test_an_entity_deleted_while_it_is_indexed_leaves_nothing(
     entity = write(engine, a="one")
     with just_before(moment, lambda: theirs.delete_entity_by_id(id=entity.id)):
         assert engine.index_pending() == 0
-    assert passages() == set()
+    assert chunks() == set()
     assert not IndexProgress.objects.exists()
 
 
@@ -185,7 +185,7 @@ def test_an_index_emptied_while_it_is_filled_is_filled_again(
     with just_before(moment, lambda: empty(index_name="notes")):
         engine.index_pending()
     engine.index_pending()
-    assert passages() == {"one"}
+    assert chunks() == {"one"}
 
 
 @pytest.mark.parametrize("moment", [CLAIM, "lock_timeout", STORE])
@@ -196,7 +196,7 @@ def test_a_record_changed_while_it_is_indexed_ends_as_it_is(
     write(engine, a="one", b="two")
     with just_before(moment, lambda: write(theirs, a="new")):
         engine.index_pending()
-    assert passages() == {"new", "two"}
+    assert chunks() == {"new", "two"}
 
 
 def test_the_slower_of_two_indexers_writes_nothing(
@@ -212,11 +212,11 @@ def test_the_slower_of_two_indexers_writes_nothing(
 
     with just_before("lock_timeout", overtake):
         assert engine.index_pending() == 0
-    assert passages() == {"new"}
+    assert chunks() == {"new"}
 
 
 @pytest.mark.parametrize("name", ["delete_entity_by_id", "erase"])
-def test_a_deletion_waits_for_whoever_stores_passages(
+def test_a_deletion_waits_for_whoever_stores_chunks(
     engine: PostgresEngine, elsewhere: Elsewhere, name: str
 ) -> None:
     engine.record_search.indexes_at_once = False
@@ -233,9 +233,9 @@ def test_a_deletion_waits_for_whoever_stores_passages(
 
     with just_before(DELETE, refused):
         engine.index_pending()
-    assert passages() == {"one"}
+    assert chunks() == {"one"}
     delete()
-    assert passages() == set()
+    assert chunks() == set()
 
 
 def test_a_failure_while_storing_takes_everything_back(
@@ -248,10 +248,10 @@ def test_a_failure_while_storing_takes_everything_back(
     monkeypatch.setattr(engine.vectors.store, "put", _refuse)
     with pytest.raises(ZeroDivisionError):
         engine.index_pending()
-    assert passages() == {"one"}
+    assert chunks() == {"one"}
     monkeypatch.undo()
     assert engine.index_pending() == 1
-    assert passages() == {"new"}
+    assert chunks() == {"new"}
 
 
 def _refuse(*_: Any, **__: Any) -> None:
@@ -263,9 +263,9 @@ def test_indexing_may_be_part_of_a_transaction(engine: PostgresEngine) -> None:
     write(engine, a="one")
     with transaction.atomic():
         assert engine.index_pending() == 1
-        assert engine.search_records(query="one", connection_id="crm")[0].passage == "one"
+        assert engine.search_records(query="one", connection_id="crm")[0].text == "one"
         transaction.set_rollback(True)
-    assert passages() == set()
+    assert chunks() == set()
     assert engine.index_pending() == 1
 
 
@@ -304,4 +304,4 @@ def test_what_is_gone_is_found_by_the_index_on_ids(engine: PostgresEngine, known
             cursor.execute("ANALYZE mastra_engine_record")
     (sql,) = [sql for sql in statements(engine.index_pending) if "NOT EXISTS" in sql]
     assert "mastra_engine_record_pkey" in {node.get("Index Name") for node in plan_of(sql)}
-    assert passages() == {f"word {i}" for i in range(2, 2_000)}
+    assert chunks() == {f"word {i}" for i in range(2, 2_000)}

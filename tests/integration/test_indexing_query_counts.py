@@ -38,7 +38,7 @@ def engine(transactional_db: None) -> Iterator[PostgresEngine]:
 
 # What is behind, of all entities of a declared index, is one statement. Then, per page of changes:
 # the index, the progress and what changed (two); per batch: the claim, the lock timeout, the
-# progress's move, the old passages and the new ones; at the end a look at what changed meanwhile.
+# progress's move, the old chunks and the new ones; at the end a look at what changed meanwhile.
 COUNTS: list[tuple[str, str, int, int, dict[str, Any]]] = [
     ("index_pending", "nothing", 0, 1, {}),
     ("index_pending", "a batch", 100, 14, {}),

@@ -93,7 +93,7 @@ class Indexes(RuleBasedStateMachine):
                 fields=fields,
             )
             return sorted(
-                (m.record.entity_type, m.record.external_id, m.passage, str(m.record.data))
+                (m.record.entity_type, m.record.external_id, m.text, str(m.record.data))
                 for m in matches
             )
 

@@ -66,7 +66,7 @@ class WithIndex:
         return engine.index_pending()
 
     def stored(self, engine: MastraEngine, index_name: str = "notes") -> list[Match]:
-        """Return all vectors of an index, by record and passage."""
+        """Return all vectors of an index, by record and chunk."""
         number = engine.vectors.describe_index(index_name=index_name).count
         found = engine.vectors.query(
             index_name=index_name,
@@ -79,7 +79,7 @@ class WithIndex:
             found, key=lambda each: (each.metadata["@external_id"], each.metadata["@chunk"])
         )
 
-    def passages(self, engine: MastraEngine, index_name: str = "notes") -> list[str | None]:
+    def chunks(self, engine: MastraEngine, index_name: str = "notes") -> list[str | None]:
         return [each.document for each in self.stored(engine, index_name)]
 
 
@@ -107,9 +107,9 @@ class TestIndexing(WithIndex):
         self.declare(chunk=lambda text: text.split("|"))
         self.index(engine, a="one|two|three", b="four", c="five")
         assert self.index(engine, a="six|seven", b=None, d="eight") == 3
-        assert self.passages(engine) == ["six", "seven", "five", "eight"]
+        assert self.chunks(engine) == ["six", "seven", "five", "eight"]
         assert self.index(engine, a=None, b="four again") == 2
-        assert self.passages(engine) == ["four again", "five", "eight"]
+        assert self.chunks(engine) == ["four again", "five", "eight"]
 
     def test_unchanged_chunks_are_not_embedded_again(self, engine: MastraEngine) -> None:
         self.index(engine, a="one", b="two")
@@ -119,21 +119,21 @@ class TestIndexing(WithIndex):
     def test_a_record_without_a_text_is_left_out(self, engine: MastraEngine) -> None:
         self.declare(text=lambda data: data.get("text"))
         assert self.index(engine, a={"other": 1}, b=" \n", c="", d="...", e="here") == 5
-        assert self.passages(engine) == ["here"]
+        assert self.chunks(engine) == ["here"]
         self.index(engine, e={"other": 2})
-        assert self.passages(engine) == []
+        assert self.chunks(engine) == []
 
     def test_long_texts_are_cut(self, engine: MastraEngine) -> None:
         self.index(engine, a="word " * 10_000)
-        (passage,) = self.passages(engine)
-        assert passage == ("word " * 10_000)[:EXCERPT]
+        (chunk,) = self.chunks(engine)
+        assert chunk == ("word " * 10_000)[:EXCERPT]
 
     def test_chunks_may_be_objects(self, engine: MastraEngine) -> None:
         from mastra_engine.retrieval.chunking import chunk
 
         self.declare(chunk=lambda text: chunk(text, size=20, overlap=0))
         self.index(engine, a="The first sentence. The second one.")
-        assert self.passages(engine) == ["The first sentence.", "The second one."]
+        assert self.chunks(engine) == ["The first sentence.", "The second one."]
 
     def test_many_chunks_are_stored_in_batches(
         self, engine: MastraEngine, monkeypatch: pytest.MonkeyPatch
@@ -147,7 +147,7 @@ class TestIndexing(WithIndex):
         assert engine.index_pending(watch=watched.append) == 30
         assert sum(watched) == 30
         assert len(watched) > 5
-        assert self.passages(engine) == [word for text in notes.values() for word in text.split()]
+        assert self.chunks(engine) == [word for text in notes.values() for word in text.split()]
         assert engine.index_pending() == 0
 
     def test_an_index_may_hold_several_entities(self, engine: MastraEngine) -> None:
@@ -155,9 +155,9 @@ class TestIndexing(WithIndex):
         mails = [{"external_id": "a", "data": {"subject": "two"}}]
         engine.sync_records(name="Mails", connection_id=CONNECTION, records=mails)
         self.index(engine, a="one")
-        assert sorted(self.passages(engine), key=str) == ["one", "two"]
+        assert sorted(self.chunks(engine), key=str) == ["one", "two"]
         self.index(engine, a=None)
-        assert self.passages(engine) == ["two"]
+        assert self.chunks(engine) == ["two"]
 
     def test_the_settings_may_define_the_index(self, engine: MastraEngine) -> None:
         engine.vectors.declared = {
@@ -244,7 +244,7 @@ class TestIndexing(WithIndex):
         with pytest.raises(KeyError) as raised:
             engine.index_pending()
         assert raised.value.__notes__ == ["While indexing the record 'a' of 'Notes' in 'notes'."]
-        assert self.passages(engine) == ["two"]
+        assert self.chunks(engine) == ["two"]
 
     @pytest.mark.parametrize("text", [5, "nul \0", ["a"]])
     def test_invalid_texts_are_refused(self, engine: MastraEngine, text: Any) -> None:
@@ -268,9 +268,9 @@ class TestIndexing(WithIndex):
         self.put(engine, "other", a="three")
         engine.index_pending()
         engine.delete_entity_by_id(id=entity.id)
-        assert self.passages(engine) == ["three"]
+        assert self.chunks(engine) == ["three"]
         assert self.index(engine, a="four") == 1
-        assert sorted(self.passages(engine), key=str) == ["four", "three"]
+        assert sorted(self.chunks(engine), key=str) == ["four", "three"]
 
     def test_vectors_go_with_their_connection(self, engine: MastraEngine) -> None:
         self.index(engine, a="one", b="two")
@@ -279,7 +279,7 @@ class TestIndexing(WithIndex):
         found = engine.erase(connection_id=CONNECTION, dry_run=True)
         assert found == Erasure(entities=1, records=2, vectors=2)
         assert engine.erase(connection_id=CONNECTION) == found
-        assert self.passages(engine) == ["three"]
+        assert self.chunks(engine) == ["three"]
 
     def test_an_emptied_index_is_filled_again(self, engine: MastraEngine) -> None:
         self.index(engine, a="one", b="two")
@@ -287,23 +287,23 @@ class TestIndexing(WithIndex):
         assert engine.index_pending() == 2
         engine.vectors.delete_index(index_name="notes")
         assert engine.index_pending() == 2
-        assert self.passages(engine) == ["one", "two"]
+        assert self.chunks(engine) == ["one", "two"]
 
     def test_an_index_emptied_in_a_scope_is_filled_again(self, engine: MastraEngine) -> None:
         self.index(engine, a="one", b="two")
         self.put(engine, "other", a="three")
         engine.index_pending()
         engine.within(namespaces=["other"]).vectors.truncate_index(index_name="notes")
-        assert self.passages(engine) == ["one", "two"]
+        assert self.chunks(engine) == ["one", "two"]
         assert engine.index_pending() == 1
-        assert self.passages(engine) == ["one", "three", "two"]
+        assert self.chunks(engine) == ["one", "three", "two"]
 
     def test_all_records_can_be_read_again(self, engine: MastraEngine) -> None:
         self.index(engine, a="one", b="two")
         self.put(engine, b=None)
         self.declare(text=lambda data: data["text"].upper())
         assert engine.index_pending(rebuild=True) == 2
-        assert self.passages(engine) == ["ONE"]
+        assert self.chunks(engine) == ["ONE"]
 
     def test_purged_deletions_reach_the_index(self, engine: MastraEngine) -> None:
         entity = self.put(engine, a="one", b="two")
@@ -313,7 +313,7 @@ class TestIndexing(WithIndex):
         self.put(engine, c="three")
         engine.purge_deleted_records(entity_id=entity.id, up_to_rev=rev)
         engine.index_pending()
-        assert self.passages(engine) == ["one", "three"]
+        assert self.chunks(engine) == ["one", "three"]
 
     def test_earlier_purges_cost_nothing(
         self, engine: MastraEngine, monkeypatch: pytest.MonkeyPatch
@@ -332,7 +332,7 @@ class TestIndexing(WithIndex):
             engine.purge_deleted_records(entity_id=entity.id, up_to_rev=rev)
             self.put(engine, a="six", c="three")
             assert engine.index_pending(rebuild=rebuild) == (4 if rebuild else 1)
-            assert sorted(self.passages(engine), key=str) == ["five", "four", "six", "three"]
+            assert sorted(self.chunks(engine), key=str) == ["five", "four", "six", "three"]
 
     def test_deletions_purged_during_a_rebuild_reach_the_index(self, engine: MastraEngine) -> None:
         entity = self.put(engine, a="one", b="two")
@@ -345,7 +345,7 @@ class TestIndexing(WithIndex):
         engine.purge_deleted_records(entity_id=entity.id, up_to_rev=10)
         engine.vectors.embedder = BagOfWords()
         engine.index_pending()
-        assert self.passages(engine) == ["three"]
+        assert self.chunks(engine) == ["three"]
 
     def test_deletions_purged_before_they_are_read_do_not_wait(self, engine: MastraEngine) -> None:
         entity = self.put(engine, a="one")
@@ -363,11 +363,11 @@ class TestIndexing(WithIndex):
         assert own.index_pending(connection_id=CONNECTION) == 0
         assert own.index_pending() == 1
         (match,) = own.search_records(query="two", connection_id="other")
-        assert match.passage == "two"
+        assert match.text == "two"
         assert own.vectors.query(index_name="notes", query_text="two") == []
         own.delete_entity_by_id(id=match.record.entity_id)
         assert engine.index_pending() == 1
-        assert self.passages(engine) == ["one"]
+        assert self.chunks(engine) == ["one"]
 
     # Others
 
@@ -386,7 +386,7 @@ class TestIndexing(WithIndex):
         engine.vectors.embedder = Slow()
         engine.record_search.lease_seconds = -1.0  # its claim is over at once
         assert engine.index_pending() == 0
-        assert self.passages(engine) == ["new", "more"]
+        assert self.chunks(engine) == ["new", "more"]
 
     def test_only_one_indexer_runs_at_a_time(self, engine: MastraEngine) -> None:
         self.put(engine, a="one")
@@ -404,7 +404,7 @@ class TestIndexing(WithIndex):
         engine.vectors.embedder = Meanwhile()
         assert engine.index_pending() == 2  # with what came after it began
         assert seen == [0, 0]
-        assert self.passages(engine) == ["one", "two"]
+        assert self.chunks(engine) == ["one", "two"]
 
     def test_async(self, engine: MastraEngine) -> None:
         self.put(engine, a="one")

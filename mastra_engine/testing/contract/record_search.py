@@ -40,7 +40,7 @@ class TestRecordSearch(WithIndex):
         assert match == RecordMatch(
             record=record,
             score=match.score,
-            passage="green pear",
+            text="green pear",
             index="notes",
             chunk=1,
             metadata={"by": "Ann"},
@@ -120,7 +120,7 @@ class TestRecordSearch(WithIndex):
         assert self.found(engine, "dog", filter={"open": True}) == []
         (match,) = self.search(engine, "dog", filter={"open": False})
         assert match.record.data == {"text": "cat", "open": False}
-        assert match.passage == "dog"
+        assert match.text == "dog"
 
     @pytest.mark.parametrize(
         ("arguments", "error", "message"),
@@ -238,7 +238,7 @@ class TestRecordSearch(WithIndex):
         assert matches[0].record.external_id == "a"
         self.index(engine, d="dog")
         assert self.found(engine, "dog", top_k=2) == ["a", "d"]
-        assert len(self.passages(engine)) == 4  # the old one is kept up to date as well
+        assert len(self.chunks(engine)) == 4  # the old one is kept up to date as well
 
     def test_each_connection_changes_over_on_its_own(self, engine: MastraEngine) -> None:
         self.put(engine, "other", a="dog")

@@ -150,7 +150,7 @@ def record_match(match: Match, record: Record) -> RecordMatch:
     return RecordMatch(
         record=record,
         score=match.score,
-        passage=match.document or "",
+        text=match.document or "",
         index=metadata[_INDEX],
         chunk=metadata[CHUNK],
         start=metadata.get(START),
