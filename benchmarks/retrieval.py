@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     with registry.empty():
         for labelled in labelled_sets(options.chunk_size, options.locomo):
             evaluations = _evaluate(engine, labelled, options.half)
-            reports += _tables(labelled, options.half, evaluations)
+            reports += tables(labelled, options.half, evaluations)
             figures[labelled.name] = _figures(labelled, evaluations)
     data = {
         "benchmark": "retrieval",
@@ -145,13 +145,14 @@ def by_kind(labelled: LabelledSet, evaluation: Evaluation) -> dict[str, dict[str
 # Reporting
 
 
-def _tables(labelled: LabelledSet, half: Half, evaluations: Mapping[str, Evaluation]) -> list[str]:
+def tables(labelled: LabelledSet, half: Half, evaluations: Mapping[str, Evaluation]) -> list[str]:
+    """Return the metrics, the paired differences and the kinds of question as tables."""
     asked = sum(map(len, labelled.half(half).values()))
     title = f"{labelled.name}: {len(labelled.texts)} texts, {asked} questions of the half {half!r}"
     metrics = {name: evaluation.metrics for name, evaluation in evaluations.items()}
-    tables = [_estimates(title, metrics)]
+    listed = [_estimates(title, metrics)]
     if paired := differences(evaluations):
-        tables.append(_estimates("differences", paired, sign="+"))
+        listed.append(_estimates("differences", paired, sign="+"))
     kinds = {name: by_kind(labelled, evaluation) for name, evaluation in evaluations.items()}
     headers = list(next(iter(kinds.values())))
     if headers:
@@ -159,8 +160,8 @@ def _tables(labelled: LabelledSet, half: Half, evaluations: Mapping[str, Evaluat
             (name, *(_text(figures[kind]["recall@10"]) for kind in headers))
             for name, figures in kinds.items()
         ]
-        tables.append(table("recall@10 by kind of question", ["", *headers], rows))
-    return tables
+        listed.append(table("recall@10 by kind of question", ["", *headers], rows))
+    return listed
 
 
 def _estimates(title: str, figures: Mapping[str, Mapping[str, Estimate]], sign: str = "") -> str:
