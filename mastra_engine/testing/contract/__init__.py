@@ -10,6 +10,7 @@ def engine():
 from __future__ import annotations
 
 from mastra_engine.testing.contract.context_windows import TestContextWindows
+from mastra_engine.testing.contract.entities import TestEntities
 from mastra_engine.testing.contract.evaluation import TestEvaluation
 from mastra_engine.testing.contract.event_loop import TestEventLoop
 from mastra_engine.testing.contract.following import TestFollowing
@@ -22,7 +23,7 @@ from mastra_engine.testing.contract.page_sizes import TestPageSizes
 from mastra_engine.testing.contract.queries import TestQueries
 from mastra_engine.testing.contract.recall import TestRecall
 from mastra_engine.testing.contract.record_search import TestRecordSearch
-from mastra_engine.testing.contract.records import TestEntities, TestRecords
+from mastra_engine.testing.contract.records import TestRecords
 from mastra_engine.testing.contract.returned_fields import TestReturnedFields
 from mastra_engine.testing.contract.scoped_engine import TestConfinedEngine
 from mastra_engine.testing.contract.scoped_memory import TestScopedMemory

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
+from mastra_engine.backends.base.records.changes import changes_of
 from mastra_engine.backends.base.records.chunks import Chunks
 from mastra_engine.backends.base.records.following import Follower, follow
 from mastra_engine.backends.base.records.paging import ITER_PAGE, PAGE, iterate_pages, select_page
@@ -24,7 +25,6 @@ from mastra_engine.backends.base.records.syncs import SyncWrite
 from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, connection_in
 from mastra_engine.exceptions import (
     AmbiguousEntity,
-    CursorExpired,
     EntityExists,
     EntityNotFound,
     InvalidInput,
@@ -35,7 +35,6 @@ from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.filters.parsing import parse_optional_filter, parse_options
 from mastra_engine.types import (
     UNSET,
-    Action,
     Change,
     Changes,
     Entity,
@@ -70,11 +69,6 @@ Options = QueryOptions | Map[str, Any]
 CommitListener = Callable[[Entity, int], None]
 
 logger = logging.getLogger("mastra_engine.records")
-
-_AHEAD = (
-    "after is {after}, but the entity is at revision {rev}: the database may have been restored "
-    "from an older backup; read all records again"
-)
 
 
 class Records:
@@ -338,15 +332,7 @@ class Records:
         id = uuid(entity_id, "/entity_id")
         feed = self.store.select_changes(id, after=after, limit=limit)
         connection_in(self.scope, feed.entity.connection_id, id=id)
-        if after > feed.entity.rev:
-            raise CursorExpired(_AHEAD.format(after=after, rev=feed.entity.rev), after=after)
-        if after and read_up_to < feed.purged_rev:
-            raise CursorExpired(after=after, purged=feed.purged_rev)
-        items = [_change(record, created, after) for record, created in feed.rows]
-        end = items[-1].rev if items else after
-        if items and not feed.has_more:  # a reader at the end does not miss the purged tombstones
-            end = max(end, feed.purged_rev)
-        return Changes(items=items, next=end, more=feed.has_more, purged=feed.purged_rev)
+        return changes_of(feed, after=after, read_up_to=read_up_to)
 
     def follow_changes(
         self,
@@ -486,10 +472,3 @@ class Records:
 
 def _optional(value: str | None, path: str) -> str | None:
     return None if value is None else name(value, path)
-
-
-def _change(record: Record, created_rev: int, after: int) -> Change:
-    if record.deleted_at is not None:
-        return Change(action="deleted", record=record, rev=record.rev)
-    action: Action = "added" if created_rev > after else "updated"
-    return Change(action=action, record=record, rev=record.rev)
