@@ -13,22 +13,27 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 from django.conf import settings
 from django.core.signals import setting_changed
 from dotenv import dotenv_values
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 
+from mastra_engine.database_urls import database_from_url
 from mastra_engine.exceptions import EngineConfigError, InvalidInput
 from mastra_engine.validation.inputs import count, seconds, text
 from mastra_engine.validation.suggestions import unknown
 
+__all__ = [
+    "INVALID_URL",
+    "AdminSettings",
+    "ApiSettings",
+    "admin_settings",
+    "api_settings",
+    "database",
+    "database_from_url",
+    "engine_settings",
+]
+
 DEFAULT_ENGINES = {"default": {"BACKEND": "mastra_engine.backends.postgres.PostgresEngine"}}
 
-_DJANGO_KEYS = {
-    "dbname": "NAME",
-    "user": "USER",
-    "password": "PASSWORD",
-    "host": "HOST",
-    "port": "PORT",
-}
+#: The backend of a `DB_URL` that is not valid; it says so whenever it is used.
+INVALID_URL = "mastra_engine.postgres.invalid_url"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,41 +137,21 @@ def engine_settings() -> dict[str, dict[str, Any]]:
     return {alias: dict(options) for alias, options in configured.items()}
 
 
-def database_from_url(url: str) -> dict[str, Any]:
-    """Return a Django `DATABASES` entry for a PostgreSQL URL or libpq connection string.
-
-    Parameters without a Django key, such as `sslmode` or `connect_timeout`, become `OPTIONS`.
-    Raises EngineConfigError if libpq cannot parse the URL or the URL names no database.
-    """
-    try:
-        parameters = conninfo_to_dict(url)
-    except ProgrammingError:
-        # libpq quotes a part of the URL, and that part may hold the password.
-        raise EngineConfigError(
-            "The database URL cannot be parsed. Write it as "
-            "postgres://user:password@host:port/database, and percent-encode special characters "
-            "such as @ and / in the password"
-        ) from None
-    config: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {}}
-    for name, value in parameters.items():
-        if name in _DJANGO_KEYS:
-            config[_DJANGO_KEYS[name]] = str(value)
-        elif value is not None:
-            config["OPTIONS"][name] = value
-    if "NAME" not in config and "service" not in config["OPTIONS"]:
-        raise EngineConfigError("The database URL does not name a database: append /<name>")
-    return config
-
-
 def database(base_dir: Path | str = ".") -> dict[str, Any]:
     """Return the `DATABASES` entry for `DB_URL`, from the environment or from `base_dir`/.env.
 
     Write `DATABASES = {"default": database(BASE_DIR)}` in the settings file. If `DB_URL` is not
     set, the entry is Django's dummy backend, so that `manage.py engine_add` can run, and the
-    system check `mastra_engine.E003` fails.
+    system check `mastra_engine.E003` fails. If it is not valid, the check and every use of the
+    database fail with the reason.
     """
     url = os.environ.get("DB_URL") or dotenv_values(Path(base_dir) / ".env").get("DB_URL")
-    return database_from_url(url) if url else {"ENGINE": "django.db.backends.dummy"}
+    if not url:
+        return {"ENGINE": "django.db.backends.dummy"}
+    try:
+        return database_from_url(url)
+    except EngineConfigError as error:
+        return {"ENGINE": INVALID_URL, "OPTIONS": {"problem": str(error)}}
 
 
 def _on_setting_changed(*, setting: str, **_: Any) -> None:

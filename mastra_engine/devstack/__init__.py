@@ -7,6 +7,7 @@ several processes at once.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import ClassVar, Protocol
 from django.conf import settings
 from django.core.files import locks
 
+from mastra_engine.conf import database_from_url
 from mastra_engine.devstack import dotenv
 from mastra_engine.devstack.docker import DockerStack
 from mastra_engine.devstack.embedded import EmbeddedStack
@@ -127,6 +129,8 @@ def _stack(directory: Path, kind: str) -> Stack:
 def _refuse_foreign_url(directory: Path) -> None:
     env = dotenv.read(directory)
     url = env.get("DB_URL", "")
+    for configured in filter(None, (os.environ.get("DB_URL"), url)):
+        database_from_url(configured)  # The commands would not use the new database.
     ours = CHOICE in env and any(kind(directory).owns(url) for kind in STACKS.values())
     if url and not ours:
         raise EngineConfigError(

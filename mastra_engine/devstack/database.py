@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
 from mastra_engine.backends.postgres.aliases import known_alias
-from mastra_engine.conf import database_from_url
+from mastra_engine.conf import INVALID_URL, database_from_url
 from mastra_engine.exceptions import EngineConfigError
 from mastra_engine.handler import DEFAULT_ALIAS, engines
 
@@ -34,6 +34,8 @@ def selected_database(alias: str | None) -> Iterator[str]:
 def conninfo(alias: str) -> str:
     """Return the connection parameters of `alias` as a libpq connection string."""
     connection = connections[alias]
+    if connection.settings_dict["ENGINE"] == INVALID_URL:
+        connection.ensure_connection()  # raises the reason
     if connection.vendor != "postgresql":
         raise EngineConfigError(
             f"The database {alias!r} is not a PostgreSQL one. Is DB_URL set, and used in DATABASES?"

@@ -20,6 +20,7 @@ from mastra_engine.backends.postgres.records import PostgresRecordStore
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.backends.postgres.sync_runs import PostgresRunStore
 from mastra_engine.backends.postgres.vectors import PostgresVectorStore
+from mastra_engine.conf import INVALID_URL
 from mastra_engine.conversations.tokens import estimate
 from mastra_engine.protocols import Embedder, Reranks, Tokenizer
 
@@ -106,6 +107,9 @@ class PostgresEngine(MastraEngine):
                     id="mastra_engine.E002",
                 )
             ]
+        if connections.settings[alias]["ENGINE"] == INVALID_URL:
+            problem = connections.settings[alias]["OPTIONS"]["problem"]
+            return [checks.Error(f"DB_URL is not valid. {problem}.", id="mastra_engine.E003")]
         if connections[alias].vendor != "postgresql":
             return [
                 checks.Error(

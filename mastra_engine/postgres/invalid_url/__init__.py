@@ -1,0 +1,1 @@
+"""The database backend of a `DB_URL` that is not valid."""
