@@ -20,10 +20,20 @@ from mastra_engine.conf import database_from_url
 from mastra_engine.devstack import dotenv
 from mastra_engine.devstack.docker import DockerStack
 from mastra_engine.devstack.embedded import EmbeddedStack
-from mastra_engine.devstack.server import address, answers, wait_until_ready
+from mastra_engine.devstack.server import address, answers, is_down, wait_until_ready
 from mastra_engine.exceptions import EngineConfigError
 
-__all__ = ["Stack", "add", "address", "choose", "configured_stack", "down", "project_dir", "up"]
+__all__ = [
+    "Stack",
+    "add",
+    "address",
+    "choose",
+    "configured_stack",
+    "down",
+    "next_step",
+    "project_dir",
+    "up",
+]
 
 
 class Stack(Protocol):
@@ -74,6 +84,15 @@ def configured_stack(directory: Path) -> Stack:
     if kind is None:
         raise EngineConfigError(f"{directory} has no development database. Run engine_add first.")
     return _stack(directory, kind)
+
+
+def next_step(conninfo: str) -> str:
+    """Return how to start the project's development database if that is the one that is down."""
+    directory = project_dir()
+    kind = dotenv.read(directory).get(CHOICE)
+    if kind in STACKS and STACKS[kind](directory).owns(conninfo) and is_down(conninfo):
+        return "Start the development database: manage.py engine_up"
+    return ""
 
 
 def add(stack: Stack, *, port: int | None = None) -> list[str]:

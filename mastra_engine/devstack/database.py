@@ -10,9 +10,11 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
+from mastra_engine import devstack
 from mastra_engine.backends.postgres.aliases import known_alias
 from mastra_engine.conf import INVALID_URL, database_from_url
-from mastra_engine.exceptions import EngineConfigError
+from mastra_engine.devstack.server import connected
+from mastra_engine.exceptions import EngineConfigError, Unavailable
 from mastra_engine.handler import DEFAULT_ALIAS, engines
 
 
@@ -43,6 +45,21 @@ def conninfo(alias: str) -> str:
     keywords = {option.keyword.decode() for option in Conninfo.get_defaults()}
     arguments = connection.get_connection_params()
     return make_conninfo(**{name: arguments[name] for name in keywords & arguments.keys()})
+
+
+@contextmanager
+def explained(conninfo: str) -> Iterator[None]:
+    """Add the reason and the remedy to Unavailable if there is no connection to a database."""
+    try:
+        yield
+    except Unavailable:
+        try:
+            with connected(conninfo):
+                pass
+        except Unavailable as reason:
+            error = reason
+        step = devstack.next_step(conninfo)
+        raise Unavailable(f"{str(error).strip()}\n{step}" if step else str(error)) from error
 
 
 def _engine_alias() -> str:

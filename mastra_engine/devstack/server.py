@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ MIGRATION_LOCK = 7_226_418_044_101
 #: Parameters are bound on the client, so no statement is prepared; a pooler could send a prepared
 #: statement to another session.
 _AS_DJANGO: dict[str, Any] = {"cursor_factory": psycopg.ClientCursor}
+
+#: The server's message when it refuses a connection; libpq passes on no SQLSTATE then.
+_MISSING_DATABASE = re.compile(r'FATAL: +database (".*") does not exist')
 
 _PUBLIC = ("service", "host", "port", "user", "dbname")
 
@@ -58,6 +62,11 @@ def connected(conninfo: str) -> Iterator[psycopg.Connection]:
         with psycopg.connect(_bounded(conninfo), autocommit=True, **_AS_DJANGO) as connection:
             yield connection
     except psycopg.OperationalError as error:
+        if missing := _MISSING_DATABASE.search(str(error)):
+            raise Unavailable(
+                f"The database {missing[1]} does not exist on this server. Create it, with "
+                f"CREATE DATABASE {missing[1]}, or correct its name in DB_URL"
+            ) from error
         raise Unavailable(f"The database does not answer: {error}") from error
 
 
@@ -69,6 +78,11 @@ def answers(conninfo: str) -> bool:
     except Unavailable:
         return False
     return True
+
+
+def is_down(conninfo: str) -> bool:
+    """Return whether no server answers; a server that refuses the login is not down."""
+    return PGconn.ping(_bounded(conninfo).encode()) == Ping.NO_RESPONSE
 
 
 def wait_until_ready(conninfo: str, *, timeout: float) -> None:

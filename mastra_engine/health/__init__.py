@@ -33,6 +33,11 @@ __all__ = [
     "read_health",
 ]
 
+_NO_PGVECTOR = (
+    "The server does not have the extension pgvector, which the engine needs. Install it on the "
+    "server, for example with the package postgresql-{major}-pgvector or the image "
+    "pgvector/pgvector:pg{major}, then run engine_migrate."
+)
 _PACKAGES = ("django-mastra-engine", "Django", "psycopg")
 
 
@@ -70,7 +75,9 @@ def read_health(alias: str, *, growth: Callable[[str], list[Day]] = read_growth)
     pending = unapplied(connection)
     messages = checks.run_checks(tags=[checks.Tags.database], databases=[alias])
     problems = [message.msg for message in messages if message.is_serious()]
-    if pending:
+    if server.pgvector_installed is None and server.pgvector_available is None:
+        problems.append(_NO_PGVECTOR.format(major=server.version.partition(".")[0]))
+    elif pending:
         problems.append(f"Migrations to apply: {len(pending)}. Run engine_migrate.")
     if "mastra_engine" in pending:
         return Health(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.conf import settings
@@ -10,8 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from mastra_engine import devstack
+from mastra_engine.devstack.database import conninfo, explained
 from mastra_engine.exceptions import EngineError
-from mastra_engine.handler import DEFAULT_ALIAS
+from mastra_engine.handler import DEFAULT_ALIAS, engines
 
 
 class EngineCommand(BaseCommand):
@@ -23,9 +25,16 @@ class EngineCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command; raises CommandError for errors of the engine and of the system."""
         try:
-            return super().execute(*args, **options)
+            with self.explained(options):
+                return super().execute(*args, **options)
         except (EngineError, OSError) as error:
             raise CommandError(str(error)) from error
+
+    def explained(self, options: dict[str, Any]) -> AbstractContextManager[None]:
+        """Explain an unavailable database of the engine, if the command has that option."""
+        alias = str(options.get("engine"))
+        database = engines[alias].database if alias in engines else None
+        return nullcontext() if database is None else explained(conninfo(database))
 
     def add_engine_argument(self, parser: ArgumentParser) -> None:
         """Add the argument for the alias of an engine."""

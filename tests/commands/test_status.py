@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from psycopg.conninfo import make_conninfo
 from pytest_django import DjangoDbBlocker
 
+from mastra_engine.devstack.embedded import EmbeddedStack
+from mastra_engine.health.server import Server, read_server
 from tests.commands.conftest import Project, run_sql
 from tests.commands.test_migrate import ASCII
 
@@ -89,6 +93,50 @@ def test_absent_server_is_reported(status: Status) -> None:
     assert found["versions"]["django-mastra-engine"]
     assert found["address"] == "host=/nowhere user=me dbname=none"
     assert error.startswith("The database does not answer")
+
+
+def test_a_database_that_does_not_exist_is_named(
+    status: Status, server: str, project: Project
+) -> None:
+    url = make_conninfo(server, dbname='no "such" one')
+    _, error = status(url)
+    assert error.startswith('The database "no "such" one" does not exist on this server')
+    assert "CREATE DATABASE" in error
+    assert "does not answer" not in error
+    for command in (
+        "engine_migrate",
+        "engine_sync --list",
+        "engine_erase --resource=ann --no-input",
+    ):
+        _, _, error = project.run(*command.split(), DATABASE_URL=url)
+        assert error.startswith('CommandError: The database "no "such" one" does not exist')
+
+
+@pytest.mark.parametrize(
+    "command", ["engine_status", "engine_migrate --timeout=1", "engine_sync --list"]
+)
+def test_a_development_database_that_is_down_can_be_started(project: Project, command: str) -> None:
+    url = EmbeddedStack(project.path).url()
+    (project.path / ".env").write_text(f"MASTRA_ENGINE_SERVER=embedded\nDB_URL='{url}'\n")
+    _, _, error = project.run(*command.split())
+    assert "The database does not answer" in error
+    assert error.endswith("Start the development database: manage.py engine_up\n")
+    _, _, error = project.run(*command.split(), DATABASE_URL="host=/nowhere dbname=other")
+    assert "The database does not answer" in error
+    assert "engine_up" not in error
+
+
+def test_a_server_without_pgvector_needs_it_first(
+    status: Status, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_pgvector(connection: Any) -> Server:
+        return replace(read_server(connection), pgvector_available=None, version="17.2 (Debian)")
+
+    monkeypatch.setattr("mastra_engine.health.read_server", without_pgvector)
+    found, error = status(database)
+    assert found["problems"] == [error]
+    assert "postgresql-17-pgvector" in error
+    assert error.endswith("then run engine_migrate.")
 
 
 def test_wrong_encoding_is_a_problem(status: Status, make_database: Callable[..., str]) -> None:

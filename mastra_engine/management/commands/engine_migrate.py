@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError
 
 from mastra_engine import engines
-from mastra_engine.devstack.database import conninfo, selected_database
+from mastra_engine.devstack.database import conninfo, explained, selected_database
 from mastra_engine.devstack.server import address, migration_lock, wait_until_ready
 from mastra_engine.exceptions import InvalidVector
 from mastra_engine.management.base import DatabaseCommand
@@ -32,7 +32,8 @@ class Command(DatabaseCommand):
         with selected_database(options["database"]) as alias:
             target = conninfo(alias)
             self.stdout.write(f"Database: {address(target)}")
-            wait_until_ready(target, timeout=options["timeout"])
+            with explained(target):
+                wait_until_ready(target, timeout=options["timeout"])
             with migration_lock(target, on_wait=self.tell_waiting):
                 self.migrate(alias, verbosity=options["verbosity"])
                 self.create_indexes(alias)

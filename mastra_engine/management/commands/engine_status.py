@@ -13,7 +13,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error
 from django.template.defaultfilters import filesizeformat
 
-from mastra_engine.devstack.database import conninfo, selected_database
+from mastra_engine.devstack.database import conninfo, explained, selected_database
 from mastra_engine.devstack.server import address, connected
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.health import Health, Run, Server, Structure, Table, read_health
@@ -39,7 +39,8 @@ class Command(DatabaseCommand):
 def _read(alias: str) -> Health:
     """Return the state of the database; an error of the connection is one of its problems."""
     try:
-        with connected(conninfo(alias)):  # Django's own connection may not time out.
+        # Django's own connection may not time out.
+        with explained(conninfo(alias)), connected(conninfo(alias)):
             return read_health(alias)
     except (Unavailable, Error) as error:
         return Health(problems=[str(error)])
