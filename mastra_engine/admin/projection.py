@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pgvector import Vector
-
 from mastra_engine.optional_deps import require
+from mastra_engine.validation.vectors import AnyVector
 
 #: The rank and the number of iterations of the randomized PCA.
 _RANK, _ROUNDS = 10, 6
@@ -21,7 +20,7 @@ class Projection:
     variance: float
 
 
-def project(vectors: Sequence[Vector], *, unit: bool) -> Projection:
+def project(vectors: Sequence[AnyVector], *, unit: bool) -> Projection:
     """Project vectors onto their first two principal components.
 
     With `unit`, the vectors are normalized first. The method is randomized PCA, in time linear in

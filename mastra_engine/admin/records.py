@@ -145,7 +145,9 @@ class RecordAdmin(EngineAdmin):
             namespace=row.entity.connection_id,
             metadata__contains={ENTITY: str(row.entity_id), RECORD: row.external_id},
         )
-        embeddings = embeddings.select_related("vector_index").defer("embedding", "metadata")
+        embeddings = embeddings.select_related("vector_index").defer(
+            "embedding", "sparse_embedding", "metadata"
+        )
         vectors = [
             (row, self.embedding_url(row.vector_index_id, row.row_id))
             for row in embeddings[:RELATED]

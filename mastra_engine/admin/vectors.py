@@ -128,7 +128,7 @@ class EmbeddingAdmin(EngineAdmin):
     listed = False
     facts = ("vector_id", "namespace", "created_at", "updated_at")
     documents = ("document", "metadata")
-    unread = ("embedding",)
+    unread = ("embedding", "sparse_embedding")
     template = "embedding.html"
 
     @admin.display(description="ID")
@@ -172,7 +172,7 @@ class EmbeddingAdmin(EngineAdmin):
         return links
 
     def details(self, request: HttpRequest, row: Embedding) -> dict[str, Any]:
-        vector = list(row.embedding)
+        vector = row.numbers()
         length = math.sqrt(math.fsum(number * number for number in vector))
         facts = [Fact("Index", row.vector_index.name), *self.labelled(row, self.facts)]
         return {

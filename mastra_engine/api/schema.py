@@ -28,13 +28,17 @@ Schema = dict[str, Any]
 JSON = "application/json"
 _NUMBERS: Schema = {"type": "array", "items": {"type": "number"}}
 _VARIABLE = re.compile(r"\{(\w+)\}")
+#: The index of a JSON object's number is its key.
+_VECTOR: Schema = {
+    "anyOf": [_NUMBERS, {"type": "object", "additionalProperties": {"type": "number"}}]
+}
 #: Variables of paths that are UUIDs.
 _UUIDS = {"entity_id", "run_id"}
 #: Schemas of arguments that have no precise type hint.
 _BY_NAME: dict[str, Schema] = {
-    "vector": _NUMBERS,
-    "query_vector": _NUMBERS,
-    "vectors": {"type": "array", "items": _NUMBERS},
+    "vector": _VECTOR,
+    "query_vector": _VECTOR,
+    "vectors": {"type": "array", "items": _VECTOR},
     "lines": {"type": "array", "items": {"type": "object", "additionalProperties": {}}},
     "filter": {},
 }

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from django.db import models
 from django.db.models.functions import Cast, Now
+from pgvector import SparseVector, Vector
 from pgvector.django import (
     CosineDistance,
     HalfVectorField,
     L2Distance,
     MaxInnerProduct,
+    SparseVectorField,
     VectorField,
 )
 
@@ -20,7 +22,12 @@ from mastra_engine.validation.vectors import IndexDefinition
 DISTANCES = {"cosine": CosineDistance, "euclidean": L2Distance, "dotproduct": MaxInnerProduct}
 #: The type in which distances are computed, by storage. `bit` finds candidates by their bits, and
 #: compares these by their numbers.
-FIELDS = {"vector": VectorField, "halfvec": HalfVectorField, "bit": VectorField}
+FIELDS = {
+    "vector": VectorField,
+    "halfvec": HalfVectorField,
+    "bit": VectorField,
+    "sparsevec": SparseVectorField,
+}
 
 
 class VectorIndex(models.Model):
@@ -69,7 +76,10 @@ class EmbeddingQuerySet(models.QuerySet["Embedding"]):
         candidates only, which `engine.vectors.query` then compares.
         """
         field = FIELDS[index.storage](dimensions=index.dimension)
-        distance = DISTANCES[index.metric](Cast("embedding", field), list(vector))
+        sparse = index.storage == "sparsevec"
+        column = "sparse_embedding" if sparse else "embedding"
+        target = SparseVector(list(vector)) if sparse else Vector(list(vector))
+        distance = DISTANCES[index.metric](Cast(column, field), target)
         vectors = self.filter(vector_index=index)
         if namespace is not None:
             vectors = vectors.filter(namespace=namespace)
@@ -98,7 +108,9 @@ class Embedding(models.Model):
     )
     document = models.TextField(null=True)  # noqa: DJ001 - null is "no document"
     metadata = models.JSONField(decoder=Decoder)
-    embedding = VectorField()
+    #: The vector is in one of these columns, which the index's storage determines.
+    embedding = VectorField(null=True)
+    sparse_embedding = SparseVectorField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -106,3 +118,8 @@ class Embedding(models.Model):
 
     def __str__(self) -> str:
         return f"Embedding {self.pk}"
+
+    def numbers(self) -> list[float]:
+        """Return the vector, also with those numbers that are zero."""
+        sparse = self.sparse_embedding
+        return list(self.embedding) if sparse is None else sparse.to_list()

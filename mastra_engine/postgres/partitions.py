@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
+from pgvector import SparseVector, Vector
 
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.postgres.connections import separate_connection
@@ -21,7 +22,7 @@ from mastra_engine.postgres.errors import DatabaseError, sqlstate
 from mastra_engine.postgres.locks import BUILDERS
 from mastra_engine.postgres.structures import status_of
 from mastra_engine.types import IndexStatus
-from mastra_engine.validation.vectors import IndexDefinition
+from mastra_engine.validation.vectors import AnyVector, IndexDefinition
 
 _OPERATOR_CLASSES = {"cosine": "cosine_ops", "euclidean": "l2_ops", "dotproduct": "ip_ops"}
 _OPERATORS = {"cosine": "<=>", "euclidean": "<->", "dotproduct": "<#>"}
@@ -132,6 +133,12 @@ class Partition:
         self.structure = f"{self.table}_nearest"
         #: Whether the structure orders by bits: it finds candidates, which are then compared.
         self.by_bits = index.storage == "bit" and index.index_type != "flat"
+        sparse = index.storage == "sparsevec"
+        #: The column of the vectors, and its type.
+        self.column = "sparse_embedding" if sparse else "embedding"
+        self.column_type = "sparsevec" if sparse else "vector"
+        #: The class of pgvector that stands for this type.
+        self.vector_class: type[AnyVector] = SparseVector if sparse else Vector
         self.type = f"{'vector' if index.storage == 'bit' else index.storage}({index.dimension})"
         #: A FROM clause that has a row only while the index is the one that was found. It has the
         #: name as its parameter. Definitions never change, and two indexes of one name are never
@@ -152,8 +159,18 @@ class Partition:
 
         A structure of bits indexes `bit_distance()` instead.
         """
-        target = f"%s::vector::{self.type}" if self.index.storage == "halfvec" else "%s::vector"
-        return f"(embedding::{self.type}) {_OPERATORS[self.index.metric]} {target}"
+        target = f"%s::{self.column_type}"
+        if self.index.storage == "halfvec":
+            target += f"::{self.type}"
+        return f"({self.column}::{self.type}) {_OPERATORS[self.index.metric]} {target}"
+
+    def binary(self) -> str:
+        """Return the expression of a row's vector in pgvector's binary form."""
+        return f"{self.column_type}_send({self.column})"
+
+    def decode(self, binary: bytes) -> AnyVector:
+        """Return a vector from pgvector's binary form."""
+        return self.vector_class.from_binary(binary)
 
     def bit_distance(self) -> str:
         """Return the number of bits, one per dimension, that differ from those of a parameter."""
@@ -174,7 +191,7 @@ class Partition:
         self._execute(f"CREATE TABLE {table} (LIKE mastra_engine_embedding INCLUDING ALL)")
         self._execute(f"ALTER TABLE {table} OWNER TO {owner}")
         statistics = f"ALTER metadata SET STATISTICS {_SAMPLE}"
-        self._execute(f"ALTER TABLE {self.table} {statistics}")
+        self._execute(f"ALTER TABLE {self.table} {statistics}, ALTER {self.column} SET NOT NULL")
         self._execute(f"CREATE INDEX {self.table}_text ON {self.table} USING gin ({self.document})")
         if self.index.index_type == "hnsw":  # IVFFlat computes its lists from rows
             self._execute(self._create_structure(""))
@@ -321,7 +338,7 @@ class Partition:
         if self.by_bits:
             key = f"{self._bits('embedding')} bit_hamming_ops"
         else:
-            key = f"(embedding::{self.type}) {index.storage}_{_OPERATOR_CLASSES[index.metric]}"
+            key = f"({self.column}::{self.type}) {index.storage}_{_OPERATOR_CLASSES[index.metric]}"
         if index.index_type == "hnsw":
             options = f"m = {index.m}, ef_construction = {index.ef_construction}"
         else:

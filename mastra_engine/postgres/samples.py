@@ -7,9 +7,9 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
-from pgvector import Vector
 
 from mastra_engine.postgres.partitions import Partition
+from mastra_engine.validation.vectors import AnyVector
 
 #: The most pages of a table to read: 8 MiB with the usual page size of 8 KiB.
 PAGES = 1_000
@@ -53,7 +53,7 @@ def rows_by_day(connection: BaseDatabaseWrapper, table: str, *, since: datetime)
         return {day: round(number / share) for day, number in cursor.fetchall()}
 
 
-def sample_vectors(partition: Partition, *, most: int) -> list[tuple[UUID, Vector]]:
+def sample_vectors(partition: Partition, *, most: int) -> list[tuple[UUID, AnyVector]]:
     """Return up to `most` vectors with their `row_id`, from a sample of a partition's pages.
 
     The result is the same as long as the table does not change: the sample always has the same
@@ -62,13 +62,13 @@ def sample_vectors(partition: Partition, *, most: int) -> list[tuple[UUID, Vecto
     with partition.connection.cursor() as cursor:
         share = _share(cursor, partition.table)
         cursor.execute(
-            f"SELECT row_id, vector_send(embedding) FROM ("
-            f"SELECT row_id, embedding FROM {partition.table} "
+            f"SELECT row_id, {partition.binary()} FROM ("
+            f"SELECT row_id, {partition.column} FROM {partition.table} "
             f"TABLESAMPLE SYSTEM (%s) REPEATABLE (0) "
             f"ORDER BY md5(row_id::text) LIMIT %s) sample",
             [100 * share, most],
         )
-        return [(row_id, Vector.from_binary(vector)) for row_id, vector in cursor.fetchall()]
+        return [(row_id, partition.decode(vector)) for row_id, vector in cursor.fetchall()]
 
 
 def resource_ids(

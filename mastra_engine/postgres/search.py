@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from pgvector import Vector
+from pgvector import SparseVector, Vector
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
@@ -26,7 +26,7 @@ from mastra_engine.filters.ast import RECORD_COLUMNS, Node
 from mastra_engine.postgres.compile import TRUE, Sql, where
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.prepared import server_cursor
-from mastra_engine.validation.vectors import IndexDefinition
+from mastra_engine.validation.vectors import AnyVector, IndexDefinition
 
 #: Rows that can be sorted in the time of reading one more neighbour from the graph. Measured in
 #: docs/explanation/vectors.md.
@@ -46,7 +46,7 @@ class _BinaryVector(Dumper):
 
     format = Format.BINARY
 
-    def dump(self, obj: Vector) -> bytes:
+    def dump(self, obj: AnyVector) -> bytes:
         return obj.to_binary()
 
 
@@ -55,7 +55,7 @@ class Search:
     """A search for the rows nearest to `target`."""
 
     partition: Partition
-    target: Vector
+    target: AnyVector
     condition: Sql
     limit: int
     ef_search: int
@@ -204,18 +204,20 @@ class Search:
         return " || ".join(f"set_config('{name}', '{to}', true)" for name, to in settings.items())
 
     def _columns(self) -> str:
-        vector = ", embedding" if self.with_vector else ""
+        vector = f", {self.partition.column}" if self.with_vector else ""
         distance = self.partition.distance()
         return f"index_id, id, namespace, document, metadata{vector}, {distance} AS distance"
 
     def _result(self) -> str:
-        return f"{_FIELDS}, distance{', vector_send(embedding)' if self.with_vector else ''}"
+        vector = f", {self.partition.binary()}" if self.with_vector else ""
+        return f"{_FIELDS}, distance{vector}"
 
     def _fetch(self, sql: str, params: list[Any]) -> list[Any]:
         """Return the rows of a statement, nearest first."""
         one_plan = not self.filtered
         with server_cursor(self.connection, format=Format.BINARY, one_plan=one_plan) as cursor:
-            cursor.adapters.register_dumper(Vector, _BinaryVector)
+            for vector_class in (Vector, SparseVector):
+                cursor.adapters.register_dumper(vector_class, _BinaryVector)
             cursor.execute(sql, params)
             return sorted(cursor.fetchall(), key=_by_distance)
 
@@ -256,7 +258,7 @@ def chunks_of(entity_ids: Sequence[UUID], node: Node, *, keys: tuple[str, str]) 
     return exists, [list(entity_ids), entity, external_id, *params]
 
 
-def at_least(partition: Partition, target: Vector, score: float) -> Sql:
+def at_least(partition: Partition, target: AnyVector, score: float) -> Sql:
     """Return the condition that a vector has at least a score for a target.
 
     The score is computed as for the matches of a search, and not compared as a distance, so that

@@ -14,7 +14,6 @@ from uuid import UUID
 
 import orjson
 from django.db import IntegrityError, transaction
-from pgvector import Vector
 from uuid_utils import uuid7
 
 from mastra_engine.postgres.bulk import copying
@@ -28,9 +27,9 @@ from mastra_engine.validation.vectors import VectorRow
 
 #: The number of rows up to which they are put by one statement.
 FEW = 8
-_COLUMNS = "index_id, row_id, namespace, id, metadata, document, embedding"
+_COLUMNS = "index_id, row_id, namespace, id, metadata, document, {column}"
 _JSONB_VERSION = b"\x01"
-_STORED = "id, vector_send(embedding), document, metadata::text, namespace, created_at, updated_at"
+_STORED = "id, {binary}, document, metadata::text, namespace, created_at, updated_at"
 
 _STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS mastra_engine_staged
@@ -41,18 +40,18 @@ _MERGE = """
 INSERT INTO {table} ({columns})
 SELECT {columns} FROM mastra_engine_staged ORDER BY namespace, id
 ON CONFLICT (index_id, namespace, id) DO UPDATE
-SET metadata = excluded.metadata, document = excluded.document, embedding = excluded.embedding,
+SET metadata = excluded.metadata, document = excluded.document, {column} = excluded.{column},
     updated_at = excluded.updated_at
 """
 
 # For a few rows one statement takes less time than the round trips that COPY needs.
 _PUT_FEW = """
 INSERT INTO {table} ({columns})
-SELECT %s::integer, row_id, %s::text, id, metadata::jsonb, document, embedding::vector
+SELECT %s::integer, row_id, %s::text, id, metadata::jsonb, document, embedding::{type}
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[])
     AS new (row_id, id, metadata, document, embedding)
 ON CONFLICT (index_id, namespace, id) DO UPDATE
-SET metadata = excluded.metadata, document = excluded.document, embedding = excluded.embedding,
+SET metadata = excluded.metadata, document = excluded.document, {column} = excluded.{column},
     updated_at = excluded.updated_at
 """
 
@@ -124,28 +123,29 @@ def change(
     """Replace parts of a row and return it, or return None if the id does not exist."""
     assigned: dict[str, Any] = {}
     if "vector" in changes:
-        assigned["embedding = %s::vector"] = changes["vector"].to_text()
+        assigned[f"{partition.column} = %s::{partition.column_type}"] = changes["vector"].to_text()
     if "metadata" in changes:
         assigned["metadata = %s::jsonb"] = changes["metadata"].decode()
     if "document" in changes:
         assigned["document = %s"] = changes["document"]
     sql = (
         f"UPDATE {partition.table} SET {', '.join(assigned)}, updated_at = statement_timestamp() "
-        f"WHERE (index_id, namespace, id) = (%s, %s, %s) RETURNING {_STORED}"
+        f"WHERE (index_id, namespace, id) = (%s, %s, %s) RETURNING {_stored_columns(partition)}"
     )
     with partition.connection.cursor() as cursor:
         cursor.execute(sql, [*assigned.values(), partition.index.id, namespace, id])
         row = cursor.fetchone()
-    return None if row is None else _stored(row)
+    return None if row is None else _stored(partition, row)
 
 
 def get(partition: Partition, namespace: str, ids: Sequence[str]) -> list[StoredVector]:
     """Return rows in the order of their ids, without unknown ids."""
     in_namespace, params = within(partition.index, [namespace])
-    sql = f"SELECT {_STORED} FROM {partition.table} WHERE {in_namespace} AND id = ANY(%s)"
+    columns = _stored_columns(partition)
+    sql = f"SELECT {columns} FROM {partition.table} WHERE {in_namespace} AND id = ANY(%s)"
     with partition.connection.cursor() as cursor:
         cursor.execute(sql, [*params, list(ids)])
-        by_id = {row[0]: _stored(row) for row in cursor.fetchall()}
+        by_id = {row[0]: _stored(partition, row) for row in cursor.fetchall()}
     return [by_id[id] for id in ids if id in by_id]
 
 
@@ -183,7 +183,7 @@ def _put_few(partition: Partition, namespace: str, rows: Sequence[VectorRow]) ->
         [row.vector.to_text() for row in rows],
     ]
     with server_cursor(partition.connection) as cursor:
-        sql = _PUT_FEW.format(table=partition.table, columns=_COLUMNS)
+        sql = _formatted(_PUT_FEW, partition)
         cursor.execute(sql, [partition.index.id, namespace, *columns])
 
 
@@ -204,12 +204,12 @@ def _merge(partition: Partition, namespace: str, rows: Sequence[VectorRow]) -> N
         cursor.execute(_STAGE)
         cursor.execute("TRUNCATE mastra_engine_staged")
         _copy(partition, "mastra_engine_staged", namespace, rows)
-        cursor.execute(_MERGE.format(table=partition.table, columns=_COLUMNS))
+        cursor.execute(_formatted(_MERGE, partition))
 
 
 def _copy(partition: Partition, table: str, namespace: str, rows: Sequence[VectorRow]) -> None:
     index_id, space = struct.pack(">i", partition.index.id), namespace.encode()
-    statement = f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    statement = f"COPY {table} ({_columns(partition)}) FROM STDIN (FORMAT BINARY)"
     with copying(partition.connection, statement) as copy:
         for id, vector, metadata, document in rows:
             copy.write_row(
@@ -225,11 +225,28 @@ def _copy(partition: Partition, table: str, namespace: str, rows: Sequence[Vecto
             )
 
 
-def _stored(row: tuple[Any, ...]) -> StoredVector:
+def _columns(partition: Partition) -> str:
+    return _COLUMNS.format(column=partition.column)
+
+
+def _stored_columns(partition: Partition) -> str:
+    return _STORED.format(binary=partition.binary())
+
+
+def _formatted(statement: str, partition: Partition) -> str:
+    return statement.format(
+        table=partition.table,
+        columns=_columns(partition),
+        column=partition.column,
+        type=partition.column_type,
+    )
+
+
+def _stored(partition: Partition, row: tuple[Any, ...]) -> StoredVector:
     id, vector, document, metadata, namespace, created_at, updated_at = row
     return StoredVector(
         id=id,
-        vector=Vector.from_binary(vector).to_list(),
+        vector=partition.decode(vector).to_list(),
         document=document,
         metadata=loads(metadata),
         namespace=namespace,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Metric = Literal["cosine", "euclidean", "dotproduct"]
 IndexType = Literal["hnsw", "ivfflat", "flat"]
-Storage = Literal["vector", "halfvec", "bit"]
+Storage = Literal["vector", "halfvec", "bit", "sparsevec"]
 IndexStatus = Literal["ready", "building", "invalid", "missing"]
 
 
@@ -34,7 +34,10 @@ class VectorIndex:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A search result; larger scores are closer. `vector` is set only with `include_vector`."""
+    """A search result; larger scores are closer.
+
+    `vector` is set only with `include_vector`, and has all numbers, also those that are zero.
+    """
 
     id: str
     score: float

@@ -8,25 +8,41 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar, cast
 
-from pgvector import Vector
+from pgvector import SparseVector, Vector
 from uuid_utils import uuid7
 
 from mastra_engine.exceptions import InvalidInput, InvalidVector
 from mastra_engine.types import IndexStatus, IndexType, Metric, Storage, VectorIndex
 from mastra_engine.validation.inputs import MAX_NAME_BYTES, choice, count, name, text
 from mastra_engine.validation.jsonb import canonical, pointer
+from mastra_engine.validation.sparse_vectors import (
+    INDEXED_NONZERO,
+    STORED_NONZERO,
+    nonzero,
+    sparse_rows,
+    sparse_vector,
+)
 
 T = TypeVar("T")
+#: A validated vector, in the form of its index's storage.
+AnyVector = Vector | SparseVector
 
 #: pgvector's limits: dimensions of a column, and of an index by storage. An index on bits may have
 #: 64,000, but its candidates are compared by the numbers, which the column stores.
 STORED_DIMENSIONS = 16_000
-INDEXED_DIMENSIONS = {"vector": 2_000, "halfvec": 4_000, "bit": STORED_DIMENSIONS}
+#: Sparse vectors may have a milliard, but searches return lists of all numbers.
+SPARSE_DIMENSIONS = 2**18
+INDEXED_DIMENSIONS = {
+    "vector": 2_000,
+    "halfvec": 4_000,
+    "bit": STORED_DIMENSIONS,
+    "sparsevec": SPARSE_DIMENSIONS,
+}
 
 #: Lengths of vectors. The square of a length outside these limits is infinite or zero in single
 #: precision, and distances become NaN.
 _LONGEST = 1e18
-_SHORTEST = {"vector": 1e-18, "halfvec": 1e-4, "bit": 1e-18}
+_SHORTEST = {"vector": 1e-18, "halfvec": 1e-4, "bit": 1e-18, "sparsevec": 1e-18}
 _LARGEST_HALF = 65_504.0
 
 #: A tsvector has at most a megabyte of words, and one byte of text may become four of them.
@@ -87,7 +103,7 @@ class VectorRow(NamedTuple):
     """A validated vector that is to be stored."""
 
     id: str
-    vector: Vector
+    vector: AnyVector
     metadata: bytes
     document: str | None
 
@@ -129,11 +145,18 @@ def _check_storage(definition: IndexDefinition) -> None:
             "vector and not its length; use metric='cosine', or storage='halfvec'",
             path="/metric",
         )
+    if definition.storage == "sparsevec" and definition.index_type == "ivfflat":
+        raise InvalidInput(
+            "'ivfflat' is not available with storage='sparsevec'; use index_type='hnsw' or 'flat'",
+            path="/index_type",
+        )
 
 
 def _check_dimension(definition: IndexDefinition) -> None:
     dimension, indexed = definition.dimension, definition.index_type != "flat"
-    limit = INDEXED_DIMENSIONS[definition.storage] if indexed else STORED_DIMENSIONS
+    limit = INDEXED_DIMENSIONS[definition.storage]
+    if not indexed and definition.storage != "sparsevec":
+        limit = STORED_DIMENSIONS
     if dimension <= limit:
         return
     advice = "no storage has as many"
@@ -143,13 +166,20 @@ def _check_dimension(definition: IndexDefinition) -> None:
         advice = "index_type='flat' would fit"
         if definition.metric != "euclidean":
             advice = f"storage='bit' or {advice}"
+    elif dimension <= SPARSE_DIMENSIONS:
+        advice = "storage='sparsevec' would fit, for vectors that are mostly zero"
     kind = f"a {definition.index_type} index on {definition.storage}"
     message = f"{kind} has at most {limit} dimensions, got {dimension}; {advice}"
     raise InvalidInput(message, path="/dimension")
 
 
-def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
-    """Return a list or array of numbers as a pgvector Vector; raises InvalidVector."""
+def vector(value: Any, index: IndexDefinition, path: str) -> AnyVector:
+    """Return a list or array of numbers as a vector of pgvector; raises InvalidVector.
+
+    Indexes of sparse vectors accept more forms: see `sparse_vector`.
+    """
+    if index.storage == "sparsevec":
+        return _sparse(value, index, path)
     if callable(getattr(value, "tolist", None)):
         value = value.tolist()
     elif isinstance(value, tuple):
@@ -168,21 +198,25 @@ def vector(value: Any, index: IndexDefinition, path: str) -> Vector:
 
 def matrix(
     vectors: Any, index: IndexDefinition, path: str = "/vectors", *, first: int = 0
-) -> list[Vector]:
+) -> list[AnyVector]:
     """Return the validated rows of a list of vectors or of a two-dimensional array.
 
-    An array is NumPy's or one that NumPy can convert, for example a tensor.
+    An array is NumPy's or one that NumPy can convert, for example a tensor. For an index of sparse
+    vectors it may be a sparse matrix of SciPy.
 
     `first` is the index of the first vector in the path of an error.
     """
-    if hasattr(vectors, "dtype") or hasattr(vectors, "__array__"):
+    sparse = sparse_rows(vectors) if index.storage == "sparsevec" else None
+    if sparse is not None:
+        vectors = sparse
+    elif hasattr(vectors, "dtype") or hasattr(vectors, "__array__"):
         return _array(vectors, index, path, first)
     if isinstance(vectors, str | bytes | Mapping) or not isinstance(vectors, Iterable):
         raise InvalidVector("must be a list of vectors", path=path)
     return [vector(row, index, f"{path}/{i}") for i, row in enumerate(vectors, first)]
 
 
-def _array(vectors: Any, index: IndexDefinition, path: str, first: int) -> list[Vector]:
+def _array(vectors: Any, index: IndexDefinition, path: str, first: int) -> list[AnyVector]:
     import numpy as np
 
     if np.ma.is_masked(vectors):
@@ -201,7 +235,21 @@ def _array(vectors: Any, index: IndexDefinition, path: str, first: int) -> list[
         _check(rows.shape[1], length, index, f"{path}/{i}")
         if index.storage == "halfvec" and length > _LARGEST_HALF:
             _check_half(float(abs(row).max()), f"{path}/{i}")
+    if index.storage == "sparsevec":
+        return [_sparse(row, index, f"{path}/{i}") for i, row in enumerate(rows, first)]
     return [Vector(row) for row in rows]
+
+
+def _sparse(value: Any, index: IndexDefinition, path: str) -> SparseVector:
+    sparse = sparse_vector(value, index.dimension, path)
+    _check(sparse.dimensions(), math.hypot(*sparse.values()), index, path)
+    indexed = index.index_type != "flat"
+    limit = INDEXED_NONZERO if indexed else STORED_NONZERO
+    if (number := nonzero(sparse)) > limit:
+        remedy = "use index_type='flat'" if indexed else "use another storage"
+        message = f"has {number:,} nonzero numbers; the limit is {limit:,}; {remedy}"
+        raise InvalidVector(message, path=path)
+    return sparse
 
 
 def _check(dimension: int, length: float, index: IndexDefinition, path: str) -> None:
@@ -224,7 +272,7 @@ def _check_half(largest: float, path: str) -> None:
 
 
 def vector_rows(
-    vectors: list[Vector], *, ids: Any, metadata: Any, documents: Any, reserved: bool = False
+    vectors: list[AnyVector], *, ids: Any, metadata: Any, documents: Any, reserved: bool = False
 ) -> list[VectorRow]:
     """Validate ids, metadata and documents; of several vectors with one id the last is kept.
 

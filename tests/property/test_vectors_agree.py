@@ -15,7 +15,7 @@ from tests.property.pair import QUIET, Pair
 from tests.property.strategies import DOCUMENTS, IDS, METADATA_FILTERS
 
 #: The indexes, and the storage of each.
-STORAGES = {"plain": "vector", "half": "halfvec", "bits": "bit"}
+STORAGES = {"plain": "vector", "half": "halfvec", "bits": "bit", "terms": "sparsevec"}
 NAMES = tuple(STORAGES)
 INDEX = st.sampled_from(NAMES)
 NAMESPACE = st.sampled_from(["", "ann"])

@@ -11,8 +11,6 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from pgvector import Vector
-
 from mastra_engine.backends.base.vectors.search import (
     ENTITY,
     RECORD,
@@ -26,7 +24,7 @@ from mastra_engine.backends.mock.store import EmbeddingRow, IndexRows, Store, no
 from mastra_engine.retrieval.fusion import cosine
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.validation.jsonb import loads
-from mastra_engine.validation.vectors import IndexDefinition, VectorRow
+from mastra_engine.validation.vectors import AnyVector, IndexDefinition, VectorRow
 
 _WORD = re.compile(r"\w+")
 
@@ -146,7 +144,13 @@ class MockVectorStore(VectorStore):
             return [rows[namespace, id].to_value() for id in ids if (namespace, id) in rows]
 
     def nearest(
-        self, scope: VectorScope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
+        self,
+        scope: VectorScope,
+        target: AnyVector,
+        *,
+        limit: int,
+        ef_search: int,
+        with_vector: bool,
     ) -> list[Match]:
         index = scope.index
         rounded_target = _rounded(target.to_list(), index)

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.db import connections, transaction
 from django.db.models import QuerySet
-from pgvector import Vector
 from psycopg.pq import TransactionStatus
 
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD, MinScore, VectorScope
@@ -29,7 +28,7 @@ from mastra_engine.postgres.search import Search, at_least, chunks_of, full_text
 from mastra_engine.postgres.structures import count_vectors, read_structures
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.validation.jsonb import loads
-from mastra_engine.validation.vectors import IndexDefinition, VectorRow
+from mastra_engine.validation.vectors import AnyVector, IndexDefinition, VectorRow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -191,7 +190,13 @@ class PostgresVectorStore(VectorStore):
     # Search
 
     def nearest(
-        self, scope: VectorScope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
+        self,
+        scope: VectorScope,
+        target: AnyVector,
+        *,
+        limit: int,
+        ef_search: int,
+        with_vector: bool,
     ) -> list[Match]:
         partition = self._partition(scope.index)
         search = (BitSearch if partition.by_bits else Search)(
@@ -206,7 +211,7 @@ class PostgresVectorStore(VectorStore):
             rows = search.run()
         if not rows and self.find_index(scope.index.name) != scope.index:
             raise _deleted(scope.index)
-        return [_match(row, scope.index.metric) for row in rows]
+        return [_match(row, partition) for row in rows]
 
     def full_text(
         self, scope: VectorScope, query: str, limit: int, *, closer_than: MinScore | None = None
@@ -259,15 +264,15 @@ def _deleted(index: IndexDefinition) -> IndexNotFound:
     return IndexNotFound(name=index.name)
 
 
-def _match(row: tuple[Any, ...], metric: Metric) -> Match:
+def _match(row: tuple[Any, ...], partition: Partition) -> Match:
     id, namespace, document, metadata, distance, *vector = row
     return Match(
         id=id,
         namespace=namespace,
         document=document,
         metadata=loads(metadata),
-        score=_score(metric, distance),
-        vector=Vector.from_binary(vector[0]).to_list() if vector else None,
+        score=_score(partition.index.metric, distance),
+        vector=partition.decode(vector[0]).to_list() if vector else None,
     )
 
 

@@ -28,6 +28,7 @@ from mastra_engine.testing.contract.returned_fields import TestReturnedFields
 from mastra_engine.testing.contract.scoped_engine import TestConfinedEngine
 from mastra_engine.testing.contract.scoped_memory import TestScopedMemory
 from mastra_engine.testing.contract.search import TestVectorSearch
+from mastra_engine.testing.contract.sparse_vectors import TestSparseVectors
 from mastra_engine.testing.contract.sync_failures import TestSyncFailures, TestSyncParams
 from mastra_engine.testing.contract.sync_pages import TestSyncPages
 from mastra_engine.testing.contract.sync_runs import TestSyncRuns
@@ -63,6 +64,7 @@ __all__ = [
     "TestRecords",
     "TestReturnedFields",
     "TestScopedMemory",
+    "TestSparseVectors",
     "TestSyncFailures",
     "TestSyncPages",
     "TestSyncParams",

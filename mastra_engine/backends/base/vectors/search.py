@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from pgvector import Vector
-
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.filters.ast import Node
 from mastra_engine.filters.parsing import parse_optional_filter
@@ -15,7 +13,12 @@ from mastra_engine.protocols import Reranks
 from mastra_engine.retrieval.fusion import maximal_marginal_relevance
 from mastra_engine.types import Match
 from mastra_engine.validation.inputs import count, share, text
-from mastra_engine.validation.vectors import IndexDefinition, finite_number, namespace_name
+from mastra_engine.validation.vectors import (
+    AnyVector,
+    IndexDefinition,
+    finite_number,
+    namespace_name,
+)
 
 #: Candidates that a search of the graph keeps. Measured in docs/explanation/vectors.md.
 EF_SEARCH = 100
@@ -67,7 +70,7 @@ class VectorScope:
 class MinScore:
     """The condition that a vector has at least a score for a target vector."""
 
-    target: Vector
+    target: AnyVector
     score: float
 
 

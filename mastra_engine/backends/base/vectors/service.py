@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, Self
 
 from asgiref.sync import sync_to_async
-from pgvector import Vector
 
 from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
@@ -43,6 +42,7 @@ from mastra_engine.types import (
 from mastra_engine.validation.inputs import name, names, narrowed
 from mastra_engine.validation.jsonb import plain_text
 from mastra_engine.validation.vectors import (
+    AnyVector,
     IndexDefinition,
     document_text,
     index_definition,
@@ -407,21 +407,21 @@ class Vectors:
             return self.namespaces
         return frozenset([self._own_namespace(namespace)])
 
-    def _target(self, query: VectorQuery, index: IndexDefinition) -> Vector:
+    def _target(self, query: VectorQuery, index: IndexDefinition) -> AnyVector:
         numbers = query.vector
         if numbers is None and query.text is not None:
             embedder = require_embedder(self.embedder, "/query_text")
             numbers = embed_query(embedder, query.text, dimension=index.dimension)
         return checked_vector(numbers, index, "/query_vector")
 
-    def _embedded(self, documents: Any, index: IndexDefinition) -> list[Vector]:
+    def _embedded(self, documents: Any, index: IndexDefinition) -> list[AnyVector]:
         """Embed documents in batches, keeping only the numbers that the index stores."""
         if not isinstance(documents, list | tuple):
             message = "vectors, or a list of documents to embed, is required"
             raise InvalidInput(message, path="/documents")
         texts = [document_text(document, f"/documents/{i}") for i, document in enumerate(documents)]
         embedder = require_embedder(self.embedder, "/documents")
-        vectors: list[Vector] = []
+        vectors: list[AnyVector] = []
         for batch in embed_batches(embedder, texts, dimension=index.dimension):
             vectors += matrix(batch, index, "/documents", first=len(vectors))
         return vectors

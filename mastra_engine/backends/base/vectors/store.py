@@ -8,11 +8,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
-from pgvector import Vector
-
 from mastra_engine.backends.base.vectors.search import MinScore, VectorScope
 from mastra_engine.types import Match, StoredVector, VectorIndex
-from mastra_engine.validation.vectors import IndexDefinition, VectorRow
+from mastra_engine.validation.vectors import AnyVector, IndexDefinition, VectorRow
 
 
 class VectorStore(ABC):
@@ -118,7 +116,13 @@ class VectorStore(ABC):
 
     @abstractmethod
     def nearest(
-        self, scope: VectorScope, target: Vector, *, limit: int, ef_search: int, with_vector: bool
+        self,
+        scope: VectorScope,
+        target: AnyVector,
+        *,
+        limit: int,
+        ef_search: int,
+        with_vector: bool,
     ) -> list[Match]:
         """Return up to `limit` vectors in scope by descending score, then id, then namespace."""
 
