@@ -7,7 +7,7 @@ because the planner's estimate of how many records match decides which index is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID
 
@@ -52,14 +52,12 @@ _FROM_LIVE = "FROM mastra_engine_record WHERE entity_id = %s AND deleted_at IS N
 # `purged_rev` is read by the statement that reads the records, and so in its snapshot. The index on
 # (entity_id, rev) is partial. Without `rev >= 0` the planner cannot prove that it may use it,
 # because `after` is a parameter.
-_CHANGES = bounded(
-    """
+_CHANGES = """
 SELECT *, (SELECT purged_rev FROM mastra_engine_entity WHERE id = entity_id) AS purged_rev
 FROM mastra_engine_record WHERE entity_id = %s AND rev > %s AND rev >= 0
 ORDER BY rev LIMIT (SELECT %s::bigint)
-""",
-    (*_OWN_FIELDS, "created_rev", "purged_rev"),
-)
+"""
+_OF_CHANGE = (*_OWN_FIELDS, "created_rev", "purged_rev")
 _FEED_ENTITY = f"SELECT {_ENTITY}, purged_rev FROM mastra_engine_entity WHERE id = %s"
 
 
@@ -95,13 +93,36 @@ def read_records(
     connection: BaseDatabaseWrapper, entity: Entity, query: Query, after: Position | None
 ) -> list[Record]:
     """Return live records in the query's order, ties by `external_id`."""
+    (sql, params), one_plan = _selection(entity, query, after, as_text=True)
+    return _records(read_rows(connection, sql, params, one_plan=one_plan), entity)
+
+
+def read_page(
+    connection: BaseDatabaseWrapper,
+    entity: Entity,
+    query: Query,
+    after: Position | None,
+    *,
+    limit: int,
+) -> tuple[list[Record], bool]:
+    """Return a page of the records that read_records() returns, and whether others follow."""
+    query = replace(query, limit=limit + 1)
+    (sql, params), one_plan = _selection(entity, query, after, as_text=False)
+    rows = read_rows(connection, bounded(sql, _OWN_FIELDS, limit), params, one_plan=one_plan)
+    page, has_more = page_of_rows(rows, limit, _DATA)
+    return _records(page, entity), has_more
+
+
+def _selection(
+    entity: Entity, query: Query, after: Position | None, *, as_text: bool
+) -> tuple[Sql, bool]:
+    """Return the statement of a query, and whether it has one good plan."""
     condition = _condition(query.where)
     if after is not None:
         condition = both(condition, compile.after(after, query.sort, _COLUMNS))
-    columns, params = _RECORD, list[Any]()
-    if query.fields is not None:
-        data, params = projected("data", query.fields)
-        columns = columns_of(Record, without=_OF_ENTITY, data=data)
+    data, params = ("data", []) if query.fields is None else projected("data", query.fields)
+    document = f"{data}::text" if as_text else data
+    columns = ", ".join(f"{document} AS data" if name == "data" else name for name in _OWN_FIELDS)
     live, live_params = _live(entity, condition)
     sql, params = f"SELECT {columns} {live}", [*params, *live_params]
     order, order_params = _order(query.sort)
@@ -114,7 +135,7 @@ def read_records(
         sql, params = f"{sql} LIMIT {limit}", [*params, query.limit]
     if query.offset:
         sql, params = f"{sql} OFFSET %s", [*params, query.offset]
-    return _records(read_rows(connection, sql, params, one_plan=one_plan), entity)
+    return (sql, params), one_plan
 
 
 def count_records(connection: BaseDatabaseWrapper, entity: Entity, where: Node) -> int:
@@ -132,7 +153,8 @@ def read_changes(
     They are ordered by `rev`. Each comes with the `rev` of its creation. The last value tells
     whether others follow. The entity is None if it does not exist.
     """
-    rows = read_rows(connection, _CHANGES, [entity_id, after, limit + 1])
+    sql = bounded(_CHANGES, _OF_CHANGE, limit)
+    rows = read_rows(connection, sql, [entity_id, after, limit + 1])
     rows, has_more = page_of_rows(rows, limit, _DATA)
     # The entity is read last, so that its `purged_rev` covers every purge that removed tombstones
     # before the records were read.

@@ -23,6 +23,11 @@ def limit_size(raw: bytes, most: int, path: Path) -> bytes:
     return raw
 
 
+def page_bytes(limit: int) -> int:
+    """Return the bytes of JSON with which a page ends: 8 MiB for each 1,000 items of its limit."""
+    return MAX_PAGE_BYTES * max(1, -(-limit // 1_000))
+
+
 def fitting(sizes: Iterable[int], most: int) -> int:
     """Return how many items are on a page that ends with the one that reaches `most` bytes."""
     *sizes_before, _ = accumulate(sizes, initial=0)

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
+import orjson
+
 from mastra_engine.backends.base.records.store import (
     ChangeListener,
     EntityWriter,
@@ -25,7 +27,7 @@ from mastra_engine.filters.cursors import Position
 from mastra_engine.filters.projection import project
 from mastra_engine.types import Entity, Record
 from mastra_engine.validation.jsonb import written_size
-from mastra_engine.validation.sizes import MAX_PAGE_BYTES, fitting
+from mastra_engine.validation.sizes import fitting, page_bytes
 
 R = TypeVar("R")
 
@@ -95,6 +97,14 @@ class MockRecordStore(RecordStore):
             return selected
         return [replace(record, data=project(record.data, query.fields)) for record in selected]
 
+    def select_page(
+        self, entity: Entity, query: Query, after: Position | None, *, limit: int
+    ) -> tuple[list[Record], bool]:
+        records = self.select_records(entity, replace(query, limit=limit + 1), after)
+        sizes = (written_size(orjson.dumps(record.data)) for record in records)
+        end = min(limit, fitting(sizes, page_bytes(limit)))
+        return records[:end], end < len(records)
+
     def count_records(self, entity: Entity, where: Node) -> int:
         return len(self.select_records(entity, Query(where=where)))
 
@@ -105,7 +115,7 @@ class MockRecordStore(RecordStore):
                 (row for row in entity.records.values() if row.rev > after),
                 key=lambda row: row.rev,
             )
-            end = min(limit, fitting(map(_size, rows), MAX_PAGE_BYTES))
+            end = min(limit, fitting(map(_size, rows), page_bytes(limit)))
             changed = [(row.to_value(entity), row.created_rev) for row in rows[:end]]
             return FeedRows(entity.to_value(), entity.purged_rev, changed, end < len(rows))
 

@@ -95,6 +95,14 @@ class PostgresRecordStore(RecordStore):
         with self.session.translated():
             return record_reads.count_records(self.session.connection, entity, where)
 
+    def select_page(
+        self, entity: Entity, query: Query, after: Position | None, *, limit: int
+    ) -> tuple[list[Record], bool]:
+        with self.session.translated():
+            return record_reads.read_page(
+                self.session.connection, entity, query, after, limit=limit
+            )
+
     def select_changes(self, entity_id: UUID, *, after: int, limit: int) -> FeedRows:
         with self.session.translated():
             entity, purged_rev, rows, has_more = record_reads.read_changes(

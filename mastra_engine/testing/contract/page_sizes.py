@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.types import Entity
+from mastra_engine.types import Entity, Sort
 
 MIB = 1024 * 1024
 
@@ -62,3 +62,34 @@ class TestPageSizes:
             assert changes.more == more
             after = changes.next
         assert engine.get_changes(entity_id=entity.id, after=after).items == []
+
+    @documents
+    def test_pages_end_with_the_record_that_fills_them(
+        self, engine: MastraEngine, data: Any
+    ) -> None:
+        self.entity(engine, *({**data, "n": number} for number in range(7)))
+        assert self.pages(engine, {"limit": 100}) == ["012", "345", "6"]
+        assert self.pages(engine, {"limit": 3, "fields": ["v"]}) == ["012", "345", "6"]
+        assert self.pages(engine, {"limit": 100, "fields": ["n"]}) == ["0123456"]
+        assert self.pages(engine, {"limit": None}) == ["0123456"]
+        assert self.pages(engine, {"limit": 2_000}) == ["012345", "6"]
+        backwards: Any = {"sort": [Sort("n", "desc")], "filters": {"n": {"$gt": 0}}}
+        assert self.pages(engine, {"limit": 100, **backwards}) == ["654", "321"]
+
+    def test_a_record_larger_than_a_page_is_a_page(self, engine: MastraEngine) -> None:
+        self.entity(engine, *[{"v": text(9 * MIB)}] * 2, {})
+        assert self.pages(engine, {"limit": 100}) == ["0", "1", "2"]
+        read = engine.iter_records(entity_name="Files", connection_id="7")
+        assert [record.external_id for record in read] == ["0", "1", "2"]
+
+    def pages(self, engine: MastraEngine, options: dict[str, Any]) -> list[str]:
+        """Return the external ids of each page."""
+        pages, cursor = [], None
+        while True:
+            page = engine.get_records(
+                entity_name="Files", connection_id="7", options={**options, "cursor": cursor}
+            )
+            pages.append("".join(record.external_id for record in page))
+            cursor = page.next_cursor
+            if cursor is None:
+                return pages

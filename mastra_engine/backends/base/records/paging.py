@@ -12,7 +12,6 @@ from mastra_engine.filters.cursors import (
     decode_position,
     encode_position,
     fingerprint,
-    page_of,
     position_of,
 )
 from mastra_engine.filters.projection import project, with_sort_keys
@@ -31,7 +30,10 @@ def query_by_ids(external_ids: Iterable[str], fields: FieldTree | None = None) -
 
 
 def select_page(store: RecordStore, entity: Entity, query: Query) -> Page[Record]:
-    """Return the page of records that a query's cursor and limit describe."""
+    """Return the page of records that a query's cursor and limit describe.
+
+    With a limit, it ends with the record that reaches `page_bytes(limit)`.
+    """
     created_for = fingerprint(entity.id, query.where, query.sort)
     after = None
     if query.cursor is not None:
@@ -43,17 +45,15 @@ def select_page(store: RecordStore, entity: Entity, query: Query) -> Page[Record
         return Page(store.select_records(entity, query, after))
     # The cursor is made of the fields that the query sorts by, even if they are not returned.
     fields = None if query.fields is None else with_sort_keys(query.fields, query.sort)
-    records = store.select_records(
-        entity, replace(query, limit=query.limit + 1, fields=fields), after
+    records, has_more = store.select_page(
+        entity, replace(query, fields=fields), after, limit=query.limit
     )
-    page = page_of(
-        records,
-        query.limit,
-        lambda record: encode_position(created_for, position_of(record, query.sort)),
-    )
-    if query.fields == fields:
-        return page
-    return replace(page, items=[_with_fields(record, query.fields or {}) for record in page])
+    cursor = None
+    if records and has_more:
+        cursor = encode_position(created_for, position_of(records[-1], query.sort))
+    if query.fields != fields:
+        records = [_with_fields(record, query.fields or {}) for record in records]
+    return Page(records, cursor)
 
 
 def iterate_pages(store: RecordStore, entity: Entity, query: Query) -> Iterator[Record]:

@@ -224,6 +224,8 @@ class Records:
     ) -> Page[Record]:
         """Return a page of records, at most 100 unless the options have another limit.
 
+        It ends earlier with the record that reaches 8 MiB of JSON, or 8 MiB for
+        each 1,000 records of a larger limit, unless the limit is None.
         Raises EntityNotFound, InvalidFilter, InvalidInput.
         """
         query = parse_options(options or QueryOptions(), limit=PAGE)
@@ -322,7 +324,8 @@ class Records:
         whatever commits late. A reader that starts at 0 has nothing to forget; it passes
         `purged=changes.purged` of the page before, so that only later purges count.
 
-        The changes end before `limit` when they have 8 MiB of JSON; then `more` is true. Raises
+        The changes end before `limit` when they have 8 MiB of JSON, or 8 MiB
+        for each 1,000 of a larger limit; then `more` is true. Raises
         EntityNotFound, and CursorExpired if tombstones above `after` were purged, or if
         `after` is ahead of the entity's `rev`, as after a restore of an older backup.
         """

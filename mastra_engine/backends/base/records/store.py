@@ -146,10 +146,20 @@ class RecordStore(ABC):
         """Return the number of live records that satisfy a filter."""
 
     @abstractmethod
+    def select_page(
+        self, entity: Entity, query: Query, after: Position | None, *, limit: int
+    ) -> tuple[list[Record], bool]:
+        """Return records like select_records(), and whether others follow.
+
+        They end at `limit`, which replaces the query's, or with the record that reaches
+        `page_bytes(limit)`.
+        """
+
+    @abstractmethod
     def select_changes(self, entity_id: UUID, *, after: int, limit: int) -> FeedRows:
         """Return a page of records with a `rev` above `after`, ordered by `rev`.
 
-        It ends at the limit or with the record that reaches `MAX_PAGE_BYTES`. Raises
+        It ends at the limit or with the record that reaches `page_bytes(limit)`. Raises
         EntityNotFound.
         """
 
