@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 from mastra_engine.conversations.fields import first
 from mastra_engine.conversations.media import media_of
 from mastra_engine.conversations.parts import CALLS, RESULTS, call_id
-from mastra_engine.types import Part
+from mastra_engine.types import ContentPart
 
 #: The longest text in characters that is rendered; the rest of a longer text is cut.
 LONGEST_TEXT = 20_000
@@ -35,12 +35,12 @@ class MessagePart:
     folded: Any = None
 
 
-def message_parts(content: Iterable[Part], role: str) -> list[MessagePart]:
+def message_parts(content: Iterable[ContentPart], role: str) -> list[MessagePart]:
     """Return the parts of a message for a transcript: text in full, other parts folded."""
     return [_message_part(part, role) for part in content]
 
 
-def _message_part(part: Part, role: str) -> MessagePart:
+def _message_part(part: ContentPart, role: str) -> MessagePart:
     kind = part["type"]
     if kind in CALLS:
         name = first(part, "tool_name", "toolName", "name")

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from mastra_engine.admin.base import EngineAdmin, Link
-from mastra_engine.backends.base.memory.message_index import POSITION, THREAD
+from mastra_engine.backends.base.memory.message_search import POSITION, THREAD
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
 from mastra_engine.models import Message, Record, Thread
 

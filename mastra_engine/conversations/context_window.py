@@ -13,7 +13,7 @@ from mastra_engine.conversations.parts import Thinking, read_message, text_of, u
 from mastra_engine.conversations.tokens import message_tokens
 from mastra_engine.conversations.turns import Place, group_turns
 from mastra_engine.protocols import Tokenizer
-from mastra_engine.types import Message, Part, RecalledMessage, Thread, WorkingMemory
+from mastra_engine.types import ContentPart, Message, RecalledMessage, Thread, WorkingMemory
 
 
 def whole_exchanges(messages: Sequence[Message], *, to_the_end: bool) -> list[Message]:
@@ -53,7 +53,7 @@ def _without(messages: Sequence[Message], places: Iterable[Place]) -> list[Messa
     return remaining
 
 
-def _has_content(message: Message, parts: list[Part]) -> bool:
+def _has_content(message: Message, parts: list[ContentPart]) -> bool:
     """Return whether a message with these parts would show more than thinking."""
     if message.role == "tool" and not parts:
         return False
@@ -120,7 +120,7 @@ class ContextPreamble:
         return [*self._fixed, self._system_message(_quotation(recalled))]
 
     def _system_message(self, text: str) -> Message:
-        parts: list[Part] = [{"type": "text", "text": text}]
+        parts: list[ContentPart] = [{"type": "text", "text": text}]
         return Message(
             id="",
             thread_id=self.thread.id,

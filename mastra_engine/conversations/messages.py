@@ -14,7 +14,7 @@ from mastra_engine.conversations.parts import RESULTS, call_id, text_of
 from mastra_engine.conversations.tokens import message_tokens
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.protocols import Tokenizer
-from mastra_engine.types import MessageInput, Part, Role
+from mastra_engine.types import ContentPart, MessageInput, Role
 from mastra_engine.validation.inputs import choice, json_object, moment, name
 from mastra_engine.validation.jsonb import (
     Path,
@@ -116,7 +116,7 @@ def _optional(check: Callable[[Any, str], T], value: Any, path: Path) -> T | Non
     return None if value is None else check(value, pointer(path))
 
 
-def _only_result(role: str, parts: list[Part]) -> str | None:
+def _only_result(role: str, parts: list[ContentPart]) -> str | None:
     """Return the id of the only result in a tool's message, which then answers that call."""
     ids = [id for part in parts if part["type"] in RESULTS and (id := call_id(part))]
     return ids[0] if role == "tool" and len(ids) == 1 else None

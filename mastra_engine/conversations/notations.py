@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.types import MessageInput, Part, Role
+from mastra_engine.types import ContentPart, MessageInput, Role
 from mastra_engine.validation.inputs import name, text
 from mastra_engine.validation.jsonb import Path, canonical, pointer
 
@@ -188,7 +188,7 @@ def _read_framework_content(message: dict[Any, Any], path: Path) -> None:
         message["content"] = content_parts(message.pop("parts"), (*path, "parts"))
 
 
-def _reasoning_parts(members: Mapping[str, Any], path: Path) -> list[Part]:
+def _reasoning_parts(members: Mapping[str, Any], path: Path) -> list[ContentPart]:
     blocks = members["thinking_blocks"]
     if blocks:  # LiteLLM writes the text in two keys, and the signature in this one.
         return content_parts(blocks, (*path, "thinking_blocks"))
@@ -199,8 +199,8 @@ def _reasoning_parts(members: Mapping[str, Any], path: Path) -> list[Part]:
     return []
 
 
-def _refusal_parts(members: Mapping[str, Any], path: Path) -> list[Part]:
-    parts: list[Part] = []
+def _refusal_parts(members: Mapping[str, Any], path: Path) -> list[ContentPart]:
+    parts: list[ContentPart] = []
     if members["refusal"]:
         refusal = text(members["refusal"], pointer((*path, "refusal")))
         parts.append({"type": "refusal", "refusal": refusal})
@@ -214,7 +214,7 @@ def _refusal_parts(members: Mapping[str, Any], path: Path) -> list[Part]:
     return parts
 
 
-def _invocation_parts(invocations: Any, path: Path) -> list[Part]:
+def _invocation_parts(invocations: Any, path: Path) -> list[ContentPart]:
     if not invocations:
         return []
     if not isinstance(invocations, list):
@@ -225,7 +225,7 @@ def _invocation_parts(invocations: Any, path: Path) -> list[Part]:
     return [{"type": "tool-invocation", "toolInvocation": invocation} for invocation in invocations]
 
 
-def _attachment_parts(attachments: Any, path: Path) -> list[Part]:
+def _attachment_parts(attachments: Any, path: Path) -> list[ContentPart]:
     if not attachments:
         return []
     place = (*path, "experimental_attachments")
@@ -240,7 +240,7 @@ def _attachment_parts(attachments: Any, path: Path) -> list[Part]:
 # OpenAI's tool calls
 
 
-def _call_parts(calls: Any, path: Path) -> list[Part]:
+def _call_parts(calls: Any, path: Path) -> list[ContentPart]:
     if calls is None:
         return []
     place = (*path, "tool_calls")
@@ -251,7 +251,7 @@ def _call_parts(calls: Any, path: Path) -> list[Part]:
     return [_call_part(call, (*place, position)) for position, call in enumerate(calls)]
 
 
-def _call_part(call: Any, path: Path) -> Part:
+def _call_part(call: Any, path: Path) -> ContentPart:
     custom = call.get("custom") if isinstance(call, Mapping) else None
     if isinstance(custom, Mapping):
         return {
@@ -271,7 +271,7 @@ def _call_part(call: Any, path: Path) -> Part:
     }
 
 
-def _function_call_parts(call: Any, path: Path) -> list[Part]:
+def _function_call_parts(call: Any, path: Path) -> list[ContentPart]:
     if call is None:
         return []
     place = (*path, "function_call")
@@ -290,7 +290,7 @@ def _function_call_parts(call: Any, path: Path) -> list[Part]:
     ]
 
 
-def _arguments(written: Any) -> Part:
+def _arguments(written: Any) -> ContentPart:
     """Return the keys of a call for the arguments that a model wrote as text.
 
     `args` is their value where JSON of a store holds it exactly, and the text elsewhere: models

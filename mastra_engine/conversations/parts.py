@@ -17,7 +17,7 @@ import orjson
 
 from mastra_engine.conversations.fields import first, string
 from mastra_engine.conversations.media import Media, media_of, media_within
-from mastra_engine.types import Part
+from mastra_engine.types import ContentPart
 
 #: The types of parts that are text, with the key of the text.
 TEXTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
@@ -91,7 +91,7 @@ class MessageItem:
     positions: list[int] = field(default_factory=list)
 
 
-def text_of(parts: Iterable[Part]) -> str:
+def text_of(parts: Iterable[ContentPart]) -> str:
     """Return the text of a message's text parts, without surrounding white space."""
     texts = [part.get(TEXTS[part["type"]]) for part in parts if part["type"] in TEXTS]
     return "\n".join(text for text in texts if isinstance(text, str)).strip()
@@ -103,7 +103,7 @@ def call_id(part: Mapping[str, Any]) -> str | None:
     return id if isinstance(id, str) and id else None
 
 
-def uses_tools(role: str, parts: Iterable[Part], tool_call_id: str | None) -> bool:
+def uses_tools(role: str, parts: Iterable[ContentPart], tool_call_id: str | None) -> bool:
     """Return whether a message may hold a tool call or a result."""
     if role == "tool" or tool_call_id is not None:
         return True
@@ -112,7 +112,9 @@ def uses_tools(role: str, parts: Iterable[Part], tool_call_id: str | None) -> bo
     )
 
 
-def read_message(role: str, parts: list[Part], tool_call_id: str | None) -> list[MessageItem]:
+def read_message(
+    role: str, parts: list[ContentPart], tool_call_id: str | None
+) -> list[MessageItem]:
     """Read the parts of a message, in their order.
 
     A call or a result without an id takes the message's. All other content of a tool's message is
@@ -130,7 +132,7 @@ def read_message(role: str, parts: list[Part], tool_call_id: str | None) -> list
     ]
 
 
-def _is_plain_text(part: Part) -> bool:
+def _is_plain_text(part: ContentPart) -> bool:
     return part["type"] == "text" and len(part) == 2 and bool(part["text"].strip())
 
 
@@ -140,7 +142,7 @@ def _is_shown(item: Item, role: str) -> bool:
     return role == "assistant" or not isinstance(item, Thinking)
 
 
-def _read_part(part: Part, id: str | None) -> Iterator[Item]:
+def _read_part(part: ContentPart, id: str | None) -> Iterator[Item]:
     type = part["type"]
     if type in CALLS:
         yield _call(part, id)
@@ -351,7 +353,7 @@ def _without_media(value: Any) -> tuple[Any, list[Media]]:
     return value, []
 
 
-def _read_tool_message(parts: list[Part], id: str | None) -> list[MessageItem]:
+def _read_tool_message(parts: list[ContentPart], id: str | None) -> list[MessageItem]:
     """Read the results in a tool's message; its other content belongs to the call it names."""
     items: list[MessageItem] = []
     rest: list[int] = []

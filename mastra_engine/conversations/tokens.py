@@ -20,7 +20,7 @@ from mastra_engine.conversations.tool_ids import ID_SUFFIX, MAX_ID, UNNAMED_TOOL
 from mastra_engine.exceptions import EngineConfigError
 from mastra_engine.optional_deps import require
 from mastra_engine.protocols import Tokenizer
-from mastra_engine.types import Part
+from mastra_engine.types import ContentPart
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
@@ -69,7 +69,7 @@ class TiktokenTokenizer:
 
 
 def message_tokens(
-    role: str, parts: list[Part], tool_call_id: str | None, tokenizer: Tokenizer
+    role: str, parts: list[ContentPart], tool_call_id: str | None, tokenizer: Tokenizer
 ) -> int:
     """Return the tokens of a message: at least `MESSAGE_TOKENS`.
 

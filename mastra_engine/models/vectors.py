@@ -52,6 +52,9 @@ class VectorIndex(models.Model):
         "candidates at insertion (ef_construction)",
         help_text="HNSW: more candidates find more of the nearest vectors and insert more slowly.",
     )
+    has_words = models.BooleanField(
+        db_default=True, editable=False, help_text="Whether lexical search finds every document."
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -324,6 +324,12 @@ def _joined(separator: str, parts: list[Sql], empty: Sql) -> Sql:
     return f"({sql})", [param for _, params in parts for param in params]
 
 
+def statement(*parts: Sql | str) -> Sql:
+    """Return a statement of consecutive parts; those with parameters are pairs."""
+    pairs = [(part, []) if isinstance(part, str) else part for part in parts]
+    return "".join(sql for sql, _ in pairs), [param for _, params in pairs for param in params]
+
+
 def both(*parts: Sql) -> Sql:
     """Return conditions joined by AND."""
     return _joined(" AND ", list(parts), TRUE)

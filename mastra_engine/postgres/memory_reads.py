@@ -93,6 +93,11 @@ CROSS JOIN LATERAL (
 ) AS selected
 """
 
+_IDS_AT = """
+SELECT id FROM unnest(%s::text[], %s::bigint[]) AS place (of_thread, at)
+JOIN mastra_engine_message ON thread_id = of_thread AND position = at
+"""
+
 # The newest messages that fit a budget of tokens are a range of the index on (thread_id,
 # cum_tokens), because cum_tokens grows with the position. The range has one message more than fits,
 # if there is one, so that the caller learns whether older messages exist. The upper bound excludes
@@ -245,6 +250,14 @@ def read_window(
     messages = as_values(Message, rows)
     has_older = sum(message.tokens for message in messages) > budget
     return messages[1 if has_older else 0 :], has_older
+
+
+def message_ids_at(connection: BaseDatabaseWrapper, places: Sequence[tuple[str, int]]) -> list[str]:
+    """Return the ids of the messages at positions of threads, in any order."""
+    threads, positions = zip(*places, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(_IDS_AT, [list(threads), list(positions)])
+        return [id for (id,) in cursor.fetchall()]
 
 
 def messages_between(

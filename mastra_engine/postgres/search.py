@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from pgvector import SparseVector, Vector
+from pgvector import SparseVector
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
@@ -59,7 +59,9 @@ class Search:
     condition: Sql
     limit: int
     ef_search: int
-    with_vector: bool
+    with_vector: bool = False
+    #: Leaves documents and metadata out.
+    only_keys: bool = False
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -209,6 +211,8 @@ class Search:
         return f"index_id, id, namespace, document, metadata{vector}, {distance} AS distance"
 
     def _result(self) -> str:
+        if self.only_keys:
+            return "id, namespace, NULL, NULL, distance"
         vector = f", {self.partition.binary()}" if self.with_vector else ""
         return f"{_FIELDS}, distance{vector}"
 
@@ -273,22 +277,15 @@ def at_least(partition: Partition, target: AnyVector, score: float) -> Sql:
     return f"({scores[partition.index.metric]} >= %s)", [target.to_text(), score]
 
 
-def full_text(partition: Partition, query: str, within: Sql, limit: int) -> list[Any]:
-    """Return rows of (id, namespace, document, metadata, rank) that share a word, best first.
-
-    The words are combined by OR, because few documents contain all words of a question. In the text
-    of a tsquery an operator & has spaces around it; one without spaces belongs to a word, for
-    example to a URL.
-    """
-    sql, params = within
-    language = partition.index.language
-    words = f"replace(plainto_tsquery('{language}', %s)::text, ' & ', ' | ')::tsquery"
+def compare(
+    partition: Partition, target: AnyVector, condition: Sql, ids: Sequence[str]
+) -> list[Any]:
+    """Return the rows of ids that satisfy a condition, in any order, as those of a `Search`."""
+    sql, params = condition
     statement = (
-        f"SELECT {_FIELDS}, ts_rank({partition.document}, query) AS rank "
-        f"FROM {partition.table}, (SELECT {words} AS query) q "
-        f"WHERE {partition.document} @@ query AND {sql} "
-        f"ORDER BY rank DESC, id, namespace LIMIT {limit}"
+        f"SELECT {_FIELDS}, {partition.distance()} AS distance FROM {partition.table} "
+        f"WHERE {sql} AND id = ANY(%s)"
     )
     with partition.connection.cursor() as cursor:
-        cursor.execute(statement, [query, *params])
+        cursor.execute(statement, [target.to_text(), *params, list(ids)])
         return list(cursor.fetchall())

@@ -21,13 +21,15 @@ from mastra_engine.postgres.compile import Sql
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.postgres.search import within
+from mastra_engine.retrieval.words import analyzed
 from mastra_engine.types import StoredVector
 from mastra_engine.validation.jsonb import loads
 from mastra_engine.validation.vectors import VectorRow
 
 #: The number of rows up to which they are put by one statement.
 FEW = 8
-_COLUMNS = "index_id, row_id, namespace, id, metadata, document, {column}"
+# The trigger of a partition makes the search vector of `analyzed`, and leaves that column empty.
+_COLUMNS = "index_id, row_id, namespace, id, metadata, document, {column}, analyzed"
 _JSONB_VERSION = b"\x01"
 _STORED = "id, {binary}, document, metadata::text, namespace, created_at, updated_at"
 
@@ -41,18 +43,18 @@ INSERT INTO {table} ({columns})
 SELECT {columns} FROM mastra_engine_staged ORDER BY namespace, id
 ON CONFLICT (index_id, namespace, id) DO UPDATE
 SET metadata = excluded.metadata, document = excluded.document, {column} = excluded.{column},
-    updated_at = excluded.updated_at
+    words = excluded.words, word_count = excluded.word_count, updated_at = excluded.updated_at
 """
 
 # For a few rows one statement takes less time than the round trips that COPY needs.
 _PUT_FEW = """
 INSERT INTO {table} ({columns})
-SELECT %s::integer, row_id, %s::text, id, metadata::jsonb, document, embedding::{type}
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[])
-    AS new (row_id, id, metadata, document, embedding)
+SELECT %s::integer, row_id, %s::text, id, metadata::jsonb, document, embedding::{type}, analyzed
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+    AS new (row_id, id, metadata, document, embedding, analyzed)
 ON CONFLICT (index_id, namespace, id) DO UPDATE
 SET metadata = excluded.metadata, document = excluded.document, {column} = excluded.{column},
-    updated_at = excluded.updated_at
+    words = excluded.words, word_count = excluded.word_count, updated_at = excluded.updated_at
 """
 
 # As in bulk.py, LIMIT 1 leaves the planner no choice but the index of the key. Otherwise, without
@@ -128,6 +130,7 @@ def change(
         assigned["metadata = %s::jsonb"] = changes["metadata"].decode()
     if "document" in changes:
         assigned["document = %s"] = changes["document"]
+        assigned["words = NULL, word_count = NULL, analyzed = %s"] = analyzed(changes["document"])
     sql = (
         f"UPDATE {partition.table} SET {', '.join(assigned)}, updated_at = statement_timestamp() "
         f"WHERE (index_id, namespace, id) = (%s, %s, %s) RETURNING {_stored_columns(partition)}"
@@ -181,6 +184,7 @@ def _put_few(partition: Partition, namespace: str, rows: Sequence[VectorRow]) ->
         [row.metadata.decode() for row in rows],
         [row.document for row in rows],
         [row.vector.to_text() for row in rows],
+        [analyzed(row.document) for row in rows],
     ]
     with server_cursor(partition.connection) as cursor:
         sql = _formatted(_PUT_FEW, partition)
@@ -212,6 +216,7 @@ def _copy(partition: Partition, table: str, namespace: str, rows: Sequence[Vecto
     statement = f"COPY {table} ({_columns(partition)}) FROM STDIN (FORMAT BINARY)"
     with copying(partition.connection, statement) as copy:
         for id, vector, metadata, document in rows:
+            words = analyzed(document)
             copy.write_row(
                 (
                     index_id,
@@ -221,6 +226,7 @@ def _copy(partition: Partition, table: str, namespace: str, rows: Sequence[Vecto
                     _JSONB_VERSION + metadata,
                     None if document is None else document.encode(),
                     vector.to_binary(),
+                    None if words is None else words.encode(),
                 )
             )
 

@@ -15,6 +15,40 @@ RRF_K = 60
 _MAX_PRODUCTS = 50_000_000
 
 
+def fused_scores(
+    similarities: Sequence[float | None], lexical: Sequence[float], *, weight: float
+) -> list[float]:
+    """Return a score from 0 to 1 for each candidate of a hybrid search.
+
+    Similarities and BM25 scores have different scales, which depend on the embedder and the query.
+    So both are standardized over the candidates: how many standard deviations they are above the
+    mean. The score is the logistic function of the sum, in which similarities have `weight` and
+    BM25 scores 1 - `weight`. Without similarities BM25 scores alone count. J. A. Shaw and E. A.
+    Fox, "Combination of Multiple Searches", TREC-2, 1994, for the sum of scores.
+    """
+    by_words = _standardized(lexical)
+    if None in similarities:
+        weight, by_vectors = 0.0, [0.0] * len(by_words)
+    else:
+        by_vectors = _standardized([score for score in similarities if score is not None])
+    return [
+        1 / (1 + math.exp(-(weight * vector + (1 - weight) * word)))
+        for vector, word in zip(by_vectors, by_words, strict=True)
+    ]
+
+
+def _standardized(scores: Sequence[float]) -> list[float]:
+    if not scores:
+        return []
+    mean = math.fsum(scores) / len(scores)
+    distances = [score - mean for score in scores]
+    deviation = math.sqrt(math.fsum(each * each for each in distances) / len(scores))
+    # Scores that are all alike differ by rounding errors, which must not decide.
+    if deviation <= 1e-9 * max(map(abs, scores)):
+        return [0.0] * len(scores)
+    return [each / deviation for each in distances]
+
+
 def reciprocal_rank_fusion(*rankings: Sequence[Match]) -> list[Match]:
     """Merge rankings; the score of a match is the sum of 1 / (60 + its rank), ranks from 1.
 

@@ -6,12 +6,12 @@ from mastra_engine.types.common import COUNTED, UNSET, Order, Page, Scope, Unset
 from mastra_engine.types.erasure import Erasure
 from mastra_engine.types.evaluation import Case, CaseResult, Estimate, Evaluation
 from mastra_engine.types.memory import (
+    ContentPart,
     ContextWindow,
     MemoryView,
     Message,
     MessageInput,
     MessageLike,
-    Part,
     RecalledMessage,
     RecallScope,
     Role,
@@ -50,10 +50,12 @@ from mastra_engine.types.sync_runs import (
     sync_status,
 )
 from mastra_engine.types.vectors import (
+    Explanation,
     IndexStatus,
     IndexType,
     Match,
     Metric,
+    Part,
     RerankedMatch,
     Storage,
     StoredVector,
@@ -70,11 +72,13 @@ __all__ = [
     "CaseResult",
     "Change",
     "Changes",
+    "ContentPart",
     "ContextWindow",
     "Entity",
     "Erasure",
     "Estimate",
     "Evaluation",
+    "Explanation",
     "Filter",
     "Filters",
     "IndexStatus",

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from mastra_engine.types.vectors import Explanation
+
 Role = Literal["system", "user", "assistant", "tool"]
 RecallScope = Literal["thread", "resource"]
 ToolFormat = Literal["openai", "anthropic"]
 WindowFormat = Literal["raw", "openai", "anthropic"]
 #: One part of a message's content, such as `{"type": "text", "text": "Hello"}`.
-Part = dict[str, Any]
+ContentPart = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class Message:
     thread_id: str
     position: int
     role: Role
-    content: list[Part]
+    content: list[ContentPart]
     tool_call_id: str | None
     tokens: int
     metadata: dict[str, Any]
@@ -68,9 +70,15 @@ class MessageInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecalledMessage(Message):
-    """A message that matches a recall; `score` is None for a neighbour of a match."""
+    """A message that matches a recall, or that `message_range` adds to one, without scores.
+
+    `score`, `similarity`, `lexical` and `explanation` are those of its vector: see `Match`.
+    """
 
     score: float | None = None
+    similarity: float | None = None
+    lexical: float | None = None
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from mastra_engine.types.records import Record
+from mastra_engine.types.vectors import Explanation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordMatch:
     """A record that matches a search, with the `text` of its best matching chunk.
+
+    `score`, `similarity`, `lexical` and `explanation` are those of the chunk: see `Match`.
 
     `chunk` is the chunk's position in the record, from 0, and `index` the vector index that holds
     it. `metadata` is computed by the `metadata` function of the index's declaration. `start` and
@@ -26,6 +29,9 @@ class RecordMatch:
     start: int | None = None
     end: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    similarity: float | None = None
+    lexical: float = 0.0
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -32,11 +32,41 @@ class VectorIndex:
     progress: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a match's score: its `value`, and the `weight` with which it counts.
+
+    The name is "similarity", "lexical" or "neighbour". `words` maps each word that the query and
+    the text share to what it contributes to a lexical value; these contributions add up to it.
+    `message_id` is the neighbour in the thread whose words count for a recalled message.
+    """
+
+    name: Literal["similarity", "lexical", "neighbour"]
+    value: float
+    weight: float
+    words: dict[str, float] = field(default_factory=dict)
+    message_id: str | None = None
+
+    def weighted(self, factor: float) -> Part:
+        """Return the part with its weight multiplied by a factor."""
+        return replace(self, weight=factor * self.weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The parts of which a score was made."""
+
+    parts: list[Part]
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A search result; larger scores are closer.
+    """A search result; results are ordered by `score`, the largest first.
 
-    `vector` is set only with `include_vector`, and has all numbers, also those that are zero.
+    `similarity` is how close the vectors are by the index's metric, None without a query vector.
+    `lexical` is the BM25 score of a hybrid search, 0 without a common word. `vector` is set only
+    with `include_vector`, and has all numbers, also those that are zero. `explanation` is set only
+    with `explain`.
     """
 
     id: str
@@ -45,6 +75,9 @@ class Match:
     metadata: dict[str, Any] = field(default_factory=dict)
     vector: list[float] | None = None
     namespace: str = ""
+    similarity: float | None = None
+    lexical: float = 0.0
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -220,6 +220,16 @@ class MockMemoryStore(MemoryStore):
                 if any(range.contains(message) for range in ranges)
             ]
 
+    def list_ids_at(self, places: Sequence[tuple[str, int]]) -> list[str]:
+        wanted = set(places)
+        with self._store.lock:
+            return [
+                message.id
+                for thread in self._threads(None)
+                for message in thread.messages.values()
+                if (message.thread_id, message.position) in wanted
+            ]
+
     def find_messages(
         self, message_ids: list[str], *, resource_ids: Collection[str] | None
     ) -> list[Message]:

@@ -21,6 +21,7 @@ from uuid_utils.compat import uuid7
 
 from mastra_engine.backends.base.idempotency.store import StoredResponse
 from mastra_engine.backends.base.memory.store import MemoryHolder, NewThread
+from mastra_engine.backends.base.vectors.candidates import Candidate
 from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.types import (
@@ -308,6 +309,19 @@ class EmbeddingRow:
             metadata=loads(self.metadata),
             vector=list(self.vector) if with_vector else None,
             namespace=self.namespace,
+        )
+
+    def to_candidate(
+        self, similarity: float | None, words: dict[str, float], *, with_vector: bool
+    ) -> Candidate:
+        return Candidate(
+            id=self.id,
+            namespace=self.namespace,
+            document=self.document,
+            metadata=loads(self.metadata),
+            vector=list(self.vector) if with_vector else None,
+            similarity=similarity,
+            words=words,
         )
 
 

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from mastra_engine.backends.base.vectors.candidates import Candidate
 from mastra_engine.backends.base.vectors.search import (
     ENTITY,
     RECORD,
-    MinScore,
     RecordScope,
+    VectorQuery,
     VectorScope,
 )
 from mastra_engine.backends.base.vectors.store import VectorStore
 from mastra_engine.backends.mock.match import matches
 from mastra_engine.backends.mock.store import EmbeddingRow, IndexRows, Store, now
+from mastra_engine.filters.ast import ALL
+from mastra_engine.retrieval.bm25 import Corpus
 from mastra_engine.retrieval.fusion import cosine
+from mastra_engine.retrieval.words import frequencies, words_of
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.validation.jsonb import loads
 from mastra_engine.validation.vectors import AnyVector, IndexDefinition, VectorRow
-
-_WORD = re.compile(r"\w+")
 
 
 class MockVectorStore(VectorStore):
@@ -152,29 +155,43 @@ class MockVectorStore(VectorStore):
         ef_search: int,
         with_vector: bool,
     ) -> list[Match]:
-        index = scope.index
-        rounded_target = _rounded(target.to_list(), index)
         with self.store.lock:
-            scored = [
-                (row, _score(index.metric, _rounded(row.vector, index), rounded_target))
-                for row in self._in_scope(scope)
-            ]
+            scored = [(row, _similarity(row, target, scope.index)) for row in self._in_scope(scope)]
         candidates = [row.to_match(score, with_vector=with_vector) for row, score in scored]
         return _best(candidates, limit)
 
-    def full_text(
-        self, scope: VectorScope, query: str, limit: int, *, closer_than: MinScore | None = None
-    ) -> list[Match]:
-        """Count common words. Unlike PostgreSQL, the mock has no stemmer and no stop words."""
-        query_words = set(_words(query))
+    def hybrid(
+        self, scope: VectorScope, query: VectorQuery, target: AnyVector | None, *, limit: int
+    ) -> list[Candidate]:
+        """Rank by the words as they are. Unlike PostgreSQL, the mock knows no endings."""
         with self.store.lock:
-            scored = [
-                row.to_match(float(len(query_words & set(_words(row.document or "")))))
-                for row in self._in_scope(scope)
-                if closer_than is None or _reaches(closer_than, row, scope.index)
-            ]
-        candidates = [match for match in scored if match.score]
-        return _best(candidates, limit)
+            collection = list(self._in_scope(replace(scope, where=ALL, records=None)))
+            passing = list(self._in_scope(scope))
+        counts = Counter(query.words)
+        documents = [
+            words for row in collection if (words := _frequencies(row.document)) is not None
+        ]
+        statistics = Corpus.of(counts, documents)
+        candidates = []
+        for row in passing:
+            shared = statistics.contributions(counts, _frequencies(row.document) or {})
+            similarity = None if target is None else _similarity(row, target, scope.index)
+            if query.min_score is None or (similarity or 0.0) >= query.min_score:
+                candidates.append(
+                    row.to_candidate(similarity, shared, with_vector=query.with_vector)
+                )
+        by_words = [candidate for candidate in candidates if candidate.words]
+        best = _first(by_words, limit, lambda candidate: candidate.lexical)
+        if target is not None:
+            best |= _first(candidates, limit, lambda candidate: candidate.similarity or 0.0)
+        return [
+            candidate for candidate in candidates if (candidate.id, candidate.namespace) in best
+        ]
+
+    def compare(self, scope: VectorScope, target: AnyVector, ids: Sequence[str]) -> list[Match]:
+        with self.store.lock:
+            rows = [row for row in self._in_scope(scope) if row.id in ids]
+        return [row.to_match(_similarity(row, target, scope.index)) for row in rows]
 
     def _rows(self, index: IndexDefinition) -> dict[tuple[str, str], EmbeddingRow]:
         return self.store.index(index).rows
@@ -209,6 +226,11 @@ def _rounded(numbers: Sequence[float], index: IndexDefinition) -> Sequence[float
     return struct.unpack(form, struct.pack(form, *numbers))
 
 
+def _similarity(row: EmbeddingRow, target: AnyVector, index: IndexDefinition) -> float:
+    rounded_target = _rounded(target.to_list(), index)
+    return _score(index.metric, _rounded(row.vector, index), rounded_target)
+
+
 def _score(metric: Metric, one: Sequence[float], other: Sequence[float]) -> float:
     if metric == "cosine":
         return cosine(one, other)
@@ -217,15 +239,19 @@ def _score(metric: Metric, one: Sequence[float], other: Sequence[float]) -> floa
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-def _reaches(floor: MinScore, row: EmbeddingRow, index: IndexDefinition) -> bool:
-    target = _rounded(floor.target.to_list(), index)
-    return _score(index.metric, _rounded(row.vector, index), target) >= floor.score
-
-
 def _best(matches: list[Match], limit: int) -> list[Match]:
     """Return the matches with the highest scores; ties go by id, then namespace."""
     return sorted(matches, key=lambda match: (-match.score, match.id, match.namespace))[:limit]
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+def _first(
+    candidates: Sequence[Candidate], limit: int, score: Callable[[Candidate], float]
+) -> set[tuple[str, str]]:
+    """Return the ids and namespaces of the candidates with the highest scores."""
+    ordered = sorted(candidates, key=lambda each: (-score(each), each.id, each.namespace))
+    return {(candidate.id, candidate.namespace) for candidate in ordered[:limit]}
+
+
+@lru_cache(maxsize=10_000)
+def _frequencies(document: str | None) -> Mapping[str, int] | None:
+    return None if document is None else frequencies(words_of(document))

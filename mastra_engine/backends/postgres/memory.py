@@ -35,6 +35,7 @@ from mastra_engine.postgres.memory_reads import (
     find_threads,
     find_working_memory,
     list_pending,
+    message_ids_at,
     messages_between,
     read_messages,
     read_window,
@@ -214,6 +215,12 @@ class PostgresMemoryStore(MemoryStore):
         bounds = [(range.thread_id, range.first, range.last) for range in ranges]
         with self.session.translated():
             return messages_between(self.session.connection, bounds, resource_id=resource_id)
+
+    def list_ids_at(self, places: Sequence[tuple[str, int]]) -> list[str]:
+        if not places:
+            return []
+        with self.session.translated():
+            return message_ids_at(self.session.connection, places)
 
     def find_messages(
         self, message_ids: list[str], *, resource_ids: Collection[str] | None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -11,7 +12,8 @@ from django.db import connections, transaction
 from django.db.models import QuerySet
 from psycopg.pq import TransactionStatus
 
-from mastra_engine.backends.base.vectors.search import ENTITY, RECORD, MinScore, VectorScope
+from mastra_engine.backends.base.vectors.candidates import Candidate
+from mastra_engine.backends.base.vectors.search import ENTITY, RECORD, VectorQuery, VectorScope
 from mastra_engine.backends.base.vectors.store import VectorStore
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound
@@ -19,13 +21,15 @@ from mastra_engine.models import IndexProgress as IndexProgressRow
 from mastra_engine.models import VectorIndex as IndexRow
 from mastra_engine.postgres import vector_rows
 from mastra_engine.postgres.bit_search import BitSearch
-from mastra_engine.postgres.compile import Sql, both, on_metadata
+from mastra_engine.postgres.compile import TRUE, Sql, both, on_metadata
 from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
+from mastra_engine.postgres.lexical import Found, LexicalSearch
 from mastra_engine.postgres.locks import lock_index_name
 from mastra_engine.postgres.partitions import Partition
-from mastra_engine.postgres.search import Search, at_least, chunks_of, full_text, within
+from mastra_engine.postgres.search import Search, at_least, chunks_of, compare, within
 from mastra_engine.postgres.structures import count_vectors, read_structures
+from mastra_engine.postgres.word_statistics import StatisticsCache
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
 from mastra_engine.validation.jsonb import loads
 from mastra_engine.validation.vectors import AnyVector, IndexDefinition, VectorRow
@@ -45,6 +49,7 @@ class PostgresVectorStore(VectorStore):
         #: The definition that was found last for a name. The index may have been deleted since, or
         #: its creation may have been rolled back. Only searches use it, since they check it.
         self._cache: dict[str, IndexDefinition] = {}
+        self._statistics = StatisticsCache()
 
     # Indexes
 
@@ -198,33 +203,61 @@ class PostgresVectorStore(VectorStore):
         ef_search: int,
         with_vector: bool,
     ) -> list[Match]:
+        rows = self._nearest(
+            scope, target, limit=limit, ef_search=ef_search, with_vector=with_vector
+        )
+        return [_match(row, self._partition(scope.index)) for row in rows]
+
+    def hybrid(
+        self, scope: VectorScope, query: VectorQuery, target: AnyVector | None, *, limit: int
+    ) -> list[Candidate]:
+        """Find vectors at first by their keys only, and read all documents of interest at once."""
+        partition, condition = self._partition(scope.index), _filter(scope)
+        keys: list[tuple[str, str]] = []
+        if target is not None:
+            ef_search = query.effective_ef_search
+            rows = self._nearest(scope, target, limit=limit, ef_search=ef_search, only_keys=True)
+            keys = [(namespace, id) for id, namespace, *_ in rows]
+            if query.min_score is not None:
+                condition = both(condition, at_least(partition, target, query.min_score))
+        with self._reading(scope.index):
+            search = LexicalSearch(
+                partition=partition,
+                statistics=self._statistics.of(partition),
+                words=query.words,
+                within=_collection(scope),
+                condition=condition,
+                limit=limit,
+                enough=query.limit,
+                wanted=keys,
+                target=target,
+                with_vector=query.with_vector,
+            )
+            found = search.run()
+        if found is not None:
+            return [_candidate(row, found, partition) for row in found.rows]
+        by_vectors = replace(query, hybrid=None)  # the query has only stop words
+        return self.find(scope, by_vectors, target, limit=limit)
+
+    def _nearest(self, scope: VectorScope, target: AnyVector, **options: Any) -> list[Any]:
+        """Return the nearest rows; raises IndexNotFound if there is none and no index."""
         partition = self._partition(scope.index)
         search = (BitSearch if partition.by_bits else Search)(
             partition=partition,
             target=target,
             condition=_condition(scope),
-            limit=limit,
-            ef_search=ef_search,
-            with_vector=with_vector,
+            **options,
         )
         with self._index_not_found(scope.index):
             rows = search.run()
         if not rows and self.find_index(scope.index.name) != scope.index:
             raise _deleted(scope.index)
-        return [_match(row, partition) for row in rows]
+        return rows
 
-    def full_text(
-        self, scope: VectorScope, query: str, limit: int, *, closer_than: MinScore | None = None
-    ) -> list[Match]:
-        partition, condition = self._partition(scope.index), _condition(scope)
-        if closer_than is not None:
-            condition = both(condition, at_least(partition, closer_than.target, closer_than.score))
+    def compare(self, scope: VectorScope, target: AnyVector, ids: Sequence[str]) -> list[Match]:
         with self._reading(scope.index):
-            rows = full_text(partition, query, condition, limit)
-        return [
-            Match(id=id, namespace=space, document=document, metadata=loads(metadata), score=rank)
-            for id, space, document, metadata, rank in rows
-        ]
+            rows = compare(self._partition(scope.index), target, _condition(scope), ids)
+        return [_match(row, self._partition(scope.index)) for row in rows]
 
     @contextmanager
     def _index_not_found(self, index: IndexDefinition) -> Iterator[None]:
@@ -254,10 +287,20 @@ class PostgresVectorStore(VectorStore):
 
 
 def _condition(scope: VectorScope) -> Sql:
-    conditions = [] if scope.namespaces is None else [within(scope.index, scope.namespaces)]
-    if (records := scope.records) is not None:
-        conditions.append(chunks_of(records.entity_ids, records.where, keys=(ENTITY, RECORD)))
-    return on_metadata(scope.where, *conditions)
+    return both(_collection(scope), _filter(scope))
+
+
+def _collection(scope: VectorScope) -> Sql:
+    """Return the condition of the namespaces."""
+    return TRUE if scope.namespaces is None else within(scope.index, scope.namespaces)
+
+
+def _filter(scope: VectorScope) -> Sql:
+    """Return the condition of the filter, and of the records whose chunks are in scope."""
+    if (records := scope.records) is None:
+        return on_metadata(scope.where)
+    chunks = chunks_of(records.entity_ids, records.where, keys=(ENTITY, RECORD))
+    return on_metadata(scope.where, chunks)
 
 
 def _deleted(index: IndexDefinition) -> IndexNotFound:
@@ -273,6 +316,20 @@ def _match(row: tuple[Any, ...], partition: Partition) -> Match:
         metadata=loads(metadata),
         score=_score(partition.index.metric, distance),
         vector=partition.decode(vector[0]).to_list() if vector else None,
+    )
+
+
+def _candidate(row: tuple[Any, ...], found: Found, partition: Partition) -> Candidate:
+    id, namespace, document, metadata, occurrences, length, distance, vector = row
+    counted = dict(zip(found.query, occurrences, strict=True))
+    return Candidate(
+        id=id,
+        namespace=namespace,
+        document=document,
+        metadata=loads(metadata),
+        vector=None if vector is None else partition.decode(vector).to_list(),
+        similarity=None if distance is None else _score(partition.index.metric, distance),
+        words=found.collection.contributions(found.query, counted, length),
     )
 
 

@@ -17,7 +17,7 @@ from mastra_engine.conversations.media import IMAGES, PDF, Media
 from mastra_engine.conversations.parts import Text, Thinking, ToolCall, ToolResult
 from mastra_engine.conversations.tool_ids import UniqueIds, sendable_id, sendable_name
 from mastra_engine.conversations.turns import Exchange, Turn, TurnItem
-from mastra_engine.types import Part
+from mastra_engine.types import ContentPart
 
 #: Anthropic requires a user's message first. Where a window begins with the assistant, this one
 #: stands for the earlier messages; dropping the assistant's could drop a whole chain of tools.
@@ -25,7 +25,7 @@ _PLACEHOLDER = {"role": "user", "content": [{"type": "text", "text": "(…)"}]}
 _THINKING = ("thinking", "redacted_thinking")
 
 
-def anthropic_messages(turns: Iterable[Turn]) -> list[Part]:
+def anthropic_messages(turns: Iterable[Turn]) -> list[ContentPart]:
     """Return turns as the `messages` of Anthropic's API: user and assistant alternate."""
     messages = _merged(_blocks(turns))
     # Merging goes before: thinking is last only if nothing of the next message follows it.
@@ -42,9 +42,9 @@ def anthropic_messages(turns: Iterable[Turn]) -> list[Part]:
     return messages
 
 
-def _merged(contents: Iterable[tuple[str, list[Part]]]) -> list[Part]:
+def _merged(contents: Iterable[tuple[str, list[ContentPart]]]) -> list[ContentPart]:
     """Return a message for each run of contents of the same role, without empty ones."""
-    messages: list[Part] = []
+    messages: list[ContentPart] = []
     for role, content in contents:
         if messages and content and messages[-1]["role"] == role:
             messages[-1]["content"] += content
@@ -53,21 +53,21 @@ def _merged(contents: Iterable[tuple[str, list[Part]]]) -> list[Part]:
     return messages
 
 
-def _without_final_thinking(message: Part) -> list[Part]:
-    content: list[Part] = message["content"]
+def _without_final_thinking(message: ContentPart) -> list[ContentPart]:
+    content: list[ContentPart] = message["content"]
     while content and content[-1]["type"] in _THINKING:
         content = content[:-1]
     return content
 
 
-def _blocks(turns: Iterable[Turn]) -> Iterator[tuple[str, list[Part]]]:
+def _blocks(turns: Iterable[Turn]) -> Iterator[tuple[str, list[ContentPart]]]:
     ids = UniqueIds()
     for turn in turns:
         if turn.role != "assistant":
             yield "user", [block for item in turn.items for block in _user_blocks(item)]
             continue
-        calls: list[Part] = []
-        results: list[Part] = []
+        calls: list[ContentPart] = []
+        results: list[ContentPart] = []
         for exchange in turn.exchanges:
             _add_exchange(exchange, ids, calls, results)
         statements = [block for item in turn.items for block in _assistant_blocks(item)]
@@ -77,7 +77,7 @@ def _blocks(turns: Iterable[Turn]) -> Iterator[tuple[str, list[Part]]]:
 
 
 def _add_exchange(
-    exchange: Exchange, ids: UniqueIds, calls: list[Part], results: list[Part]
+    exchange: Exchange, ids: UniqueIds, calls: list[ContentPart], results: list[ContentPart]
 ) -> None:
     if exchange.call is None:
         return
@@ -87,7 +87,7 @@ def _add_exchange(
         results.append(_result(exchange.result, id))
 
 
-def _assistant_blocks(item: TurnItem) -> Iterator[Part]:
+def _assistant_blocks(item: TurnItem) -> Iterator[ContentPart]:
     if isinstance(item, Text):
         yield _text(item)
     elif isinstance(item, Thinking) and item.redacted:
@@ -96,14 +96,14 @@ def _assistant_blocks(item: TurnItem) -> Iterator[Part]:
         yield {"type": "thinking", "thinking": item.text, "signature": item.signature}
 
 
-def _text(item: Text) -> Part:
-    block: Part = {"type": "text", "text": item.text}
+def _text(item: Text) -> ContentPart:
+    block: ContentPart = {"type": "text", "text": item.text}
     if citations := kept_citations(item.citations):
         block["citations"] = citations
     return _with_cache_control(block, item.cache_control)
 
 
-def _with_cache_control(block: Part, cache_control: Any) -> Part:
+def _with_cache_control(block: ContentPart, cache_control: Any) -> ContentPart:
     if isinstance(cache_control, Mapping) and cache_control.get("type") == "ephemeral":
         ttl = cache_control.get("ttl")
         block["cache_control"] = {"type": "ephemeral", **({"ttl": ttl} if ttl in _TTLS else {})}
@@ -113,7 +113,7 @@ def _with_cache_control(block: Part, cache_control: Any) -> Part:
 _TTLS = ("5m", "1h")
 
 
-def _call(call: ToolCall, id: str) -> Part:
+def _call(call: ToolCall, id: str) -> ContentPart:
     block = {"type": "tool_use", "id": id, "name": sendable_name(call.name), "input": _input(call)}
     return _with_cache_control(block, call.cache_control)
 
@@ -148,8 +148,8 @@ def _finite(text: str) -> float:
     return number
 
 
-def _result(result: ToolResult, id: str) -> Part:
-    block: Part = {"type": "tool_result", "tool_use_id": id}
+def _result(result: ToolResult, id: str) -> ContentPart:
+    block: ContentPart = {"type": "tool_result", "tool_use_id": id}
     if result.failed:  # Anthropic accepts nothing but text in a failed result.
         block["content"] = [{"type": "text", "text": _error_text(result)}]
         block["is_error"] = True
@@ -162,7 +162,7 @@ def _error_text(result: ToolResult) -> str:
     return "\n".join(item.text for item in result.content if isinstance(item, Text))
 
 
-def _user_blocks(item: TurnItem) -> Iterator[Part]:
+def _user_blocks(item: TurnItem) -> Iterator[ContentPart]:
     if isinstance(item, Text):
         yield _text(item) if item.document is None else _text_document(item, item.document)
     elif isinstance(item, Media) and (source := _source(item)) is not None:
@@ -172,14 +172,14 @@ def _user_blocks(item: TurnItem) -> Iterator[Part]:
         yield _with_cache_control(block, item.cache_control)
 
 
-def _text_document(item: Text, document: Mapping[str, Any]) -> Part:
+def _text_document(item: Text, document: Mapping[str, Any]) -> ContentPart:
     source = {"type": "text", "media_type": "text/plain", "data": item.text}
-    block: Part = {"type": "document", "source": source}
+    block: ContentPart = {"type": "document", "source": source}
     _describe(block, document.get("title"), document.get("context"), document.get("citations"))
     return _with_cache_control(block, item.cache_control)
 
 
-def _describe(block: Part, title: Any, context: Any, citations: Any) -> None:
+def _describe(block: ContentPart, title: Any, context: Any, citations: Any) -> None:
     """Add the optional fields of a document to its block."""
     for key, value in (("title", title), ("context", context)):
         if isinstance(value, str) and value.strip():
@@ -188,7 +188,7 @@ def _describe(block: Part, title: Any, context: Any, citations: Any) -> None:
         block["citations"] = {"enabled": citations["enabled"]}
 
 
-def _source(media: Media) -> Part | None:
+def _source(media: Media) -> ContentPart | None:
     types = IMAGES if media.is_image else (PDF,)
     if media.url:  # Anthropic loads from HTTPS only.
         fits = media.url.startswith("https://") and media.media_type in (*types, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mastra_engine.types import Part
+from mastra_engine.types import ContentPart
 
 #: The most blocks with a cache breakpoint that a request may hold.
 MAX_CACHE_CONTROLS = 4
@@ -24,14 +24,14 @@ _CITATION_KEYS = {
 }
 
 
-def kept_citations(citations: Any) -> list[Part]:
+def kept_citations(citations: Any) -> list[ContentPart]:
     """Return the citations of a text block that are complete, with the keys of a request."""
     if not isinstance(citations, list):
         return []
     return [complete for citation in citations if (complete := _citation(citation)) is not None]
 
 
-def _citation(citation: Any) -> Part | None:
+def _citation(citation: Any) -> ContentPart | None:
     if not isinstance(citation, dict) or not isinstance(citation.get("type"), str):
         return None
     keys = _CITATION_KEYS.get(citation["type"])
@@ -48,7 +48,7 @@ def _fits(key: str, value: Any) -> bool:
     return isinstance(value, str)
 
 
-def settle_cache_controls(messages: list[Part]) -> None:
+def settle_cache_controls(messages: list[ContentPart]) -> None:
     """Keep the last cache breakpoints that a request may hold.
 
     A breakpoint of one hour may not follow one of five minutes, so that the latter goes.
@@ -66,7 +66,7 @@ def settle_cache_controls(messages: list[Part]) -> None:
         has_long = has_long or is_long
 
 
-def settle_document_citations(messages: list[Part]) -> None:
+def settle_document_citations(messages: list[ContentPart]) -> None:
     """Leave citations of documents enabled only if all documents of the request enable them."""
     documents = [block for block in _all_blocks(messages) if block["type"] == "document"]
     if all(block.get("citations") == {"enabled": True} for block in documents):
@@ -75,7 +75,7 @@ def settle_document_citations(messages: list[Part]) -> None:
         block.pop("citations", None)
 
 
-def _all_blocks(messages: list[Part]) -> Iterator[Part]:
+def _all_blocks(messages: list[ContentPart]) -> Iterator[ContentPart]:
     for message in messages:
         for block in message["content"]:
             if block["type"] == "tool_result":

@@ -8,18 +8,18 @@ from mastra_engine.conversations.media import AUDIO, IMAGES, PDF, Media
 from mastra_engine.conversations.parts import Text, ToolCall, arguments_text
 from mastra_engine.conversations.tool_ids import UniqueIds, sendable_name, short_id
 from mastra_engine.conversations.turns import Turn, TurnItem
-from mastra_engine.types import Part
+from mastra_engine.types import ContentPart
 
 _IMAGE_DETAILS = ("auto", "low", "high", "original")
 
 
-def openai_messages(turns: Iterable[Turn]) -> list[Part]:
+def openai_messages(turns: Iterable[Turn]) -> list[ContentPart]:
     """Return turns as the `messages` of a chat completion."""
     ids = UniqueIds()
     return [message for turn in turns for message in _turn_messages(turn, ids)]
 
 
-def _turn_messages(turn: Turn, ids: UniqueIds) -> Iterator[Part]:
+def _turn_messages(turn: Turn, ids: UniqueIds) -> Iterator[ContentPart]:
     if turn.role == "assistant":
         yield from _assistant_messages(turn, ids)
     elif turn.role == "user":
@@ -29,10 +29,10 @@ def _turn_messages(turn: Turn, ids: UniqueIds) -> Iterator[Part]:
         yield {"role": turn.role, "content": text}
 
 
-def _assistant_messages(turn: Turn, ids: UniqueIds) -> Iterator[Part]:
+def _assistant_messages(turn: Turn, ids: UniqueIds) -> Iterator[ContentPart]:
     text = _joined(turn.items)
-    calls: list[Part] = []
-    results: list[Part] = []
+    calls: list[ContentPart] = []
+    results: list[ContentPart] = []
     for exchange in turn.exchanges:
         if exchange.call is None:
             continue
@@ -48,7 +48,7 @@ def _assistant_messages(turn: Turn, ids: UniqueIds) -> Iterator[Part]:
     yield from results
 
 
-def _call(call: ToolCall, id: str) -> Part:
+def _call(call: ToolCall, id: str) -> ContentPart:
     name, arguments = sendable_name(call.name), arguments_text(call)
     if call.custom:
         return {"id": id, "type": "custom", "custom": {"name": name, "input": arguments}}
@@ -59,14 +59,14 @@ def _joined(items: Iterable[TurnItem]) -> str:
     return "\n".join(item.text for item in items if isinstance(item, Text))
 
 
-def _user_content(items: Iterable[TurnItem]) -> str | list[Part]:
+def _user_content(items: Iterable[TurnItem]) -> str | list[ContentPart]:
     parts = [part for item in items if (part := _user_part(item)) is not None]
     if all(part["type"] == "text" for part in parts):
         return "\n".join(part["text"] for part in parts)
     return parts
 
 
-def _user_part(item: TurnItem) -> Part | None:
+def _user_part(item: TurnItem) -> ContentPart | None:
     if isinstance(item, Text):
         return {"type": "text", "text": item.text}
     if not isinstance(item, Media):
@@ -79,7 +79,7 @@ def _user_part(item: TurnItem) -> Part | None:
     return _file(item)
 
 
-def _image(media: Media) -> Part | None:
+def _image(media: Media) -> ContentPart | None:
     accepted = (*IMAGES, "") if media.url else IMAGES
     if not (media.url or media.data) or media.media_type not in accepted:
         return None
@@ -89,7 +89,7 @@ def _image(media: Media) -> Part | None:
     return {"type": "image_url", "image_url": image}
 
 
-def _file(media: Media) -> Part | None:
+def _file(media: Media) -> ContentPart | None:
     if media.data and media.media_type == PDF:
         file = {"file_data": media.data_url, "filename": media.name or "file"}
         return {"type": "file", "file": file}

@@ -44,6 +44,8 @@ class TestRecordSearch(WithIndex):
             index="notes",
             chunk=1,
             metadata={"by": "Ann"},
+            similarity=match.similarity,
+            lexical=match.lexical,
         )
         assert match.score == pytest.approx(2 / (6**0.5), abs=1e-6)
 

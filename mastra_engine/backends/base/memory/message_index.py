@@ -9,10 +9,12 @@ from functools import partial
 from math import inf
 
 from mastra_engine import failpoints
+from mastra_engine.backends.base.memory.message_search import POSITION, THREAD, MessageSearch
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import UnembeddedMessage
 from mastra_engine.backends.base.steps import Steps, in_steps, run_steps
-from mastra_engine.backends.base.vectors.search import VectorScope
+from mastra_engine.backends.base.vectors.candidates import Candidate, ranked
+from mastra_engine.backends.base.vectors.search import VectorQuery, VectorScope
 from mastra_engine.exceptions import IndexNotFound, InvalidVector
 from mastra_engine.filters.ast import ALL, And, Equals, Exists, Field, Node
 from mastra_engine.retrieval.embedding import (
@@ -25,11 +27,10 @@ from mastra_engine.retrieval.embedding import (
 )
 from mastra_engine.types import Match, Thread, VectorIndex
 from mastra_engine.validation.vectors import IndexDefinition, matrix, vector_rows
+from mastra_engine.validation.vectors import vector as checked_vector
 
 logger = logging.getLogger("mastra_engine")
 
-#: Metadata of a message's vector beside the message's own. A user's filter cannot name these keys.
-THREAD, POSITION = "@thread_id", "@position"
 _OF_ANY_THREAD: Node = Exists(Field(path=(THREAD,)))
 
 
@@ -152,38 +153,31 @@ class MessageIndex:
         return embedded
 
     def search(
-        self,
-        query: str,
-        resource_id: str,
-        thread_id: str | None,
-        where: Node,
-        *,
-        limit: int,
-        min_score: float | None,
+        self, query: VectorQuery, resource_id: str, thread_id: str | None
     ) -> Steps[list[Match]]:
-        """Return the vectors of a resource's or a thread's messages that are closest to a query.
+        """Return the messages of a resource or a thread that answer a query best, best first.
 
         Raises OtherModel if the messages were embedded by a model of another dimension.
         """
         embedder = require_embedder(self._vectors.embedder, "/query")
-        vector = yield partial(embed_query, embedder, query, path="/query")
-        if not any(vector):  # A zero vector has no direction: the embedder knows none of the words.
-            return []
+        vector = yield partial(embed_query, embedder, query.text or "", path="/query")
         in_scope = _OF_ANY_THREAD if thread_id is None else of_thread(thread_id)
+
+        def search(index: IndexDefinition) -> list[Candidate]:
+            # A zero vector has no direction: the embedder knows none of the words.
+            target = checked_vector(vector, index, "/query") if any(vector) else None
+            where, namespaces = And((in_scope, query.where)), frozenset([resource_id])
+            scope = VectorScope(index=index, where=where, namespaces=namespaces)
+            return MessageSearch(self._store, self._vectors.store, scope, query, target).run()
+
         try:
-            return self._vectors.query(
-                index_name=self._context.index_name,
-                namespace=resource_id,
-                query_vector=vector,
-                top_k=limit,
-                filter=And((in_scope, where)),
-                min_score=min_score,
-            )
+            candidates = self._vectors.indexes.use(self._context.index_name, search)
         except IndexNotFound:  # No message has been embedded yet.
             return []
         except InvalidVector:
             self._require_index(len(vector), "/query")
             raise
+        return ranked(candidates, query, most=query.limit)
 
     def delete_thread(self, thread: Thread) -> None:
         """Delete the vectors of a thread's messages."""

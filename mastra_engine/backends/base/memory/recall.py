@@ -7,21 +7,15 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from mastra_engine.backends.base.memory.message_index import (
-    POSITION,
-    THREAD,
-    MessageIndex,
-    OtherModel,
-)
+from mastra_engine.backends.base.memory.message_index import MessageIndex, OtherModel
+from mastra_engine.backends.base.memory.message_search import POSITION, THREAD
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import MessageRange
 from mastra_engine.backends.base.steps import Steps, in_steps
-from mastra_engine.backends.base.vectors.search import validated_query_text
+from mastra_engine.backends.base.vectors.search import validated_query_text, vector_query
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.types import Match, Message, RecalledMessage
 from mastra_engine.validation.inputs import count
-from mastra_engine.validation.vectors import finite_number
 
 logger = logging.getLogger("mastra_engine")
 
@@ -48,36 +42,44 @@ class Recall:
         message_range: tuple[int, int] = (1, 1),
         min_score: float | None = None,
         filter: Any = None,
+        hybrid: bool | float = True,
+        explain: bool = False,
     ) -> Steps[list[RecalledMessage]]:
-        """Return the `top_k` messages closest to `query`, with the messages around them.
+        """Return the `top_k` messages that answer `query` best, with the messages around them.
 
         `message_range` is the number of messages before and after each hit. Ranges that touch are
-        joined; the range with the best hit comes first, and each is in the thread's order.
-        `filter` applies to the messages' metadata. With `thread_id` only that thread is searched,
-        otherwise all threads of the resource.
+        joined; the range with the best hit comes first, and each is in the thread's order. With
+        `(0, 0)` the hits alone are returned, the best first. `filter` applies to the messages'
+        metadata. With `thread_id` only that thread is searched, otherwise all threads of the
+        resource.
+
+        `hybrid`, `min_score` and `explain` are those of `vectors.query()`. In a hybrid recall the
+        words of the messages directly before and after a message count for it, too.
 
         Messages that were embedded by a model of another dimension are not found until reembed()
         has embedded them again; a warning is logged. Raises ThreadNotFound, InvalidFilter, and
         InvalidInput when there is no embedder.
         """
         resource, thread = self._scope.resolve(resource_id, thread_id)
-        question = validated_query_text(query, "/query")
-        limit = count(top_k, "/top_k", least=1)
+        request = vector_query(
+            query_text=validated_query_text(query, "/query"),
+            top_k=top_k,
+            filter=filter,
+            min_score=min_score,
+            hybrid=hybrid,
+            explain=explain,
+        )
         before, after = _checked_range(message_range)
-        where = parse_optional_filter(filter)
-        lowest = None if min_score is None else finite_number(min_score, "/min_score")
         try:
             yield from self._index.embed(resource, thread, limit=CATCH_UP)
-            matches = yield from self._index.search(
-                question, resource, thread, where, limit=limit, min_score=lowest
-            )
+            matches = yield from self._index.search(request, resource, thread)
         except OtherModel as error:  # An agent goes on without memories until they are embedded.
             logger.warning("A recall finds no messages: %s", error.message)
             return []
         ranges = _ranges(matches, before, after)
-        scores = {match.id: match.score for match in matches}
+        hits = {match.id: match for match in matches}
         recalled = [
-            RecalledMessage(**_fields(message), score=scores.get(message.id))
+            _recalled(message, hits.get(message.id))
             for message in self._store.read_ranges(ranges, resource)
         ]
         return sorted(recalled, key=lambda message: (_rank(message, ranges), message.position))
@@ -98,12 +100,15 @@ def _checked_range(message_range: Any) -> tuple[int, int]:
 
 
 def _ranges(matches: Sequence[Match], before: int, after: int) -> list[MessageRange]:
-    """Return the ranges around matches, which are ordered by score; those that touch are joined."""
+    """Return the ranges around matches, which are ordered by score; those that touch are joined.
+
+    Matches alone are not, since they are in the order of their scores.
+    """
     ranges: list[MessageRange] = []
     for rank, match in enumerate(matches):
         position = match.metadata[POSITION]
         new = MessageRange(match.metadata[THREAD], position - before, position + after, rank)
-        touching = [other for other in ranges if other.touches(new)]
+        touching = [other for other in ranges if (before or after) and other.touches(new)]
         apart = [other for other in ranges if other not in touching]
         ranges = [*apart, reduce(MessageRange.joined, touching, new)]
     return ranges
@@ -113,5 +118,14 @@ def _rank(message: Message, ranges: Sequence[MessageRange]) -> int:
     return next(range.rank for range in ranges if range.contains(message))
 
 
-def _fields(message: Message) -> dict[str, Any]:
-    return {field: getattr(message, field) for field in Message.__slots__}
+def _recalled(message: Message, hit: Match | None) -> RecalledMessage:
+    fields = {field: getattr(message, field) for field in Message.__slots__}
+    if hit is None:
+        return RecalledMessage(**fields)
+    return RecalledMessage(
+        **fields,
+        score=hit.score,
+        similarity=hit.similarity,
+        lexical=hit.lexical,
+        explanation=hit.explanation,
+    )

@@ -270,6 +270,10 @@ class MessageStore(TransactionalStore):
         """Return the messages in ranges, in any order, of threads of that resource only."""
 
     @abstractmethod
+    def list_ids_at(self, places: Sequence[tuple[str, int]]) -> list[str]:
+        """Return the ids of the messages at positions of threads, in any order."""
+
+    @abstractmethod
     def find_messages(
         self, message_ids: list[str], *, resource_ids: Collection[str] | None
     ) -> list[Message]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from mastra_engine.backends.base.record_search.indexer import needed_embedder
+from mastra_engine.backends.base.steps import Steps
+from mastra_engine.backends.base.vectors.candidates import Candidate, ranked
 from mastra_engine.backends.base.vectors.search import (
     CHUNK,
     END,
@@ -25,14 +27,12 @@ from mastra_engine.filters.ast import ALL, Node
 from mastra_engine.registry import IndexDeclaration
 from mastra_engine.retrieval.embedding import embed_query
 from mastra_engine.retrieval.fusion import reciprocal_rank_fusion
-from mastra_engine.types import Entity, Match, Record, RecordMatch
+from mastra_engine.types import Entity, Match, Metric, Record, RecordMatch
 from mastra_engine.validation.vectors import IndexDefinition
 from mastra_engine.validation.vectors import vector as checked_vector
 
 #: The factor by which the limit grows if the chunks belong to too few records.
 _WIDER = 4
-#: Matches by words are one ranking across indexes, because their rank does not depend on the index.
-_WORDS = "words"
 _INDEX = "@index"
 _OURS = {ENTITY, RECORD, CHUNK, START, END, _INDEX}
 
@@ -71,65 +71,57 @@ class Search:
         self.request = request
         self.where = where
 
-    def run(self, indexed: list[IndexedEntity]) -> list[Match]:
+    def run(self, indexed: list[IndexedEntity]) -> Steps[list[Match]]:
         """Return the best chunks of as many records as are requested, the best first.
 
-        Matches with comparable scores are merged into one ranking, as if they were in one index;
-        several rankings are fused.
+        Candidates with comparable similarities are ranked together, as if they were in one index.
         """
-        groups: dict[Any, list[IndexedEntity]] = {}
+        groups: dict[tuple[str, int], list[IndexedEntity]] = {}
         for place in indexed:
             key = place.declared.index, id(place.declared.embedder)
             groups.setdefault(key, []).append(place)
-        rankings: dict[Any, list[Match]] = {}
+        comparable: dict[Any, list[Candidate]] = {}
         for group in groups.values():
-            search = partial(self._search, group)
-            with suppress(IndexNotFound):  # no chunk is stored yet
-                by_kind = self.vectors.indexes.use(group[0].declared.index, search)
-                for kind, matches in by_kind.items():
-                    rankings.setdefault(kind, []).extend(matches)
-        ordered = [best_of_records(matches) for matches in rankings.values()]
-        return self.request.select(
-            ordered[0] if len(ordered) == 1 else reciprocal_rank_fusion(*ordered)
-        )
+            name = group[0].declared.index
+            if self.vectors.indexes.find(name) is None:  # no chunk is stored yet
+                continue
+            embedder = needed_embedder(self.vectors, group[0].declared)
+            vector = yield partial(embed_query, embedder, self.request.text or "", path="/query")
+            search = partial(self._search, group, vector)
+            with suppress(IndexNotFound):  # it has been deleted since
+                metric, candidates = self.vectors.indexes.use(name, search)
+                comparable.setdefault((id(embedder), metric), []).extend(candidates)
+        rankings = [
+            best_of_records(ranked(candidates, self.request)) for candidates in comparable.values()
+        ]
+        selected: list[Match] = yield partial(self.request.select, self._merged(rankings))
+        return selected
 
-    def _search(self, group: list[IndexedEntity], index: IndexDefinition) -> dict[Any, list[Match]]:
-        """Return the matches in an index, grouped by comparable scores."""
+    def _search(
+        self, group: list[IndexedEntity], vector: Sequence[float], index: IndexDefinition
+    ) -> tuple[Metric, list[Candidate]]:
+        """Return the candidates of an index, of as many records as are requested."""
         scope = VectorScope(
             index=index,
             where=ALL,
             namespaces=frozenset([self.connection_id]),
             records=RecordScope(tuple(place.entity.id for place in group), self.where),
         )
-        rankings: dict[Any, list[Match]] = {}
-        embedder = needed_embedder(self.vectors, group[0].declared)
-        query = self.request.text or ""
-        vector = embed_query(embedder, query, dimension=index.dimension, path="/query")
-        if any(vector):  # an embedder may return zeros for words that it does not know
-            nearest = partial(
-                self.vectors.store.nearest,
-                scope,
-                checked_vector(vector, index, "/query"),
-                ef_search=self.request.effective_ef_search,
-                with_vector=False,
-            )
-            rankings[id(embedder), index.metric] = self._enough_records(nearest, index)
-        if self.request.hybrid:
-            words = partial(self.vectors.store.full_text, scope, query)
-            rankings[_WORDS] = self._enough_records(words, index)
-        return rankings
-
-    def _enough_records(
-        self, select: Callable[..., list[Match]], index: IndexDefinition
-    ) -> list[Match]:
-        """Read more chunks until they belong to as many records as are requested."""
+        # An embedder may return zeros for words that it does not know.
+        target = checked_vector(vector, index, "/query") if any(vector) else None
         limit = self.request.candidates
         while True:
-            matches = select(limit=limit)
-            best = best_of_records(_as_record(match, index) for match in matches)
-            if len(best) >= self.request.limit or len(matches) < limit:
-                return best
+            found = self.vectors.store.find(scope, self.request, target, limit=limit)
+            records = {(each.metadata[ENTITY], each.metadata[RECORD]) for each in found}
+            if len(records) >= self.request.limit or len(found) < limit:
+                return index.metric, [_of_record(candidate, index) for candidate in found]
             limit *= _WIDER
+
+    def _merged(self, rankings: list[list[Match]]) -> list[Match]:
+        """Return one ranking. Only the scores of hybrid searches are comparable among embedders."""
+        if self.request.hybrid is None and len(rankings) > 1:
+            return reciprocal_rank_fusion(*rankings)
+        return best_of_records(match for ranking in rankings for match in ranking)
 
 
 def best_of_records(matches: Iterable[Match]) -> list[Match]:
@@ -150,6 +142,9 @@ def record_match(match: Match, record: Record) -> RecordMatch:
     return RecordMatch(
         record=record,
         score=match.score,
+        similarity=match.similarity,
+        lexical=match.lexical,
+        explanation=match.explanation,
         text=match.document or "",
         index=metadata[_INDEX],
         chunk=metadata[CHUNK],
@@ -159,10 +154,11 @@ def record_match(match: Match, record: Record) -> RecordMatch:
     )
 
 
-def _as_record(match: Match, index: IndexDefinition) -> Match:
-    metadata = match.metadata
+def _of_record(candidate: Candidate, index: IndexDefinition) -> Candidate:
+    """Return a candidate with the ids of its record and its entity."""
+    metadata = candidate.metadata
     return replace(
-        match,
+        candidate,
         id=metadata[RECORD],
         namespace=metadata[ENTITY],
         metadata={**metadata, _INDEX: index.name},

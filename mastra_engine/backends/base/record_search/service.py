@@ -25,6 +25,7 @@ from mastra_engine.backends.base.record_search.store import IndexProgressStore
 from mastra_engine.backends.base.records.paging import query_by_ids
 from mastra_engine.backends.base.records.service import Records
 from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, connection_in, connections_in
+from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.backends.base.vectors.search import (
     resolve_reranker,
     validated_query_text,
@@ -80,6 +81,7 @@ class RecordSearch:
         scoped.scope = scope
         return scoped
 
+    @in_steps
     def search_records(
         self,
         *,
@@ -88,16 +90,17 @@ class RecordSearch:
         entity_name: str | None = None,
         top_k: int = 10,
         filter: Any = None,
-        hybrid: bool = True,
+        hybrid: bool | float = True,
         reranker: Reranks | bool | None = None,
+        min_score: float | None = None,
         fields: Sequence[str] | None = None,
-    ) -> list[RecordMatch]:
-        """Return the `top_k` records of a connection that are closest to `query`, best first.
+        explain: bool = False,
+    ) -> Steps[list[RecordMatch]]:
+        """Return the `top_k` records of a connection that answer `query` best, the best first.
 
         Each record is returned once, with its best chunk; ties are ordered by `external_id`.
         `filter` applies to the records' data; `top_k` records are returned whenever so many
-        satisfy it. `hybrid` adds full-text search and fuses both rankings, `reranker` reorders
-        (True: the engine's own); the score is then theirs, otherwise the chunk's similarity.
+        satisfy it. `hybrid`, `reranker`, `min_score` and `explain` are those of `vectors.query()`.
         `fields` are dotted paths into the data: only these are returned, by default all.
         Changes that no process is indexing are indexed first, up to 1,024 per entity.
 
@@ -106,22 +109,18 @@ class RecordSearch:
         """
         connection = connection_in(self.scope, name(connection_id, "/connection_id"))
         request = vector_query(
-            query_vector=None,
             query_text=validated_query_text(query, "/query"),
             top_k=top_k,
             filter=None,
-            namespace=None,
-            min_score=None,
-            include_vector=False,
-            ef_search=None,
+            min_score=min_score,
             hybrid=hybrid,
             reranker=resolve_reranker(reranker, self.vectors.reranker),
-            mmr=None,
+            explain=explain,
         )
         where = parse_optional_filter(filter, columns=RECORD_COLUMNS)
         returned = parse_fields(fields)
         indexed = self._indexed_entities(self._declared(entity_name, None), connection)
-        matches = Search(self.vectors, connection, request, where).run(indexed)
+        matches = yield from Search(self.vectors, connection, request, where).run(indexed)
         return self._with_records(matches, indexed, returned)
 
     def index_pending(

@@ -11,10 +11,10 @@ from mastra_engine.filters.ast import Node
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import Reranks
 from mastra_engine.retrieval.fusion import maximal_marginal_relevance
+from mastra_engine.retrieval.words import query_words
 from mastra_engine.types import Match
 from mastra_engine.validation.inputs import count, share, text
 from mastra_engine.validation.vectors import (
-    AnyVector,
     IndexDefinition,
     finite_number,
     namespace_name,
@@ -28,13 +28,13 @@ MAX_TOP_K = 2**60
 #: Characters of a query text. It is far more than any embedder reads, and bounds the time of
 #: rerankers that compare words.
 MAX_QUERY_TEXT = 100_000
-#: Characters of a query text that full-text search uses, without repeated words. PostgreSQL refuses
-#: queries of many thousand words.
-_MAX_QUERY_WORDS = 8_000
+#: The weight of similarities in a hybrid search, beside that of words. Measured in
+#: docs/explanation/retrieval.md.
+DEFAULT_WEIGHT = 0.5
 #: Numbers in all candidates' vectors when results are diversified: each takes 32 bytes.
 _MAX_CANDIDATE_NUMBERS = 8_000_000
 #: Candidates per requested result, and at least, when results are fused, diversified or reranked.
-_CANDIDATES_PER_RESULT, _MIN_CANDIDATES = 4, 50
+_CANDIDATES_PER_RESULT, _MIN_CANDIDATES = 4, 100
 
 #: Metadata keys of the vector of a record's chunk, added to those that the index's declaration
 #: derives from the record. Users' filters cannot name keys that begin with "@".
@@ -66,17 +66,12 @@ class VectorScope:
     records: RecordScope | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MinScore:
-    """The condition that a vector has at least a score for a target vector."""
-
-    target: AnyVector
-    score: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorQuery:
-    """A search before its index is known, on which the length of the vector depends."""
+    """A search before its index is known, on which the length of the vector depends.
+
+    `hybrid` is the weight of similarities in a hybrid search, None for a search by vectors alone.
+    """
 
     vector: Any
     text: str | None
@@ -85,17 +80,23 @@ class VectorQuery:
     limit: int
     min_score: float | None
     ef_search: int | None
-    hybrid: bool
+    hybrid: float | None
     reranker: Reranks | None
     mmr: float | None
     include_vector: bool
+    explain: bool
 
     @property
     def candidates(self) -> int:
         """Return how many matches to fetch: more than requested if they are fused or reranked."""
-        if not self.hybrid and self.reranker is None and self.mmr is None:
+        if self.hybrid is None and self.reranker is None and self.mmr is None:
             return self.limit
         return max(_CANDIDATES_PER_RESULT * self.limit, _MIN_CANDIDATES)
+
+    @property
+    def kept(self) -> int | None:
+        """Return how many of the candidates, ordered by score, are of use; None for all."""
+        return self.limit if self.reranker is None and self.mmr is None else None
 
     def candidates_in(self, index: IndexDefinition) -> int:
         """Return how many matches to fetch from an index, fewer if their vectors are long."""
@@ -105,11 +106,9 @@ class VectorQuery:
         return max(self.limit, min(self.candidates, affordable))
 
     @property
-    def words(self) -> str | None:
-        """Return the text for full-text search: the first distinct words, None without hybrid."""
-        if not self.hybrid or self.text is None:
-            return None
-        return " ".join(dict.fromkeys(self.text.split()))[:_MAX_QUERY_WORDS]
+    def words(self) -> list[str]:
+        """Return the words of the query text, with repetitions."""
+        return query_words(self.text or "")
 
     @property
     def with_vector(self) -> bool:
@@ -138,20 +137,22 @@ class VectorQuery:
 
 def vector_query(
     *,
-    query_vector: Any,
     query_text: Any,
     top_k: Any,
     filter: Any,
-    namespace: Any,
     min_score: Any,
-    include_vector: bool,
-    ef_search: Any,
-    hybrid: bool,
-    reranker: Reranks | None,
-    mmr: Any,
+    hybrid: Any,
+    explain: bool,
+    query_vector: Any = None,
+    namespace: Any = None,
+    include_vector: bool = False,
+    ef_search: Any = None,
+    reranker: Reranks | None = None,
+    mmr: Any = None,
 ) -> VectorQuery:
     """Validate the arguments of `query`; raises InvalidInput that names the argument."""
-    if query_text is None and (hybrid or reranker is not None):
+    weight = hybrid_weight(hybrid)
+    if query_text is None and (weight is not None or reranker is not None):
         raise InvalidInput("is required for hybrid search and for reranking", path="/query_text")
     if query_text is None and query_vector is None:
         raise InvalidInput("query_vector or query_text is required", path="/query_vector")
@@ -163,11 +164,22 @@ def vector_query(
         limit=count(top_k, "/top_k", least=1, most=MAX_TOP_K),
         min_score=None if min_score is None else finite_number(min_score, "/min_score"),
         ef_search=_ef_search(ef_search),
-        hybrid=hybrid,
+        hybrid=weight,
         reranker=reranker,
         mmr=None if mmr is None else share(mmr, "/mmr"),
         include_vector=include_vector,
+        explain=bool(explain),
     )
+
+
+def hybrid_weight(hybrid: Any) -> float | None:
+    """Return the weight of similarities that `hybrid` stands for, None for False.
+
+    The numbers 0.0 and 1.0 are weights, and are told apart from False and True by their type.
+    """
+    if isinstance(hybrid, bool) or hybrid is None:
+        return DEFAULT_WEIGHT if hybrid else None
+    return share(hybrid, "/hybrid")
 
 
 def validated_query_text(value: Any, path: str) -> str:

@@ -12,9 +12,10 @@ from asgiref.sync import sync_to_async
 
 from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
+from mastra_engine.backends.base.steps import Steps, in_steps
+from mastra_engine.backends.base.vectors.candidates import ranked
 from mastra_engine.backends.base.vectors.indexes import IndexLookup
 from mastra_engine.backends.base.vectors.search import (
-    MinScore,
     VectorQuery,
     VectorScope,
     optional_namespace,
@@ -27,7 +28,6 @@ from mastra_engine.filters.ast import ALL
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import Embedder, Reranks
 from mastra_engine.retrieval.embedding import embed_batches, embed_query, require_embedder
-from mastra_engine.retrieval.fusion import reciprocal_rank_fusion
 from mastra_engine.retrieval.rerankers import Reranker
 from mastra_engine.types import (
     UNSET,
@@ -315,6 +315,7 @@ class Vectors:
         space, keys = self._own_namespace(namespace), names(ids, "/ids")
         return self.indexes.use(index_name, lambda index: self.store.get(index, space, keys))
 
+    @in_steps
     def query(
         self,
         *,
@@ -327,19 +328,25 @@ class Vectors:
         min_score: float | None = None,
         include_vector: bool = False,
         ef_search: int | None = None,
-        hybrid: bool = False,
+        hybrid: bool | float = False,
         reranker: Reranks | bool | None = None,
         mmr: float | None = None,
-    ) -> list[Match]:
+        explain: bool = False,
+    ) -> Steps[list[Match]]:
         """Return the `top_k` closest vectors that satisfy the filter, closest first, ties by id.
 
         A filter does not reduce the number of results: `top_k` are returned if that many vectors
-        satisfy it. The score is 1 - distance for cosine, 1 / (1 + distance) for euclidean, and the
-        product for dotproduct. `query_text` is embedded unless a vector is given. `hybrid` adds
-        full-text search and fuses both rankings, `mmr` (0 to 1, the weight of relevance) prefers
-        results that differ from one another, and `reranker` orders them again, True standing for
-        the engine's own. After fusion or reranking the score is the new one; `min_score` applies
-        to the score of the vector, for every result. A query text has up to 100,000 characters.
+        satisfy it. The similarity is 1 - distance for cosine, 1 / (1 + distance) for euclidean, and
+        the product for dotproduct. `query_text` is embedded unless a vector is given, and has up
+        to 100,000 characters.
+
+        `hybrid` searches by words too, and orders by both; a number from 0 to 1 is the weight of
+        the similarity, True is 0.4. `mmr` (0 to 1, the weight of relevance) prefers results that
+        differ from one another, and `reranker` orders them again, True being the engine's own. The
+        score is then the new one. `min_score` is the least similarity, of every result. `explain`
+        adds the parts of the score.
+
+        Raises IndexNotFound, InvalidFilter, InvalidVector and InvalidInput.
         """
         query = vector_query(
             query_vector=query_vector,
@@ -353,12 +360,17 @@ class Vectors:
             hybrid=hybrid,
             reranker=resolve_reranker(reranker, self.reranker),
             mmr=mmr,
+            explain=explain,
         )
-        return self.indexes.use_found(
+        index = self.store.cached_index(name(index_name, "/index_name"))
+        numbers = yield from self._query_vector(query, index or self.indexes.require(index_name))
+        matches = self.indexes.use_found(
             lambda: self.indexes.require(index_name),
-            lambda index: self._search(query, index),
-            first=self.store.cached_index(name(index_name, "/index_name")),
+            lambda index: self._candidates(query, numbers, index),
+            first=index,
         )
+        selected: list[Match] = yield partial(query.select, matches)
+        return selected
 
     acreate_index = derive_async(create_index)
     acreate_declared_indexes = derive_async(create_declared_indexes)
@@ -375,24 +387,29 @@ class Vectors:
 
     # Steps
 
-    def _search(self, query: VectorQuery, index: IndexDefinition) -> list[Match]:
+    def _query_vector(self, query: VectorQuery, index: IndexDefinition) -> Steps[Any]:
+        """Return the vector of a query, embedded unless it was given.
+
+        It is None for a search by words alone without an embedder, and if the embedder knows no
+        word of the text and returns zeros, which have no direction.
+        """
+        if query.vector is not None:
+            return query.vector
+        if self.embedder is None and query.hybrid == 0:
+            if query.min_score is not None:
+                raise InvalidInput("needs a query vector or an embedder", path="/min_score")
+            return None
+        embedder = require_embedder(self.embedder, "/query_text")
+        vector = yield partial(embed_query, embedder, query.text or "", dimension=index.dimension)
+        return vector if query.hybrid is None or any(vector) else None
+
+    def _candidates(self, query: VectorQuery, numbers: Any, index: IndexDefinition) -> list[Match]:
+        target = None if numbers is None else checked_vector(numbers, index, "/query_vector")
         spaces = self._in_scope(query.namespace)
         scope = VectorScope(index=index, where=query.where, namespaces=spaces)
-        target, limit = self._target(query, index), query.candidates_in(index)
-        matches = self.store.nearest(
-            scope,
-            target,
-            limit=limit,
-            ef_search=query.effective_ef_search,
-            with_vector=query.with_vector,
-        )
-        if query.min_score is not None:
-            matches = [match for match in matches if match.score >= query.min_score]
-        if query.words is not None:
-            floor = None if query.min_score is None else MinScore(target, query.min_score)
-            word_matches = self.store.full_text(scope, query.words, limit, closer_than=floor)
-            matches = reciprocal_rank_fusion(matches, word_matches)
-        return query.select(matches)
+        limit = query.candidates_in(index)
+        candidates = self.store.find(scope, query, target, limit=limit)
+        return ranked(candidates, query, most=query.kept)
 
     def _own_namespace(self, namespace: Any) -> str:
         """Return a validated namespace; raises NotFound if it is out of scope."""
@@ -406,13 +423,6 @@ class Vectors:
         if namespace is None:
             return self.namespaces
         return frozenset([self._own_namespace(namespace)])
-
-    def _target(self, query: VectorQuery, index: IndexDefinition) -> AnyVector:
-        numbers = query.vector
-        if numbers is None and query.text is not None:
-            embedder = require_embedder(self.embedder, "/query_text")
-            numbers = embed_query(embedder, query.text, dimension=index.dimension)
-        return checked_vector(numbers, index, "/query_vector")
 
     def _embedded(self, documents: Any, index: IndexDefinition) -> list[AnyVector]:
         """Embed documents in batches, keeping only the numbers that the index stores."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
-from mastra_engine.backends.base.vectors.search import MinScore, VectorScope
+from mastra_engine.backends.base.vectors.candidates import Candidate
+from mastra_engine.backends.base.vectors.search import VectorQuery, VectorScope
 from mastra_engine.types import Match, StoredVector, VectorIndex
 from mastra_engine.validation.vectors import AnyVector, IndexDefinition, VectorRow
 
@@ -126,11 +127,36 @@ class VectorStore(ABC):
     ) -> list[Match]:
         """Return up to `limit` vectors in scope by descending score, then id, then namespace."""
 
-    @abstractmethod
-    def full_text(
-        self, scope: VectorScope, query: str, limit: int, *, closer_than: MinScore | None = None
-    ) -> list[Match]:
-        """Return up to `limit` documents in scope that share a word with the query, best first.
+    def find(
+        self, scope: VectorScope, query: VectorQuery, target: AnyVector | None, *, limit: int
+    ) -> list[Candidate]:
+        """Return the candidates of a search, by vectors alone unless it is hybrid."""
+        if query.hybrid is not None:
+            return self.hybrid(scope, query, target, limit=limit)
+        if target is None:
+            return []
+        matches = self.nearest(
+            scope,
+            target,
+            limit=limit,
+            ef_search=query.effective_ef_search,
+            with_vector=query.with_vector,
+        )
+        least = query.min_score
+        return [Candidate.of(match) for match in matches if least is None or match.score >= least]
 
-        With `closer_than`, only documents with a vector of at least that score are returned.
+    @abstractmethod
+    def hybrid(
+        self, scope: VectorScope, query: VectorQuery, target: AnyVector | None, *, limit: int
+    ) -> list[Candidate]:
+        """Return candidates in scope, in any order, each with its similarity and its words.
+
+        These are up to `limit` vectors that are nearest to the target, if there is one, and as many
+        documents with the highest BM25 scores. Their collection are all documents in the namespaces
+        of the scope, so that a word counts the same with and without a filter. All candidates have
+        at least the similarity `query.min_score`.
         """
+
+    @abstractmethod
+    def compare(self, scope: VectorScope, target: AnyVector, ids: Sequence[str]) -> list[Match]:
+        """Return those vectors of `ids` that are in scope, in any order, scored by similarity."""

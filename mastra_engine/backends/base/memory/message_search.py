@@ -1,0 +1,91 @@
+"""Hybrid search of messages, in which the words of a message count for its neighbours too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from heapq import nlargest
+
+from mastra_engine.backends.base.memory.store import MemoryStore
+from mastra_engine.backends.base.vectors.candidates import Candidate
+from mastra_engine.backends.base.vectors.search import VectorQuery, VectorScope
+from mastra_engine.backends.base.vectors.store import VectorStore
+from mastra_engine.types import Part
+from mastra_engine.validation.vectors import AnyVector
+
+#: A thread's id and a position in it.
+Place = tuple[str, int]
+
+#: Metadata of a message's vector beside the message's own. A user's filter cannot name these keys.
+THREAD, POSITION = "@thread_id", "@position"
+
+#: The weight of a neighbour's lexical score beside that of a message's own. Measured in
+#: docs/explanation/retrieval.md.
+NEIGHBOUR = 0.4
+#: Messages, the best by words, whose neighbours become candidates.
+_SPREADING = 30
+#: Candidates by vectors and by words, at least: a message's words may count for its neighbours.
+_MIN_CANDIDATES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSearch:
+    """A search in the messages of one resource."""
+
+    messages: MemoryStore
+    vectors: VectorStore
+    scope: VectorScope
+    query: VectorQuery
+    target: AnyVector | None
+
+    def run(self) -> list[Candidate]:
+        """Return the candidates, with what their neighbours add to their scores."""
+        limit = self.query.candidates
+        if self.query.hybrid is not None:
+            limit = max(limit, _MIN_CANDIDATES)
+        found = self.vectors.find(self.scope, self.query, self.target, limit=limit)
+        if self.query.hybrid is None:
+            return found
+        by_place = {_place(candidate): candidate for candidate in found}
+        found += self._beside_the_best(by_place)
+        for candidate in found:
+            candidate.context = list(_context(candidate, by_place))
+        return found
+
+    def _beside_the_best(self, by_place: Mapping[Place, Candidate]) -> list[Candidate]:
+        """Return the messages beside those with the best words, unless they were found already.
+
+        In a conversation a question names its subject, and the answer often does not.
+        """
+        if self.target is None:
+            return []
+        with_words = [each for each in by_place.values() if each.words]
+        best = nlargest(_SPREADING, with_words, key=lambda each: each.lexical)
+        beside = {place for each in best for place in _neighbours(_place(each))} - by_place.keys()
+        ids = self.messages.list_ids_at(sorted(beside))
+        matches = self.vectors.compare(self.scope, self.target, ids) if ids else []
+        least = self.query.min_score
+        return [Candidate.of(match) for match in matches if least is None or match.score >= least]
+
+
+def _context(candidate: Candidate, by_place: Mapping[Place, Candidate]) -> Iterator[Part]:
+    """Yield the parts of a message's neighbours that share words with the query."""
+    for place in _neighbours(_place(candidate)):
+        neighbour = by_place.get(place)
+        if neighbour is not None and neighbour.words:
+            yield Part(
+                name="neighbour",
+                value=neighbour.lexical,
+                weight=NEIGHBOUR,
+                words=neighbour.words,
+                message_id=neighbour.id,
+            )
+
+
+def _place(candidate: Candidate) -> Place:
+    return candidate.metadata[THREAD], candidate.metadata[POSITION]
+
+
+def _neighbours(place: Place) -> tuple[Place, Place]:
+    thread_id, position = place
+    return (thread_id, position - 1), (thread_id, position + 1)

@@ -1,0 +1,306 @@
+"""Lexical search of a partition: BM25 on stored search vectors.
+
+Three facts make it affordable. `ts_rank` of a single word grows with its number of occurrences, so
+that number is computed from it in C. Rare words decide the order, and few documents contain them.
+And the planner's statistics know how frequent the common words are.
+
+The collection that a search ranks are all documents of the namespaces in scope; a filter selects
+among them and does not change what a word weighs. Up to `EXACT_DOCUMENTS` it is read whole. In a
+larger one the candidates are the documents with the rarest words, and those with two of the others;
+the weights of the others, and the average length, are then estimates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from mastra_engine.postgres.compile import TRUE, Sql, statement
+from mastra_engine.postgres.partitions import Partition
+from mastra_engine.postgres.word_statistics import WordStatistics
+from mastra_engine.retrieval.bm25 import K1, B, Corpus
+from mastra_engine.retrieval.words import MAX_FREQUENCY
+from mastra_engine.validation.vectors import AnyVector
+
+#: Documents up to which a collection is read whole.
+EXACT_DOCUMENTS = 5_000
+#: Documents that the rarest words may yield as candidates, and pairs of the others as many again.
+#: Measured in docs/explanation/retrieval.md.
+_CANDIDATES = 400
+#: Candidates at most, of a query that has only common words.
+_MOST_CANDIDATES = 20_000
+
+
+def _rank_bounds() -> list[float]:
+    """Return the lower bounds of the values of `ts_rank` for 1, 2, 3 … occurrences of a word.
+
+    With equal weights it is the sum of 1 / n^2 over the occurrences, divided by pi^2 / 6. Bounds
+    are half-way between two of its values, because it has single precision.
+    """
+    bounds, rank = [], 0.0
+    for n in range(1, MAX_FREQUENCY + 1):
+        bounds.append(rank + 0.5 / (n * n * 1.64493406685))
+        rank += 1 / (n * n * 1.64493406685)
+    return bounds
+
+
+_BOUNDS = "'{" + ",".join(f"{bound:.8f}" for bound in _rank_bounds()) + "}'::float8[]"
+
+# The words of the query as the index's language has them, and the number of rows to search.
+_QUERY = """
+SELECT (SELECT json_agg(json_build_array(lexeme, cardinality(positions)) ORDER BY lexeme)
+        FROM unnest(to_tsvector('{language}'::regconfig, %s))),
+       (SELECT count(*) FROM (SELECT FROM {table} WHERE """
+
+# A document has the place of its row, because the best rows are read once more; the others need not
+# be read whole. `wanted` documents are those that vectors have found.
+_READ = (
+    "SELECT stored.ctid AS place, id, namespace, word_count, ARRAY[{occurrences}] AS occurrences, "
+)
+
+# `whole` is the number of documents and their average length. As an estimate, the number may be
+# lower than what was counted.
+_BEST = """
+), collection AS MATERIALIZED (
+    SELECT greatest(whole[1], (SELECT max(f) FROM unnest(frequencies) AS f)) AS documents,
+           coalesce(nullif(whole[2], 0), 1) AS average_length, frequencies
+    FROM statistics
+), weight AS MATERIALIZED (
+    SELECT ARRAY(
+        SELECT ln(1 + (documents - frequency + 0.5) / (frequency + 0.5))
+        FROM unnest(frequencies) WITH ORDINALITY AS each (frequency, i) ORDER BY i
+    ) AS weights FROM collection
+), scored AS MATERIALIZED (
+    SELECT place, id, namespace, occurrences, word_count, wanted, {score} AS lexical
+    FROM candidate, collection, weight WHERE passes
+), best AS MATERIALIZED (
+    (SELECT place, occurrences, word_count FROM scored WHERE NOT wanted
+     ORDER BY lexical DESC, id, namespace LIMIT {limit})
+    UNION
+    SELECT place, occurrences, word_count FROM scored WHERE wanted
+)
+SELECT documents, average_length, frequencies,
+       stored.id, stored.namespace, document, metadata::text, occurrences, best.word_count, """
+
+
+class Word(NamedTuple):
+    """A word of a query, how often it occurs there, and the likely share of documents with it."""
+
+    lexeme: str
+    number: int
+    share: float
+
+    @property
+    def tsquery(self) -> str:
+        """Return the word as an SQL literal. It consists of letters, marks and digits."""
+        return f"'{self.lexeme}'::tsquery"
+
+
+class Candidates(NamedTuple):
+    """The tsquery of some documents, and the words of which it finds every document."""
+
+    tsquery: str
+    complete: frozenset[str]
+
+
+class Found(NamedTuple):
+    """The rows of a lexical search, the words of its query, and what they are ranked by.
+
+    A row is (id, namespace, document, metadata, occurrences, length, distance, vector): how often
+    each of the words occurs in it, its number of words, and its vector in pgvector's binary form.
+    """
+
+    rows: list[tuple[Any, ...]]
+    query: Mapping[str, int]
+    collection: Corpus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LexicalSearch:
+    """A search for the documents that share words with a query.
+
+    `words` are the query's, with repetitions; `within` is the condition of the collection, and
+    `condition` that of the filter. `limit` is the number of documents. The `wanted` ones, pairs of
+    a namespace and an id, are returned beside them. If candidates were left out and fewer than
+    `enough` are found, all are searched. With `target`, rows have their distances to it.
+    """
+
+    partition: Partition
+    statistics: WordStatistics
+    words: Sequence[str]
+    within: Sql
+    condition: Sql
+    limit: int
+    enough: int
+    wanted: Sequence[tuple[str, str]] = ()
+    target: AnyVector | None = None
+    with_vector: bool = False
+
+    def run(self) -> Found | None:
+        """Return the rows in any order, or None if the query has no words but stop words."""
+        words, counted = self._query()
+        if not words:
+            return None
+        every = Candidates(either(words), frozenset(word.lexeme for word in words))
+        if counted <= EXACT_DOCUMENTS:
+            return self._search(words, every)
+        documents = self._documents()
+        found = self._search(words, rarest(words, documents), documents)
+        if len(found.rows) < self.enough:
+            found = self._search(words, every, documents)
+        return found
+
+    def _query(self) -> tuple[list[Word], float]:
+        """Return the words, and the number of rows in the collection if it is small."""
+        table, language = self.partition.table, self.partition.index.language
+        known = self.statistics.documents
+        # Counting takes long where the first pages of a large table have few rows that are alive.
+        large = self.within == TRUE and known > 2 * EXACT_DOCUMENTS
+        ((lexemes, counted),) = self._fetch(
+            (_QUERY.format(table=table, language=language), [" ".join(self.words)]),
+            self.within,
+            f" LIMIT {0 if large else EXACT_DOCUMENTS + 1}) AS counted)",
+        )
+        words = [
+            Word(lexeme, number, self.statistics.share(lexeme)) for lexeme, number in lexemes or ()
+        ]
+        return words, known if large else counted
+
+    def _documents(self) -> float:
+        """Return the number of documents in a large collection, as the planner estimates it."""
+        if self.within == TRUE and self.statistics.documents:
+            return self.statistics.documents
+        explain = f"EXPLAIN (FORMAT JSON) SELECT FROM {self.partition.table} WHERE "
+        (((plan,),),) = self._fetch(explain, self.within)
+        return max(float(plan["Plan"]["Plan Rows"]), EXACT_DOCUMENTS)
+
+    def _search(
+        self, words: Sequence[Word], candidates: Candidates, documents: float | None = None
+    ) -> Found:
+        """Search candidates; without a number of `documents` they are the whole collection."""
+        distance: Sql = ("NULL::float8", [])
+        if self.target is not None:
+            distance = self.partition.distance(), [self.target.to_text()]
+        vector = self.partition.binary() if self.with_vector else "NULL"
+        rows = self._fetch(
+            "WITH candidate AS MATERIALIZED (",
+            *self._candidates(words, candidates.tsquery),
+            "), statistics AS MATERIALIZED (",
+            *self._statistics(words, candidates, documents),
+            _BEST.format(score=_score(words), limit=self.limit),
+            distance,
+            f", {vector} FROM collection, best JOIN {self.partition.table} AS stored "
+            "ON stored.ctid = place",
+        )
+        query = {word.lexeme: word.number for word in words}
+        count, average_length, frequencies = rows[0][:3] if rows else (0, 1, [0] * len(words))
+        collection = Corpus(
+            documents=count,
+            average_length=average_length,
+            frequencies=dict(zip(query, frequencies, strict=True)),
+        )
+        return Found([row[3:] for row in rows], query, collection)
+
+    def _candidates(self, words: Sequence[Word], tsquery: str) -> list[Sql | str]:
+        """Return the statement that reads the candidates, and the wanted documents beside them."""
+        occurrences = ", ".join(
+            f"width_bucket(ts_rank('{{1,1,1,1}}', words, {word.tsquery})::float8, {_BOUNDS})"
+            for word in words
+        )
+        table, index = self.partition.table, self.partition.index
+        read = statement(_READ.format(occurrences=occurrences), self.condition, " AS passes, ")
+        by_words: list[Sql | str] = [
+            *("(", read, f"FALSE AS wanted FROM {table} AS stored WHERE words @@ '{tsquery}' AND "),
+            *(self.within, f" LIMIT {_MOST_CANDIDATES})"),
+        ]
+        if not self.wanted:
+            return by_words
+        namespaces, ids = zip(*self.wanted, strict=True)
+        keys = "unnest(%s::text[], %s::text[]) AS key (space, name)"
+        found = f"ON index_id = {index.id} AND namespace = space AND id = name"
+        by_key: Sql = (f"FROM {table} AS stored JOIN {keys} {found}", [list(namespaces), list(ids)])
+        return [*by_words, " UNION ALL (", read, "TRUE AS wanted ", by_key, ")"]
+
+    def _statistics(
+        self, words: Sequence[Word], candidates: Candidates, documents: float | None
+    ) -> list[Sql | str]:
+        """Return the statement of the collection's statistics, counted as far as affordable."""
+        table, average = self.partition.table, self.statistics.average_length
+        frequencies = ", ".join(
+            f"count(*) FILTER (WHERE occurrences[{i}] > 0 AND NOT wanted)"
+            if word.lexeme in candidates.complete
+            else str(word.share * (documents or 0))
+            for i, word in enumerate(words, start=1)
+        )
+        counted = f"(SELECT ARRAY[count(*), avg(word_count)]::float8[] FROM {table} WHERE "
+        first = f"(SELECT word_count FROM {table} LIMIT {EXACT_DOCUMENTS}) AS first"
+        whole: list[Sql | str]
+        if documents is None:
+            whole = [counted, self.within, " AND words IS NOT NULL)"]
+        elif average is None:  # before the first ANALYZE
+            whole = [f"(SELECT ARRAY[{documents}, avg(word_count)]::float8[] FROM {first})"]
+        else:
+            whole = [f"ARRAY[{documents}, {average}]::float8[]"]
+        return [
+            # count(*) makes one row of it, where no word is counted.
+            f"SELECT count(*), ARRAY[{frequencies}]::float8[] AS frequencies, ",
+            *whole,
+            " AS whole FROM candidate",
+        ]
+
+    def _fetch(self, *parts: Sql | str) -> list[Any]:
+        with self.partition.connection.cursor() as cursor:
+            cursor.execute(*statement(*parts))
+            return list(cursor.fetchall())
+
+
+def either(words: Sequence[Word]) -> str:
+    """Return the tsquery of the documents with any of the words."""
+    return " | ".join(word.lexeme for word in words)
+
+
+def rarest(words: Sequence[Word], documents: float) -> Candidates:
+    """Return the candidates among so many documents.
+
+    These are the documents with the rarest words, up to `_CANDIDATES`, and those with two of the
+    other words, the rarest pairs first, up to as many again; words are taken for independent. If
+    no word and no pair is that rare, the rarest of the words is searched alone.
+    """
+    ordered = sorted(words, key=lambda word: (word.share, word.lexeme))
+    rare = _affordable([(word.share, word.lexeme) for word in ordered], documents)
+    pairs = [
+        (one.share * other.share, f"({one.lexeme} & {other.lexeme})")
+        for one, other in combinations(ordered[len(rare) :], 2)
+    ]
+    parts = [*rare, *_affordable(sorted(pairs), documents)]
+    if not parts:
+        rare = parts = [ordered[0].lexeme]
+    return Candidates(" | ".join(parts), frozenset(rare))
+
+
+def _affordable(options: Sequence[tuple[float, str]], documents: float) -> list[str]:
+    """Return the first of some tsqueries that together find up to `_CANDIDATES` documents."""
+    total, affordable = 0.0, []
+    for share, tsquery in options:
+        total += share * documents
+        if total > _CANDIDATES:
+            break
+        affordable.append(tsquery)
+    return affordable
+
+
+def _score(words: Sequence[Word]) -> str:
+    """Return the score of a candidate, as bm25.py computes it; 0 without a search vector.
+
+    Without the cast of each number, PostgreSQL would compute with decimal numbers, which takes
+    longer than all the rest.
+    """
+    saturation = f"{K1}::float8 * ({1 - B}::float8 + {B}::float8 * word_count / average_length)"
+    parts = " + ".join(
+        f"{word.number}::float8 * weights[{i}] * occurrences[{i}]::float8 "
+        f"/ (occurrences[{i}]::float8 + {saturation})"
+        for i, word in enumerate(words, start=1)
+    )
+    return f"coalesce({parts}, 0)"
