@@ -22,6 +22,9 @@ logger = logging.getLogger("mastra_engine")
 #: How many pending messages a recall embeds before it searches.
 CATCH_UP = 1_024
 MAX_RANGE = 1_000
+#: The weight of similarities in a hybrid recall. The words of conversations, names and dates among
+#: them, say more than those of documents. Measured in docs/explanation/retrieval.md.
+DEFAULT_WEIGHT = 0.4
 
 
 class Recall:
@@ -49,12 +52,12 @@ class Recall:
 
         `message_range` is the number of messages before and after each hit. Ranges that touch are
         joined; the range with the best hit comes first, and each is in the thread's order. With
-        `(0, 0)` the hits alone are returned, the best first. `filter` applies to the messages'
-        metadata. With `thread_id` only that thread is searched, otherwise all threads of the
-        resource.
+        `(0, 0)` the hits alone are returned, the best first. `filter` applies to metadata. With
+        `thread_id` only that thread is searched, otherwise all threads of the resource.
 
-        `hybrid`, `min_score` and `explain` are those of `vectors.query()`. In a hybrid recall the
-        words of the messages directly before and after a message count for it, too.
+        `hybrid`, `min_score` and `explain` are those of `vectors.query()`; the default weight of
+        the similarity is 0.4. In a hybrid recall the words of the messages directly before and
+        after a message count for it, too.
 
         Messages that were embedded by a model of another dimension are not found until reembed()
         has embedded them again; a warning is logged. Raises ThreadNotFound, InvalidFilter, and
@@ -66,7 +69,7 @@ class Recall:
             top_k=top_k,
             filter=filter,
             min_score=min_score,
-            hybrid=hybrid,
+            hybrid=DEFAULT_WEIGHT if hybrid is True else hybrid,
             explain=explain,
         )
         before, after = _checked_range(message_range)

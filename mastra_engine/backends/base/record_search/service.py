@@ -114,7 +114,7 @@ class RecordSearch:
             filter=None,
             min_score=min_score,
             hybrid=hybrid,
-            reranker=resolve_reranker(reranker, self.vectors.reranker),
+            reranker=resolve_reranker(reranker, self.vectors.reranker, hybrid=hybrid),
             explain=explain,
         )
         where = parse_optional_filter(filter, columns=RECORD_COLUMNS)

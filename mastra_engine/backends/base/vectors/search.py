@@ -11,6 +11,7 @@ from mastra_engine.filters.ast import Node
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import Reranks
 from mastra_engine.retrieval.fusion import maximal_marginal_relevance
+from mastra_engine.retrieval.rerankers import Reranker
 from mastra_engine.retrieval.words import query_words
 from mastra_engine.types import Match
 from mastra_engine.validation.inputs import count, share, text
@@ -196,10 +197,17 @@ def optional_namespace(namespace: Any) -> str | None:
     return None if namespace is None else namespace_name(namespace)
 
 
-def resolve_reranker(reranker: Any, default: Reranks) -> Reranks | None:
-    """Return the reranker that an argument stands for: `default` for True, none for False."""
+def resolve_reranker(reranker: Any, default: Reranks | None, *, hybrid: Any) -> Reranks | None:
+    """Return the reranker that an argument stands for: `default` for True, none for False.
+
+    Without a default True stands for the built-in one, which compares words. In a hybrid search
+    this has been done already, and no reranker by words improved the order on the labelled sets
+    (docs/explanation/retrieval.md). So there it stands for none.
+    """
     if reranker is None or reranker is False:
         return None
+    if reranker is True and default is None:
+        return Reranker() if hybrid_weight(hybrid) is None else None
     resolved = default if reranker is True else reranker
     if not isinstance(resolved, Reranks):
         message = "must have a method rerank(), or be True for the engine's own reranker"

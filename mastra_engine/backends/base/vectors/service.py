@@ -28,7 +28,6 @@ from mastra_engine.filters.ast import ALL
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import Embedder, Reranks
 from mastra_engine.retrieval.embedding import embed_batches, embed_query, require_embedder
-from mastra_engine.retrieval.rerankers import Reranker
 from mastra_engine.types import (
     UNSET,
     IndexType,
@@ -75,8 +74,8 @@ class Vectors:
     ) -> None:
         self.store = store
         self.embedder = embedder
-        #: The reranker that `reranker=True` stands for.
-        self.reranker: Reranks = Reranker() if reranker is None else reranker
+        #: The reranker that `reranker=True` stands for; None for the built-in one.
+        self.reranker = reranker
         self.indexes = IndexLookup(store, declared or {})
 
     @property
@@ -341,10 +340,11 @@ class Vectors:
         to 100,000 characters.
 
         `hybrid` searches by words too, and orders by both; a number from 0 to 1 is the weight of
-        the similarity, True is 0.4. `mmr` (0 to 1, the weight of relevance) prefers results that
-        differ from one another, and `reranker` orders them again, True being the engine's own. The
-        score is then the new one. `min_score` is the least similarity, of every result. `explain`
-        adds the parts of the score.
+        the similarity, True is 0.5. `mmr` (0 to 1, the weight of relevance) prefers results that
+        differ from one another. `reranker` orders them again; True is the engine's own, and the
+        built-in one only without `hybrid`, since it compares words, too. The score is the one that
+        orders the results. `min_score` is the least similarity of every result. `explain` adds the
+        parts of the score.
 
         Raises IndexNotFound, InvalidFilter, InvalidVector and InvalidInput.
         """
@@ -358,17 +358,11 @@ class Vectors:
             include_vector=include_vector,
             ef_search=ef_search,
             hybrid=hybrid,
-            reranker=resolve_reranker(reranker, self.reranker),
+            reranker=resolve_reranker(reranker, self.reranker, hybrid=hybrid),
             mmr=mmr,
             explain=explain,
         )
-        index = self.store.cached_index(name(index_name, "/index_name"))
-        numbers = yield from self._query_vector(query, index or self.indexes.require(index_name))
-        matches = self.indexes.use_found(
-            lambda: self.indexes.require(index_name),
-            lambda index: self._candidates(query, numbers, index),
-            first=index,
-        )
+        matches = yield from self._search(index_name, query)
         selected: list[Match] = yield partial(query.select, matches)
         return selected
 
@@ -386,6 +380,15 @@ class Vectors:
     aquery = derive_async(query)
 
     # Steps
+
+    def _search(self, index_name: Any, query: VectorQuery) -> Steps[list[Match]]:
+        index = self.store.cached_index(name(index_name, "/index_name"))
+        numbers = yield from self._query_vector(query, index or self.indexes.require(index_name))
+        return self.indexes.use_found(
+            lambda: self.indexes.require(index_name),
+            lambda index: self._candidates(query, numbers, index),
+            first=index,
+        )
 
     def _query_vector(self, query: VectorQuery, index: IndexDefinition) -> Steps[Any]:
         """Return the vector of a query, embedded unless it was given.
