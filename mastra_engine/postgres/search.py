@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from pgvector import SparseVector
+from pgvector import SparseVector, Vector
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
