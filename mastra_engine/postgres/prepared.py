@@ -61,8 +61,10 @@ def server_cursor(
     logged = connection.queries_logged
     preparing = _preparing() if vars(connection).get(_ALLOWED, True) else None
     cursor: Any
-    if preparing is None or logged or not one_plan:
+    if preparing is None or logged:
         cursor = _UnpreparedCursor(driver)
+    elif not one_plan:
+        cursor = preparing.PlannedCursor.of(connection)
     else:
         _examine(connection, preparing)
         cursor = preparing.PreparingCursor.of(connection)

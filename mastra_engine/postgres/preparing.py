@@ -18,29 +18,27 @@ from psycopg.adapt import Transformer
 from psycopg.errors import FeatureNotSupported
 from psycopg.pq import TransactionStatus
 
-#: The attribute of Django's connection that holds a cursor for the next statement.
-_IDLE_CURSOR = "_mastra_engine_cursor"
-
 
 class _RepeatedQuery(PostgresQuery):
     """Marks a statement that has one good plan, whatever its parameters."""
 
 
-class PreparingCursor(Cursor[Any]):
-    """Prepares statements that are repeated, and is used again instead of closed.
+class _ReusedCursor(Cursor[Any]):
+    """A cursor that is used again instead of closed.
 
     A new cursor looks up the loader of each type again, which takes a tenth of the time of reading
     20 messages.
     """
 
-    _query_cls = _RepeatedQuery
+    #: The attribute of Django's connection that holds an idle cursor for the next statement.
+    idle_attribute: str
     #: Django's connection, which holds this cursor between two statements.
     django_connection: BaseDatabaseWrapper
 
     @classmethod
     def of(cls, connection: BaseDatabaseWrapper) -> Self:
         """Return the idle cursor of a connection, or a new one if it has none in this session."""
-        cursor: Self | None = vars(connection).pop(_IDLE_CURSOR, None)
+        cursor: Self | None = vars(connection).pop(cls.idle_attribute, None)
         if cursor is None or cursor.connection is not connection.connection:
             cursor = cls(connection.connection)
             cursor.django_connection = connection
@@ -50,7 +48,23 @@ class PreparingCursor(Cursor[Any]):
         """Release the result, which may be large, and keep the cursor for the next statement."""
         self._reset()
         self._tx.set_pgresult(None)
-        vars(self.django_connection)[_IDLE_CURSOR] = self
+        vars(self.django_connection)[self.idle_attribute] = self
+
+
+class PlannedCursor(_ReusedCursor):
+    """Never prepares statements, so each one is planned for its parameters."""
+
+    idle_attribute = "_mastra_engine_planned_cursor"
+
+    def execute(self, query: Any, params: Params | None = None, **options: Any) -> Any:
+        return super().execute(query, params, **{**options, "prepare": False})
+
+
+class PreparingCursor(_ReusedCursor):
+    """Prepares statements that are repeated."""
+
+    _query_cls = _RepeatedQuery
+    idle_attribute = "_mastra_engine_preparing_cursor"
 
     def execute(self, query: Any, params: Params | None = None, **options: Any) -> Any:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -49,16 +49,29 @@ WHERE entity.id = %s
 
 _FROM_LIVE = "FROM mastra_engine_record WHERE entity_id = %s AND deleted_at IS NULL"
 
-# `purged_rev` is read by the statement that reads the records, and so in its snapshot. The index on
+# The entity's revisions are read by the statement that reads the records, and so in its snapshot:
+# once, because the subqueries depend on no row. The index on
 # (entity_id, rev) is partial. Without `rev >= 0` the planner cannot prove that it may use it,
 # because `after` is a parameter.
 _CHANGES = """
-SELECT *, (SELECT purged_rev FROM mastra_engine_entity WHERE id = entity_id) AS purged_rev
+SELECT *,
+       (SELECT rev FROM mastra_engine_entity WHERE id = %s) AS entity_rev,
+       (SELECT purged_rev FROM mastra_engine_entity WHERE id = %s) AS purged_rev
 FROM mastra_engine_record WHERE entity_id = %s AND rev > %s AND rev >= 0
 ORDER BY rev LIMIT (SELECT %s::bigint)
 """
-_OF_CHANGE = (*_OWN_FIELDS, "created_rev", "purged_rev")
+_OF_CHANGE = (*_OWN_FIELDS, "created_rev", "entity_rev", "purged_rev")
 _FEED_ENTITY = f"SELECT {_ENTITY}, purged_rev FROM mastra_engine_entity WHERE id = %s"
+
+
+class ReadChanges(NamedTuple):
+    """A page of a change feed: records with the `rev` of their creation, and their entity."""
+
+    entity: Entity
+    rev: int
+    purged_rev: int
+    rows: list[tuple[Record, int]]
+    has_more: bool
 
 
 def find_entity(connection: BaseDatabaseWrapper, id: UUID) -> Entity | None:
@@ -146,27 +159,33 @@ def count_records(connection: BaseDatabaseWrapper, entity: Entity, where: Node) 
 
 
 def read_changes(
-    connection: BaseDatabaseWrapper, entity_id: UUID, *, after: int, limit: int
-) -> tuple[Entity | None, int, list[tuple[Record, int]], bool]:
-    """Return an entity, its highest purged `rev`, and a page of its records after a `rev`.
+    connection: BaseDatabaseWrapper,
+    entity_id: UUID,
+    known: Entity | None,
+    *,
+    after: int,
+    limit: int,
+) -> ReadChanges | None:
+    """Return a page of an entity's records after a `rev`, in that order; None without the entity.
 
-    They are ordered by `rev`. Each comes with the `rev` of its creation. The last value tells
-    whether others follow. The entity is None if it does not exist.
+    `known` is the entity as it was read at some time. It is not read again if there are records.
     """
     sql = bounded(_CHANGES, _OF_CHANGE, limit)
-    rows = read_rows(connection, sql, [entity_id, after, limit + 1])
+    rows = read_rows(connection, sql, [entity_id, entity_id, entity_id, after, limit + 1])
     rows, has_more = page_of_rows(rows, limit, _DATA)
-    # The entity is read last, so that its `purged_rev` covers every purge that removed tombstones
-    # before the records were read.
-    entities = read_rows(connection, _FEED_ENTITY, [entity_id])
-    if not entities:
-        return None, 0, [], False
-    (entity_row,) = entities
-    (entity,) = as_values(Entity, [entity_row[:-1]])
-    records = _records([row[:-2] for row in rows], entity)
-    purged: int = rows[0][-1] if rows else entity_row[-1]
-    changes = [(record, row[-2]) for record, row in zip(records, rows, strict=True)]
-    return entity, purged, changes, has_more
+    if known is None or not rows:
+        # The entity is read last, so that its `purged_rev` covers every purge that removed
+        # tombstones before the records were read.
+        entities = read_rows(connection, _FEED_ENTITY, [entity_id])
+        if not entities:
+            return None
+        ((*values, purged_rev),) = entities
+        (known,) = as_values(Entity, [values])
+        rev = known.rev
+    if rows:
+        rev, purged_rev = rows[0][-2:]
+    records = zip(_records(rows, known), (row[-3] for row in rows), strict=True)
+    return ReadChanges(known, rev, purged_rev, list(records), has_more)
 
 
 def _records(rows: Sequence[tuple[Any, ...]], entity: Entity) -> list[Record]:

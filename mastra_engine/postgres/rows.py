@@ -42,10 +42,11 @@ def read_rows(
         return list(cursor.fetchall())
 
 
-def as_values(kind: type[V], rows: Sequence[tuple[Any, ...]], **constants: Any) -> list[V]:
+def as_values(kind: type[V], rows: Sequence[Sequence[Any]], **constants: Any) -> list[V]:
     """Return rows as frozen dataclasses; `constants` are fields that are the same in each.
 
     They are filled column by column, which takes half as long as calling their constructor.
+    Columns after the last field are ignored.
     """
     values = [kind.__new__(kind) for _ in rows]
     names = [name for name in _fields(kind) if name not in constants]

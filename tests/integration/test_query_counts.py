@@ -196,8 +196,8 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     (
         "follow_changes",
         "",
-        # the entity; what changed, and that nothing more did
-        5,
+        # the entity; what changed, and that nothing more did, for which the entity is read again
+        4,
         lambda engine, entity: list(engine.follow_changes(entity_id=entity.id, timeout=0)),
     ),
     # Around the pages: the entity, the sync, which is created here, the new run, those that are too
@@ -275,6 +275,34 @@ def test_records_are_iterated_over_in_pages_of_two_thousand(
         lambda: list(engine.iter_records(entity_name="Contacts", connection_id="crm"))
     )
     assert len(sent) == 1 + 3
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda engine, entity: engine.get_records(
+            entity_name="Contacts", connection_id="crm", options={"filters": {"n": 1}}
+        ),
+        lambda engine, entity: engine.count_records(entity_name="Contacts", connection_id="crm"),
+        lambda engine, entity: engine.get_changes(entity_id=entity.id),
+    ],
+    ids=["get_records", "count_records", "get_changes"],
+)
+def test_an_entity_that_is_known_is_not_looked_up(
+    engine: PostgresEngine, entity: Entity, read: Call
+) -> None:
+    data = [{"external_id": "1", "data": {"n": 1}}]
+    engine.upsert_records(entity_id=entity.id, records=data)
+    assert read(engine, entity)
+    assert len(statements(lambda: read(engine, entity))) == 1
+    # Another engine, as in another process, deletes it and creates it again.
+    other = PostgresEngine()
+    other.delete_entity_by_id(id=entity.id)
+    again = other.create_entity(name="Contacts", connection_id="crm")
+    assert not read(engine, again)
+    other.upsert_records(entity_id=again.id, records=data)
+    assert read(engine, again)
+    assert len(statements(lambda: read(engine, again))) == 1
 
 
 def test_every_method_of_an_engine_is_counted() -> None:

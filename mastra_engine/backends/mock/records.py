@@ -117,7 +117,8 @@ class MockRecordStore(RecordStore):
             )
             end = min(limit, fitting(map(_size, rows), page_bytes(limit)))
             changed = [(row.to_value(entity), row.created_rev) for row in rows[:end]]
-            return FeedRows(entity.to_value(), entity.purged_rev, changed, end < len(rows))
+            has_more = end < len(rows)
+            return FeedRows(entity.connection_id, entity.rev, entity.purged_rev, changed, has_more)
 
     def write(
         self, entity_id: UUID, operation: Callable[[EntityWriter], R], *, repeatable: bool = True

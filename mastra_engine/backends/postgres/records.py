@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -29,23 +29,59 @@ from mastra_engine.types import Entity, Record
 
 R = TypeVar("R")
 
+#: How many entities a store keeps in mind.
+_MAX_KNOWN = 1_000
+
+
+class KnownEntities:
+    """Entities that were read, for the values that never change: id, name and connection.
+
+    They spare a statement of each read by name. Other processes may have deleted them, or a
+    transaction that created them was rolled back.
+    """
+
+    def __init__(self) -> None:
+        self._entities: dict[Any, Entity] = {}
+
+    def add(self, entity: Entity) -> None:
+        """Remember an entity, and forget all others if there are too many."""
+        if len(self._entities) >= 2 * _MAX_KNOWN:
+            self._entities.clear()
+        self._entities[entity.id] = self._entities[entity.connection_id, entity.name] = entity
+
+    def by_name(self, name: str, connection_id: str) -> Entity | None:
+        """Return the entity of a name and connection, if it is known."""
+        return self._entities.get((connection_id, name))
+
+    def by_id(self, id: UUID) -> Entity | None:
+        """Return the entity of an id, if it is known."""
+        return self._entities.get(id)
+
 
 class PostgresRecordStore(RecordStore):
     """Records in the engine's tables, in the caller's transaction if there is one."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.known_entities = KnownEntities()
 
     def find_entity(self, id: UUID) -> Entity:
         with self.session.translated():
             entity = record_reads.find_entity(self.session.connection, id)
         if entity is None:
             raise EntityNotFound(id=id)
+        self.known_entities.add(entity)
         return entity
 
     def find_named_entity(self, name: str, connection_id: str) -> Entity | None:
         with self.session.translated():
-            return record_reads.find_named_entity(self.session.connection, name, connection_id)
+            entity = record_reads.find_named_entity(self.session.connection, name, connection_id)
+        if entity is not None:
+            self.known_entities.add(entity)
+        return entity
+
+    def known_entity(self, name: str, connection_id: str) -> Entity | None:
+        return self.known_entities.by_name(name, connection_id)
 
     def list_entities(
         self,
@@ -105,12 +141,19 @@ class PostgresRecordStore(RecordStore):
 
     def select_changes(self, entity_id: UUID, *, after: int, limit: int) -> FeedRows:
         with self.session.translated():
-            entity, purged_rev, rows, has_more = record_reads.read_changes(
-                self.session.connection, entity_id, after=after, limit=limit
+            feed = record_reads.read_changes(
+                self.session.connection,
+                entity_id,
+                self.known_entities.by_id(entity_id),
+                after=after,
+                limit=limit,
             )
-        if entity is None:
+        if feed is None:
             raise EntityNotFound(id=entity_id)
-        return FeedRows(entity, purged_rev, rows, has_more)
+        self.known_entities.add(feed.entity)
+        return FeedRows(
+            feed.entity.connection_id, feed.rev, feed.purged_rev, feed.rows, feed.has_more
+        )
 
     def write(
         self, entity_id: UUID, operation: Callable[[EntityWriter], R], *, repeatable: bool = True

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from mastra_engine.backends.base import MastraEngine
-from mastra_engine.exceptions import InvalidFilter, InvalidInput
+from mastra_engine.exceptions import EntityNotFound, InvalidFilter, InvalidInput
 from mastra_engine.testing.contract.filter_cases import (
     ALL,
     BY_PRICE,
@@ -243,6 +243,28 @@ class TestQueries:
         engine.upsert_records(entity_id=products.id, records=inputs({"aaa": {}, "zzz": {}}))
         rest = self.page(engine, QueryOptions(limit=100, cursor=first.next_cursor))
         assert [record.external_id for record in rest] == [*ALL[4:], "zzz"]
+
+    def test_an_entity_that_was_created_again_is_read_anew(
+        self, engine: MastraEngine, products: Entity
+    ) -> None:
+        named: Any = {"entity_name": "Products", "connection_id": "shop"}
+        first = self.page(engine, QueryOptions(limit=4))
+        assert engine.count_records(**named) == len(ALL)
+        engine.delete_entity_by_id(id=products.id)
+        for call in (
+            lambda: engine.get_records(**named),
+            lambda: engine.count_records(**named),
+            lambda: engine.iter_records(**named),
+            lambda: engine.get_changes(entity_id=products.id),
+        ):
+            with pytest.raises(EntityNotFound):
+                call()
+        again = engine.create_entity(name="Products", connection_id="shop")
+        assert engine.get_records(**named).items == []
+        engine.upsert_records(entity_id=again.id, records=inputs({"zzz": {}}))
+        assert engine.count_records(**named) == 1
+        rest = self.page(engine, QueryOptions(limit=4, cursor=first.next_cursor))
+        assert [(record.entity_id, record.external_id) for record in rest] == [(again.id, "zzz")]
 
     def test_limits_and_offsets(self, engine: MastraEngine, products: Entity) -> None:
         assert self.found(engine, limit=2, offset=1) == ALL[1:3]

@@ -18,8 +18,8 @@ def changes_of(feed: FeedRows, *, after: int, read_up_to: int) -> Changes:
     Tombstones up to the `rev` `read_up_to` are known to the reader. Raises CursorExpired if later
     ones were purged, or if `after` is ahead of the entity's `rev`.
     """
-    if after > feed.entity.rev:
-        raise CursorExpired(_AHEAD.format(after=after, rev=feed.entity.rev), after=after)
+    if after > feed.rev:
+        raise CursorExpired(_AHEAD.format(after=after, rev=feed.rev), after=after)
     if after and read_up_to < feed.purged_rev:
         raise CursorExpired(after=after, purged=feed.purged_rev)
     items = [_change(record, created, after) for record, created in feed.rows]

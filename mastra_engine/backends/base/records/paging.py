@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from mastra_engine.backends.base.records.store import RecordStore
 from mastra_engine.exceptions import InvalidFilter, InvalidInput
@@ -34,11 +35,11 @@ def select_page(store: RecordStore, entity: Entity, query: Query) -> Page[Record
 
     With a limit, it ends with the record that reaches `page_bytes(limit)`.
     """
-    created_for = fingerprint(entity.id, query.where, query.sort)
+    created_for = partial(fingerprint, entity.connection_id, entity.name, query.where, query.sort)
     after = None
     if query.cursor is not None:
         try:
-            after = decode_position(query.cursor, created_for, query.sort)
+            after = decode_position(query.cursor, created_for(), query.sort)
         except InvalidInput as error:  # every other fault of the options is an InvalidFilter, too
             raise InvalidFilter(error.message, path=f"/options{error.path}") from None
     if query.limit is None:
@@ -50,7 +51,7 @@ def select_page(store: RecordStore, entity: Entity, query: Query) -> Page[Record
     )
     cursor = None
     if records and has_more:
-        cursor = encode_position(created_for, position_of(records[-1], query.sort))
+        cursor = encode_position(created_for(), position_of(records[-1], query.sort))
     if query.fields != fields:
         records = [_with_fields(record, query.fields or {}) for record in records]
     return Page(records, cursor)

@@ -229,7 +229,8 @@ class Records:
         Raises EntityNotFound, InvalidFilter, InvalidInput.
         """
         query = parse_options(options or QueryOptions(), limit=PAGE)
-        return select_page(self.store, self._find_by_name(entity_name, connection_id), query)
+        read = partial(select_page, self.store, query=query)
+        return self._read_named(entity_name, connection_id, read)
 
     def iter_records(
         self, *, entity_name: str, connection_id: str, options: Options | None = None
@@ -259,7 +260,8 @@ class Records:
     ) -> int:
         """Return how many records match the filters; raises EntityNotFound, InvalidFilter."""
         where = parse_optional_filter(filters, path=("filters",), columns=RECORD_COLUMNS)
-        return self.store.count_records(self._find_by_name(entity_name, connection_id), where)
+        read = partial(self.store.count_records, where=where)
+        return self._read_named(entity_name, connection_id, read)
 
     def delete_records(self, *, entity_id: UUID | str, external_ids: Iterable[str]) -> int:
         """Replace records by tombstones in the change feed, and return how many were live."""
@@ -334,7 +336,7 @@ class Records:
         read_up_to = max(after, count(purged, "/purged"))
         id = uuid(entity_id, "/entity_id")
         feed = self.store.select_changes(id, after=after, limit=limit)
-        connection_in(self.scope, feed.entity.connection_id, id=id)
+        connection_in(self.scope, feed.connection_id, id=id)
         return changes_of(feed, after=after, read_up_to=read_up_to)
 
     def follow_changes(
@@ -452,9 +454,28 @@ class Records:
             limit=limit,
         )
 
-    def _find_by_name(self, name: str, connection_id: str) -> Entity:
+    def _read_named(self, name: str, connection_id: str, read: Callable[[Entity], R]) -> R:
+        """Return what is read of an entity, without looking it up if it is known to the store.
+
+        An entity that was deleted since has no records, so it is looked up if nothing was read.
+        """
+        entity_name, connection = self._full_name(name, connection_id)
+        known_entity = self.store.known_entity(entity_name, connection)
+        if known_entity is None:
+            return read(self._find_by_name(entity_name, connection))
+        result = read(known_entity)
+        if result:
+            return result
+        entity = self._find_by_name(entity_name, connection)
+        return result if entity.id == known_entity.id else read(entity)
+
+    def _full_name(self, name: str, connection_id: str) -> tuple[str, str]:
         entity_name, connection = full_name(name, connection_id)
         connection_in(self.scope, connection, name=entity_name)
+        return entity_name, connection
+
+    def _find_by_name(self, name: str, connection_id: str) -> Entity:
+        entity_name, connection = self._full_name(name, connection_id)
         entity = self.store.find_named_entity(entity_name, connection)
         if entity is None:
             raise EntityNotFound(name=entity_name, connection_id=connection)

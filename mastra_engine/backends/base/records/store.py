@@ -22,11 +22,13 @@ R = TypeVar("R")
 class FeedRows:
     """Rows of a change feed: each record with the `rev` of its creation, tombstones included.
 
-    `purged_rev` is the highest `rev` of a tombstone that was purged. If there are rows, it was
-    read in the same snapshot as they were. `has_more` tells whether others follow.
+    `rev` is the entity's, and `purged_rev` the highest `rev` of a tombstone that was purged. If
+    there are rows, both were read in the same snapshot as they were. `has_more` tells whether
+    others follow.
     """
 
-    entity: Entity
+    connection_id: str
+    rev: int
     purged_rev: int
     rows: list[tuple[Record, int]]
     has_more: bool
@@ -107,6 +109,14 @@ class RecordStore(ABC):
     @abstractmethod
     def find_named_entity(self, name: str, connection_id: str) -> Entity | None:
         """Return the entity of a name and connection, or None if it does not exist."""
+
+    def known_entity(self, name: str, connection_id: str) -> Entity | None:
+        """Return the entity of a name and connection if that takes no read; None is always right.
+
+        It may have been deleted since, and created again with another id. Only its id, its name
+        and its connection are certain; the other values may have changed.
+        """
+        return None
 
     @abstractmethod
     def list_entities(
