@@ -52,8 +52,8 @@ class Arguments:
         for name, value in body.items():
             self._check_name(name, reserved)
             kinds = alternatives(self.parameters[name].annotation)
-            if bool in kinds and not isinstance(value, bool):
-                raise InvalidInput("must be true or false", path=f"/{name}")
+            if bool in kinds and not isinstance(value, _json_kinds(kinds)):
+                raise _no_boolean(kinds, f"/{name}")
         return dict(body)
 
     def check_complete(self, arguments: Mapping[str, Any]) -> None:
@@ -106,10 +106,10 @@ def _converted(text: str, hint: Any, path: str) -> Any:
     kinds = alternatives(hint)
     if is_json(hint):
         return strict_loads(text.encode("utf-8", "surrogatepass"), path=path)
-    if bool in kinds:
-        if text not in _BOOLEANS:
-            raise InvalidInput("must be true or false", path=path)
+    if text in _BOOLEANS and bool in kinds:
         return _BOOLEANS[text]
+    if bool in kinds and float not in kinds:
+        raise _no_boolean(kinds, path)
     if int in kinds:
         if not _INTEGER.fullmatch(text):
             raise InvalidInput("must be an integer", path=path)
@@ -118,5 +118,17 @@ def _converted(text: str, hint: Any, path: str) -> Any:
         try:
             return float(text)
         except ValueError:
+            if bool in kinds:
+                raise _no_boolean(kinds, path) from None
             raise InvalidInput("must be a number", path=path) from None
     return text
+
+
+def _json_kinds(kinds: Collection[Any]) -> tuple[type, ...]:
+    """Return the types of JSON values for an argument that is a boolean, or a number too."""
+    return (bool, int, float) if float in kinds else (bool,)
+
+
+def _no_boolean(kinds: Collection[Any], path: str) -> InvalidInput:
+    number = ", or a number" if float in kinds else ""
+    return InvalidInput(f"must be true or false{number}", path=path)

@@ -28,6 +28,7 @@ COMPONENTS: dict[str, str] = {
     "Entity": 'A named set of records of one connection, such as the "Contacts" of a CRM account.',
     "EntityPage": "A page of entities.",
     "ErrorResponse": "The errors of a request that was not carried out.",
+    "Explanation": "The parts of which a score is made.",
     "Filter": "One condition of a filter in list form.",
     "GetMessagesByIdRequest": "The messages to read.",
     "GetVectorsRequest": "The vectors to read.",
@@ -43,6 +44,7 @@ COMPONENTS: dict[str, str] = {
     "MessagePage": "A page of messages.",
     "Metric": "The measure of similarity of an index.",
     "Order": "Ascending or descending order.",
+    "Part": "A part of a score: its value, and the weight with which it counts.",
     "PatchResourceWorkingMemoryRequest": "A change of the resource's working memory.",
     "PatchThreadWorkingMemoryRequest": "A change of the thread's working memory.",
     "Problem": "One error of a request.",
@@ -119,6 +121,7 @@ NAMES: dict[str, str] = {
     "MemoryView.messages": "The thread's last messages, oldest first.",
     "MessageInput.created_at": "When the message was written; the default is the time of saving.",
     "MessageInput.id": "The message's id; without it, the server creates one.",
+    "Explanation.parts": "The parts; their values times their weights order the matches.",
     "Filter.field": "The field to compare: a key of the data, or a path of keys with dots.",
     "Filter.operator": "The comparison, such as `eq`, `gte` or `in`.",
     "Filter.value": "The value to compare with.",
@@ -127,7 +130,22 @@ NAMES: dict[str, str] = {
     "Problem.detail": "The error in words.",
     "Progress.done": "The number of items that are finished.",
     "Progress.total": "The number of all items; null while it is unknown.",
-    "RecalledMessage.score": "The similarity to the query; null for a neighbour of a match.",
+    "Part.message_id": (
+        "The neighbour in the thread to which the words belong; null for the match's own part."
+    ),
+    "Part.name": (
+        "`similarity`, `lexical` for the words of the match, or `neighbour` for those of a message "
+        "beside it."
+    ),
+    "Part.value": "The value before it is weighted.",
+    "Part.weight": "The weight of the value in the score.",
+    "RecalledMessage.lexical": (
+        "The BM25 score of the words that the message shares with the query; null for a neighbour "
+        "of a match."
+    ),
+    "RecalledMessage.score": (
+        "The score of the match, a larger one is better; null for a neighbour of a match."
+    ),
     "Record.entity_type": "The name of the record's entity.",
     "Record.id": "The record's id on this server.",
     "Record.rev": "The revision of the record's last change.",
@@ -203,6 +221,8 @@ NAMES: dict[str, str] = {
     "entity_id": "The entity's id.",
     "entity_name": "Only records of the entity with this name; without it, of all entities.",
     "errors": "The errors; at least one.",
+    "explain": "Whether to return the parts of each score in `explanation`.",
+    "explanation": "The parts of the score, if `explain` is true; otherwise null.",
     "external_id": "The record's id in the source system.",
     "external_ids": "The ids of records in the source system. Unknown ids are ignored.",
     "fields": "The fields of `data` to return, as paths with dots; null returns all of them.",
@@ -210,7 +230,11 @@ NAMES: dict[str, str] = {
     "filters": "A condition on the data: an object in MongoDB's notation, or a list of conditions.",
     "finished_at": "When the run ended; null while it is active.",
     "format": "The format of the messages.",
-    "hybrid": "Whether to combine full-text search with vector search.",
+    "hybrid": (
+        "Whether to search by words (BM25), too. A number is the weight of the similarity in the "
+        "score, from 0 (words alone) to 1; `true` is the usual weight; `false` searches by vectors "
+        "alone."
+    ),
     "id": "The vector's id.",
     "ids": "The ids, in the order of the answer. Unknown ids are ignored.",
     "if_last_sync_id": "The sync cursor that must be stored; null requires that none is stored.",
@@ -226,6 +250,10 @@ NAMES: dict[str, str] = {
     "last_sync_id": "The sync cursor: a text of the client's own that is stored with the entity.",
     "last_succeeded_at": "When a run succeeded last; null before the first success.",
     "lease_expires_at": "When the worker's exclusive right to the run ends unless it is renewed.",
+    "lexical": (
+        "The BM25 score of the words that the match shares with the query; 0 without such a word, "
+        "and without `hybrid`."
+    ),
     "limit": "The largest number of objects to return.",
     "lines": "The lines of an export: the thread, then its messages.",
     "m": "HNSW: the number of connections of each vector.",
@@ -239,7 +267,7 @@ NAMES: dict[str, str] = {
     "messages": "The messages.",
     "metadata": "A JSON object of the client's own.",
     "metric": "The measure of similarity.",
-    "min_score": "The smallest score of a match by its vector.",
+    "min_score": "The smallest `similarity` of a match, whatever its `score` is.",
     "mmr": "Diversity of the matches: the weight of relevance, from 0 to 1; 1 changes nothing.",
     "mode": "How records are written.",
     "more": "Whether there are more changes now.",
@@ -276,6 +304,10 @@ NAMES: dict[str, str] = {
     "search_records.filter": (
         "A condition on the data: an object in MongoDB's notation, or a list of conditions."
     ),
+    "similarity": (
+        "The similarity of the vectors by the index's metric; null for a neighbour of a match, and "
+        "where words alone were searched without an embedder."
+    ),
     "size_bytes": "The size of the index with its vectors, in bytes.",
     "sort": "The sort order: a list of keys, the most significant first.",
     "start": "Only messages created at or after this time.",
@@ -306,6 +338,10 @@ NAMES: dict[str, str] = {
     "vectors": "One list of numbers, or object as in `vector`, for each vector. "
     "Without it, `documents` are embedded.",
     "version": "The version of the object, for `If-Match`.",
+    "words": (
+        "The words that the query and the text share, each with what it adds to `value`. The "
+        "index's language may have removed their endings."
+    ),
     "working_memory": "Whether to put the working memory before the messages.",
     "MemoryView.working_memory": "The thread's working memory, or the resource's if it has none.",
     "replace_resource_working_memory.content": "The new text, or a JSON object.",

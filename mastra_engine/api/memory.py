@@ -50,6 +50,29 @@ _ANSWER = {
     "content": [{"type": "text", "text": "The lentil soup."}],
     "tokens": 8,
 }
+_SCORES = {
+    "score": 0.68,
+    "similarity": 0.41,
+    "lexical": 0.28,
+    "explanation": {
+        "parts": [
+            {
+                "name": "similarity",
+                "value": 0.41,
+                "weight": 0.4,
+                "words": {},
+                "message_id": None,
+            },
+            {
+                "name": "lexical",
+                "value": 0.28,
+                "weight": 0.6,
+                "words": {"vegan": 0.28},
+                "message_id": None,
+            },
+        ]
+    },
+}
 _WORKING_MEMORY = {"content": "", "data": {"diet": "vegan"}, "version": 1}
 
 
@@ -348,15 +371,22 @@ class RecallView(EngineView):
         "view_message",
         searches=True,
         example=Example(
-            body={"query": "vegan", "thread_id": "chat-1", "top_k": 1, "message_range": [0, 0]},
-            answer={"items": [{**_QUESTION, "score": 0.5}], "next_cursor": None},
+            body={
+                "query": "vegan",
+                "thread_id": "chat-1",
+                "top_k": 1,
+                "message_range": [0, 0],
+                "explain": True,
+            },
+            answer={"items": [{**_QUESTION, **_SCORES}], "next_cursor": None},
         ),
     )
     def post(self, **arguments: Any) -> Page[RecalledMessage]:
-        """Search messages by meaning.
+        """Search messages by meaning and by words.
 
         The search covers one thread, or all threads of a resource. Matches and their neighbours
-        form message ranges, of which the best comes first.
+        form message ranges, of which the best comes first. With `[0, 0]` as `message_range`, the
+        matches alone are returned, best first. `min_score` can make the response empty.
         """
         if "thread_id" not in arguments:
             arguments = {**self.defaults(("resource_id",)), **arguments}

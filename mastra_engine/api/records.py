@@ -319,7 +319,13 @@ class SearchRecordsView(EngineView):
         fills=("connection_id",),
         searches=True,
         example=Example(
-            body={"query": "Alice", "entity_name": "Contacts", "top_k": 1},
+            body={
+                "query": "Alice",
+                "entity_name": "Contacts",
+                "top_k": 1,
+                "hybrid": 0.3,
+                "min_score": 0.2,
+            },
             answer={
                 "items": [
                     {
@@ -331,6 +337,9 @@ class SearchRecordsView(EngineView):
                         "start": None,
                         "end": None,
                         "metadata": {},
+                        "similarity": 1.0,
+                        "lexical": 0.7,
+                        "explanation": None,
                     }
                 ],
                 "next_cursor": None,
@@ -338,10 +347,10 @@ class SearchRecordsView(EngineView):
         ),
     )
     def post(self, **arguments: Any) -> Page[RecordMatch]:
-        """Search records by meaning.
+        """Search records by meaning and by words.
 
         Entities with a declared vector index can be searched. Each record occurs once, with its
-        best matching chunk.
+        best matching chunk. `min_score` can make the response empty.
         """
         return Page(self.engine.search_records(**arguments))
 

@@ -41,6 +41,7 @@ _BY_NAME: dict[str, Schema] = {
     "vectors": {"type": "array", "items": _VECTOR},
     "lines": {"type": "array", "items": {"type": "object", "additionalProperties": {}}},
     "filter": {},
+    "hybrid": {"oneOf": [{"type": "boolean"}, {"type": "number", "minimum": 0, "maximum": 1}]},
 }
 _BY_TYPE: dict[Any, Schema] = {
     str: {"type": "string"},
@@ -276,7 +277,7 @@ class EngineSchema(AutoSchema):
             items = {"type": "array", "items": self.schema_of(inner[0])}
             return {**items, "minItems": len(inner), "maxItems": len(inner)}
         if origin in (dict, Mapping):
-            return {"type": "object", "additionalProperties": {}}
+            return {"type": "object", "additionalProperties": self.schema_of(inner[1])}
         raise TypeError(f"There is no schema of {kind!r}")
 
     def _of_value(self, kind: Any) -> Schema:

@@ -244,6 +244,9 @@ class SearchView(ContentView):
                         "metadata": {"lang": "en"},
                         "vector": None,
                         "namespace": "7",
+                        "similarity": 0.98,
+                        "lexical": 0.0,
+                        "explanation": None,
                     }
                 ],
                 "next_cursor": None,
@@ -253,8 +256,9 @@ class SearchView(ContentView):
     def post(self, **arguments: Any) -> Page[Match]:
         """Search vectors.
 
-        The vectors closest to a vector, to a text or to both are returned, best first. A filter
-        does not make the response shorter than `top_k` if enough vectors match.
+        The vectors closest to a vector or to a text are returned, best first; with `hybrid`, those
+        that share words with the text, too. A filter does not make the response shorter than
+        `top_k` if enough vectors match. `min_score` can make it empty.
         """
         return Page(self.vectors.query(**arguments))
 

@@ -42,7 +42,7 @@ class Candidate:
         )
 
     def __post_init__(self) -> None:
-        self.lexical = sum(self.words.values())
+        self.lexical = sum(self.words.values(), 0.0)
 
     @property
     def lexical_in_context(self) -> float:
