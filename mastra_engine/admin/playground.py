@@ -1,4 +1,4 @@
-"""The search playground: one query by vectors alone and by hybrid search, side by side."""
+"""The search playground: one query by vectors, by words and by hybrid search, side by side."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from mastra_engine.admin.base import EngineAdmin, Link, View
 from mastra_engine.admin.forms import FilterField, PageForm
 from mastra_engine.admin.sources import origins
+from mastra_engine.backends.base.vectors.search import DEFAULT_WEIGHT
 from mastra_engine.exceptions import EngineError, IndexNotFound, InvalidFilter, InvalidInput
 from mastra_engine.handler import engine
 from mastra_engine.models import Embedding, VectorIndex
@@ -53,7 +54,7 @@ class Ranking:
 
 
 class SearchForm(PageForm):
-    """The arguments of a search."""
+    """The arguments of the searches."""
 
     query = forms.CharField(label="Query", widget=forms.Textarea(attrs={"rows": 2}))
     index = forms.ChoiceField()
@@ -63,11 +64,18 @@ class SearchForm(PageForm):
         required=False,
         help_text='JSON about the metadata, such as {"lang": "en", "year": {"$gte": 2020}}',
     )
-    hybrid = forms.BooleanField(
-        required=False, label="Hybrid", help_text="full-text search beside the vectors"
+    hybrid = forms.FloatField(
+        label="Weight of vectors",
+        min_value=0,
+        max_value=1,
+        initial=DEFAULT_WEIGHT,
+        help_text="From 0 to 1, in the hybrid search; the rest is the weight of words",
+    )
+    min_score = forms.FloatField(
+        required=False, label="Least similarity", help_text="Empty for any similarity"
     )
     rerank = forms.BooleanField(
-        required=False, label="Rerank", help_text="by the engine's reranker"
+        required=False, label="Rerank", help_text="the hybrid search, by the engine's reranker"
     )
 
     def __init__(self, *args: Any, indexes: Iterable[str], **kwargs: Any) -> None:
@@ -82,8 +90,9 @@ class SearchForm(PageForm):
         elif isinstance(error, IndexNotFound):
             field = "index"
         elif isinstance(error, InvalidInput):
-            fields = {"query_text": "query", "namespace": "namespace", "top_k": "top_k"}
-            field = fields.get(error.path.split("/")[1] if error.path else "")
+            argument = error.path.split("/")[1] if error.path else ""
+            argument = {"query_text": "query"}.get(argument, argument)
+            field = argument if argument in self.fields else None
         self.add_error(field, str(error))
 
 
@@ -144,13 +153,12 @@ class Playground(EngineAdmin):
 
 
 def _searches(arguments: dict[str, Any]) -> Iterator[Search]:
-    """Search by vectors alone, and then with the options that the form selects, if any."""
-    yield _search("Vectors alone", arguments)
-    options = [name for name in ("hybrid", "rerank") if arguments[name]]
-    if options:
-        title = " and ".join(options).capitalize()
-        reranker = True if arguments["rerank"] else None
-        yield _search(title, arguments, hybrid=arguments["hybrid"], reranker=reranker)
+    """Search by vectors alone, by words alone, and by both as the form selects."""
+    yield _search("Vectors alone", arguments, hybrid=False)
+    yield _search("Words alone", arguments, hybrid=0.0)
+    reranker = True if arguments["rerank"] else None
+    title = "Hybrid, reranked" if reranker else "Hybrid"
+    yield _search(title, arguments, hybrid=arguments["hybrid"], reranker=reranker)
 
 
 def _search(title: str, arguments: dict[str, Any], **options: Any) -> Search:
@@ -161,6 +169,8 @@ def _search(title: str, arguments: dict[str, Any], **options: Any) -> Search:
         namespace=arguments["namespace"] or None,
         filter=arguments["filter"],
         top_k=arguments["top_k"],
+        min_score=arguments["min_score"],
+        explain=True,
         **options,
     )
     return Search(title=title, milliseconds=1000 * (perf_counter() - started), matches=matches)

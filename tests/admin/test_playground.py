@@ -17,7 +17,7 @@ from tests.admin.conftest import page_of
 from tests.integration.queries import statements
 
 pytestmark = pytest.mark.django_db
-ASKED = {"query": "north", "index": "ways", "top_k": 3}
+ASKED = {"query": "north", "index": "ways", "top_k": 3, "hybrid": "0.5"}
 #: JSON knows no numbers as keys.
 UNFIT = [refused for refused in UNFIT_FILTERS if refused.name != "number as a field"]
 PLACES = ["north", "east", "south", "west"]
@@ -62,28 +62,58 @@ def matches(answer: Any) -> list[list[str]]:
 
 def test_shows_what_is_nearest_and_leads_to_it(owner: Client, address: str) -> None:
     answer = owner.post(address, ASKED)
-    assert matches(answer) == [["north", "home", "east"]]
+    assert matches(answer)[0] == ["north", "home", "east"]
     row = Embedding.objects.get(vector_id="north")
     assert page_of(row) in answer.content.decode()
 
 
-def test_shows_what_was_asked_for_beside_vectors_alone(owner: Client, address: str) -> None:
-    query = {**ASKED, "query": "south", "hybrid": "on", "rerank": "on"}
-    answer = owner.post(address, query)
-    titles = [ranking.title for ranking in answer.context["rankings"]]
-    assert titles == ["Vectors alone", "Hybrid and rerank"]
-    plain, selected = (ranking.hits for ranking in answer.context["rankings"])
-    assert plain[0].match.id == selected[0].match.id == "south"
-    assert [hit.rank for hit in plain] == [1, 2, 3]
-    ranks = {hit.match.id: hit.rank for hit in plain}
-    assert [hit.rank for hit in selected] == [ranks.get(hit.match.id) for hit in selected]
+def test_vectors_words_and_both_are_shown_beside_each_other(owner: Client, address: str) -> None:
+    answer = owner.post(address, {**ASKED, "query": "south", "hybrid": "0.3"})
+    rankings = answer.context["rankings"]
+    assert [each.title for each in rankings] == ["Vectors alone", "Words alone", "Hybrid"]
+    vectors, words, both = (ranking.hits for ranking in rankings)
+    assert vectors[0].match.id == words[0].match.id == both[0].match.id == "south"
+    assert [hit.rank for hit in vectors] == [1, 2, 3]
+    ranks = {hit.match.id: hit.rank for hit in vectors}
+    assert [hit.rank for hit in both] == [ranks.get(hit.match.id) for hit in both]
+    assert vectors[0].match.lexical == 0
+    assert words[0].match.lexical == both[0].match.lexical > 0
+    assert words[0].match.similarity == pytest.approx(1)
+
+
+def test_a_hit_is_explained(owner: Client, address: str) -> None:
+    answer = owner.post(address, {**ASKED, "query": "south", "hybrid": "0.3"})
+    first = answer.context["rankings"][2].hits[0].match
+    similarity, lexical = first.explanation.parts
+    assert (similarity.weight, lexical.weight) == (0.3, pytest.approx(0.7))
+    (contribution,) = lexical.words.values()
+    page = answer.content.decode()
+    assert f"<bdi>south</bdi> {contribution:.2f}" in page
+    assert f"<dt>Similarity</dt><dd>{first.similarity:.3f}</dd>" in page
+    assert f"<dt>Lexical</dt><dd>{first.lexical:.2f}</dd>" in page
+
+
+def test_the_reranker_orders_the_hybrid_search(owner: Client, address: str) -> None:
+    titles = [
+        ranking.title
+        for ranking in owner.post(address, {**ASKED, "rerank": "on"}).context["rankings"]
+    ]
+    assert titles == ["Vectors alone", "Words alone", "Hybrid, reranked"]
+
+
+def test_a_least_similarity_holds_in_every_search(owner: Client, address: str) -> None:
+    rankings = owner.post(address, {**ASKED, "min_score": "0.9"}).context["rankings"]
+    assert [[hit.match.id for hit in ranking.hits] for ranking in rankings] == [["north"]] * 3
+    nothing = owner.post(address, {**ASKED, "min_score": "1.1"})
+    assert matches(nothing) == [[], [], []]
+    assert nothing.content.decode().count("No vectors match.") == 3
 
 
 def test_filters_and_namespaces_narrow(owner: Client, address: str) -> None:
     narrow = owner.post(address, {**ASKED, "filter": '{"number": {"$gte": 2}}'})
-    assert matches(narrow) == [["west", "south"]]
+    assert matches(narrow)[0] == ["west", "south"]
     inside = owner.post(address, {**ASKED, "namespace": "inside"})
-    assert matches(inside) == [["home"]]
+    assert matches(inside) == [["home"]] * 3
 
 
 def test_leads_to_the_message_or_record_that_it_was_made_from(owner: Client, address: str) -> None:
@@ -107,11 +137,11 @@ def test_leads_to_the_message_or_record_that_it_was_made_from(owner: Client, add
     )
     for id, properties in zip(["p1", "p2", "p3"], metadata, strict=True):
         Embedding.objects.filter(vector_id=id).update(metadata=properties)
-    (ranking,) = owner.post(address, {**ASKED, "top_k": 4}).context["rankings"]
+    ranking, *_ = owner.post(address, {**ASKED, "top_k": 4}).context["rankings"]
     urls = {hit.match.id: hit.origin and hit.origin.url for hit in ranking.hits}
     of_record = reverse("admin:mastra_engine_record_change", args=[record.id])
     assert urls == {"north": None, "p1": of_record, "p2": None, "p3": None}
-    (ranking,) = owner.post(address, {**ASKED, "index": "memory"}).context["rankings"]
+    ranking, *_ = owner.post(address, {**ASKED, "index": "memory"}).context["rankings"]
     assert ranking.hits[0].origin.url == (
         reverse("admin:mastra_engine_thread_change", args=["chat"]) + "?at=1"
     )
@@ -133,6 +163,9 @@ def test_a_bad_filter_is_refused_at_its_field(owner: Client, address: str, refus
         ({"query": ""}, "query", "required"),
         ({"index": "nowhere"}, "index", "nowhere is not one"),
         ({"top_k": "0"}, "top_k", "greater than or equal to 1"),
+        ({"hybrid": "1.5"}, "hybrid", "less than or equal to 1"),
+        ({"hybrid": "nan"}, "hybrid", "Enter a number"),
+        ({"min_score": "much"}, "min_score", "Enter a number"),
         ({"namespace": "n" * 513}, "namespace", "the limit is 512"),
     ],
     ids=lambda value: str(value)[:30],
@@ -157,7 +190,7 @@ def test_without_an_embedder_it_says_so(owner: Client, address: str, settings: A
 
 @pytest.mark.parametrize("text", [text.value for text in TEXTS], ids=ascii)
 def test_any_query_is_only_text(owner: Client, address: str, text: str) -> None:
-    answer = owner.post(address, {**ASKED, "query": text, "hybrid": "on"})
+    answer = owner.post(address, {**ASKED, "query": text})
     assert answer.status_code == 200
     assert "<script>alert" not in answer.content.decode()
 
@@ -179,6 +212,6 @@ def test_the_number_of_statements_is_that_of_any_result(
 ) -> None:
     many = [str(i) for i in range(100)]
     engine.vectors.upsert(index_name="ways", ids=many, documents=many)
-    query = {**ASKED, "top_k": top_k, "hybrid": "on", "rerank": "on"}
+    query = {**ASKED, "top_k": top_k, "rerank": "on"}
     sent = statements(lambda: owner.post(address, query))
-    assert len(sent) <= 10, "\n".join(sent)  # each search may ask once more, for ties
+    assert len(sent) <= 17, "\n".join(sent)  # each search may send one more, for ties

@@ -30,16 +30,17 @@ def test_a_search_result_links_to_its_chunk(articles: Any) -> None:
     follow(page.get_by_role("link", name="Search playground"))
     page.get_by_label("Query").fill("When do I get a refund for my invoice?")
     page.get_by_label("Filter", exact=True).fill('{"year": {"$gte": 2022}}')
-    page.get_by_label("Hybrid").check()
     page.get_by_label("Rerank").check()
     follow(page.get_by_role("button", name="Search", exact=True))
-    for heading in ("Vectors alone", "Hybrid and rerank"):
+    for heading in ("Vectors alone", "Hybrid, reranked"):
         matches = page.get_by_role("region", name=heading)
         assert matches.get_by_role("listitem").count() == 10
     assert look(page, "found") == []
 
-    first = page.get_by_role("region", name="Hybrid and rerank").get_by_role("listitem").first
+    first = page.get_by_role("region", name="Hybrid, reranked").get_by_role("listitem").first
     assert "Billing" in first.inner_text()
+    first.get_by_text("Explanation").click()
+    assert first.get_by_role("cell", name="Lexical").is_visible()
     id = first.get_by_role("link").first.inner_text()
     follow(first.get_by_role("link").first)
     assert page.get_by_text(id).count() > 0

@@ -109,6 +109,31 @@ def test_recall_is_measured_for_each_resource(tmp_path: Path) -> None:
     call(path, "--target", "recall", "--fail-under", "mrr=1")
 
 
+def test_recall_is_measured_in_the_order_of_scores(tmp_path: Path) -> None:
+    """The neighbours "ann-b" and "ann-c" are both hits, and the later one is better."""
+    case = {"query": "red pear", "expected_ids": ["ann-c"], "resource_id": "ann"}
+    call(write(tmp_path, case), "--target", "recall", "-k", 1, "--fail-under", "recall@1=1")
+
+
+@pytest.mark.parametrize("target", ["vectors:docs", "recall"])
+def test_options_of_a_target_are_those_of_its_search(target: str, tmp_path: Path) -> None:
+    case: dict[str, Any] = {"query": "red pear", "expected_ids": ["a"]}
+    if target == "recall":
+        case = {**case, "expected_ids": ["ann-a"], "resource_id": "ann"}
+    cases = write(tmp_path, case)
+
+    def recall(options: str) -> float:
+        output = tmp_path / "report.json"
+        call(cases, "--target", f"{target}?{options}", "--output", output)
+        (report,) = json.loads(output.read_bytes())["targets"].values()
+        return float(report["metrics"]["recall@5"]["value"])
+
+    assert recall("hybrid=0.3&min_score=0.1") == 1
+    assert recall("hybrid=0.3&min_score=0.9") == 0
+    with pytest.raises(CommandError, match="/hybrid"):
+        recall("hybrid=1.3")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

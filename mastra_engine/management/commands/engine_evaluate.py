@@ -15,7 +15,7 @@ from django.core.management.base import CommandError
 from mastra_engine import MastraEngine, engines
 from mastra_engine.management.base import EngineCommand
 from mastra_engine.retrieval.evaluation import Search, compare
-from mastra_engine.types import Estimate, Evaluation, RecalledMessage
+from mastra_engine.types import Estimate, Evaluation
 
 TARGETS = "vectors:INDEX, records:ENTITY or recall"
 
@@ -31,7 +31,8 @@ class Command(EngineCommand):
         parser.add_argument(
             "--target",
             required=True,
-            help=f"the search to measure: {TARGETS}, with options as in a URL: recall?hybrid=false",
+            help=f"the search to measure: {TARGETS}, with options as in a URL: "
+            "recall?hybrid=0.3&min_score=0.2",
         )
         parser.add_argument(
             "--compare",
@@ -98,20 +99,13 @@ def _search(engine: MastraEngine, target: str) -> Search:
             **options,
         )
     if place == "recall":
-        return lambda query, **case: _hits(
-            engine.memory.recall(
-                query=query,
-                message_range=(0, 0),
-                **_only(case, "recall", "top_k", "filter", "resource_id"),
-                **options,
-            )
+        return lambda query, **case: engine.memory.recall(
+            query=query,
+            message_range=(0, 0),
+            **_only(case, "recall", "top_k", "filter", "resource_id"),
+            **options,
         )
     raise CommandError(f"{target!r} is no target; a target is {TARGETS}.")
-
-
-def _hits(messages: Iterable[RecalledMessage]) -> list[RecalledMessage]:
-    """Return messages by their scores: recall() lists neighbouring hits in the thread's order."""
-    return sorted(messages, key=lambda message: -(message.score or 0.0))
 
 
 def _only(case: Mapping[str, Any], kind: str, *fields: str) -> dict[str, Any]:

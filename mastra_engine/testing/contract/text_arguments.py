@@ -368,7 +368,7 @@ def use_vectors(calls: Wrapped) -> None:
     )
     search = {"namespace": "space", "query_text": "dog", "filter": {"pet": {"$in": ["dog"]}}}
     calls.call("vectors", "query", **docs, **search)
-    calls.call("vectors", "query", **docs, **search, hybrid=True)
+    calls.call("vectors", "query", **docs, **search, hybrid=0.3, min_score=-1, explain=True)
     calls.call("vectors", "get_vectors", **docs, ids=["1"], namespace="space")
     calls.call(
         "vectors",
