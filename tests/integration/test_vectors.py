@@ -13,10 +13,8 @@ from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from pgvector import Vector
 
-from mastra_engine.backends.base.vectors.search import VectorScope
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import IndexNotFound
-from mastra_engine.filters.ast import ALL
 from mastra_engine.filters.parsing import parse_filter
 from mastra_engine.models import Embedding, VectorIndex
 from mastra_engine.postgres.compile import on_metadata
@@ -383,17 +381,6 @@ def test_any_number_of_indexes_is_listed_by_the_same_statements(
     for number in range(5):
         engine.vectors.create_index(index_name=f"index {number}", dimension=1)
     assert sent() == before == 3
-
-
-def test_an_address_is_one_word(engine: PostgresEngine) -> None:
-    engine.vectors.create_index(index_name="links", dimension=1, language="simple")
-    address = "http://example.org/find?a=1&b=2"
-    engine.vectors.upsert(
-        index_name="links", vectors=[[1], [1]], ids=["a", "b"], documents=["example.org", address]
-    )
-    index = engine.vectors.indexes.require("links")
-    scope = VectorScope(index=index, where=ALL, namespaces=None)
-    assert ids(engine.vectors.store.full_text(scope, address, 10)) == ["b", "a"]
 
 
 def test_only_so_many_definitions_are_kept(

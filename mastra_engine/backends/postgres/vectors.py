@@ -321,7 +321,8 @@ def _match(row: tuple[Any, ...], partition: Partition) -> Match:
 
 def _candidate(row: tuple[Any, ...], found: Found, partition: Partition) -> Candidate:
     id, namespace, document, metadata, occurrences, length, distance, vector = row
-    counted = dict(zip(found.query, occurrences, strict=True))
+    # A vector without a document has no words, and their numbers are null.
+    counted = {word: number or 0 for word, number in zip(found.query, occurrences, strict=True)}
     return Candidate(
         id=id,
         namespace=namespace,
@@ -329,7 +330,7 @@ def _candidate(row: tuple[Any, ...], found: Found, partition: Partition) -> Cand
         metadata=loads(metadata),
         vector=None if vector is None else partition.decode(vector).to_list(),
         similarity=None if distance is None else _score(partition.index.metric, distance),
-        words=found.collection.contributions(found.query, counted, length),
+        words=found.collection.contributions(found.query, counted, length or 0),
     )
 
 

@@ -15,6 +15,11 @@ from mastra_engine.testing.contract.evaluation import TestEvaluation
 from mastra_engine.testing.contract.event_loop import TestEventLoop
 from mastra_engine.testing.contract.following import TestFollowing
 from mastra_engine.testing.contract.hostile_memory import TestHostileMemory
+from mastra_engine.testing.contract.hybrid import (
+    TestHybridRecall,
+    TestHybridRecordSearch,
+    TestHybridSearch,
+)
 from mastra_engine.testing.contract.idempotency import TestIdempotency
 from mastra_engine.testing.contract.indexing import TestIndexDeclarations, TestIndexing
 from mastra_engine.testing.contract.memory_limits import TestMemoryLimits
@@ -52,6 +57,9 @@ __all__ = [
     "TestEventLoop",
     "TestFollowing",
     "TestHostileMemory",
+    "TestHybridRecall",
+    "TestHybridRecordSearch",
+    "TestHybridSearch",
     "TestIdempotency",
     "TestIndexDeclarations",
     "TestIndexing",

@@ -123,14 +123,15 @@ class TestRecall(WithThread):
     # Hits and what is around them
 
     def test_hits_come_with_their_neighbours(self, memory: Memory, pets: Thread) -> None:
-        found = memory.recall(query="dog Bello", thread_id="chat", top_k=1)
+        found = memory.recall(query="dog Bello", thread_id="chat", top_k=1, hybrid=False)
         assert [message.position for message in found] == [2, 3, 4]
         before, hit, after = found
         assert (before.score, after.score) == (None, None)
         assert hit.score == pytest.approx(2 / math.sqrt(2 * 4), abs=1e-6)
         stored = memory.get_messages_by_id(ids=[hit.id])[0]
         fields = {name: getattr(stored, name) for name in type(stored).__slots__}
-        assert hit == RecalledMessage(**fields, score=hit.score)
+        scores: dict[str, Any] = {"score": hit.score, "similarity": hit.score, "lexical": 0}
+        assert hit == RecalledMessage(**fields, **scores)
 
     @pytest.mark.parametrize(
         ("message_range", "expected"),
@@ -147,14 +148,16 @@ class TestRecall(WithThread):
     def test_ranges_that_touch_are_one(
         self, memory: Memory, pets: Thread, message_range: Any, expected: list[int]
     ) -> None:
-        found = self.recall(memory, "dog Bello is", top_k=2, message_range=message_range)
+        options: dict[str, Any] = {"top_k": 2, "message_range": message_range, "hybrid": False}
+        found = self.recall(memory, "dog Bello is", **options)
         assert found == expected
 
     def test_the_best_range_comes_first(self, memory: Memory, pets: Thread) -> None:
-        assert self.recall(memory, "cat Mia is", top_k=2) == [7, 8, 9, 2, 3, 4]
-        assert self.recall(memory, "cat Mia is", top_k=1) == [7, 8, 9]
+        options: dict[str, Any] = {"query": "cat Mia is", "hybrid": False}
+        assert self.recall(memory, top_k=2, **options) == [7, 8, 9, 2, 3, 4]
+        assert self.recall(memory, top_k=1, **options) == [7, 8, 9]
         # Side by side they are one, in the order of the thread.
-        side_by_side = self.recall(memory, "cat Mia is", top_k=2, message_range=(2, 2))
+        side_by_side = self.recall(memory, top_k=2, message_range=(2, 2), **options)
         assert side_by_side == list(range(1, 11))
 
     def test_ranges_skip_deleted_messages(self, memory: Memory, pets: Thread) -> None:

@@ -171,7 +171,11 @@ class MessageIndex:
             return MessageSearch(self._store, self._vectors.store, scope, query, target).run()
 
         try:
-            candidates = self._vectors.indexes.use(self._context.index_name, search)
+            candidates = self._vectors.indexes.use_found(
+                partial(self._vectors.indexes.require, self._context.index_name),
+                search,
+                first=self._vectors.store.cached_index(self._context.index_name),
+            )
         except IndexNotFound:  # No message has been embedded yet.
             return []
         except InvalidVector:

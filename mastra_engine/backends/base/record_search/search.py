@@ -83,13 +83,16 @@ class Search:
         comparable: dict[Any, list[Candidate]] = {}
         for group in groups.values():
             name = group[0].declared.index
-            if self.vectors.indexes.find(name) is None:  # no chunk is stored yet
+            index = self.vectors.indexes.find(name)
+            if index is None:  # no chunk is stored yet
                 continue
             embedder = needed_embedder(self.vectors, group[0].declared)
             vector = yield partial(embed_query, embedder, self.request.text or "", path="/query")
             search = partial(self._search, group, vector)
             with suppress(IndexNotFound):  # it has been deleted since
-                metric, candidates = self.vectors.indexes.use(name, search)
+                metric, candidates = self.vectors.indexes.use_found(
+                    partial(self.vectors.indexes.require, name), search, first=index
+                )
                 comparable.setdefault((id(embedder), metric), []).extend(candidates)
         rankings = [
             best_of_records(ranked(candidates, self.request)) for candidates in comparable.values()

@@ -131,6 +131,8 @@ class VectorStore(ABC):
         self, scope: VectorScope, query: VectorQuery, target: AnyVector | None, *, limit: int
     ) -> list[Candidate]:
         """Return the candidates of a search, by vectors alone unless it is hybrid."""
+        if target is None and query.min_score is not None:
+            return []  # nothing has a similarity
         if query.hybrid is not None:
             return self.hybrid(scope, query, target, limit=limit)
         if target is None:
