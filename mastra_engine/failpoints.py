@@ -43,6 +43,9 @@ INDEX_FAILPOINTS = (
     "progress_moved",
 )
 
+#: The failpoint of an upgrade, after each batch of documents.
+UPGRADE_FAILPOINTS = ("words_added",)
+
 
 def _do_nothing(name: str) -> None:
     return None

@@ -103,6 +103,12 @@ def _faults(indexes: list[Structure], runs: Runs) -> list[str]:
         for index in indexes
         if index.status == "invalid" or (index.status == "missing" and index.vectors != 0)
     ]
+    faults += [
+        f"The documents of index {index.name!r} that an earlier release stored are not found by "
+        "their words. Run engine_migrate."
+        for index in indexes
+        if not index.has_words
+    ]
     if runs.stalled:
         faults.append(f"Sync runs whose worker is silent: {runs.stalled}. Run those syncs again.")
     return faults

@@ -1,22 +1,37 @@
 from django.db import migrations, models
 
-# Words are made of documents here, at the place that every way to insert passes, COPY among them.
-# Without `analyzed`, which the engine sends and other writers do not, the document itself is taken.
+# Words are made of documents here, at the place that every way to write passes, COPY among them.
+# Writers that know nothing of words, such as `loaddata` and processes of an earlier release, send
+# the document alone. Those that know send `analyzed`, or the words themselves with an empty
+# `analyzed` where a row is replaced: otherwise an unchanged value would look as if it was not sent.
 ADD_WORDS = """
 ALTER TABLE mastra_engine_embedding
     ADD COLUMN words tsvector, ADD COLUMN word_count integer, ADD COLUMN analyzed text;
 
-CREATE FUNCTION mastra_engine_set_words() RETURNS trigger LANGUAGE plpgsql AS $$
+DO $$
 BEGIN
-    IF TG_OP = 'INSERT' AND NEW.words IS NULL AND NEW.analyzed IS NULL THEN
-        NEW.analyzed := left(NEW.document, 100000);
+    -- The function is where the tables are, which need not be the first schema of the search path.
+    EXECUTE format($function$
+CREATE FUNCTION %s.mastra_engine_set_words() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+    IF NEW.analyzed IS NULL THEN
+        IF TG_OP = 'INSERT' AND NEW.words IS NULL
+           OR TG_OP = 'UPDATE' AND NEW.document IS DISTINCT FROM OLD.document THEN
+            NEW.words := NULL;
+            NEW.word_count := NULL;
+            NEW.analyzed := left(NEW.document, 100000);
+        END IF;
     END IF;
-    IF NEW.analyzed IS NOT NULL THEN
+    IF NEW.analyzed <> '' OR NEW.words IS NULL AND NEW.analyzed IS NOT NULL THEN
         NEW.words := to_tsvector(TG_ARGV[0]::regconfig, NEW.analyzed);
         NEW.word_count := (SELECT coalesce(sum(cardinality(positions)), 0) FROM unnest(NEW.words));
-        NEW.analyzed := NULL;
     END IF;
+    NEW.analyzed := NULL;
     RETURN NEW;
+END
+$body$
+    $function$, (SELECT relnamespace::regnamespace FROM pg_class
+                 WHERE oid = 'mastra_engine_embedding'::regclass));
 END
 $$;
 
@@ -31,7 +46,7 @@ BEGIN
             EXECUTE format('DROP INDEX IF EXISTS %I', stored.name || '_text');
             EXECUTE format('ALTER TABLE %I ALTER words SET STATISTICS 500', stored.name);
             EXECUTE format(
-                'CREATE TRIGGER words BEFORE INSERT OR UPDATE OF analyzed ON %I '
+                'CREATE TRIGGER words BEFORE INSERT OR UPDATE OF document, analyzed ON %I '
                 'FOR EACH ROW EXECUTE FUNCTION mastra_engine_set_words(%L)',
                 stored.name, stored.language
             );

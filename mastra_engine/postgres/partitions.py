@@ -135,6 +135,7 @@ class Partition:
         self.index = index
         self.table = f"mastra_engine_embedding_{index.id}"
         self.structure = f"{self.table}_nearest"
+        self.words = f"{self.table}_words"
         #: Whether the structure orders by bits: it finds candidates, which are then compared.
         self.by_bits = index.storage == "bit" and index.index_type != "flat"
         sparse = index.storage == "sparsevec"
@@ -198,14 +199,10 @@ class Partition:
             self._execute(f"ALTER TABLE {self.table} {statistics}")
         self._execute(f"ALTER TABLE {self.table} ALTER {self.column} SET NOT NULL")
         self._execute(
-            f"CREATE TRIGGER words BEFORE INSERT OR UPDATE OF analyzed ON {table} FOR EACH ROW "
-            f"EXECUTE FUNCTION {schema}.mastra_engine_set_words('{self.index.language}')"
+            f"CREATE TRIGGER words BEFORE INSERT OR UPDATE OF document, analyzed ON {table} "
+            f"FOR EACH ROW EXECUTE FUNCTION mastra_engine_set_words('{self.index.language}')"
         )
-        # Of words that wait in a list to be added to the index, each search reads the whole list.
-        waiting = f"WITH (gin_pending_list_limit = {_WAITING_KILOBYTES})"
-        self._execute(
-            f"CREATE INDEX {self.table}_words ON {self.table} USING gin (words) {waiting}"
-        )
+        self._execute(self._create_words())
         if self.index.index_type == "hnsw":  # IVFFlat computes its lists from rows
             self._execute(self._create_structure(""))
         attach = f"ATTACH PARTITION {self.table} FOR VALUES IN ({self.index.id})"
@@ -259,8 +256,12 @@ class Partition:
         if stored:
             self._execute(f"DROP INDEX {concurrently}IF EXISTS {self.structure}")
         self._execute(self._create_structure(f"{concurrently}IF NOT EXISTS "))
-        self._execute(f"ANALYZE {self.table}")  # searches with a filter or words use its estimates
-        self._query("SELECT gin_clean_pending_list(to_regclass(%s))", [f"{self.table}_words"])
+        self.analyze()
+
+    def analyze(self) -> None:
+        """Renew the estimates that searches with a filter or words use."""
+        self._execute(f"ANALYZE {self.table}")
+        self._query("SELECT gin_clean_pending_list(to_regclass(%s))", [self.words])
 
     @contextmanager
     def _only_builder(self) -> Iterator[tuple[bool, Any]]:
@@ -346,6 +347,28 @@ class Partition:
         """Drop the search structure; searches are exact until it is built."""
         ((schema, _),) = self._query(_HOME, [])
         self._execute(f"DROP INDEX IF EXISTS {schema}.{self.structure}")
+
+    def build_words(self) -> bool:
+        """Build the index of words concurrently unless it is valid; return whether it is.
+
+        While another process builds an index of this table, it is left to a later call.
+        """
+        with self._only_builder() as (alone, _):
+            if not alone:
+                return False
+            stored = self._query(_VALID, [self.words, self.table])
+            if stored == [(False,)]:
+                self._execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.words}")
+            if stored != [(True,)]:
+                self._execute(self._create_words("CONCURRENTLY "))
+        return True
+
+    def _create_words(self, how: str = "") -> str:
+        # Of words that wait in a list to be added to the index, each search reads the whole list.
+        return (
+            f"CREATE INDEX {how}{self.words} ON {self.table} USING gin (words) "
+            f"WITH (gin_pending_list_limit = {_WAITING_KILOBYTES})"
+        )
 
     def _create_structure(self, how: str) -> str:
         index = self.index

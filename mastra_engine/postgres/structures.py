@@ -11,7 +11,7 @@ from mastra_engine.postgres.locks import BUILDERS
 from mastra_engine.types import IndexStatus, IndexType
 
 _ALL = """
-SELECT v.name, v.index_type, i.indisvalid, built.share, held.objid IS NOT NULL,
+SELECT v.name, v.index_type, v.has_words, i.indisvalid, built.share, held.objid IS NOT NULL,
        CASE WHEN t.reltuples >= 0 THEN t.reltuples::bigint
             WHEN pg_relation_size(t.oid) = 0 THEN 0 END,
        coalesce(pg_total_relation_size(t.oid), 0)
@@ -42,7 +42,8 @@ _BATCH = 100
 class Structure:
     """The state of an index. `vectors` is the planner's estimate, None before the first ANALYZE.
 
-    `progress`, from 0 to 1, is set during a build of the search structure.
+    `progress`, from 0 to 1, is set during a build of the search structure. Without `has_words`,
+    lexical search does not find the documents that an earlier release stored.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Structure:
     progress: float | None
     vectors: int | None
     bytes: int
+    has_words: bool
 
 
 def read_structures(connection: BaseDatabaseWrapper) -> list[Structure]:
@@ -58,11 +60,17 @@ def read_structures(connection: BaseDatabaseWrapper) -> list[Structure]:
         cursor.execute(_ALL, [BUILDERS])
         rows = cursor.fetchall()
     structures = []
-    for name, index_type, valid, share, locked, vectors, size in rows:
+    for name, index_type, has_words, valid, share, locked, vectors, size in rows:
         status, progress = status_of(index_type, valid=valid, share=share, locked=locked)
-        structures.append(
-            Structure(name=name, status=status, progress=progress, vectors=vectors, bytes=size)
+        structure = Structure(
+            name=name,
+            status=status,
+            progress=progress,
+            vectors=vectors,
+            bytes=size,
+            has_words=has_words,
         )
+        structures.append(structure)
     return structures
 
 

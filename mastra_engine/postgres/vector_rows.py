@@ -28,7 +28,8 @@ from mastra_engine.validation.vectors import VectorRow
 
 #: The number of rows up to which they are put by one statement.
 FEW = 8
-# The trigger of a partition makes the search vector of `analyzed`, and leaves that column empty.
+# The trigger of a partition makes the search vector of `analyzed`, and leaves that column empty. An
+# empty text says that the search vector is that of the document already.
 _COLUMNS = "index_id, row_id, namespace, id, metadata, document, {column}, analyzed"
 _JSONB_VERSION = b"\x01"
 _STORED = "id, {binary}, document, metadata::text, namespace, created_at, updated_at"
@@ -43,7 +44,8 @@ INSERT INTO {table} ({columns})
 SELECT {columns} FROM mastra_engine_staged ORDER BY namespace, id
 ON CONFLICT (index_id, namespace, id) DO UPDATE
 SET metadata = excluded.metadata, document = excluded.document, {column} = excluded.{column},
-    words = excluded.words, word_count = excluded.word_count, updated_at = excluded.updated_at
+    words = excluded.words, word_count = excluded.word_count, analyzed = left(excluded.document, 0),
+    updated_at = excluded.updated_at
 """
 
 # For a few rows one statement takes less time than the round trips that COPY needs.
@@ -54,7 +56,8 @@ FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text
     AS new (row_id, id, metadata, document, embedding, analyzed)
 ON CONFLICT (index_id, namespace, id) DO UPDATE
 SET metadata = excluded.metadata, document = excluded.document, {column} = excluded.{column},
-    words = excluded.words, word_count = excluded.word_count, updated_at = excluded.updated_at
+    words = excluded.words, word_count = excluded.word_count, analyzed = left(excluded.document, 0),
+    updated_at = excluded.updated_at
 """
 
 # As in bulk.py, LIMIT 1 leaves the planner no choice but the index of the key. Otherwise, without

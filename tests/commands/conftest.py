@@ -17,11 +17,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from dotenv import dotenv_values
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from pytest_django import DjangoDbBlocker
 
+from mastra_engine import engine
+from mastra_engine.devstack.database import selected_database
 from mastra_engine.devstack.embedded import EmbeddedStack
 
 Process = subprocess.Popen[str]
@@ -147,3 +151,18 @@ def make_database(server: str) -> Iterator[Callable[..., str]]:
 def database(make_database: Callable[..., str]) -> str:
     """The URL of an empty database."""
     return make_database()
+
+
+@pytest.fixture
+def old(
+    database: str, monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """Make the default alias mean a database that has all apps' tables but the engine's."""
+    monkeypatch.setenv("DB_URL", database)
+    ContentType.objects.clear_cache()
+    with django_db_blocker.unblock(), selected_database(None):
+        for app in ("contenttypes", "auth", "admin", "sessions"):
+            call_command("migrate", app, verbosity=0)
+        yield
+        engine.close()
+    ContentType.objects.clear_cache()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
@@ -16,10 +16,8 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.test import Client
 from django.urls import reverse
-from pytest_django import DjangoDbBlocker
 
 from mastra_engine import engine
-from mastra_engine.devstack.database import selected_database
 from mastra_engine.exceptions import IdempotencyConflict
 from mastra_engine.models import Embedding, IndexProgress, SyncPage
 from tests.commands.old_rows import ENTITY, IDEMPOTENCY_RECORD, RUNS, rows_at
@@ -27,21 +25,6 @@ from tests.commands.old_rows import ENTITY, IDEMPOTENCY_RECORD, RUNS, rows_at
 APP = "mastra_engine"
 NAMES = sorted(name for app, name in MigrationLoader(None).disk_migrations or {} if app == APP)
 ACTIONS = ("add", "change", "delete", "view")
-
-
-@pytest.fixture
-def old(
-    database: str, monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker
-) -> Iterator[None]:
-    """Make the default alias mean a database that has all apps' tables but the engine's."""
-    monkeypatch.setenv("DB_URL", database)
-    ContentType.objects.clear_cache()
-    with django_db_blocker.unblock(), selected_database(None):
-        for app in ("contenttypes", "auth", "admin", "sessions"):
-            call_command("migrate", app, verbosity=0)
-        yield
-        engine.close()
-    ContentType.objects.clear_cache()
 
 
 def migrate(name: str) -> None:

@@ -14,7 +14,7 @@ from django.db import InternalError, connection, connections
 
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import Unavailable
-from mastra_engine.models import VectorIndex
+from mastra_engine.models import Embedding, VectorIndex
 from tests.integration.conftest import Elsewhere
 from tests.integration.test_vectors import sql
 
@@ -68,6 +68,29 @@ def test_loaddata_into_another_database(engine: PostgresEngine, tmp_path: Path) 
     assert engine.vectors.describe_index(index_name="one").count == 2
     filled(engine, "three")
     assert len(partitions()) == 3
+
+
+def test_documents_that_django_writes_have_words(engine: PostgresEngine, tmp_path: Path) -> None:
+    def found(text: str) -> set[str]:
+        matches = engine.vectors.query(
+            index_name="one", query_vector=[1, 0], query_text=text, hybrid=0.0
+        )
+        return {match.id for match in matches if match.lexical}
+
+    filled(engine, "one")
+    engine.vectors.upsert(index_name="one", ids=["c"], vectors=[[1, 1]], documents=["two sleds"])
+    dump = io.StringIO()
+    call_command("dumpdata", "mastra_engine", stdout=dump)
+    call_command("flush", interactive=False, verbosity=0)
+    fixture = tmp_path / "dump.json"
+    fixture.write_text(dump.getvalue())
+    call_command("loaddata", str(fixture), verbosity=0)
+    assert found("sled") == {"c"}
+    fixture.write_text(dump.getvalue().replace("two sleds", "three boats"))
+    call_command("loaddata", str(fixture), verbosity=0)
+    assert (found("sled"), found("boat")) == (set(), {"c"})
+    Embedding.objects.filter(vector_id="c").update(document="four lakes")
+    assert (found("boat"), found("lake")) == (set(), {"c"})
 
 
 def test_an_index_saved_by_the_model_can_be_used(engine: PostgresEngine) -> None:

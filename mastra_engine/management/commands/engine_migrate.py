@@ -6,13 +6,14 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 
 from mastra_engine import engines
 from mastra_engine.devstack.database import conninfo, explained, selected_database
 from mastra_engine.devstack.server import address, migration_lock, wait_until_ready
 from mastra_engine.exceptions import InvalidVector
 from mastra_engine.management.base import DatabaseCommand
+from mastra_engine.postgres.word_filling import add_words, without_words
 
 NO_PGVECTOR = """\
 The engine needs the extension pgvector. Install it on the server (its package or image), then let
@@ -37,6 +38,7 @@ class Command(DatabaseCommand):
             with migration_lock(target, on_wait=self.tell_waiting):
                 self.migrate(alias, verbosity=options["verbosity"])
                 self.create_indexes(alias)
+                self.add_words(alias)
         self.stdout.write(self.style.SUCCESS("Every migration is applied."))
 
     def migrate(self, alias: str, *, verbosity: int) -> None:
@@ -68,6 +70,18 @@ class Command(DatabaseCommand):
                     self.stderr.write(self.style.WARNING(error.message))
                 for index in indexes:
                     self.stdout.write(f"Vector index {index.name!r}: {index.status}.")
+
+    def add_words(self, alias: str) -> None:
+        """Add words to the documents that a release without lexical search vectors stored."""
+        connection = connections[alias]
+        for name in without_words(connection):
+            self.stdout.write(f"Vector index {name!r}: adding words to its documents …")
+            if not add_words(connection, name):
+                message = (
+                    f"Vector index {name!r}: another process builds its search structure; run "
+                    "engine_migrate again when it has ended."
+                )
+                self.stderr.write(self.style.WARNING(message))
 
     def tell_waiting(self) -> None:
         self.stdout.write("Another engine_migrate is at work; waiting for it …")

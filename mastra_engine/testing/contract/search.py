@@ -284,6 +284,48 @@ class TestVectorSearch(WithCompass):
         with pytest.raises(InvalidInput):
             engine.vectors.query(index_name="compass", query_vector=[1, 0, 0], hybrid=True)
 
+    def test_hybrid_search_takes_vectors_without_documents(self, engine: MastraEngine) -> None:
+        engine.vectors.create_index(index_name="mixed", dimension=2, language="simple")
+        engine.vectors.upsert(index_name="mixed", ids=["bare"], vectors=[[1, 0]])
+        engine.vectors.upsert(
+            index_name="mixed", ids=["sled"], vectors=[[0, 1]], documents=["a sled"]
+        )
+        found = engine.vectors.query(
+            index_name="mixed", query_vector=[1, 0], query_text="sled", hybrid=True
+        )
+        assert {match.id: bool(match.lexical) for match in found} == {"bare": False, "sled": True}
+
+    def test_replaced_documents_are_found_by_their_words(self, engine: MastraEngine) -> None:
+        """By those of the document that is stored, however many are replaced at once."""
+        engine.vectors.create_index(index_name="weather", dimension=2, language="simple")
+
+        def found(text: str) -> list[str]:
+            matches = engine.vectors.query(
+                index_name="weather", query_vector=[1, 0], query_text=text, hybrid=0.0, top_k=100
+            )
+            return sorted(match.id for match in matches if match.lexical)
+
+        for number in (1, 30):
+            ids = [f"{number}-{i}" for i in range(number)]
+            for document in ("東京都。", "東京都!", "東京都?"):
+                engine.vectors.upsert(
+                    index_name="weather",
+                    ids=ids,
+                    vectors=[[1, 0]] * number,
+                    documents=[document] * number,
+                )
+                assert found("東京") == sorted(ids)
+            for document in ("!!!", None, "札幌", "!!!"):
+                engine.vectors.upsert(
+                    index_name="weather",
+                    ids=ids,
+                    vectors=[[1, 0]] * number,
+                    documents=None if document is None else [document] * number,
+                )
+                assert found("東京") == []
+                assert found("札幌") == (sorted(ids) if document == "札幌" else [])
+            engine.vectors.delete_vectors(index_name="weather", ids=ids)
+
     def test_hybrid_search_keeps_to_filter_and_namespace(self, engine: MastraEngine) -> None:
         self.fill(engine, "compass", language="simple")
         options = {"query_text": "up", "hybrid": True}
