@@ -65,9 +65,9 @@ BEGIN
         SELECT 'mastra_engine_embedding_' || id AS name, language FROM mastra_engine_vectorindex
     LOOP
         IF to_regclass(stored.name) IS NOT NULL THEN
-            EXECUTE format('DROP TRIGGER words ON %I', stored.name);
+            EXECUTE format('DROP TRIGGER IF EXISTS words ON %I', stored.name);
             EXECUTE format(
-                'CREATE INDEX %I ON %I USING gin (to_tsvector(%L::regconfig, document))',
+                'CREATE INDEX IF NOT EXISTS %I ON %I USING gin (to_tsvector(%L::regconfig, document))',
                 stored.name || '_text', stored.name, stored.language
             );
         END IF;
