@@ -284,17 +284,6 @@ class TestVectorSearch(WithCompass):
         with pytest.raises(InvalidInput):
             engine.vectors.query(index_name="compass", query_vector=[1, 0, 0], hybrid=True)
 
-    def test_hybrid_search_takes_vectors_without_documents(self, engine: MastraEngine) -> None:
-        engine.vectors.create_index(index_name="mixed", dimension=2, language="simple")
-        engine.vectors.upsert(index_name="mixed", ids=["bare"], vectors=[[1, 0]])
-        engine.vectors.upsert(
-            index_name="mixed", ids=["sled"], vectors=[[0, 1]], documents=["a sled"]
-        )
-        found = engine.vectors.query(
-            index_name="mixed", query_vector=[1, 0], query_text="sled", hybrid=True
-        )
-        assert {match.id: bool(match.lexical) for match in found} == {"bare": False, "sled": True}
-
     def test_replaced_documents_are_found_by_their_words(self, engine: MastraEngine) -> None:
         """By those of the document that is stored, however many are replaced at once."""
         engine.vectors.create_index(index_name="weather", dimension=2, language="simple")
@@ -315,15 +304,15 @@ class TestVectorSearch(WithCompass):
                     documents=[document] * number,
                 )
                 assert found("東京") == sorted(ids)
-            for document in ("!!!", None, "札幌", "!!!"):
+            for other in ("!!!", None, "札幌", "!!!"):
                 engine.vectors.upsert(
                     index_name="weather",
                     ids=ids,
                     vectors=[[1, 0]] * number,
-                    documents=None if document is None else [document] * number,
+                    documents=None if other is None else [other] * number,
                 )
                 assert found("東京") == []
-                assert found("札幌") == (sorted(ids) if document == "札幌" else [])
+                assert found("札幌") == (sorted(ids) if other == "札幌" else [])
             engine.vectors.delete_vectors(index_name="weather", ids=ids)
 
     def test_hybrid_search_keeps_to_filter_and_namespace(self, engine: MastraEngine) -> None:
