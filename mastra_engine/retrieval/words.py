@@ -30,6 +30,8 @@ _RUN = re.compile(f"[{_PAIRED}]+")
 _ASCII_SEPARATORS = re.compile("[^a-z0-9]+")
 #: PostgreSQL's parser takes 1e9 as a number, also at the beginning of a word such as 1e9ab.
 _FLOAT = re.compile(r"(?<!\S)(\d+e\d+)(?=\S)")
+#: Marks at the beginning of a word. PostgreSQL's parser takes them only behind a letter.
+_LEADING_MARKS = re.compile(r"(?<!\S)[^\w\s]+")
 
 
 class _Separators(dict[int, int]):
@@ -48,7 +50,8 @@ _SEPARATORS = _Separators()
 def words_of(text: str) -> list[str]:
     """Return the words of a text, in order and with repetitions.
 
-    Words are runs of letters, marks and digits in lower case, after normalization (NFKC). Runs of
+    Words are runs of letters, marks and digits in lower case, after normalization (NFKC);
+    marks count behind a letter or a digit. Runs of
     Chinese, Japanese and Korean characters become overlapping pairs: 東京都 has the words 東京 and
     京都. Words of over 255 characters are left out. At most 16,383 words are returned.
     """
@@ -57,7 +60,8 @@ def words_of(text: str) -> list[str]:
         spaced = _ASCII_SEPARATORS.sub(" ", text.lower())
     else:
         normalized = unicodedata.normalize("NFKC", text).lower()[:_MAX_CHARACTERS]
-        spaced = _RUN.sub(_pairs, normalized.translate(_SEPARATORS))
+        paired = _RUN.sub(_pairs, normalized.translate(_SEPARATORS))
+        spaced = _LEADING_MARKS.sub("", paired)
     words = _FLOAT.sub(r"\1 ", spaced).split()[:MAX_WORDS]
     return [word for word in words if len(word) <= _MAX_LENGTH]
 
