@@ -21,32 +21,23 @@ from mastra_engine.postgres.compile import TRUE, Sql, statement
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.word_statistics import WordStatistics
 from mastra_engine.retrieval.bm25 import K1, B, Corpus
-from mastra_engine.retrieval.words import MAX_FREQUENCY
 from mastra_engine.validation.vectors import AnyVector
 
 #: Documents up to which a collection is read whole.
 EXACT_DOCUMENTS = 5_000
 #: Documents that the rarest words may yield as candidates, and pairs of the others as many again.
 #: Measured in docs/explanation/retrieval.md.
-_CANDIDATES = 400
+_CANDIDATES = 300
 #: Candidates at most, of a query that has only common words.
 _MOST_CANDIDATES = 20_000
 
 
-def _rank_bounds() -> list[float]:
-    """Return the lower bounds of the values of `ts_rank` for 1, 2, 3 … occurrences of a word.
-
-    With equal weights it is the sum of 1 / n^2 over the occurrences, divided by pi^2 / 6. Bounds
-    are half-way between two of its values, because it has single precision.
-    """
-    bounds, rank = [], 0.0
-    for n in range(1, MAX_FREQUENCY + 1):
-        bounds.append(rank + 0.5 / (n * n * 1.64493406685))
-        rank += 1 / (n * n * 1.64493406685)
-    return bounds
-
-
-_BOUNDS = "'{" + ",".join(f"{bound:.8f}" for bound in _rank_bounds()) + "}'::float8[]"
+# How often a word occurs in a document. With equal weights, `ts_rank` is the sum of 1 / n^2 over
+# the occurrences n = 1, 2, 3 …, divided by its limit, pi^2 / 6. The sum falls short of the limit by
+# nearly 1 / (n + 1/2), and rounding is exact for the 255 positions that a tsvector keeps.
+_OCCURRENCES = (
+    "round(1 / (1.64493406685::float8 * (1 - ts_rank('{{1,1,1,1}}', words, {word})::float8)) - 0.5)"
+)
 
 # The words of the query as the index's language has them, and the number of rows to search.
 _QUERY = """
@@ -205,10 +196,7 @@ class LexicalSearch:
 
     def _candidates(self, words: Sequence[Word], tsquery: str) -> list[Sql | str]:
         """Return the statement that reads the candidates, and the wanted documents beside them."""
-        occurrences = ", ".join(
-            f"width_bucket(ts_rank('{{1,1,1,1}}', words, {word.tsquery})::float8, {_BOUNDS})"
-            for word in words
-        )
+        occurrences = ", ".join(_OCCURRENCES.format(word=word.tsquery) for word in words)
         table, index = self.partition.table, self.partition.index
         read = statement(_READ.format(occurrences=occurrences), self.condition, " AS passes, ")
         by_words: list[Sql | str] = [
@@ -299,8 +287,8 @@ def _score(words: Sequence[Word]) -> str:
     """
     saturation = f"{K1}::float8 * ({1 - B}::float8 + {B}::float8 * word_count / average_length)"
     parts = " + ".join(
-        f"{word.number}::float8 * weights[{i}] * occurrences[{i}]::float8 "
-        f"/ (occurrences[{i}]::float8 + {saturation})"
+        f"{word.number}::float8 * weights[{i}] * occurrences[{i}] "
+        f"/ (occurrences[{i}] + {saturation})"
         for i, word in enumerate(words, start=1)
     )
     return f"coalesce({parts}, 0)"

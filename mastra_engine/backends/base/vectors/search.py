@@ -35,7 +35,7 @@ DEFAULT_WEIGHT = 0.5
 #: Numbers in all candidates' vectors when results are diversified: each takes 32 bytes.
 _MAX_CANDIDATE_NUMBERS = 8_000_000
 #: Candidates per requested result, and at least, when results are fused, diversified or reranked.
-_CANDIDATES_PER_RESULT, _MIN_CANDIDATES = 4, 100
+_CANDIDATES_PER_RESULT, _MIN_CANDIDATES = 4, 50
 
 #: Metadata keys of the vector of a record's chunk, added to those that the index's declaration
 #: derives from the record. Users' filters cannot name keys that begin with "@".
