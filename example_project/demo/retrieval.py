@@ -11,7 +11,7 @@ from rich.table import Table
 
 from example_project.demo import progress, title
 from example_project.sources import CHAPTERS, reference
-from mastra_engine import Reranker, engine
+from mastra_engine import engine
 from mastra_engine.retrieval.chunking import chunk
 from mastra_engine.types import Match
 
@@ -20,9 +20,9 @@ TOP_K = 3
 
 #: The methods of searching, with their options.
 METHODS: dict[str, dict[str, Any]] = {
-    "by vector": {},
+    "by vectors": {},
+    "by words": {"hybrid": 0.0},
     "hybrid": {"hybrid": True},
-    "hybrid, reranked": {"hybrid": True, "reranker": Reranker()},
 }
 
 #: Questions, and the topics of the reference that answer them.
@@ -58,7 +58,8 @@ class RetrievalDemo:
         title(
             self.console,
             "Search it for questions",
-            "vectors.query() searches by vectors alone, or hybrid: by vectors and by words.",
+            "vectors.query() searches by vectors, by words (BM25), or by both (hybrid). A check "
+            "mark says that the first hit is of a topic that answers the question.",
         )
         self.ask()
 
@@ -100,7 +101,8 @@ class RetrievalDemo:
         self.console.print(table)
         self.console.print(summary(ranks, seconds))
         self.console.print(
-            f"[dim]{len(QUESTIONS)} questions are too few to compare the methods: "
+            "[dim]The questions avoid the words of the reference, which favours vectors; names are "
+            f"found by words. {len(QUESTIONS)} questions are too few to compare the methods: "
             "python -m benchmarks retrieval measures them with more.[/dim]"
         )
 

@@ -9,17 +9,17 @@ from typing import Any
 from django.utils import timezone
 
 from example_project.desk.knowledge import title, without_footnotes
-from example_project.desk.tools import Call, execute
+from example_project.desk.tools import KINDS, STATES, Call, execute
 from example_project.desk.turns import Turn
 from mastra_engine import Reranker
 from mastra_engine.retrieval.fusion import cosine
 from mastra_engine.types import Match, Weights
 
-SENTENCES = 3
-#: Sentences are ranked by the words they share with the question and by similarity of meaning.
+PARAGRAPHS = 2
+#: Paragraphs are ranked by the words they share with the question and by similarity of meaning.
 WEIGHTS = Weights(semantic=0.5, vector=0.5, position=0)
-#: The lowest score of a sentence that is quoted, and of a message that is recalled.
-MIN_QUOTED, MIN_RECALLED = 0.35, 0.5
+#: The lowest score of a paragraph that is quoted, and similarity of a message that is recalled.
+MIN_QUOTED, MIN_RECALLED = 0.3, 0.5
 
 _REMEMBER = re.compile(
     r"\s*(?:please )?remember(?: that)?:?\s+(.+?)[\s.!]*", re.IGNORECASE | re.DOTALL
@@ -27,11 +27,20 @@ _REMEMBER = re.compile(
 _TICKET = re.compile(
     r"(?:#|\b(?:ticket|issue|pull request|discussion)\s+#?)(\d{1,9})\b", re.IGNORECASE
 )
+#: A question for a list of tickets says so, or names a state: "list the issues", "open tickets",
+#: "which discussions are closed?".
+_LISTING = re.compile(
+    r"(?P<all>\b(?:all|list|show|how many)(?:\s+(?:me|us|all|of|the|your|our))*\s+)?"
+    r"(?:\b(?P<state>open|closed)\s+)?\b(?P<kind>ticket|issue|pull request|discussion)s\b"
+    r"(?:\s+(?:that\s+|which\s+)?are\s+(?:still\s+)?(?P<later>open|closed|there)\b)?",
+    re.IGNORECASE,
+)
 _HEADING = re.compile(r"^.+\n[*=~^-]{3,}$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n\s*\n")
 #: The documentation puts code between quotes; Markdown puts it between backticks.
 _CODE = re.compile(r'"([^"`]+)"')
-_SENTENCE = re.compile(r"(?<=[.!?:])\s+(?=[A-Z`*])")
+#: Beginnings of paragraphs of code and of tables.
+_UNQUOTABLE = ("   ", "+", "|")
 
 
 def answer(turn: Turn) -> Iterator[str]:
@@ -41,6 +50,8 @@ def answer(turn: Turn) -> Iterator[str]:
     elif numbers := dict.fromkeys(map(int, _TICKET.findall(turn.question))):
         for number in numbers:
             yield from _look_up(turn, number)
+    elif listing := _listing(turn.question):
+        yield from _list(turn, listing)
     else:
         turn.search()
         quotes = [*_recalled(turn), *_quoted(turn)]
@@ -60,6 +71,30 @@ def _look_up(turn: Turn, number: int) -> Iterator[str]:
         yield f"There is no ticket #{number}.\n\n"
     for ticket in result["tickets"]:
         yield _described(ticket) + "\n\n"
+
+
+def _listing(question: str) -> dict[str, str] | None:
+    """Return the conditions on the tickets that a question asks to list, or None."""
+    for listed in _LISTING.finditer(question):
+        kind, state, later = ((listed[group] or "").lower() for group in ("kind", "state", "later"))
+        state = state or later
+        if listed["all"] or state:
+            conditions = {"kind": kind, "state": state}
+            return {name: value for name, value in conditions.items() if value in KINDS + STATES}
+    return None
+
+
+def _list(turn: Turn, conditions: dict[str, str]) -> Iterator[str]:
+    call = Call(f"{turn.key}-list", "list_tickets", conditions)
+    (result,) = execute(turn, [call])
+    tickets = result["tickets"]
+    names = [conditions.get("state", ""), conditions.get("kind", "ticket")]
+    noun = " ".join(filter(None, names)) + ("" if len(tickets) == 1 else "s")
+    yield f"I found {len(tickets) or 'no'} {noun}.\n\n"
+    for ticket in tickets:
+        name = f"{ticket['repository']}#{ticket['number']}"
+        described = f"{ticket['state']} {ticket['kind']} by {ticket['author']}"
+        yield f"- **{name}: {ticket['title']}**, {described} [{ticket['cite_as']}]\n"
 
 
 def _described(ticket: dict[str, Any]) -> str:
@@ -93,41 +128,42 @@ def _recalled(turn: Turn) -> Iterator[str]:
 
 
 def _quoted(turn: Turn) -> Iterator[str]:
-    """Yield the sentences of the sources that are closest to the question."""
-    # Reversed, so that a sentence of several sources is cited from the closest of them.
-    sentences = {
-        sentence: source.number
+    """Yield the paragraphs of the sources that fit the question best."""
+    # Reversed, so that a paragraph of several sources is cited from the best of them.
+    paragraphs = {
+        paragraph: source.number
         for source in reversed(turn.sources)
-        for sentence in _sentences(source.text)
+        for paragraph in _paragraphs(source.text)
     }
-    scored = _scored(turn, list(sentences))
-    ranked = Reranker(weights=WEIGHTS).rerank(scored, turn.question, top_k=SENTENCES)
-    for sentence in (match.match.id for match in ranked if match.score >= MIN_QUOTED):
-        yield f"- {sentence} [{sentences[sentence]}]\n"
+    scored = _scored(turn, list(paragraphs))
+    ranked = Reranker(weights=WEIGHTS).rerank(scored, turn.question, top_k=PARAGRAPHS)
+    for paragraph in (match.match.id for match in ranked if match.score >= MIN_QUOTED):
+        yield f"- {paragraph.removeprefix('* ')} [{paragraphs[paragraph]}]\n"
 
 
 def _closest(turn: Turn) -> Iterator[str]:
-    """Yield the titles of the closest sources, for a question that no sentence answers."""
+    """Yield the titles of the closest sources, for a question that no paragraph answers."""
     places = [f"{title(source.record)} [{source.number}]" for source in turn.sources[:2]]
-    yield "I found no sentence that answers this."
     if places:
+        yield "I found no paragraph that answers this."
         yield f" Closest comes what is under {' and '.join(places)}."
+    else:
+        yield "I found nothing about this in the documentation or the tickets."
 
 
-def _scored(turn: Turn, sentences: list[str]) -> list[Match]:
-    """Score sentences by the similarity of their meaning to the question's."""
+def _scored(turn: Turn, paragraphs: list[str]) -> list[Match]:
+    """Score paragraphs by the similarity of their meaning to the question's."""
     embedder = turn.desk.vectors.embedder
     assert embedder is not None
     question = embedder.embed_query(turn.question)
     return [
-        Match(id=sentence, document=sentence, score=cosine(question, vector))
-        for sentence, vector in zip(sentences, embedder.embed_documents(sentences), strict=True)
+        Match(id=paragraph, document=paragraph, score=cosine(question, vector))
+        for paragraph, vector in zip(paragraphs, embedder.embed_documents(paragraphs), strict=True)
     ]
 
 
-def _sentences(text: str) -> Iterator[str]:
-    """Yield the sentences of a text, without its headings and its indented code."""
+def _paragraphs(text: str) -> Iterator[str]:
+    """Yield the paragraphs of a text, without its headings, its indented code and its tables."""
     for paragraph in _PARAGRAPH.split(_HEADING.sub("", without_footnotes(text))):
-        if not paragraph.startswith("   "):
-            prose = _CODE.sub(r"`\1`", " ".join(paragraph.split()))
-            yield from filter(None, _SENTENCE.split(prose))
+        if paragraph.strip() and not paragraph.startswith(_UNQUOTABLE):
+            yield _CODE.sub(r"`\1`", " ".join(paragraph.split()))

@@ -16,6 +16,9 @@ from mastra_engine.types import QueryOptions, Record, RecordMatch, SyncRun
 SYNCS = {"Topics": "topics", "Tickets": "tickets"}
 #: The index of both entities, and the number of chunks that an answer is made from.
 INDEX, TOP_K = "support", 4
+#: The least similarity of a chunk to a question. With the desk's embedder, chunks that answer a
+#: question have 0.3 to 0.7, and the closest ones to a question about something else up to 0.27.
+MIN_SIMILARITY = 0.3
 
 _FOOTNOTE = re.compile(r"\s*\[\d+\]")
 
@@ -46,13 +49,25 @@ class Source:
 
 
 def search(desk: MastraEngine, question: str) -> list[RecordMatch]:
-    """Return the chunks closest to a question, at most one of each record."""
-    return desk.search_records(query=question, connection_id=CONNECTION, top_k=TOP_K, hybrid=False)
+    """Return the chunks that fit a question best, at most one of each record, or none."""
+    return desk.search_records(
+        query=question, connection_id=CONNECTION, top_k=TOP_K, min_score=MIN_SIMILARITY
+    )
 
 
 def find_tickets(desk: MastraEngine, number: int) -> list[Record]:
     """Return the tickets of a number; each repository may have one."""
-    options = QueryOptions(filters={"number": number})
+    return _tickets(desk, {"number": number})
+
+
+def list_tickets(desk: MastraEngine, *, kind: str | None, state: str | None) -> list[Record]:
+    """Return the tickets of a kind and in a state; None stands for any."""
+    conditions = {"kind": kind, "state": state}
+    return _tickets(desk, {name: value for name, value in conditions.items() if value is not None})
+
+
+def _tickets(desk: MastraEngine, filters: dict[str, Any]) -> list[Record]:
+    options = QueryOptions(filters=filters)
     return desk.get_records(entity_name="Tickets", connection_id=CONNECTION, options=options).items
 
 

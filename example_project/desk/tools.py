@@ -9,6 +9,11 @@ from example_project.desk import knowledge
 from example_project.desk.turns import Turn
 from mastra_engine.exceptions import InvalidInput
 
+#: The kinds and the states of tickets.
+KINDS, STATES = ("issue", "pull request", "discussion"), ("open", "closed")
+#: The fields of a ticket in a list.
+_LISTED = ("repository", "number", "kind", "title", "state", "author")
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -30,8 +35,20 @@ def definitions(turn: Turn) -> list[dict[str, Any]]:
             "required": ["number"],
         },
     }
+    list_tickets = {
+        "name": "list_tickets",
+        "description": "List the tickets of a kind and in a state; without both, all of them.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "kind": {"type": "string", "enum": list(KINDS)},
+                "state": {"type": "string", "enum": list(STATES)},
+            },
+        },
+    }
     return [
         {"type": "function", "function": look_up},
+        {"type": "function", "function": list_tickets},
         turn.desk.memory.working_memory_tool(format="openai"),
     ]
 
@@ -48,6 +65,8 @@ def _execute(turn: Turn, call: Call) -> dict[str, Any]:
     match call.name, call.args:
         case "look_up_ticket", {"number": int(number)}:
             return {"tickets": _look_up_ticket(turn, number)}
+        case "list_tickets", dict(conditions) if _are_conditions(conditions):
+            return {"tickets": _list_tickets(turn, conditions)}
         case "update_working_memory", patch:
             return _update_working_memory(turn, patch)
     return {"error": f"There is no tool {call.name!r} that takes these arguments."}
@@ -58,6 +77,24 @@ def _look_up_ticket(turn: Turn, number: int) -> list[dict[str, Any]]:
     return [
         {"cite_as": turn.cite(ticket, tool="look_up_ticket"), **ticket.data}
         for ticket in knowledge.find_tickets(turn.desk, number)
+    ]
+
+
+def _are_conditions(args: dict[str, Any]) -> bool:
+    """Return whether these are arguments of `list_tickets`."""
+    return args.get("kind") in (None, *KINDS) and args.get("state") in (None, *STATES)
+
+
+def _list_tickets(turn: Turn, conditions: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return tickets without their texts, each with the number that cites it."""
+    return [
+        {
+            "cite_as": turn.cite(ticket, tool="list_tickets"),
+            **{field: ticket.data[field] for field in _LISTED},
+        }
+        for ticket in knowledge.list_tickets(
+            turn.desk, kind=conditions.get("kind"), state=conditions.get("state")
+        )
     ]
 
 

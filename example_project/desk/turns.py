@@ -51,9 +51,15 @@ class Turn:
         return bool(self.memory.list_messages(thread_id=self.thread_id, metadata=answers, limit=1))
 
     def search(self) -> None:
-        """Add the chunks closest to the question to the sources."""
+        """Add the chunks that fit the question to the sources, if there are any."""
         for match in knowledge.search(self.desk, self.question):
-            origin = {"index": match.index, "chunk": match.chunk, "score": round(match.score, 4)}
+            origin = {
+                "index": match.index,
+                "chunk": match.chunk,
+                "score": round(match.score, 4),
+                "similarity": round(match.similarity or 0, 4),
+                "lexical": round(match.lexical, 4),
+            }
             self._add_source(match.record, match.text, origin)
 
     def cite(self, record: Record, *, tool: str) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import os
+import re
 import tomllib
 from email import message_from_bytes
 from email.message import Message
@@ -11,6 +14,8 @@ import pytest
 from hatchling.build import prepare_metadata_for_build_wheel
 from markdown_it import MarkdownIt
 
+from mastra_engine import MockMastraEngine
+from mastra_engine.embedders import WordLlamaEmbedder
 from tests.docs.pages import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -54,6 +59,34 @@ def problems(markdown: str) -> list[str]:
             elif not url.startswith("https://") or url.startswith(REPOSITORY) or kind == "image":
                 broken.append(f"{url}: is not below {base}")
     return broken
+
+
+def test_the_sample_search_finds_the_answer_among_thousands_of_texts() -> None:
+    """Its other texts are documentation of Python's library, about anything but refunds."""
+    sample = (ROOT / "README.md").read_text().partition("## Search by meaning")[2]
+    question = re.findall(r'query_text="(.+?)"', sample)[0]
+    expected = re.findall(r"```text\n(.+?) \{", sample)[0]
+    engine = MockMastraEngine(url="mock://readme", embedder=WordLlamaEmbedder())
+    engine.vectors.create_index(index_name="docs", dimension=256)
+    engine.vectors.upsert(index_name="docs", documents=docstrings())
+    engine.vectors.upsert(
+        index_name="docs", documents=re.findall(r'documents=\["(.+?)", "(.+?)"\]', sample)[0]
+    )
+    search = {"index_name": "docs", "query_text": question, "hybrid": True, "top_k": 1}
+    least = float(re.findall(r"min_score=([\d.]+)", sample)[0])
+    (best,) = engine.vectors.query(**search, min_score=least)
+    assert best.document == expected
+
+
+def docstrings() -> list[str]:
+    """Return the docstrings of the modules of Python's library, thousands of them."""
+    texts = set()
+    for module in Path(os.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_bytes())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
+                texts.add((ast.get_docstring(node) or "")[:1_000])
+    assert len(texts) > 2_000
+    return sorted(texts - {""})
 
 
 def test_the_wheel_carries_the_readme(metadata: Message) -> None:

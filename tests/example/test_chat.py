@@ -99,10 +99,56 @@ def test_an_answer_is_saved_with_its_sources(ann: Browser) -> None:
 
 def test_a_question_without_an_answer_is_told_so(ann: Browser) -> None:
     _, answer = remembered(ann.ask("How do I bake bread?"))
-    assert text_of(answer).startswith("I found no sentence that answers this.")
+    assert text_of(answer).startswith("I found nothing about this")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "how do I catch two exceptions in one handler",
+        "Can one except clause handle several exceptions?",
+    ],
+)
+def test_a_paragraph_answers_as_a_whole(ann: Browser, question: str) -> None:
+    _, answer = remembered(ann.ask(question))
+    assert "a tuple containing an item that is the class" in text_of(answer)
+    assert answer.metadata["sources"][0]["external_id"] == "try"
+
+
+@pytest.mark.parametrize("question", ["thanks!", "Who won the cup in 1998?", "Can I get a refund?"])
+def test_a_question_about_something_else_has_no_sources(ann: Browser, question: str) -> None:
+    _, answer = remembered(ann.ask(question))
+    assert text_of(answer) == "I found nothing about this in the documentation or the tickets."
+    assert answer.metadata["sources"] == []
 
 
 # Tools
+
+
+@pytest.mark.parametrize(
+    ("question", "conditions", "numbers"),
+    [
+        ("show me all open tickets", {"state": "open"}, {1, 4, 90, 118}),
+        ("Which discussions are still open?", {"kind": "discussion", "state": "open"}, {4, 90}),
+        ("How many pull requests are there?", {"kind": "pull request"}, {2, 118}),
+        ("Are there closed issues?", {"kind": "issue", "state": "closed"}, set()),
+        ("List the tickets", {}, {1, 2, 4, 90, 118}),
+    ],
+)
+def test_tickets_are_listed_by_a_tool(
+    ann: Browser, question: str, conditions: dict[str, str], numbers: set[int]
+) -> None:
+    _, call, result, answer = remembered(ann.ask(question))
+    assert call.content[0]["tool_name"] == "list_tickets"
+    assert call.content[0]["args"] == conditions
+    tickets = result.content[0]["result"]["tickets"]
+    assert {ticket["number"] for ticket in tickets} == numbers
+    assert text_of(answer).startswith(f"I found {len(tickets) or 'no'} ")
+    assert all(f"[{ticket['cite_as']}]" in text_of(answer) for ticket in tickets)
+
+
+def test_a_question_that_mentions_issues_asks_for_no_list(ann: Browser) -> None:
+    assert len(remembered(ann.ask("I have issues when I open files."))) == 2
 
 
 def test_a_ticket_is_looked_up_by_a_tool(ann: Browser) -> None:

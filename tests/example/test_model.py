@@ -123,7 +123,7 @@ def test_a_model_uses_the_tools_it_is_given(ann: Browser, server: Server) -> Non
     thread_id = ann.ask("Is ticket #2 done?")
     first, second = server.requests
     names = [tool["function"]["name"] for tool in first["tools"]]
-    assert names == ["look_up_ticket", "update_working_memory"]
+    assert names == ["look_up_ticket", "list_tickets", "update_working_memory"]
     *_, call, result = second["messages"]
     assert json.loads(call["tool_calls"][0]["function"]["arguments"]) == {"number": 2}
     assert result["tool_call_id"] == "call_1"
