@@ -50,7 +50,7 @@ def answer(turn: Turn) -> Iterator[str]:
     elif numbers := dict.fromkeys(map(int, _TICKET.findall(turn.question))):
         for number in numbers:
             yield from _look_up(turn, number)
-    elif listing := _listing(turn.question):
+    elif (listing := _listing(turn.question)) is not None:
         yield from _list(turn, listing)
     else:
         turn.search()
