@@ -290,7 +290,8 @@ class ReadMessagesView(EngineView):
     def post(self, **arguments: Any) -> Page[Message]:
         """Read messages by their ids.
 
-        They are returned in the order of the ids. Unknown ids are left out.
+        They are returned in the order of the ids. Unknown ids are left out. If messages follow
+        those that have 8 MiB of JSON, the request is refused with 400.
         """
         return Page(self.engine.memory.get_messages_by_id(**arguments))
 
@@ -329,7 +330,8 @@ class ThreadMemoryView(EngineView):
         """Read a thread's last messages with recalled ones.
 
         With a `query`, messages of a similar meaning are returned in `recalled`. The response has
-        the working memory, too.
+        the working memory, too. The last messages end with the one that brings them to 8 MiB of
+        JSON, as do the recalled ones.
         """
         return self.engine.memory.get_memory(**arguments)
 
@@ -360,7 +362,9 @@ class ContextWindowView(EngineView):
 
         The newest messages that fit `max_tokens` are returned, oldest first, in the format of a
         model's client. A tool call is never separated from its result. `system`, the working
-        memory and recalled messages come first and take at most half of the budget.
+        memory and recalled messages come first and take at most half of the budget. The window
+        ends, at its older end, with the message that brings it to 32 MiB of JSON; then `truncated`
+        is true.
         """
         return self.engine.memory.get_context_window(**arguments)
 
@@ -386,7 +390,9 @@ class RecallView(EngineView):
 
         The search covers one thread, or all threads of a resource. Matches and their neighbours
         form message ranges, of which the best comes first. With `[0, 0]` as `message_range`, the
-        matches alone are returned, best first. `min_score` can make the response empty.
+        matches alone are returned, best first. `min_score` can make the response empty. The
+        messages end with the one that brings them to 8 MiB of JSON: all matches come before
+        neighbours.
         """
         if "thread_id" not in arguments:
             arguments = {**self.defaults(("resource_id",)), **arguments}

@@ -18,6 +18,7 @@ from mastra_engine.postgres.compile import TRUE, Sql
 from mastra_engine.postgres.rows import as_values, columns_of, read_rows
 from mastra_engine.types import Message, Thread, WorkingMemory
 from mastra_engine.validation.jsonb import loads
+from mastra_engine.validation.sizes import MESSAGE_BYTES
 
 V = TypeVar("V", Thread, Message)
 
@@ -41,21 +42,30 @@ _RANGE = "(SELECT * FROM {rows} WHERE {condition} ORDER BY {order} LIMIT (SELECT
 # Reads no more rows than fill a page of some bytes. The innermost subquery reads the page's rows
 # with references to their large values; only the rows of the result have these fetched and written
 # as text. A compressed value is written to learn its size: it may be a hundred times as large.
-_BOUNDED = """
-SELECT {columns}, row_count FROM (
+_BEFORE = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
+_BOUNDED = f"""
+SELECT {{columns}}, row_count FROM (
     SELECT selected.*, count(*) OVER () AS row_count,
-           sum({size}) OVER (
-               ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-           ) AS size_before
+           sum({{size}}) OVER (ORDER BY {{order}} {_BEFORE}) AS size_before
     FROM (
-        SELECT * FROM {rows} AS matching
-        WHERE {condition} ORDER BY {order} LIMIT (SELECT %s::bigint)
+        SELECT * FROM {{rows}} AS matching
+        WHERE {{condition}} ORDER BY {{order}} LIMIT (SELECT %s::bigint)
     ) AS selected
 ) AS sized
-WHERE coalesce(size_before, 0) < %s ORDER BY {order}
+WHERE coalesce(size_before, 0) < %s ORDER BY {{order}}
 """
-_SIZE = """CASE WHEN pg_column_compression({column}) IS NULL THEN pg_column_size({column})
-                    ELSE octet_length({column}::text) END"""
+
+
+def _size(*columns: str) -> str:
+    return " + ".join(
+        f"""CASE WHEN pg_column_compression({column}) IS NULL THEN pg_column_size({column})
+                 ELSE octet_length({column}::text) END"""
+        for column in columns
+    )
+
+
+def _size_of_message(table: str = "") -> str:
+    return f"{MESSAGE_BYTES} + {_size(f'{table}content', f'{table}metadata')}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,14 +76,14 @@ class _Order(Generic[V]):
     table: str
     owner: str
     keys: tuple[str, ...]
-    large: tuple[str, ...]
+    size: str
 
 
 _BY_USE = _Order(
-    Thread, "mastra_engine_thread", "resource_id", ("updated_at", "id"), ("title", "metadata")
+    Thread, "mastra_engine_thread", "resource_id", ("updated_at", "id"), _size("title", "metadata")
 )
 _BY_POSITION = _Order(
-    Message, "mastra_engine_message", "thread_id", ("position",), ("content", "metadata")
+    Message, "mastra_engine_message", "thread_id", ("position",), _size_of_message()
 )
 
 _FIND_THREAD = f"SELECT {THREAD_COLUMNS} FROM mastra_engine_thread WHERE id = %(id)s"
@@ -82,16 +92,38 @@ _FIND_THREAD = f"SELECT {THREAD_COLUMNS} FROM mastra_engine_thread WHERE id = %(
 # by the index of positions. As a plain join, a thread with several ranges may be read as a whole.
 # Ranges of threads that belong to another resource yield no rows.
 _BETWEEN = f"""
-SELECT {MESSAGE_COLUMNS}
-FROM unnest(%(threads)s::text[], %(first)s::bigint[], %(last)s::bigint[])
-    AS bounds (of_thread, first, last)
-CROSS JOIN LATERAL (
-    SELECT message.* FROM mastra_engine_thread AS thread
-    JOIN mastra_engine_message AS message ON thread_id = thread.id
-    WHERE thread.id = of_thread AND resource_id = %(resource)s AND position BETWEEN first AND last
-    ORDER BY position LIMIT (SELECT NULL::bigint)
-) AS selected
+SELECT {MESSAGE_COLUMNS} FROM (
+    SELECT selected.*, sum({_size_of_message()}) OVER (
+        ORDER BY hit_rank NULLS LAST, rank, abs(position - best), position {_BEFORE}
+    ) AS size_before
+    FROM unnest(
+        %(threads)s::text[], %(first)s::bigint[], %(last)s::bigint[], %(best)s::bigint[],
+        %(ranks)s::bigint[]
+    ) AS bounds (of_thread, first, last, best, rank)
+    CROSS JOIN LATERAL (
+        SELECT message.* FROM mastra_engine_thread AS thread
+        JOIN mastra_engine_message AS message ON thread_id = thread.id
+        WHERE thread.id = of_thread AND resource_id = %(resource)s
+          AND position BETWEEN first AND last
+        ORDER BY position LIMIT (SELECT NULL::bigint)
+    ) AS selected
+    LEFT JOIN unnest(%(hits)s::text[]) WITH ORDINALITY AS hit (hit_id, hit_rank) ON hit_id = id
+) AS sized
+WHERE coalesce(size_before, 0) < %(max_bytes)s
 """
+
+_WITH_IDS = f"""
+SELECT {MESSAGE_COLUMNS}, row_count FROM (
+    SELECT message.*, number, count(*) OVER () AS row_count,
+           sum({_size_of_message("message.")}) OVER (ORDER BY number {_BEFORE}) AS size_before
+    FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS requested (requested_id, number)
+    JOIN mastra_engine_message AS message ON message.id = requested_id
+    {{scope}}
+) AS sized
+WHERE coalesce(size_before, 0) < %(max_bytes)s ORDER BY number
+"""
+_OF_RESOURCES = """JOIN mastra_engine_thread AS thread
+    ON thread.id = thread_id AND resource_id = ANY(%(resources)s)"""
 
 _IDS_AT = """
 SELECT id FROM unnest(%s::text[], %s::bigint[]) AS place (of_thread, at)
@@ -152,14 +184,15 @@ WITH RECURSIVE newest AS (
 _WINDOW = f"""
 SELECT {MESSAGE_COLUMNS}, row_count FROM (
     SELECT message.*, count(*) OVER () AS row_count,
-           coalesce(sum(tokens) OVER newer, 0) AS newer_tokens
+           coalesce(sum(tokens) OVER newer, 0) AS newer_tokens,
+           coalesce(sum({_size_of_message()}) OVER newer, 0) AS newer_bytes
     FROM mastra_engine_message AS message
     WHERE thread_id = %(thread)s
       AND cum_tokens BETWEEN (SELECT min(low) FROM range) AND (SELECT cum_tokens FROM newest)
       {{during}}
-    WINDOW newer AS (ORDER BY position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    WINDOW newer AS (ORDER BY position DESC {_BEFORE})
 ) AS selected
-WHERE newer_tokens <= %(budget)s ORDER BY position
+WHERE newer_tokens <= %(budget)s AND newer_bytes < %(max_bytes)s ORDER BY position
 """
 
 # Messages without a vector are found by a partial index; this repeats its predicate. The limit is
@@ -239,17 +272,28 @@ def read_window(
     start: datetime | None,
     end: datetime | None,
     budget: int,
+    max_bytes: int,
 ) -> tuple[list[Message], bool]:
-    """Return a thread's newest messages that fit `budget` tokens, and whether older ones exist."""
-    params = {"thread": thread_id, "start": start, "end": end, "budget": budget}
+    """Return a thread's newest messages that fit `budget` tokens, and whether older ones exist.
+
+    They end with the one that reaches `max_bytes`.
+    """
+    params = {
+        "thread": thread_id,
+        "start": start,
+        "end": end,
+        "budget": budget,
+        "max_bytes": max_bytes,
+    }
     if start is None and end is None:
         sql = _LATEST_RANGE + _WINDOW.format(during="")
     else:
         sql = _TIMED_RANGE + _WINDOW.format(during=_DURING)
     rows = read_rows(connection, sql, params)
     messages = as_values(Message, rows)
-    has_older = sum(message.tokens for message in messages) > budget
-    return messages[1 if has_older else 0 :], has_older
+    if sum(message.tokens for message in messages) > budget:
+        del messages[0]
+    return messages, bool(rows) and len(messages) < rows[0][-1]
 
 
 def message_ids_at(connection: BaseDatabaseWrapper, places: Sequence[tuple[str, int]]) -> list[str]:
@@ -261,15 +305,49 @@ def message_ids_at(connection: BaseDatabaseWrapper, places: Sequence[tuple[str, 
 
 
 def messages_between(
-    connection: BaseDatabaseWrapper, bounds: Sequence[tuple[str, int, int]], *, resource_id: str
+    connection: BaseDatabaseWrapper,
+    bounds: Sequence[tuple[str, int, int, int, int]],
+    *,
+    resource_id: str,
+    hit_ids: Sequence[str],
+    max_bytes: int,
 ) -> list[Message]:
-    """Return the messages in bounds, which are tuples of (thread, first position, last position).
+    """Return the messages in bounds: (thread, first position, last position, best hit's, rank).
 
-    Bounds in threads of another resource yield none.
+    Bounds in threads of another resource yield none. The messages end with the one that reaches
+    `max_bytes`: first come hits, then those of the first rank that are nearest to the best hit.
     """
-    threads, first, last = (list(column) for column in zip(*bounds, strict=True))
-    params = {"threads": threads, "first": first, "last": last, "resource": resource_id}
+    threads, first, last, best, ranks = (list(column) for column in zip(*bounds, strict=True))
+    params = {
+        "threads": threads,
+        "first": first,
+        "last": last,
+        "best": best,
+        "ranks": ranks,
+        "resource": resource_id,
+        "hits": list(hit_ids),
+        "max_bytes": max_bytes,
+    }
     return as_values(Message, read_rows(connection, _BETWEEN, params))
+
+
+def messages_with_ids(
+    connection: BaseDatabaseWrapper,
+    ids: list[str],
+    *,
+    resource_ids: Collection[str] | None,
+    max_bytes: int,
+) -> tuple[list[Message], bool]:
+    """Return messages of some resources, of all if None, in the order of their ids.
+
+    They end with the one that reaches `max_bytes`; the second value tells whether others follow.
+    """
+    params: dict[str, Any] = {"ids": ids, "max_bytes": max_bytes}
+    if resource_ids is not None:
+        params["resources"] = sorted(resource_ids)
+    sql = _WITH_IDS.format(scope="" if resource_ids is None else _OF_RESOURCES)
+    rows = read_rows(connection, sql, params)
+    return as_values(Message, rows), bool(rows) and len(rows) < rows[0][-1]
 
 
 def list_pending(
@@ -328,13 +406,13 @@ def _read(
     max_bytes: int | None,
 ) -> tuple[list[V], bool]:
     """Return the rows of an owner that satisfy a condition, in an order, past a place in it."""
-    bounded = limit is not None and max_bytes is not None
-    sql = _in_order(order, after is not None, descending, condition[0], bounded)
+    sql = _in_order(order, after is not None, descending, condition[0], max_bytes is not None)
     params: list[Any] = [owner, *(after or ()), *condition[1]]
-    if limit is None or max_bytes is None:
+    if max_bytes is None:
         return as_values(order.kind, read_rows(connection, sql, [*params, limit])), False
     # One row more than the limit tells whether others follow.
-    rows = read_rows(connection, sql, [*params, limit + 1, max_bytes])
+    most_rows = None if limit is None else limit + 1
+    rows = read_rows(connection, sql, [*params, most_rows, max_bytes])
     items = as_values(order.kind, rows[:limit])
     return items, bool(items) and len(items) < rows[0][-1]
 
@@ -354,7 +432,7 @@ def _in_order(
         rows, condition = _RANGE.format(rows=rows, condition=condition, order=keys), filter
     return (_BOUNDED if bounded else _IN_ORDER).format(
         columns=columns_of(order.kind),
-        size=" + ".join(_SIZE.format(column=column) for column in order.large),
+        size=order.size,
         rows=rows,
         condition=condition,
         order=keys,

@@ -10,6 +10,11 @@ from mastra_engine.validation.jsonb import Path, pointer, written_size
 
 #: A page ends with the item that reaches this size, in bytes of JSON.
 MAX_PAGE_BYTES = 8 * 1024 * 1024
+#: A context window ends with the message that reaches this size: no provider takes more. Its tokens
+#: do not bound it, because media count by their number, and some parts not at all.
+MAX_WINDOW_BYTES = 32 * 1024 * 1024
+#: The bytes of JSON that stand for the fields of a message other than its content and metadata.
+MESSAGE_BYTES = 250
 
 
 def limit_size(raw: bytes, most: int, path: Path) -> bytes:

@@ -86,8 +86,8 @@ def deep_page(memory: Memory) -> Any:
 
 
 def neighbours(memory: Memory) -> Any:
-    ranges = [MessageRange(LONG, first, first + 2, 0) for first in range(1, SIZE, SIZE // 40)]
-    return memory.context.store.read_ranges(ranges, MANY)
+    ranges = [MessageRange(LONG, i, i + 2, i + 1, 0) for i in range(1, SIZE, SIZE // 40)]
+    return memory.context.store.read_ranges(ranges, MANY, hit_ids=["m"], max_bytes=1_000_000)
 
 
 def pending(memory: Memory, *, resource_id: str | None = None, thread_id: str | None = None) -> Any:
@@ -102,7 +102,7 @@ def threads(memory: Memory, **options: Any) -> Any:
 
 MESSAGE, THREAD = "mastra_engine_message", "mastra_engine_thread"
 READS: dict[str, tuple[str, int, Read]] = {
-    "the last": (MESSAGE, 20, lambda memory: memory.get_memory(thread_id=LONG, last=20)),
+    "the last": (MESSAGE, 21, lambda memory: memory.get_memory(thread_id=LONG, last=20)),
     "a page": (MESSAGE, 21, page),
     "the last page": (MESSAGE, 21, lambda memory: page(memory, order="desc")),
     "a hundred": (MESSAGE, 101, lambda memory: page(memory, limit=100)),

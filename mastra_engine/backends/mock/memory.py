@@ -36,6 +36,7 @@ from mastra_engine.exceptions import Conflict, ThreadNotFound, VersionConflict
 from mastra_engine.filters.ast import Node
 from mastra_engine.types import Message, Thread, WorkingMemory
 from mastra_engine.validation.jsonb import canonical, loads
+from mastra_engine.validation.sizes import MESSAGE_BYTES, fitting
 
 R = TypeVar("R")
 
@@ -124,7 +125,7 @@ class MockMemoryStore(MemoryStore):
             ]
             rows.sort(key=_last_used, reverse=descending)
             sizes = [len(row.title.encode()) + len(row.metadata) for row in rows]
-            size = _page_size(sizes, limit, max_bytes)
+            size = min(limit, fitting(sizes, max_bytes))
             return [row.to_value() for row in rows[:size]], 0 < size < len(rows)
 
     def list_aged_threads(
@@ -199,8 +200,9 @@ class MockMemoryStore(MemoryStore):
             and selection.role in (None, row.role)
             and matches(selection.where, loads(row.metadata))
         ]
-        sizes = [len(row.content) + len(row.metadata) for row in selected]
-        size = _page_size(sizes, selection.limit, selection.max_bytes)
+        size = min(selection.limit, len(selected))
+        if selection.max_bytes is not None:
+            size = min(size, _fitting(selected, selection.max_bytes))
         return _values(selected[:size]), 0 < size < len(selected)
 
     def read_window(self, thread_id: str, bounds: WindowBounds) -> tuple[list[Message], bool]:
@@ -209,16 +211,33 @@ class MockMemoryStore(MemoryStore):
             rows = [row for row in self._messages_of(thread_id) if _is_within(row, bounds)]
         sums = accumulate(row.tokens for row in reversed(rows))
         size = sum(budget is None or tokens <= budget for tokens in sums)
+        size = min(size, _fitting(rows[::-1], bounds.max_bytes))
         return _values(rows[len(rows) - size :]), size < len(rows)
 
-    def read_ranges(self, ranges: Sequence[MessageRange], resource_id: str) -> list[Message]:
+    def read_ranges(
+        self,
+        ranges: Sequence[MessageRange],
+        resource_id: str,
+        *,
+        hit_ids: Sequence[str],
+        max_bytes: int,
+    ) -> list[Message]:
+        hit_ranks = {id: rank for rank, id in enumerate(hit_ids)}
+
+        def place(row: MessageRow, range: MessageRange) -> tuple[int, ...]:
+            hit_rank = hit_ranks.get(row.id, len(hit_ranks))
+            return hit_rank, range.rank, abs(row.position - range.best), row.position
+
         with self._store.lock:
-            return [
-                message
+            by_place = {
+                place(row, range): row
                 for thread in self._threads([resource_id])
-                for message in _values(thread.messages.values())
-                if any(range.contains(message) for range in ranges)
-            ]
+                for row in thread.messages.values()
+                for range in ranges
+                if range.contains(row.thread_id, row.position)
+            }
+        rows = [by_place[key] for key in sorted(by_place)]
+        return _values(rows[: _fitting(rows, max_bytes)])
 
     def list_ids_at(self, places: Sequence[tuple[str, int]]) -> list[str]:
         wanted = set(places)
@@ -231,15 +250,17 @@ class MockMemoryStore(MemoryStore):
             ]
 
     def find_messages(
-        self, message_ids: list[str], *, resource_ids: Collection[str] | None
-    ) -> list[Message]:
+        self, message_ids: list[str], *, resource_ids: Collection[str] | None, max_bytes: int
+    ) -> tuple[list[Message], bool]:
         with self._store.lock:
-            return [
-                thread.messages[id].to_value()
+            by_id = {
+                id: thread.messages[id]
                 for thread in self._threads(resource_ids)
-                for id in message_ids
-                if id in thread.messages
-            ]
+                for id in thread.messages.keys() & set(message_ids)
+            }
+        rows = [by_id[id] for id in message_ids if id in by_id]
+        size = _fitting(rows, max_bytes)
+        return _values(rows[:size]), size < len(rows)
 
     def lock_threads_of(
         self, message_ids: list[str], *, resource_ids: Collection[str] | None
@@ -386,12 +407,10 @@ def _is_past(row: MessageRow, selection: MessageSelection) -> bool:
     return row.position > selection.after
 
 
-def _page_size(sizes: Sequence[int], limit: int, max_bytes: int | None) -> int:
-    """Return how many items of some sizes are within a limit, up to the one that fills the page."""
-    if max_bytes is None:
-        return min(limit, len(sizes))
-    sizes_before = accumulate(sizes[:limit], initial=0)
-    return min(limit, len(sizes), sum(before < max_bytes for before in sizes_before))
+def _fitting(rows: Sequence[MessageRow], max_bytes: int) -> int:
+    """Return how many messages there are up to the one that reaches a size in JSON."""
+    sizes = (MESSAGE_BYTES + len(row.content) + len(row.metadata) for row in rows)
+    return fitting(sizes, max_bytes)
 
 
 def _is_within(row: MessageRow, bounds: WindowBounds) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import astuple
 from datetime import datetime
 from typing import TypeVar
 
@@ -37,6 +38,7 @@ from mastra_engine.postgres.memory_reads import (
     list_pending,
     message_ids_at,
     messages_between,
+    messages_with_ids,
     read_messages,
     read_window,
 )
@@ -200,21 +202,45 @@ class PostgresMemoryStore(MemoryStore):
         with self.session.translated():
             if budget is not None:
                 return read_window(
-                    self.session.connection, thread_id, start=start, end=end, budget=budget
+                    self.session.connection,
+                    thread_id,
+                    start=start,
+                    end=end,
+                    budget=budget,
+                    max_bytes=bounds.max_bytes,
                 )
             conditions: list[Sql] = []
             if start is not None:
                 conditions.append(("created_at >= %s", [start]))
             if end is not None:
                 conditions.append(("created_at < %s", [end]))
-            return read_messages(self.session.connection, thread_id, both(*conditions))
+            newest, has_older = read_messages(
+                self.session.connection,
+                thread_id,
+                both(*conditions),
+                descending=True,
+                max_bytes=bounds.max_bytes,
+            )
+            return newest[::-1], has_older
 
-    def read_ranges(self, ranges: Sequence[MessageRange], resource_id: str) -> list[Message]:
+    def read_ranges(
+        self,
+        ranges: Sequence[MessageRange],
+        resource_id: str,
+        *,
+        hit_ids: Sequence[str],
+        max_bytes: int,
+    ) -> list[Message]:
         if not ranges:
             return []
-        bounds = [(range.thread_id, range.first, range.last) for range in ranges]
         with self.session.translated():
-            return messages_between(self.session.connection, bounds, resource_id=resource_id)
+            return messages_between(
+                self.session.connection,
+                [astuple(range) for range in ranges],
+                resource_id=resource_id,
+                hit_ids=hit_ids,
+                max_bytes=max_bytes,
+            )
 
     def list_ids_at(self, places: Sequence[tuple[str, int]]) -> list[str]:
         if not places:
@@ -223,11 +249,15 @@ class PostgresMemoryStore(MemoryStore):
             return message_ids_at(self.session.connection, places)
 
     def find_messages(
-        self, message_ids: list[str], *, resource_ids: Collection[str] | None
-    ) -> list[Message]:
+        self, message_ids: list[str], *, resource_ids: Collection[str] | None, max_bytes: int
+    ) -> tuple[list[Message], bool]:
         with self.session.translated():
-            rows = self._messages(resource_ids).filter(id__in=message_ids)
-            return [row.to_value() for row in rows]
+            return messages_with_ids(
+                self.session.connection,
+                message_ids,
+                resource_ids=resource_ids,
+                max_bytes=max_bytes,
+            )
 
     def lock_threads_of(
         self, message_ids: list[str], *, resource_ids: Collection[str] | None

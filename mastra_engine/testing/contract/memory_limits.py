@@ -173,6 +173,66 @@ class TestMemoryLimits(WithThread):
             resource_id="bob", limit=1_000, order="asc", cursor=page.next_cursor
         )
 
+    # Other answers
+
+    def save_large(self, memory: Memory, names: str, *, mebibytes: int = 3) -> None:
+        """Save a message for each letter, with an image of some size that counts 1,000 tokens."""
+        for letter in names:
+            url = f"data:image/png;base64,{'A' * (mebibytes * MIB)}"
+            parts = [{"type": "text", "text": letter}, {"type": "image", "image": url}]
+            self.say(memory, "", id=letter, content=parts)
+
+    def test_messages_read_by_id_have_a_size(self, memory: Memory, thread: Thread) -> None:
+        self.save_large(memory, "abcd")
+        assert ids(memory.get_messages_by_id(ids=["c", "b", "missing", "a"])) == ["c", "b", "a"]
+        with pytest.raises(InvalidInput, match=r"8,388,608.*first 4 of these 5 ids") as caught:
+            memory.get_messages_by_id(ids=["c", "b", "missing", "a", "d"])
+        assert caught.value.path == "/ids"
+        scoped = memory.within(resource_ids=["bob"])
+        assert scoped.get_messages_by_id(ids=list("abcd")) == []
+
+    def test_the_last_messages_have_a_size(self, memory: Memory, thread: Thread) -> None:
+        self.save_large(memory, "abcd")
+        self.say(memory, "e")
+        assert ids(memory.get_memory(thread_id="chat").messages) == ["b", "c", "d", "e"]
+        assert ids(memory.get_memory(thread_id="chat", last=3).messages) == ["c", "d", "e"]
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {},
+            {"max_tokens": 1_000_000},
+            {"start": "2001-01-01T00:00:00Z"},
+            {"end": "2999-01-01T00:00:00Z", "max_tokens": 1_000_000},
+        ],
+        ids=["all", "tokens", "start", "end and tokens"],
+    )
+    def test_windows_have_a_size(
+        self, memory: Memory, thread: Thread, options: dict[str, Any]
+    ) -> None:
+        self.save_large(memory, "abcde", mebibytes=9)
+        self.say(memory, "f")
+        window = memory.get_context_window(thread_id="chat", **options)
+        # The message that brings the window to 32 MiB is the last one that it gets.
+        assert ids(window) == ["b", "c", "d", "e", "f"]
+        assert window.truncated
+        assert window.tokens < 5_000
+        memory.delete_messages(ids=["a"])
+        window = memory.get_context_window(thread_id="chat", **options)
+        assert (len(window), window.truncated) == (5, False)
+
+    def test_tokens_bound_a_window_before_its_size(self, memory: Memory, thread: Thread) -> None:
+        self.save_large(memory, "abc", mebibytes=9)
+        window = memory.get_context_window(thread_id="chat", max_tokens=2_100)
+        assert (ids(window), window.truncated) == (["b", "c"], True)
+
+    def test_many_small_messages_have_the_size_of_their_fields(
+        self, memory: Memory, thread: Thread
+    ) -> None:
+        memory.save_memory(thread_id="chat", messages=[message("x")] * 40_000)
+        found = len(memory.get_memory(thread_id="chat", last=40_000).messages)
+        assert 25_000 < found < 35_000
+
     def check_pages(self, memory: Memory, expected: list[str], **options: Any) -> None:
         cursor = None
         for number, page_ids in enumerate(expected, start=1):

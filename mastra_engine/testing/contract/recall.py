@@ -165,6 +165,21 @@ class TestRecall(WithThread):
         assert self.recall(memory, "Bello", top_k=1) == [3]
         assert self.recall(memory, "Bello", top_k=1, message_range=(2, 2)) == [1, 3, 5]
 
+    @pytest.mark.parametrize(
+        ("mebibytes", "expected"), [(3, [3, 4, 10]), (1, [2, 3, 4, 5, 6, 9, 10, 11])]
+    )
+    def test_what_is_recalled_has_a_size(
+        self, memory: Memory, thread: Thread, mebibytes: int, expected: list[int]
+    ) -> None:
+        image = {"type": "image", "image": f"data:image/png;base64,{'A' * (mebibytes << 20)}"}
+        said = [f"weather {n}" for n in range(1, 13)]
+        said[3], said[9] = "the cat is Mia", "my dog is Bello"
+        for text in said:
+            self.say(memory, "", id=text, content=[{"type": "text", "text": text}, image])
+        options: dict[str, Any] = {"top_k": 2, "message_range": (2, 2), "hybrid": False}
+        # Both hits stay; then come the neighbours that are nearest to the better one.
+        assert self.recall(memory, "cat Mia is", **options) == expected
+
     def test_min_score(self, memory: Memory, pets: Thread) -> None:
         options: dict[str, Any] = {"top_k": 10, "message_range": (0, 0)}
         assert self.recall(memory, "Bello is", min_score=0.6, **options) == [3]

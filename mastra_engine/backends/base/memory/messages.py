@@ -119,11 +119,23 @@ class Messages:
         return Page(messages, encode(query, messages[-1].position) if has_more else None)
 
     def get_messages_by_id(self, *, ids: Iterable[str]) -> list[Message]:
-        """Return messages in the order of their ids; ids that do not exist are skipped."""
+        """Return messages in the order of their ids; ids that do not exist are skipped.
+
+        Raises InvalidInput if messages follow those that have 8 MiB of JSON.
+        """
         requested_ids = names(ids, "/ids")
-        messages = self._store.find_messages(requested_ids, resource_ids=self._scope.resource_ids)
-        by_id = {message.id: message for message in messages}
-        return [by_id[id] for id in requested_ids if id in by_id]
+        messages, has_more = self._store.find_messages(
+            requested_ids, resource_ids=self._scope.resource_ids, max_bytes=MAX_PAGE_BYTES
+        )
+        if has_more:
+            number = requested_ids.index(messages[-1].id) + 1
+            message = (
+                f"must be ids of messages with {MAX_PAGE_BYTES:,} bytes of JSON in total; the "
+                f"first {number:,} of these {len(requested_ids):,} ids have them. Request no more "
+                "than these at once"
+            )
+            raise InvalidInput(message, path="/ids")
+        return messages
 
     def delete_messages(self, *, ids: Iterable[str]) -> int:
         """Delete messages and their vectors; return how many were deleted.

@@ -16,6 +16,7 @@ from mastra_engine.backends.base.vectors.search import validated_query_text, vec
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Match, Message, RecalledMessage
 from mastra_engine.validation.inputs import count
+from mastra_engine.validation.sizes import MAX_PAGE_BYTES
 
 logger = logging.getLogger("mastra_engine")
 
@@ -59,6 +60,9 @@ class Recall:
         the similarity is 0.4. In a hybrid recall the words of the messages directly before and
         after a message count for it, too.
 
+        The messages end with the one that brings them to 8 MiB of JSON: all hits come before
+        neighbours, and those of a better hit, and nearer to it, before the others.
+
         Messages that were embedded by a model of another dimension are not found until reembed()
         has embedded them again; a warning is logged. Raises ThreadNotFound, InvalidFilter, and
         InvalidInput when there is no embedder.
@@ -79,15 +83,21 @@ class Recall:
         except OtherModel as error:  # An agent goes on without memories until they are embedded.
             logger.warning("A recall finds no messages: %s", error.message)
             return []
-        ranges = _ranges(matches, before, after)
-        hits = {match.id: match for match in matches}
-        recalled = [
-            _recalled(message, hits.get(message.id))
-            for message in self._store.read_ranges(ranges, resource)
-        ]
-        return sorted(recalled, key=lambda message: (_rank(message, ranges), message.position))
+        return self._with_neighbours(matches, before, after, resource)
 
     recall = in_steps(recall_steps)
+
+    def _with_neighbours(
+        self, matches: Sequence[Match], before: int, after: int, resource_id: str
+    ) -> list[RecalledMessage]:
+        """Return the messages in ranges around matches, the range with the best match first."""
+        ranges = _ranges(matches, before, after)
+        hits = {match.id: match for match in matches}
+        messages = self._store.read_ranges(
+            ranges, resource_id, hit_ids=list(hits), max_bytes=MAX_PAGE_BYTES
+        )
+        recalled = [_recalled(message, hits.get(message.id)) for message in messages]
+        return sorted(recalled, key=lambda message: (_rank(message, ranges), message.position))
 
 
 def _checked_range(message_range: Any) -> tuple[int, int]:
@@ -110,7 +120,8 @@ def _ranges(matches: Sequence[Match], before: int, after: int) -> list[MessageRa
     ranges: list[MessageRange] = []
     for rank, match in enumerate(matches):
         position = match.metadata[POSITION]
-        new = MessageRange(match.metadata[THREAD], position - before, position + after, rank)
+        first, last = position - before, position + after
+        new = MessageRange(match.metadata[THREAD], first, last, position, rank)
         touching = [other for other in ranges if (before or after) and other.touches(new)]
         apart = [other for other in ranges if other not in touching]
         ranges = [*apart, reduce(MessageRange.joined, touching, new)]
@@ -118,7 +129,8 @@ def _ranges(matches: Sequence[Match], before: int, after: int) -> list[MessageRa
 
 
 def _rank(message: Message, ranges: Sequence[MessageRange]) -> int:
-    return next(range.rank for range in ranges if range.contains(message))
+    place = (message.thread_id, message.position)
+    return next(range.rank for range in ranges if range.contains(*place))
 
 
 def _recalled(message: Message, hit: Match | None) -> RecalledMessage:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.filters.ast import ALL, Node
 from mastra_engine.types import Message, Thread, WorkingMemory
+from mastra_engine.validation.sizes import MAX_WINDOW_BYTES
 
 R = TypeVar("R")
 
@@ -70,20 +71,28 @@ class MessageSelection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowBounds:
-    """The bounds of a context window: `start` included, `end` excluded; None is no bound."""
+    """The bounds of a context window: `start` included, `end` excluded; None is no bound.
+
+    The window ends, at its older end, with the message that reaches `max_bytes` of JSON.
+    """
 
     start: datetime | None = None
     end: datetime | None = None
     max_tokens: int | None = None
+    max_bytes: int = MAX_WINDOW_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class MessageRange:
-    """Contiguous positions of a thread around hits; `rank` is that of the best hit, 0 the first."""
+    """Contiguous positions of a thread around hits.
+
+    `best` is the position of the best hit, and `rank` its rank, 0 the first.
+    """
 
     thread_id: str
     first: int
     last: int
+    best: int
     rank: int
 
     def touches(self, other: MessageRange) -> bool:
@@ -96,16 +105,13 @@ class MessageRange:
 
     def joined(self, other: MessageRange) -> MessageRange:
         """Return the range that covers both."""
-        return MessageRange(
-            self.thread_id,
-            min(self.first, other.first),
-            max(self.last, other.last),
-            min(self.rank, other.rank),
-        )
+        better = min(self, other, key=lambda range: range.rank)
+        first, last = min(self.first, other.first), max(self.last, other.last)
+        return replace(better, first=first, last=last)
 
-    def contains(self, message: Message) -> bool:
-        """Return whether a message is in this range."""
-        return message.thread_id == self.thread_id and self.first <= message.position <= self.last
+    def contains(self, thread_id: str, position: int) -> bool:
+        """Return whether a position of a thread is in this range."""
+        return thread_id == self.thread_id and self.first <= position <= self.last
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +268,24 @@ class MessageStore(TransactionalStore):
         """Return the newest messages within bounds, oldest first, and whether older ones exist.
 
         The messages are contiguous within `start` and `end`, and their tokens add up to
-        `max_tokens` at most. Without `max_tokens` the second value is False.
+        `max_tokens` at most. The newest are returned up to the one that reaches `max_bytes`.
         """
 
     @abstractmethod
-    def read_ranges(self, ranges: Sequence[MessageRange], resource_id: str) -> list[Message]:
-        """Return the messages in ranges, in any order, of threads of that resource only."""
+    def read_ranges(
+        self,
+        ranges: Sequence[MessageRange],
+        resource_id: str,
+        *,
+        hit_ids: Sequence[str],
+        max_bytes: int,
+    ) -> list[Message]:
+        """Return the messages in ranges, of threads of that resource only.
+
+        They end with the message that reaches `max_bytes` of JSON, in this order: the hits in the
+        order of `hit_ids`; then the others by the rank of their range and, inside a range, by
+        their distance from its best hit.
+        """
 
     @abstractmethod
     def list_ids_at(self, places: Sequence[tuple[str, int]]) -> list[str]:
@@ -275,9 +293,13 @@ class MessageStore(TransactionalStore):
 
     @abstractmethod
     def find_messages(
-        self, message_ids: list[str], *, resource_ids: Collection[str] | None
-    ) -> list[Message]:
-        """Return messages by their ids, in any order, of threads of those resources."""
+        self, message_ids: list[str], *, resource_ids: Collection[str] | None, max_bytes: int
+    ) -> tuple[list[Message], bool]:
+        """Return messages in the order of their ids, of threads of those resources.
+
+        They end with the one that reaches `max_bytes` of JSON; the second value tells whether
+        others follow.
+        """
 
     @abstractmethod
     def lock_threads_of(

@@ -205,7 +205,10 @@ class Threads:
     def _position(self, thread: Thread, message_id: str) -> int:
         """Return the position of a thread's message; raise MessageNotFound."""
         id = name(message_id, "/up_to_message_id")
-        for message in self._store.find_messages([id], resource_ids=self._scope.resource_ids):
+        messages, _ = self._store.find_messages(
+            [id], resource_ids=self._scope.resource_ids, max_bytes=MAX_PAGE_BYTES
+        )
+        for message in messages:
             if message.thread_id == thread.id:
                 return message.position
         raise MessageNotFound(id=id, thread_id=thread.id)

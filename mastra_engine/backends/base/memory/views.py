@@ -22,6 +22,7 @@ from mastra_engine.types import (
     WindowFormat,
 )
 from mastra_engine.validation.inputs import choice, count, moment, name, text
+from mastra_engine.validation.sizes import MAX_PAGE_BYTES
 
 
 class Views:
@@ -53,13 +54,14 @@ class Views:
     ) -> Steps[MemoryView]:
         """Return the `last` messages of a thread, and further messages that `query` recalls.
 
-        The working memory is the thread's, or the resource's when the thread has none. Raises
-        ThreadNotFound, and the errors of recall().
+        The working memory is the thread's, or the resource's when the thread has none. Messages
+        older than those that have 8 MiB of JSON are left out. Raises ThreadNotFound, and the
+        errors of recall().
         """
         thread = self._scope.require_thread(name(thread_id, "/thread_id"))
         size = count(last, "/last")
         scope = cast(RecallScope, choice(scope, "/scope", "thread", "resource"))
-        selection = MessageSelection(descending=True, limit=size)
+        selection = MessageSelection(descending=True, limit=size, max_bytes=MAX_PAGE_BYTES)
         newest, _ = self._store.list_messages(thread.id, selection)
         newest_ids = {message.id for message in newest}
         recalled = yield from self._recalled(thread, query, top_k, message_range, scope)
@@ -93,7 +95,8 @@ class Views:
         `working_memory` is true, and the messages that `query` recalls, which take at most half of
         the remaining tokens. `format="raw"` returns `Message`s; `openai` and `anthropic` return
         the dicts that their clients take, with Anthropic's system text in `system`. The window is
-        empty when nothing fits.
+        empty when nothing fits. It ends, at its older end, with the message that brings it to
+        32 MiB of JSON. `truncated` tells whether older messages were left out.
 
         Raises ThreadNotFound, and the errors of recall().
         """
