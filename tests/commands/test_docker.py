@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -232,11 +231,10 @@ def test_up_waits_until_the_container_answers(
 def test_refusing_server_is_not_waited_for(project: Project, server: str) -> None:
     port = free_port()
     add(project, f"--port={port}")
-    began = time.monotonic()
+    # If the command waited for an answer until its timeout, the test would not end.
     with published(f"{conninfo_to_dict(server)['host']}/.s.PGSQL.5432", port=port):
-        code, _, err = project.run("engine_up", "--timeout=60")
+        code, _, err = project.run("engine_up", "--timeout=100000")
     assert (code, 'database "mastra" does not exist' in err) == (1, True)
-    assert time.monotonic() - began < 10
 
 
 def test_waiting_ends(project: Project) -> None:
