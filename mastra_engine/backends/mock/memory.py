@@ -240,13 +240,13 @@ class MockMemoryStore(MemoryStore):
         return _values(rows[: _fitting(rows, max_bytes)])
 
     def list_ids_at(self, places: Sequence[tuple[str, int]]) -> list[str]:
-        wanted = set(places)
+        requested = set(places)
         with self._store.lock:
             return [
                 message.id
                 for thread in self._threads(None)
                 for message in thread.messages.values()
-                if (message.thread_id, message.position) in wanted
+                if (message.thread_id, message.position) in requested
             ]
 
     def find_messages(
