@@ -153,7 +153,7 @@ class TestHybridSearch:
         for all_of_it in (1.0, 1):
             found = [match.id for match in self.search(engine, "w2 w9", hybrid=all_of_it)]
             assert found == list(documents)
-        assert self.search(engine, "w2 w9") == self.search(engine, "w2 w9", hybrid=0.5)
+        assert self.search(engine, "w2 w9") == self.search(engine, "w2 w9", hybrid=0.6)
         assert self.search(engine, "w2 w9") != self.search(engine, "w2 w9", hybrid=0.4)
 
     def test_words_alone_need_no_embedder(self, engine: MastraEngine) -> None:
@@ -233,7 +233,7 @@ class TestHybridSearch:
         for match in self.search(engine, "w2 w9 w9", hybrid=mode, explain=True):
             assert match.explanation is not None
             parts = {part.name: part for part in match.explanation.parts}
-            weight = {False: 1.0, True: 0.5}[mode] if isinstance(mode, bool) else mode
+            weight = {False: 1.0, True: 0.6}[mode] if isinstance(mode, bool) else mode
             similarity = parts.pop("similarity")
             assert (similarity.value, similarity.weight) == (match.similarity, weight)
             if mode is False:
@@ -360,8 +360,8 @@ class TestHybridRecordSearch(WithIndex):
         assert (first.record.external_id, first.lexical > 0) == ("b", True)
         assert first.explanation is not None
         assert [(part.name, part.weight) for part in first.explanation.parts] == [
-            ("similarity", 0.5),
-            ("lexical", 0.5),
+            ("similarity", 0.6),
+            ("lexical", 0.4),
         ]
         assert first.explanation.parts[1].words == pytest.approx({"teapot": first.lexical})
 

@@ -278,7 +278,7 @@ class TestVectorSearch(WithCompass):
         assert found[0].id == "up"
         # The only one of five with the word is 2 deviations above the mean; its similarity is 0.
         mean, deviation = math.sqrt(0.5) / 5, math.sqrt(2.5 / 5 - 0.5 / 25)
-        standardized = (2 - mean / deviation) / 2
+        standardized = 0.4 * 2 - 0.6 * mean / deviation
         assert found[0].score == pytest.approx(1 / (1 + math.exp(-standardized)))
         assert set(self.ids(found)) == set(AXES)
         with pytest.raises(InvalidInput):

@@ -31,7 +31,7 @@ MAX_TOP_K = 2**60
 MAX_QUERY_TEXT = 100_000
 #: The weight of similarities in a hybrid search, beside that of words. Measured in
 #: docs/explanation/retrieval.md.
-DEFAULT_WEIGHT = 0.5
+DEFAULT_WEIGHT = 0.6
 #: Numbers in all candidates' vectors when results are diversified: each takes 32 bytes.
 _MAX_CANDIDATE_NUMBERS = 8_000_000
 #: Candidates per requested result, and at least, when results are fused, diversified or reranked.

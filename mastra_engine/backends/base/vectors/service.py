@@ -340,7 +340,7 @@ class Vectors:
         to 100,000 characters.
 
         `hybrid` searches by words too, and orders by both; a number from 0 to 1 is the weight of
-        the similarity, True is 0.5. `mmr` (0 to 1, the weight of relevance) prefers results that
+        the similarity, True is 0.6. `mmr` (0 to 1, the weight of relevance) prefers results that
         differ from one another. `reranker` orders them again; True is the engine's own, and the
         built-in one only without `hybrid`, since it compares words, too. The score is the one that
         orders the results. `min_score` is the least similarity of every result. `explain` adds the
