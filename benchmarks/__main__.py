@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks import (
     api,
     fusion,
+    hybrid,
     indexing,
     memory,
     peers,
@@ -25,6 +26,7 @@ from benchmarks.database import own_database
 BENCHMARKS = {
     "api": api,
     "fusion": fusion,
+    "hybrid": hybrid,
     "indexing": indexing,
     "memory": memory,
     "peers": peers,
