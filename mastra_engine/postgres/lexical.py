@@ -36,7 +36,8 @@ _MOST_CANDIDATES = 20_000
 # the occurrences n = 1, 2, 3 …, divided by its limit, pi^2 / 6. The sum falls short of the limit by
 # nearly 1 / (n + 1/2), and rounding is exact for the 255 positions that a tsvector keeps.
 _OCCURRENCES = (
-    "round(1 / (1.64493406685::float8 * (1 - ts_rank('{{1,1,1,1}}', words, {word})::float8)) - 0.5)"
+    "round(1 / (1.64493406685::float8 "
+    "* (1 - ts_rank('{1,1,1,1}', words, %s::tsquery)::float8)) - 0.5)"
 )
 
 # The words of the query as the index's language has them, and the number of rows to search.
@@ -85,8 +86,9 @@ class Word(NamedTuple):
 
     @property
     def tsquery(self) -> str:
-        """Return the word as an SQL literal. It consists of letters, marks and digits."""
-        return f"'{self.lexeme}'::tsquery"
+        """Return the word as a tsquery. It is quoted, for a dictionary may return any text."""
+        escaped = self.lexeme.replace("\\", "\\\\").replace("'", "''")
+        return f"'{escaped}'"
 
 
 class Candidates(NamedTuple):
@@ -196,12 +198,14 @@ class LexicalSearch:
 
     def _candidates(self, words: Sequence[Word], tsquery: str) -> list[Sql | str]:
         """Return the statement that reads the candidates, and the wanted documents beside them."""
-        occurrences = ", ".join(_OCCURRENCES.format(word=word.tsquery) for word in words)
+        occurrences = ", ".join([_OCCURRENCES] * len(words))
         table, index = self.partition.table, self.partition.index
-        read = statement(_READ.format(occurrences=occurrences), self.condition, " AS passes, ")
+        counted: Sql = (_READ.format(occurrences=occurrences), [word.tsquery for word in words])
+        read = statement(counted, self.condition, " AS passes, ")
         by_words: list[Sql | str] = [
-            *("(", read, f"FALSE AS wanted FROM {table} AS stored WHERE words @@ '{tsquery}' AND "),
-            *(self.within, f" LIMIT {_MOST_CANDIDATES})"),
+            *("(", read, f"FALSE AS wanted FROM {table} AS stored WHERE "),
+            *(("words @@ %s::tsquery AND ", [tsquery]), self.within),
+            f" LIMIT {_MOST_CANDIDATES})",
         ]
         if not self.wanted:
             return by_words
@@ -246,7 +250,7 @@ class LexicalSearch:
 
 def either(words: Sequence[Word]) -> str:
     """Return the tsquery of the documents with any of the words."""
-    return " | ".join(word.lexeme for word in words)
+    return " | ".join(word.tsquery for word in words)
 
 
 def rarest(words: Sequence[Word], documents: float) -> Candidates:
@@ -257,15 +261,15 @@ def rarest(words: Sequence[Word], documents: float) -> Candidates:
     no word and no pair is that rare, the rarest of the words is searched alone.
     """
     ordered = sorted(words, key=lambda word: (word.share, word.lexeme))
-    rare = _affordable([(word.share, word.lexeme) for word in ordered], documents)
+    rare = _affordable([(word.share, word.tsquery) for word in ordered], documents)
     pairs = [
-        (one.share * other.share, f"({one.lexeme} & {other.lexeme})")
+        (one.share * other.share, f"({one.tsquery} & {other.tsquery})")
         for one, other in combinations(ordered[len(rare) :], 2)
     ]
     parts = [*rare, *_affordable(sorted(pairs), documents)]
     if not parts:
-        rare = parts = [ordered[0].lexeme]
-    return Candidates(" | ".join(parts), frozenset(rare))
+        rare = parts = [ordered[0].tsquery]
+    return Candidates(" | ".join(parts), frozenset(word.lexeme for word in ordered[: len(rare)]))
 
 
 def _affordable(options: Sequence[tuple[float, str]], documents: float) -> list[str]:

@@ -34,14 +34,20 @@ _FLOAT = re.compile(r"(?<!\S)(\d+e\d+)(?=\S)")
 _LEADING_MARKS = re.compile(r"(?<!\S)[^\w\s]+")
 
 
+#: The last character that is remembered: the plane of nearly all living scripts. A text of all
+#: characters would otherwise leave a hundred megabytes behind.
+_LAST_KEPT = 0xFFFF
+
+
 class _Separators(dict[int, int]):
     """Maps what is neither a letter, a mark nor a digit to a space."""
 
     def __missing__(self, character: int) -> int:
         category = unicodedata.category(chr(character))
-        kept = category[0] in "LM" or category in ("Nd", "Nl")
-        self[character] = character if kept else 32
-        return self[character]
+        to = character if category[0] in "LM" or category in ("Nd", "Nl") else 32
+        if character <= _LAST_KEPT:
+            self[character] = to
+        return to
 
 
 _SEPARATORS = _Separators()

@@ -192,3 +192,14 @@ def test_postgresql_has_the_same_words(db: None, text: str) -> None:
         )
         found = dict(cursor.fetchall())
     assert found == {word: min(number, MAX_FREQUENCY) for word, number in words.items()}
+
+
+@pytest.mark.parametrize("lexeme", ["o'neil", "back\\slash", "a & b", "%s", "'); --"])
+def test_a_lexeme_of_any_characters_is_one_word(lexeme: str) -> None:
+    """A synonym dictionary of the database may return what the analysis of words never does."""
+    words = [lexical.Word(lexeme, 1, 0.1), lexical.Word("plain", 1, 0.1)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT numnode(%s::tsquery)", [lexical.either(words)])
+        assert cursor.fetchone() == (3,)
+        cursor.execute("SELECT array_to_tsvector(%s) @@ %s::tsquery", [[lexeme], words[0].tsquery])
+        assert cursor.fetchone() == (True,)
