@@ -45,7 +45,7 @@ PAGES: dict[str, tuple[Callable[[], str], int]] = {
     "resource": (lambda: view("resources", resource_id="ann"), 6),
     "message": (lambda: page_of(first(Message)), 2),
     "memory": (lambda: page_of(first(WorkingMemory)), 2),
-    "entity": (lambda: page_of(first(Entity)), 4),
+    "entity": (lambda: page_of(first(Entity)), 3),
     "changes": (lambda: view("changes", first(Entity).pk), 2),
     "record": (lambda: page_of(first(Record)), 6),
     "run": (lambda: page_of(first(SyncRun)), 3),

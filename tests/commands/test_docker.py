@@ -176,13 +176,19 @@ def test_foreign_url_is_kept(project: Project) -> None:
     assert project.env == {"DB_URL": "postgresql://db.example.com/production"}
 
 
-@pytest.mark.parametrize("url", ["postgresql://db.example.com/production", "mysql://host/name"])
-def test_url_edited_later_is_kept(project: Project, url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://db.example.com/production", "engine_add did not set up"),
+        ("mysql://host/name", "does not begin with postgres://"),
+    ],
+)
+def test_url_edited_later_is_kept(project: Project, url: str, reason: str) -> None:
     add(project)
     edited = {**project.env, "DB_URL": url}
     (project.path / ".env").write_text("".join(f"{k}='{v}'\n" for k, v in edited.items()))
     for command in "engine_add", "engine_up":
-        with pytest.raises(CommandError, match="engine_add did not set up"):
+        with pytest.raises(CommandError, match=reason):
             project.call(command)
     assert project.env == edited
 

@@ -64,7 +64,7 @@ def test_it_shows_its_alias_its_backend_and_its_database() -> None:
 def test_representations_name_what_matters() -> None:
     with override_settings(MASTRA_ENGINE=MOCK):
         assert repr(engine.memory) == "<Memory index='memory' embedder=None>"
-        assert repr(engine.vectors) == "<Vectors embedder=None reranker=Reranker>"
+        assert repr(engine.vectors) == "<Vectors embedder=None reranker=None>"
         assert repr(engines) == "<EngineHandler of 'default'>"
         assert repr(engine.queue) == "<TaskQueue of 'default'>"
     assert repr(registry).startswith("<Registry syncs=[")

@@ -73,7 +73,7 @@ OBJECTS = {
 FILTERS = {("list_threads", "metadata"), ("list_messages", "metadata"), ("recall", "filter")}
 #: What has tests of its own, below.
 OTHERS = {"messages", "ids", "resource_ids", "lines", "cursor", "content", "patch"}
-OTHERS |= {"dry_run", "message_range", "min_score", "working_memory"}
+OTHERS |= {"dry_run", "explain", "hybrid", "message_range", "min_score", "working_memory"}
 
 ARGUMENTS = [
     (method, parameter)

@@ -404,7 +404,7 @@ class TestVectorSearch(WithCompass):
         engine.vectors.upsert(index_name="many", vectors=vectors)
         search: dict[str, Any] = {"index_name": "many", "query_vector": [1, 0.5, 0.5]}
         diverse = engine.vectors.query(**search, top_k=20, mmr=0.4, include_vector=True)
-        near = engine.vectors.query(**search, top_k=100, include_vector=True)
+        near = engine.vectors.query(**search, top_k=80, include_vector=True)
         selected = [near.pop(0)]
         while len(selected) < 20:  # the definition, step by step
             best = max(

@@ -106,7 +106,7 @@ def plain(result: Any) -> Any:
         return {
             field.name: plain(getattr(result, field.name))
             for field in fields(result)
-            if field.name not in ("size_bytes", "score", "next_cursor", "status")
+            if field.name not in ("size_bytes", "score", "lexical", "next_cursor", "status")
         }
     if isinstance(result, MastraEngine) or hasattr(result, "within"):
         return None
