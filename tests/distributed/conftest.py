@@ -19,9 +19,12 @@ from tests.waiting import PATIENCE, wait_until
 Start = Callable[..., subprocess.Popen[str]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def redis() -> Iterator[str]:
-    """The URL of a Redis of the tests' own, on a socket in a directory that goes."""
+    """The URL of a Redis of the test's own, on a socket in a directory that goes.
+
+    Workers would perform what is left of another test in a broker that tests share.
+    """
     program = which("redis-server")
     assert program, "redis-server is missing: make test-celery gets it"
     with tempfile.TemporaryDirectory(prefix="mastra-redis-") as home:
