@@ -7,7 +7,6 @@ Chunks of documents are searched by `vectors.query`, tickets by `search_records`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from inspect import signature
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +95,7 @@ def _documents(engine: PostgresEngine, labelled: LabelledSet) -> dict[str, Searc
         )
         return [match.metadata["document"] for match in matches]
 
-    return {**_weighted(engine, search), **_reranked(search)}
+    return {**_weighted(search), **_reranked(search)}
 
 
 def _tickets(engine: PostgresEngine, labelled: LabelledSet) -> dict[str, Search]:
@@ -112,7 +111,7 @@ def _tickets(engine: PostgresEngine, labelled: LabelledSet) -> dict[str, Search]
     def search(query: str, *, top_k: int, **options: Any) -> Iterable[Any]:
         return engine.search_records(query=query, connection_id="shop", top_k=top_k, **options)
 
-    return {**_weighted(engine, search), **_reranked(search)}
+    return {**_weighted(search), **_reranked(search)}
 
 
 def _messages(engine: PostgresEngine, labelled: LabelledSet) -> dict[str, Search]:
@@ -131,13 +130,11 @@ def _messages(engine: PostgresEngine, labelled: LabelledSet) -> dict[str, Search
             query=query, resource_id=resource_id, top_k=top_k, message_range=(0, 0), **options
         )
 
-    return _weighted(engine, search) if _has_weights(engine) else {VECTORS: search}
+    return _weighted(search)
 
 
-def _weighted(engine: PostgresEngine, search: Search) -> dict[str, Search]:
+def _weighted(search: Search) -> dict[str, Search]:
     weights: dict[str, Any] = {VECTORS: False, LEXICAL: 0.0, HYBRID: True}
-    if not _has_weights(engine):
-        del weights[LEXICAL]
     return {name: _with(search, hybrid=weight) for name, weight in weights.items()}
 
 
@@ -150,8 +147,3 @@ def _reranked(search: Search) -> dict[str, Search]:
 
 def _with(search: Search, **fixed: Any) -> Search:
     return lambda query, **options: search(query, **options, **fixed)
-
-
-def _has_weights(engine: PostgresEngine) -> bool:
-    """Return whether `hybrid` is a weight, and known to recall."""
-    return "hybrid" in signature(engine.memory.recall).parameters
