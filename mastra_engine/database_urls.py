@@ -21,7 +21,7 @@ _ADVICE = (
     "Write it as postgres://user:password@host:port/database, and percent-encode special "
     "characters such as @ (%40), / (%2F) and % (%25) in the password"
 )
-#: The beginnings of libpq's messages. What follows quotes the URL, perhaps with its password.
+#: The beginnings of libpq's messages. The rest quotes the URL, perhaps with its password.
 _REASONS = (
     "invalid percent-encoded token",
     "forbidden value %00 in percent-encoded value",

@@ -38,13 +38,13 @@ def is_kept_from_git(directory: Path) -> bool:
 
     It is the one of the directory, or of a parent inside of the same repository.
     """
-    kept = False
+    ignored = False
     for path in _ignore_files(directory):
         for pattern in path.read_text(encoding="utf-8").splitlines():
             name = pattern.strip().removeprefix("!").removeprefix("**/").removeprefix("/")
             if fnmatch(".env", name):
-                kept = not pattern.startswith("!")
-    return kept
+                ignored = not pattern.startswith("!")
+    return ignored
 
 
 def _ignore_files(directory: Path) -> list[Path]:

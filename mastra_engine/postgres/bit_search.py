@@ -40,8 +40,8 @@ class BitSearch(Search):
     def _graph(self, order: str, *, ef_search: int | None = None) -> list[Any] | None:
         """Compare the first candidates that satisfy the filter; return None if they are too few.
 
-        Without a valid structure there are none: all vectors are to be compared then, and not those
-        with similar bits.
+        Without a valid structure it returns None as well: all vectors are to be compared then, and
+        not those with similar bits.
         """
         sql, params = self.condition
         partition, name = self.partition, self.partition.index.name

@@ -5,7 +5,7 @@ that number is computed from it in C. Rare words decide the order, and few docum
 And the planner's statistics know how frequent the common words are.
 
 The collection that a search ranks are all documents of the namespaces in scope; a filter selects
-among them and does not change what a word weighs. Up to `EXACT_DOCUMENTS` it is read whole. In a
+among them and does not change the weight of a word. Up to `EXACT_DOCUMENTS` it is read whole. In a
 larger one the candidates are the documents with the rarest words, and those with two of the others;
 the weights of the others, and the average length, are then estimates.
 """
@@ -52,12 +52,12 @@ _READ = (
     "SELECT stored.ctid AS place, id, namespace, word_count, ARRAY[{occurrences}] AS occurrences, "
 )
 
-# `whole` is the number of documents and their average length. As an estimate, the number may be
-# lower than what was counted.
+# `totals` are the number of documents and their average length. As an estimate, the number may be
+# lower than the number of documents with a word, which is counted.
 _BEST = """
 ), collection AS MATERIALIZED (
-    SELECT greatest(whole[1], (SELECT max(f) FROM unnest(frequencies) AS f)) AS documents,
-           coalesce(nullif(whole[2], 0), 1) AS average_length, frequencies
+    SELECT greatest(totals[1], (SELECT max(f) FROM unnest(frequencies) AS f)) AS documents,
+           coalesce(nullif(totals[2], 0), 1) AS average_length, frequencies
     FROM statistics
 ), weight AS MATERIALIZED (
     SELECT ARRAY(
@@ -98,8 +98,18 @@ class Candidates(NamedTuple):
     complete: frozenset[str]
 
 
-class Found(NamedTuple):
-    """The rows of a lexical search, the words of its query, and what they are ranked by.
+class ParsedQuery(NamedTuple):
+    """The words of a query, none if it has only stop words, and the size of the collection.
+
+    The size is counted up to one above `EXACT_DOCUMENTS`.
+    """
+
+    words: list[Word]
+    documents: float
+
+
+class LexicalResult(NamedTuple):
+    """The rows of a lexical search, the words of its query, and the collection with their weights.
 
     A row is (id, namespace, document, metadata, occurrences, length, distance, vector): how often
     each of the words occurs in it, its number of words, and its vector in pgvector's binary form.
@@ -115,9 +125,8 @@ class LexicalSearch:
     """A search for the documents that share words with a query.
 
     `words` are the query's, with repetitions; `within` is the condition of the collection, and
-    `condition` that of the filter. `limit` is the number of documents. The `wanted` ones, pairs of
-    a namespace and an id, are returned beside them. If candidates were left out and fewer than
-    `enough` are found, all are searched. With `target`, rows have their distances to it.
+    `condition` that of the filter. `limit` is the number of documents. If candidates were left out
+    and fewer than `enough` are found, all are searched. With `target`, rows have their distances.
     """
 
     partition: Partition
@@ -127,30 +136,15 @@ class LexicalSearch:
     condition: Sql
     limit: int
     enough: int
-    wanted: Sequence[tuple[str, str]] = ()
     target: AnyVector | None = None
     with_vector: bool = False
 
-    def run(self) -> Found | None:
-        """Return the rows in any order, or None if the query has no words but stop words."""
-        words, counted = self._query()
-        if not words:
-            return None
-        every = Candidates(either(words), frozenset(word.lexeme for word in words))
-        if counted <= EXACT_DOCUMENTS:
-            return self._search(words, every)
-        documents = self._documents()
-        found = self._search(words, rarest(words, documents), documents)
-        if len(found.rows) < self.enough:
-            found = self._search(words, every, documents)
-        return found
-
-    def _query(self) -> tuple[list[Word], float]:
-        """Return the words, and the number of rows in the collection if it is small."""
+    def parse(self) -> ParsedQuery:
+        """Return the words as the index's language has them, and the size of the collection."""
         table, language = self.partition.table, self.partition.index.language
-        known = self.statistics.documents
+        estimate = self.statistics.documents
         # Counting takes long where the first pages of a large table have few rows that are alive.
-        large = self.within == TRUE and known > 2 * EXACT_DOCUMENTS
+        large = self.within == TRUE and estimate > 2 * EXACT_DOCUMENTS
         ((lexemes, counted),) = self._fetch(
             (_QUERY.format(table=table, language=language), [" ".join(self.words)]),
             self.within,
@@ -159,7 +153,22 @@ class LexicalSearch:
         words = [
             Word(lexeme, number, self.statistics.share(lexeme)) for lexeme, number in lexemes or ()
         ]
-        return words, known if large else counted
+        return ParsedQuery(words, estimate if large else counted)
+
+    def run(self, query: ParsedQuery, keys: Sequence[tuple[str, str]]) -> LexicalResult:
+        """Return the rows in any order, and beside them those of `keys`.
+
+        A key is a namespace and an id.
+        """
+        words = query.words
+        every = Candidates(either(words), frozenset(word.lexeme for word in words))
+        if query.documents <= EXACT_DOCUMENTS:
+            return self._search(words, every, keys)
+        documents = self._documents()
+        result = self._search(words, rarest(words, documents), keys, documents)
+        if len(result.rows) < self.enough:
+            result = self._search(words, every, keys, documents)
+        return result
 
     def _documents(self) -> float:
         """Return the number of documents in a large collection, as the planner estimates it."""
@@ -170,8 +179,12 @@ class LexicalSearch:
         return max(float(plan["Plan"]["Plan Rows"]), EXACT_DOCUMENTS)
 
     def _search(
-        self, words: Sequence[Word], candidates: Candidates, documents: float | None = None
-    ) -> Found:
+        self,
+        words: Sequence[Word],
+        candidates: Candidates,
+        keys: Sequence[tuple[str, str]],
+        documents: float | None = None,
+    ) -> LexicalResult:
         """Search candidates; without a number of `documents` they are the whole collection."""
         distance: Sql = ("NULL::float8", [])
         if self.target is not None:
@@ -179,7 +192,7 @@ class LexicalSearch:
         vector = self.partition.binary() if self.with_vector else "NULL"
         rows = self._fetch(
             "WITH candidate AS MATERIALIZED (",
-            *self._candidates(words, candidates.tsquery),
+            *self._candidates(words, candidates.tsquery, keys),
             "), statistics AS MATERIALIZED (",
             *self._statistics(words, candidates, documents),
             _BEST.format(score=_score(words), limit=self.limit),
@@ -194,10 +207,12 @@ class LexicalSearch:
             average_length=average_length,
             frequencies=dict(zip(query, frequencies, strict=True)),
         )
-        return Found([row[3:] for row in rows], query, collection)
+        return LexicalResult([row[3:] for row in rows], query, collection)
 
-    def _candidates(self, words: Sequence[Word], tsquery: str) -> list[Sql | str]:
-        """Return the statement that reads the candidates, and the wanted documents beside them."""
+    def _candidates(
+        self, words: Sequence[Word], tsquery: str, keys: Sequence[tuple[str, str]]
+    ) -> list[Sql | str]:
+        """Return the statement that reads the candidates, and the rows of keys beside them."""
         occurrences = ", ".join([_OCCURRENCES] * len(words))
         table, index = self.partition.table, self.partition.index
         counted: Sql = (_READ.format(occurrences=occurrences), [word.tsquery for word in words])
@@ -207,12 +222,15 @@ class LexicalSearch:
             *(("words @@ %s::tsquery AND ", [tsquery]), self.within),
             f" LIMIT {_MOST_CANDIDATES})",
         ]
-        if not self.wanted:
+        if not keys:
             return by_words
-        namespaces, ids = zip(*self.wanted, strict=True)
-        keys = "unnest(%s::text[], %s::text[]) AS key (space, name)"
-        found = f"ON index_id = {index.id} AND namespace = space AND id = name"
-        by_key: Sql = (f"FROM {table} AS stored JOIN {keys} {found}", [list(namespaces), list(ids)])
+        namespaces, ids = zip(*keys, strict=True)
+        pairs = "unnest(%s::text[], %s::text[]) AS key (space, name)"
+        equal = f"index_id = {index.id} AND namespace = space AND id = name"
+        by_key: Sql = (
+            f"FROM {table} AS stored JOIN {pairs} ON {equal}",
+            [list(namespaces), list(ids)],
+        )
         return [*by_words, " UNION ALL (", read, "TRUE AS wanted ", by_key, ")"]
 
     def _statistics(
@@ -228,18 +246,18 @@ class LexicalSearch:
         )
         counted = f"(SELECT ARRAY[count(*), avg(word_count)]::float8[] FROM {table} WHERE "
         first = f"(SELECT word_count FROM {table} LIMIT {EXACT_DOCUMENTS}) AS first"
-        whole: list[Sql | str]
+        totals: list[Sql | str]
         if documents is None:
-            whole = [counted, self.within, " AND words IS NOT NULL)"]
+            totals = [counted, self.within, " AND words IS NOT NULL)"]
         elif average is None:  # before the first ANALYZE
-            whole = [f"(SELECT ARRAY[{documents}, avg(word_count)]::float8[] FROM {first})"]
+            totals = [f"(SELECT ARRAY[{documents}, avg(word_count)]::float8[] FROM {first})"]
         else:
-            whole = [f"ARRAY[{documents}, {average}]::float8[]"]
+            totals = [f"ARRAY[{documents}, {average}]::float8[]"]
         return [
             # count(*) makes one row of it, where no word is counted.
             f"SELECT count(*), ARRAY[{frequencies}]::float8[] AS frequencies, ",
-            *whole,
-            " AS whole FROM candidate",
+            *totals,
+            " AS totals FROM candidate",
         ]
 
     def _fetch(self, *parts: Sql | str) -> list[Any]:

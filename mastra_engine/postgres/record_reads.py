@@ -161,31 +161,31 @@ def count_records(connection: BaseDatabaseWrapper, entity: Entity, where: Node) 
 def read_changes(
     connection: BaseDatabaseWrapper,
     entity_id: UUID,
-    known: Entity | None,
+    entity: Entity | None,
     *,
     after: int,
     limit: int,
 ) -> ReadChanges | None:
     """Return a page of an entity's records after a `rev`, in that order; None without the entity.
 
-    `known` is the entity as it was read at some time. It is not read again if there are records.
+    `entity` is the entity as it was read at some time. It is not read again if there are records.
     """
     sql = bounded(_CHANGES, _OF_CHANGE, limit)
     rows = read_rows(connection, sql, [entity_id, entity_id, entity_id, after, limit + 1])
     rows, has_more = page_of_rows(rows, limit, _DATA)
-    if known is None or not rows:
+    if entity is None or not rows:
         # The entity is read last, so that its `purged_rev` covers every purge that removed
         # tombstones before the records were read.
         entities = read_rows(connection, _FEED_ENTITY, [entity_id])
         if not entities:
             return None
         ((*values, purged_rev),) = entities
-        (known,) = as_values(Entity, [values])
-        rev = known.rev
+        (entity,) = as_values(Entity, [values])
+        rev = entity.rev
     if rows:
         rev, purged_rev = rows[0][-2:]
-    records = zip(_records(rows, known), (row[-3] for row in rows), strict=True)
-    return ReadChanges(known, rev, purged_rev, list(records), has_more)
+    records = zip(_records(rows, entity), (row[-3] for row in rows), strict=True)
+    return ReadChanges(entity, rev, purged_rev, list(records), has_more)
 
 
 def _records(rows: Sequence[tuple[Any, ...]], entity: Entity) -> list[Record]:

@@ -75,7 +75,7 @@ class Search:
 
     @property
     def candidates(self) -> int:
-        """Return how many matching rows the graph has to find, for the result to be as good."""
+        """Return how many matching rows the graph has to find so that the result is as good."""
         return self.limit
 
     def run(self) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What the planner knows of the words in a partition's documents."""
+"""The planner's statistics of the words in a partition's documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mastra_engine.postgres.partitions import Partition
 
 #: Seconds for which statistics are kept. ANALYZE renews them less often in most databases.
 _KEPT = 60
-#: Partitions whose statistics are kept.
+#: The number of partitions that are kept.
 _MOST = 100
 #: The share of documents that the planner assumes for a word if it has no statistics.
 _UNKNOWN_SHARE = 0.005
@@ -92,9 +92,9 @@ def _average(
     missing: float,
 ) -> float | None:
     """Return the average length of documents from the statistics of lengths."""
-    known = sum(shares or ())
+    covered = sum(shares or ())
     total = sum(length * share for length, share in zip(common or (), shares or (), strict=True))
     if bounds:
-        total += (1 - known - missing) * sum(bounds) / len(bounds)
-        known = 1 - missing
-    return total / known if known else None
+        total += (1 - covered - missing) * sum(bounds) / len(bounds)
+        covered = 1 - missing
+    return total / covered if covered else None

@@ -50,7 +50,7 @@ class Corpus:
     def contributions(
         self, query: Mapping[str, int], document: Mapping[str, int], length: int | None = None
     ) -> dict[str, float]:
-        """Return what each word of a query adds to a document's score; the score is their sum.
+        """Return the contribution of each word of a query to a document's score, their sum.
 
         `query` and `document` say how often a word occurs there. `length` is the document's number
         of words, if `document` has not all of them.

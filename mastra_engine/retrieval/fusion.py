@@ -24,7 +24,7 @@ def fused_scores(
     So both are standardized over the candidates: how many standard deviations they are above the
     mean. The score is the logistic function of the sum, in which similarities have `weight` and
     BM25 scores 1 - `weight`. Without similarities BM25 scores alone count. J. A. Shaw and E. A.
-    Fox, "Combination of Multiple Searches", TREC-2, 1994, for the sum of scores.
+    Fox, "Combination of Multiple Searches", TREC-2, 1994, introduced the sum of scores.
     """
     by_words = _standardized(lexical)
     if None in similarities:
@@ -42,11 +42,11 @@ def _standardized(scores: Sequence[float]) -> list[float]:
         return []
     mean = math.fsum(scores) / len(scores)
     distances = [score - mean for score in scores]
-    deviation = math.sqrt(math.fsum(each * each for each in distances) / len(scores))
+    deviation = math.sqrt(math.fsum(distance * distance for distance in distances) / len(scores))
     # Scores that are all alike differ by rounding errors, which must not decide.
     if deviation <= 1e-9 * max(map(abs, scores)):
         return [0.0] * len(scores)
-    return [each / deviation for each in distances]
+    return [distance / deviation for distance in distances]
 
 
 def reciprocal_rank_fusion(*rankings: Sequence[Match]) -> list[Match]:

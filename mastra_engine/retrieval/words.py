@@ -40,7 +40,7 @@ _LAST_KEPT = 0xFFFF
 
 
 class _Separators(dict[int, int]):
-    """Maps what is neither a letter, a mark nor a digit to a space."""
+    """Maps each character but letters, marks and digits to a space."""
 
     def __missing__(self, character: int) -> int:
         category = unicodedata.category(chr(character))
@@ -56,10 +56,10 @@ _SEPARATORS = _Separators()
 def words_of(text: str) -> list[str]:
     """Return the words of a text, in order and with repetitions.
 
-    Words are runs of letters, marks and digits in lower case, after normalization (NFKC);
-    marks count behind a letter or a digit. Runs of
-    Chinese, Japanese and Korean characters become overlapping pairs: 東京都 has the words 東京 and
-    京都. Words of over 255 characters are left out. At most 16,383 words are returned.
+    Words are runs of letters, marks and digits in lower case, after normalization (NFKC); marks
+    count behind a letter or a digit. Runs of Chinese, Japanese and Korean characters become
+    overlapping pairs: 東京都 has the words 東京 and 京都. Words of over 255 characters are left
+    out. At most 16,383 words are returned.
     """
     text = text[:_MAX_CHARACTERS]
     if text.isascii():

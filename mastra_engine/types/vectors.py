@@ -37,8 +37,8 @@ class Part:
     """A part of a match's score: its `value`, and the `weight` with which it counts.
 
     The name is "similarity", "lexical" or "neighbour". `words` maps each word that the query and
-    the text share to what it contributes to a lexical value; these contributions add up to it.
-    `message_id` is the neighbour in the thread whose words count for a recalled message.
+    the text share to its contribution to a lexical value; the contributions add up to it.
+    `message_id` names the neighbour in the thread that adds its words to a recalled message.
     """
 
     name: Literal["similarity", "lexical", "neighbour"]

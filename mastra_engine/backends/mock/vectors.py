@@ -176,7 +176,7 @@ class MockVectorStore(VectorStore):
         for row in passing:
             shared = statistics.contributions(counts, _frequencies(row.document) or {})
             similarity = None if target is None else _similarity(row, target, scope.index)
-            if query.min_score is None or (similarity or 0.0) >= query.min_score:
+            if similarity is None or query.admits(similarity):
                 candidates.append(
                     row.to_candidate(similarity, shared, with_vector=query.with_vector)
                 )
@@ -248,8 +248,8 @@ def _first(
     candidates: Sequence[Candidate], limit: int, score: Callable[[Candidate], float]
 ) -> set[tuple[str, str]]:
     """Return the ids and namespaces of the candidates with the highest scores."""
-    ordered = sorted(candidates, key=lambda each: (-score(each), each.id, each.namespace))
-    return {(candidate.id, candidate.namespace) for candidate in ordered[:limit]}
+    keys = [(-score(candidate), candidate.id, candidate.namespace) for candidate in candidates]
+    return {(id, namespace) for _, id, namespace in sorted(keys)[:limit]}
 
 
 @lru_cache(maxsize=10_000)

@@ -34,7 +34,7 @@ _MAX_KNOWN = 1_000
 
 
 class KnownEntities:
-    """Entities that were read, for the values that never change: id, name and connection.
+    """Entities that were read. Their id, name and connection never change.
 
     They spare a statement of each read by name. Other processes may have deleted them, or a
     transaction that created them was rolled back.

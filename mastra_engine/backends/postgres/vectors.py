@@ -24,7 +24,7 @@ from mastra_engine.postgres.bit_search import BitSearch
 from mastra_engine.postgres.compile import TRUE, Sql, both, on_metadata
 from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
-from mastra_engine.postgres.lexical import Found, LexicalSearch
+from mastra_engine.postgres.lexical import LexicalResult, LexicalSearch
 from mastra_engine.postgres.locks import lock_index_name
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.search import Search, at_least, chunks_of, compare, within
@@ -213,13 +213,8 @@ class PostgresVectorStore(VectorStore):
     ) -> list[Candidate]:
         """Find vectors at first by their keys only, and read all documents of interest at once."""
         partition, condition = self._partition(scope.index), _filter(scope)
-        keys: list[tuple[str, str]] = []
-        if target is not None:
-            ef_search = query.effective_ef_search
-            rows = self._nearest(scope, target, limit=limit, ef_search=ef_search, only_keys=True)
-            keys = [(namespace, id) for id, namespace, *_ in rows]
-            if query.min_score is not None:
-                condition = both(condition, at_least(partition, target, query.min_score))
+        if target is not None and query.min_score is not None:
+            condition = both(condition, at_least(partition, target, query.min_score))
         with self._reading(scope.index):
             search = LexicalSearch(
                 partition=partition,
@@ -229,18 +224,27 @@ class PostgresVectorStore(VectorStore):
                 condition=condition,
                 limit=limit,
                 enough=query.limit,
-                wanted=keys,
                 target=target,
                 with_vector=query.with_vector,
             )
-            found = search.run()
-        if found is not None:
-            return [_candidate(row, found, partition) for row in found.rows]
+            parsed = search.parse()
+            if parsed.words:
+                keys = [] if target is None else self._nearest_keys(scope, target, query, limit)
+                result = search.run(parsed, keys)
+                return [_candidate(row, result, partition) for row in result.rows]
         by_vectors = replace(query, hybrid=None)  # the query has only stop words
         return self.find(scope, by_vectors, target, limit=limit)
 
+    def _nearest_keys(
+        self, scope: VectorScope, target: AnyVector, query: VectorQuery, limit: int
+    ) -> list[tuple[str, str]]:
+        """Return the namespaces and ids of the nearest vectors."""
+        ef_search = query.effective_ef_search
+        rows = self._nearest(scope, target, limit=limit, ef_search=ef_search, only_keys=True)
+        return [(namespace, id) for id, namespace, *_ in rows]
+
     def _nearest(self, scope: VectorScope, target: AnyVector, **options: Any) -> list[Any]:
-        """Return the nearest rows; raises IndexNotFound if there is none and no index."""
+        """Return the nearest rows; raises IndexNotFound if the index has been deleted."""
         partition = self._partition(scope.index)
         search = (BitSearch if partition.by_bits else Search)(
             partition=partition,
@@ -296,7 +300,7 @@ def _collection(scope: VectorScope) -> Sql:
 
 
 def _filter(scope: VectorScope) -> Sql:
-    """Return the condition of the filter, and of the records whose chunks are in scope."""
+    """Return the condition of the filter, and that vectors are chunks of the records in scope."""
     if (records := scope.records) is None:
         return on_metadata(scope.where)
     chunks = chunks_of(records.entity_ids, records.where, keys=(ENTITY, RECORD))
@@ -319,10 +323,10 @@ def _match(row: tuple[Any, ...], partition: Partition) -> Match:
     )
 
 
-def _candidate(row: tuple[Any, ...], found: Found, partition: Partition) -> Candidate:
+def _candidate(row: tuple[Any, ...], result: LexicalResult, partition: Partition) -> Candidate:
     id, namespace, document, metadata, occurrences, length, distance, vector = row
     # A vector without a document has no words, and their numbers are null.
-    counted = {word: number or 0 for word, number in zip(found.query, occurrences, strict=True)}
+    counted = {word: number or 0 for word, number in zip(result.query, occurrences, strict=True)}
     return Candidate(
         id=id,
         namespace=namespace,
@@ -330,7 +334,7 @@ def _candidate(row: tuple[Any, ...], found: Found, partition: Partition) -> Cand
         metadata=loads(metadata),
         vector=None if vector is None else partition.decode(vector).to_list(),
         similarity=None if distance is None else _score(partition.index.metric, distance),
-        words=found.collection.contributions(found.query, counted, length or 0),
+        words=result.collection.contributions(result.query, counted, length or 0),
     )
 
 

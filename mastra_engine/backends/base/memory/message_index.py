@@ -14,7 +14,7 @@ from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import UnembeddedMessage
 from mastra_engine.backends.base.steps import Steps, in_steps, run_steps
 from mastra_engine.backends.base.vectors.candidates import Candidate, ranked
-from mastra_engine.backends.base.vectors.search import VectorQuery, VectorScope
+from mastra_engine.backends.base.vectors.search import VectorQuery, VectorScope, query_target
 from mastra_engine.exceptions import IndexNotFound, InvalidVector
 from mastra_engine.filters.ast import ALL, And, Equals, Exists, Field, Node
 from mastra_engine.retrieval.embedding import (
@@ -27,7 +27,6 @@ from mastra_engine.retrieval.embedding import (
 )
 from mastra_engine.types import Match, Thread, VectorIndex
 from mastra_engine.validation.vectors import IndexDefinition, matrix, vector_rows
-from mastra_engine.validation.vectors import vector as checked_vector
 
 logger = logging.getLogger("mastra_engine")
 
@@ -164,8 +163,7 @@ class MessageIndex:
         in_scope = _OF_ANY_THREAD if thread_id is None else of_thread(thread_id)
 
         def search(index: IndexDefinition) -> list[Candidate]:
-            # A zero vector has no direction: the embedder knows none of the words.
-            target = checked_vector(vector, index, "/query") if any(vector) else None
+            target = query_target(vector, index, "/query")
             where, namespaces = And((in_scope, query.where)), frozenset([resource_id])
             scope = VectorScope(index=index, where=where, namespaces=namespaces)
             return MessageSearch(self._store, self._vectors.store, scope, query, target).run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from heapq import nlargest
+from operator import attrgetter
 
 from mastra_engine.backends.base.memory.store import MemoryStore
 from mastra_engine.backends.base.vectors.candidates import Candidate
@@ -22,7 +23,7 @@ THREAD, POSITION = "@thread_id", "@position"
 #: The weight of a neighbour's lexical score beside that of a message's own. Measured in
 #: docs/explanation/retrieval.md.
 NEIGHBOUR = 0.4
-#: Messages, the best by words, whose neighbours become candidates.
+#: The neighbours of so many messages, the best by words, become candidates.
 _SPREADING = 30
 #: Candidates by vectors and by words, at least: a message's words may count for its neighbours.
 _MIN_CANDIDATES = 200
@@ -39,18 +40,18 @@ class MessageSearch:
     target: AnyVector | None
 
     def run(self) -> list[Candidate]:
-        """Return the candidates, with what their neighbours add to their scores."""
+        """Return the candidates, with the parts that their neighbours add to their scores."""
         limit = self.query.candidates
         if self.query.hybrid is not None:
             limit = max(limit, _MIN_CANDIDATES)
-        found = self.vectors.find(self.scope, self.query, self.target, limit=limit)
+        candidates = self.vectors.find(self.scope, self.query, self.target, limit=limit)
         if self.query.hybrid is None:
-            return found
-        by_place = {_place(candidate): candidate for candidate in found}
-        found += self._beside_the_best(by_place)
-        for candidate in found:
+            return candidates
+        by_place = {_place(candidate): candidate for candidate in candidates}
+        candidates += self._beside_the_best(by_place)
+        for candidate in candidates:
             candidate.context = list(_context(candidate, by_place))
-        return found
+        return candidates
 
     def _beside_the_best(self, by_place: Mapping[Place, Candidate]) -> list[Candidate]:
         """Return the messages beside those with the best words, unless they were found already.
@@ -59,13 +60,12 @@ class MessageSearch:
         """
         if self.target is None:
             return []
-        with_words = [each for each in by_place.values() if each.words]
-        best = nlargest(_SPREADING, with_words, key=lambda each: each.lexical)
-        beside = {place for each in best for place in _neighbours(_place(each))} - by_place.keys()
-        ids = self.messages.list_ids_at(sorted(beside))
+        with_words = [candidate for candidate in by_place.values() if candidate.words]
+        best = nlargest(_SPREADING, with_words, key=attrgetter("lexical"))
+        places = {place for message in best for place in _neighbours(_place(message))}
+        ids = self.messages.list_ids_at(sorted(places - by_place.keys()))
         matches = self.vectors.compare(self.scope, self.target, ids) if ids else []
-        least = self.query.min_score
-        return [Candidate.of(match) for match in matches if least is None or match.score >= least]
+        return [Candidate.of(match) for match in matches if self.query.admits(match.score)]
 
 
 def _context(candidate: Candidate, by_place: Mapping[Place, Candidate]) -> Iterator[Part]:

@@ -20,6 +20,7 @@ from mastra_engine.backends.base.vectors.search import (
     RecordScope,
     VectorQuery,
     VectorScope,
+    query_target,
 )
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import IndexNotFound
@@ -29,7 +30,6 @@ from mastra_engine.retrieval.embedding import embed_query
 from mastra_engine.retrieval.fusion import reciprocal_rank_fusion
 from mastra_engine.types import Entity, Match, Metric, Record, RecordMatch
 from mastra_engine.validation.vectors import IndexDefinition
-from mastra_engine.validation.vectors import vector as checked_vector
 
 #: The factor by which the limit grows if the chunks belong to too few records.
 _WIDER = 4
@@ -110,14 +110,13 @@ class Search:
             namespaces=frozenset([self.connection_id]),
             records=RecordScope(tuple(place.entity.id for place in group), self.where),
         )
-        # An embedder may return zeros for words that it does not know.
-        target = checked_vector(vector, index, "/query") if any(vector) else None
+        target = query_target(vector, index, "/query")
         limit = self.request.candidates
         while True:
-            found = self.vectors.store.find(scope, self.request, target, limit=limit)
-            records = {(each.metadata[ENTITY], each.metadata[RECORD]) for each in found}
-            if len(records) >= self.request.limit or len(found) < limit:
-                return index.metric, [_of_record(candidate, index) for candidate in found]
+            chunks = self.vectors.store.find(scope, self.request, target, limit=limit)
+            records = {(chunk.metadata[ENTITY], chunk.metadata[RECORD]) for chunk in chunks}
+            if len(records) >= self.request.limit or len(chunks) < limit:
+                return index.metric, [_of_record(chunk, index) for chunk in chunks]
             limit *= _WIDER
 
     def _merged(self, rankings: list[list[Match]]) -> list[Match]:

@@ -455,7 +455,7 @@ class Records:
         )
 
     def _read_named(self, name: str, connection_id: str, read: Callable[[Entity], R]) -> R:
-        """Return what is read of an entity, without looking it up if it is known to the store.
+        """Return the result of a read of an entity, which is not looked up if the store knows it.
 
         An entity that was deleted since has no records, so it is looked up if nothing was read.
         """

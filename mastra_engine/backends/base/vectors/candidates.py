@@ -15,8 +15,8 @@ from mastra_engine.types import Explanation, Match, Part
 class Candidate:
     """A vector that may become a match.
 
-    `lexical` is its BM25 score, and `words` is what each word that its document shares with the
-    query contributes to it. `context` are parts beside that; their weights are relative to it.
+    `lexical` is its BM25 score, and `words` has the contribution of each word that its document
+    shares with the query. `context` are parts beside that; their weights are relative to it.
     """
 
     id: str
@@ -88,6 +88,6 @@ def ranked(
         scores = fused_scores(similarities, lexical, weight=query.hybrid)
     order = sorted(
         zip(scores, candidates, strict=True),
-        key=lambda each: (-each[0], each[1].id, each[1].namespace),
+        key=lambda scored: (-scored[0], scored[1].id, scored[1].namespace),
     )
     return [candidate.match(score, query) for score, candidate in order[:most]]

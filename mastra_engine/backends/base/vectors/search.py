@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -16,10 +17,12 @@ from mastra_engine.retrieval.words import query_words
 from mastra_engine.types import Match
 from mastra_engine.validation.inputs import count, share, text
 from mastra_engine.validation.vectors import (
+    AnyVector,
     IndexDefinition,
     finite_number,
     namespace_name,
 )
+from mastra_engine.validation.vectors import vector as checked_vector
 
 #: Candidates that a search of the graph keeps. Measured in docs/explanation/vectors.md.
 EF_SEARCH = 100
@@ -95,9 +98,13 @@ class VectorQuery:
         return max(_CANDIDATES_PER_RESULT * self.limit, _MIN_CANDIDATES)
 
     @property
-    def kept(self) -> int | None:
+    def most(self) -> int | None:
         """Return how many of the candidates, ordered by score, are of use; None for all."""
         return self.limit if self.reranker is None and self.mmr is None else None
+
+    def admits(self, similarity: float) -> bool:
+        """Return whether a similarity is at least the requested one."""
+        return self.min_score is None or similarity >= self.min_score
 
     def candidates_in(self, index: IndexDefinition) -> int:
         """Return how many matches to fetch from an index, fewer if their vectors are long."""
@@ -190,6 +197,14 @@ def validated_query_text(value: Any, path: str) -> str:
         message = f"has {len(query):,} characters; the limit is {MAX_QUERY_TEXT:,}"
         raise InvalidInput(message, path=path)
     return query
+
+
+def query_target(vector: Sequence[float], index: IndexDefinition, path: str) -> AnyVector | None:
+    """Return the vector to which others are compared, or None if it is zero.
+
+    An embedder may return zeros for words that it does not know. They have no direction.
+    """
+    return checked_vector(vector, index, path) if any(vector) else None
 
 
 def optional_namespace(namespace: Any) -> str | None:

@@ -412,7 +412,7 @@ class Vectors:
         scope = VectorScope(index=index, where=query.where, namespaces=spaces)
         limit = query.candidates_in(index)
         candidates = self.store.find(scope, query, target, limit=limit)
-        return ranked(candidates, query, most=query.kept)
+        return ranked(candidates, query, most=query.most)
 
     def _own_namespace(self, namespace: Any) -> str:
         """Return a validated namespace; raises NotFound if it is out of scope."""

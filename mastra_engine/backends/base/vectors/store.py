@@ -144,8 +144,7 @@ class VectorStore(ABC):
             ef_search=query.effective_ef_search,
             with_vector=query.with_vector,
         )
-        least = query.min_score
-        return [Candidate.of(match) for match in matches if least is None or match.score >= least]
+        return [Candidate.of(match) for match in matches if query.admits(match.score)]
 
     @abstractmethod
     def hybrid(
