@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 # The demo and the desk need few packages; an environment for development has them all.
 RUNNABLE := $(or $(wildcard $(VENV)/ready),$(VENV)/demo)
 
-.PHONY: help demo serve test test-all test-browser test-celery test-fuzz test-pgbouncer coverage lint docs openapi lock bench up down clean
+.PHONY: help demo serve test test-all test-browser test-celery test-frameworks test-fuzz test-pgbouncer coverage lint docs openapi lock bench up down clean
 
 help:
 	@echo "make demo      sync real data into an embedded PostgreSQL and query it"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-fuzz       send 10,000 requests to the API; with EXAMPLES=n, n to each operation"
 	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
 	@echo "make test-pgbouncer  run those behind PgBouncer that it might matter to"
+	@echo "make test-frameworks run the suites of agent frameworks, each in an environment of its own"
 	@echo "make coverage        measure which lines the unit tests, the contract and the faces reach"
 	@echo "make lint      style, language, types, import contracts, missing migrations"
 	@echo "make docs      build the documentation site in build/docs/"
@@ -68,6 +69,22 @@ test-pgbouncer: $(VENV)/ready
 	PATH="$$PATH:/usr/sbin:$(CURDIR)/.debian/bin" $(BIN)/pytest -p tests.pooled.plugin \
 		--ds=tests.pooled.settings --reuse-db --create-db $(PARALLEL) \
 		-m "not long" -k "not mock and not flat" $(or $(TESTS),$(POOLED))
+
+# Each framework has an environment of its own, with the versions that its requirements.txt pins:
+# together they cannot be installed. `make test-framework-langgraph` runs one.
+FRAMEWORKS := $(patsubst tests/frameworks/%/requirements.txt,%,$(wildcard tests/frameworks/*/requirements.txt))
+test-frameworks: $(FRAMEWORKS:%=test-framework-%)
+
+test-framework-%: $(VENV)-frameworks/%/ready
+	$(VENV)-frameworks/$*/bin/pytest -c tests/frameworks/pytest.ini --rootdir=. --confcutdir=. \
+		$(or $(TESTS),tests/frameworks/$*) $(if $(wildcard tests/frameworks/$*/settings.py),--ds=tests.frameworks.$*.settings)
+
+.PRECIOUS: $(VENV)-frameworks/%/ready
+$(VENV)-frameworks/%/ready: tests/frameworks/%/requirements.txt tests/frameworks/requirements.txt | $(VENV)/ready
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python \
+		--requirements tests/frameworks/requirements.txt --requirements $<
+	@touch $@
 
 openapi: $(VENV)/ready
 	WRITE_GOLDEN=1 $(BIN)/pytest -q tests/api/test_openapi.py tests/api/test_pages.py
