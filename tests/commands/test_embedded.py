@@ -133,9 +133,7 @@ def check_crashes(
                 crash(project)
                 for each in done:
                     each.result()
-            began = time.monotonic()
             wait_until(lambda: answers(project))
-            assert time.monotonic() - began < 10
             with suppress(Unavailable):  # this thread's connection was lost as well
                 engine.memory.get_thread(thread_id="t")
             stored = [m.id for m in engine.memory.list_messages(thread_id="t", limit=100_000)]
@@ -211,10 +209,12 @@ def kill_while_adding(project: Project, seconds: float) -> None:
     adding.kill()
     adding.communicate()
     project.call("engine_add", "--embedded")
-    deadline = time.monotonic() + 10
-    while list((project.path / ".mastra").glob("initdb-*")):  # an orphaned initdb ends by itself
-        assert time.monotonic() < deadline
+
+    def is_clean() -> bool:
         project.call("engine_up")
+        return not list((project.path / ".mastra").glob("initdb-*"))
+
+    wait_until(is_clean)  # an orphaned initdb ends by itself
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.45, 0.6])

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable
 from io import StringIO
-from typing import Any
 
 import psycopg
 import pytest
@@ -20,6 +17,7 @@ from mastra_engine.postgres.word_filling import add_words, without_words
 from mastra_engine.postgres.word_statistics import WordStatistics
 from tests.commands.conftest import Process, Project, run_sql
 from tests.commands.test_upgrade import fill, migrate, query, query_none
+from tests.waiting import wait_until
 
 BEFORE = "0016"
 TABLE = "mastra_engine_embedding_1"
@@ -69,13 +67,6 @@ def lexical(text: str, index_name: str = "docs") -> dict[str, float]:
 def without() -> int:
     ((number,),) = query(f"SELECT count(*) FROM {TABLE} WHERE words IS NULL")
     return int(number)
-
-
-def wait(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def waits_for_a_lock() -> bool:
@@ -146,12 +137,12 @@ def test_a_killed_upgrade_is_continued(unfilled: None, project: Project, databas
     with psycopg.connect(database) as other:
         other.execute(f"SELECT FROM {TABLE} WHERE id = 'n10900' FOR UPDATE")
         process = project.start("engine_migrate", DATABASE_URL=database)
-        wait(waits_for_a_lock)
+        wait_until(waits_for_a_lock)
         process.kill()
         process.communicate()
     assert 0 < without() < MANY
     assert without_words(connection) == ["docs"]
-    wait(lambda: query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)])
+    wait_until(lambda: query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)])
     project.must("engine_migrate", DATABASE_URL=database)
     assert without_words(connection) == []
     assert without() == 1  # that without a document
@@ -167,7 +158,7 @@ def test_what_others_write_meanwhile_is_kept(
     with psycopg.connect(database) as other:
         other.execute(f"SELECT FROM {TABLE} WHERE id = 'n10899' FOR UPDATE")
         process = project.start("engine_migrate", DATABASE_URL=database)
-        wait(waits_for_a_lock)
+        wait_until(waits_for_a_lock)
         engine.vectors.upsert(
             index_name="docs",
             ids=ids,

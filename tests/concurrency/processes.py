@@ -53,6 +53,7 @@ class Worker:
         self.backend_pid = self._receive("ready")
 
     def go(self) -> None:
+        """Let it run; later calls are for `wait_to_go()` and `may_go()` in its function."""
         self.pipe.send("go")
 
     def report(self) -> Any:
@@ -136,6 +137,16 @@ def _live(parent: Connection) -> None:
 def report(value: Any) -> None:
     """Tell the test something while the function still runs."""
     _parent.send(("report", value))
+
+
+def wait_to_go() -> None:
+    """Return once the test has called `go()` again."""
+    _parent.recv()
+
+
+def may_go() -> bool:
+    """Return whether the test has called `go()` again."""
+    return _parent.poll()
 
 
 def _outcome(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[str, Any]:

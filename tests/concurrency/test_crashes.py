@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,12 +126,10 @@ def test_others_wait_no_longer_than_their_lock_timeout_for_a_process_that_stands
     worker.report()
 
     hasty = PostgresEngine(lock_timeout=0.3)
-    began = time.monotonic()
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="55P03"):
         hasty.upsert_records(
             entity_id=entity.id, records=[{"external_id": "000000", "data": {"mine": True}}]
         )
-    assert 0.3 <= time.monotonic() - began < 3
     # Readers and other entities have nothing to wait for.
     assert catalogue.state() == before
     hasty.sync_records(name="Orders", connection_id="shop", records=[])

@@ -117,7 +117,7 @@ def test_workers_of_one_sync_do_not_run_at_once(engine: PostgresEngine, start: S
 # A worker that is stopped
 
 
-LEASE = 1.0  # seconds
+LEASE = 3.0  # seconds; a slow machine starts a run within them
 
 
 def stopped(start: Start, place: str) -> Worker:

@@ -22,7 +22,7 @@ from mastra_engine.exceptions import EntityNotFound, SyncConflict
 from mastra_engine.types import SyncRun, UpsertResult
 from tests.concurrency import catalogue
 from tests.concurrency.feed import View
-from tests.concurrency.processes import report
+from tests.concurrency.processes import may_go, report
 
 #: Long enough for a worker to wait for all the others on a slow machine.
 PATIENT = 60.0  # seconds
@@ -55,30 +55,24 @@ def make_entities(*, connection_id: str, names: list[str]) -> list[tuple[UUID, b
     return [(entity.id, created) for entity, created in made]
 
 
-def delete_entity(*, name: str, connection_id: str, seconds: float) -> int:
-    """Delete an entity that others make, now and then; return how often it was there."""
+def delete_entity(*, name: str, connection_id: str, times: int) -> None:
+    """Delete an entity that others create again, so many times."""
     engine = PostgresEngine(lock_timeout=PATIENT)
-    deadline = time.monotonic() + seconds
     done = 0
-    while time.monotonic() < deadline:
+    while done < times:
         entity = engine.get_entity(name=name, connection_id=connection_id)
         with suppress(EntityNotFound):  # another worker was faster
             done += entity is not None and bool(engine.delete_entity_by_id(id=entity.id))
         # Without a pause the others may be starved, which is Unavailable to them.
         time.sleep(random.uniform(0, 0.01))
-    return done
 
 
-def sync_entity(*, name: str, connection_id: str, seconds: float) -> int:
-    """Sync twenty records again and again; return how often."""
+def sync_entity(*, name: str, connection_id: str) -> None:
+    """Sync twenty records again and again, until told to stop."""
     engine = PostgresEngine(lock_timeout=PATIENT)
-    deadline = time.monotonic() + seconds
     records = [{"external_id": str(i), "data": {}} for i in range(20)]
-    done = 0
-    while time.monotonic() < deadline:
+    while not may_go():
         engine.sync_records(name=name, connection_id=connection_id, records=records)
-        done += 1
-    return done
 
 
 # The catalogue, version by version
@@ -190,12 +184,10 @@ def at(place: str, visit: int, act: Callable[[], None]) -> None:
 # The change feed
 
 
-def write_slowly(*, entity_id: UUID, ids: list[str], seconds: float, pause: float) -> int:
-    """Upsert and delete some of the ids in the caller's transactions, which take their time."""
+def write_slowly(*, entity_id: UUID, ids: list[str], pause: float) -> None:
+    """Upsert and delete some of the ids in slow transactions of the caller, until told to stop."""
     engine = PostgresEngine(lock_timeout=PATIENT)
-    deadline = time.monotonic() + seconds
-    done = 0
-    while time.monotonic() < deadline:
+    while not may_go():
         some = random.sample(ids, random.randint(1, 5))
         # One in ten rolls back, so that revs are given out and taken back.
         with suppress(_ChangedMind), transaction.atomic():
@@ -204,8 +196,6 @@ def write_slowly(*, entity_id: UUID, ids: list[str], seconds: float, pause: floa
             time.sleep(random.uniform(0, pause))
             if random.random() < 0.1:
                 raise _ChangedMind
-        done += 1
-    return done
 
 
 class _ChangedMind(Exception):

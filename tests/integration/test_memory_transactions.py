@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -273,11 +272,9 @@ def hasty(elsewhere: Elsewhere) -> Memory:
 
 @contextmanager
 def gives_up() -> Iterator[None]:
-    """Check that what is in the block waits its 0.2 seconds and no more."""
-    began = time.monotonic()
+    """Check that the lock timeout ends what is in the block, and not the statement timeout."""
     with pytest.raises(Unavailable, match="55P03"):
         yield
-    assert 0.2 <= time.monotonic() - began < 3
 
 
 @cases(WAITING)

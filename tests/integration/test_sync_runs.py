@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -21,6 +22,7 @@ from mastra_engine.registry import registry, sync
 from mastra_engine.task_queue import TaskQueue
 from tests.integration.conftest import NAME, record
 from tests.integration.test_unavailable import backend_pid, terminate
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,12 +68,12 @@ def test_parameters_may_be_bound_on_the_server(other: PostgresEngine) -> None:
 
 
 def test_a_slow_source_keeps_its_lease(engine: PostgresEngine, other: PostgresEngine) -> None:
-    engine.sync_runs.lease_seconds = 0.6
+    engine.sync_runs.lease_seconds = 2.0
 
     def slow(_context: Any) -> Iterator[Any]:
         yield [record("1")]
         for _ in range(5):
-            time.sleep(0.3)
+            time.sleep(0.6)
             with pytest.raises(SyncConflict):
                 run(other)
         yield [record("2")]
@@ -84,18 +86,20 @@ def test_a_slow_source_keeps_its_lease(engine: PostgresEngine, other: PostgresEn
 def test_a_heartbeat_that_fails_is_tried_again(
     engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    engine.sync_runs.lease_seconds = 0.6
-    renewed = engine.sync_runs.store.renew
+    engine.sync_runs.lease_seconds = 2.0
+    original = engine.sync_runs.store.renew
     failures = [Unavailable("The database is away")]
+    renewed = threading.Event()
 
     def renew(*arguments: Any) -> bool:
         if failures:
             raise failures.pop()
-        return renewed(*arguments)
+        renewed.set()
+        return original(*arguments)
 
     def slow(_context: Any) -> Iterator[Any]:
         yield [record("1")]
-        time.sleep(0.9)
+        assert renewed.wait(PATIENCE)
 
     monkeypatch.setattr(engine.sync_runs.store, "renew", renew)
     declare(slow)

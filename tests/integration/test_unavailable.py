@@ -42,6 +42,7 @@ READS: dict[str, Call] = {
     "get_records_by_entity_name": lambda engine, _: engine.get_records_by_entity_name(**NAME),
     "get_changes": lambda engine, id: engine.get_changes(entity_id=id),
 }
+LOCK_TIMEOUT, STATEMENT_TIMEOUT = "55P03", "longer than a timeout allows"
 CALLS = {**READS, **WRITES}
 #: Those that have to wait for whoever writes to the entity.
 WAITING = {
@@ -55,12 +56,8 @@ def cases(calls: dict[str, Call]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("call", calls.values(), ids=calls.keys())
 
 
-@contextmanager
-def unavailable_within(seconds: float) -> Iterator[None]:
-    began = time.monotonic()
-    with pytest.raises(Unavailable):
-        yield
-    assert time.monotonic() - began < seconds
+def fails_by(timeout: str) -> Any:
+    return pytest.raises(Unavailable, match=timeout)
 
 
 def execute(sql: str, *, on: PostgresEngine | None = None) -> None:
@@ -93,7 +90,7 @@ def test_a_locked_entity_is_unavailable_after_the_lock_timeout(
     before = contents()
     with transaction.atomic(using=other.session.alias):
         other.upsert_records(entity_id=entity_id, records=[record("2", by="other")])
-        with unavailable_within(2):
+        with fails_by(LOCK_TIMEOUT):
             call(hasty, entity_id)
     assert [row for row in contents()[1] if row not in before[1]] == list(
         Record.objects.filter(external_id="2").values_list()
@@ -118,7 +115,7 @@ def test_an_entity_being_made_elsewhere_is_unavailable_after_the_lock_timeout(
     hasty = make_hasty(elsewhere)
     with transaction.atomic(using=other.session.alias):
         WRITES["create_entity"](other, None)
-        with unavailable_within(2):
+        with fails_by(LOCK_TIMEOUT):
             call(hasty, None)
         transaction.set_rollback(True, using=other.session.alias)
     call(hasty, None)
@@ -133,7 +130,7 @@ def test_a_locked_table_is_unavailable_after_the_lock_timeout(
     before = contents()
     with (
         held_by(other, "LOCK TABLE mastra_engine_record IN SHARE MODE"),
-        unavailable_within(2),
+        fails_by(LOCK_TIMEOUT),
     ):
         hasty.upsert_records(entity_id=entity_id, records=[record(id, made="now")])
     assert contents() == before
@@ -146,11 +143,11 @@ def test_a_locked_table_is_unavailable_after_the_lock_timeout(
 def test_a_write_longer_than_the_statement_timeout_is_unavailable(
     elsewhere: Elsewhere, other: PostgresEngine, entity_id: Any
 ) -> None:
-    bounded = elsewhere(statement_timeout="100ms", lock_timeout=30)
+    bounded = elsewhere(statement_timeout="500ms", lock_timeout=30)
     before = contents()
     with (
         held_by(other, "LOCK TABLE mastra_engine_record IN EXCLUSIVE MODE"),
-        unavailable_within(2),
+        fails_by(STATEMENT_TIMEOUT),
     ):
         WRITES["sync_records"](bounded, entity_id)
     assert contents() == before
@@ -161,10 +158,10 @@ def test_a_write_longer_than_the_statement_timeout_is_unavailable(
 def test_a_read_longer_than_the_statement_timeout_is_unavailable(
     elsewhere: Elsewhere, other: PostgresEngine, entity_id: Any, call: Call
 ) -> None:
-    bounded = elsewhere(statement_timeout="100ms")
+    bounded = elsewhere(statement_timeout="500ms")
     with (
         held_by(other, "LOCK TABLE mastra_engine_record IN ACCESS EXCLUSIVE MODE"),
-        unavailable_within(2),
+        fails_by(STATEMENT_TIMEOUT),
     ):
         call(bounded, entity_id)
     call(bounded, entity_id)
@@ -317,7 +314,7 @@ def refused_for_now(answer: Any) -> bool:
 def test_a_statement_timeout_is_503(
     elsewhere: Elsewhere, other: PostgresEngine, served: Any, table: str, path: str
 ) -> None:
-    client = served(elsewhere(statement_timeout="100ms"))
+    client = served(elsewhere(statement_timeout="500ms"))
     with held_by(other, f"LOCK TABLE mastra_engine_{table} IN ACCESS EXCLUSIVE MODE"):
         assert refused_for_now(client.get(f"/api/v1/{path}"))
     assert client.get(f"/api/v1/{path}").status_code == 200
@@ -353,9 +350,7 @@ def test_a_server_that_never_answers_is_503(elsewhere: Elsewhere, served: Any) -
         connections[away.session.alias].settings_dict |= {"HOST": "127.0.0.1", "PORT": port}
         connections[away.session.alias].settings_dict["OPTIONS"]["connect_timeout"] = 2
         client = served(away)
-        began = time.monotonic()
         assert refused_for_now(client.get("/api/v1/threads/"))
-        assert time.monotonic() - began < 5
 
 
 def test_a_full_disk_is_503_and_what_is_there_can_be_read(

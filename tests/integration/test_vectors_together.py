@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import IndexNotFound, Unavailable
 from mastra_engine.models import Embedding, VectorIndex
 from tests.concurrency.conftest import start  # noqa: F401 - a fixture
-from tests.concurrency.processes import Worker, report, run_at_once
+from tests.concurrency.processes import Worker, may_go, report, run_at_once, wait_to_go
 from tests.integration.conftest import Elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,65 +67,48 @@ def upsert_and_hang(*, rows: int, known: bool) -> None:
     PostgresEngine().vectors.upsert(index_name="shared", vectors=vectors, ids=ids)
 
 
-def query_until_it_is_gone(*, filter: Any) -> int:
+def query_until_it_is_gone(*, filter: Any) -> None:
     vectors = PostgresEngine().vectors
+    query = partial(vectors.query, index_name="shared", query_vector=[1, 0, 0], filter=filter)
+    assert len(query()) == 10
     report("querying")
-    done = 0
     with suppress(IndexNotFound):
         while True:
-            found = vectors.query(index_name="shared", query_vector=[1, 0, 0], filter=filter)
-            assert len(found) == 10
-            done += 1
-    return done
+            assert len(query()) == 10
 
 
-def query_all_the_time(*, seconds: float) -> int:
+def query_until_told() -> None:
     vectors = PostgresEngine().vectors
-    deadline = time.monotonic() + seconds
-    done = 0
-    while time.monotonic() < deadline:
+    report("querying")
+    while not may_go():
         (match,) = vectors.query(index_name="shared", query_vector=[1, 0, 0], filter={"a": 1})
         assert match.id == "it"
         assert len(vectors.get_vectors(index_name="shared", ids=["it"])) == 1
-        done += 1
-    return done
 
 
-def replace_all_the_time(*, seconds: float) -> int:
+def replace_until_told() -> None:
     """Replace vectors, each time by others, so that there are dead rows in the graph."""
     vectors = PostgresEngine(lock_timeout=60).vectors
-    deadline = time.monotonic() + seconds
-    done = 0
-    while time.monotonic() < deadline:
+    while not may_go():
         ids = [str(i) for i in random.sample(range(500), 50)]
         rows = np.random.default_rng().normal(size=(50, 3))
         vectors.upsert(index_name="shared", vectors=rows, ids=ids, metadata=[{"a": 1}] * 50)
-        done += 1
-    return done
 
 
-def query_ten_all_the_time(*, seconds: float, filter: Any) -> int:
+def query_ten_until_told(*, filter: Any) -> None:
     vectors = PostgresEngine().vectors
-    deadline = time.monotonic() + seconds
-    done = 0
-    while time.monotonic() < deadline:
+    while not may_go():
         query = np.random.default_rng().normal(size=3)
         found = vectors.query(index_name="shared", query_vector=query, filter=filter)
         assert len({match.id for match in found}) == 10
-        done += 1
-    return done
 
 
-def make_and_delete(*, seconds: float) -> int:
+def make_and_delete(*, times: int) -> None:
     vectors = PostgresEngine(lock_timeout=60).vectors
-    deadline = time.monotonic() + seconds
-    done = 0
-    while time.monotonic() < deadline:
+    for _ in range(times):
         assert vectors.create_index(index_name="twice", dimension=3).name == "twice"
         with suppress(IndexNotFound):  # another worker was faster
             vectors.delete_index(index_name="twice")
-        done += 1
-    return done
 
 
 def build() -> str:
@@ -131,19 +116,19 @@ def build() -> str:
     return PostgresEngine().vectors.build_index(index_name="shared").status
 
 
-def write_and_wait(*, seconds: float) -> None:
+def write_and_wait() -> None:
     with transaction.atomic():
         PostgresEngine().vectors.upsert(index_name="shared", vectors=[[1, 0, 0]])
         report("written")
-        time.sleep(seconds)
+        wait_to_go()
 
 
-def read_and_wait(*, seconds: float) -> None:
+def read_and_wait() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         cursor.execute("SELECT 1")
         report("reading")
-        time.sleep(seconds)
+        wait_to_go()
 
 
 # The tests
@@ -194,9 +179,9 @@ def test_an_index_deleted_under_queries(start: Start, vectors: Any) -> None:  # 
         worker.go()
     for worker in workers:
         worker.report()
-    time.sleep(0.3)
     vectors.delete_index(index_name="shared")
-    assert all(worker.result() for worker in workers)
+    for worker in workers:
+        worker.result()
 
 
 def test_an_index_made_anew_under_queries(start: Start, vectors: Any) -> None:  # noqa: F811
@@ -206,41 +191,37 @@ def test_an_index_made_anew_under_queries(start: Start, vectors: Any) -> None:  
         vectors.upsert(index_name="shared", vectors=[[1, 0, 0]], ids=["it"], metadata=[{"a": 1}])
 
     fill()
-    workers = start(query_all_the_time, [{"seconds": 1.5}] * 2)
+    workers = start(query_until_told, [{}] * 2)
     for worker in workers:
         worker.go()
-    deadline = time.monotonic() + 1.2
-    done = 0
-    while time.monotonic() < deadline:
+    for worker in workers:
+        worker.report()
+    for _ in range(20):
         with transaction.atomic():
             vectors.delete_index(index_name="shared")
             vectors.create_index(index_name="shared", dimension=3)
             fill()
-        done += 1
-    assert done > 3
-    assert all(worker.result() for worker in workers)
+    run_at_once(workers)  # which stops them
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.long)])
-def test_searches_beside_writers_and_vacuum(start: Start, vectors: Any, seconds: float) -> None:  # noqa: F811
+@pytest.mark.parametrize("times", [200, pytest.param(4_000, marks=pytest.mark.long)])
+def test_searches_beside_writers_and_vacuum(start: Start, vectors: Any, times: int) -> None:  # noqa: F811
     ids, rows = [str(i) for i in range(500)], np.random.default_rng(1).normal(size=(500, 3))
     vectors.upsert(index_name="shared", vectors=rows, ids=ids, metadata=[{"a": 1}] * 500)
-    writers = start(replace_all_the_time, [{"seconds": seconds}] * 2)
-    searches = [{"seconds": seconds, "filter": where} for where in (None, {"a": 1})]
-    workers = [*writers, *start(query_ten_all_the_time, searches)]
+    searches = start(query_ten_until_told, [{"filter": None}, {"filter": {"a": 1}}])
+    workers = [*start(replace_until_told, [{}] * 2), *searches]
     table = f"mastra_engine_embedding_{VectorIndex.objects.get(name='shared').pk}"
     for worker in workers:
         worker.go()
-    deadline = time.monotonic() + seconds
     with connection.cursor() as cursor:
-        while time.monotonic() < deadline:
+        for _ in range(times):
             cursor.execute(f"VACUUM {table}")
-    assert all(worker.result() for worker in workers)
+    run_at_once(workers)  # which stops them
     assert vectors.describe_index(index_name="shared").count == 500
 
 
 def test_an_index_made_and_deleted_by_many(start: Start) -> None:  # noqa: F811
-    assert all(run_at_once(start(make_and_delete, [{"seconds": 2}] * 4)))
+    run_at_once(start(make_and_delete, [{"times": 20}] * 4))
 
 
 def test_builds_at_the_same_time(start: Start) -> None:  # noqa: F811
@@ -261,14 +242,13 @@ def test_builds_at_the_same_time(start: Start) -> None:  # noqa: F811
 
 def test_a_build_waits_for_writers_only_so_long(start: Start, vectors: Any) -> None:  # noqa: F811
     drop_structure()
-    (writer,) = start(write_and_wait, [{"seconds": 2}])
+    (writer,) = start(write_and_wait, [{}])
     writer.go()
     writer.report()
-    began = time.monotonic()
     with pytest.raises(Unavailable):
         PostgresEngine(lock_timeout=0.3).vectors.build_index(index_name="shared")
-    assert time.monotonic() - began < 1.5
     assert vectors.describe_index(index_name="shared").status == "missing"
+    threading.Timer(0.3, writer.go).start()
     assert vectors.build_index(index_name="shared").status == "ready"  # it waits longer
     writer.result()
 
@@ -280,13 +260,14 @@ def test_a_build_that_the_server_ends_can_be_repeated(
 ) -> None:
     """One that waits for an older snapshot, for instance, which has no bound of the engine's."""
     drop_structure()
-    (reader,) = start(read_and_wait, [{"seconds": 2}])
+    (reader,) = start(read_and_wait, [{}])
     reader.go()
     reader.report()
     with pytest.raises(Unavailable):
-        elsewhere(statement_timeout="500ms").vectors.build_index(index_name="shared")
+        elsewhere(statement_timeout="1s").vectors.build_index(index_name="shared")
     assert vectors.describe_index(index_name="shared").status == "invalid"
     assert vectors.query(index_name="shared", query_vector=[1, 0, 0]) == []
+    reader.go()
     assert vectors.build_index(index_name="shared").status == "ready"
     reader.result()
 
