@@ -23,6 +23,13 @@ CLIENTS = {
     "ts": DOCS / "howto" / "use-the-api-with-openapi-fetch.md",
 }
 
+#: The pages that show a framework, by its folder in tests/frameworks, where its snippets run.
+FRAMEWORKS = {
+    page: page.stem.removeprefix("use-with-").replace("-", "_")
+    for page in PAGES
+    if page.stem.startswith("use-with-")
+}
+
 _SHELL = {"sh", "console"}
 _INLINE_COMMAND = re.compile(r"(?:make|python manage\.py|manage\.py) [a-z]")
 

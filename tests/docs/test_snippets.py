@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tomllib
 from importlib.util import find_spec
-from inspect import isfunction, signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +24,7 @@ from mastra_engine.signals import records_changed
 from tests.docs.pages import (
     CLIENTS,
     DOCS,
+    FRAMEWORKS,
     PAGES,
     ROOT,
     anchors,
@@ -32,8 +32,8 @@ from tests.docs.pages import (
     commands,
     links,
     name,
-    steps,
 )
+from tests.docs.running import run_python
 
 #: What a page may tell a reader to run beside what is ours.
 _TOOLS = {".", "cd", "createdb", "django-admin", "docker", "git", "mkdir", "psql", "source"}
@@ -44,8 +44,10 @@ def pages(*languages: str) -> list[Any]:
     return [pytest.param(page, id=name(page)) for page in PAGES if blocks(page, *languages)]
 
 
-#: Those that need no server.
-PYTHON = [each for each in pages("python") if each.values[0] not in CLIENTS.values()]
+#: Those that need neither a server nor a framework.
+PYTHON = [
+    each for each in pages("python") if each.values[0] not in {*CLIENTS.values(), *FRAMEWORKS}
+]
 every_page = pytest.mark.parametrize("page", PAGES, ids=name)
 
 
@@ -63,10 +65,8 @@ def is_test_module(page: Path) -> bool:
 def test_python_runs_and_prints_what_is_shown(
     page: Path,
     tmp_path: Path,
-    request: Any,
-    capsys: Any,
+    request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
-    settings: Any,
 ) -> None:
     if is_test_module(page):
         return  # the next test runs it
@@ -76,24 +76,7 @@ def test_python_runs_and_prints_what_is_shown(
     # Until the collector comes, a page's receiver would hear of what another page does.
     monkeypatch.setattr(records_changed, "receivers", [*records_changed.receivers])
     with registry.empty():  # what the example project declares may have the same names
-        for block, expected in steps(page, "python"):
-            before = set(vars(module))
-            source = "\n" * (block.line - 1) + block.text
-            exec(compile(source, str(page), "exec", dont_inherit=True), vars(module))
-            if "MASTRA_ENGINE" in set(vars(module)) - before:
-                settings.MASTRA_ENGINE = vars(module)["MASTRA_ENGINE"]
-            call_tests(module, set(vars(module)) - before, request)
-            assert capsys.readouterr().out == expected, f"{name(page)}, line {block.line}"
-
-
-def call_tests(module: ModuleType, names: set[str], request: Any) -> None:
-    """Call the tests among these names, each with the fixtures it asks for."""
-    for test in sorted(names):
-        function = getattr(module, test)
-        if test.startswith("test_") and isfunction(function):
-            function(
-                **{each: request.getfixturevalue(each) for each in signature(function).parameters}
-            )
+        run_python(page, module, request)
 
 
 @pytest.mark.django_db
@@ -124,6 +107,21 @@ def test_tests_that_are_shown_pass(page: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", FRAMEWORKS, ids=name)
+def test_pages_of_frameworks_run_with_the_versions_that_they_state(page: Path) -> None:
+    folder = ROOT / "tests" / "frameworks" / FRAMEWORKS[page]
+    assert f'run_snippets("{FRAMEWORKS[page]}"' in (folder / "test_snippets.py").read_text()
+    pins = re.findall(
+        r"^([\w.-]+)==(\S+)$", (folder / "requirements.txt").read_text(), re.MULTILINE
+    )
+    assert pins
+    for package, version in pins:
+        stated = rf"\b{re.escape(package)}\b.*\b{re.escape(version)}\b"
+        assert re.search(stated, page.read_text()), (
+            f"{name(page)} does not state {package} {version}"
+        )
 
 
 # Shell
