@@ -1,14 +1,18 @@
-"""The default access policy, and the permission class that applies the policy to each request."""
+"""The default access policy, and the scope that the policy gives to a request."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from mastra_engine.backends.base import MastraEngine
 from mastra_engine.conf import api_settings
+from mastra_engine.filters.cursors import fingerprint
 from mastra_engine.handler import engines
 from mastra_engine.types import Scope
 from mastra_engine.web import READS, allowed
@@ -51,6 +55,54 @@ def read_permissions(hint: Any) -> list[str]:
     return list(dict.fromkeys(permissions))
 
 
+def scoped_engine(request: Any, permissions: Collection[str]) -> MastraEngine | None:
+    """Return the engine in the scope of a request; None if the policy denies a permission."""
+    alias = api_settings().engine
+    policy = engines.access_policy(alias) or own_or_staff
+    engine = engines[alias]
+    for permission in permissions:
+        scope = policy(request, permission)
+        if scope is None:
+            return None
+        engine = engine.within(
+            resource_ids=scope.resource_ids,
+            connection_ids=scope.connection_ids,
+            namespaces=scope.namespaces,
+        )
+    return engine
+
+
+class Scoped(ABC):
+    """What has a user, and an engine that is restricted to the user's scope."""
+
+    engine: MastraEngine
+
+    @property
+    @abstractmethod
+    def user(self) -> Any:
+        """The user of the request, who may be anonymous."""
+
+    @property
+    def scope(self) -> dict[str, frozenset[str] | None]:
+        """The ids that the user may access, by argument; None means all."""
+        return {
+            "resource_id": self.engine.memory.resource_ids,
+            "connection_id": self.engine.scope.connection_ids,
+            "namespace": self.engine.vectors.namespaces,
+        }
+
+    @property
+    def principal(self) -> str:
+        """A fingerprint of the user and of the user's scope."""
+        scope = (None if ids is None else sorted(ids) for ids in self.scope.values())
+        return fingerprint(str(getattr(self.user, "pk", None)), *scope)
+
+    def defaults(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return those of the arguments for which the user's scope has exactly one id."""
+        scope = self.scope
+        return {name: min(ids) for name in names if (ids := scope[name]) and len(ids) == 1}
+
+
 class Allowed(BasePermission):
     """Ask the access policy for each permission of an operation, and scope the engine."""
 
@@ -59,18 +111,9 @@ class Allowed(BasePermission):
         operation = view.operation
         if operation is None:
             return True  # The view answers 405 for a method that it does not have.
-        alias = api_settings().engine
-        policy = engines.access_policy(alias) or own_or_staff
-        engine = engines[alias]
-        for permission in operation.permissions:
-            scope = policy(request, permission)
-            if scope is None:
-                return False
-            engine = engine.within(
-                resource_ids=scope.resource_ids,
-                connection_ids=scope.connection_ids,
-                namespaces=scope.namespaces,
-            )
+        engine = scoped_engine(request, operation.permissions)
+        if engine is None:
+            return False
         view.engine = engine
         scope_is_restricted = any(ids is not None for ids in view.scope.values())
         return not (operation.all_owners and scope_is_restricted)

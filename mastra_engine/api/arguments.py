@@ -6,16 +6,20 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from inspect import Parameter, signature
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from django.http import QueryDict
 
+from mastra_engine.api.cursors import unsign
 from mastra_engine.api.limits import RESULT_LIMITS, SINGLE_VALUES, largest
 from mastra_engine.api.parsers import strict_loads
-from mastra_engine.conf import ApiSettings
+from mastra_engine.conf import ApiSettings, api_settings
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import UNSET, Unset
 from mastra_engine.validation.jsonb import pointer
+
+if TYPE_CHECKING:
+    from mastra_engine.api.access import Scoped
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
@@ -56,14 +60,24 @@ class Arguments:
                 raise _no_boolean(kinds, f"/{name}")
         return dict(body)
 
-    def check_complete(self, arguments: Mapping[str, Any]) -> None:
-        """Raise InvalidInput for a required argument that is missing."""
+    def completed(
+        self, arguments: Mapping[str, Any], caller: Scoped, fills: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Return the arguments with those of `fills` that are missing, within the limits.
+
+        Raises InvalidInput for a missing argument, above a limit of the settings, and for a cursor
+        that the caller did not receive.
+        """
+        arguments = {**caller.defaults(fills), **arguments}
+        if arguments.get("cursor") is not None:
+            arguments["cursor"] = unsign(arguments["cursor"], caller.principal)
         for name, parameter in self.parameters.items():
             if parameter.default is Parameter.empty and name not in arguments:
                 raise InvalidInput("is missing", path=f"/{name}")
+        self._apply_limits(arguments, api_settings())
+        return arguments
 
-    def apply_limits(self, arguments: dict[str, Any], settings: ApiSettings) -> None:
-        """Raise InvalidInput above the limits of the settings; set limits that are missing."""
+    def _apply_limits(self, arguments: dict[str, Any], settings: ApiSettings) -> None:
         for name in (*RESULT_LIMITS, "max_tokens"):
             maximum = largest(name, settings)
             if name in self.parameters and maximum is not None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.core.signing import BadSignature, Signer
 
 from mastra_engine.exceptions import InvalidInput
+from mastra_engine.types import Page
 
 
-def sign(cursor: str | None, principal: str) -> str | None:
-    """Return the engine's cursor with a signature for one principal; None stays None."""
-    return None if cursor is None else _signer(principal).sign(cursor)
+def signed(result: Any, principal: str) -> Any:
+    """Return a page with its cursor signed for one principal; other results stay as they are."""
+    if not isinstance(result, Page) or result.next_cursor is None:
+        return result
+    return replace(result, next_cursor=_signer(principal).sign(result.next_cursor))
 
 
 def unsign(value: Any, principal: str) -> str:

@@ -40,10 +40,7 @@ class EngineAPIException(APIException):
     """An error of the engine as an exception of REST framework."""
 
     def __init__(self, error: EngineError, status: int) -> None:
-        # The message of a NotFound is composed of the request's own identifiers alone, so another
-        # owner's object is answered like a missing one. A database's message may name hosts.
-        detail = error.default_message if isinstance(error, Unavailable) else str(error)
-        super().__init__(_printable(detail), code=_code(error))
+        super().__init__(public_message(error), code=_code(error))
         self.status_code = status
         temporary = isinstance(error, Unavailable | InFlight)
         self.wait = api_settings().retry_after if temporary else None
@@ -68,6 +65,13 @@ class Handler(ExceptionHandler):
     def format_exception(self, exc: APIException) -> Any:
         # The documented form does not depend on the formatter of the project's own views.
         return ExceptionFormatter(exc, self.context, self.exc).run()
+
+
+def public_message(error: EngineError) -> str:
+    """Return the message of an error without parts that the caller must not see."""
+    # The message of a NotFound is composed of the request's own identifiers alone, so another
+    # owner's object is answered like a missing one. A database's message may name hosts.
+    return _printable(error.default_message if isinstance(error, Unavailable) else str(error))
 
 
 def handle(exc: Exception, context: Any) -> Response | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass
 from functools import partial, wraps
 from itertools import chain, islice
 from typing import Any, get_type_hints
@@ -17,13 +17,11 @@ from rest_framework.response import Response
 
 from mastra_engine.api.access import read_permissions
 from mastra_engine.api.arguments import Arguments
-from mastra_engine.api.cursors import sign, unsign
+from mastra_engine.api.cursors import signed
 from mastra_engine.api.idempotency_keys import HEADER, key_of, run_once
 from mastra_engine.api.parsers import empty_upload, is_lines, require_length
 from mastra_engine.api.renderers import JsonLines, dumps
-from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.types import Page
 from mastra_engine.validation.jsonb import content_hash
 
 READING = {"GET", "HEAD"}
@@ -106,15 +104,9 @@ class Operation:
             arguments[self.lines] = request.data or empty_upload(self.lines)
         elif not reads:
             arguments |= self.takes.from_body(request.data, reserved={*in_path, *arguments})
-        arguments = {**view.defaults(self.fills), **arguments}
-        if arguments.get("cursor") is not None:
-            arguments["cursor"] = unsign(arguments["cursor"], view.principal)
         if self.versioned:
             arguments["if_version"] = _version(request)
-        arguments |= in_path
-        self.takes.check_complete(arguments)
-        self.takes.apply_limits(arguments, api_settings())
-        return arguments
+        return self.takes.completed({**arguments, **in_path}, view, self.fills)
 
     def key(self, request: Request) -> str | None:
         """Return the idempotency key of a request that writes; raises InvalidInput."""
@@ -145,8 +137,7 @@ class Operation:
             # of a thread is in the second line, so two lines are read before.
             lines = chain([*islice(result, 2)], result)
             return JsonLines((_line(line) for line in lines), asynchronous=asynchronous)
-        if isinstance(result, Page):
-            result = replace(result, next_cursor=sign(result.next_cursor, view.principal))
+        result = signed(result, view.principal)
         headers = {}
         if self.tagged:
             version = result["version"] if isinstance(result, dict) else result.version

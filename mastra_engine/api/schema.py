@@ -3,55 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from datetime import datetime
-from inspect import Parameter, cleandoc
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from inspect import cleandoc
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_origin
 from uuid import UUID
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent, append_meta
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
-from mastra_engine import types
-from mastra_engine.api.arguments import alternatives, is_json
+from mastra_engine.api.arguments import is_json
 from mastra_engine.api.descriptions import HEADERS, describe, describe_component
 from mastra_engine.api.idempotency_keys import HEADER, PATTERN
 from mastra_engine.api.limits import limits
 from mastra_engine.api.parsers import JSON_LINES
-from mastra_engine.types import Page
-
-Schema = dict[str, Any]
+from mastra_engine.api.type_schemas import Schema, TypeSchemas, is_required
 
 JSON = "application/json"
-_NUMBERS: Schema = {"type": "array", "items": {"type": "number"}}
 _VARIABLE = re.compile(r"\{(\w+)\}")
-#: The index of a JSON object's number is its key.
-_VECTOR: Schema = {
-    "anyOf": [_NUMBERS, {"type": "object", "additionalProperties": {"type": "number"}}]
-}
 #: Variables of paths that are UUIDs.
 _UUIDS = {"entity_id", "run_id"}
-#: Schemas of arguments that have no precise type hint.
-_BY_NAME: dict[str, Schema] = {
-    "vector": _VECTOR,
-    "query_vector": _VECTOR,
-    "vectors": {"type": "array", "items": _VECTOR},
-    "lines": {"type": "array", "items": {"type": "object", "additionalProperties": {}}},
-    "filter": {},
-    "hybrid": {"oneOf": [{"type": "boolean"}, {"type": "number", "minimum": 0, "maximum": 1}]},
-}
-_BY_TYPE: dict[Any, Schema] = {
-    str: {"type": "string"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    bool: {"type": "boolean"},
-    UUID: {"type": "string", "format": "uuid"},
-    datetime: {"type": "string", "format": "date-time"},
-    Any: {},
-}
 #: Errors of requests with an `Idempotency-Key`.
 _KEY_ERRORS = {
     409: (
@@ -60,8 +33,6 @@ _KEY_ERRORS = {
     ),
     422: "The `Idempotency-Key` was used with other arguments.",
 }
-_ARRAYS = (list, Iterable, Sequence)
-_ENUMS = {hint: name for name, hint in vars(types).items() if get_origin(hint) is Literal}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +52,7 @@ class ErrorResponse:
     errors: list[Problem]
 
 
-class EngineSchema(AutoSchema):
+class EngineSchema(TypeSchemas, AutoSchema):
     """Describe an operation of an `EngineView`."""
 
     @property
@@ -133,14 +104,14 @@ class EngineSchema(AutoSchema):
             if name in self._path_variables() or (self.in_body and name == self.operation.lines):
                 continue
             description = describe(name, self.operation.name)
-            schema = self._argument(name, parameter)
+            schema = self.argument(name, parameter, self.operation.name)
             if is_json(parameter.annotation):
                 schema = {"type": "string", "contentMediaType": JSON}
                 description = f"{description} The value is JSON."
             yield OpenApiParameter(
                 name,
                 schema,
-                required=not self.in_body and self._is_required(name, parameter),
+                required=not self.in_body and is_required(parameter, self.operation.fills),
                 description=description,
                 examples=self._examples(name, self.operation.example.query),
             )
@@ -167,36 +138,17 @@ class EngineSchema(AutoSchema):
         if not parameters:
             return None
         component = "".join(word.title() for word in self.operation.name.split("_")) + "Request"
+        owners = (component, self.operation.name)
         body: Schema = {
             "type": "object",
             "description": describe_component(component),
-            "properties": {
-                name: append_meta(
-                    self._argument(name, parameter),
-                    {"description": describe(name, component, self.operation.name)},
-                )
-                for name, parameter in parameters.items()
-            },
-            "additionalProperties": False,
+            **self.arguments(parameters, *owners, optional=self.operation.fills),
         }
-        if required := [name for name in parameters if self._is_required(name, parameters[name])]:
-            body["required"] = required
-        content: dict[str, Schema] = {JSON: self._component(component, body)}
+        content: dict[str, Schema] = {JSON: self.component(component, body)}
         if self.operation.lines:
             text = f"`{self.operation.lines}` as JSON Lines: one JSON object per line."
             content[JSON_LINES] = {"type": "string", "description": text}
         return content
-
-    def _argument(self, name: str, parameter: Parameter) -> Schema:
-        schema = _BY_NAME.get(name) or self.schema_of(parameter.annotation)
-        schema = append_meta(schema, limits(name, self.operation.name))
-        default = parameter.default
-        if isinstance(default, str | int | float | bool) and default != "":
-            return append_meta(schema, {"default": default})
-        return schema
-
-    def _is_required(self, name: str, parameter: Parameter) -> bool:
-        return parameter.default is Parameter.empty and name not in self.operation.fills
 
     # Responses
 
@@ -239,88 +191,13 @@ class EngineSchema(AutoSchema):
 
     # Types
 
-    def schema_of(self, hint: Any) -> Schema:
-        """Return the schema of a type hint; dataclasses and enums become components."""
-        kinds = alternatives(hint)
-        if NoneType in get_args(hint):
-            return append_meta(self._schema_of_one(kinds), {"nullable": True})
-        return self._schema_of_one(kinds)
+    def nullable(self, schema: Schema) -> Schema:
+        return self.annotated(schema, nullable=True)
 
-    def _schema_of_one(self, kinds: list[Any]) -> Schema:
-        """Return the schema of alternatives without null.
+    def annotated(self, schema: Schema, **keywords: Any) -> Schema:
+        return append_meta(schema, keywords)
 
-        Where a dataclass is among them, it describes the JSON form too, and a UUID or a time
-        describes its text form.
-        """
-        for kind in kinds:
-            if kind in (bool, UUID, datetime):
-                return dict(_BY_TYPE[kind])
-            if is_dataclass(kind) or get_origin(kind) is Page:
-                return self._of_value(kind)
-        if len(kinds) > 1:
-            return {"oneOf": [self.schema_of(kind) for kind in kinds]}
-        return self._of_kind(kinds[0])
-
-    def _of_kind(self, kind: Any) -> Schema:
-        origin, inner = get_origin(kind), get_args(kind)
-        if kind in _BY_TYPE:
-            return dict(_BY_TYPE[kind])
-        if origin is Literal:
-            schema: Schema = {"type": "string", "enum": list(inner)}
-            if kind not in _ENUMS:
-                return schema
-            name = _ENUMS[kind]
-            return self._component(name, {**schema, "description": describe_component(name)})
-        if origin in _ARRAYS:
-            return {"type": "array", "items": self.schema_of(inner[0])}
-        if origin is tuple:
-            items = {"type": "array", "items": self.schema_of(inner[0])}
-            return {**items, "minItems": len(inner), "maxItems": len(inner)}
-        if origin in (dict, Mapping):
-            return {"type": "object", "additionalProperties": self.schema_of(inner[1])}
-        raise TypeError(f"There is no schema of {kind!r}")
-
-    def _of_value(self, kind: Any) -> Schema:
-        if get_origin(kind) is Page:
-            return self._of_page(*get_args(kind))
-        hints, name = get_type_hints(kind), kind.__name__
-        schema: Schema = {
-            "type": "object",
-            "description": describe_component(name),
-            "properties": {
-                field.name: append_meta(
-                    self.schema_of(hints[field.name]), {"description": describe(field.name, name)}
-                )
-                for field in fields(kind)
-            },
-        }
-        if required := [field.name for field in fields(kind) if self._is_always_set(kind, field)]:
-            schema["required"] = required
-        return self._component(name, schema)
-
-    def _of_page(self, item: Any) -> Schema:
-        name = f"{item.__name__}Page"
-        if hasattr(types, name):  # A value has this name: `SyncPage` is a page of a run.
-            name = f"{item.__name__}List"
-        items = {"type": "array", "items": self.schema_of(item), "description": describe("items")}
-        cursor = {"description": describe("next_cursor"), "nullable": True}
-        schema: Schema = {
-            "type": "object",
-            "description": describe_component(name),
-            "properties": {
-                "items": items,
-                "next_cursor": append_meta({"type": "string"}, cursor),
-            },
-            "required": ["items", "next_cursor"],
-        }
-        return self._component(name, schema)
-
-    def _is_always_set(self, value: type, field: Any) -> bool:
-        """Return whether the property is required: a request may omit one that has a default."""
-        of_request = value.__name__.endswith("Input") or value in (types.Filter, types.Sort)
-        return not of_request or (field.default is MISSING and field.default_factory is MISSING)
-
-    def _component(self, name: str, schema: Schema) -> Schema:
+    def component(self, name: str, schema: Schema) -> Schema:
         component = ResolvedComponent(name, ResolvedComponent.SCHEMA, schema, object=name)  # type: ignore[no-untyped-call]
         self.registry.register_on_missing(component)
         ref: Schema = component.ref

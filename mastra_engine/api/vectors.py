@@ -7,6 +7,7 @@ from typing import Any
 
 from mastra_engine.api.operations import Deleted, Example, operation
 from mastra_engine.api.views import EngineView, route
+from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.registry import registry
@@ -134,15 +135,23 @@ class TruncateView(EngineView):
         self.engine.vectors.truncate_index(**arguments)
 
 
+def vectors_in(engine: MastraEngine, index_name: Any) -> Vectors:
+    """Return the engine's vectors, but not those that it derives from messages or records.
+
+    Raises IndexNotFound for an index of derived vectors.
+    """
+    derived = {declaration.index for declaration in registry.indexes.values()}
+    if index_name in (engine.memory.index_name, *derived):
+        raise IndexNotFound(name=index_name)
+    return engine.vectors
+
+
 class ContentView(EngineView):
-    """A view of vectors, but not of those that the engine derives from messages or records."""
+    """A view of the vectors in an index."""
 
     @property
     def vectors(self) -> Vectors:
-        derived = {declaration.index for declaration in registry.indexes.values()}
-        if self.kwargs["index_name"] in {self.engine.memory.index_name, *derived}:
-            raise IndexNotFound(name=self.kwargs["index_name"])
-        return self.engine.vectors
+        return vectors_in(self.engine, self.kwargs["index_name"])
 
 
 class VectorsView(ContentView):

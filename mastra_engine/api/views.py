@@ -20,16 +20,14 @@ from rest_framework.request import Request
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
-from mastra_engine.api.access import Allowed
+from mastra_engine.api.access import Allowed, Scoped
 from mastra_engine.api.errors import handle
 from mastra_engine.api.operations import READING, Operation
 from mastra_engine.api.parsers import JSON_LINES, JsonParser
 from mastra_engine.api.renderers import JsonRenderer
 from mastra_engine.api.request_id import request_id
 from mastra_engine.api.schema import EngineSchema
-from mastra_engine.backends.base import MastraEngine
 from mastra_engine.conf import api_settings
-from mastra_engine.filters.cursors import fingerprint
 from mastra_engine.postgres.cancellation import time_limit
 from mastra_engine.web import non_atomic
 
@@ -69,28 +67,45 @@ def route(pattern: str, view: type[EngineView], *, name: str) -> URLPattern:
     return url
 
 
-class EngineView(APIView):
-    """A view of an engine that is restricted to the user's scope."""
+class BaseView(APIView):
+    """A view with limits of its own, outside of transactions, with a request id in logs."""
 
-    engine: MastraEngine
     #: The variables of the view's own route; None for all of the URL. The project may include the
-    #: API under a prefix with variables of its own, which are not arguments of operations.
+    #: view under a prefix with variables of its own, which are not arguments of operations.
     url_variables: frozenset[str] | None = None
     #: Resources that are released at the end of the request.
     closing: ExitStack
 
-    permission_classes = [Allowed]
     parser_classes: Any = [JsonParser]
-    renderer_classes: Any = [JsonRenderer, BrowsableAPIRenderer]
+    renderer_classes: Any = [JsonRenderer]
     throttle_classes = [Throttle]
     content_negotiation_class = Negotiation
     metadata_class = None
     versioning_class = None
-    schema = EngineSchema()
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
         return non_atomic(super().as_view(**initkwargs))
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if self.url_variables is not None:
+            kwargs = {name: kwargs[name] for name in self.url_variables}
+        with request_id(request) as id, ExitStack() as self.closing:
+            response = super().dispatch(request, *args, **kwargs)
+            response["X-Request-ID"] = id
+            # A shared cache does not know which headers identify the user.
+            response.headers.setdefault("Cache-Control", "private")
+            route = request.resolver_match.route if request.resolver_match else ""
+            logger.info("%s %s %s", request.method, route, response.status_code)
+        return response
+
+
+class EngineView(Scoped, BaseView):
+    """A view of an engine that is restricted to the user's scope."""
+
+    permission_classes = [Allowed]
+    renderer_classes: Any = [JsonRenderer, BrowsableAPIRenderer]
+    schema = EngineSchema()
 
     @property
     def operation(self) -> Operation | None:
@@ -105,24 +120,8 @@ class EngineView(APIView):
         return "read" if self.request.method in READING else "write"
 
     @property
-    def scope(self) -> dict[str, frozenset[str] | None]:
-        """The ids that the user may access, by argument; None means all."""
-        return {
-            "resource_id": self.engine.memory.resource_ids,
-            "connection_id": self.engine.scope.connection_ids,
-            "namespace": self.engine.vectors.namespaces,
-        }
-
-    @property
-    def principal(self) -> str:
-        """A fingerprint of the user and of the user's scope."""
-        scope = (None if ids is None else sorted(ids) for ids in self.scope.values())
-        return fingerprint(str(getattr(self.request.user, "pk", None)), *scope)
-
-    def defaults(self, names: tuple[str, ...]) -> dict[str, str]:
-        """Return those of the arguments for which the user's scope has exactly one id."""
-        scope = self.scope
-        return {name: min(ids) for name in names if (ids := scope[name]) and len(ids) == 1}
+    def user(self) -> Any:
+        return self.request.user
 
     def get_renderers(self) -> Any:
         """Return the renderers, without the browsable API if its templates are not installed."""
@@ -138,19 +137,9 @@ class EngineView(APIView):
         The server does not notice that a client has left, and would finish its statement.
         """
         super().initial(request, *args, **kwargs)
-        searches = self.operation is not None and self.operation.searches
-        if self.engine.database is not None and (searches or request.method in READING):
+        if self.operation is None:
+            return  # The view answers 405, and has no engine.
+        reads = self.operation.searches or request.method in READING
+        if reads and self.engine.database is not None:
             limit = time_limit(self.engine.database, api_settings().statement_timeout)
             self.closing.enter_context(limit)
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if self.url_variables is not None:
-            kwargs = {name: kwargs[name] for name in self.url_variables}
-        with request_id(request) as id, ExitStack() as self.closing:
-            response = super().dispatch(request, *args, **kwargs)
-            response["X-Request-ID"] = id
-            # A shared cache does not know which headers identify the user.
-            response.headers.setdefault("Cache-Control", "private")
-            route = request.resolver_match.route if request.resolver_match else ""
-            logger.info("%s %s %s", request.method, route, response.status_code)
-        return response

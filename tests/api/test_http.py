@@ -226,6 +226,13 @@ def test_a_database_that_is_away_is_503(
     assert "SQLSTATE" not in answer.content.decode()
 
 
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "options"])
+def test_methods_that_a_path_lacks_are_405(world: World, method: str) -> None:
+    answer = getattr(world.ann, method)("/api/v1/threads/")
+    assert refusal(answer) == (405, "method_not_allowed", None)
+    assert answer["Allow"] == "GET, POST, HEAD, OPTIONS"
+
+
 # Streams
 
 
