@@ -17,6 +17,7 @@ RECORD_FAILPOINTS = (
 )
 MEMORY_FAILPOINTS = (
     "thread_made",
+    "vectors_deleted",
     "messages_deleted",
     "thread_deleted",
     "embeddings_made",

@@ -98,7 +98,7 @@ COMPONENTS: dict[str, str] = {
     "VectorIndexPage": "All vector indexes.",
     "WindowFormat": "The message format: `raw` is the API's own, the others are a provider's.",
     "WorkingMemory": "Facts that an agent keeps about a resource or in a thread.",
-    "WriteMode": "`replace` replaces a stored record; `merge` merges its top-level keys.",
+    "WriteMode": "`replace` replaces the stored data; `merge` merges its top-level keys.",
 }
 
 NAMES: dict[str, str] = {
@@ -270,6 +270,7 @@ NAMES: dict[str, str] = {
     "min_score": "The smallest `similarity` of a match, whatever its `score` is.",
     "mmr": "Diversity of the matches: the weight of relevance, from 0 to 1; 1 changes nothing.",
     "mode": "How records are written.",
+    "UpdateThreadRequest.mode": "How the metadata is written.",
     "more": "Whether there are more changes now.",
     "name": "The entity's name.",
     "namespace": "The namespace of the vectors; null means all that the user may access.",

@@ -139,8 +139,8 @@ class ThreadView(EngineView):
     def patch(self, **arguments: Any) -> Thread:
         """Change a thread's title and metadata.
 
-        The top-level keys of `metadata` are merged into the stored ones. Values that the request
-        omits do not change.
+        The top-level keys of `metadata` are merged into the stored ones, or replace them with
+        `replace` as the `mode`. Values that the request omits do not change.
         """
         return self.engine.memory.update_thread(**arguments)
 

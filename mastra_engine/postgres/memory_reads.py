@@ -198,7 +198,7 @@ WHERE newer_tokens <= %(budget)s AND newer_bytes < %(max_bytes)s ORDER BY positi
 # Messages without a vector are found by a partial index; this repeats its predicate. The limit is
 # part of the text, because the planner must know how few rows it has to find.
 _PENDING = """
-SELECT message.id, thread_id, resource_id, position, text, message.metadata::text
+SELECT message.id, thread_id, position, text, message.metadata::text
 FROM mastra_engine_message AS message
 JOIN mastra_engine_thread AS thread ON thread.id = thread_id
 WHERE embedded_at IS NULL AND NOT text = ''{conditions}
@@ -357,7 +357,7 @@ def list_pending(
     thread_id: str | None,
     limit: int,
 ) -> list[tuple[Any, ...]]:
-    """Return messages without a vector as (id, thread, resource, position, text, metadata).
+    """Return messages without a vector as (id, thread, position, text, metadata).
 
     They are those of a thread and of some resources, each unless it is None. They are ordered by
     thread and position.

@@ -100,7 +100,25 @@ WHERE id = %(target)s
 _UPDATE_THREAD = f"""
 UPDATE mastra_engine_thread
 SET title = coalesce(%(title)s::text, title),
-    metadata = metadata || %(metadata)s::jsonb,
+    metadata = CASE WHEN %(replaces)s THEN '{{}}' ELSE metadata END || %(metadata)s::jsonb,
+    version = version + 1,
+    updated_at = greatest(updated_at, statement_timestamp())
+WHERE id = %(id)s
+RETURNING {THREAD_COLUMNS}
+"""
+
+# The messages' vectors were in the namespace of the old resource and are made again. Messages
+# without a vector are written, too: under stricter isolation levels that conflicts with a
+# transaction that has embedded them since this one began, and this one starts again. Otherwise the
+# vectors, which its snapshot does not contain, would stay.
+_MOVE_THREAD = f"""
+WITH moved AS (
+    UPDATE mastra_engine_workingmemory SET resource_id = %(resource)s WHERE thread_id = %(id)s
+), unembedded AS (
+    UPDATE mastra_engine_message SET embedded_at = NULL WHERE thread_id = %(id)s
+)
+UPDATE mastra_engine_thread
+SET resource_id = %(resource)s,
     version = version + 1,
     updated_at = greatest(updated_at, statement_timestamp())
 WHERE id = %(id)s
@@ -151,15 +169,25 @@ CROSS JOIN LATERAL (
 WHERE message.id = next.id
 """
 
-# The messages are locked in the order of their ids before they are updated, so that two
-# transactions that embed some of the same messages cannot deadlock.
+# The threads are locked first, so that none goes to another resource before the vectors are in the
+# namespace of its own; FOR KEY SHARE does not keep others from appending. The messages are locked
+# in the order of their ids before they are updated, so that two transactions that embed some of the
+# same messages cannot deadlock.
 _MARK_EMBEDDED = """
-WITH locked AS (
-    SELECT id FROM mastra_engine_message WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+WITH threads AS (
+    SELECT id, resource_id FROM mastra_engine_thread
+    WHERE id IN (SELECT thread_id FROM mastra_engine_message WHERE id = ANY(%(ids)s))
+    ORDER BY id FOR KEY SHARE
+), locked AS (
+    SELECT message.id, threads.resource_id
+    FROM mastra_engine_message AS message
+    JOIN threads ON threads.id = message.thread_id
+    WHERE message.id = ANY(%(ids)s)
+    ORDER BY message.id FOR NO KEY UPDATE OF message
 )
 UPDATE mastra_engine_message AS message SET embedded_at = statement_timestamp()
 FROM locked WHERE message.id = locked.id
-RETURNING message.id
+RETURNING message.id, locked.resource_id
 """
 
 # ON CONFLICT makes creating and changing one statement, so that concurrent first writes do not
@@ -199,17 +227,29 @@ def insert_thread(
 
 
 def update_thread(
-    connection: BaseDatabaseWrapper, id: str, *, title: str | None, metadata: bytes
+    connection: BaseDatabaseWrapper,
+    id: str,
+    *,
+    title: str | None,
+    metadata: bytes,
+    replaces: bool,
 ) -> Thread:
-    """Set the title unless it is None, merge metadata, increment the version; return the thread."""
-    params = {"id": id, "title": title, "metadata": metadata.decode()}
+    """Set the title unless it is None, merge or replace metadata; return the thread."""
+    params = {"id": id, "title": title, "metadata": metadata.decode(), "replaces": replaces}
     (thread,) = as_values(Thread, read_rows(connection, _UPDATE_THREAD, params))
     return thread
 
 
-def mark_embedded(connection: BaseDatabaseWrapper, ids: list[str]) -> set[str]:
-    """Record that messages have vectors; return the ids of those that exist, now locked."""
-    return {id for (id,) in read_rows(connection, _MARK_EMBEDDED, [ids])}
+def move_thread(connection: BaseDatabaseWrapper, id: str, resource_id: str) -> Thread:
+    """Give a locked thread to a resource, without vectors of its messages; return the thread."""
+    params = {"id": id, "resource": resource_id}
+    (thread,) = as_values(Thread, read_rows(connection, _MOVE_THREAD, params))
+    return thread
+
+
+def mark_embedded(connection: BaseDatabaseWrapper, ids: list[str]) -> dict[str, str]:
+    """Record that messages have vectors; return the resources of those that exist, now locked."""
+    return dict(read_rows(connection, _MARK_EMBEDDED, {"ids": ids}))
 
 
 class ThreadMessages:

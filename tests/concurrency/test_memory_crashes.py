@@ -39,6 +39,10 @@ def delete_messages(memory: Memory) -> object:
     return memory.delete_messages(ids=IDS[:3])
 
 
+def transfer(memory: Memory) -> object:
+    return memory.transfer_thread(thread_id=THREAD, resource_id="bert")
+
+
 def delete_thread(memory: Memory) -> object:
     return memory.delete_thread(thread_id=THREAD)
 
@@ -47,6 +51,7 @@ def delete_thread(memory: Memory) -> object:
 ENDS = [
     (save_to_new_thread, "thread_made", False),
     (clone, "thread_made", False),
+    (transfer, "vectors_deleted", False),
     (delete_messages, "messages_deleted", False),
     (delete_thread, "thread_deleted", False),
     (save, "embeddings_made", True),
@@ -69,7 +74,11 @@ def contents() -> list[list[Any]]:
     """All that memory keeps, but for times and for what is told by vectors."""
     messages = Message.objects.order_by("thread", "position")
     return [
-        list(Thread.objects.order_by("id").values_list("id", "message_count", "total_tokens")),
+        list(
+            Thread.objects.order_by("id").values_list(
+                "id", "resource_id", "message_count", "total_tokens"
+            )
+        ),
         list(messages.values_list("thread", "position", "text", "cum_tokens")),
         list(IdempotentAppend.objects.values_list("thread", "idempotency_key")),
     ]

@@ -86,6 +86,13 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         3,
         lambda memory: memory.update_thread(thread_id=THREAD, metadata={"a": 1}, if_version=1),
     ),
+    # the lock timeout, the thread, its vectors, and all that moves
+    (
+        "transfer_thread",
+        "",
+        5,
+        lambda memory: memory.transfer_thread(thread_id=THREAD, resource_id="bert"),
+    ),
     ("clone_thread", "", 6, lambda memory: memory.clone_thread(thread_id=THREAD)),
     (
         "clone_thread",

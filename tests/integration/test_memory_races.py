@@ -49,7 +49,15 @@ def vectors() -> set[str]:
     return set(Embedding.objects.values_list("vector_id", flat=True))
 
 
-# Deleting and embedding
+# Deleting, transferring and embedding
+
+
+def delete(memory: Memory) -> object:
+    return memory.delete_thread(thread_id=THREAD)
+
+
+def transfer(memory: Memory) -> object:
+    return memory.transfer_thread(thread_id=THREAD, resource_id="bert")
 
 
 @pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
@@ -63,6 +71,17 @@ def test_a_thread_deleted_while_its_messages_are_embedded_leaves_no_vectors(
 
 
 @pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
+def test_messages_transferred_while_they_are_embedded_have_vectors_of_their_new_resource(
+    memory: Memory, theirs: Memory, moment: str
+) -> None:
+    with just_before(moment, lambda: transfer(theirs)):
+        memory.embed_pending()
+    assert set(Embedding.objects.values_list("vector_id", "namespace")) == {
+        (id, "bert") for id in ("1", "2", "3")
+    }
+
+
+@pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
 def test_messages_deleted_while_they_are_embedded_leave_no_vectors(
     memory: Memory, theirs: Memory, moment: str
 ) -> None:
@@ -71,36 +90,37 @@ def test_messages_deleted_while_they_are_embedded_leave_no_vectors(
     assert vectors() == {"2"}
 
 
-@pytest.mark.parametrize("name", ["delete_thread", "delete_messages"])
-def test_a_deletion_waits_until_vectors_are_stored(
+@pytest.mark.parametrize("name", ["delete_thread", "delete_messages", "transfer_thread"])
+def test_a_deletion_or_transfer_waits_until_vectors_are_stored(
     memory: Memory, elsewhere: Elsewhere, name: str
 ) -> None:
     hasty = elsewhere(lock_timeout=0.1, statement_timeout="3s").memory
-    delete: Any = {
-        "delete_thread": lambda: hasty.delete_thread(thread_id=THREAD),
+    change: Any = {
+        "delete_thread": lambda: delete(hasty),
         "delete_messages": lambda: hasty.delete_messages(ids=["1", "2", "3"]),
+        "transfer_thread": lambda: transfer(hasty),
     }[name]
 
-    def try_to_delete() -> None:
+    def try_to_change() -> None:
         with pytest.raises(Unavailable):
-            delete()
+            change()
 
-    with just_before("ON CONFLICT (index_id, namespace, id)", try_to_delete):
+    with just_before("ON CONFLICT (index_id, namespace, id)", try_to_change):
         memory.embed_pending()
     assert vectors() == {"1", "2", "3"}
-    delete()
+    change()
     assert vectors() == set()
 
 
+@pytest.mark.parametrize("change", [delete, transfer])
 @pytest.mark.parametrize("isolation", ["repeatable\\ read", "serializable"])
-def test_a_deletion_that_began_before_vectors_were_stored_is_retried(
-    memory: Memory, elsewhere: Elsewhere, isolation: str
+def test_a_change_that_began_before_vectors_were_stored_is_retried(
+    memory: Memory, elsewhere: Elsewhere, isolation: str, change: Any
 ) -> None:
     """In its old snapshot the vectors are not there to be deleted."""
     isolated = elsewhere(default_transaction_isolation=isolation)
-    delete = 'DELETE FROM "mastra_engine_thread"'
-    with just_before(delete, memory.embed_pending, on=isolated):
-        isolated.memory.delete_thread(thread_id=THREAD)
+    with just_before("FOR UPDATE", memory.embed_pending, on=isolated):
+        change(isolated.memory)
     assert vectors() == set()
 
 

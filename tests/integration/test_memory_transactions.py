@@ -76,6 +76,7 @@ EXPORTED = ['{"id": "new", "resource_id": "anna"}', '{"role": "user", "content":
 WRITES: dict[str, Call] = {
     "create_thread": lambda memory: memory.create_thread(resource_id="anna", thread_id="new"),
     "update_thread": lambda memory: memory.update_thread(thread_id=THREAD, title="New"),
+    "transfer_thread": lambda memory: memory.transfer_thread(thread_id=THREAD, resource_id="bert"),
     "clone_thread": lambda memory: memory.clone_thread(thread_id=THREAD, new_thread_id="new"),
     "delete_thread": lambda memory: memory.delete_thread(thread_id=THREAD),
     "import_thread": lambda memory: memory.import_thread(lines=EXPORTED),
@@ -96,6 +97,7 @@ WAITING = {
     name: WRITES[name]
     for name in (
         "update_thread",
+        "transfer_thread",
         "delete_thread",
         "save_memory",
         "delete_messages",

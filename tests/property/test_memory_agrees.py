@@ -110,14 +110,28 @@ class Memories(RuleBasedStateMachine):
             owners,
         )
 
-    @rule(id=THREAD, title=TEXT, metadata=DOCUMENTS, version=VERSION, owners=OWNERS)
+    @rule(
+        id=THREAD,
+        title=TEXT,
+        metadata=DOCUMENTS,
+        mode=st.sampled_from(["merge", "replace"]),
+        version=VERSION,
+        owners=OWNERS,
+    )
     def update_thread(
-        self, id: str, title: str, metadata: Any, version: int | None, owners: Any
+        self, id: str, title: str, metadata: Any, mode: Any, version: int | None, owners: Any
     ) -> None:
         self.call(
             lambda m: m.update_thread(
-                thread_id=id, title=title, metadata=metadata, if_version=version
+                thread_id=id, title=title, metadata=metadata, mode=mode, if_version=version
             ),
+            owners,
+        )
+
+    @rule(id=THREAD, resource=RESOURCE, version=VERSION, owners=OWNERS)
+    def transfer_thread(self, id: str, resource: str, version: int | None, owners: Any) -> None:
+        self.call(
+            lambda m: m.transfer_thread(thread_id=id, resource_id=resource, if_version=version),
             owners,
         )
 

@@ -92,7 +92,7 @@ class MockMemoryStore(MemoryStore):
             row = self._store.threads.get(thread_id)
             return None if row is None else row.to_value()
 
-    def lock_thread(self, thread_id: str, *, to_delete: bool = False) -> Thread | None:
+    def lock_thread(self, thread_id: str, *, exclusive: bool = False) -> Thread | None:
         return self.find_thread(thread_id)  # The transaction holds the lock of the whole store.
 
     def insert_thread(self, new: NewThread) -> bool:
@@ -141,15 +141,25 @@ class MockMemoryStore(MemoryStore):
             aged = [row.id for row in threads if row.id > after and _is_aged(row, before)]
         return sorted(aged)[:limit]
 
-    def update_thread(self, thread_id: str, *, title: str | None, metadata: bytes) -> Thread:
+    def update_thread(
+        self, thread_id: str, *, title: str | None, metadata: bytes, replaces: bool
+    ) -> Thread:
         self._before_writing(thread_id)
         row = self._store.threads[thread_id]
-        merged = {**loads(row.metadata), **loads(metadata)}
-        row.metadata = in_jsonb_order(canonical(merged))
+        kept = {} if replaces else loads(row.metadata)
+        row.metadata = in_jsonb_order(canonical({**kept, **loads(metadata)}))
         row.title = row.title if title is None else title
-        row.version += 1
-        row.updated_at = max(row.updated_at, now())
-        return row.to_value()
+        return _changed(row)
+
+    def move_thread(self, thread_id: str, resource_id: str) -> Thread:
+        self._before_writing(thread_id)
+        row = self._store.threads[thread_id]
+        memories = self._store.working_memory
+        if (memory := memories.pop(MemoryHolder(row.resource_id, thread_id), None)) is not None:
+            memories[MemoryHolder(resource_id, thread_id)] = memory
+        row.resource_id = resource_id
+        self._mark(row, list(row.messages), embedded=False)
+        return _changed(row)
 
     def delete_thread(self, thread_id: str) -> None:
         self._before_writing(thread_id)
@@ -307,7 +317,6 @@ class MockMemoryStore(MemoryStore):
                 UnembeddedMessage(
                     id=row.id,
                     thread_id=thread.id,
-                    resource_id=thread.resource_id,
                     position=row.position,
                     text=row.text,
                     metadata=loads(row.metadata),
@@ -319,13 +328,13 @@ class MockMemoryStore(MemoryStore):
             ]
         return pending[:limit]
 
-    def mark_embedded(self, message_ids: list[str]) -> set[str]:
-        existing_ids: set[str] = set()
+    def mark_embedded(self, message_ids: list[str]) -> dict[str, str]:
+        resources: dict[str, str] = {}
         for thread in self._threads(None):
             if marked := thread.messages.keys() & set(message_ids):
                 self._mark(thread, marked, embedded=True)
-                existing_ids |= marked
-        return existing_ids
+                resources |= dict.fromkeys(marked, thread.resource_id)
+        return resources
 
     def mark_all_unembedded(self) -> None:
         for thread in self._threads(None):
@@ -385,6 +394,13 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             merged[key] = merge_patch(merged.get(key), value)
     return merged
+
+
+def _changed(row: ThreadRow) -> Thread:
+    """Record that a thread was changed, and return it."""
+    row.version += 1
+    row.updated_at = max(row.updated_at, now())
+    return row.to_value()
 
 
 def _stored(message: NewMessage) -> NewMessage:

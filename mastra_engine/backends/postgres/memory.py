@@ -47,6 +47,7 @@ from mastra_engine.postgres.memory_writes import (
     change_working_memory,
     insert_thread,
     mark_embedded,
+    move_thread,
     update_thread,
 )
 from mastra_engine.types import Message, Thread, WorkingMemory
@@ -75,11 +76,11 @@ class PostgresMemoryStore(MemoryStore):
         with self.session.translated():
             return find_thread(self.session.connection, thread_id)
 
-    def lock_thread(self, thread_id: str, *, to_delete: bool = False) -> Thread | None:
-        # FOR NO KEY UPDATE lets other transactions insert rows that refer to the thread. Before a
-        # deletion they must not, and taking the stronger lock at once avoids the deadlock of two
-        # transactions that both hold the weaker one and want the stronger.
-        lock = "FOR UPDATE" if to_delete else "FOR NO KEY UPDATE"
+    def lock_thread(self, thread_id: str, *, exclusive: bool = False) -> Thread | None:
+        # FOR NO KEY UPDATE lets other transactions insert rows that refer to the thread, and embed
+        # its messages. Before a deletion they must not, and taking the stronger lock at once avoids
+        # the deadlock of two transactions that both hold the weaker one and want the stronger.
+        lock = "FOR UPDATE" if exclusive else "FOR NO KEY UPDATE"
         return find_thread(self.session.connection, thread_id, lock=lock)
 
     def insert_thread(self, new: NewThread) -> bool:
@@ -129,8 +130,15 @@ class PostgresMemoryStore(MemoryStore):
                 aged.filter(oldest__lt=before).order_by("id").values_list("id", flat=True)[:limit]
             )
 
-    def update_thread(self, thread_id: str, *, title: str | None, metadata: bytes) -> Thread:
-        return update_thread(self.session.connection, thread_id, title=title, metadata=metadata)
+    def update_thread(
+        self, thread_id: str, *, title: str | None, metadata: bytes, replaces: bool
+    ) -> Thread:
+        return update_thread(
+            self.session.connection, thread_id, title=title, metadata=metadata, replaces=replaces
+        )
+
+    def move_thread(self, thread_id: str, resource_id: str) -> Thread:
+        return move_thread(self.session.connection, thread_id, resource_id)
 
     def delete_thread(self, thread_id: str) -> None:
         # Foreign keys with ON DELETE CASCADE delete messages, appends and working memory.
@@ -297,7 +305,7 @@ class PostgresMemoryStore(MemoryStore):
             )
         return [UnembeddedMessage(*row) for row in rows]
 
-    def mark_embedded(self, message_ids: list[str]) -> set[str]:
+    def mark_embedded(self, message_ids: list[str]) -> dict[str, str]:
         return mark_embedded(self.session.connection, message_ids)
 
     def mark_all_unembedded(self) -> None:

@@ -39,6 +39,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_thread": {"thread_id": "chat"},
     "list_threads": {"resource_id": "alice"},
     "update_thread": {"thread_id": "chat"},
+    "transfer_thread": {"thread_id": "chat", "resource_id": "bob"},
     "clone_thread": {"thread_id": "chat"},
     "delete_thread": {"thread_id": "chat"},
     "export_thread": {"thread_id": "chat"},
@@ -64,7 +65,7 @@ NAMES = {"thread_id", "resource_id", "new_thread_id", "up_to_message_id", "idemp
 COUNTS = {"limit", "last", "top_k", "max_tokens", "if_version"}
 TEXT = {"title", "query", "system"}
 MOMENTS = {"start", "end", "before"}
-CHOICES = {"order", "role", "scope", "format"}
+CHOICES = {"mode", "order", "role", "scope", "format"}
 OBJECTS = {
     ("create_thread", "metadata"),
     ("update_thread", "metadata"),

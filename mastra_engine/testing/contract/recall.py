@@ -454,6 +454,21 @@ class TestRecall(WithThread):
         assert self.vectors(memory) == 1
         assert self.recall(memory, "dog", resource_id="alice") == [1]
 
+    def test_a_transferred_thread_is_recalled_by_its_new_resource(
+        self, memory: Memory, pets: Thread
+    ) -> None:
+        memory.embed_pending()
+        memory.transfer_thread(thread_id="chat", resource_id="bob")
+        assert memory.recall(query="dog Bello", resource_id="alice") == []
+        (hit,) = memory.recall(query="dog Bello", resource_id="bob", top_k=1, message_range=(0, 0))
+        assert hit.id == "my dog is Bello"
+        namespaces = {"alice": [], "bob": [hit.id]}
+        for namespace, expected in namespaces.items():
+            stored = memory.vectors.get_vectors(
+                index_name="memory", ids=[hit.id], namespace=namespace
+            )
+            assert [vector.id for vector in stored] == expected
+
     def test_a_clone_is_recalled_by_itself(self, memory: Memory, pets: Thread) -> None:
         clone = memory.clone_thread(thread_id="chat", resource_id="bob")
         found = memory.recall(query="dog Bello", resource_id="bob", top_k=1)

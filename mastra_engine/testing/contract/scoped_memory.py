@@ -27,6 +27,7 @@ ABOUT_A_THREAD: dict[str, Callable[[Memory], Any]] = {
     "get_thread": lambda m: m.get_thread(thread_id="bobs"),
     "update_thread": lambda m: m.update_thread(thread_id="bobs", title="Taken"),
     "update_thread, version": lambda m: m.update_thread(thread_id="bobs", if_version=9),
+    "transfer_thread": lambda m: m.transfer_thread(thread_id="bobs", resource_id="alice"),
     "clone_thread": lambda m: m.clone_thread(thread_id="bobs", resource_id="alice"),
     "delete_thread": lambda m: m.delete_thread(thread_id="bobs"),
     "export_thread": lambda m: m.export_thread(thread_id="bobs"),
@@ -52,6 +53,7 @@ ABOUT_A_THREAD: dict[str, Callable[[Memory], Any]] = {
 ABOUT_A_RESOURCE: dict[str, Callable[[Memory], Any]] = {
     "create_thread": lambda m: m.create_thread(resource_id="bob"),
     "list_threads": lambda m: m.list_threads(resource_id="bob"),
+    "transfer_thread": lambda m: m.transfer_thread(thread_id="chat", resource_id="bob"),
     "clone_thread": lambda m: m.clone_thread(thread_id="chat", resource_id="bob"),
     "import_thread": lambda m: m.import_thread(lines=['{"id":"new","resource_id":"bob"}']),
     "save_memory": lambda m: m.save_memory(thread_id="n", messages=MESSAGES, resource_id="bob"),
@@ -149,6 +151,8 @@ class TestScopedMemory(WithThread):
         assert scoped.update_thread(thread_id="chat", title="Hers", if_version=1).version == 2
         assert scoped.clone_thread(thread_id="chat", resource_id="carol").message_count == 2
         assert scoped.delete_messages(ids=["my dog", "bob's dog"]) == 1
+        moved = scoped.transfer_thread(thread_id="chat", resource_id="carol")
+        assert (moved.resource_id, moved.version) == ("carol", 3)
         assert scoped.delete_thread(thread_id="chat").message_count == 1
 
     def test_a_scope_can_only_be_narrowed(self, memory: Memory, scoped: Memory) -> None:

@@ -291,7 +291,9 @@ def use_memory(calls: Wrapped) -> None:
     calls.call("memory", "recall", query="dog", thread_id="chat")
     calls.call("memory", "embed_pending", **owner)
     calls.call("memory", "embed_pending", thread_id="chat")
-    calls.call("memory", "update_thread", thread_id="chat", title="U", metadata={"c": "d"})
+    changes = {"title": "U", "metadata": {"c": "d"}}
+    calls.call("memory", "update_thread", thread_id="chat", **changes, mode="replace")
+    calls.call("memory", "transfer_thread", thread_id="chat", **owner)
     use_copies(calls)
     use_working_memory(calls)
     calls.call("memory", "within", resource_ids=["ann"])

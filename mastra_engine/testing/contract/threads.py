@@ -98,6 +98,7 @@ class TestThreads(WithThread):
             lambda: memory.get_thread(thread_id="nowhere"),
             lambda: memory.update_thread(thread_id="nowhere", title="New"),
             lambda: memory.update_thread(thread_id="nowhere", if_version=1),
+            lambda: memory.transfer_thread(thread_id="nowhere", resource_id="alice"),
             lambda: memory.clone_thread(thread_id="nowhere"),
             lambda: memory.delete_thread(thread_id="nowhere"),
             lambda: memory.export_thread(thread_id="nowhere"),
@@ -196,6 +197,14 @@ class TestThreads(WithThread):
         assert memory.update_thread(thread_id="chat", title="").title == ""
         assert memory.get_thread(thread_id="chat").version == 4
 
+    def test_metadata_may_be_replaced_whole(self, memory: Memory) -> None:
+        memory.create_thread(resource_id="alice", thread_id="chat", metadata={"a": 1, "b": 2})
+        replaced = memory.update_thread(thread_id="chat", metadata={"c": 3}, mode="replace")
+        assert (replaced.metadata, replaced.version) == ({"c": 3}, 2)
+        renamed = memory.update_thread(thread_id="chat", title="New", mode="replace")
+        assert (renamed.title, renamed.metadata) == ("New", {"c": 3})
+        assert memory.update_thread(thread_id="chat", metadata={}, mode="replace").metadata == {}
+
     def test_a_version_is_compared_before_it_is_changed_or_deleted(
         self, memory: Memory, thread: Thread
     ) -> None:
@@ -213,6 +222,40 @@ class TestThreads(WithThread):
         after = memory.get_thread(thread_id="chat")
         assert (after.version, after.message_count) == (1, 2)
         assert after.updated_at > thread.updated_at
+
+    # Transfers
+
+    def test_a_thread_goes_to_another_resource_with_all_it_has(self, memory: Memory) -> None:
+        memory.create_thread(resource_id="alice", thread_id="chat", title="Plan", metadata={"a": 1})
+        said = self.say(memory, "one", "two", "three")
+        memory.delete_messages(ids=["two"])
+        memory.update_working_memory(thread_id="chat", content="goes along")
+        memory.update_working_memory(resource_id="alice", content="stays behind")
+        before = memory.get_thread(thread_id="chat")
+        moved = memory.transfer_thread(thread_id="chat", resource_id="bob")
+        assert moved.updated_at > before.updated_at
+        assert moved == dataclasses.replace(
+            before, resource_id="bob", version=2, updated_at=moved.updated_at
+        )
+        assert memory.list_threads(resource_id="bob").items == [moved]
+        assert memory.list_threads(resource_id="alice").items == []
+        assert self.stored(memory) == [said[0], said[2]]
+        assert memory.get_working_memory(thread_id="chat").content == "goes along"
+        assert memory.get_working_memory(resource_id="bob").version == 0
+        assert memory.get_working_memory(resource_id="alice").content == "stays behind"
+        assert self.say(memory, "four")[0].position == 4
+
+    def test_a_transfer_to_its_own_resource_changes_nothing(
+        self, memory: Memory, thread: Thread
+    ) -> None:
+        assert memory.transfer_thread(thread_id="chat", resource_id="alice") == thread
+
+    def test_a_version_is_compared_before_a_transfer(self, memory: Memory, thread: Thread) -> None:
+        with pytest.raises(VersionConflict):
+            memory.transfer_thread(thread_id="chat", resource_id="bob", if_version=2)
+        assert memory.get_thread(thread_id="chat") == thread
+        moved = memory.transfer_thread(thread_id="chat", resource_id="bob", if_version=1)
+        assert moved.resource_id == "bob"
 
     # Clones
 

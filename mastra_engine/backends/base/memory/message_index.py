@@ -237,15 +237,16 @@ class MessageIndex:
         """Store the vectors of those messages that still exist, and record it.
 
         The messages are locked first: a deletion waits until their vectors are committed, and then
-        deletes them too. Otherwise vectors of deleted messages would stay.
+        deletes them too. Otherwise vectors of deleted messages would stay. A thread may belong to
+        another resource than when its messages were listed.
         """
-        existing_ids = self._store.mark_embedded([message.id for message in messages])
+        resources = self._store.mark_embedded([message.id for message in messages])
         by_resource: dict[str, list[tuple[UnembeddedMessage, Sequence[float]]]] = {}
         for message, vector in zip(messages, vectors, strict=True):
             # Some embedders return zeros for a text of which they know no word. No search could
             # find such a vector, and cosine distance is not defined for it.
-            if message.id in existing_ids and any(vector):
-                by_resource.setdefault(message.resource_id, []).append((message, vector))
+            if message.id in resources and any(vector):
+                by_resource.setdefault(resources[message.id], []).append((message, vector))
         for resource_id, pairs in by_resource.items():
             self._put(index, resource_id, pairs)
         failpoints.hit("embeddings_stored")

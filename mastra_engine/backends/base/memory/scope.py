@@ -61,9 +61,9 @@ class MemoryScope:
         """Return a thread; raise ThreadNotFound if it does not exist or is out of scope."""
         return self._in_scope(self._store.find_thread(thread_id), thread_id)
 
-    def lock_thread(self, thread_id: str, *, to_delete: bool = False) -> Thread:
+    def lock_thread(self, thread_id: str, *, exclusive: bool = False) -> Thread:
         """Return a thread locked by the current transaction; raise ThreadNotFound."""
-        thread = self._store.lock_thread(thread_id, to_delete=to_delete)
+        thread = self._store.lock_thread(thread_id, exclusive=exclusive)
         return self._in_scope(thread, thread_id)
 
     def require_thread_of(self, messages: Sequence[Message], thread_id: str) -> None:

@@ -125,6 +125,7 @@ class Memory:
     get_thread = _delegate("threads", Threads.get_thread)
     list_threads = _delegate("threads", Threads.list_threads)
     update_thread = _delegate("threads", Threads.update_thread)
+    transfer_thread = _delegate("threads", Threads.transfer_thread)
     clone_thread = _delegate("threads", Threads.clone_thread)
     delete_thread = _delegate("threads", Threads.delete_thread)
 
@@ -153,6 +154,7 @@ class Memory:
     aget_thread = derive_async(get_thread)
     alist_threads = derive_async(list_threads)
     aupdate_thread = derive_async(update_thread)
+    atransfer_thread = derive_async(transfer_thread)
     aclone_thread = derive_async(clone_thread)
     adelete_thread = derive_async(delete_thread)
 

@@ -120,7 +120,6 @@ class UnembeddedMessage:
 
     id: str
     thread_id: str
-    resource_id: str
     position: int
     text: str
     metadata: dict[str, Any]
@@ -175,11 +174,11 @@ class ThreadStore(TransactionalStore):
         """Return a thread, or None if it does not exist."""
 
     @abstractmethod
-    def lock_thread(self, thread_id: str, *, to_delete: bool = False) -> Thread | None:
+    def lock_thread(self, thread_id: str, *, exclusive: bool = False) -> Thread | None:
         """Return a thread locked until the transaction ends, or None if it does not exist.
 
-        The lock keeps other transactions from appending to the thread and from deleting from it.
-        `to_delete` announces that the thread itself is about to be deleted.
+        The lock keeps other transactions from appending to the thread and from deleting from it,
+        and an `exclusive` one from storing vectors of its messages, too.
         """
 
     @abstractmethod
@@ -220,10 +219,20 @@ class ThreadStore(TransactionalStore):
         """
 
     @abstractmethod
-    def update_thread(self, thread_id: str, *, title: str | None, metadata: bytes) -> Thread:
-        """Set the title unless it is None, merge top-level keys, and increment the version.
+    def update_thread(
+        self, thread_id: str, *, title: str | None, metadata: bytes, replaces: bool
+    ) -> Thread:
+        """Set the title unless it is None, change the metadata, and increment the version.
 
-        The thread is locked.
+        The top-level keys of `metadata` are merged, or it replaces the stored metadata. The thread
+        is locked.
+        """
+
+    @abstractmethod
+    def move_thread(self, thread_id: str, resource_id: str) -> Thread:
+        """Give a thread with its working memory to a resource, and increment the version.
+
+        The thread is locked exclusively. Its messages are recorded as having no vectors.
         """
 
     @abstractmethod
@@ -335,10 +344,11 @@ class EmbeddingStateStore(TransactionalStore):
         """Return messages that have a text and no vector, by thread and position."""
 
     @abstractmethod
-    def mark_embedded(self, message_ids: list[str]) -> set[str]:
+    def mark_embedded(self, message_ids: list[str]) -> dict[str, str]:
         """Record that messages have vectors, and lock them against deletion.
 
-        Returns the ids of the messages that still exist.
+        Returns the resources of the messages that still exist, by the messages' ids. The threads
+        keep their resources until the transaction ends.
         """
 
     @abstractmethod

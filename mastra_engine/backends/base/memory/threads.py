@@ -23,8 +23,8 @@ from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.exceptions import MessageNotFound, ThreadExists, ThreadNotFound, VersionConflict
 from mastra_engine.filters.cursors import decode, encode, fingerprint
 from mastra_engine.filters.parsing import parse_optional_filter
-from mastra_engine.types import UNSET, Order, Page, Thread, Unset
-from mastra_engine.validation.inputs import count, descends, json_object, moment, name
+from mastra_engine.types import UNSET, Order, Page, Thread, Unset, WriteMode
+from mastra_engine.validation.inputs import choice, count, descends, json_object, moment, name
 from mastra_engine.validation.jsonb import loads
 from mastra_engine.validation.sizes import MAX_PAGE_BYTES
 
@@ -108,25 +108,55 @@ class Threads:
         thread_id: str,
         title: str | Unset = UNSET,
         metadata: Mapping[str, Any] | Unset = UNSET,
+        mode: WriteMode = "merge",
         if_version: int | None = None,
     ) -> Thread:
-        """Set the title, merge top-level keys into the metadata, and return the thread.
+        """Set the title, change the metadata, and return the thread.
 
-        `if_version` is the version that the thread must have. Raises ThreadNotFound and
-        VersionConflict.
+        The top-level keys of `metadata` are merged into the stored ones; with `mode="replace"` it
+        replaces them. `if_version` is the version that the thread must have. Raises ThreadNotFound
+        and VersionConflict.
         """
         id = name(thread_id, "/thread_id")
         new_title = None if isinstance(title, Unset) else checked_title(title, "/title")
         keys = json_object({} if isinstance(metadata, Unset) else metadata, ("metadata",))
+        replaces = choice(mode, "/mode", "replace", "merge") == "replace"
+        replaces = replaces and not isinstance(metadata, Unset)
         version = checked_version(if_version)
 
         def update() -> Thread:
             thread = self._scope.lock_thread(id)
             _require_version(thread, version)
-            merged_metadata(thread.metadata, loads(keys), ("metadata",))
-            return self._store.update_thread(id, title=new_title, metadata=keys)
+            merged_metadata({} if replaces else thread.metadata, loads(keys), ("metadata",))
+            return self._store.update_thread(id, title=new_title, metadata=keys, replaces=replaces)
 
         return self._store.transact(update)
+
+    @in_steps
+    def transfer_thread(
+        self, *, thread_id: str, resource_id: str, if_version: int | None = None
+    ) -> Steps[Thread]:
+        """Give a thread to another resource, with its messages and its working memory; return it.
+
+        The messages keep their ids and positions, and are embedded again. `if_version` is the
+        version that the thread must have. Raises ThreadNotFound, NotFound for a resource out of
+        scope, and VersionConflict.
+        """
+        id, version = name(thread_id, "/thread_id"), checked_version(if_version)
+        owner = self._scope.require_resource(resource_id)
+
+        def transfer() -> Thread:
+            thread = self._scope.lock_thread(id, exclusive=True)
+            _require_version(thread, version)
+            if thread.resource_id == owner:
+                return thread
+            self._index.delete_thread(thread)
+            failpoints.hit("vectors_deleted")
+            return self._store.move_thread(id, owner)
+
+        moved = self._store.transact(transfer)
+        yield from self._index.embed_later(id)
+        return moved
 
     @in_steps
     def clone_thread(
@@ -181,7 +211,7 @@ class Threads:
         id, version = name(thread_id, "/thread_id"), checked_version(if_version)
 
         def delete() -> Thread:
-            thread = self._scope.lock_thread(id, to_delete=True)
+            thread = self._scope.lock_thread(id, exclusive=True)
             _require_version(thread, version)
             self.delete_locked(thread)
             return thread
