@@ -139,7 +139,11 @@ def _is_error(value: object) -> bool:
 
 def test_every_module_can_be_imported_and_says_what_it_is() -> None:
     for module in pkgutil.walk_packages([str(ROOT)], "mastra_engine."):
-        loaded = import_module(module.name)
+        try:
+            loaded = import_module(module.name)
+        except exceptions.EngineConfigError:  # the framework is not installed here
+            assert module.name.startswith("mastra_engine.contrib.")
+            continue
         source = Path(loaded.__file__ or "")
         if source.read_text() and "migrations" not in module.name:
             assert loaded.__doc__, module.name

@@ -171,6 +171,16 @@ def test_a_thread_deleted_in_between_is_created_again_for_its_resource(
     assert memory.get_thread(thread_id=THREAD).message_count == 1
 
 
+def test_a_thread_made_and_deleted_in_between_is_created_for_its_resource(
+    memory: Memory, theirs: Memory
+) -> None:
+    make = lambda: theirs.create_thread(resource_id="anna", thread_id="new")  # noqa: E731
+    delete = lambda: theirs.delete_thread(thread_id="new")  # noqa: E731
+    with just_before(MAKE_THREAD, make), just_before(APPEND, lambda: None, delete):
+        (saved,) = memory.save_memory(thread_id="new", messages=texts("mine"), resource_id="anna")
+    assert saved.position == 1
+
+
 def test_a_thread_deleted_in_between_is_not_found(memory: Memory, theirs: Memory) -> None:
     delete = lambda: theirs.delete_thread(thread_id=THREAD)  # noqa: E731
     with just_before(APPEND, delete), pytest.raises(ThreadNotFound):

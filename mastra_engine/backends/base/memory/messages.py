@@ -24,7 +24,13 @@ from mastra_engine.backends.base.memory.store import (
 from mastra_engine.backends.base.memory.threads import Threads
 from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.conversations.messages import ROLES, NewMessage, body_hash
-from mastra_engine.exceptions import Conflict, IdempotencyConflict, InvalidInput, ThreadNotFound
+from mastra_engine.exceptions import (
+    Conflict,
+    IdempotencyConflict,
+    InvalidInput,
+    ThreadNotFound,
+    Unavailable,
+)
 from mastra_engine.filters.cursors import decode, encode, fingerprint
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.types import Message, MessageLike, Order, Page, Role
@@ -32,6 +38,8 @@ from mastra_engine.validation.inputs import choice, count, descends, moment, nam
 from mastra_engine.validation.sizes import MAX_PAGE_BYTES
 
 EXPIRE_PAGE = 100
+#: How often to create a thread that others delete before the first append.
+RACES = 20
 
 
 class Messages:
@@ -189,19 +197,34 @@ class Messages:
         # Most threads exist. Then one statement appends, and needs no transaction around it.
         saved = store.transact(lambda: store.append_messages(append), single=True)
         if saved is None and owner is not None:
-            new = NewThread(id=append.thread_id, resource_id=owner)
-
-            def append_to_new() -> list[Message] | None:
-                # Another process may have created the thread by now. That is no conflict: the
-                # append goes to that thread, if it is the owner's.
-                store.insert_thread(new)
-                failpoints.hit("thread_made")
-                return store.append_messages(append)
-
-            saved = store.transact(append_to_new)
+            saved = self._append_to_new(append, NewThread(id=append.thread_id, resource_id=owner))
         if saved is None:
             raise ThreadNotFound(id=append.thread_id)
         return saved
+
+    def _append_to_new(self, append: MessageAppend, new: NewThread) -> list[Message] | None:
+        """Create the thread and append to it; return None if it is another resource's."""
+        store = self._store
+
+        def insert_and_append() -> list[Message] | None:
+            # Another process may have created the thread by now. That is no conflict: the
+            # append goes to that thread, if it is the owner's.
+            store.insert_thread(new)
+            failpoints.hit("thread_made")
+            return store.append_messages(append)
+
+        for _ in range(RACES):
+            saved = store.transact(insert_and_append)
+            if saved is not None:
+                return saved
+            # A thread that another process created is not inserted, and may be deleted before
+            # the append reaches it. Then the append has to create it after all.
+            thread = store.find_thread(new.id)
+            if thread is not None and thread.resource_id != new.resource_id:
+                return None
+        raise Unavailable(
+            f"Thread {new.id!r} was deleted by other processes {RACES} times in a row"
+        )
 
     def _stored_before(self, append: MessageAppend) -> list[Message]:
         """Return the messages that the same call stored before; raise Conflict if it did not.
