@@ -1,0 +1,24 @@
+"""Adapters for agent frameworks that are not installed."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import pytest
+
+from mastra_engine import optional_deps
+from mastra_engine.exceptions import EngineConfigError
+
+
+@pytest.mark.parametrize("extra", ["langchain"])
+def test_importing_an_adapter_without_its_framework_names_the_extra(
+    extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"mastra_engine.contrib.{extra}"
+    monkeypatch.setattr(optional_deps, "find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(EngineConfigError) as caught:
+        import_module(module)
+    command = f"pip install 'django-mastra-engine[{extra}]'"
+    assert str(caught.value) == f"{module} needs {command}"
