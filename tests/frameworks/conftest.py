@@ -12,7 +12,7 @@ import pytest
 from asgiref.sync import SyncToAsync
 from django.db import connections
 
-from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine
+from mastra_engine import MastraEngine, PostgresEngine
 
 collect_ignore_glob = [] if find_spec("pytest_asyncio") else ["*"]
 
@@ -23,9 +23,7 @@ COMMITTING = pytest.mark.django_db(transaction=True)
 @pytest.fixture(params=["mock", "postgres"])
 def each_engine(request: pytest.FixtureRequest) -> MastraEngine:
     """Each of the two engines, empty."""
-    if request.param == "mock":
-        return MockMastraEngine()
-    engine: MastraEngine = request.getfixturevalue("postgres_engine")
+    engine: MastraEngine = request.getfixturevalue(f"{request.param}_engine")
     return engine
 
 
@@ -33,7 +31,7 @@ def each_engine(request: pytest.FixtureRequest) -> MastraEngine:
 def committing_engine(request: pytest.FixtureRequest) -> Iterator[MastraEngine]:
     """Each of the two engines, empty, for synchronous and asynchronous calls in one test."""
     if request.param == "mock":
-        yield MockMastraEngine()
+        yield request.getfixturevalue("mock_engine")
     else:
         yield PostgresEngine()
         SyncToAsync.single_thread_executor.submit(connections.close_all).result()
