@@ -131,6 +131,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks peers
 	$(BIN)/python -m benchmarks retrieval
 	$(BIN)/python -m benchmarks hybrid
+	$(BIN)/python -m benchmarks recall
 	$(BIN)/python -m benchmarks fusion
 	$(BIN)/python -m benchmarks api
 

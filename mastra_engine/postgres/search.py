@@ -62,6 +62,8 @@ class Search:
     with_vector: bool = False
     #: Leaves documents and metadata out.
     only_keys: bool = False
+    #: Says that so few rows satisfy the condition that they are sorted.
+    few: bool = False
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -116,7 +118,7 @@ class Search:
         One matching row takes `total / matching` neighbours on average. The square root below is
         the number of matching rows at which sorting them takes as long as reading neighbours.
         """
-        if self.partition.index.index_type == "flat":  # it has no graph
+        if self.few or self.partition.index.index_type == "flat":  # which has no graph
             return self._exact()
         matching, total = self._estimate()
         break_even = math.sqrt(ROWS_PER_NEIGHBOUR * self.candidates * total)

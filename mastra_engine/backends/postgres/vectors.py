@@ -24,7 +24,7 @@ from mastra_engine.postgres.bit_search import BitSearch
 from mastra_engine.postgres.compile import TRUE, Sql, both, on_metadata
 from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
-from mastra_engine.postgres.lexical import LexicalResult, LexicalSearch
+from mastra_engine.postgres.lexical import EXACT_DOCUMENTS, LexicalResult, LexicalSearch
 from mastra_engine.postgres.locks import lock_index_name
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.search import Search, at_least, chunks_of, compare, within
@@ -229,18 +229,23 @@ class PostgresVectorStore(VectorStore):
             )
             parsed = search.parse()
             if parsed.words:
-                keys = [] if target is None else self._nearest_keys(scope, target, query, limit)
+                few = parsed.documents <= EXACT_DOCUMENTS
+                keys = []
+                if target is not None:
+                    keys = self._nearest_keys(scope, target, query, limit, few=few)
                 result = search.run(parsed, keys)
                 return [_candidate(row, result, partition) for row in result.rows]
         by_vectors = replace(query, hybrid=None)  # the query has only stop words
         return self.find(scope, by_vectors, target, limit=limit)
 
     def _nearest_keys(
-        self, scope: VectorScope, target: AnyVector, query: VectorQuery, limit: int
+        self, scope: VectorScope, target: AnyVector, query: VectorQuery, limit: int, *, few: bool
     ) -> list[tuple[str, str]]:
         """Return the namespaces and ids of the nearest vectors."""
         ef_search = query.effective_ef_search
-        rows = self._nearest(scope, target, limit=limit, ef_search=ef_search, only_keys=True)
+        rows = self._nearest(
+            scope, target, limit=limit, ef_search=ef_search, only_keys=True, few=few
+        )
         return [(namespace, id) for id, namespace, *_ in rows]
 
     def _nearest(self, scope: VectorScope, target: AnyVector, **options: Any) -> list[Any]:

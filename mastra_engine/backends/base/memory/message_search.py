@@ -25,8 +25,6 @@ THREAD, POSITION = "@thread_id", "@position"
 NEIGHBOUR = 0.4
 #: The neighbours of so many messages, the best by words, become candidates.
 _SPREADING = 30
-#: Candidates by vectors and by words, at least: a message's words may count for its neighbours.
-_MIN_CANDIDATES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +39,9 @@ class MessageSearch:
 
     def run(self) -> list[Candidate]:
         """Return the candidates, with the parts that their neighbours add to their scores."""
-        limit = self.query.candidates
-        if self.query.hybrid is not None:
-            limit = max(limit, _MIN_CANDIDATES)
-        candidates = self.vectors.find(self.scope, self.query, self.target, limit=limit)
+        candidates = self.vectors.find(
+            self.scope, self.query, self.target, limit=self.query.candidates
+        )
         if self.query.hybrid is None:
             return candidates
         by_place = {_place(candidate): candidate for candidate in candidates}
