@@ -155,6 +155,32 @@ def get(partition: Partition, namespace: str, ids: Sequence[str]) -> list[Stored
     return [by_id[id] for id in ids if id in by_id]
 
 
+def list_rows(
+    partition: Partition, condition: Sql, *, after: tuple[str, str], limit: int
+) -> list[StoredVector]:
+    """Return the rows that satisfy a condition and follow a key, in the order of the keys.
+
+    With the equality of `index_id`, the key's index has this order, and a page reads its rows only.
+    """
+    sql, params = condition
+    statement = (
+        f"SELECT {_stored_columns(partition)} FROM {partition.table} "
+        f"WHERE index_id = %s AND {sql} AND (namespace, id) > (%s, %s) "
+        "ORDER BY namespace, id LIMIT %s"
+    )
+    with partition.connection.cursor() as cursor:
+        cursor.execute(statement, [partition.index.id, *params, *after, limit])
+        return [_stored(partition, row) for row in cursor.fetchall()]
+
+
+def count_rows(partition: Partition, condition: Sql) -> int:
+    """Return the number of rows that satisfy a condition."""
+    sql, params = condition
+    with partition.connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {partition.table} WHERE {sql}", params)
+        return int(cursor.fetchone()[0])
+
+
 def delete(partition: Partition, condition: Sql, ids: Sequence[str] | None) -> int:
     """Delete the rows that satisfy a condition, or only those of `ids`; return their number."""
     sql, params = condition

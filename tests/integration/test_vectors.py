@@ -105,6 +105,22 @@ def test_vectors_are_found_by_their_key(engine: PostgresEngine, many: Any, call:
     assert all(f"({column} = " in found["Index Cond"] for column in ("index_id", "namespace", "id"))
 
 
+def test_a_page_reads_its_own_rows(engine: PostgresEngine, many: Any) -> None:
+    first = engine.vectors.list_vectors(index_name="many", limit=50)
+    (sql,) = [
+        each
+        for each in statements(
+            lambda: engine.vectors.list_vectors(
+                index_name="many", limit=50, cursor=first.next_cursor
+            )
+        )
+        if table_of("many") in each
+    ]
+    (scan,) = [node for node in plan_of(sql) if "Index Cond" in node]
+    assert "ROW(namespace, id) > ROW(" in scan["Index Cond"]
+    assert not [node for node in plan_of(sql) if node["Node Type"] == "Sort"]
+
+
 def ids(found: list[Match]) -> list[str]:
     return [match.id for match in found]
 
@@ -356,6 +372,8 @@ def test_the_number_of_statements(engine: PostgresEngine, few: Any) -> None:
         "query": (1, lambda: vectors.query(**some, query_vector=few[0])),
         "exact": (2, lambda: vectors.query(**some, query_vector=few[0], filter={"percent": 1})),
         "get": (2, lambda: vectors.get_vectors(**some, ids=["1", "2"])),
+        "list": (2, lambda: vectors.list_vectors(**some, filter={"percent": 1})),
+        "count": (2, lambda: vectors.count_vectors(**some, filter={"percent": 1})),
         "delete": (2, lambda: vectors.delete_vectors(**some, ids=["1", "2"])),
         "upsert": (1, lambda: vectors.upsert(**some, vectors=few[:50])),
         "few": (2, lambda: vectors.upsert(**some, vectors=few[:2], ids=["5", "new"])),

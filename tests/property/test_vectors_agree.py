@@ -124,6 +124,29 @@ class Indexes(RuleBasedStateMachine):
 
         self.pair.call(query)
 
+    @rule(
+        name=INDEX,
+        where=METADATA_FILTERS,
+        namespace=st.none() | NAMESPACE,
+        scope=st.none() | st.sets(NAMESPACE),
+        limit=st.integers(0, 4),
+    )
+    def list_and_count(
+        self, name: str, where: Any, namespace: str | None, scope: Any, limit: int
+    ) -> None:
+        selection: Any = {"index_name": name, "filter": where, "namespace": namespace}
+
+        def pages(engine: MastraEngine) -> Any:
+            vectors = engine.within(namespaces=scope).vectors
+            first = vectors.list_vectors(**selection, limit=limit)
+            rest = vectors.list_vectors(**selection, cursor=first.next_cursor)
+            return vectors.count_vectors(**selection), [
+                [(row.namespace, row.id, row.vector, row.metadata) for row in page]
+                for page in (first, rest)
+            ]
+
+        self.pair.call(pages)
+
     @invariant()
     def all_is_equal(self) -> None:
         self.pair.call(lambda e: [_shown(index) for index in e.vectors.list_indexes()])

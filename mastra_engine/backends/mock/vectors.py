@@ -146,6 +146,18 @@ class MockVectorStore(VectorStore):
             rows = self._rows(index)
             return [rows[namespace, id].to_value() for id in ids if (namespace, id) in rows]
 
+    def list_vectors(
+        self, scope: VectorScope, *, after: tuple[str, str], limit: int
+    ) -> list[StoredVector]:
+        with self.store.lock:
+            rows = {(row.namespace, row.id): row for row in self._in_scope(scope)}
+        keys = sorted(key for key in rows if key > after)
+        return [rows[key].to_value() for key in keys[:limit]]
+
+    def count_vectors(self, scope: VectorScope) -> int:
+        with self.store.lock:
+            return sum(1 for _ in self._in_scope(scope))
+
     def nearest(
         self,
         scope: VectorScope,

@@ -181,6 +181,17 @@ class PostgresVectorStore(VectorStore):
         with self._reading(index):
             return vector_rows.get(self._partition(index), namespace, ids)
 
+    def list_vectors(
+        self, scope: VectorScope, *, after: tuple[str, str], limit: int
+    ) -> list[StoredVector]:
+        with self._reading(scope.index):
+            partition = self._partition(scope.index)
+            return vector_rows.list_rows(partition, _condition(scope), after=after, limit=limit)
+
+    def count_vectors(self, scope: VectorScope) -> int:
+        with self._reading(scope.index):
+            return vector_rows.count_rows(self._partition(scope.index), _condition(scope))
+
     def _write(
         self,
         index: IndexDefinition,

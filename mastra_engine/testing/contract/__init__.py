@@ -44,6 +44,7 @@ from mastra_engine.testing.contract.text_arguments import TestTextArguments
 from mastra_engine.testing.contract.threads import TestThreads
 from mastra_engine.testing.contract.transfer import TestErasure, TestTransfer
 from mastra_engine.testing.contract.value_types import TestValueTypes
+from mastra_engine.testing.contract.vector_lists import TestVectorLists
 from mastra_engine.testing.contract.vectors import TestVectors
 from mastra_engine.testing.contract.working_memory import TestWorkingMemory
 
@@ -85,6 +86,7 @@ __all__ = [
     "TestThreads",
     "TestTransfer",
     "TestValueTypes",
+    "TestVectorLists",
     "TestVectorSearch",
     "TestVectors",
     "TestWorkingMemory",

@@ -89,6 +89,8 @@ ABOUT_A_NAMESPACE: dict[str, Callable[[MastraEngine], Any]] = {
         index_name="docs", ids=["b"], namespace="bob"
     ),
     "get_vectors": lambda e: e.vectors.get_vectors(index_name="docs", ids=["b"], namespace="bob"),
+    "list_vectors": lambda e: e.vectors.list_vectors(index_name="docs", namespace="bob"),
+    "count_vectors": lambda e: e.vectors.count_vectors(index_name="docs", namespace="bob"),
     "query": lambda e: e.vectors.query(index_name="docs", query_vector=[1, 0], namespace="bob"),
 }
 
@@ -199,6 +201,9 @@ class TestConfinedEngine:
         confined.vectors.upsert(**docs, vectors=[[1, 0]], ids=["a"], namespace="alice")
         confined.vectors.upsert(**docs, vectors=[[1, 1]], ids=["c"], namespace="carol")
         assert ids(confined.vectors.query(**docs, query_vector=[1, 0])) == ["a", "c"]
+        listed = confined.vectors.list_vectors(**docs, namespace=None)
+        assert [row.id for row in listed] == ["a", "c"]
+        assert confined.vectors.count_vectors(**docs, namespace=None) == 2
         everything: Any = {"filter": {"kind": {"$exists": True}}, "namespace": None}
         assert confined.vectors.delete_vectors(**docs, **everything) == 0
         assert confined.vectors.delete_vectors(**docs, ids=["a", "b"], namespace=None) == 1

@@ -372,6 +372,10 @@ def use_vectors(calls: Wrapped) -> None:
     calls.call("vectors", "query", **docs, **search)
     calls.call("vectors", "query", **docs, **search, hybrid=0.3, min_score=-1, explain=True)
     calls.call("vectors", "get_vectors", **docs, ids=["1"], namespace="space")
+    selection = {"filter": {"pet": {"$in": ["dog", "cat"]}}, "namespace": "space"}
+    page = calls.call("vectors", "list_vectors", **docs, **selection, limit=1)
+    calls.call("vectors", "list_vectors", **docs, **selection, cursor=page.next_cursor)
+    calls.call("vectors", "count_vectors", **docs, **selection)
     calls.call(
         "vectors",
         "update_vector",

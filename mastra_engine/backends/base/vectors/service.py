@@ -25,6 +25,7 @@ from mastra_engine.backends.base.vectors.search import (
 from mastra_engine.backends.base.vectors.store import VectorStore
 from mastra_engine.exceptions import IndexMismatch, InvalidInput, NotFound, quoted
 from mastra_engine.filters.ast import ALL
+from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import Embedder, Reranks
 from mastra_engine.retrieval.embedding import embed_batches, embed_query, require_embedder
@@ -33,12 +34,13 @@ from mastra_engine.types import (
     IndexType,
     Match,
     Metric,
+    Page,
     Storage,
     StoredVector,
     Unset,
     VectorIndex,
 )
-from mastra_engine.validation.inputs import name, names, narrowed
+from mastra_engine.validation.inputs import count, name, names, narrowed
 from mastra_engine.validation.jsonb import plain_text
 from mastra_engine.validation.vectors import (
     AnyVector,
@@ -314,6 +316,45 @@ class Vectors:
         space, keys = self._own_namespace(namespace), names(ids, "/ids")
         return self.indexes.use(index_name, lambda index: self.store.get(index, space, keys))
 
+    def list_vectors(
+        self,
+        *,
+        index_name: str,
+        filter: Any = None,
+        namespace: str | None = "",
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[StoredVector]:
+        """Return a page of the vectors that satisfy a filter, ordered by namespace, then id.
+
+        `namespace=None` stands for all namespaces in scope. Raises IndexNotFound.
+        """
+        where, spaces = parse_optional_filter(filter), self._in_scope(optional_namespace(namespace))
+        size, query = count(limit, "/limit"), fingerprint("vectors", index_name, where, namespace)
+        after = ("", "") if cursor is None else tuple(decode(cursor, query, str, str))
+
+        def page(index: IndexDefinition) -> Page[StoredVector]:
+            scope = VectorScope(index=index, where=where, namespaces=spaces)
+            rows = self.store.list_vectors(scope, after=after, limit=size + 1)
+            return page_of(rows, size, lambda row: encode(query, row.namespace, row.id))
+
+        return self.indexes.use(index_name, page)
+
+    def count_vectors(
+        self, *, index_name: str, filter: Any = None, namespace: str | None = ""
+    ) -> int:
+        """Return the number of vectors that satisfy a filter; raises IndexNotFound.
+
+        `namespace=None` stands for all namespaces in scope.
+        """
+        where, spaces = parse_optional_filter(filter), self._in_scope(optional_namespace(namespace))
+        return self.indexes.use(
+            index_name,
+            lambda index: self.store.count_vectors(
+                VectorScope(index=index, where=where, namespaces=spaces)
+            ),
+        )
+
     @in_steps
     def query(
         self,
@@ -377,6 +418,8 @@ class Vectors:
     aupdate_vector = derive_async(update_vector)
     adelete_vectors = derive_async(delete_vectors)
     aget_vectors = derive_async(get_vectors)
+    alist_vectors = derive_async(list_vectors)
+    acount_vectors = derive_async(count_vectors)
     aquery = derive_async(query)
 
     # Steps

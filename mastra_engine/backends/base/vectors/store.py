@@ -113,6 +113,19 @@ class VectorStore(ABC):
     def get(self, index: IndexDefinition, namespace: str, ids: list[str]) -> list[StoredVector]:
         """Return the vectors of these ids in the order of the ids, without unknown ids."""
 
+    @abstractmethod
+    def list_vectors(
+        self, scope: VectorScope, *, after: tuple[str, str], limit: int
+    ) -> list[StoredVector]:
+        """Return up to `limit` vectors in scope, ordered by namespace, then id.
+
+        They follow `after`, the namespace and id of a vector; two empty texts precede all.
+        """
+
+    @abstractmethod
+    def count_vectors(self, scope: VectorScope) -> int:
+        """Return the number of vectors in scope."""
+
     # Search
 
     @abstractmethod
