@@ -36,7 +36,8 @@ class Position:
 
 def fingerprint(*query: object) -> str:
     """Return a hash that ties a cursor to its query."""
-    return blake2b(repr(query).encode("utf-8", "replace"), digest_size=8).hexdigest()
+    parts = tuple(map(plain_text, query))
+    return blake2b(repr(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def encode(query: str, *values: Any) -> str:

@@ -22,7 +22,7 @@ import orjson
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Case, CaseResult, Estimate, Evaluation
 from mastra_engine.validation.inputs import count, name, names, text
-from mastra_engine.validation.jsonb import plain_keys
+from mastra_engine.validation.jsonb import plain_keys, plain_text
 
 #: Takes a query, `top_k` and those of `filter`, `connection_id` and `resource_id` that a case has.
 #: Returns ids, or matches that have ids, the best first.
@@ -156,16 +156,22 @@ def _run(case: Case, search: Search, top_k: int) -> CaseResult:
 
 def _id(match: Any) -> str:
     """Return the id of a result, which for a record is its external id."""
-    if isinstance(match, str):
-        return match
+    id = plain_text(match)
+    if isinstance(id, str):
+        return id
     record = getattr(match, "record", None)
     return str(match.id if record is None else record.external_id)
 
 
 def _parse(cases: Cases) -> Iterator[Case]:
-    listed: Iterable[Any] = (
-        _read(Path(fspath(cases))) if isinstance(cases, str | PathLike) else cases
-    )
+    cases = plain_text(cases)
+    if isinstance(cases, str | PathLike):
+        listed: Iterable[Any] = _read(Path(fspath(cases)))
+    elif isinstance(cases, Iterable) and not isinstance(cases, bytes | Mapping):
+        listed = cases
+    else:
+        message = f"must be a list of cases or a path, not {type(cases).__name__}"
+        raise InvalidInput(message, path="/cases")
     for i, case in enumerate(listed):
         yield _case(case, f"/cases/{i}")
 

@@ -52,11 +52,6 @@ def name(value: Any, path: str) -> str:
     return valid_text
 
 
-def full_name(entity_name: Any, connection_id: Any) -> tuple[str, str]:
-    """Return the name and the connection of one entity, validated."""
-    return name(entity_name, "/name"), name(connection_id, "/connection_id")
-
-
 def names(values: Any, path: str, *, check: Callable[[Any, str], str] = name) -> list[str]:
     """Return the distinct names of an iterable, in its order."""
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):

@@ -189,7 +189,7 @@ def plain_json(value: Any, *, depth: int = 0) -> Any:
 
     Deeper levels are returned unchanged; `canonical` refuses them.
     """
-    value = _serialized(plain_text(value))
+    value = _serialized(value)
     if depth <= MAX_DEPTH:
         if isinstance(value, Mapping):
             return {
@@ -210,7 +210,7 @@ def plain_text(value: Any) -> Any:
 
     `str(value)` would call `__str__`, which the enum or the subclass may have overridden.
     """
-    if isinstance(value, Enum):
+    while isinstance(value, Enum):
         value = value.value
     if isinstance(value, str) and type(value) is not str:
         return str.__str__(value)
@@ -248,9 +248,8 @@ def _faults(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _serialized(node: Any) -> Any:
-    """Return the value that orjson serializes in place of an enum member or a dataclass."""
-    if isinstance(node, Enum):
-        node = node.value
+    """Return the JSON value that an enum member, a subclass of `str` or a dataclass stands for."""
+    node = plain_text(node)
     if dataclasses.is_dataclass(node) and not isinstance(node, type):
         return {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
     return node

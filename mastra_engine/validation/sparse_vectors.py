@@ -10,6 +10,7 @@ from typing import Any
 from pgvector import SparseVector
 
 from mastra_engine.exceptions import InvalidVector
+from mastra_engine.validation.jsonb import plain_text
 
 #: pgvector's limits of nonzero numbers, in an HNSW index and in a column.
 INDEXED_NONZERO, STORED_NONZERO = 1_000, 16_000
@@ -70,6 +71,7 @@ def _from_pairs(pairs: list[tuple[int, Any]], dimension: int, path: str) -> Spar
 
 
 def _index(key: Any, dimension: int, path: str) -> int:
+    key = plain_text(key)
     if isinstance(key, str) and key.isascii() and key.isdigit():
         key = int(key) if len(key) < 20 else dimension
     elif isinstance(key, bool) or not hasattr(key, "__index__"):

@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 from mastra_engine.exceptions import InvalidInput, InvalidVector
 from mastra_engine.types import IndexStatus, IndexType, Metric, Storage, VectorIndex
 from mastra_engine.validation.inputs import MAX_NAME_BYTES, choice, count, name, text
-from mastra_engine.validation.jsonb import canonical, pointer
+from mastra_engine.validation.jsonb import canonical, plain_text, pointer
 from mastra_engine.validation.sparse_vectors import (
     INDEXED_NONZERO,
     STORED_NONZERO,
@@ -296,7 +296,7 @@ def metadata_json(value: Any, path: str) -> bytes:
     of, so users cannot set them.
     """
     if isinstance(value, dict):
-        for key in value:
+        for key in map(plain_text, value):
             if isinstance(key, str) and key.startswith("@"):
                 raise InvalidInput(
                     'begins with "@", as the keys do that the engine sets; rename it',

@@ -63,3 +63,9 @@ class TestEvaluation:
         with pytest.raises(InvalidInput) as caught:
             engine.evaluate([{"query": "q", "expected_ids": []}], search=lambda q, top_k: [])
         assert caught.value.path == "/cases/0/expected_ids"
+
+    @pytest.mark.parametrize("cases", [7, None, b"cases.jsonl", {"query": "q"}])
+    def test_cases_that_are_not_a_list_are_refused(self, engine: MastraEngine, cases: Any) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            engine.evaluate(cases, search=lambda q, top_k: [])
+        assert caught.value.path == "/cases"

@@ -45,7 +45,7 @@ KINDS: dict[str, Callable[[str], Any]] = {
 }
 
 #: Arguments whose annotations mention text, but that are not text themselves.
-_OPAQUE = {"body", "act", "search", "watch", "reranker", "vectors", "vector", "query_vector"}
+_OPAQUE = {"body", "act", "search", "watch", "reranker"}
 
 
 #: Ids and times in the lines of an exported thread.
@@ -250,6 +250,23 @@ def use_syncs(calls: Wrapped) -> None:
 def use_memory(calls: Wrapped) -> None:
     owner = {"resource_id": "ann"}
     calls.call("memory", "create_thread", **owner, thread_id="chat", title="T", metadata={"a": "b"})
+    use_messages(calls)
+    use_recall(calls)
+    changes = {"title": "U", "metadata": {"c": "d"}}
+    calls.call("memory", "update_thread", thread_id="chat", **changes, mode="replace")
+    calls.call("memory", "transfer_thread", thread_id="chat", **owner)
+    use_copies(calls)
+    use_working_memory(calls)
+    calls.call("memory", "within", resource_ids=["ann"])
+    calls.call("memory", "delete_messages", ids=["m4"])
+    calls.call("memory", "expire_messages", before="2000-01-01T00:00:00Z")
+    calls.call("memory", "delete_thread", thread_id="copy")
+    calls.target.memory.embed_pending(resource_id="ann")  # how many wait depends on the engine
+    calls.call("", "erase", resource_id="ann")
+
+
+def use_messages(calls: Wrapped) -> None:
+    owner = {"resource_id": "ann"}
     call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
     spoken: list[Any] = [
         {"role": "user", "content": "the dog is Bello", "id": "m1", "metadata": {"k": "v"}},
@@ -274,6 +291,10 @@ def use_memory(calls: Wrapped) -> None:
     )
     calls.call("memory", "list_messages", thread_id="chat", role="user", metadata={"k": "v"})
     calls.call("memory", "get_messages_by_id", ids=["m1", "m5"])
+
+
+def use_recall(calls: Wrapped) -> None:
+    owner = {"resource_id": "ann"}
     remembered = {"query": "dog", "scope": "resource"}
     calls.call("memory", "get_memory", thread_id="chat", **remembered)
     for format in ("raw", "openai", "anthropic"):
@@ -291,17 +312,6 @@ def use_memory(calls: Wrapped) -> None:
     calls.call("memory", "recall", query="dog", thread_id="chat")
     calls.call("memory", "embed_pending", **owner)
     calls.call("memory", "embed_pending", thread_id="chat")
-    changes = {"title": "U", "metadata": {"c": "d"}}
-    calls.call("memory", "update_thread", thread_id="chat", **changes, mode="replace")
-    calls.call("memory", "transfer_thread", thread_id="chat", **owner)
-    use_copies(calls)
-    use_working_memory(calls)
-    calls.call("memory", "within", resource_ids=["ann"])
-    calls.call("memory", "delete_messages", ids=["m4"])
-    calls.call("memory", "expire_messages", before="2000-01-01T00:00:00Z")
-    calls.call("memory", "delete_thread", thread_id="copy")
-    calls.target.memory.embed_pending(resource_id="ann")  # how many wait depends on the engine
-    calls.call("", "erase", resource_id="ann")
 
 
 def use_copies(calls: Wrapped) -> None:
@@ -336,18 +346,16 @@ def use_working_memory(calls: Wrapped) -> None:
 
 
 def create_indexes(calls: Wrapped) -> None:
-    docs = {"index_name": "docs"}
-    for metric, storage, index_type in (
-        ("cosine", "vector", "hnsw"),
-        ("euclidean", "halfvec", "flat"),
-        ("dotproduct", "vector", "ivfflat"),
+    for index_name, metric, storage, index_type in (
+        ("docs", "cosine", "vector", "hnsw"),
+        ("halves", "euclidean", "halfvec", "flat"),
+        ("bits", "dotproduct", "bit", "ivfflat"),
+        ("terms", "cosine", "sparsevec", "hnsw"),
     ):
-        if metric != "cosine":
-            calls.call("vectors", "delete_index", **docs)
         calls.call(
             "vectors",
             "create_index",
-            **docs,
+            index_name=index_name,
             dimension=512,
             metric=metric,
             storage=storage,
@@ -356,9 +364,19 @@ def create_indexes(calls: Wrapped) -> None:
         )
 
 
+def use_sparse_vectors(calls: Wrapped) -> None:
+    """Pass vectors whose indices are text, as in JSON."""
+    terms = {"index_name": "terms"}
+    calls.call("vectors", "upsert", **terms, vectors=[{"7": 1.0, "30": 0.5}], ids=["1"])
+    calls.call("vectors", "query", **terms, query_vector={"7": 1.0}, include_vector=True)
+    calls.call("vectors", "update_vector", **terms, id="1", vector={"30": 0.5})
+    calls.call("vectors", "delete_index", **terms)
+
+
 def use_vectors(calls: Wrapped) -> None:
     docs = {"index_name": "docs"}
     create_indexes(calls)
+    use_sparse_vectors(calls)
     calls.call(
         "vectors",
         "upsert",

@@ -17,13 +17,15 @@ from mastra_engine.exceptions import (
     NotFound,
 )
 from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.text_arguments import KINDS
 from mastra_engine.testing.hostile import (
     UNFIT_NAMES,
     UNFIT_VALUES,
     UNFIT_VECTORS,
     Refused,
 )
-from mastra_engine.types import Match
+from mastra_engine.types import Match, Storage
+from mastra_engine.validation.vectors import INDEXED_DIMENSIONS
 
 AXES = {
     "east": [1.0, 0.0, 0.0],
@@ -301,11 +303,12 @@ class TestVectors(WithCompass):
         self, engine: MastraEngine, compass: str, key: str
     ) -> None:
         written = key.replace("/", "~1")
-        with pytest.raises(InvalidInput, match="rename it") as caught:
-            engine.vectors.upsert(
-                index_name=compass, vectors=[[1, 0, 0]] * 2, metadata=[{}, {key: ""}]
-            )
-        assert caught.value.path == f"/metadata/1/{written}"
+        for form in (key, KINDS["Enum"](key)):
+            with pytest.raises(InvalidInput, match="rename it") as caught:
+                engine.vectors.upsert(
+                    index_name=compass, vectors=[[1, 0, 0]] * 2, metadata=[{}, {form: ""}]
+                )
+            assert caught.value.path == f"/metadata/1/{written}"
         with pytest.raises(InvalidInput) as caught:
             engine.vectors.update_vector(index_name=compass, id="up", metadata={key: "x"})
         assert caught.value.path == f"/metadata/{written}"
@@ -376,20 +379,23 @@ class TestVectors(WithCompass):
 
     # Bad input: refused before anything is written.
 
-    @named(UNFIT_VECTORS)
-    def test_invalid_vectors_are_refused(
-        self, engine: MastraEngine, compass: str, hostile: Refused
-    ) -> None:
-        with pytest.raises(InvalidVector) as caught:
-            engine.vectors.upsert(index_name=compass, vectors=[[1, 0, 0], hostile.value])
-        assert caught.value.path == "/vectors/1"
-        with pytest.raises(InvalidVector) as caught:
-            engine.vectors.query(index_name=compass, query_vector=hostile.value)
-        assert caught.value.path == "/query_vector"
-        with pytest.raises(InvalidVector) as caught:
-            engine.vectors.update_vector(index_name=compass, id="up", vector=hostile.value)
-        assert caught.value.path == "/vector"
-        assert engine.vectors.describe_index(index_name=compass).count == 5
+    @pytest.mark.parametrize("storage", INDEXED_DIMENSIONS)
+    def test_invalid_vectors_are_refused(self, engine: MastraEngine, storage: Storage) -> None:
+        self.fill(engine, "compass", storage=storage)
+        index: dict[str, Any] = {"index_name": "compass"}
+        for hostile in UNFIT_VECTORS:
+            if storage == "sparsevec" and isinstance(hostile.value, dict):
+                continue  # which is a sparse vector
+            with pytest.raises(InvalidVector) as caught:
+                engine.vectors.upsert(**index, vectors=[[1, 0, 0], hostile.value])
+            assert caught.value.path == "/vectors/1", hostile.name
+            with pytest.raises(InvalidVector) as caught:
+                engine.vectors.query(**index, query_vector=hostile.value)
+            assert caught.value.path == "/query_vector", hostile.name
+            with pytest.raises(InvalidVector) as caught:
+                engine.vectors.update_vector(**index, id="up", vector=hostile.value)
+            assert caught.value.path == "/vector", hostile.name
+        assert engine.vectors.describe_index(**index).count == 5
 
     def test_zero_is_a_vector_where_it_has_a_distance(self, engine: MastraEngine) -> None:
         for metric in ("euclidean", "dotproduct"):

@@ -54,7 +54,6 @@ from mastra_engine.validation.inputs import (
     count,
     delete_ratio,
     empty_allowed,
-    full_name,
     moment,
     name,
     names,
@@ -111,8 +110,7 @@ class Records:
 
         Of several simultaneous calls, exactly one creates the entity.
         """
-        entity_name, connection = full_name(name, connection_id)
-        connection_in(self.scope, connection, name=entity_name)
+        entity_name, connection = self._full_name(name, connection_id)
         return self.store.get_or_create_entity(entity_name, connection)
 
     def get_entity_by_id(self, *, id: UUID | str) -> Entity:
@@ -208,7 +206,8 @@ class Records:
 
     def get_records_by_entity_name(self, *, name: str, connection_id: str) -> list[Record]:
         """Return all records of an entity, ordered by `external_id`; raises EntityNotFound."""
-        return self.store.select_records(self._find_by_name(name, connection_id), Query())
+        entity = self._find_by_name(*self._full_name(name, connection_id))
+        return self.store.select_records(entity, Query())
 
     def get_record(self, *, entity_id: UUID | str, external_id: str) -> Record:
         """Return a record; raises EntityNotFound or RecordNotFound."""
@@ -242,7 +241,8 @@ class Records:
         Raises like get_records, when it is called.
         """
         query = parse_options(options or QueryOptions())
-        return iterate_pages(self.store, self._find_by_name(entity_name, connection_id), query)
+        full_name = self._full_name(entity_name, connection_id, "/entity_name")
+        return iterate_pages(self.store, self._find_by_name(*full_name), query)
 
     async def aiter_records(
         self, *, entity_name: str, connection_id: str, options: Options | None = None
@@ -307,8 +307,7 @@ class Records:
         expected = if_last_sync_id
         if not (expected is None or isinstance(expected, Unset)):
             expected = text(expected, "/if_last_sync_id")
-        entity_name, connection = full_name(name, connection_id)
-        connection_in(self.scope, connection, name=entity_name)
+        entity_name, connection = self._full_name(name, connection_id)
         chunks = Chunks(records)
         sync = SyncWrite(
             chunks, expected=expected, cursor=cursor, full=full, ratio=ratio, allow_empty=empty
@@ -459,7 +458,7 @@ class Records:
 
         An entity that was deleted since has no records, so it is looked up if nothing was read.
         """
-        entity_name, connection = self._full_name(name, connection_id)
+        entity_name, connection = self._full_name(name, connection_id, "/entity_name")
         known_entity = self.store.known_entity(entity_name, connection)
         if known_entity is None:
             return read(self._find_by_name(entity_name, connection))
@@ -469,16 +468,18 @@ class Records:
         entity = self._find_by_name(entity_name, connection)
         return result if entity.id == known_entity.id else read(entity)
 
-    def _full_name(self, name: str, connection_id: str) -> tuple[str, str]:
-        entity_name, connection = full_name(name, connection_id)
-        connection_in(self.scope, connection, name=entity_name)
-        return entity_name, connection
+    def _full_name(
+        self, entity_name: str, connection_id: str, path: str = "/name"
+    ) -> tuple[str, str]:
+        """Return the name and the connection of an entity, validated and in scope."""
+        full_name = name(entity_name, path), name(connection_id, "/connection_id")
+        connection_in(self.scope, full_name[1], name=full_name[0])
+        return full_name
 
     def _find_by_name(self, name: str, connection_id: str) -> Entity:
-        entity_name, connection = self._full_name(name, connection_id)
-        entity = self.store.find_named_entity(entity_name, connection)
+        entity = self.store.find_named_entity(name, connection_id)
         if entity is None:
-            raise EntityNotFound(name=entity_name, connection_id=connection)
+            raise EntityNotFound(name=name, connection_id=connection_id)
         return entity
 
     def _follower(
