@@ -13,5 +13,6 @@ urlpatterns = [
     path("api/", RedirectView.as_view(pattern_name="mastra_engine_api:swagger")),
     path("api/v1/", RedirectView.as_view(pattern_name="mastra_engine_api:swagger")),
     path("api/", include("mastra_engine.api.urls")),
+    path("api/", include("mastra_engine.contrib.mastra_server.urls")),
     path("", include("example_project.desk.urls")),
 ]
