@@ -44,6 +44,9 @@ INDEX_FAILPOINTS = (
     "progress_moved",
 )
 
+#: The failpoints of agent state.
+STATE_FAILPOINTS = ("state_written", "state_indexed")
+
 #: The failpoint of an upgrade, after each batch of documents.
 UPGRADE_FAILPOINTS = ("words_added",)
 

@@ -73,3 +73,6 @@ class RunQueue(Protocol):
 
     def embed(self, thread_id: str) -> None:
         """Have a worker call `embed_pending` for the thread."""
+
+    def index_state(self, resource_id: str) -> None:
+        """Have a worker call `state.index_pending` for the resource."""

@@ -56,6 +56,12 @@ class TaskQueue:
 
         embed_thread.using(**self.options).enqueue(self.alias, thread_id)
 
+    def index_state(self, resource_id: str) -> None:
+        """Enqueue the task that indexes a resource's agent state."""
+        from mastra_engine.tasks import index_state
+
+        index_state.using(**self.options).enqueue(self.alias, resource_id)
+
     def _task(self, **options: Any) -> Any:
         from mastra_engine.tasks import perform_sync_run
 

@@ -47,6 +47,18 @@ def expire_messages(alias: str = DEFAULT_ALIAS) -> None:
 
 
 @task()
+def index_state(alias: str, resource_id: str) -> None:
+    """Index the items of a resource's agent state that wait for it. Repeating it is safe."""
+    engines[alias].state.within(resource_ids=[resource_id]).index_pending()
+
+
+@task()
+def delete_expired_state(alias: str = DEFAULT_ALIAS) -> None:
+    """Delete expired items of agent state. Schedule it with your task system."""
+    engines[alias].state.delete_expired()
+
+
+@task()
 def build_index(alias: str, index_name: str) -> None:
     """Build the search structure of a vector index. Repeating it is safe."""
     engines[alias].vectors.build_index(index_name=index_name)

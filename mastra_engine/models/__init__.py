@@ -6,6 +6,7 @@ from mastra_engine.models.idempotency import IdempotencyRecord
 from mastra_engine.models.memory import IdempotentAppend, Message, Thread, WorkingMemory
 from mastra_engine.models.record_search import IndexProgress
 from mastra_engine.models.records import Entity, Record
+from mastra_engine.models.state import StateItem
 from mastra_engine.models.sync_runs import Sync, SyncPage, SyncRun
 from mastra_engine.models.vectors import Embedding, VectorIndex
 
@@ -17,6 +18,7 @@ __all__ = [
     "IndexProgress",
     "Message",
     "Record",
+    "StateItem",
     "Sync",
     "SyncPage",
     "SyncRun",

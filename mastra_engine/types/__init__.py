@@ -38,6 +38,7 @@ from mastra_engine.types.records import (
     UpsertResult,
     WriteMode,
 )
+from mastra_engine.types.state import StateItem, StateMatch
 from mastra_engine.types.sync_runs import (
     ACTIVE,
     Progress,
@@ -106,6 +107,8 @@ __all__ = [
     "RunStatus",
     "Scope",
     "Sort",
+    "StateItem",
+    "StateMatch",
     "Storage",
     "StoredVector",
     "Sync",

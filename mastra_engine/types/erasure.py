@@ -12,6 +12,7 @@ class Erasure:
     threads: int = 0
     messages: int = 0
     working_memory: int = 0
+    state_items: int = 0
     vectors: int = 0
     entities: int = 0
     records: int = 0

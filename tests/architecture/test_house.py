@@ -20,6 +20,7 @@ from mastra_engine.backends.base.idempotency.service import Idempotency
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.record_search.service import RecordSearch
 from mastra_engine.backends.base.records.service import Records
+from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.sync_runs.service import SyncRuns
 from mastra_engine.backends.base.vectors.service import Vectors
 
@@ -237,7 +238,7 @@ def test_no_room_uses_private_names_of_another() -> None:
 
 CONTRACT = ROOT / "testing" / "contract"
 #: Modules of the suite that call all methods, and say nothing about their results.
-SURVEYS = {"event_loop.py", "hostile_memory.py", "text_arguments.py"}
+SURVEYS = {"event_loop.py", "hostile_memory.py", "state_arguments.py", "text_arguments.py"}
 STATE_MACHINES = Path(__file__).parents[1] / "property"
 #: Methods that a suite cannot call, and the reason.
 NOT_IN_CONTRACT = {"vacuum": "cannot run in the transaction around each test"}
@@ -258,7 +259,9 @@ IN_EVERY_SCOPE = {
         ["list_indexes", "describe_index", "build_index", "truncate_index", "delete_index"],
         "indexes are shared by all scopes",
     ),
-    **dict.fromkeys(["create_declared_indexes", "reembed"], "indexes are shared by all scopes"),
+    **dict.fromkeys(
+        ["create_declared_indexes", "reembed", "reindex"], "indexes are shared by all scopes"
+    ),
     **dict.fromkeys(["index_pending", "list_indexings"], "TestIndexing tests them in a scope"),
 }
 
@@ -280,7 +283,7 @@ def sync_methods(owner: type) -> set[str]:
     return {name for name in methods if not (name[0] == "a" and name[1:] in methods)}
 
 
-@pytest.mark.parametrize("owner", [MastraEngine, Memory, Vectors])
+@pytest.mark.parametrize("owner", [MastraEngine, Memory, Vectors, State])
 @pytest.mark.parametrize(
     ("folder", "exempt"),
     [(CONTRACT, NOT_IN_CONTRACT), (STATE_MACHINES, NOT_IN_STATE_MACHINES)],
@@ -298,9 +301,10 @@ def test_every_public_method_is_tested_on_both_engines(
     )
 
 
-@pytest.mark.parametrize("owner", [MastraEngine, Memory, Vectors])
+@pytest.mark.parametrize("owner", [MastraEngine, Memory, Vectors, State])
 def test_every_public_method_is_tested_in_a_scope(owner: type) -> None:
-    paths = CONTRACT / "scoped_engine.py", CONTRACT / "scoped_memory.py"
+    files = "scoped_engine.py", "scoped_memory.py", "state.py"
+    paths = [CONTRACT / file for file in files]
     missing = sync_methods(owner) - mentioned(paths) - IN_EVERY_SCOPE.keys()
     assert not missing, (
         f"No test calls {', '.join(sorted(missing))} in a narrower scope. Add one to "

@@ -24,6 +24,7 @@ from mastra_engine import (
     types,
 )
 from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.checks import OLDEST_POSTGRES
 from mastra_engine.conf import AdminSettings, ApiSettings
@@ -35,9 +36,18 @@ from mastra_engine.filters import parsing
 from tests.docs.pages import DOCS, ROOT, Row, code_spans, headings, name, rows
 
 REFERENCE = DOCS / "reference"
-ENGINE, MEMORY, VECTORS, FILTERS, ERRORS, SETTINGS, COMMANDS = (
+ENGINE, MEMORY, STATE, VECTORS, FILTERS, ERRORS, SETTINGS, COMMANDS = (
     REFERENCE / f"{page}.md"
-    for page in ("engine", "memory", "vectors", "filters", "errors", "settings", "commands")
+    for page in (
+        "engine",
+        "memory",
+        "state",
+        "vectors",
+        "filters",
+        "errors",
+        "settings",
+        "commands",
+    )
 )
 PACKAGE = Path(mastra_engine.__file__).parent
 ENGINE_COMMANDS = sorted(
@@ -82,8 +92,11 @@ def sync_methods(contract: type) -> dict[str, Any]:
 
 SYNC = sync_methods(MastraEngine)
 OF_MEMORY = sync_methods(Memory)
-HEADED = [(ENGINE, *each) for each in SYNC.items()] + [
-    (MEMORY, *each) for each in OF_MEMORY.items()
+OF_STATE = sync_methods(State)
+HEADED = [
+    (page, *each)
+    for page, methods_of in ((ENGINE, SYNC), (MEMORY, OF_MEMORY), (STATE, OF_STATE))
+    for each in methods_of.items()
 ]
 
 
@@ -101,7 +114,11 @@ def test_everything_public_is_named() -> None:
     assert set(mastra_engine.__all__) <= set(re.findall(r"\w+", ENGINE.read_text()))
 
 
-@pytest.mark.parametrize(("page", "method", "function"), HEADED, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("page", "method", "function"),
+    HEADED,
+    ids=[f"{page.stem} {method}" for page, method, _ in HEADED],
+)
 def test_methods_are_headed_by_their_signature(page: Path, method: str, function: Any) -> None:
     heading = written(method, function)
     assert heading in headings(page), f"{page.relative_to(ROOT)} lacks the heading {heading}"
@@ -109,8 +126,8 @@ def test_methods_are_headed_by_their_signature(page: Path, method: str, function
 
 @pytest.mark.parametrize(
     ("page", "known"),
-    [(ENGINE, {*SYNC, *methods(MockMastraEngine)}), (MEMORY, {*OF_MEMORY})],
-    ids=["engine", "memory"],
+    [(ENGINE, {*SYNC, *methods(MockMastraEngine)}), (MEMORY, {*OF_MEMORY}), (STATE, {*OF_STATE})],
+    ids=["engine", "memory", "state"],
 )
 def test_no_method_is_made_up(page: Path, known: set[str]) -> None:
     signatures = [heading for heading in headings(page) if "→" in heading]
@@ -118,7 +135,7 @@ def test_no_method_is_made_up(page: Path, known: set[str]) -> None:
     assert len(signatures) == len(set(signatures))
 
 
-@pytest.mark.parametrize("contract", [MastraEngine, Memory])
+@pytest.mark.parametrize("contract", [MastraEngine, Memory, State])
 def test_every_method_that_does_something_has_a_twin(contract: type) -> None:
     twins = {name for name, function in methods(contract).items() if is_async(function)}
     assert twins == {f"a{name}" for name in {*sync_methods(contract)} - {"within", "check"}}
@@ -162,7 +179,7 @@ def values() -> Iterator[type]:
 @pytest.mark.parametrize("value", list(values()), ids=lambda value: value.__name__)
 def test_values_are_listed_with_their_fields(value: type) -> None:
     fields = ", ".join(field.name for field in dataclasses.fields(value))
-    listed = [span for page in (ENGINE, MEMORY, VECTORS) for span in code_spans(page)]
+    listed = [span for page in (ENGINE, MEMORY, STATE, VECTORS) for span in code_spans(page)]
     span = f"{value.__name__}({fields})"
     assert span in listed, f"List `{span}` under Values in docs/reference/engine.md or memory.md"
 

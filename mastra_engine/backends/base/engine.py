@@ -22,6 +22,7 @@ from mastra_engine.backends.base.record_search.store import IndexProgressStore
 from mastra_engine.backends.base.records.service import Records
 from mastra_engine.backends.base.records.store import RecordStore
 from mastra_engine.backends.base.scope import UNRESTRICTED, narrow
+from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.sync_runs.service import SyncRuns
 from mastra_engine.backends.base.sync_runs.store import RunStore
 from mastra_engine.backends.base.vectors.service import Vectors
@@ -44,7 +45,7 @@ class Stores:
 
 @refuse_in_event_loop
 class MastraEngine(ABC):
-    """An engine: entities, records and syncs by its own methods, `memory` and `vectors`.
+    """An engine: entities, records and syncs by its own methods, `memory`, `vectors` and `state`.
 
     Arguments are keyword-only, returned values are frozen dataclasses, and every method has an
     async variant. The methods are those of the services `records`, `sync_runs`, `record_search`,
@@ -61,6 +62,7 @@ class MastraEngine(ABC):
         alias: str,
         vectors: Vectors,
         memory: Memory,
+        state: State,
         sync_lease: float,
         sync_history: int,
         index_lease: float,
@@ -69,6 +71,7 @@ class MastraEngine(ABC):
         self.scope = UNRESTRICTED
         self.vectors = vectors
         self.memory = memory
+        self.state = state
         # It reads records and writes none, so it needs no listeners. It could not have them: it
         # is one of them.
         reader = Records(stores.records)
@@ -89,7 +92,11 @@ class MastraEngine(ABC):
         )
         self.idempotency = Idempotency(stores.idempotency)
         self.erasure = ErasureService(
-            stores.erasure, records=self.records, memory=memory, responses=stores.idempotency
+            stores.erasure,
+            records=self.records,
+            memory=memory,
+            state=state,
+            responses=stores.idempotency,
         )
 
     @property
@@ -99,7 +106,8 @@ class MastraEngine(ABC):
 
     @queue.setter
     def queue(self, queue: RunQueue | None) -> None:
-        self.sync_runs.queue = self.record_search.queue = self.memory.queue = queue
+        self.sync_runs.queue = self.record_search.queue = queue
+        self.memory.queue = self.state.queue = queue
 
     def within(
         self,
@@ -110,10 +118,10 @@ class MastraEngine(ABC):
     ) -> Self:
         """Return a copy of this engine with a narrower scope; other data is not found.
 
-        `resource_ids` restricts memory, `connection_ids` records, syncs and runs, `namespaces`
-        vectors; None leaves that part of the scope unchanged. The scope of a restricted engine is
-        narrowed to the intersection. Vector indexes are shared by all scopes: the scope does not
-        decide who may create or delete them.
+        `resource_ids` restricts memory and state, `connection_ids` records, syncs and runs,
+        `namespaces` vectors; None leaves that part of the scope unchanged. The scope of a
+        restricted engine is narrowed to the intersection. Vector indexes are shared by all scopes:
+        the scope does not decide who may create or delete them.
         """
         scoped = copy(self)
         scoped.scope = narrow(
@@ -128,6 +136,7 @@ class MastraEngine(ABC):
         scoped.erasure = self.erasure.in_scope(scoped.scope)
         if scoped.scope.resource_ids is not None:
             scoped.memory = self.memory.within(resource_ids=scoped.scope.resource_ids)
+            scoped.state = self.state.within(resource_ids=scoped.scope.resource_ids)
         if scoped.scope.namespaces is not None:
             scoped.vectors = self.vectors.within(namespaces=scoped.scope.namespaces)
         return scoped

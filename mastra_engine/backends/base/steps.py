@@ -62,6 +62,29 @@ def run_steps(steps: Steps[R]) -> R:
             advance = partial(steps.throw, error)
 
 
+def after_commit(
+    register: Callable[[Callable[[], None]], None], work: Callable[[], Steps[None]]
+) -> Steps[None]:
+    """Do work once the current transaction is committed; `register` calls a function then.
+
+    Outside of a transaction these steps do it. A transaction commits after the steps; then it is
+    done where it commits.
+    """
+    registering, is_committed = True, False
+
+    def committed() -> None:
+        nonlocal is_committed
+        if registering:
+            is_committed = True
+        else:
+            run_steps(work())
+
+    register(committed)
+    registering = False
+    if is_committed:
+        yield from work()
+
+
 async def arun_steps(start: Callable[[], Steps[R]]) -> R:
     """Run steps in the database thread, and their model calls in other threads."""
     steps = start()

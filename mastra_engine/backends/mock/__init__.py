@@ -7,12 +7,14 @@ from typing import Any
 
 from mastra_engine.backends.base import MastraEngine, Stores
 from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.backends.mock.erasure import MockErasureStore
 from mastra_engine.backends.mock.idempotency import MockIdempotencyStore
 from mastra_engine.backends.mock.memory import MockMemoryStore
 from mastra_engine.backends.mock.record_search import MockIndexProgressStore
 from mastra_engine.backends.mock.records import MockRecordStore
+from mastra_engine.backends.mock.state import MockStateStore
 from mastra_engine.backends.mock.store import open_store
 from mastra_engine.backends.mock.sync_runs import MockRunStore
 from mastra_engine.backends.mock.vectors import MockVectorStore
@@ -72,6 +74,7 @@ class MockMastraEngine(MastraEngine):
             alias=alias,
             vectors=vectors,
             memory=memory,
+            state=State(MockStateStore(store), vectors),
             sync_lease=sync_lease,
             sync_history=sync_history,
             index_lease=index_lease,

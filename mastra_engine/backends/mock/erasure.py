@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from mastra_engine.backends.base.erasure.store import ErasureStore
 from mastra_engine.backends.base.vectors.search import ENTITY, SOURCE_KEYS
-from mastra_engine.backends.mock.store import IndexRows, Store, ThreadRow
+from mastra_engine.backends.mock.store import IndexRows, ItemRow, Store, ThreadRow
 from mastra_engine.types import Erasure
 from mastra_engine.validation.jsonb import loads
 
@@ -22,7 +22,7 @@ class MockErasureStore(ErasureStore):
         with self.store.lock:
             operation()
 
-    def count_resource(self, resource_id: str, *, memory_index: str) -> Erasure:
+    def count_resource(self, resource_id: str, *, indexes: Sequence[str]) -> Erasure:
         with self.store.lock:
             threads = self._threads(resource_id)
             return Erasure(
@@ -31,7 +31,8 @@ class MockErasureStore(ErasureStore):
                 working_memory=sum(
                     holder.resource_id == resource_id for holder in self.store.working_memory
                 ),
-                vectors=self._message_vectors(resource_id, memory_index),
+                state_items=sum(row.value is not None for row in self._items(resource_id)),
+                vectors=sum(self._vectors_of(resource_id, index) for index in indexes),
             )
 
     def delete_resource(self, resource_id: str) -> None:
@@ -41,6 +42,8 @@ class MockErasureStore(ErasureStore):
             rows = self.store.working_memory
             for holder in [key for key in rows if key.resource_id == resource_id]:
                 del rows[holder]
+            for item in self._items(resource_id):
+                del self.store.items[item.place]
 
     def count_connection(self, connection_id: str) -> Erasure:
         with self.store.lock:
@@ -64,13 +67,13 @@ class MockErasureStore(ErasureStore):
     def vacuum(self, *, full: bool) -> None:
         """Do nothing: deleted rows are gone at once."""
 
-    def _message_vectors(self, resource_id: str, memory_index: str) -> int:
-        index = self.store.indexes.get(memory_index)
+    def _vectors_of(self, resource_id: str, index_name: str) -> int:
+        index = self.store.indexes.get(index_name)
         namespaces = [] if index is None else [namespace for namespace, _ in index.rows]
         return namespaces.count(resource_id)
 
     def _own_vectors(self, namespace: str) -> list[tuple[IndexRows, list[tuple[str, str]]]]:
-        """Return the keys of a namespace's vectors that were not made of messages or records."""
+        """Return the keys of a namespace's vectors that the engine has not made, by index."""
         return [
             (
                 index,
@@ -86,6 +89,9 @@ class MockErasureStore(ErasureStore):
     def _record_vectors(self, entity_id: UUID) -> int:
         rows = [row for index in self.store.indexes.values() for row in index.rows.values()]
         return sum(loads(row.metadata).get(ENTITY) == str(entity_id) for row in rows)
+
+    def _items(self, resource_id: str) -> list[ItemRow]:
+        return [row for row in self.store.items.values() if row.namespace[0] == resource_id]
 
     def _threads(self, resource_id: str) -> list[ThreadRow]:
         rows = self.store.threads.values()

@@ -21,6 +21,7 @@ from uuid_utils.compat import uuid7
 
 from mastra_engine.backends.base.idempotency.store import StoredResponse
 from mastra_engine.backends.base.memory.store import MemoryHolder, NewThread
+from mastra_engine.backends.base.state.store import ItemKey, Namespace, WrittenItem
 from mastra_engine.backends.base.vectors.candidates import Candidate
 from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.exceptions import IndexNotFound
@@ -30,6 +31,7 @@ from mastra_engine.types import (
     Message,
     Record,
     Role,
+    StateItem,
     StoredVector,
     SyncMode,
     SyncPage,
@@ -237,6 +239,56 @@ class WorkingMemoryRow:
         return WorkingMemory(content=self.content, data=loads(self.data), version=self.version)
 
 
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """An item of agent state, or without a value the tombstone of a deleted one."""
+
+    namespace: Namespace
+    key: str
+    created_at: datetime
+    id: UUID = field(default_factory=uuid7)
+    value: bytes | None = None
+    version: int = 0
+    fields: tuple[str, ...] | None = ()
+    is_pending: bool = False
+    is_indexed: bool = False
+    updated_at: datetime | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def place(self) -> ItemKey:
+        """The namespace and the key."""
+        return self.namespace, self.key
+
+    def exists(self, moment: datetime) -> bool:
+        """Return whether the item was neither deleted nor had expired at a moment."""
+        return self.value is not None and (self.expires_at is None or self.expires_at > moment)
+
+    def deleted(self) -> ItemRow:
+        """Return the tombstone of the item."""
+        return replace(self, value=None, fields=(), is_pending=False, expires_at=None)
+
+    def to_value(self) -> StateItem:
+        return StateItem(
+            namespace=self.namespace,
+            key=self.key,
+            value=loads(self.value or b"{}"),
+            version=self.version,
+            created_at=self.created_at,
+            updated_at=self.updated_at or self.created_at,
+            expires_at=self.expires_at,
+        )
+
+    def to_written(self) -> WrittenItem:
+        return WrittenItem(
+            id=self.id,
+            resource_id=self.namespace[0],
+            item=None if self.value is None else self.to_value(),
+            is_indexed=self.is_indexed,
+            is_pending=self.is_pending,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRow:
     """A declared sync of one connection; its checkpoints are pairs of parameters and value."""
@@ -346,6 +398,7 @@ class Store:
         self.indexes: dict[str, IndexRows] = {}
         self.threads: dict[str, ThreadRow] = {}
         self.working_memory: dict[MemoryHolder, WorkingMemoryRow] = {}
+        self.items: dict[ItemKey, ItemRow] = {}
         self.runs: dict[UUID, RunRow] = {}
         #: Declared syncs by name and connection.
         self.syncs: dict[tuple[str, str], SyncRow] = {}
@@ -383,6 +436,12 @@ class Store:
                 return
         act()
 
+    def item(self, id: UUID) -> ItemRow | None:
+        """Return the item of agent state with an id, unless it was deleted or has expired."""
+        moment = now()
+        rows = (row for row in self.items.values() if row.id == id and row.exists(moment))
+        return next(rows, None)
+
     def index(self, definition: IndexDefinition) -> IndexRows:
         """Return the rows of an index; raises IndexNotFound if it was deleted or replaced."""
         stored = self.indexes.get(definition.name)
@@ -407,6 +466,7 @@ class Store:
         with self.lock:
             for rows in (self.entities, self.indexes, self.threads, self.working_memory):
                 rows.clear()
+            self.items.clear()
             self.runs.clear()
             self.syncs.clear()
             self.idempotency_records.clear()

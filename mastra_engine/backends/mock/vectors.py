@@ -15,7 +15,10 @@ from uuid import UUID
 from mastra_engine.backends.base.vectors.candidates import Candidate
 from mastra_engine.backends.base.vectors.search import (
     ENTITY,
+    ITEM,
     RECORD,
+    VERSION,
+    ItemScope,
     RecordScope,
     VectorQuery,
     VectorScope,
@@ -177,7 +180,7 @@ class MockVectorStore(VectorStore):
     ) -> list[Candidate]:
         """Rank by the words as they are. Unlike PostgreSQL, the mock knows no endings."""
         with self.store.lock:
-            collection = list(self._in_scope(replace(scope, where=ALL, records=None)))
+            collection = list(self._in_scope(replace(scope, where=ALL, source=None)))
             passing = list(self._in_scope(scope))
         counts = Counter(query.words)
         documents = [
@@ -214,9 +217,24 @@ class MockVectorStore(VectorStore):
             if (
                 (scope.namespaces is None or row.namespace in scope.namespaces)
                 and matches(scope.where, metadata)
-                and (scope.records is None or self._is_chunk_of(scope.records, metadata))
+                and self._is_of(scope.source, metadata)
             ):
                 yield row
+
+    def _is_of(self, source: RecordScope | ItemScope | None, metadata: dict[str, Any]) -> bool:
+        """Return whether a vector was made of the source in scope."""
+        match source:
+            case None:
+                return True
+            case RecordScope():
+                return self._is_chunk_of(source, metadata)
+            case ItemScope(where):
+                row = self.store.item(UUID(metadata[ITEM])) if ITEM in metadata else None
+                return (
+                    row is not None
+                    and row.version == metadata[VERSION]
+                    and matches(where, loads(row.value or b"{}"))
+                )
 
     def _is_chunk_of(self, records: RecordScope, metadata: dict[str, Any]) -> bool:
         """Return whether a vector is a chunk of a live record in this scope."""

@@ -10,6 +10,7 @@ from django.db import connections
 
 from mastra_engine.backends.base import MastraEngine, Stores
 from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.backends.postgres.aliases import database_at
 from mastra_engine.backends.postgres.erasure import PostgresErasureStore
@@ -18,6 +19,7 @@ from mastra_engine.backends.postgres.memory import PostgresMemoryStore
 from mastra_engine.backends.postgres.record_search import PostgresIndexProgressStore
 from mastra_engine.backends.postgres.records import PostgresRecordStore
 from mastra_engine.backends.postgres.session import Session
+from mastra_engine.backends.postgres.state import PostgresStateStore
 from mastra_engine.backends.postgres.sync_runs import PostgresRunStore
 from mastra_engine.backends.postgres.vectors import PostgresVectorStore
 from mastra_engine.conf import INVALID_URL
@@ -83,6 +85,7 @@ class PostgresEngine(MastraEngine):
             alias=alias,
             vectors=vectors,
             memory=memory,
+            state=State(PostgresStateStore(session), vectors),
             sync_lease=sync_lease,
             sync_history=sync_history,
             index_lease=index_lease,

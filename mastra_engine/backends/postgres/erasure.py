@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from mastra_engine.models import (
     IndexProgress,
     Message,
     Record,
+    StateItem,
     SyncRun,
     Thread,
     VectorIndex,
@@ -46,7 +47,7 @@ class PostgresErasureStore(ErasureStore):
     def run(self, operation: Callable[[], None]) -> None:
         self.session.run(operation)
 
-    def count_resource(self, resource_id: str, *, memory_index: str) -> Erasure:
+    def count_resource(self, resource_id: str, *, indexes: Sequence[str]) -> Erasure:
         alias = self.session.alias
         messages = Message.objects.using(alias).filter(thread__resource_id=resource_id)
         memory = WorkingMemory.objects.using(alias).filter(resource_id=resource_id)
@@ -55,13 +56,15 @@ class PostgresErasureStore(ErasureStore):
                 threads=Thread.objects.using(alias).filter(resource_id=resource_id).count(),
                 messages=messages.count(),
                 working_memory=memory.count(),
-                vectors=self._message_vectors(resource_id, memory_index),
+                state_items=self._items(resource_id).filter(value__isnull=False).count(),
+                vectors=sum(self._vectors_of(resource_id, index) for index in indexes),
             )
 
     def delete_resource(self, resource_id: str) -> None:
         alias = self.session.alias
         Thread.objects.using(alias).filter(resource_id=resource_id).delete()
         WorkingMemory.objects.using(alias).filter(resource_id=resource_id).delete()
+        self._items(resource_id).delete()
 
     def count_connection(self, connection_id: str) -> Erasure:
         alias = self.session.alias
@@ -95,16 +98,19 @@ class PostgresErasureStore(ErasureStore):
         if warnings:
             raise EngineError(f"The server did not vacuum every table: {warnings[0]}")
 
-    def _message_vectors(self, resource_id: str, memory_index: str) -> int:
+    def _items(self, resource_id: str) -> QuerySet[StateItem]:
+        return StateItem.objects.using(self.session.alias).under(resource_id)
+
+    def _vectors_of(self, resource_id: str, index_name: str) -> int:
         alias = self.session.alias
-        index = VectorIndex.objects.using(alias).filter(name=memory_index).first()
+        index = VectorIndex.objects.using(alias).filter(name=index_name).first()
         if index is None:
             return 0
         vectors = Embedding.objects.using(alias).filter(vector_index_id=index.id)
         return vectors.filter(namespace=resource_id).count()
 
     def _own_vectors(self, namespace: str) -> list[QuerySet[Embedding]]:
-        """Return a namespace's vectors that were not made of messages or records, by index.
+        """Return a namespace's vectors that were not made of messages, records or state, by index.
 
         One statement for all indexes would lock all partitions at once, and the server's table of
         locks has a fixed size.

@@ -13,7 +13,16 @@ from django.db.models import QuerySet
 from psycopg.pq import TransactionStatus
 
 from mastra_engine.backends.base.vectors.candidates import Candidate
-from mastra_engine.backends.base.vectors.search import ENTITY, RECORD, VectorQuery, VectorScope
+from mastra_engine.backends.base.vectors.search import (
+    ENTITY,
+    ITEM,
+    RECORD,
+    VERSION,
+    ItemScope,
+    RecordScope,
+    VectorQuery,
+    VectorScope,
+)
 from mastra_engine.backends.base.vectors.store import VectorStore
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound
@@ -28,6 +37,7 @@ from mastra_engine.postgres.lexical import EXACT_DOCUMENTS, LexicalResult, Lexic
 from mastra_engine.postgres.locks import lock_index_name
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.search import Search, at_least, chunks_of, compare, within
+from mastra_engine.postgres.state_reads import vectors_of_items
 from mastra_engine.postgres.structures import count_vectors, read_structures
 from mastra_engine.postgres.word_statistics import StatisticsCache
 from mastra_engine.types import Match, Metric, StoredVector, VectorIndex
@@ -316,11 +326,15 @@ def _collection(scope: VectorScope) -> Sql:
 
 
 def _filter(scope: VectorScope) -> Sql:
-    """Return the condition of the filter, and that vectors are chunks of the records in scope."""
-    if (records := scope.records) is None:
-        return on_metadata(scope.where)
-    chunks = chunks_of(records.entity_ids, records.where, keys=(ENTITY, RECORD))
-    return on_metadata(scope.where, chunks)
+    """Return the condition of the filter, and that vectors are of the source in scope."""
+    match scope.source:
+        case None:
+            return on_metadata(scope.where)
+        case RecordScope(entity_ids, where):
+            source = chunks_of(entity_ids, where, keys=(ENTITY, RECORD))
+        case ItemScope(where):
+            source = vectors_of_items(where, keys=(ITEM, VERSION))
+    return on_metadata(scope.where, source)
 
 
 def _deleted(index: IndexDefinition) -> IndexNotFound:

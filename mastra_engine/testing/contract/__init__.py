@@ -34,6 +34,8 @@ from mastra_engine.testing.contract.scoped_engine import TestConfinedEngine
 from mastra_engine.testing.contract.scoped_memory import TestScopedMemory
 from mastra_engine.testing.contract.search import TestVectorSearch
 from mastra_engine.testing.contract.sparse_vectors import TestSparseVectors
+from mastra_engine.testing.contract.state import TestState
+from mastra_engine.testing.contract.state_search import TestStateBatches, TestStateSearch
 from mastra_engine.testing.contract.sync_failures import TestSyncFailures, TestSyncParams
 from mastra_engine.testing.contract.sync_pages import TestSyncPages
 from mastra_engine.testing.contract.sync_runs import TestSyncRuns
@@ -74,6 +76,9 @@ __all__ = [
     "TestReturnedFields",
     "TestScopedMemory",
     "TestSparseVectors",
+    "TestState",
+    "TestStateBatches",
+    "TestStateSearch",
     "TestSyncFailures",
     "TestSyncPages",
     "TestSyncParams",

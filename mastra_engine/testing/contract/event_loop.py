@@ -18,6 +18,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("memory", "create_thread", {"resource_id": "ann"}),
     ("memory", "export_thread", {"thread_id": "t"}),
     ("vectors", "list_indexes", {}),
+    ("state", "get", {"namespace": ["ann"], "key": "k"}),
     ("vectors", "bulk_load", {"index_name": "docs"}),
 ]
 

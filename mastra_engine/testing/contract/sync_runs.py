@@ -53,6 +53,7 @@ class Held:
         self.sent: list[tuple[UUID, bool]] = []
         self.indexed: list[UUID] = []
         self.embedded: list[str] = []
+        self.state_indexed: list[str] = []
 
     def send(self, run_id: UUID, *, delay: float = 0) -> None:
         self.sent.append((run_id, delay > 0))
@@ -62,6 +63,9 @@ class Held:
 
     def embed(self, thread_id: str) -> None:
         self.embedded.append(thread_id)
+
+    def index_state(self, resource_id: str) -> None:
+        self.state_indexed.append(resource_id)
 
 
 class Patient(Held):

@@ -18,6 +18,7 @@ from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.mock import MockMastraEngine
 from mastra_engine.registry import index_records, registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords
+from mastra_engine.testing.contract.state_arguments import use_state
 from mastra_engine.testing.contract.sync_runs import Held
 from mastra_engine.types import Case, Filter, MessageInput, QueryOptions, RecordInput, Sort
 
@@ -416,14 +417,14 @@ def use_vectors(calls: Wrapped) -> None:
     calls.call("", "erase", namespace="space")
 
 
-SCENARIOS = [use_records, use_other_methods, use_syncs, use_memory, use_vectors]
+SCENARIOS = [use_records, use_other_methods, use_syncs, use_memory, use_vectors, use_state]
 
 
 def text_arguments(engine: MastraEngine) -> set[tuple[str, str, str]]:
     """Return (attribute, method, argument) of every argument that takes text or has text in it."""
     return {
         (path, method, argument)
-        for path in ("", "memory", "vectors")
+        for path in ("", "memory", "vectors", "state")
         for method, function in public_methods(getattr(engine, path) if path else engine)
         for argument, hint in get_type_hints(function).items()
         if argument not in _OPAQUE | {"return"} and takes_text(hint)

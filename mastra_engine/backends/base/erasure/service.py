@@ -19,6 +19,7 @@ from mastra_engine.backends.base.scope import (
     namespace_in,
     resource_in,
 )
+from mastra_engine.backends.base.state.service import State
 from mastra_engine.exceptions import EntityNotFound, InvalidInput, Unavailable
 from mastra_engine.types import Erasure
 from mastra_engine.validation.inputs import name
@@ -36,11 +37,13 @@ class ErasureService:
         *,
         records: Records,
         memory: Memory,
+        state: State,
         responses: IdempotencyStore,
     ) -> None:
         self.store = store
         self.records = records
         self.memory = memory
+        self.state = state
         self.responses = responses
         self.scope = UNRESTRICTED
 
@@ -60,12 +63,13 @@ class ErasureService:
     ) -> Erasure:
         """Delete everything of a resource, a connection or a namespace, and return the counts.
 
-        Of a resource: threads, messages, their vectors and working memory. Of a connection:
-        entities, records, their vectors and sync runs. Of a namespace: its vectors in every index,
-        except those of messages and records, which belong to a resource or a connection. Stored
-        responses of idempotent calls are erased as well. The deletion is one transaction;
-        afterwards the rows are counted again, and Unavailable is raised if new ones were written
-        meanwhile: erase again. With `dry_run` nothing is deleted. The bytes stay in the tables
+        Of a resource: threads, messages, working memory, agent state, and the vectors of all. Of a
+        connection: entities, records, their vectors and sync runs. Of a namespace: its vectors in
+        every index, except those of messages, state and records, which belong to a resource or a
+        connection. Stored responses of idempotent calls are erased as well. The deletion is one
+        transaction; afterwards the rows are counted again, and Unavailable is raised if new ones
+        were written meanwhile: erase again. With `dry_run` nothing is deleted. The bytes stay in
+        the tables
         until vacuum().
         """
         count, delete = self._subject(resource_id, connection_id, namespace)
@@ -102,9 +106,9 @@ class ErasureService:
             )
         if resource_id is not None:
             id = resource_in(self.scope, name(resource_id, "/resource_id"))
-            index = self.memory.index_name
+            indexes = self.memory.index_name, self.state.index.name
             return (
-                partial(self.store.count_resource, id, memory_index=index),
+                partial(self.store.count_resource, id, indexes=indexes),
                 partial(self._delete_resource, id),
             )
         id = connection_in(self.scope, name(connection_id, "/connection_id"))
@@ -113,6 +117,7 @@ class ErasureService:
     def _delete_resource(self, resource_id: str) -> None:
         self.store.delete_resource(resource_id)
         self.memory.message_index.delete_resource(resource_id)
+        self.state.index.delete_resource(resource_id)
         self.responses.erase_responses()
 
     def _delete_namespace(self, namespace: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mastra_engine.types import Erasure
 
@@ -16,12 +16,15 @@ class ErasureStore(ABC):
         """Run an operation in one transaction; if it raises, nothing has changed."""
 
     @abstractmethod
-    def count_resource(self, resource_id: str, *, memory_index: str) -> Erasure:
-        """Count the data of a resource, with the vectors of its messages in `memory_index`."""
+    def count_resource(self, resource_id: str, *, indexes: Sequence[str]) -> Erasure:
+        """Count the data of a resource, with its vectors in the indexes of messages and state."""
 
     @abstractmethod
     def delete_resource(self, resource_id: str) -> None:
-        """Delete a resource's threads, messages and working memory, but not its vectors."""
+        """Delete a resource's threads, messages, working memory and state, but not its vectors.
+
+        Of its state, tombstones are deleted too.
+        """
 
     @abstractmethod
     def count_connection(self, connection_id: str) -> Erasure:
@@ -29,7 +32,7 @@ class ErasureStore(ABC):
 
     @abstractmethod
     def count_namespace(self, namespace: str) -> Erasure:
-        """Count the vectors in a namespace that were not made of messages or records."""
+        """Count the vectors in a namespace that were not made of messages, records or state."""
 
     @abstractmethod
     def delete_namespace(self, namespace: str) -> None:

@@ -12,11 +12,12 @@ from mastra_engine import failpoints
 from mastra_engine.backends.base.memory.message_search import POSITION, THREAD, MessageSearch
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import UnembeddedMessage
-from mastra_engine.backends.base.steps import Steps, in_steps, run_steps
+from mastra_engine.backends.base.steps import Steps, after_commit, in_steps
 from mastra_engine.backends.base.vectors.candidates import Candidate, ranked
+from mastra_engine.backends.base.vectors.engine_index import EngineIndex, EngineVector
 from mastra_engine.backends.base.vectors.search import VectorQuery, VectorScope, query_target
 from mastra_engine.exceptions import IndexNotFound, InvalidVector
-from mastra_engine.filters.ast import ALL, And, Equals, Exists, Field, Node
+from mastra_engine.filters.ast import And, Equals, Exists, Field, Node
 from mastra_engine.retrieval.embedding import (
     BATCH_TEXTS,
     EXCERPT,
@@ -26,15 +27,13 @@ from mastra_engine.retrieval.embedding import (
     require_embedder,
 )
 from mastra_engine.types import Match, Thread, VectorIndex
-from mastra_engine.validation.vectors import IndexDefinition, matrix, vector_rows
+from mastra_engine.validation.vectors import IndexDefinition
 
 logger = logging.getLogger("mastra_engine")
 
+#: How all messages are embedded again, after a change of the embedder.
+REMEDY = "memory.reembed() embeds all messages again, and so does engine_index --messages --rebuild"
 _OF_ANY_THREAD: Node = Exists(Field(path=(THREAD,)))
-
-
-class OtherModel(InvalidVector):
-    """The index of messages holds vectors of another dimension than the embedder returns."""
 
 
 def of_thread(thread_id: str) -> Node:
@@ -55,6 +54,7 @@ class MessageIndex:
         self._scope = scope
         self._store = context.store
         self._vectors = context.vectors
+        self._index = EngineIndex(context.vectors, remedy=REMEDY)
 
     @in_steps
     def prepare_index(self) -> Steps[VectorIndex | None]:
@@ -68,7 +68,7 @@ class MessageIndex:
         if embedder is None:
             return None
         vector = yield partial(embed_query, embedder, "memory")
-        self._require_index(len(vector), "/embedder")
+        self._index.require(self._context.index_name, len(vector), "/embedder")
         return self._vectors.describe_index(index_name=self._context.index_name)
 
     @in_steps
@@ -102,26 +102,11 @@ class MessageIndex:
         return (yield from self.embed(None, None))
 
     def embed_later(self, thread_id: str) -> Steps[None]:
-        """Embed a thread's new messages once the current transaction is committed.
-
-        Outside of a transaction they are embedded by these steps. A transaction commits after the
-        steps; then they are embedded where it commits.
-        """
-        if not self._context.embeds_at_once or self._vectors.embedder is None:
-            return
-        registering, is_committed = True, False
-
-        def committed() -> None:
-            nonlocal is_committed
-            if registering:
-                is_committed = True
-            else:
-                run_steps(self._embed_thread(thread_id))
-
-        self._store.after_commit(committed)
-        registering = False
-        if is_committed:
-            yield from self._embed_thread(thread_id)
+        """Embed a thread's new messages once the current transaction is committed."""
+        if self._context.embeds_at_once and self._vectors.embedder is not None:
+            yield from after_commit(
+                self._store.after_commit, partial(self._embed_thread, thread_id)
+            )
 
     def embed(
         self, resource_id: str | None, thread_id: str | None, *, limit: float = inf
@@ -169,37 +154,26 @@ class MessageIndex:
             return MessageSearch(self._store, self._vectors.store, scope, query, target).run()
 
         try:
-            candidates = self._vectors.indexes.use_found(
-                partial(self._vectors.indexes.require, self._context.index_name),
-                search,
-                first=self._vectors.store.cached_index(self._context.index_name),
-            )
+            candidates = self._index.search(self._context.index_name, search)
         except IndexNotFound:  # No message has been embedded yet.
             return []
         except InvalidVector:
-            self._require_index(len(vector), "/query")
+            self._index.require(self._context.index_name, len(vector), "/query")
             raise
         return ranked(candidates, query, most=query.limit)
 
     def delete_thread(self, thread: Thread) -> None:
         """Delete the vectors of a thread's messages."""
-        self._delete(thread.resource_id, of_thread(thread.id))
+        where = of_thread(thread.id)
+        self._index.delete(self._context.index_name, [thread.resource_id], where)
 
     def delete_messages(self, resource_id: str, message_ids: list[str]) -> None:
         """Delete the vectors of a resource's messages by their ids."""
-        self._delete(resource_id, ids=message_ids)
+        self._index.delete(self._context.index_name, [resource_id], ids=message_ids)
 
     def delete_resource(self, resource_id: str) -> None:
         """Delete all vectors of a resource."""
-        self._delete(resource_id)
-
-    def _delete(self, resource_id: str, where: Node = ALL, *, ids: list[str] | None = None) -> None:
-        def delete(index: IndexDefinition) -> int:
-            scope = VectorScope(index=index, where=where, namespaces=frozenset([resource_id]))
-            return self._vectors.store.delete(scope, ids)
-
-        with suppress(IndexNotFound):  # No message has been embedded yet.
-            self._vectors.indexes.use(self._context.index_name, delete)
+        self._index.delete(self._context.index_name, [resource_id])
 
     def _embed_thread(self, thread_id: str) -> Steps[None]:
         """Have a worker embed a thread, or embed it here; after a failure its messages wait.
@@ -216,20 +190,12 @@ class MessageIndex:
             logger.exception("Messages of thread %s wait for their vectors", thread_id)
 
     def _store_in_index(self, messages: Sequence[UnembeddedMessage], vectors: Vectors) -> None:
-        """Store vectors in the index of their dimension, which is created if it does not exist.
+        """Store vectors in the index of their dimension, which is created if it does not exist."""
 
-        The definition of the index may come from a cache. If the index was replaced since, the
-        vectors are stored again, in the index that exists now.
-        """
-        dimension = len(vectors[0])
-        index = self._require_index(dimension, "/embedder")
-        try:
+        def store(index: IndexDefinition) -> None:
             self._store.transact(partial(self._store_vectors, index, messages, vectors))
-        except (IndexNotFound, InvalidVector):
-            current = self._require_index(dimension, "/embedder", cached=False)
-            if current == index:
-                raise
-            self._store.transact(partial(self._store_vectors, current, messages, vectors))
+
+        self._index.use(self._context.index_name, len(vectors[0]), store)
 
     def _store_vectors(
         self, index: IndexDefinition, messages: Sequence[UnembeddedMessage], vectors: Vectors
@@ -241,54 +207,27 @@ class MessageIndex:
         another resource than when its messages were listed.
         """
         resources = self._store.mark_embedded([message.id for message in messages])
-        by_resource: dict[str, list[tuple[UnembeddedMessage, Sequence[float]]]] = {}
-        for message, vector in zip(messages, vectors, strict=True):
-            # Some embedders return zeros for a text of which they know no word. No search could
-            # find such a vector, and cosine distance is not defined for it.
-            if message.id in resources and any(vector):
-                by_resource.setdefault(resources[message.id], []).append((message, vector))
-        for resource_id, pairs in by_resource.items():
-            self._put(index, resource_id, pairs)
+        self._index.put(
+            index,
+            [
+                _vector(message, resources[message.id], numbers)
+                for message, numbers in zip(messages, vectors, strict=True)
+                # Some embedders return zeros for a text of which they know no word. No search could
+                # find such a vector, and cosine distance is not defined for it.
+                if message.id in resources and any(numbers)
+            ],
+        )
         failpoints.hit("embeddings_stored")
 
-    def _put(
-        self,
-        index: IndexDefinition,
-        resource_id: str,
-        pairs: Sequence[tuple[UnembeddedMessage, Sequence[float]]],
-    ) -> None:
-        rows = vector_rows(
-            matrix([vector for _, vector in pairs], index),
-            ids=[message.id for message, _ in pairs],
-            documents=[_excerpt(message) for message, _ in pairs],
-            metadata=[
-                {**message.metadata, THREAD: message.thread_id, POSITION: message.position}
-                for message, _ in pairs
-            ],
-            reserved=True,
-        )
-        self._vectors.store.put(index, resource_id, rows, generated=False)
 
-    def _require_index(self, dimension: int, path: str, *, cached: bool = True) -> IndexDefinition:
-        """Return the index, created if it does not exist; raise OtherModel.
-
-        The error is for an index of another dimension. A cached definition may be out of date.
-        """
-        name = self._context.index_name
-        index = self._vectors.store.cached_index(name) if cached else None
-        if index is None or index.dimension != dimension:
-            index = self._vectors.indexes.find(name)
-        if index is None:
-            self._vectors.create_index(index_name=name, dimension=dimension)
-            return self._vectors.indexes.require(name)
-        if index.dimension != dimension:
-            raise OtherModel(
-                f"the embedder returns {dimension} numbers, but the vectors of index {name!r} have "
-                f"{index.dimension}; memory.reembed() embeds all messages again, and so does "
-                "engine_index --messages --rebuild",
-                path=path,
-            )
-        return index
+def _vector(message: UnembeddedMessage, resource_id: str, numbers: Sequence[float]) -> EngineVector:
+    return EngineVector(
+        id=message.id,
+        resource_id=resource_id,
+        text=_excerpt(message),
+        metadata={**message.metadata, THREAD: message.thread_id, POSITION: message.position},
+        numbers=numbers,
+    )
 
 
 def _excerpt(message: UnembeddedMessage) -> str:

@@ -108,7 +108,7 @@ class Search:
             index=index,
             where=ALL,
             namespaces=frozenset([self.connection_id]),
-            records=RecordScope(tuple(place.entity.id for place in group), self.where),
+            source=RecordScope(tuple(place.entity.id for place in group), self.where),
         )
         target = query_target(vector, index, "/query")
         limit = self.request.candidates

@@ -45,8 +45,11 @@ _CANDIDATES_PER_RESULT, _MIN_CANDIDATES = 4, 50
 ENTITY, RECORD, CHUNK, START, END = "@entity_id", "@external_id", "@chunk", "@start", "@end"
 
 
-#: Metadata keys of vectors that were made of records, and of messages.
-SOURCE_KEYS = frozenset({ENTITY, "@thread_id"})
+#: Metadata keys of the vector of an item of agent state: its id, and the version that was indexed.
+ITEM, VERSION = "@item_id", "@version"
+
+#: Metadata keys of vectors that were made of records, of messages, and of agent state.
+SOURCE_KEYS = frozenset({ENTITY, ITEM, "@thread_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +60,24 @@ class RecordScope:
     where: Node
 
 
+@dataclass(frozen=True, slots=True)
+class ItemScope:
+    """Items of agent state that exist, in the version that was indexed, and satisfy a filter."""
+
+    where: Node
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorScope:
     """The vectors of an index that a call concerns; `namespaces=None` stands for all namespaces.
 
-    With `records`, only the chunks of these records are in scope.
+    With `source`, only the chunks of these records are in scope, or the vectors of these items.
     """
 
     index: IndexDefinition
     where: Node
     namespaces: frozenset[str] | None
-    records: RecordScope | None = None
+    source: RecordScope | ItemScope | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

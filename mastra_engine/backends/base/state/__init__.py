@@ -1,0 +1,1 @@
+"""Agent state: JSON documents by namespace and key."""
