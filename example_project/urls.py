@@ -14,5 +14,6 @@ urlpatterns = [
     path("api/v1/", RedirectView.as_view(pattern_name="mastra_engine_api:swagger")),
     path("api/", include("mastra_engine.api.urls")),
     path("api/", include("mastra_engine.contrib.mastra_server.urls")),
+    path("mcp/", include("mastra_engine.mcp.urls")),
     path("", include("example_project.desk.urls")),
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_type_hints
@@ -72,15 +71,11 @@ def scoped_engine(request: Any, permissions: Collection[str]) -> MastraEngine | 
     return engine
 
 
-class Scoped(ABC):
-    """What has a user, and an engine that is restricted to the user's scope."""
+class Scoped:
+    """The base of views and others that have a request, and an engine in the request's scope."""
 
+    request: Any
     engine: MastraEngine
-
-    @property
-    @abstractmethod
-    def user(self) -> Any:
-        """The user of the request, who may be anonymous."""
 
     @property
     def scope(self) -> dict[str, frozenset[str] | None]:
@@ -95,7 +90,7 @@ class Scoped(ABC):
     def principal(self) -> str:
         """A fingerprint of the user and of the user's scope."""
         scope = (None if ids is None else sorted(ids) for ids in self.scope.values())
-        return fingerprint(str(getattr(self.user, "pk", None)), *scope)
+        return fingerprint(str(getattr(self.request.user, "pk", None)), *scope)
 
     def defaults(self, names: tuple[str, ...]) -> dict[str, str]:
         """Return those of the arguments for which the user's scope has exactly one id."""

@@ -26,15 +26,16 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class Arguments:
-    """The arguments of a method that a request may set, except those in `without`.
+    """The arguments of one or more methods that a request may set, except those in `without`.
 
     The engine validates the values. This class checks names and converts text of URLs.
     """
 
-    def __init__(self, method: Callable[..., Any], *, without: Collection[str] = ()) -> None:
-        hints = get_type_hints(method)
+    def __init__(self, *methods: Callable[..., Any], without: Collection[str] = ()) -> None:
         self.parameters: dict[str, Parameter] = {
             name: parameter.replace(annotation=hints.get(name, Any))
+            for method in methods
+            for hints in [get_type_hints(method)]
             for name, parameter in signature(method).parameters.items()
             if name != "self" and name not in without
         }

@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from mastra_engine import types
+from mastra_engine.api import descriptions
 from mastra_engine.api.arguments import alternatives
-from mastra_engine.api.descriptions import describe, describe_component
+from mastra_engine.api.descriptions import describe_component
 from mastra_engine.api.limits import limits
 from mastra_engine.types import Page
 
@@ -66,6 +67,10 @@ class TypeSchemas(ABC):
     def component(self, name: str, schema: Schema) -> Schema:
         """Return the schema of a named type, or a reference to it."""
 
+    def describe(self, name: str, *owners: str) -> str:
+        """Return the text of an argument or a property; raises LookupError if it has none."""
+        return descriptions.describe(name, *owners)
+
     def arguments(
         self, parameters: Mapping[str, Parameter], *owners: str, optional: Collection[str] = ()
     ) -> Schema:
@@ -77,7 +82,8 @@ class TypeSchemas(ABC):
             "type": "object",
             "properties": {
                 name: self.annotated(
-                    self.argument(name, parameter, owners[-1]), description=describe(name, *owners)
+                    self.argument(name, parameter, owners[-1]),
+                    description=self.describe(name, *owners),
                 )
                 for name, parameter in parameters.items()
             },
@@ -146,7 +152,7 @@ class TypeSchemas(ABC):
             "description": describe_component(name),
             "properties": {
                 field.name: self.annotated(
-                    self.schema_of(hints[field.name]), description=describe(field.name, name)
+                    self.schema_of(hints[field.name]), description=self.describe(field.name, name)
                 )
                 for field in fields(kind)
             },
@@ -159,13 +165,17 @@ class TypeSchemas(ABC):
         name = f"{item.__name__}Page"
         if hasattr(types, name):  # A value has this name: `SyncPage` is a page of a run.
             name = f"{item.__name__}List"
-        items = {"type": "array", "items": self.schema_of(item), "description": describe("items")}
-        cursor = self.annotated({"type": "string"}, description=describe("next_cursor"))
+        items = {
+            "type": "array",
+            "items": self.schema_of(item),
+            "description": self.describe("items"),
+        }
+        cursor = self.annotated({"type": "string"}, description=self.describe("next_cursor"))
         schema: Schema = {
             "type": "object",
             "description": describe_component(name),
             "properties": {
-                "items": items,
+                "items": self.annotated(items, description=self.describe("items")),
                 "next_cursor": self.nullable(cursor),
             },
             "required": ["items", "next_cursor"],

@@ -119,10 +119,6 @@ class EngineView(Scoped, BaseView):
             return "search"
         return "read" if self.request.method in READING else "write"
 
-    @property
-    def user(self) -> Any:
-        return self.request.user
-
     def get_renderers(self) -> Any:
         """Return the renderers, without the browsable API if its templates are not installed."""
         renderers = super().get_renderers()

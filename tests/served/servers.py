@@ -1,4 +1,4 @@
-"""The example project under real servers, on the database of the tests."""
+"""Projects under real servers, on the database of the tests."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Server:
 
 
 @contextmanager
-def served(name: str, directory: Path) -> Iterator[Server]:
-    """Serve the example project; requests that come too early wait in the socket's queue."""
+def served(name: str, directory: Path, settings: str = "tests.served.settings") -> Iterator[Server]:
+    """Serve a project; requests that come too early wait in the socket's queue."""
     environment = {
         **os.environ,
         "DB_URL": make_conninfo(database_url(), application_name=name),
-        "DJANGO_SETTINGS_MODULE": "tests.served.settings",
+        "DJANGO_SETTINGS_MODULE": settings,
     }
     log = directory / f"{name}.log"
     with log.open("wb") as out, socket.create_server(("127.0.0.1", 0)) as listener:
