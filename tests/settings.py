@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "mastra_engine",
+    "mastra_engine.contrib.langgraph",
     "tests",  # for its own `flush`
 ]
 MIDDLEWARE = [

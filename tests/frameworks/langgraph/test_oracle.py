@@ -1,0 +1,93 @@
+"""The checkpointer answers as LangGraph's own in-memory checkpointer does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+
+from mastra_engine.contrib.langgraph import DjangoCheckpointer
+from tests.frameworks.langgraph.histories import (
+    CHANNELS,
+    NAMESPACES,
+    THREADS,
+    History,
+    comparable,
+)
+
+OPERATIONS = 20_000
+HISTORIES = 20
+
+
+def places() -> list[Any]:
+    return [
+        {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace}}
+        for thread_id in THREADS
+        for namespace in NAMESPACES
+    ]
+
+
+@pytest.mark.parametrize("seed", range(HISTORIES))
+def test_random_histories_leave_no_difference(db: None, seed: int) -> None:
+    ours, theirs = DjangoCheckpointer(), InMemorySaver()
+    history = History([ours, theirs], seed)
+    for operation in range(OPERATIONS // HISTORIES):
+        history.step()
+        if history.stored and operation % 5 == 0:
+            compare_one(history, ours, theirs)
+    compare_lists(history, ours, theirs)
+
+
+def compare_one(history: History, ours: Any, theirs: Any) -> None:
+    config, _ = history.random.choice(history.stored)
+    if history.random.random() < 0.3:
+        config = history.random.choice(places())
+    assert comparable(ours.get_tuple(config)) == comparable(theirs.get_tuple(config))
+    channels = history.random.sample(CHANNELS, history.random.randint(0, 4))
+    expected = theirs.get_delta_channel_history(config=config, channels=channels)
+    assert ours.get_delta_channel_history(config=config, channels=channels) == expected
+    inherited = BaseCheckpointSaver.get_delta_channel_history
+    assert inherited(ours, config=config, channels=channels) == expected
+
+
+def compare_lists(history: History, ours: Any, theirs: Any) -> None:
+    filters = {}, {"source": "loop"}, {"step": 2, "source": "input"}, {"missing": None}
+    for place in places():
+        before, _ = history.random.choice(history.stored)
+        for options in ({}, {"limit": 3}, {"limit": 0}, {"before": before}):
+            options["filter"] = history.random.choice(filters)
+            assert [comparable(each) for each in ours.list(place, **options)] == [
+                comparable(each) for each in theirs.list(place, **options)
+            ]
+    everything = sorted((comparable(each) for each in theirs.list(None)), key=by_id, reverse=True)
+    assert [comparable(each) for each in ours.list(None)] == everything
+
+
+def by_id(checkpoint: Any) -> tuple[str, ...]:
+    place = checkpoint[0]
+    return place["checkpoint_id"], place["thread_id"], place["checkpoint_ns"]
+
+
+async def test_asynchronous_calls_answer_alike(saver: DjangoCheckpointer) -> None:
+    memory = InMemorySaver()
+    history = await asyncio.to_thread(stored_history, saver, memory)
+    for config, _ in history.stored:
+        assert comparable(await saver.aget_tuple(config)) == comparable(memory.get_tuple(config))
+        options = {"config": config, "channels": CHANNELS}
+        assert await saver.aget_delta_channel_history(
+            **options
+        ) == memory.get_delta_channel_history(**options)
+    for place in places():
+        assert [comparable(each) async for each in saver.alist(place)] == [
+            comparable(each) for each in memory.list(place)
+        ]
+
+
+def stored_history(*savers: Any) -> History:
+    history = History(savers, seed=1)
+    for _ in range(200):
+        history.step()
+    return history

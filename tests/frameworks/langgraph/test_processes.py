@@ -1,0 +1,99 @@
+"""Checkpointers in threads and processes, some of which are killed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.base.id import uuid6
+
+from mastra_engine.contrib.langgraph import DjangoCheckpointer
+from tests.concurrency.conftest import Start
+from tests.frameworks.langgraph import work
+from tests.frameworks.langgraph.agents import DELTA, FULL, agent, said, texts, thread
+
+THREADS, CALLS = 16, 10
+channels = pytest.mark.parametrize("channel", [DELTA, FULL], ids=["delta", "full"])
+
+
+def in_threads(function: Any) -> list[Any]:
+    """Call the function in 16 threads at once, with their numbers."""
+    with ThreadPoolExecutor(THREADS) as executor:
+        return [*executor.map(function, range(THREADS))]
+
+
+def test_threads_that_store_in_one_conversation_lose_nothing(saver: DjangoCheckpointer) -> None:
+    def store(number: int) -> dict[str, tuple[str, str]]:
+        stored = {}
+        for call in range(CALLS):
+            name = f"{number} {call}"
+            version = saver.get_next_version(call or None, None)
+            checkpoint = {
+                **empty_checkpoint(),
+                "id": str(uuid6(clock_seq=number)),
+                "channel_values": {"shared": name},
+                "channel_versions": {"shared": version},
+            }
+            config = saver.put(thread("a"), checkpoint, {"step": call}, {"shared": version})
+            saver.put_writes(config, [("shared", name), ("other", name)], f"task {name}")
+            stored[checkpoint["id"]] = name
+        return stored
+
+    stored = {id: name for part in in_threads(store) for id, name in part.items()}
+    found = {each.checkpoint["id"]: each for each in saver.list(thread("a"))}
+    assert found.keys() == stored.keys()
+    for id, name in stored.items():
+        assert found[id].checkpoint["channel_values"] == {"shared": name}
+        writes = [(f"task {name}", channel, name) for channel in ("shared", "other")]
+        assert found[id].pending_writes == writes
+
+
+def test_threads_that_write_after_one_checkpoint_lose_nothing(saver: DjangoCheckpointer) -> None:
+    config = saver.put(thread("a"), empty_checkpoint(), {}, {})
+
+    def write(number: int) -> None:
+        for call in range(CALLS):
+            saver.put_writes(config, [("a", number), ("b", call)], f"{number} {call}")
+
+    in_threads(write)
+    assert len(saver.get_tuple(config).pending_writes) == THREADS * CALLS * 2
+
+
+def test_agents_in_one_conversation_lose_nothing(saver: DjangoCheckpointer) -> None:
+    # With delta channels LangGraph itself mixes up what runs write after the same checkpoint.
+    graph = agent(saver, channel=FULL)
+
+    def converse(number: int) -> list[Any]:
+        return [
+            graph.invoke(said(f"{number} {turn}"), thread("a"))["messages"] for turn in range(2)
+        ]
+
+    conversations = [turn for part in in_threads(converse) for turn in part]
+    states = [*graph.get_state_history(thread("a"))]
+    assert len(states) == THREADS * 2 * 3
+    stored = [state.values["messages"] for state in states if state.values and not state.next]
+    for messages in conversations:
+        assert messages in stored
+
+
+@channels
+def test_a_killed_process_leaves_a_readable_conversation(
+    saver: DjangoCheckpointer, start: Start, channel: Any
+) -> None:
+    graph, before = agent(saver, channel=channel), 0
+    for _ in range(4):
+        arguments = {"delta": channel is DELTA, "turns": 20}
+        (worker,) = start(work.converse, [arguments])
+        worker.kill_somewhere(steps=6)
+        state = graph.get_state(thread("a"))
+        said_or_answered = [message.type for message in state.values["messages"]]
+        # A question without an answer is one whose process was killed before the answer.
+        assert said_or_answered.count("human") - said_or_answered.count("ai") in range(5)
+        assert len(said_or_answered) >= before + 2
+        before = len(said_or_answered)
+        for each in saver.list(thread("a"), limit=5):
+            graph.get_state(each.config)
+    graph.invoke(said("after all"), thread("a"))
+    assert texts(graph.get_state(thread("a")))[-2] == "after all"
