@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,6 +17,7 @@ from mastra_engine import MastraEngine, engines
 from mastra_engine.management.base import EngineCommand
 from mastra_engine.retrieval.evaluation import Search, compare
 from mastra_engine.types import Estimate, Evaluation
+from mastra_engine.validation.suggestions import unknown
 
 TARGETS = "vectors:INDEX, records:ENTITY or recall"
 
@@ -62,9 +64,9 @@ class Command(EngineCommand):
             for target in targets
         }
         evaluation, *others = evaluations.values()
-        if unknown := sorted(floors.keys() - evaluation.metrics):
+        if missing := sorted(floors.keys() - evaluation.metrics):
             raise CommandError(
-                f"Unknown metric {unknown[0]!r}; the metrics are {', '.join(evaluation.metrics)}."
+                f"Unknown metric {missing[0]!r}; the metrics are {', '.join(evaluation.metrics)}."
             )
         columns = {target: one.metrics for target, one in evaluations.items()}
         if others:
@@ -83,35 +85,51 @@ def _search(engine: MastraEngine, target: str) -> Search:
     """Return the search that a target names."""
     place, _, query = target.partition("?")
     kind, _, name = place.partition(":")
-    options = {key: _value(value) for key, value in parse_qsl(query, strict_parsing=bool(query))}
     if kind == "vectors" and name:
-        return lambda query, **case: engine.vectors.query(
-            index_name=name,
-            query_text=query,
-            **_only(case, "vectors", "top_k", "filter"),
-            **options,
-        )
+        fixed: dict[str, Any] = {"index_name": name}
+        return _with_options(kind, engine.vectors.query, query, fixed, text="query_text")
     if kind == "records" and name:
-        return lambda query, **case: engine.search_records(
-            query=query,
-            entity_name=name,
-            **_only(case, "records", "top_k", "filter", "connection_id"),
-            **options,
-        )
+        fixed = {"entity_name": name}
+        return _with_options(kind, engine.search_records, query, fixed, text="query")
     if place == "recall":
-        return lambda query, **case: engine.memory.recall(
-            query=query,
-            message_range=(0, 0),
-            **_only(case, "recall", "top_k", "filter", "resource_id"),
-            **options,
-        )
+        fixed = {"message_range": (0, 0)}
+        return _with_options(kind, engine.memory.recall, query, fixed, text="query")
     raise CommandError(f"{target!r} is no target; a target is {TARGETS}.")
 
 
-def _only(case: Mapping[str, Any], kind: str, *fields: str) -> dict[str, Any]:
-    if unexpected := sorted(case.keys() - set(fields)):
-        raise CommandError(f"A case has {unexpected[0]}, which a search of {kind} does not take.")
-    return dict(case)
+def _with_options(
+    kind: str, method: Callable[..., Any], query: str, fixed: Mapping[str, Any], *, text: str
+) -> Search:
+    """Return a method as a search, with the options of a target; a case's own fields prevail."""
+    parameters = signature(method).parameters
+    options = _options(query, parameters.keys() - {*fixed, text, "top_k"})
+
+    def search(query: str, **case: Any) -> Any:
+        if unexpected := sorted(case.keys() - parameters):
+            raise CommandError(
+                f"A case has {unexpected[0]}, which a search of {kind} does not take."
+            )
+        arguments = {text: query, **fixed, **options, **case}
+        for name, parameter in parameters.items():
+            if parameter.default is parameter.empty and name not in arguments:
+                raise CommandError(
+                    f"A case has no {name}, which a search of {kind} needs; add it to the case, "
+                    f"or to the target as ?{name}=…"
+                )
+        return method(**arguments)
+
+    return search
+
+
+def _options(query: str, allowed: Iterable[str]) -> dict[str, Any]:
+    try:
+        options = dict(parse_qsl(query, strict_parsing=bool(query)))
+    except ValueError:
+        raise CommandError(f"{query!r} is no list of options such as hybrid=0.3&mmr=0.5.") from None
+    for option in options:
+        if option not in allowed:
+            raise CommandError(f"A target has an {unknown('option', option, sorted(allowed))}.")
+    return {option: _value(value) for option, value in options.items()}
 
 
 def _value(text: str) -> Any:
