@@ -5,7 +5,7 @@ An embedder is any object with `embed_documents(texts)` and `embed_query(text)`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mastra_engine.exceptions import InvalidInput, InvalidVector
@@ -44,15 +44,6 @@ def embed_documents(
     vectors = embedder.embed_documents(list(texts))
     checked: Vectors = check_shape(vectors, len(texts), dimension, "/documents", first=first)
     return checked
-
-
-def embed_batches(
-    embedder: Embedder, texts: Sequence[str], *, dimension: int | None = None
-) -> Iterator[Vectors]:
-    """Yield the vectors of the texts, at most `BATCH_TEXTS` per call. See embed_documents()."""
-    for start in range(0, len(texts), BATCH_TEXTS):
-        batch = texts[start : start + BATCH_TEXTS]
-        yield embed_documents(embedder, batch, dimension=dimension, first=start)
 
 
 def embed_query(

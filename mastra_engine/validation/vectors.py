@@ -174,13 +174,15 @@ def _check_dimension(definition: IndexDefinition) -> None:
 
 
 def vector(value: Any, index: IndexDefinition, path: str) -> AnyVector:
-    """Return a list or array of numbers as a vector of pgvector; raises InvalidVector.
+    """Return a list or array of numbers, or a Vector, as one of pgvector; raises InvalidVector.
 
     Indexes of sparse vectors accept more forms: see `sparse_vector`.
     """
     if index.storage == "sparsevec":
         return _sparse(value, index, path)
-    if callable(getattr(value, "tolist", None)):
+    if isinstance(value, Vector):
+        value = value.to_list()
+    elif callable(getattr(value, "tolist", None)):
         value = value.tolist()
     elif isinstance(value, tuple):
         value = list(value)

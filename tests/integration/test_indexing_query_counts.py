@@ -45,9 +45,9 @@ COUNTS: list[tuple[str, str, int, int, dict[str, Any]]] = [
     ("index_pending", "two batches", 300, 21, {}),
     ("index_pending", "anew", 0, 19, {"rebuild": True}),
     # the entity, its index_progress, the index, the cost of the search and the search, the records;
-    # and the statistics of words, which are kept, the query's words, and the search by words
+    # and the query's words, and the search by words
     ("search_records", "", 0, 6, FIND),
-    ("search_records", "hybrid", 0, 9, {**FIND, "hybrid": True}),
+    ("search_records", "hybrid", 0, 8, {**FIND, "hybrid": True}),
     ("search_records", "filtered", 0, 6, {**FIND, "filter": {"n": {"$lt": 50}}}),
     ("list_indexings", "", 0, 1, {}),
     ("prepare_indexes", "", 0, 4, {}),

@@ -89,17 +89,22 @@ async def arun_steps(start: Callable[[], Steps[R]]) -> R:
     """Run steps in the database thread, and their model calls in other threads."""
     steps = start()
     advance: Callable[[], Callable[[], Any]] = partial(next, steps)
-    while True:
-        ended, value = await sync_to_async(_advanced, thread_sensitive=True)(advance)
-        if ended:
-            result: R = value
-            return result
-        try:
-            answer = await sync_to_async(value, thread_sensitive=False)()
-        except Exception as error:
-            advance = partial(steps.throw, error)
-        else:
-            advance = partial(steps.send, answer)
+    try:
+        while True:
+            ended, value = await sync_to_async(_advanced, thread_sensitive=True)(advance)
+            if ended:
+                result: R = value
+                return result
+            try:
+                answer = await sync_to_async(value, thread_sensitive=False)()
+            except Exception as error:
+                advance = partial(steps.throw, error)
+            else:
+                advance = partial(steps.send, answer)
+    except BaseException:
+        # Steps of a cancelled task may have something to release, which needs the database.
+        await sync_to_async(steps.close, thread_sensitive=True)()
+        raise
 
 
 def _advanced(advance: Callable[[], Any]) -> tuple[bool, Any]:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from math import inf
 from typing import Any
 from uuid import UUID
 
 from mastra_engine import failpoints
 from mastra_engine.backends.base.record_search.store import IndexProgress, IndexProgressStore
+from mastra_engine.backends.base.steps import Steps
+from mastra_engine.backends.base.vectors.embedding import embed_batches
 from mastra_engine.backends.base.vectors.search import (
     CHUNK,
     END,
@@ -28,13 +29,12 @@ from mastra_engine.protocols import Embedder
 from mastra_engine.registry import IndexDeclaration
 from mastra_engine.retrieval.embedding import (
     EXCERPT,
-    embed_batches,
     embed_query,
     require_embedder,
 )
 from mastra_engine.types import Change, Changes, Entity, Record
 from mastra_engine.validation.inputs import MAX_COUNT, text
-from mastra_engine.validation.vectors import IndexDefinition, VectorRow, vector_rows
+from mastra_engine.validation.vectors import AnyVector, IndexDefinition, VectorRow, vector_rows
 from mastra_engine.validation.vectors import vector as checked_vector
 
 #: How many changes are read at a time, and about how many chunks are stored at a time.
@@ -97,14 +97,14 @@ class Indexer:
         #: The `purged` of the feed for which such chunks were deleted already.
         self.purged = 0
 
-    def work(self, *, limit: float = inf, watch: Watch | None = None) -> int:
+    def work(self, *, limit: float = inf, watch: Watch | None = None) -> Steps[int]:
         """Index changes until all are indexed, `limit` is reached or another indexer claims them.
 
         Returns the number of changes. Raises EntityNotFound or IndexNotFound if either is deleted.
         """
         changes_indexed = 0
         while changes_indexed < limit:
-            progress = self._progress()
+            progress = yield from self._progress()
             changes = self._changes(progress)
             if changes is None:
                 continue
@@ -118,7 +118,7 @@ class Indexer:
                 failpoints.hit("progress_claimed")
                 last = not changes.more and batch.rev == changes.items[-1].rev
                 rev = changes.next if last else batch.rev
-                moved = self._store(batch, progress, rev=rev, last=last)
+                moved = yield from self._store(batch, progress, rev=rev, last=last)
                 if moved is None:
                     break
                 failpoints.hit("progress_moved")
@@ -128,10 +128,10 @@ class Indexer:
                     watch(len(batch.records))
         return changes_indexed
 
-    def restart(self) -> None:
+    def restart(self) -> Steps[None]:
         """Start again at `rev` 0; searches use the stored chunks until they are replaced."""
         while True:
-            progress = self._progress()
+            progress = yield from self._progress()
             if self._changes(progress) is None:
                 continue
             if self.store.move(progress, rev=0, complete=progress.complete, write=_nothing):
@@ -139,8 +139,9 @@ class Indexer:
 
     # Reading
 
-    def _progress(self) -> IndexProgress:
-        return self.store.open(self.entity.id, needed_index(self.vectors, self.declared))
+    def _progress(self) -> Steps[IndexProgress]:
+        index = yield from needed_index(self.vectors, self.declared)
+        return self.store.open(self.entity.id, index)
 
     def _changes(self, progress: IndexProgress) -> Changes | None:
         """Read the next changes; None if chunks of purged records had to be deleted first."""
@@ -197,10 +198,10 @@ class Indexer:
 
     def _store(
         self, batch: Batch, progress: IndexProgress, *, rev: int, last: bool
-    ) -> IndexProgress | None:
+    ) -> Steps[IndexProgress | None]:
         """Embed and store a batch; returns None, storing nothing, if another indexer was faster."""
         try:
-            rows = self._embedded(batch.chunks, progress.index)
+            rows = yield from self._embedded(batch.chunks, progress.index)
             failpoints.hit("chunks_embedded")
             namespace = self.entity.connection_id
 
@@ -217,20 +218,25 @@ class Indexer:
                 self.store.release(progress)
             raise
 
-    def _embedded(self, chunks: list[RecordChunk], index: IndexDefinition) -> list[VectorRow]:
+    def _embedded(
+        self, chunks: list[RecordChunk], index: IndexDefinition
+    ) -> Steps[list[VectorRow]]:
         """Return chunks as rows, without those that the embedder returns only zeros for.
 
         Some embedders return zeros for a text without known words; such a vector cannot be found.
         """
+
+        def convert(batch: Any, _: int) -> list[AnyVector | None]:
+            return [
+                checked_vector(vector, index, "/vectors") if any(vector) else None
+                for vector in batch
+            ]
+
         texts = [chunk.text for chunk in chunks]
         embedder = needed_embedder(self.vectors, self.declared)
-        batches = embed_batches(embedder, texts, dimension=index.dimension)
-        pairs = zip(chunks, chain.from_iterable(batches), strict=True)
-        embedded = [
-            (chunk, checked_vector(vector, index, "/vectors"))
-            for chunk, vector in pairs
-            if any(vector)
-        ]
+        vectors = yield from embed_batches(embedder, texts, convert, dimension=index.dimension)
+        pairs = zip(chunks, vectors, strict=True)
+        embedded = [(chunk, vector) for chunk, vector in pairs if vector is not None]
         return vector_rows(
             [vector for _, vector in embedded],
             ids=[chunk.id for chunk, _ in embedded],
@@ -245,7 +251,7 @@ def needed_embedder(vectors: Vectors, declared: IndexDeclaration) -> Embedder:
     return declared.embedder or require_embedder(vectors.embedder, "/embedder")
 
 
-def needed_index(vectors: Vectors, declared: IndexDeclaration) -> IndexDefinition:
+def needed_index(vectors: Vectors, declared: IndexDeclaration) -> Steps[IndexDefinition]:
     """Return a declared index, creating it if it does not exist.
 
     Its definition is in the settings; otherwise its dimension is that of the embedder's vectors.
@@ -256,7 +262,8 @@ def needed_index(vectors: Vectors, declared: IndexDeclaration) -> IndexDefinitio
         return index
     definition = vectors.declared.get(name)
     if definition is None:
-        definition = {"dimension": len(embed_query(needed_embedder(vectors, declared), name))}
+        vector = yield partial(embed_query, needed_embedder(vectors, declared), name)
+        definition = {"dimension": len(vector)}
     vectors.create_index(index_name=name, **definition)
     return vectors.indexes.require(name)
 

@@ -119,10 +119,11 @@ class RecordSearch:
         )
         where = parse_optional_filter(filter, columns=RECORD_COLUMNS)
         returned = parse_fields(fields)
-        indexed = self._indexed_entities(self._declared(entity_name, None), connection)
+        indexed = yield from self._indexed_entities(self._declared(entity_name, None), connection)
         matches = yield from Search(self.vectors, connection, request, where).run(indexed)
         return self._with_records(matches, indexed, returned)
 
+    @in_steps
     def index_pending(
         self,
         *,
@@ -131,7 +132,7 @@ class RecordSearch:
         index_name: str | None = None,
         rebuild: bool = False,
         watch: Watch | None = None,
-    ) -> int:
+    ) -> Steps[int]:
         """Bring declared indexes up to date, and return how many changes were indexed.
 
         Several processes may call it at once, and each may be killed at any time; entities that
@@ -146,8 +147,10 @@ class RecordSearch:
         changes_indexed = 0
         for declared in self._declared(entity_name, index_name):
             for entity in self._to_index(declared, connections, rebuild=rebuild):
+                if rebuild and entity.rev:
+                    yield from self._indexer(declared, entity).restart()
                 try:
-                    changes_indexed += self._index(declared, entity, watch=watch)
+                    changes_indexed += yield from self._index(declared, entity, watch=watch)
                 except Unavailable:
                     raise
                 except Exception as error:
@@ -166,7 +169,8 @@ class RecordSearch:
             for declared in registry.indexes.values()
         ]
 
-    def prepare_indexes(self) -> list[VectorIndex]:
+    @in_steps
+    def prepare_indexes(self) -> Steps[list[VectorIndex]]:
         """Create the declared indexes, except those without an embedder, and return them.
 
         `engine_migrate` calls it, so that a server's role needs no right to create tables.
@@ -174,7 +178,7 @@ class RecordSearch:
         indexes = {}
         for declared in registry.indexes.values():
             if declared.embedder is not None or self.vectors.embedder is not None:
-                needed_index(self.vectors, declared)
+                yield from needed_index(self.vectors, declared)
                 indexes[declared.index] = self.vectors.describe_index(index_name=declared.index)
         return list(indexes.values())
 
@@ -244,10 +248,7 @@ class RecordSearch:
                 after=after,
                 limit=ENTITIES_PAGE,
             )
-            for entity in page:
-                if rebuild and entity.rev:
-                    self._indexer(declared, entity).restart()
-                yield entity
+            yield from page
             if len(page) < ENTITIES_PAGE:
                 return
             after = page[-1].id
@@ -269,9 +270,9 @@ class RecordSearch:
         *,
         limit: float = inf,
         watch: Watch | None = None,
-    ) -> int:
+    ) -> Steps[int]:
         try:
-            return self._indexer(declared, entity).work(limit=limit, watch=watch)
+            return (yield from self._indexer(declared, entity).work(limit=limit, watch=watch))
         except (EntityNotFound, IndexNotFound):  # It was deleted; nothing is left to index.
             return 0
 
@@ -279,7 +280,7 @@ class RecordSearch:
 
     def _indexed_entities(
         self, declared: list[IndexDeclaration], connection_id: str
-    ) -> list[IndexedEntity]:
+    ) -> Steps[list[IndexedEntity]]:
         """Return the indexes to search for each entity, after indexing pending changes."""
         names = dict.fromkeys(declaration.entity for declaration in declared)
         entities = [
@@ -295,13 +296,13 @@ class RecordSearch:
             for declaration in serving(registry.indexes_of(entity.name), complete):
                 mark = read.get(declaration.index)
                 if mark is None or mark.rev < entity.rev:
-                    self._catch_up(declaration, entity)
+                    yield from self._catch_up(declaration, entity)
                 indexed.append(IndexedEntity(declaration, entity))
         return indexed
 
-    def _catch_up(self, declared: IndexDeclaration, entity: Entity) -> None:
+    def _catch_up(self, declared: IndexDeclaration, entity: Entity) -> Steps[None]:
         try:
-            self._index(declared, entity, limit=CATCH_UP)
+            yield from self._index(declared, entity, limit=CATCH_UP)
         except Unavailable:
             raise
         except Exception:  # one record that cannot be indexed must not hide the others

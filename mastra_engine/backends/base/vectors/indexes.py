@@ -39,12 +39,19 @@ class IndexLookup:
             raise missing
         return index
 
-    def use(self, index_name: Any, work: Callable[[IndexDefinition], T]) -> T:
+    def use(
+        self,
+        index_name: Any,
+        work: Callable[[IndexDefinition], T],
+        *,
+        first: IndexDefinition | None = None,
+    ) -> T:
         """Call `work` with an index and return its result; raises IndexNotFound.
 
-        `work` is called again if another process replaces the index during the call.
+        `work` is called again if another process replaces the index during the call. `first` is a
+        definition of the index that may be out of date.
         """
-        return self.use_found(lambda: self.require(index_name), work)
+        return self.use_found(lambda: self.require(index_name), work, first=first)
 
     def use_found(
         self,

@@ -14,6 +14,7 @@ from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
 from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.backends.base.vectors.candidates import ranked
+from mastra_engine.backends.base.vectors.embedding import embed_batches
 from mastra_engine.backends.base.vectors.indexes import IndexLookup
 from mastra_engine.backends.base.vectors.search import (
     VectorQuery,
@@ -28,7 +29,7 @@ from mastra_engine.filters.ast import ALL
 from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import Embedder, Reranks
-from mastra_engine.retrieval.embedding import embed_batches, embed_query, require_embedder
+from mastra_engine.retrieval.embedding import embed_query, require_embedder
 from mastra_engine.types import (
     UNSET,
     IndexType,
@@ -211,6 +212,7 @@ class Vectors:
 
     # Writing
 
+    @in_steps
     def upsert(
         self,
         *,
@@ -220,7 +222,7 @@ class Vectors:
         metadata: list[dict[str, Any]] | None = None,
         documents: list[str] | None = None,
         namespace: str = "",
-    ) -> list[str]:
+    ) -> Steps[list[str]]:
         """Insert or replace vectors, all or none, and return their ids.
 
         `vectors` is a list of lists or a two-dimensional NumPy array with one vector per row.
@@ -231,19 +233,21 @@ class Vectors:
         """
         space = self._own_namespace(namespace)
         # Another attempt, with an index that has replaced this one, reads the vectors again.
-        rows_of_numbers = list(vectors) if isinstance(vectors, Iterator) else vectors
+        numbers = list(vectors) if isinstance(vectors, Iterator) else vectors
+        index = None
+        if numbers is None:
+            index = self.indexes.require(index_name)
+            numbers = yield from self._embedded(documents, index)
 
         def put(index: IndexDefinition) -> list[str]:
-            if rows_of_numbers is None:
-                checked = self._embedded(documents, index)
-            else:
-                checked = matrix(rows_of_numbers, index)
+            checked = matrix(numbers, index)
             rows = vector_rows(checked, ids=ids, metadata=metadata, documents=documents)
             self.store.put(index, space, rows, generated=ids is None)
             return [row.id for row in rows] if ids is None else [plain_text(id) for id in ids]
 
-        return self.indexes.use(index_name, put)
+        return self.indexes.use(index_name, put, first=index)
 
+    @in_steps
     def update_vector(
         self,
         *,
@@ -253,7 +257,7 @@ class Vectors:
         metadata: dict[str, Any] | Unset = UNSET,
         document: str | Unset | None = UNSET,
         namespace: str = "",
-    ) -> StoredVector:
+    ) -> Steps[StoredVector]:
         """Replace parts of a stored vector and return it; raises NotFound.
 
         A new document without a vector is embedded if the engine has an embedder.
@@ -265,12 +269,14 @@ class Vectors:
         if not isinstance(document, Unset):
             empty = document is None
             changes["document"] = None if empty else document_text(document, "/document")
+        index = None
+        if vector is UNSET and changes.get("document") is not None and self.embedder is not None:
+            index = self.indexes.require(index_name)
+            (vector,) = yield from self._embedded([changes["document"]], index)
 
         def change(index: IndexDefinition) -> StoredVector:
             if vector is not UNSET:
                 changes["vector"] = checked_vector(vector, index, "/vector")
-            elif changes.get("document") is not None and self.embedder is not None:
-                (changes["vector"],) = self._embedded([changes["document"]], index)
             if not changes:
                 raise InvalidInput("vector, metadata or document is required", path="/vector")
             changed = self.store.change(index, space, key, changes)
@@ -281,7 +287,7 @@ class Vectors:
                 )
             return changed
 
-        return self.indexes.use(index_name, change)
+        return self.indexes.use(index_name, change, first=index)
 
     def delete_vectors(
         self,
@@ -427,10 +433,8 @@ class Vectors:
     def _search(self, index_name: Any, query: VectorQuery) -> Steps[list[Match]]:
         index = self.store.cached_index(name(index_name, "/index_name"))
         numbers = yield from self._query_vector(query, index or self.indexes.require(index_name))
-        return self.indexes.use_found(
-            lambda: self.indexes.require(index_name),
-            lambda index: self._candidates(query, numbers, index),
-            first=index,
+        return self.indexes.use(
+            index_name, lambda index: self._candidates(query, numbers, index), first=index
         )
 
     def _query_vector(self, query: VectorQuery, index: IndexDefinition) -> Steps[Any]:
@@ -470,14 +474,15 @@ class Vectors:
             return self.namespaces
         return frozenset([self._own_namespace(namespace)])
 
-    def _embedded(self, documents: Any, index: IndexDefinition) -> list[AnyVector]:
+    def _embedded(self, documents: Any, index: IndexDefinition) -> Steps[list[AnyVector]]:
         """Embed documents in batches, keeping only the numbers that the index stores."""
         if not isinstance(documents, list | tuple):
             message = "vectors, or a list of documents to embed, is required"
             raise InvalidInput(message, path="/documents")
         texts = [document_text(document, f"/documents/{i}") for i, document in enumerate(documents)]
         embedder = require_embedder(self.embedder, "/documents")
-        vectors: list[AnyVector] = []
-        for batch in embed_batches(embedder, texts, dimension=index.dimension):
-            vectors += matrix(batch, index, "/documents", first=len(vectors))
-        return vectors
+
+        def convert(batch: Any, first: int) -> list[AnyVector]:
+            return matrix(batch, index, "/documents", first=first)
+
+        return (yield from embed_batches(embedder, texts, convert, dimension=index.dimension))
