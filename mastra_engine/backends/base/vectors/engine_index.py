@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from mastra_engine.backends.base.vectors.search import VectorScope
@@ -113,8 +112,5 @@ class EngineIndex:
 
     def search(self, name: str, work: Callable[[IndexDefinition], T]) -> T:
         """Call `work` with the index; raise IndexNotFound if nothing has been indexed yet."""
-        return self._vectors.indexes.use_found(
-            partial(self._vectors.indexes.require, name),
-            work,
-            first=self._vectors.store.cached_index(name),
-        )
+        first = self._vectors.store.cached_index(name)
+        return self._vectors.indexes.use(name, work, first=first)
