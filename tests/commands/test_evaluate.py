@@ -140,7 +140,7 @@ def test_options_of_a_target_are_those_of_its_search(target: str, tmp_path: Path
         (["--target", "docs"], "'docs' is no target; a target is vectors:INDEX"),
         (["--target", "vectors:"], "'vectors:' is no target"),
         (["--target", "vectors:nothing"], 'Vector index "nothing" does not exist'),
-        (["--target", "recall?hybird=0.3"], 'unknown option "hybird"; did you mean "hybrid"'),
+        (["--target", "recall?hybrids=0.3"], 'unknown option "hybrids"; did you mean "hybrid"'),
         (["--target", "recall?query=dog"], 'unknown option "query"'),
         (["--target", "vectors:docs?top_k=3"], 'unknown option "top_k"'),
         (["--target", "vectors:docs?mmr"], "'mmr' is no list of options"),
