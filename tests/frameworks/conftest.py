@@ -20,7 +20,7 @@ collect_ignore_glob = [] if find_spec("pytest_asyncio") else ["*"]
 COMMITTING = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(params=["mock", "postgres"])
+@pytest.fixture(params=["mock", pytest.param("postgres", marks=pytest.mark.django_db)])
 def each_engine(request: pytest.FixtureRequest) -> MastraEngine:
     """Each of the two engines, empty."""
     engine: MastraEngine = request.getfixturevalue(f"{request.param}_engine")

@@ -110,7 +110,7 @@ def _text_parts(text: str) -> list[ContentPart]:
 
 
 def _part(block: str | dict[str, Any]) -> ContentPart:
-    """Return a block of content as a part; what is no part for the engine is wrapped in one."""
+    """Return a block of content as a part, wrapped in one if the engine does not accept it."""
     if isinstance(block, str):
         return {"type": "text", "text": block, MARK: True}
     return block if _is_part(block) else {"type": MARK, "block": block}
