@@ -152,15 +152,15 @@ class EngineDocumentStore:
         self, filters: Filters, metadata_fields: list[str]
     ) -> dict[str, int]:
         """Return the number of different values of each field, among the filtered documents."""
-        return metadata.count_unique(self._meta(filters), metadata_fields)
+        return metadata.count_unique(self._metadata(filters), metadata_fields)
 
     def get_metadata_fields_info(self) -> dict[str, dict[str, str]]:
         """Return the type of each field: `keyword`, `int`, `float` or `boolean`."""
-        return metadata.fields_info(self._meta(None))
+        return metadata.fields_info(self._metadata(None))
 
     def get_metadata_field_min_max(self, metadata_field: str) -> dict[str, Any]:
         """Return the smallest and the largest value of a field, as `min` and `max`."""
-        return metadata.min_max(self._meta(None), metadata_field)
+        return metadata.min_max(self._metadata(None), metadata_field)
 
     def get_metadata_field_unique_values(
         self,
@@ -171,7 +171,7 @@ class EngineDocumentStore:
         filters: Filters = None,
     ) -> tuple[list[Any], int]:
         """Return a page of the different values of a field, and their number."""
-        values = metadata.unique_values(self._meta(filters), metadata_field, search_term)
+        values = metadata.unique_values(self._metadata(filters), metadata_field, search_term)
         return values[from_ : from_ + size], len(values)
 
     # Search
@@ -254,7 +254,7 @@ class EngineDocumentStore:
         except IndexNotFound:
             return 0
 
-    def _meta(self, filters: Filters) -> list[dict[str, Any]]:
+    def _metadata(self, filters: Filters) -> list[dict[str, Any]]:
         return [row.metadata["meta"] for row in self._rows(filters)]
 
 
