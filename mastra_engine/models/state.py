@@ -64,6 +64,9 @@ class StateItem(models.Model):
     expires_at = models.DateTimeField(
         null=True, help_text="From then on the item is not found any more."
     )
+    lifetime = models.FloatField(
+        null=True, editable=False, help_text="The seconds after which it expires, if not renewed."
+    )
 
     objects = StateItemQuerySet.as_manager()
 

@@ -42,7 +42,7 @@ WITH change AS MATERIALIZED (
         LIMIT 1 FOR NO KEY UPDATE
     ) AS stored
 ), allowed AS MATERIALIZED (
-    SELECT id, namespace, key, value, fields,
+    SELECT id, namespace, key, value, fields, lifetime,
            current.version IS NULL AND if_version = 0 AS creates,
            statement_timestamp() + lifetime * interval '1 second' AS expires_at,
            value IS NOT NULL AND fields IS DISTINCT FROM '{{}}' AS is_pending
@@ -51,16 +51,16 @@ WITH change AS MATERIALIZED (
       AND (value IS NOT NULL OR current.version > 0)
 ), created AS (
     INSERT INTO mastra_engine_stateitem
-        (id, namespace, key, value, version, fields, is_pending, expires_at)
-    SELECT id, namespace, key, value, 1, fields, is_pending, expires_at
+        (id, namespace, key, value, version, fields, is_pending, expires_at, lifetime)
+    SELECT id, namespace, key, value, 1, fields, is_pending, expires_at, lifetime
     FROM allowed WHERE creates
     ON CONFLICT (namespace, key) DO NOTHING
     RETURNING {_WRITTEN}
 ), written AS (
     INSERT INTO mastra_engine_stateitem AS stored
-        (id, namespace, key, value, version, fields, is_pending, expires_at,
+        (id, namespace, key, value, version, fields, is_pending, expires_at, lifetime,
          created_at, updated_at)
-    SELECT id, namespace, key, value, 1, fields, is_pending, expires_at,
+    SELECT id, namespace, key, value, 1, fields, is_pending, expires_at, lifetime,
            statement_timestamp(), statement_timestamp()
     FROM allowed WHERE creates IS NOT TRUE
     ON CONFLICT (namespace, key) DO UPDATE
@@ -72,16 +72,34 @@ WITH change AS MATERIALIZED (
             WHEN {LIVE.replace("value", "stored.value").replace("expires_at", "stored.expires_at")}
             THEN stored.created_at ELSE excluded.created_at END,
         updated_at = greatest(stored.updated_at, excluded.updated_at),
-        expires_at = excluded.expires_at
+        expires_at = excluded.expires_at,
+        lifetime = excluded.lifetime
     RETURNING {_WRITTEN}
 )
 SELECT * FROM created UNION ALL SELECT * FROM written
 """
 
+# Items that another process writes are skipped, so that the two do not wait: they are not read any
+# more, or their lifetime begins with that write.
+_RENEW = f"""
+UPDATE mastra_engine_stateitem
+SET expires_at = statement_timestamp() + lifetime * interval '1 second'
+WHERE id = ANY(ARRAY(
+    SELECT item.id
+    FROM json_to_recordset(%s::json) AS place (of_namespace text[], of_key text)
+    CROSS JOIN LATERAL (
+        SELECT id FROM mastra_engine_stateitem
+        WHERE {LIVE} AND lifetime IS NOT NULL AND namespace = of_namespace AND key = of_key
+        LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+    ) AS item
+))
+RETURNING namespace, key
+"""
+
 # Items that another process deletes or changes are skipped, so that the two do not wait.
 _DELETE_EXPIRED = f"""
 UPDATE mastra_engine_stateitem
-SET value = NULL, fields = '{{}}', is_pending = false, expires_at = NULL
+SET value = NULL, fields = '{{}}', is_pending = false, expires_at = NULL, lifetime = NULL
 WHERE id = ANY(ARRAY(
     SELECT id FROM mastra_engine_stateitem
     WHERE expires_at <= statement_timestamp() AND %s
@@ -123,6 +141,14 @@ def write(
     """
     params = {"changes": orjson.dumps(changes).decode(), "lock_timeout": lock_timeout}
     return read_rows(connection, _WRITE, params)
+
+
+def renew(
+    connection: BaseDatabaseWrapper, places: Sequence[tuple[Sequence[str], str]]
+) -> list[tuple[list[str], str]]:
+    """Begin the lifetimes of items at some places again; return the places of those that expire."""
+    named = [{"of_namespace": namespace, "of_key": key} for namespace, key in places]
+    return read_rows(connection, _RENEW, [orjson.dumps(named).decode()])
 
 
 def delete_expired(

@@ -68,6 +68,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         lambda state: state.put(namespace=ANN, key="1", value={}, index=False),
     ),
     ("get", "", 1, lambda state: state.get(namespace=ANN, key="1")),
+    ("renew", "", 1, lambda state: state.renew(namespace=ANN, key="1")),
     # the lock timeout, the row, the index and the vector
     ("delete", "", 4, lambda state: state.delete(namespace=ANN, key="1")),
     ("delete", "none", 2, lambda state: state.delete(namespace=ANN, key="new")),
@@ -78,6 +79,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     ("search", "words", 5, lambda state: state.search(namespace_prefix=("ann",), query="tea")),
     ("batch", "nothing", 1, batch()),
     ("batch", "gets", 2, batch(*(of_key("get", number) for number in range(100)))),
+    ("batch", "renewals", 2, batch(*(of_key("renew", number) for number in range(100)))),
     ("batch", "puts", 2, batch(*(put(number) for number in range(100)))),
     ("batch", "puts of versions", 2, batch(*(put(number, if_version=1) for number in range(SIZE)))),
     ("batch", "deletes", 4, batch(*(of_key("delete", number) for number in range(100)))),

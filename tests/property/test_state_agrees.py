@@ -43,6 +43,7 @@ OPERATIONS = st.lists(
     st.one_of(
         PUT,
         st.fixed_dictionaries({"op": st.just("get"), **PLACE}),
+        st.fixed_dictionaries({"op": st.just("renew"), **PLACE}),
         st.fixed_dictionaries({"op": st.just("delete"), **PLACE, "if_version": VERSION}),
         st.fixed_dictionaries({"op": st.just("list_items"), "namespace_prefix": PREFIX}),
         st.fixed_dictionaries({"op": st.just("list_namespaces"), "prefix": PATTERN}),
@@ -93,6 +94,10 @@ class Items(RuleBasedStateMachine):
     def delete(self, namespace: Any, key: str, version: int | None) -> None:
         place = {"namespace": namespace, "key": key, "if_version": version}
         self.pair.call(lambda e: e.state.delete(**place))
+
+    @rule(namespace=NAMESPACE, key=KEY, scope=SCOPE)
+    def renew(self, namespace: Any, key: str, scope: Any) -> None:
+        self.pair.call(lambda e: self.state(e, scope).renew(namespace=namespace, key=key))
 
     @rule(namespace=NAMESPACE, key=KEY, scope=SCOPE)
     def get(self, namespace: Any, key: str, scope: Any) -> None:

@@ -74,8 +74,20 @@ class MockStateStore(StateStore):
             created_at=row.created_at if exists else moment,
             updated_at=max(row.updated_at or moment, moment),
             expires_at=None if lifetime is None else moment + timedelta(seconds=lifetime),
+            lifetime=lifetime,
         )
         return row.to_written()
+
+    def renew(self, places: Sequence[ItemKey]) -> set[ItemKey]:
+        moment = now()
+        rows = [row for row in map(self._store.items.get, places) if row and row.exists(moment)]
+        renewed = {
+            row.place: replace(row, expires_at=moment + timedelta(seconds=row.lifetime))
+            for row in rows
+            if row.lifetime is not None
+        }
+        self._store.items.update(renewed)
+        return set(renewed)
 
     def read(self, places: Sequence[ItemKey]) -> dict[ItemKey, StateItem]:
         with self._store.lock:

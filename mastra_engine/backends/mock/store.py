@@ -254,6 +254,7 @@ class ItemRow:
     is_indexed: bool = False
     updated_at: datetime | None = None
     expires_at: datetime | None = None
+    lifetime: float | None = None
 
     @property
     def place(self) -> ItemKey:
@@ -266,7 +267,9 @@ class ItemRow:
 
     def deleted(self) -> ItemRow:
         """Return the tombstone of the item."""
-        return replace(self, value=None, fields=(), is_pending=False, expires_at=None)
+        return replace(
+            self, value=None, fields=(), is_pending=False, expires_at=None, lifetime=None
+        )
 
     def to_value(self) -> StateItem:
         return StateItem(

@@ -54,6 +54,10 @@ class PostgresStateStore(StateStore):
             for change in changes
         ]
 
+    def renew(self, places: Sequence[ItemKey]) -> set[ItemKey]:
+        rows = state_writes.renew(self.session.connection, places)
+        return {(tuple(namespace), key) for namespace, key in rows}
+
     def read(self, places: Sequence[ItemKey]) -> dict[ItemKey, StateItem]:
         with self.session.translated():
             items = state_reads.find(self.session.connection, places)

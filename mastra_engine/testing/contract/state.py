@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -149,6 +150,28 @@ class TestState(WithState):
         assert timedelta(minutes=59) < put.expires_at - put.updated_at < timedelta(minutes=61)
         assert state.get(namespace=ANN, key="ui") == put
         assert state.put(namespace=ANN, key="ui", value={}).expires_at is None
+
+    def test_a_renewed_item_lives_as_long_again(self, state: State) -> None:
+        put = state.put(namespace=ANN, key="ui", value={"a": "tea"}, expires_in=60)
+        time.sleep(0.01)
+        assert state.renew(namespace=ANN, key="ui") is True
+        item = state.get(namespace=ANN, key="ui")
+        assert item is not None
+        assert put.expires_at is not None
+        assert item.expires_at is not None
+        assert item == replace(put, expires_at=item.expires_at)
+        assert timedelta(0) < item.expires_at - put.expires_at < timedelta(seconds=30)
+
+    def test_items_that_do_not_expire_are_not_renewed(self, state: State) -> None:
+        state.put(namespace=ANN, key="gone", value={}, expires_in=0.001)
+        state.put(namespace=ANN, key="deleted", value={}, expires_in=60)
+        state.put(namespace=ANN, key="stays", value={}, expires_in=60)
+        state.put(namespace=ANN, key="stays", value={})
+        state.delete(namespace=ANN, key="deleted")
+        time.sleep(0.01)
+        for key in ("gone", "deleted", "stays", "missing"):
+            assert state.renew(namespace=ANN, key=key) is False
+        assert keys(state.list_items(namespace_prefix=ANN)) == ["stays"]
 
     def test_expired_items_are_deleted_on_request(self, state: State) -> None:
         for number in range(3):
@@ -417,6 +440,7 @@ class TestState(WithState):
             lambda: state.put(**bob, value={}),
             lambda: state.get(**bob),
             lambda: state.delete(**bob),
+            lambda: state.renew(**bob),
             lambda: state.list_items(namespace_prefix=("bob",)),
             lambda: state.search(namespace_prefix=("bob", "x"), query="tea"),
             lambda: state.list_namespaces(prefix=("bob", "*")),

@@ -15,6 +15,7 @@ def use_state(calls: Wrapped) -> None:
     calls.call("state", "put", **place, value=value, index=["theme", "said[*]"], expires_in=99)
     calls.call("state", "put", namespace=["ann"], key="other", value={"theme": "light"})
     calls.call("state", "get", **place)
+    calls.call("state", "renew", **place)
     under = {"namespace_prefix": ("ann",)}
     calls.call("state", "search", **under, query="dark", filter={"theme": "dark"})
     page = calls.call("state", "list_items", **under, filter={"theme": {"$exists": True}}, limit=1)
@@ -26,6 +27,7 @@ def use_state(calls: Wrapped) -> None:
     calls.call("state", "list_namespaces", cursor=spaces.next_cursor)
     operations = [
         {"op": "get", **place},
+        {"op": "renew", **place},
         {"op": "put", "namespace": ["ann"], "key": "new", "value": value, "index": ["said"]},
         {"op": "search", **under, "query": "tea"},
         {"op": "list_namespaces", **pattern},

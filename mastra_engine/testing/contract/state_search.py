@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -193,6 +194,17 @@ class TestStateSearch(WithState):
         engine.vectors.embedder = BagOfWords()
         assert self.with_word(engine.state, "Mia") == ["cat"]
 
+    def test_a_search_may_be_by_meaning_only(self, embedding: State) -> None:
+        self.pets(embedding)
+        question: dict[str, Any] = {"namespace_prefix": ANN, "query": "Bello the dog"}
+        found = embedding.search(**question, hybrid=False)
+        assert keys(found) == ["dog", "cat"]
+        assert [match.score for match in found] == [match.similarity for match in found]
+        assert embedding.search(**question)[1].score != found[1].score
+        with pytest.raises(InvalidInput) as caught:
+            embedding.search(**question, hybrid=2)
+        assert caught.value.path == "/hybrid"
+
     def test_async_variants_do_the_same(self, embedding: State) -> None:
         async def work() -> Any:
             await embedding.aput(namespace=ANN, key="dog", value={"said": "Bello"})
@@ -253,6 +265,20 @@ class TestStateBatches(WithState):
         assert a is not None
         assert (a.value, a.version) == ({"n": 2}, 1)
         assert state.get(namespace=ANN, key="b") is None
+
+    def test_renewals_are_about_the_state_before_the_batch(self, state: State) -> None:
+        before = [state.put(namespace=ANN, key=key, value={}, expires_in=60) for key in "ab"]
+        time.sleep(0.01)
+        operations = [op("renew", namespace=ANN, key=key) for key in "abc"]
+        results = state.batch(operations=[put("b"), put("c", expires_in=9), *operations])
+        assert results[2:] == [True, True, False]
+        renewed, replaced = (state.get(namespace=ANN, key=key) for key in "ab")
+        assert renewed is not None
+        assert renewed.expires_at is not None
+        assert before[0].expires_at is not None
+        assert renewed.expires_at > before[0].expires_at
+        assert replaced is not None
+        assert replaced.expires_at is None
 
     @pytest.mark.parametrize(
         "last",

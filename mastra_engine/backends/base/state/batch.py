@@ -92,7 +92,12 @@ _KINDS: dict[str, tuple[_Check, tuple[str, ...], tuple[str, ...]]] = {
     "put": (_put, (*_PLACE, "value"), ("if_version", "expires_in", "index")),
     "get": (_place, _PLACE, ()),
     "delete": (partial(checked_change, value=UNSET), _PLACE, ("if_version",)),
-    "search": (state_search, ("namespace_prefix",), ("query", "filter", "top_k", "min_score")),
+    "renew": (_place, _PLACE, ()),
+    "search": (
+        state_search,
+        ("namespace_prefix",),
+        ("query", "filter", "top_k", "min_score", "hybrid"),
+    ),
     "list_items": (item_list, ("namespace_prefix",), ("filter", *_LIST)),
     "list_namespaces": (namespace_list, (), ("prefix", "suffix", "max_depth", *_LIST)),
 }

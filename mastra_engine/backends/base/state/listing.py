@@ -132,6 +132,7 @@ def state_search(
     filter: Any = None,
     top_k: Any = 10,
     min_score: Any = None,
+    hybrid: Any = True,
 ) -> StateSearch:
     """Validate the arguments of `search`."""
     selection = _selection(scope, path, namespace_prefix, filter)
@@ -145,7 +146,7 @@ def state_search(
         top_k=limit,
         filter=None,
         min_score=min_score,
-        hybrid=True,
+        hybrid=hybrid,
         explain=False,
     )
     return StateSearch(selection=selection, limit=limit, query=request)

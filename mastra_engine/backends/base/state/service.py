@@ -139,6 +139,15 @@ class State:
         change = checked_change(self.scope, namespace=namespace, key=key, if_version=if_version)
         return (yield from self._write(change)) is not None
 
+    def renew(self, *, namespace: Sequence[str], key: str) -> bool:
+        """Let an item live as long from now on as its last put said; return whether it expires.
+
+        Its version and its times of writing stay. It may be left as it is if another process writes
+        it meanwhile. Raises NotFound for a namespace out of scope.
+        """
+        place = own_namespace(namespace, self.scope), name(key, "/key")
+        return bool(self.store.transact(partial(self.store.renew, [place]), single=True))
+
     def list_items(
         self,
         *,
@@ -172,13 +181,16 @@ class State:
         filter: Any = None,
         top_k: int = 10,
         min_score: float | None = None,
+        hybrid: bool | float = True,
     ) -> Steps[list[StateMatch]]:
         """Return the `top_k` items whose indexed texts answer a query best, the best first.
 
         They are in the namespaces that begin with the prefix, and their values satisfy the filter.
-        The search is by meaning and by words, without an embedder by words alone. `min_score` is
-        the least similarity of every result. Without a query these are the items that were written
-        last, the latest first. The results end with the one that brings them to 8 MiB of JSON.
+        The search is by meaning and by words, and `hybrid` is the share of the meaning: True stands
+        for the default weight, False for meaning only. Without an embedder it is by words alone.
+        `min_score` is the least similarity of every result. Without a query these are the items
+        that were written last, the latest first. The results end with the one that brings them to
+        8 MiB of JSON.
 
         Raises InvalidFilter, InvalidInput, and NotFound for a prefix out of scope.
         """
@@ -189,6 +201,7 @@ class State:
             filter=filter,
             top_k=top_k,
             min_score=min_score,
+            hybrid=hybrid,
         )
         return self._search(search, (yield from self._prepared(search)))
 
@@ -222,11 +235,12 @@ class State:
     def batch(self, *, operations: Iterable[Mapping[str, Any]]) -> Steps[list[Any]]:
         """Do up to 10,000 operations in one transaction, and return their results in order.
 
-        An operation has the name of a method as `op` ("put", "get", "delete", "search",
+        An operation has the name of a method as `op` ("put", "get", "delete", "renew", "search",
         "list_items" or "list_namespaces") and the method's arguments. Reads see the state before
         the batch, and so do versions that are required. If a key is written more than once, only
         the last write counts: a put before it returns the item of the last write, a delete False.
-        All gets take one statement, and so do all writes; a search or list takes its own.
+        All gets take one statement, and so do all renewals and all writes; a search or list takes
+        its own.
 
         Raises what the methods raise, with paths below `/operations`; then nothing was written.
         """
@@ -239,6 +253,7 @@ class State:
 
         def perform() -> tuple[list[Any], Outcomes]:
             results = self._read_all(checked, searches)
+            self._renew_all(checked, results)
             return results, self._apply(list(changes.values())) if changes else {}
 
         results, outcomes = self.store.transact(perform)
@@ -294,6 +309,7 @@ class State:
     aput = derive_async(put)
     aget = derive_async(get)
     adelete = derive_async(delete)
+    arenew = derive_async(renew)
     alist_items = derive_async(list_items)
     asearch = derive_async(search)
     alist_namespaces = derive_async(list_namespaces)
@@ -405,6 +421,13 @@ class State:
             elif kind == "list_namespaces":
                 results[position] = self._list_namespaces(arguments)
         return results
+
+    def _renew_all(self, operations: Sequence[Operation], results: list[Any]) -> None:
+        places = list({op.arguments: None for op in operations if op.name == "renew"})
+        renewed = self.store.renew(places) if places else set()
+        for position, (kind, place) in enumerate(operations):
+            if kind == "renew":
+                results[position] = place in renewed
 
 
 _WRITES = ("put", "delete")

@@ -120,6 +120,14 @@ class StateStore(ABC):
         """
 
     @abstractmethod
+    def renew(self, places: Sequence[ItemKey]) -> set[ItemKey]:
+        """Begin the lifetimes of the items at some places again.
+
+        Returns the places of those that expire. One that another process writes meanwhile may be
+        left out.
+        """
+
+    @abstractmethod
     def read(self, places: Sequence[ItemKey]) -> dict[ItemKey, StateItem]:
         """Return the items at some places, without those that do not exist."""
 
