@@ -84,7 +84,11 @@ $(VENV)-frameworks/%/ready: tests/frameworks/%/requirements.txt tests/frameworks
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
 	$(BIN)/uv pip install --quiet --python $(@D)/bin/python \
 		--requirements tests/frameworks/requirements.txt --requirements $<
+	@if [ -f $(<D)/package.json ]; then cp $(<D)/package.json $(@D) && \
+		npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D); fi
 	@touch $@
+
+$(VENV)-frameworks/mastra_server/ready: tests/frameworks/mastra_server/package.json
 
 openapi: $(VENV)/ready
 	WRITE_GOLDEN=1 $(BIN)/pytest -q tests/api/test_openapi.py tests/api/test_pages.py
@@ -134,6 +138,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks recall
 	$(BIN)/python -m benchmarks fusion
 	$(BIN)/python -m benchmarks api
+	$(BIN)/python -m benchmarks mastra
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

@@ -112,7 +112,7 @@ def _measure(name: str, options: argparse.Namespace) -> Result:
 
     engine = PostgresEngine()
     entity = engine.create_entity(name=ENTITY, connection_id=OWNER)
-    with _served(name, threads=options.clients // WORKERS) as address:
+    with served(name, threads=options.clients // WORKERS) as address:
         clients = [
             Client(address=address, number=number, entity_id=str(entity.id))
             for number in range(options.clients)
@@ -180,7 +180,7 @@ def _all_messages(engine: PostgresEngine, thread_id: str) -> Iterator[Message]:
 
 
 @contextmanager
-def _served(name: str, *, threads: int) -> Iterator[str]:
+def served(name: str, *, threads: int) -> Iterator[str]:
     """Start a server and yield its address; its errors are printed at the end."""
     environment = {
         **os.environ,

@@ -27,5 +27,6 @@ class BareView(APIView):
 
 urlpatterns = [
     path("api/", include("mastra_engine.api.urls")),
+    path("api/", include("mastra_engine.contrib.mastra_server.urls")),
     path("bare/<str:pk>/", BareView.as_view()),
 ]

@@ -146,8 +146,8 @@ class MockMemoryStore(MemoryStore):
     ) -> Thread:
         self._before_writing(thread_id)
         row = self._store.threads[thread_id]
-        kept = {} if replaces else loads(row.metadata)
-        row.metadata = in_jsonb_order(canonical({**kept, **loads(metadata)}))
+        current = {} if replaces else loads(row.metadata)
+        row.metadata = in_jsonb_order(canonical({**current, **loads(metadata)}))
         row.title = row.title if title is None else title
         return _changed(row)
 
