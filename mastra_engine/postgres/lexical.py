@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from mastra_engine.postgres.compile import TRUE, Sql, statement
+from mastra_engine.postgres.compile import TRUE, Sql, both, statement
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.word_statistics import WordStatistics
 from mastra_engine.retrieval.bm25 import K1, B, Corpus
@@ -192,7 +192,7 @@ class LexicalSearch:
         vector = self.partition.binary() if self.with_vector else "NULL"
         rows = self._fetch(
             "WITH candidate AS MATERIALIZED (",
-            *self._candidates(words, candidates.tsquery, keys),
+            *self._candidates(words, self._matching(candidates.tsquery, documents), keys),
             "), statistics AS MATERIALIZED (",
             *self._statistics(words, candidates, documents),
             _BEST.format(score=_score(words), limit=self.limit),
@@ -209,8 +209,19 @@ class LexicalSearch:
         )
         return LexicalResult([row[3:] for row in rows], query, collection)
 
+    def _matching(self, tsquery: str, documents: float | None) -> Sql:
+        """Return the condition that a document of the collection has words of the query.
+
+        A small collection is read by its namespaces. Without IS TRUE, the planner might also read
+        the index of words, which has the documents of all namespaces: with a common word, far more
+        than the collection.
+        """
+        small = documents is None and self.within != TRUE
+        has_words = "(words @@ %s::tsquery) IS TRUE" if small else "words @@ %s::tsquery"
+        return both((has_words, [tsquery]), self.within)
+
     def _candidates(
-        self, words: Sequence[Word], tsquery: str, keys: Sequence[tuple[str, str]]
+        self, words: Sequence[Word], matching: Sql, keys: Sequence[tuple[str, str]]
     ) -> list[Sql | str]:
         """Return the statement that reads the candidates, and the rows of keys beside them."""
         occurrences = ", ".join([_OCCURRENCES] * len(words))
@@ -219,7 +230,7 @@ class LexicalSearch:
         read = statement(counted, self.condition, " AS passes, ")
         by_words: list[Sql | str] = [
             *("(", read, f"FALSE AS wanted FROM {table} AS stored WHERE "),
-            *(("words @@ %s::tsquery AND ", [tsquery]), self.within),
+            matching,
             f" LIMIT {_MOST_CANDIDATES})",
         ]
         if not keys:

@@ -160,6 +160,23 @@ def test_documents_are_found_by_the_index_of_words(
     assert all(node["Node Type"] != "Seq Scan" for node in nodes)
 
 
+def test_a_small_namespace_is_read_without_the_documents_of_others(stored: PostgresEngine) -> None:
+    stored.vectors.upsert(
+        index_name=INDEX,
+        namespace="small",
+        vectors=[[1.0, 0.0]] * 1_000,
+        documents=[" ".join(words) for words in DOCUMENTS[:1_000]],
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {table(stored)}")
+    with explained("candidate AS MATERIALIZED") as plans:
+        stored.vectors.query(
+            index_name=INDEX, namespace="small", query_text="w300 w400", hybrid=0.0, top_k=5
+        )
+    (nodes,) = map(list, map(nodes_of, plans))
+    assert f"{table(stored)}_words" not in {node.get("Index Name") for node in nodes}
+
+
 TEXT = st.text(max_size=60) | st.lists(
     st.sampled_from(
         [
