@@ -51,7 +51,7 @@ THREADS = Template(UriTemplate.parse("mastra-engine://threads/{thread_id}"), thr
 RECORDS = Template(
     UriTemplate.parse("mastra-engine://entities/{entity_id}/records/{external_id}"), record
 )
-TEMPLATES = (THREADS, RECORDS)
+TEMPLATES = [THREADS, RECORDS]
 
 
 def resource_of(thread: Thread) -> types.Resource:
