@@ -16,7 +16,7 @@ help:
 	@echo "make test      run the tests; with TESTS=tests/unit, those"
 	@echo "make test-all  run the long ones too"
 	@echo "make test-browser    use the admin in a browser, in both its looks"
-	@echo "make test-fuzz       send 10,000 requests to the API; with EXAMPLES=n, n to each operation"
+	@echo "make test-fuzz       send 10,000 requests to the API, and to the MCP server; with EXAMPLES=n, n to each operation"
 	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
 	@echo "make test-pgbouncer  run those behind PgBouncer that it might matter to"
 	@echo "make test-frameworks run the suites of agent frameworks, each in an environment of its own"
@@ -51,6 +51,7 @@ test: $(VENV)/ready
 
 test-fuzz: $(VENV)/ready
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),205) $(BIN)/pytest --timeout=0 tests/api/test_fuzz.py
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),530) $(BIN)/pytest --timeout=0 tests/mcp/test_fuzz.py
 
 test-all: $(VENV)/ready
 	$(BIN)/pytest $(PARALLEL) -m "not services and not browser"
@@ -139,6 +140,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks fusion
 	$(BIN)/python -m benchmarks api
 	$(BIN)/python -m benchmarks mastra
+	$(BIN)/python -m benchmarks mcp
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

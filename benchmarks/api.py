@@ -40,11 +40,11 @@ WORKERS = 2
 OWNER, ENTITY = "7", "Counters"
 PACKAGES = ["Django", "djangorestframework", "psycopg", "gunicorn", "uvicorn"]
 
-#: How each server is started on a socket that listens already. Gunicorn closes a connection that
-#: was idle for two seconds, maybe just as a client that the machine kept waiting sends on it.
+#: How each server is started on a socket that listens already. By default they close a connection
+#: that was idle for seconds, maybe just as a client that the machine kept waiting sends on it.
 SERVERS = {
     "uvicorn": "uvicorn django.core.asgi:get_asgi_application --factory --lifespan=off "
-    "--workers={workers} --fd={fd} --no-access-log",
+    "--workers={workers} --fd={fd} --no-access-log --timeout-keep-alive=60",
     "gunicorn": "gunicorn django.core.wsgi:get_wsgi_application() --workers={workers} "
     "--threads={threads} --keep-alive=60 --bind=fd://{fd}",
 }

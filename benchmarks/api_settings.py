@@ -1,4 +1,4 @@
-"""Settings of the servers that `python -m benchmarks api` measures: the API and a bare view."""
+"""Settings of the servers that `python -m benchmarks api` and `mcp` measure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ INSTALLED_APPS = [
     *ENGINE,
 ]
 ALLOWED_HOSTS = ["127.0.0.1"]
+MASTRA_ENGINE = {
+    "default": {
+        "BACKEND": "mastra_engine.PostgresEngine",
+        "EMBEDDER": "mastra_engine.embedders.WordLlamaEmbedder",
+    }
+}
 ROOT_URLCONF = "benchmarks.api_site"
 # Authentication is free in both views.
 REST_FRAMEWORK = {

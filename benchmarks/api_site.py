@@ -1,4 +1,4 @@
-"""The site of the servers: the API, and a minimal view of REST framework."""
+"""The site of the servers: the API, the MCP server, and a minimal view of REST framework."""
 
 from __future__ import annotations
 
@@ -28,5 +28,6 @@ class BareView(APIView):
 urlpatterns = [
     path("api/", include("mastra_engine.api.urls")),
     path("api/", include("mastra_engine.contrib.mastra_server.urls")),
+    path("mcp/", include("mastra_engine.mcp.urls")),
     path("bare/<str:pk>/", BareView.as_view()),
 ]

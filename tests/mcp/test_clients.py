@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +17,7 @@ from jsonschema import Draft202012Validator
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
+from mastra_engine import engine
 from mastra_engine.mcp.tools import TOOLS
 from tests.mcp.data import Owner, calls
 from tests.served.servers import COMMANDS, ROOT, served
@@ -74,6 +77,31 @@ def test_a_session_over_http(
     with served(server, tmp_path, SETTINGS) as running:
         anyio.run(session, running.address)
         assert "Traceback" not in running.said()
+
+
+@pytest.mark.parametrize("server", COMMANDS)
+def test_a_body_that_breaks_off_writes_nothing(server: str, ann: Owner, tmp_path: Path) -> None:
+    params = {"name": "save_messages", "arguments": calls(ann)["save_messages"]}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    head = [
+        "POST /mcp/ HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Token {ann.token}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body) + 1}",
+    ]
+
+    async def is_alive(address: str) -> None:
+        async with over_http(address, ann, "legacy") as client:
+            assert (await client.list_tools()).tools
+
+    with served(server, tmp_path, SETTINGS) as running:
+        host, port = running.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall("\r\n".join([*head, "", body]).encode())
+        anyio.run(is_alive, running.address)
+        assert "Traceback" not in running.said()
+    assert len(engine.memory.list_messages(thread_id=ann.thread_id)) == 2
 
 
 @pytest.mark.parametrize("mode", MODES)
