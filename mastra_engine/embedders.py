@@ -40,6 +40,7 @@ class WordLlamaEmbedder:
     share one model per process.
     """
 
+    model = "WordLlama"
     DIMENSIONS = (64, 128, 256)
     #: A batch is padded to its longest text, and a token takes 2 kB; a character has up to 4
     #: tokens.

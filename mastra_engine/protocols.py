@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Converts text to vectors of one dimension. LangChain's `Embeddings` satisfy it."""
+    """Converts text to vectors of one dimension. LangChain's `Embeddings` satisfy it.
+
+    It should have the name of its model as `model`, `model_name` or `model_id`. The engine's own
+    indexes record it and refuse another model.
+    """
 
     def embed_documents(self, texts: list[str]) -> Sequence[Sequence[float]]:
         """Return one vector for each text, in order."""

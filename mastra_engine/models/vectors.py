@@ -52,6 +52,11 @@ class VectorIndex(models.Model):
         "candidates at insertion (ef_construction)",
         help_text="HNSW: more candidates find more of the nearest vectors and insert more slowly.",
     )
+    model = models.TextField(
+        db_default="",
+        blank=True,
+        help_text="The model that the engine embeds with; empty if it is not known.",
+    )
     has_words = models.BooleanField(
         db_default=True, editable=False, help_text="Whether lexical search finds every document."
     )

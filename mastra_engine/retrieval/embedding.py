@@ -29,6 +29,15 @@ def require_embedder(embedder: Embedder | None, path: str) -> Embedder:
     return embedder
 
 
+def model_name(embedder: Embedder | None) -> str:
+    """Return the name of an embedder's model, or "" if the embedder does not tell it.
+
+    It is the text of its attribute `model`, `model_name` or `model_id`, which most have.
+    """
+    names = (getattr(embedder, name, None) for name in ("model", "model_name", "model_id"))
+    return next((name for name in names if isinstance(name, str)), "")
+
+
 def embed_documents(
     embedder: Embedder, texts: Sequence[str], *, dimension: int | None = None, first: int = 0
 ) -> Vectors:

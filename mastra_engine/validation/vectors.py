@@ -69,12 +69,24 @@ class IndexDefinition:
     language: str
     m: int
     ef_construction: int
+    #: The embedder's model whose vectors the engine stores in its own indexes; "" if unknown.
+    model: str = ""
     id: int = 0
     created_at: datetime | None = None
 
+    def may_have(self, model: str) -> bool:
+        """Return whether the vectors may be of a model; "" is a model without a name."""
+        return self.model == model or "" in (self.model, model)
+
     def differences(self, requested: IndexDefinition) -> str:
-        """Return a text that names the parts that differ from a requested definition, or ""."""
-        stored = asdict(replace(self, id=requested.id, created_at=requested.created_at))
+        """Return a text that names the parts that differ from a requested definition, or "".
+
+        The model is no part of a requested definition.
+        """
+        same = replace(
+            self, model=requested.model, id=requested.id, created_at=requested.created_at
+        )
+        stored = asdict(same)
         return ", ".join(
             f"{key} {stored[key]!r}, not {value!r}"
             for key, value in asdict(requested).items()
@@ -112,12 +124,13 @@ def index_definition(
     *,
     index_name: Any,
     dimension: Any,
-    metric: Any,
-    index_type: Any,
-    m: Any,
-    ef_construction: Any,
-    storage: Any,
-    language: Any,
+    metric: Any = "cosine",
+    index_type: Any = "hnsw",
+    m: Any = 16,
+    ef_construction: Any = 64,
+    storage: Any = "vector",
+    language: Any = "english",
+    model: str = "",
 ) -> IndexDefinition:
     """Validate a definition against pgvector's limits."""
     definition = IndexDefinition(
@@ -129,6 +142,7 @@ def index_definition(
         language=choice(language, "/language", *LANGUAGES),
         m=count(m, "/m", least=2, most=100),
         ef_construction=count(ef_construction, "/ef_construction", least=4, most=1000),
+        model=model,
     )
     if definition.ef_construction < 2 * definition.m:
         message = f"must be at least twice m ({definition.m}), got {definition.ef_construction}"

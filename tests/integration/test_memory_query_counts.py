@@ -144,7 +144,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     ),
     ("embed_pending", "nothing", 1, lambda memory: memory.embed_pending()),
     # the old index goes, a new one is made (eighteen), and all is embedded
-    ("reembed", "", 32, lambda memory: memory.reembed()),
+    ("reembed", "", 30, lambda memory: memory.reembed()),
     ("prepare_index", "", 3, lambda memory: memory.prepare_index()),
     ("export_thread", "", 2, export),
     (

@@ -24,6 +24,7 @@ from mastra_engine.testing.contract.idempotency import TestIdempotency
 from mastra_engine.testing.contract.indexing import TestIndexDeclarations, TestIndexing
 from mastra_engine.testing.contract.memory_limits import TestMemoryLimits
 from mastra_engine.testing.contract.messages import TestMessages
+from mastra_engine.testing.contract.models import TestModels
 from mastra_engine.testing.contract.page_sizes import TestPageSizes
 from mastra_engine.testing.contract.queries import TestQueries
 from mastra_engine.testing.contract.recall import TestRecall
@@ -68,6 +69,7 @@ __all__ = [
     "TestIndexing",
     "TestMemoryLimits",
     "TestMessages",
+    "TestModels",
     "TestPageSizes",
     "TestQueries",
     "TestRecall",

@@ -275,7 +275,7 @@ class TestRecordSearch(WithIndex):
     def test_another_model_in_place_is_noticed(self, engine: MastraEngine) -> None:
         self.index(engine, a="dog")
         engine.vectors.embedder = Shouting()
-        with pytest.raises(InvalidVector, match="300 dimensions") as caught:
+        with pytest.raises(InvalidVector, match="300 numbers") as caught:
             self.search(engine, "dog")
         assert caught.value.path == "/query"
 

@@ -16,7 +16,7 @@ from mastra_engine.backends.base.steps import Steps, after_commit, in_steps
 from mastra_engine.backends.base.vectors.candidates import Candidate, ranked
 from mastra_engine.backends.base.vectors.engine_index import EngineIndex, EngineVector
 from mastra_engine.backends.base.vectors.search import VectorQuery, VectorScope, query_target
-from mastra_engine.exceptions import IndexNotFound, InvalidVector
+from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.filters.ast import And, Equals, Exists, Field, Node
 from mastra_engine.retrieval.embedding import (
     BATCH_TEXTS,
@@ -62,7 +62,7 @@ class MessageIndex:
 
         The index has the dimension of the embedder's vectors. `engine_migrate` calls this, so that
         a server's database role needs no right to create tables. Raises InvalidVector if the index
-        has another dimension; reembed() replaces it.
+        has vectors of another model or dimension; reembed() replaces it.
         """
         embedder = self._vectors.embedder
         if embedder is None:
@@ -141,13 +141,14 @@ class MessageIndex:
     ) -> Steps[list[Match]]:
         """Return the messages of a resource or a thread that answer a query best, best first.
 
-        Raises OtherModel if the messages were embedded by a model of another dimension.
+        Raises OtherModel if the messages were embedded by another model.
         """
         embedder = require_embedder(self._vectors.embedder, "/query")
         vector = yield partial(embed_query, embedder, query.text or "", path="/query")
         in_scope = _OF_ANY_THREAD if thread_id is None else of_thread(thread_id)
 
         def search(index: IndexDefinition) -> list[Candidate]:
+            self._index.check(index, len(vector), "/query")
             target = query_target(vector, index, "/query")
             where, namespaces = And((in_scope, query.where)), frozenset([resource_id])
             scope = VectorScope(index=index, where=where, namespaces=namespaces)
@@ -157,9 +158,6 @@ class MessageIndex:
             candidates = self._index.search(self._context.index_name, search)
         except IndexNotFound:  # No message has been embedded yet.
             return []
-        except InvalidVector:
-            self._index.require(self._context.index_name, len(vector), "/query")
-            raise
         return ranked(candidates, query, most=query.limit)
 
     def delete_thread(self, thread: Thread) -> None:

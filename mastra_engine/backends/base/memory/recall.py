@@ -64,8 +64,8 @@ class Recall:
         The messages end with the one that brings them to 8 MiB of JSON: all hits come before
         neighbours, and those of a better hit, and nearer to it, before the others.
 
-        Messages that were embedded by a model of another dimension are not found until reembed()
-        has embedded them again; a warning is logged. Raises ThreadNotFound, InvalidFilter, and
+        Messages that were embedded by another model are not found until reembed() has embedded them
+        again; a warning is logged. Raises ThreadNotFound, InvalidFilter, and
         InvalidInput when there is no embedder.
         """
         resource, thread = self._scope.resolve(resource_id, thread_id)

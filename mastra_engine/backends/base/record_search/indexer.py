@@ -14,6 +14,7 @@ from mastra_engine import failpoints
 from mastra_engine.backends.base.record_search.store import IndexProgress, IndexProgressStore
 from mastra_engine.backends.base.steps import Steps
 from mastra_engine.backends.base.vectors.embedding import embed_batches
+from mastra_engine.backends.base.vectors.engine_index import check_model
 from mastra_engine.backends.base.vectors.search import (
     CHUNK,
     END,
@@ -30,15 +31,23 @@ from mastra_engine.registry import IndexDeclaration
 from mastra_engine.retrieval.embedding import (
     EXCERPT,
     embed_query,
+    model_name,
     require_embedder,
 )
 from mastra_engine.types import Change, Changes, Entity, Record
 from mastra_engine.validation.inputs import MAX_COUNT, text
-from mastra_engine.validation.vectors import AnyVector, IndexDefinition, VectorRow, vector_rows
+from mastra_engine.validation.vectors import (
+    AnyVector,
+    IndexDefinition,
+    VectorRow,
+    index_definition,
+    vector_rows,
+)
 from mastra_engine.validation.vectors import vector as checked_vector
 
 #: How many changes are read at a time, and about how many chunks are stored at a time.
 PAGE, BATCH = 256, 256
+REMEDY = "declare another index that replaces it, see @index_records(replaces=…)"
 
 Watch = Callable[[int], None]
 
@@ -255,17 +264,19 @@ def needed_index(vectors: Vectors, declared: IndexDeclaration) -> Steps[IndexDef
     """Return a declared index, creating it if it does not exist.
 
     Its definition is in the settings; otherwise its dimension is that of the embedder's vectors.
+    Raises OtherModel if it has vectors of another model.
     """
-    name = declared.index
+    name, embedder = declared.index, declared.embedder or vectors.embedder
     index = vectors.indexes.find(name)
-    if index is not None:
-        return index
-    definition = vectors.declared.get(name)
-    if definition is None:
-        vector = yield partial(embed_query, needed_embedder(vectors, declared), name)
-        definition = {"dimension": len(vector)}
-    vectors.create_index(index_name=name, **definition)
-    return vectors.indexes.require(name)
+    if index is None:
+        definition = vectors.declared.get(name)
+        if definition is None:
+            vector = yield partial(embed_query, needed_embedder(vectors, declared), name)
+            definition = {"dimension": len(vector)}
+        new = index_definition(index_name=name, model=model_name(embedder), **definition)
+        index = vectors.store.get_or_create_index(new)
+    check_model(index, embedder, index.dimension, path="/embedder", remedy=REMEDY)
+    return index
 
 
 def delete_chunks(vectors: Vectors, index: IndexDefinition, entity: Entity) -> None:

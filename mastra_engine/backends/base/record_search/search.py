@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from mastra_engine.backends.base.record_search.indexer import needed_embedder
+from mastra_engine.backends.base.record_search.indexer import REMEDY, needed_embedder
 from mastra_engine.backends.base.steps import Steps
 from mastra_engine.backends.base.vectors.candidates import Candidate, ranked
+from mastra_engine.backends.base.vectors.engine_index import check_model
 from mastra_engine.backends.base.vectors.search import (
     CHUNK,
     END,
@@ -110,6 +111,8 @@ class Search:
             namespaces=frozenset([self.connection_id]),
             source=RecordScope(tuple(place.entity.id for place in group), self.where),
         )
+        embedder = needed_embedder(self.vectors, group[0].declared)
+        check_model(index, embedder, len(vector), path="/query", remedy=REMEDY)
         target = query_target(vector, index, "/query")
         limit = self.request.candidates
         while True:

@@ -153,7 +153,7 @@ class StateIndex:
         selection: StateSelection,
         index: IndexDefinition,
     ) -> list[Candidate]:
-        if numbers and len(numbers) != index.dimension:
+        if numbers and not self._index.fits(index, len(numbers)):
             message = "Vector index %r has vectors of another model, and is searched by words only"
             logger.warning(f"{message}: state.reindex() indexes all items again", index.name)
             numbers = ()

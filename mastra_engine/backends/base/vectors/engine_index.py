@@ -10,13 +10,40 @@ from mastra_engine.backends.base.vectors.search import VectorScope
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import IndexNotFound, InvalidVector
 from mastra_engine.filters.ast import ALL, Node
-from mastra_engine.validation.vectors import IndexDefinition, matrix, vector_rows
+from mastra_engine.protocols import Embedder
+from mastra_engine.retrieval.embedding import model_name
+from mastra_engine.validation.vectors import (
+    IndexDefinition,
+    index_definition,
+    matrix,
+    vector_rows,
+)
 
 T = TypeVar("T")
 
 
 class OtherModel(InvalidVector):
-    """The index holds vectors of another dimension than the embedder returns."""
+    """The index holds vectors of another model or dimension than those of the embedder."""
+
+
+def check_model(
+    index: IndexDefinition, embedder: Embedder | None, dimension: int, *, path: str, remedy: str
+) -> None:
+    """Raise OtherModel if vectors of an embedder cannot be compared with those of an index."""
+    model = model_name(embedder)
+    if index.dimension != dimension:
+        difference = (
+            f"the embedder returns {dimension} numbers, but the vectors of index {index.name!r} "
+            f"have {index.dimension}"
+        )
+    elif not index.may_have(model):
+        difference = (
+            f"the embedder's model is {model!r}, but the vectors of index {index.name!r} are by "
+            f"{index.model!r}"
+        )
+    else:
+        return
+    raise OtherModel(f"{difference}; {remedy}", path=path)
 
 
 class EngineVector(NamedTuple):
@@ -32,8 +59,8 @@ class EngineVector(NamedTuple):
 class EngineIndex:
     """Finds, creates and fills a vector index that belongs to a service of the engine.
 
-    The index is created for the first vectors, whose dimension it has. A vector is in the
-    namespace of its resource. `remedy` tells how all texts are embedded again.
+    The index is created for the first vectors, whose dimension and model it has. A vector is in
+    the namespace of its resource. `remedy` tells how all texts are embedded again.
     """
 
     def __init__(self, vectors: Vectors, *, remedy: str) -> None:
@@ -45,22 +72,29 @@ class EngineIndex:
     ) -> IndexDefinition:
         """Return the index, created if it does not exist; raise OtherModel.
 
-        The error is for an index of another dimension. A cached definition may be out of date.
-        `definition` are further arguments of create_index().
+        A cached definition may be out of date. `definition` are further arguments of
+        create_index().
         """
         index = self._vectors.store.cached_index(name) if cached else None
-        if index is None or index.dimension != dimension:
+        if index is None or not self.fits(index, dimension):
             index = self._vectors.indexes.find(name)
         if index is None:
-            self._vectors.create_index(index_name=name, dimension=dimension, **definition)
-            return self._vectors.indexes.require(name)
-        if index.dimension != dimension:
-            raise OtherModel(
-                f"the embedder returns {dimension} numbers, but the vectors of index {name!r} have "
-                f"{index.dimension}; {self._remedy}",
-                path=path,
-            )
+            model = model_name(self._vectors.embedder)
+            new = index_definition(index_name=name, dimension=dimension, model=model, **definition)
+            self._vectors.store.get_or_create_index(new)
+            index = self._vectors.indexes.require(name)  # a store may cache what is found
+        self.check(index, dimension, path)
         return index
+
+    def check(self, index: IndexDefinition, dimension: int, path: str) -> None:
+        """Raise OtherModel if vectors of the embedder cannot be compared with those of an index."""
+        embedder = self._vectors.embedder
+        check_model(index, embedder, dimension, path=path, remedy=self._remedy)
+
+    def fits(self, index: IndexDefinition, dimension: int) -> bool:
+        """Return whether vectors of the embedder can be compared with those of an index."""
+        model = model_name(self._vectors.embedder)
+        return index.dimension == dimension and index.may_have(model)
 
     def use(
         self, name: str, dimension: int, work: Callable[[IndexDefinition], T], **definition: Any
