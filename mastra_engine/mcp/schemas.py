@@ -9,12 +9,22 @@ from mcp import types
 from mastra_engine.api.type_schemas import Schema, TypeSchemas
 from mastra_engine.mcp.tools import Tool
 
-#: Texts of arguments that the REST API has in headers, or names otherwise.
-_TEXTS = {
+_OWN_RESOURCE = "The owner of threads, usually a user; by default the caller."
+_OWN_CONNECTION = "The account in a source system that records belong to; by default the caller's."
+#: Texts of arguments that the REST API has in headers, or that have another default there.
+TEXTS = {
     "idempotency_key": "A key of the client's own: the same call under it is carried out once.",
     "if_version": "The version that the working memory must have, 0 if it must not exist yet.",
+    "get_working_memory.resource_id": _OWN_RESOURCE,
+    "list_entities.connection_id": "Only entities of this connection.",
+    "list_threads.resource_id": _OWN_RESOURCE,
+    "query_records.connection_id": _OWN_CONNECTION,
     "query_records.entity_name": "The entity's name.",
+    "recall.resource_id": _OWN_RESOURCE,
+    "save_messages.resource_id": "The owner of the thread; by default the caller.",
+    "search_records.connection_id": _OWN_CONNECTION,
     "update_working_memory.content": "The new text, or a JSON object.",
+    "update_working_memory.resource_id": _OWN_RESOURCE,
 }
 
 
@@ -32,7 +42,7 @@ class JsonSchemas(TypeSchemas):
 
     def describe(self, name: str, *owners: str) -> str:
         keys = [*(f"{owner}.{name}" for owner in owners), name]
-        texts = [_TEXTS[key] for key in keys if key in _TEXTS]
+        texts = [TEXTS[key] for key in keys if key in TEXTS]
         return texts[0] if texts else super().describe(name, *owners)
 
 

@@ -27,7 +27,7 @@ from mcp.types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 import mastra_engine
-from mastra_engine.api.errors import public_message
+from mastra_engine.api.errors import STATUS, public_message
 from mastra_engine.api.renderers import dumps
 from mastra_engine.exceptions import EngineError, InvalidInput, NotFound, Unavailable
 from mastra_engine.mcp.callers import Caller
@@ -40,6 +40,8 @@ logger = logging.getLogger("mastra_engine.mcp")
 #: Revisions with a handshake; a request without a version is taken to be of the first.
 HANDSHAKE_VERSIONS = ("2025-06-18", "2025-11-25")
 VERSIONS = (*HANDSHAKE_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
+#: Errors that concern the caller. Others, such as those of the settings, are logged only.
+_ERRORS = tuple(STATUS)
 #: The error code of the revisions with a handshake; later ones use that of invalid parameters.
 RESOURCE_NOT_FOUND = -32002
 
@@ -50,6 +52,7 @@ INSTRUCTIONS = (
 _IMPLEMENTATION = types.Implementation(
     name="mastra_engine", title="Mastra Engine", version=mastra_engine.__version__
 )
+_SERVER_INFO = _IMPLEMENTATION.model_dump(mode="json", by_alias=True, exclude_none=True)
 _CAPABILITIES = types.ServerCapabilities(
     tools=types.ToolsCapability(list_changed=False),
     resources=types.ResourcesCapability(subscribe=False, list_changed=False),
@@ -112,6 +115,9 @@ class Server:
                 data=error.data,
                 status=status.get(error.code, 200),
             )
+        except (OperationalError, InterfaceError):  # of the project's own tables
+            text = Unavailable.default_message
+            return failure(types.INTERNAL_ERROR, text, id=request.id)
         except Exception:
             logger.exception("A message of the method %.80r failed", request.method)
             return failure(types.INTERNAL_ERROR, "Internal server error", id=request.id)
@@ -130,8 +136,7 @@ class Server:
         dumped = result.model_dump(mode="json", by_alias=True, exclude_none=True)
         written: dict[str, Any] = methods.serialize_server_result(method, version, dumped)
         if version in MODERN_PROTOCOL_VERSIONS:
-            server = _IMPLEMENTATION.model_dump(mode="json", by_alias=True, exclude_none=True)
-            written["_meta"] = {types.SERVER_INFO_META_KEY: server}
+            written["_meta"] = {types.SERVER_INFO_META_KEY: _SERVER_INFO}
         return written
 
     def _initialize(self, params: Any, _: str) -> types.Result:
@@ -173,10 +178,8 @@ class Server:
             return _tool_error(f"You do not have permission to use the tool {tool.name}")
         try:
             value = dumps(tool.call(caller, params.arguments or {}))
-        except EngineError as error:
+        except _ERRORS as error:
             return _tool_error(public_message(error))
-        except (OperationalError, InterfaceError):  # of the project's own tables
-            return _tool_error(Unavailable.default_message)
         return types.CallToolResult(
             content=[types.TextContent(type="text", text=value.decode())],
             structured_content=json.loads(value),
@@ -188,7 +191,7 @@ class Server:
             return types.ListResourcesResult(resources=[])
         try:
             return list_resources(caller, params and params.cursor)
-        except EngineError as error:
+        except _ERRORS as error:
             raise _resource_error(error) from error
 
     def _list_templates(self, params: Any, _: str) -> types.Result:
@@ -206,7 +209,7 @@ class Server:
             code = RESOURCE_NOT_FOUND if known else types.INVALID_PARAMS
             text = "Resource not found"
             raise MCPError(code, text, data={"uri": _printable(uri)}) from None
-        except EngineError as error:
+        except _ERRORS as error:
             raise _resource_error(error) from error
         contents = types.TextResourceContents(uri=uri, mime_type=JSON, text=dumps(value).decode())
         return types.ReadResourceResult(contents=[contents])

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError
 from django.test import Client, override_settings
 from django.urls import path
 
 from mastra_engine import engine
+from mastra_engine.exceptions import EngineConfigError, Unavailable
 from mastra_engine.mcp.stdio import serve
 from mastra_engine.mcp.views import McpView
 from tests.mcp import urls
@@ -204,16 +206,35 @@ def test_parameters_that_are_not_valid_are_named(
     assert text in error["message"]
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, EngineConfigError])
 def test_a_failure_of_the_server_is_logged_and_not_shown(
-    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    host: Host,
+    kind: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
-        raise RuntimeError("secret")
+        raise kind("secret")
 
     monkeypatch.setattr(type(engine.memory), "list_threads", fail)
     error = host.send("tools/call", {"name": "list_threads"})["error"]
     assert error == {"code": -32603, "message": "Internal server error"}
     assert "secret" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [Unavailable, OperationalError])
+def test_a_database_that_is_away_is_told_without_its_name(
+    host: Host, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise kind("no route to secret")
+
+    monkeypatch.setattr(type(engine.memory), "list_threads", away)
+    answer = host.post({**PING, "method": "tools/call", "params": {"name": "list_threads"}})
+    assert answer.status_code == 200
+    assert Unavailable.default_message in answer.content.decode()
+    assert "secret" not in answer.content.decode()
+    assert "secret" not in json.dumps(host.send("resources/list"))
 
 
 # HTTP

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from mastra_engine import engine
 from mastra_engine.api.access import own_or_staff
+from mastra_engine.mcp.schemas import TEXTS
 from mastra_engine.mcp.tools import TOOLS
 from mastra_engine.types import Scope
 from tests.mcp.conftest import LATEST, MODERN, Host
@@ -175,6 +176,19 @@ def test_annotations_say_what_tools_do(host: Host) -> None:
     ]
     assert [name for name, hint in hints.items() if not hint["idempotentHint"]] == ["save_messages"]
     assert not any(hint["openWorldHint"] for hint in hints.values())
+
+
+def test_every_argument_and_every_own_text_is_described(host: Host) -> None:
+    tools = {tool["name"]: tool for tool in host.send("tools/list")["result"]["tools"]}
+    for tool in tools.values():
+        for argument in tool["inputSchema"]["properties"].values():
+            assert argument["description"].endswith(".")
+    places = {
+        f"{name}.{argument}"
+        for name, tool in tools.items()
+        for argument in tool["inputSchema"]["properties"]
+    }
+    assert {*TEXTS} <= places | {place.partition(".")[2] for place in places}
 
 
 def test_tools_that_the_policy_denies_are_not_listed_and_fail(
