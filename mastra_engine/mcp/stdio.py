@@ -39,7 +39,7 @@ def _answer(get_user: Callable[[], Any], line: bytes | None) -> Answer:
     except InvalidInput as error:
         return failure(types.PARSE_ERROR, str(error))
     request = Request(HttpRequest())
-    request.user = get_user()
+    request.user, request.auth = get_user(), None
     return Server(request).answer(message)
 
 

@@ -73,7 +73,7 @@ class Tool:
 
     def _limited(self, engine: MastraEngine) -> AbstractContextManager[Any]:
         # The server does not notice that a client has left, and would finish its statement.
-        if engine.database is None or (self.writes and not self.searches):
+        if engine.database is None or self.throttle_scope == "write":
             return nullcontext()
         return time_limit(engine.database, api_settings().statement_timeout)
 

@@ -50,7 +50,7 @@ def test_only_messages_are_on_the_standard_output(
     ann: Owner, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def printing(request: Any, permission: str) -> Any:
-        sys.stdout.write("a policy that prints")
+        sys.stdout.write(f"a policy that prints {request.auth}")
         return own_or_staff(request, permission)
 
     settings.MASTRA_ENGINE = {
@@ -66,4 +66,4 @@ def test_only_messages_are_on_the_standard_output(
     (line,) = output.getvalue().splitlines()
     assert ann.secret in json.loads(line)["result"]["content"][0]["text"]
     errors.seek(0)
-    assert "a policy that prints" in errors.read()
+    assert "a policy that prints None" in errors.read()
