@@ -13,6 +13,7 @@ from mastra_engine.admin.memory import (
     WorkingMemoryAdmin,
 )
 from mastra_engine.admin.records import EntityAdmin, RecordAdmin
+from mastra_engine.admin.state import StateItemAdmin
 from mastra_engine.admin.sync_runs import SyncPageAdmin, SyncRunAdmin
 from mastra_engine.admin.vectors import EmbeddingAdmin, IndexProgressAdmin, VectorIndexAdmin
 
@@ -24,6 +25,7 @@ __all__ = [
     "IndexProgressAdmin",
     "MessageAdmin",
     "RecordAdmin",
+    "StateItemAdmin",
     "SyncPageAdmin",
     "SyncRunAdmin",
     "ThreadAdmin",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 from typing import Any
@@ -22,7 +23,15 @@ from mastra_engine.admin.sources import sources
 from mastra_engine.admin.transcript import load_content, message_range
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine
-from mastra_engine.models import Embedding, Entity, IdempotentAppend, Message, Thread, WorkingMemory
+from mastra_engine.models import (
+    Embedding,
+    Entity,
+    IdempotentAppend,
+    Message,
+    StateItem,
+    Thread,
+    WorkingMemory,
+)
 from mastra_engine.postgres.samples import resource_ids
 from mastra_engine.types import COUNTED
 
@@ -195,6 +204,7 @@ class ThreadAdmin(EngineAdmin):
         vectors = self.rows(Embedding).filter(
             vector_index__name=engine.memory.index_name, namespace=resource_id
         )
+        state = StateItem.objects.using(database()).under(resource_id).live()
         return self.page(
             request,
             "resource.html",
@@ -203,8 +213,10 @@ class ThreadAdmin(EngineAdmin):
                 Fact("threads", counted(all_threads)),
                 *_sums(all_threads),
                 Fact("vectors", counted(vectors)),
+                Fact("state items", counted(state)),
             ],
             resource_id=resource_id,
+            state=self.url("stateitem_changelist", q=json.dumps([resource_id])),
             threads=threads,
             memories=memories.order_by("-updated_at"),
             entities=self.rows(Entity).filter(connection_id=resource_id).order_by("name")[:RELATED],

@@ -1,4 +1,4 @@
-"""Links to the messages and records that vectors and answers were made from."""
+"""Links to the messages, records and items of state that vectors and answers were made from."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from uuid import UUID
 
 from mastra_engine.admin.base import EngineAdmin, Link
 from mastra_engine.backends.base.memory.message_search import POSITION, THREAD
-from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
-from mastra_engine.models import Message, Record, Thread
+from mastra_engine.backends.base.vectors.search import ENTITY, ITEM, RECORD
+from mastra_engine.models import Message, Record, StateItem, Thread
 
 #: The key of a message's metadata that lists its sources, and the key of a source's record.
 SOURCES, RECORD_ID = "sources", "record_id"
@@ -21,29 +21,37 @@ Vector = tuple[str, dict[str, Any]]
 
 
 def origins(admin: EngineAdmin, vectors: Sequence[Vector]) -> list[Link | None]:
-    """Return a link to the message or record that each vector was made from.
+    """Return a link to the message, record or item that each vector was made from.
 
     A vector is its namespace and its metadata. The metadata may be forged: users write to
-    namespaces of their own. So the owner of the message or record has to be the namespace, as it
-    is for vectors that the engine makes; for others, and for missing rows, the link is None.
+    namespaces of their own. So the owner of the row has to be the namespace, as it is for vectors
+    that the engine makes; for others, and for missing rows, the link is None.
     """
     messages = [_message_key(metadata) for _, metadata in vectors]
     records = [_record_key(metadata) for _, metadata in vectors]
     threads = _threads(admin, {key[0] for key in messages if key is not None})
     rows = _records(admin, {key for key in records if key is not None})
+    items = [_uuid(metadata.get(ITEM)) for _, metadata in vectors]
+    owners = _owners_of_items(admin, {id for id in items if id is not None})
 
-    def origin(namespace: str, message: MessageKey | None, record: RecordKey | None) -> Link | None:
+    def origin(
+        namespace: str, message: MessageKey | None, record: RecordKey | None, item: UUID | None
+    ) -> Link | None:
         if message is not None and message[0] in threads:
             owner, last_position = threads[message[0]]
             if owner == namespace and message[1] <= last_position:
                 return _link("Message", admin.url("thread_change", message[0], at=message[1]))
         if record in rows and rows[record][1] == namespace:
             return _link("Record", admin.url("record_change", rows[record][0]))
+        if owners.get(item) == namespace:
+            return _link("State", admin.url("stateitem_change", item))
         return None
 
     return [
-        origin(namespace, message, record)
-        for (namespace, _), message, record in zip(vectors, messages, records, strict=True)
+        origin(namespace, message, record, item)
+        for (namespace, _), message, record, item in zip(
+            vectors, messages, records, items, strict=True
+        )
     ]
 
 
@@ -87,6 +95,21 @@ def _record_key(metadata: dict[str, Any]) -> RecordKey | None:
         return (UUID(metadata[ENTITY]), external_id) if isinstance(external_id, str) else None
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def _uuid(value: Any) -> UUID | None:
+    try:
+        return UUID(value)
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
+def _owners_of_items(admin: EngineAdmin, ids: set[UUID]) -> dict[UUID | None, str]:
+    """Return the first elements of the namespaces of items."""
+    if not ids:
+        return {}
+    rows = admin.rows(StateItem).filter(id__in=ids, value__isnull=False)
+    return {id: namespace[0] for id, namespace in rows.values_list("id", "namespace")}
 
 
 def _threads(admin: EngineAdmin, ids: set[str]) -> dict[str, tuple[str, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import Parameter, signature
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -56,8 +56,9 @@ class Arguments:
             raise InvalidInput("must be a JSON object", path="")
         for name, value in body.items():
             self._check_name(name, reserved)
-            kinds = alternatives(self.parameters[name].annotation)
-            if bool in kinds and not isinstance(value, _json_kinds(kinds)):
+            hint = self.parameters[name].annotation
+            kinds, is_null = alternatives(hint), value is None and NoneType in get_args(hint)
+            if bool in kinds and not (is_null or isinstance(value, _json_kinds(kinds))):
                 raise _no_boolean(kinds, f"/{name}")
         return dict(body)
 
@@ -140,10 +141,13 @@ def _converted(text: str, hint: Any, path: str) -> Any:
 
 
 def _json_kinds(kinds: Collection[Any]) -> tuple[type, ...]:
-    """Return the types of JSON values for an argument that is a boolean, or a number too."""
-    return (bool, int, float) if float in kinds else (bool,)
+    """Return the types of JSON values for an argument that is a boolean, or another value too."""
+    numbers = (int, float) if float in kinds else ()
+    lists = (list,) if any(get_origin(kind) is Sequence for kind in kinds) else ()
+    return (bool, *numbers, *lists)
 
 
 def _no_boolean(kinds: Collection[Any], path: str) -> InvalidInput:
     number = ", or a number" if float in kinds else ""
-    return InvalidInput(f"must be true or false{number}", path=path)
+    texts = ", or a list" if any(get_origin(kind) is Sequence for kind in kinds) else ""
+    return InvalidInput(f"must be true or false{number}{texts}", path=path)

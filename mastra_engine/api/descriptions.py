@@ -7,6 +7,7 @@ key is the component's or the operation's name, a dot and the name.
 from __future__ import annotations
 
 COMPONENTS: dict[str, str] = {
+    "BatchStateRequest": "The operations to carry out together.",
     "Action": "How a record changed since the reader's `after`.",
     "Change": (
         "The latest state of a record that changed. `added` means that the record was created "
@@ -62,6 +63,7 @@ COMPONENTS: dict[str, str] = {
     "RecordMatch": "A record that matches a search, with its best matching chunk.",
     "RecordMatchPage": "The matches of a search, best first.",
     "RecordPage": "A page of records.",
+    "PutStateItemRequest": "The item's namespace, key and value, its lifetime and its texts.",
     "ReplaceResourceWorkingMemoryRequest": "The resource's new working memory.",
     "ReplaceThreadWorkingMemoryRequest": "The thread's new working memory.",
     "ResetSyncRequest": "The connection whose sync is reset.",
@@ -70,6 +72,13 @@ COMPONENTS: dict[str, str] = {
     "RunStatus": "The state of a sync run.",
     "SaveMessagesRequest": "The messages to append.",
     "SearchRecordsRequest": "The text to search records for, and the limits of the search.",
+    "SearchStateRequest": "The text to search agent state for, and the limits of the search.",
+    "StateItem": "A JSON document that an agent keeps under a namespace and a key.",
+    "StateItemPage": "A page of items of agent state.",
+    "StateMatch": "An item of agent state that matches a search.",
+    "StateMatchPage": "The matches of a search, best first.",
+    "StateNamespaces": "A page of namespaces.",
+    "StateResults": "The results of a batch of operations, in order.",
     "Sort": "One key of a sort order.",
     "Storage": "How the structure stores numbers: in 4 bytes, 2 bytes or 1 bit; or sparsely.",
     "StoredVector": "A vector of an index with its document and metadata.",
@@ -154,6 +163,17 @@ NAMES: dict[str, str] = {
     "RecordMatch.record": "The record.",
     "Sort.direction": "`asc` or `desc`.",
     "Sort.field": "The field to sort by: a key of the data, or a path of keys with dots.",
+    "StateItem.key": "The name of the item in its namespace.",
+    "StateItem.namespace": "The path to the item; the first element is its owner.",
+    "StateMatch.item": "The item.",
+    "StateMatch.lexical": "The BM25 score of the words that the item shares with the query.",
+    "StateMatch.score": "The score of the match, a larger one is better; 0 without a query.",
+    "StateMatch.similarity": "The similarity of the texts; null where words alone were searched.",
+    "StateNamespaces.items": "The namespaces, in order.",
+    "StateResults.results": (
+        "The item of each `get` and `put`, or null if it does not exist any more, and of each "
+        "`delete` whether the item existed."
+    ),
     "StoredVector.id": "The vector's id.",
     "Sync.checkpoint": "The state that the next run with the last run's parameters begins at.",
     "Sync.entity": "The name of the entity that the sync writes.",
@@ -221,6 +241,8 @@ NAMES: dict[str, str] = {
     "entity_id": "The entity's id.",
     "entity_name": "Only records of the entity with this name; without it, of all entities.",
     "errors": "The errors; at least one.",
+    "expires_at": "When the item expires; null if it does not.",
+    "expires_in": "The lifetime of the item in seconds; null means that it does not expire.",
     "explain": "Whether to return the parts of each score in `explanation`.",
     "explanation": "The parts of the score, if `explain` is true; otherwise null.",
     "external_id": "The record's id in the source system.",
@@ -241,10 +263,15 @@ NAMES: dict[str, str] = {
     "import_thread.resource_id": "The owner of the thread; the default is the exported owner.",
     "import_thread.thread_id": "The id of the thread; the default is the exported id.",
     "include_vector": "Whether to return the vectors of the matches.",
+    "PutStateItemRequest.index": (
+        "The paths of the texts that searches cover, such as `title` or `parts[*].text`; null "
+        "means every text, false none."
+    ),
     "index": "The vector index that holds the chunk.",
     "index_name": "The index's name.",
     "index_type": "The search structure of the index.",
     "items": "The objects of this page.",
+    "key": "The name of the item in its namespace.",
     "language": "The PostgreSQL text search configuration of hybrid searches.",
     "last": "The number of latest messages to return.",
     "last_sync_id": "The sync cursor: a text of the client's own that is stored with the entity.",
@@ -261,6 +288,7 @@ NAMES: dict[str, str] = {
         "With `mode=full`: the largest share of the live records that may be deleted. A larger "
         "share is refused with 409, and nothing changes."
     ),
+    "max_depth": "The elements to which longer namespaces are cut; null leaves them whole.",
     "max_tokens": "The token budget of the window.",
     "message_count": "The number of messages in the thread.",
     "message_range": "The numbers of messages to add before and after each match.",
@@ -273,11 +301,21 @@ NAMES: dict[str, str] = {
     "UpdateThreadRequest.mode": "How the metadata is written.",
     "more": "Whether there are more changes now.",
     "name": "The entity's name.",
+    "PutStateItemRequest.namespace": (
+        "The path to the item: 1 to 16 elements, of which the first one is its owner."
+    ),
+    "delete_state_item.namespace": "The path to the item, as a JSON list.",
+    "get_state_item.namespace": "The path to the item, as a JSON list.",
     "namespace": "The namespace of the vectors; null means all that the user may access.",
+    "namespace_prefix": "The elements with which namespaces begin; none means everything.",
     "new_thread_id": "The id of the copy; without it, the server creates one.",
     "next": "The value of `after` for the next request.",
     "next_cursor": "The `cursor` of the next page; null on the last page.",
     "offset": "The number of objects to skip; it cannot be used together with `cursor`.",
+    "operations": (
+        'The operations: objects with `op` ("put", "get" or "delete") and the arguments of that '
+        "operation."
+    ),
     "order": "The order of the page.",
     "params": "The parameters of the run: a JSON object.",
     "RecordMatch.text": "The text of the chunk.",
@@ -285,6 +323,7 @@ NAMES: dict[str, str] = {
     "paused_at": "When the sync was paused; null unless it is paused.",
     "place": "The module, function and line of the sync that failed; null if it is unknown.",
     "position": "The position in the thread: 1, 2, 3 … in the order of commits.",
+    "prefix": 'The elements with which namespaces begin; `"*"` stands for any one element.',
     "purged": "The `purged` of the page before, for a reader that began with `after=0`.",
     "query": "The text to search for.",
     "query_text": "The text to search for; without `query_vector`, it is embedded.",
@@ -302,6 +341,13 @@ NAMES: dict[str, str] = {
     ),
     "scope": "Whether to recall from this thread or from all threads of its resource.",
     "score": "The score of the match; a larger score is a better match.",
+    "list_state_items.filter": (
+        "A condition on the values: an object in MongoDB's notation, or a list of conditions."
+    ),
+    "search_state.filter": (
+        "A condition on the values: an object in MongoDB's notation, or a list of conditions."
+    ),
+    "search_state.query": "The text to search for; null finds the items that were written last.",
     "search_records.filter": (
         "A condition on the data: an object in MongoDB's notation, or a list of conditions."
     ),
@@ -319,6 +365,7 @@ NAMES: dict[str, str] = {
     "list_syncs.status": "Only syncs in this state.",
     "status": "Only runs in this state.",
     "storage": "The type of the vectors in the search structure.",
+    "suffix": 'The elements with which namespaces end; `"*"` stands for any one element.',
     "sync": "The name of the declared sync.",
     "sync_records.name": "The entity's name; an entity that does not exist is created.",
     "system": "A system text to put before the messages.",
@@ -335,6 +382,7 @@ NAMES: dict[str, str] = {
     "up_to_rev": "The highest revision whose tombstone is removed.",
     "updated": "The number of updated records.",
     "updated_at": "When the object was last changed.",
+    "value": "The document: a JSON object.",
     "vector": "The vector: a list of numbers, or an object of numbers by index for `sparsevec`.",
     "vectors": "One list of numbers, or object as in `vector`, for each vector. "
     "Without it, `documents` are embedded.",

@@ -32,6 +32,7 @@ _BY_NAME: dict[str, Schema] = {
     "vectors": {"type": "array", "items": _VECTOR},
     "lines": {"type": "array", "items": {"type": "object", "additionalProperties": {}}},
     "filter": {},
+    "expires_in": {"type": "number"},
     "hybrid": {"oneOf": [{"type": "boolean"}, {"type": "number", "minimum": 0, "maximum": 1}]},
 }
 _BY_TYPE: dict[Any, Schema] = {
@@ -134,7 +135,7 @@ class TypeSchemas(ABC):
                 return schema
             name = _ENUMS[kind]
             return self.component(name, {**schema, "description": describe_component(name)})
-        if origin in _ARRAYS:
+        if origin in _ARRAYS or (origin is tuple and inner[-1] is Ellipsis):
             return {"type": "array", "items": self.schema_of(inner[0])}
         if origin is tuple:
             items = {"type": "array", "items": self.schema_of(inner[0])}

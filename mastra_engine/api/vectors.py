@@ -136,12 +136,12 @@ class TruncateView(EngineView):
 
 
 def vectors_in(engine: MastraEngine, index_name: Any) -> Vectors:
-    """Return the engine's vectors, but not those that it derives from messages or records.
+    """Return the engine's vectors, but not those that it derives from other data.
 
     Raises IndexNotFound for an index of derived vectors.
     """
     derived = {declaration.index for declaration in registry.indexes.values()}
-    if index_name in (engine.memory.index_name, *derived):
+    if index_name in (engine.memory.index_name, engine.state.index.name, *derived):
         raise IndexNotFound(name=index_name)
     return engine.vectors
 

@@ -34,7 +34,7 @@ _FIND = f"SELECT {_ROW} {_FROM} AND namespace = %s::text[] AND key = %s"
 _FIND_MANY = f"""
 SELECT item.* FROM json_to_recordset(%s::json) AS place (of_namespace text[], of_key text)
 CROSS JOIN LATERAL (
-    SELECT {_ROW} {_FROM} AND namespace = of_namespace AND key = of_key LIMIT 1
+    {_SELECT} {_FROM} AND namespace = of_namespace AND key = of_key LIMIT 1
 ) AS item
 """
 _WITH_IDS = f"SELECT {_ROW}, id {_FROM} AND id = ANY(%s::uuid[])"
@@ -66,15 +66,17 @@ SELECT namespace[:%s] FROM walk WHERE matches LIMIT %s
 
 def find(
     connection: BaseDatabaseWrapper, places: Sequence[tuple[Sequence[str], str]]
-) -> list[StateItem]:
-    """Return the items at some places, in any order."""
+) -> tuple[list[StateItem], bool]:
+    """Return the items at some places, in any order, and whether others are left out."""
     if len(places) == 1:
         ((namespace, key),) = places
         rows = read_rows(connection, _FIND, [list(namespace), key])
-    else:
-        requested = [{"of_namespace": namespace, "of_key": key} for namespace, key in places]
-        rows = read_rows(connection, _FIND_MANY, [orjson.dumps(requested).decode()])
-    return [_item(row) for row in rows]
+        return [_item(row) for row in rows], False
+    requested = [{"of_namespace": namespace, "of_key": key} for namespace, key in places]
+    statement = bounded(_FIND_MANY, _COLUMNS, len(places))
+    rows = read_rows(connection, statement, [orjson.dumps(requested).decode()])
+    page, has_more = page_of_rows(rows, len(places), _DATA)
+    return [_item(row) for row in page], has_more
 
 
 def find_by_id(connection: BaseDatabaseWrapper, ids: Sequence[UUID]) -> dict[UUID, StateItem]:

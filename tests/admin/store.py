@@ -51,6 +51,8 @@ def remember() -> None:
     )
     engine.memory.update_working_memory(resource_id="ann", content=f"She asks about {SECRET}")
     engine.memory.update_working_memory(resource_id="ann", patch={"asked": SECRET})
+    engine.state.put(namespace=("ann", "prefs"), key="sled", value={"name": SECRET})
+    engine.state.index_pending()
     engine.run_idempotent(owner="ann", key="turn-1", body=b"", act=SECRET.encode)
 
 

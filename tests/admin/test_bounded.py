@@ -17,6 +17,7 @@ from mastra_engine.models import (
     Entity,
     Message,
     Record,
+    StateItem,
     SyncPage,
     SyncRun,
     Thread,
@@ -34,6 +35,8 @@ PAGES: dict[str, tuple[Callable[[], str], int]] = {
     "threads of a resource": (lambda: list_of(Thread, q="ann"), 4),
     "messages": (lambda: list_of(Message), 2),
     "working memory": (lambda: list_of(WorkingMemory), 2),
+    "state items": (lambda: list_of(StateItem), 2),
+    "state of a resource": (lambda: list_of(StateItem, q="ann/prefs"), 2),
     "entities": (lambda: list_of(Entity), 2),
     "records": (lambda: list_of(Record), 2),
     "sync runs": (lambda: list_of(SyncRun, status="failed"), 2),
@@ -42,9 +45,10 @@ PAGES: dict[str, tuple[Callable[[], str], int]] = {
     "thread": (lambda: page_of(Thread.objects.get(id="chat/1")), 5),
     "context window": (lambda: view("context", "chat/1", working_memory="on"), 5),
     "resources": (lambda: view("resources"), 1),
-    "resource": (lambda: view("resources", resource_id="ann"), 6),
+    "resource": (lambda: view("resources", resource_id="ann"), 7),
     "message": (lambda: page_of(first(Message)), 2),
     "memory": (lambda: page_of(first(WorkingMemory)), 2),
+    "state item": (lambda: page_of(first(StateItem)), 2),
     "entity": (lambda: page_of(first(Entity)), 3),
     "changes": (lambda: view("changes", first(Entity).pk), 2),
     "record": (lambda: page_of(first(Record)), 6),
@@ -66,6 +70,7 @@ def grow() -> None:
     for i in range(60):
         engine.memory.create_thread(resource_id="ann", thread_id=f"t{i:03}")
         engine.memory.update_working_memory(thread_id=f"t{i:03}", content="x")
+        engine.state.put(namespace=("ann", "prefs"), key=f"k{i:03}", value={"a": "x"})
         engine.create_entity(name=f"E{i:03}", connection_id="crm-1")
     engine.memory.save_memory(
         thread_id="chat/1", messages=[{"role": "user", "content": "Hi"}] * 120

@@ -23,6 +23,7 @@ SECRETS = {
     "view_message": "Messagesecret",
     "view_record": "Recordsecret",
     "view_sync": "Syncsecret",
+    "view_stateitem": "Statesecret",
     "view_syncrun": "Runsecret",
     "view_thread": "Threadsecret",
     "view_workingmemory": "Memorysecret",
@@ -65,6 +66,7 @@ def secrets(db: None, settings: Any) -> None:
     memory.save_memory(thread_id="chat", messages=[message])
     for place in ({"resource_id": "ann"}, {"resource_id": "ann", "thread_id": "chat"}):
         memory.update_working_memory(**place, content=word["view_workingmemory"])  # type: ignore[arg-type]
+    engine.state.put(namespace=("ann",), key="k", value={"a": word["view_stateitem"]}, index=False)
     engine.vectors.create_index(index_name="docs", dimension=256)
     engine.vectors.upsert(
         index_name="docs",

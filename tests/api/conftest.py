@@ -96,6 +96,7 @@ def furnish(engine: MastraEngine, owner: str, prefix: str = "") -> dict[str, str
     memory.save_memory(thread_id=f"{prefix}chat-1", messages=messages)
     memory.update_working_memory(resource_id=owner, content={"diet": "vegan"})
     memory.update_working_memory(thread_id=f"{prefix}chat-1", content={"diet": "vegan"})
+    engine.state.put(namespace=(owner, "prefs"), key="drinks", value={"likes": "green tea"})
     contacts: Any = [
         {"external_id": "c1", "data": {"name": "Alice", "age": 34}},
         {"external_id": "c2", "data": {"name": "Bob", "age": 17}},
@@ -135,6 +136,7 @@ def state(engine: MastraEngine) -> Any:
         [memory.list_messages(thread_id=thread.id).items for thread in threads],
         [memory.get_working_memory(thread_id=thread.id) for thread in threads],
         memory.get_working_memory(resource_id="7"),
+        engine.state.list_items(namespace_prefix=("7",)).items,
         entities,
         [engine.get_changes(entity_id=entity.id) for entity in entities],
         engine.list_sync_runs(connection_id="7").items,

@@ -22,6 +22,7 @@ SECRETS = {
     "lentil": {"view_message"},
     "I am vegan": {"view_message"},
     '"diet"': {"view_workingmemory"},
+    "green tea": {"view_stateitem"},
     '"Lunch"': {"view_thread"},
     '"channel"': {"view_thread"},
     '"Alice"': {"view_record"},
@@ -34,8 +35,8 @@ ALL = {
     f"{verb}_{noun}"
     for verb in ("add", "change", "delete", "view")
     for noun in (
-        *("embedding", "entity", "message", "record", "sync", "syncrun", "thread"),
-        *("vectorindex", "workingmemory"),
+        *("embedding", "entity", "message", "record", "stateitem", "sync", "syncrun"),
+        *("thread", "vectorindex", "workingmemory"),
     )
 }
 

@@ -13,6 +13,7 @@ from tests.integration.queries import statements
 pytestmark = pytest.mark.django_db(transaction=True)  # as it is outside of tests
 
 COUNTS = {
+    "batch_state": 2,
     "build_index": 4,
     "cancel_sync_run": 6,
     "clone_thread": 7,
@@ -24,6 +25,7 @@ COUNTS = {
     "delete_index": 5,
     "delete_messages": 7,
     "delete_records": 7,
+    "delete_state_item": 4,
     "delete_thread": 5,
     "delete_vectors": 3,
     "describe_index": 3,
@@ -37,6 +39,7 @@ COUNTS = {
     "get_messages_by_id": 1,
     "get_record": 1,
     "get_resource_working_memory": 1,
+    "get_state_item": 1,
     "get_sync": 1,
     "get_sync_run": 1,
     "get_thread": 1,
@@ -47,6 +50,8 @@ COUNTS = {
     "list_indexes": 3,
     "list_messages": 2,
     "list_records": 2,
+    "list_state_items": 1,
+    "list_state_namespaces": 1,
     "list_sync_pages": 2,
     "list_sync_runs": 1,
     "list_syncs": 1,
@@ -55,6 +60,7 @@ COUNTS = {
     "patch_thread_working_memory": 3,
     "pause_sync": 5,
     "purge_records": 4,
+    "put_state_item": 1,
     "query_records": 2,
     "query_vectors": 2,
     "recall": 9,
@@ -65,6 +71,7 @@ COUNTS = {
     "retry_sync_run": 5,
     "save_messages": 1,
     "search_records": 9,
+    "search_state": 6,
     "sync_records": 12,
     "truncate_index": 4,
     "update_thread": 3,
@@ -79,6 +86,7 @@ WITH_A_KEY, AGAIN = 4, 3
 #: Its transaction sets the lock timeout once, these by themselves not at all and twice.
 BUT = {
     "cancel_sync_run": -1,
+    "put_state_item": +1,
     "reset_sync": +1,
     "resume_sync": +1,
     "save_messages": +1,
@@ -96,6 +104,7 @@ def sent_for(case: Case, world: World, **headers: str) -> list[str]:
         return b"".join(response) if response.streaming else response.content
 
     world.engine.memory.embed_pending()
+    world.engine.state.index_pending()
     world.engine.index_pending()
     return statements(ask)
 

@@ -12,6 +12,7 @@ SYNC = "0196b7d2-0000-7000-8000-0000000000aa"
 APPEND = "01900000-0000-7000-8000-000000000031"
 MEMORIES = [f"01900000-0000-7000-8000-00000000004{i}" for i in range(1, 3)]
 IDEMPOTENCY_RECORD = "01900000-0000-7000-8000-000000000051"
+STATE_ITEM = "01900000-0000-7000-8000-000000000061"
 HASH = "00000000-0000-0000-0000-000000000000"
 
 
@@ -188,6 +189,14 @@ _ROWS = (
             ("answer", "answer", 7, 9),
             ("idempotencyrecord", "response", 10, 9999),
         )
+    ),
+    Rows(
+        "stateitem",
+        f"""
+        INSERT INTO mastra_engine_stateitem (id, namespace, key, value, version, is_pending)
+        VALUES ('{STATE_ITEM}', '{{ann,prefs}}', 'ui', '{{"theme": "dark"}}', 2, true)
+        """,
+        first=18,
     ),
 )
 

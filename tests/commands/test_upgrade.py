@@ -136,6 +136,11 @@ def check_reads(since: int) -> None:
             f"SELECT response FROM {APP}_idempotencyrecord WHERE id = '{IDEMPOTENCY_RECORD}'"
         )
         assert bytes(response) == b"{}"
+    if since >= 18:
+        item = engine.state.get(namespace=("ann", "prefs"), key="ui")
+        assert item is not None
+        assert (item.value, item.version) == ({"theme": "dark"}, 2)
+        assert len(engine.state.search(namespace_prefix=("ann",), query="dark")) == 1
 
 
 def check_admin() -> None:

@@ -98,7 +98,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     # timeout, their rows and, as of any vectors, five for those
     ("index_pending", "", 9, waiting(lambda state: state.index_pending())),
     ("index_pending", "nothing", 1, lambda state: state.index_pending()),
-    ("prepare_index", "", 3, lambda state: state.prepare_index()),
+    ("prepare_index", "no embedder", 0, lambda state: state.prepare_index()),
     ("delete_expired", "nothing", 2, lambda state: state.delete_expired()),
     # beside those of the batch: the lock timeout, the rows, the index and the vectors
     ("delete_expired", "", 6, lambda state: expired(state).delete_expired()),

@@ -154,7 +154,7 @@ class Items(RuleBasedStateMachine):
 
     @rule()
     def reindex(self) -> None:
-        self.pair.call(lambda e: (e.state.reindex(), e.state.prepare_index().count))
+        self.pair.call(lambda e: (e.state.reindex(), e.state.prepare_index()))
 
     @rule(resource=ELEMENTS)
     def erase(self, resource: str) -> None:

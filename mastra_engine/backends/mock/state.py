@@ -89,10 +89,11 @@ class MockStateStore(StateStore):
         self._store.items.update(renewed)
         return set(renewed)
 
-    def read(self, places: Sequence[ItemKey]) -> dict[ItemKey, StateItem]:
+    def read(self, places: Sequence[ItemKey]) -> tuple[dict[ItemKey, StateItem], bool]:
         with self._store.lock:
             rows = self._existing(map(self._store.items.get, places))
-            return {row.place: row.to_value() for row in rows}
+            page = _page(rows, len(places))
+            return {row.place: row.to_value() for row in page}, len(page) < len(rows)
 
     def find(self, ids: Sequence[UUID]) -> dict[UUID, StateItem]:
         with self._store.lock:

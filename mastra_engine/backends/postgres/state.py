@@ -58,10 +58,10 @@ class PostgresStateStore(StateStore):
         rows = state_writes.renew(self.session.connection, places)
         return {(tuple(namespace), key) for namespace, key in rows}
 
-    def read(self, places: Sequence[ItemKey]) -> dict[ItemKey, StateItem]:
+    def read(self, places: Sequence[ItemKey]) -> tuple[dict[ItemKey, StateItem], bool]:
         with self.session.translated():
-            items = state_reads.find(self.session.connection, places)
-        return {(item.namespace, item.key): item for item in items}
+            items, has_more = state_reads.find(self.session.connection, places)
+        return {(item.namespace, item.key): item for item in items}, has_more
 
     def find(self, ids: Sequence[UUID]) -> dict[UUID, StateItem]:
         with self.session.translated():

@@ -64,10 +64,11 @@ class Command(DatabaseCommand):
         for engine in engines.all():
             if engine.database == alias:
                 indexes = [*engine.vectors.create_declared_indexes(), *engine.prepare_indexes()]
-                try:
-                    indexes += filter(None, [engine.memory.prepare_index()])
-                except InvalidVector as error:  # Run reembed() when all processes are updated.
-                    self.stderr.write(self.style.WARNING(error.message))
+                for texts in (engine.memory, engine.state):
+                    try:
+                        indexes += filter(None, [texts.prepare_index()])
+                    except InvalidVector as error:  # Embed again when all processes are updated.
+                        self.stderr.write(self.style.WARNING(error.message))
                 for index in indexes:
                     self.stdout.write(f"Vector index {index.name!r}: {index.status}.")
 

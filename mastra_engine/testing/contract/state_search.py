@@ -12,7 +12,13 @@ from asgiref.sync import async_to_sync
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.state.service import State
-from mastra_engine.exceptions import IndexNotFound, InvalidInput, VersionConflict
+from mastra_engine.exceptions import (
+    IndexNotFound,
+    InvalidInput,
+    InvalidVector,
+    VersionConflict,
+)
+from mastra_engine.testing.contract.page_sizes import text
 from mastra_engine.testing.contract.recall import BagOfWords, Broken
 from mastra_engine.testing.contract.state import ANN, WithState, keys
 from mastra_engine.testing.contract.sync_runs import Held
@@ -158,12 +164,19 @@ class TestStateSearch(WithState):
             engine.vectors.describe_index(index_name="state")
         assert keys(engine.state.search(namespace_prefix=(), query="Bello", top_k=1)) == ["dog"]
 
-    def test_the_index_may_be_prepared(self, either: State) -> None:
-        index = either.prepare_index()
-        assert index == either.prepare_index()
-        assert (index.name, index.count) == ("state", 0)
-        self.pets(either)
-        assert self.with_word(either, "Bello") == ["dog"]
+    def test_the_index_may_be_prepared(self, state: State) -> None:
+        assert state.prepare_index() is None
+        state.vectors.embedder = BagOfWords()
+        index = state.prepare_index()
+        assert index is not None
+        assert (index.name, index.dimension, index.count) == ("state", 512, 0)
+        assert state.prepare_index() == index
+        self.pets(state)
+        assert self.with_word(state, "Bello") == ["dog"]
+        state.vectors.create_index(index_name="other", dimension=3)
+        state.index.name = "other"
+        with pytest.raises(InvalidVector, match=r"state.reindex\(\) indexes all items again"):
+            state.prepare_index()
 
     @pytest.mark.parametrize("first", [None, BagOfWords], ids=["words only", "other model"])
     def test_an_index_of_another_model_is_searched_by_words(
@@ -362,6 +375,13 @@ class TestStateBatches(WithState):
     def test_a_batch_has_a_largest_size(self, state: State) -> None:
         with pytest.raises(InvalidInput, match="10,000 operations"):
             state.batch(operations=(op("get", namespace=ANN, key="k") for _ in range(10_001)))
+        for number in range(3):
+            state.put(namespace=ANN, key=str(number), value={"a": text(5_000_000)}, index=False)
+        gets = [op("get", namespace=ANN, key=str(number)) for number in range(3)]
+        with pytest.raises(InvalidInput, match="items of fewer bytes in one batch"):
+            state.batch(operations=[*gets, put("a")])
+        assert len(state.batch(operations=gets[:2])) == 2
+        state.batch(operations=[{**get, "op": "delete"} for get in gets])
         with pytest.raises(InvalidInput, match="67,108,864 bytes"):
             state.batch(operations=(put(str(n), {"a": "x" * 16_000_000}) for n in range(5)))
         assert state.list_items(namespace_prefix=()).items == []

@@ -33,7 +33,7 @@ from mastra_engine.backends.base.state.store import (
 )
 from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.backends.base.vectors.service import Vectors
-from mastra_engine.exceptions import VersionConflict, quoted
+from mastra_engine.exceptions import InvalidInput, VersionConflict, quoted
 from mastra_engine.protocols import RunQueue
 from mastra_engine.types import Match, Page, StateItem, StateMatch, VectorIndex
 from mastra_engine.validation.inputs import name
@@ -124,8 +124,7 @@ class State:
 
         Raises NotFound for a namespace out of scope.
         """
-        place = own_namespace(namespace, self.scope), name(key, "/key")
-        return self.store.read([place]).get(place)
+        return self._find((own_namespace(namespace, self.scope), name(key, "/key")))
 
     @in_steps
     def delete(
@@ -297,12 +296,15 @@ class State:
         return (yield from self.index.index(StateSelection(prefix=())))
 
     @in_steps
-    def prepare_index(self) -> Steps[VectorIndex]:
-        """Create the index of agent state, and return it.
+    def prepare_index(self) -> Steps[VectorIndex | None]:
+        """Create the index of agent state and return it; return None without an embedder.
 
-        It has the dimension of the embedder's vectors. `engine_migrate` calls this, so that a
-        server's database role needs no right to create tables.
+        The index has the dimension of the embedder's vectors. `engine_migrate` calls this, so that
+        a server's database role needs no right to create tables. Raises InvalidVector if the index
+        has another dimension; reindex() replaces it.
         """
+        if self.vectors.embedder is None:
+            return None
         yield from self.index.prepare()
         return self.vectors.describe_index(index_name=self.index.name)
 
@@ -341,7 +343,7 @@ class State:
 
     def _require_version(self, change: StateChange) -> None:
         """Raise VersionConflict, unless a deletion required that there is no item."""
-        item = self.store.read([change.place]).get(change.place)
+        item = self._find(change.place)
         current = 0 if item is None else item.version
         if change.value is None and current == change.if_version:
             return
@@ -365,6 +367,17 @@ class State:
         return len(deleted)
 
     # Reads
+
+    def _find(self, place: ItemKey) -> StateItem | None:
+        items, _ = self.store.read([place])
+        return items.get(place)
+
+    def _find_all(self, places: Sequence[ItemKey]) -> Mapping[ItemKey, StateItem]:
+        items, has_more = self.store.read(places) if places else ({}, False)
+        if has_more:
+            message = "must get items of fewer bytes in one batch"
+            raise InvalidInput(message, path="/operations")
+        return items
 
     def _prepared(self, search: StateSearch) -> Steps[Sequence[float]]:
         if search.query is None:
@@ -408,8 +421,8 @@ class State:
         self, operations: Sequence[Operation], searches: Mapping[int, Sequence[float]]
     ) -> list[Any]:
         """Return the results of the operations that read, and None for the others."""
-        places = list({op.arguments: None for op in operations if op.name == "get"})
-        items = self.store.read(places) if places else {}
+        places = dict.fromkeys(op.arguments for op in operations if op.name == "get")
+        items = self._find_all(list(places))
         results: list[Any] = [None] * len(operations)
         for position, (kind, arguments) in enumerate(operations):
             if kind == "get":

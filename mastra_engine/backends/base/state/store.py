@@ -128,8 +128,11 @@ class StateStore(ABC):
         """
 
     @abstractmethod
-    def read(self, places: Sequence[ItemKey]) -> dict[ItemKey, StateItem]:
-        """Return the items at some places, without those that do not exist."""
+    def read(self, places: Sequence[ItemKey]) -> tuple[dict[ItemKey, StateItem], bool]:
+        """Return the items at some places, without those that do not exist, and whether others do.
+
+        Some are left out after those that fill a page: see `page_bytes`.
+        """
 
     @abstractmethod
     def find(self, ids: Sequence[UUID]) -> dict[UUID, StateItem]:
