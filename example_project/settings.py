@@ -61,6 +61,9 @@ USE_TZ = True
 # It reads DB_URL from the environment or from .env, where `manage.py engine_add` writes it.
 DATABASES = {"default": database(BASE_DIR)}
 
+# "pydantic_ai" lets an agent of that framework answer at the desk.
+DESK_FRAMEWORK = os.environ.get("DESK_FRAMEWORK", "")
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework.authentication.SessionAuthentication",

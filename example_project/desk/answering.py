@@ -1,10 +1,10 @@
-"""The answer to a question: by a language model where one is configured, otherwise by rules."""
+"""The answer to a question: by a framework if one is chosen, by a language model or by rules."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from example_project.desk import extractive, model
+from example_project.desk import extractive, framework, model
 from example_project.desk.turns import Turn
 
 
@@ -16,8 +16,12 @@ def answer(turn: Turn) -> Iterator[str]:
     if turn.is_answered():
         return
     name = model.name()
+    if framework.is_chosen():
+        answered = framework.answer(turn)
+    else:
+        answered = model.answer(turn) if name else extractive.answer(turn)
     parts = []
-    for part in model.answer(turn) if name else extractive.answer(turn):
+    for part in answered:
         parts.append(part)
         yield part
     turn.save_answer("".join(parts), model=name)

@@ -62,7 +62,7 @@ def _round(client: OpenAI, turn: Turn) -> Generator[str, None, list[tools.Call]]
         format="openai",
         query=turn.question,
         scope="resource",
-        system=_system(turn),
+        system=system(turn),
         working_memory=True,
     )
     chunks = client.chat.completions.create(
@@ -93,7 +93,8 @@ def _arguments(text: str) -> Any:
         return text
 
 
-def _system(turn: Turn) -> str:
+def system(turn: Turn) -> str:
+    """Return the instructions of a model, with the sources that were found."""
     sources = [
         f"[{source.number}] {title(source.record)}\n{without_footnotes(source.text)}"
         for source in turn.sources

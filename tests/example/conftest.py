@@ -17,6 +17,7 @@ from mastra_engine import engine
 from mastra_engine.types import Message
 
 SHARED = (
+    "DESK_FRAMEWORK",
     "INSTALLED_APPS",
     "LOGIN_REDIRECT_URL",
     "LOGIN_URL",
