@@ -24,7 +24,7 @@ def test_importing_an_adapter_without_its_framework_names_the_extra(
     assert str(caught.value) == f"{module} needs {command}"
 
 
-@pytest.mark.parametrize("name", ["DjangoCheckpointer"])
+@pytest.mark.parametrize("name", ["DjangoCheckpointer", "EngineStore"])
 def test_importing_a_class_of_the_app_without_its_framework_names_the_extra(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

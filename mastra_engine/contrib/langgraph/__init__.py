@@ -1,8 +1,8 @@
-"""LangGraph on the project's PostgreSQL: checkpoints in tables of this app.
+"""LangGraph: checkpoints in tables of this app, and long-term memory in the engine's state.
 
-Add "mastra_engine.contrib.langgraph" to INSTALLED_APPS and run `manage.py engine_migrate`. Django
-imports this package and its models, which need nothing of LangGraph; the classes are imported on
-first use.
+For checkpoints, add "mastra_engine.contrib.langgraph" to INSTALLED_APPS and run
+`manage.py engine_migrate`. Django imports this package and its models, which need nothing of
+LangGraph; the classes are imported on first use.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from mastra_engine.optional_deps import require
 
 if TYPE_CHECKING:
     from mastra_engine.contrib.langgraph.checkpointer import DjangoCheckpointer
+    from mastra_engine.contrib.langgraph.store import EngineStore
 
-__all__ = ["DjangoCheckpointer"]
+__all__ = ["DjangoCheckpointer", "EngineStore"]
 
-_MODULES = {"DjangoCheckpointer": "checkpointer"}
+_MODULES = {"DjangoCheckpointer": "checkpointer", "EngineStore": "store"}
 
 
 def __getattr__(name: str) -> object:

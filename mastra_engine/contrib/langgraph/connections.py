@@ -1,9 +1,9 @@
 """The database connection of the threads in which LangGraph calls a checkpointer.
 
 A synchronous graph stores its checkpoints in threads of an executor, with a copy of the context of
-the thread that called the graph. A connection of Django belongs to one thread, so what such a
-thread stored would be outside of the caller's transaction, and its connection would stay open when
-the thread has ended.
+the thread that called the graph. A connection of Django belongs to one thread. So the rows that
+such a thread stores would be outside of the caller's transaction, and its connection would stay
+open when the thread has ended.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def remember_transaction(using: str) -> None:
     connection, transactions = connections[using], _transactions.get({})
     if (outermost := _outermost(connection)) is None:
         return
-    known = transactions.get(using)
-    if not known or known.connection() is not connection or known.outermost is not outermost:
-        known = Transaction(weakref.ref(connection), outermost, threading.RLock())
-        _transactions.set({**transactions, using: known})
+    last = transactions.get(using)
+    if not last or last.connection() is not connection or last.outermost is not outermost:
+        current = Transaction(weakref.ref(connection), outermost, threading.RLock())
+        _transactions.set({**transactions, using: current})
 
 
 def _active_transaction(using: str) -> tuple[BaseDatabaseWrapper, threading.RLock] | None:

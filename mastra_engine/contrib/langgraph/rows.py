@@ -101,7 +101,7 @@ def _checkpoint_tuple(
 
 
 def history(steps: Iterable[Step], serde: Any) -> Iterator[tuple[str, str | None, Any]]:
-    """Yield channel, task and value of what the ancestors of a checkpoint store, oldest first.
+    """Yield channel, task and value of the rows of a checkpoint's ancestors, oldest first.
 
     A channel's value, without a task, comes before the writes after the same checkpoint.
     """

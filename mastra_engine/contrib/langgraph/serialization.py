@@ -30,10 +30,10 @@ class Key(NamedTuple):
 def key(config: Any, *, namespace: str | None = "") -> Key:
     """Return the place that a configuration names, in `namespace` unless it names another."""
     values, path = configurable(config, "/config"), "/config/configurable"
-    named = values.get("checkpoint_ns", namespace)
+    namespace = values.get("checkpoint_ns", namespace)
     return Key(
         identifier(values.get("thread_id"), f"{path}/thread_id"),
-        None if named is None else inputs.text(named, f"{path}/checkpoint_ns"),
+        None if namespace is None else inputs.text(namespace, f"{path}/checkpoint_ns"),
         checkpoint_id(values, path),
     )
 

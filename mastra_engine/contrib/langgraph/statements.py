@@ -79,8 +79,8 @@ SELECT thread_id, checkpoint_ns, checkpoint_id, NULL, NULL, NULL,
 FROM page JOIN mastra_langgraph_write made USING (thread_id, checkpoint_ns, checkpoint_id)
 """
 
-# The walk visits the target, then its ancestors. `channels` are those whose writes at a checkpoint
-# count, `remaining` those that have no stored value there either: the walk goes on for them alone.
+# The walk visits the target, then its ancestors. The writes at a checkpoint to its `channels`
+# count; `remaining` are those without a stored value there either: the walk goes on for them alone.
 # UNION without ALL ends it even if the parents form a circle, since a row then repeats.
 DELTA_HISTORY = """
 WITH RECURSIVE walk AS (

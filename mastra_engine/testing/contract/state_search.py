@@ -218,6 +218,12 @@ class TestStateSearch(WithState):
             embedding.search(**question, hybrid=2)
         assert caught.value.path == "/hybrid"
 
+    def test_without_an_embedder_a_search_by_meaning_goes_by_words(self, state: State) -> None:
+        self.pets(state)
+        best, *_ = state.search(namespace_prefix=ANN, query="Mia", hybrid=False)
+        assert best.item.key == "cat"
+        assert best.score > 0
+
     def test_async_variants_do_the_same(self, embedding: State) -> None:
         async def work() -> Any:
             await embedding.aput(namespace=ANN, key="dog", value={"said": "Bello"})

@@ -19,7 +19,7 @@ from mastra_engine.backends.base.state.store import (
     UnindexedItem,
 )
 from mastra_engine.backends.base.steps import Steps, after_commit
-from mastra_engine.backends.base.vectors.candidates import Candidate, ranked
+from mastra_engine.backends.base.vectors.candidates import ranked
 from mastra_engine.backends.base.vectors.engine_index import EngineIndex, EngineVector, OtherModel
 from mastra_engine.backends.base.vectors.search import (
     ITEM,
@@ -131,12 +131,11 @@ class StateIndex:
         self, query: VectorQuery, numbers: Numbers, selection: StateSelection
     ) -> list[Match]:
         """Return the vectors of items that answer a query best, best first."""
-        search = partial(self._candidates, query, numbers, selection)
+        search = partial(self._matches, query, numbers, selection)
         try:
-            candidates = self._index.search(self.name, search)
+            return self._index.search(self.name, search)
         except IndexNotFound:  # Nothing has been indexed yet.
             return []
-        return ranked(candidates, query, most=query.limit)
 
     def delete(self, resource_ids: Sequence[str], ids: Sequence[UUID]) -> None:
         """Delete the vectors of items."""
@@ -146,27 +145,30 @@ class StateIndex:
         """Delete all vectors of a resource's items."""
         self._index.delete(self.name, [resource_id])
 
-    def _candidates(
+    def _matches(
         self,
         query: VectorQuery,
         numbers: Numbers,
         selection: StateSelection,
         index: IndexDefinition,
-    ) -> list[Candidate]:
+    ) -> list[Match]:
         if numbers and not self._index.fits(index, len(numbers)):
             message = "Vector index %r has vectors of another model, and is searched by words only"
             logger.warning(f"{message}: state.reindex() indexes all items again", index.name)
             numbers = ()
         target = query_target(numbers, index, "/query") if numbers else None
-        if target is None:
-            query = replace(query, hybrid=0.0)
+        by_words = replace(query, hybrid=0.0)
         scope = VectorScope(
             index=index,
             where=_under(selection.prefix),
             namespaces=_resources(selection),
             source=ItemScope(selection.where),
         )
-        return self._vectors.store.find(scope, query, target, limit=query.candidates)
+        searched = by_words if target is None else query
+        candidates = self._vectors.store.find(scope, searched, target, limit=query.candidates)
+        # A search by meaning only that has no meaning to compare goes by words.
+        ranking = searched if query.hybrid is None else query
+        return ranked(candidates, ranking, most=query.limit)
 
     def _index_resources(self, resource_ids: Sequence[str]) -> Steps[None]:
         """Have workers index the items of resources, or index them here.
