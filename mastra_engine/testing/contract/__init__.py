@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from mastra_engine.testing.contract.context_windows import TestContextWindows
 from mastra_engine.testing.contract.entities import TestEntities
+from mastra_engine.testing.contract.equal_ids import TestEqualIds
 from mastra_engine.testing.contract.evaluation import TestEvaluation
 from mastra_engine.testing.contract.event_loop import TestEventLoop
 from mastra_engine.testing.contract.following import TestFollowing
@@ -56,6 +57,7 @@ __all__ = [
     "TestConfinedEngine",
     "TestContextWindows",
     "TestEntities",
+    "TestEqualIds",
     "TestErasure",
     "TestEvaluation",
     "TestEventLoop",
