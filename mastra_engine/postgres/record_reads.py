@@ -26,6 +26,7 @@ from mastra_engine.types import Entity, Record
 _OF_ENTITY = ("entity_id", "entity_type")
 _OWN_FIELDS = tuple(name for name in Record.__slots__ if name not in _OF_ENTITY)
 _DATA = _OWN_FIELDS.index("data")
+_BEFORE_DATA, _AFTER_DATA = ", ".join(_OWN_FIELDS[:_DATA]), ", ".join(_OWN_FIELDS[_DATA + 1 :])
 _COLUMNS = {name: name for name in ("data", *RECORD_COLUMNS)}
 _ENTITY = columns_of(Entity)
 _RECORD = columns_of(Record, without=_OF_ENTITY)
@@ -34,6 +35,11 @@ _ENTITY_FIELDS = len(fields(Entity))
 _FIND_ENTITY = f"SELECT {_ENTITY} FROM mastra_engine_entity WHERE id = %s"
 _NAMED_ENTITY = f"""
 SELECT {_ENTITY} FROM mastra_engine_entity WHERE connection_id = %s AND name = %s
+"""
+
+_FIND_OWN_RECORD = f"""
+SELECT {_RECORD} FROM mastra_engine_record
+WHERE entity_id = %s AND external_id = %s AND deleted_at IS NULL
 """
 
 # One statement for both: a record is looked up by its key's index, once its entity is there.
@@ -88,9 +94,16 @@ def find_named_entity(
 
 
 def find_record(
-    connection: BaseDatabaseWrapper, entity_id: UUID, external_id: str
+    connection: BaseDatabaseWrapper, entity_id: UUID, external_id: str, entity: Entity | None
 ) -> tuple[Entity | None, Record | None]:
-    """Return an entity and one of its live records, None for each that does not exist."""
+    """Return an entity and one of its live records, None for each that does not exist.
+
+    `entity` is the entity as it was read at some time. It is not read again if it has the record.
+    """
+    if entity is not None:
+        rows = read_rows(connection, _FIND_OWN_RECORD, [entity_id, external_id])
+        if rows:
+            return entity, _records(rows, entity)[0]
     rows = read_rows(connection, _FIND_RECORD, [external_id, entity_id])
     if not rows:
         return None, None
@@ -135,7 +148,7 @@ def _selection(
         condition = both(condition, compile.after(after, query.sort, _COLUMNS))
     data, params = ("data", []) if query.fields is None else projected("data", query.fields)
     document = f"{data}::text" if as_text else data
-    columns = ", ".join(f"{document} AS data" if name == "data" else name for name in _OWN_FIELDS)
+    columns = f"{_BEFORE_DATA}, {document} AS data, {_AFTER_DATA}"
     live, live_params = _live(entity, condition)
     sql, params = f"SELECT {columns} {live}", [*params, *live_params]
     order, order_params = _order(query.sort)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -13,6 +14,8 @@ from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.validation.jsonb import loads
 
 V = TypeVar("V")
+#: A function that sets a field of a frozen dataclass.
+Setter = Callable[[Any, Any], None]
 
 _DOCUMENTS = ("content", "data", "metadata")
 
@@ -49,15 +52,29 @@ def as_values(kind: type[V], rows: Sequence[Sequence[Any]], **constants: Any) ->
     Columns after the last field are ignored.
     """
     values = [kind.__new__(kind) for _ in rows]
-    names = [name for name in _fields(kind) if name not in constants]
-    for name, column in zip(names, zip(*rows, strict=True), strict=False):  # no rows, no columns
-        read = map(loads, column) if name in _DOCUMENTS else column
-        deque(map(getattr(kind, name).__set__, values, read), maxlen=0)
-    for name, constant in constants.items():
-        set_value = getattr(kind, name).__set__
+    of_columns, of_constants = _setters(kind, tuple(constants))  # type: ignore[arg-type]
+    for (set_value, is_document), column in zip(of_columns, zip(*rows, strict=True), strict=False):
+        read = map(loads, column) if is_document else column
+        deque(map(set_value, values, read), maxlen=0)
+    for set_value, constant in zip(of_constants, constants.values(), strict=True):
         for value in values:
             set_value(value, constant)
     return values
+
+
+@cache
+def _setters(
+    kind: type, constants: tuple[str, ...]
+) -> tuple[list[tuple[Setter, bool]], list[Setter]]:
+    """Return the setters of the fields that are columns, and of those that are constants.
+
+    With the former comes whether the column is a JSON document.
+    """
+    columns = [name for name in _fields(kind) if name not in constants]
+    return (
+        [(getattr(kind, name).__set__, name in _DOCUMENTS) for name in columns],
+        [getattr(kind, name).__set__ for name in constants],
+    )
 
 
 def _fields(kind: type) -> Sequence[str]:

@@ -113,12 +113,14 @@ class PostgresRecordStore(RecordStore):
         return self.session.run(lambda: self._create(name, connection_id))
 
     def find_record(self, entity_id: UUID, external_id: str) -> tuple[Entity, Record | None]:
+        known_entity = self.known_entities.by_id(entity_id)
         with self.session.translated():
             entity, record = record_reads.find_record(
-                self.session.connection, entity_id, external_id
+                self.session.connection, entity_id, external_id, known_entity
             )
         if entity is None:
             raise EntityNotFound(id=entity_id)
+        self.known_entities.add(entity)
         return entity, record
 
     def select_records(
