@@ -97,6 +97,7 @@ COMPONENTS: dict[str, str] = {
         "`paused`, the state of the active run, `failed` if the last run failed, otherwise `idle`."
     ),
     "Thread": "A conversation that belongs to a resource.",
+    "ThreadOrder": "The time of the last use, or of the creation.",
     "ThreadPage": "A page of threads.",
     "UpdateThreadRequest": "The thread's new title and metadata.",
     "UpdateVectorRequest": "The parts of a stored vector to replace.",
@@ -199,6 +200,7 @@ NAMES: dict[str, str] = {
     "Thread.version": "The number of changes of title and metadata; messages do not count.",
     "UpsertVectorsRequest.ids": "One id for each vector; without it, the server creates ids.",
     "UpsertVectorsRequest.metadata": "One JSON object for each vector.",
+    "UpdateThreadRequest.mode": "How the metadata is written.",
     "UpdateVectorRequest.document": "The new document; null removes it.",
     "VectorIndex.name": "The index's name.",
     "VectorIndex.progress": "The progress of a build, from 0 to 1; null when no build is running.",
@@ -298,7 +300,6 @@ NAMES: dict[str, str] = {
     "min_score": "The smallest `similarity` of a match, whatever its `score` is.",
     "mmr": "Diversity of the matches: the weight of relevance, from 0 to 1; 1 changes nothing.",
     "mode": "How records are written.",
-    "UpdateThreadRequest.mode": "How the metadata is written.",
     "more": "Whether there are more changes now.",
     "name": "The entity's name.",
     "PutStateItemRequest.namespace": (
@@ -317,6 +318,7 @@ NAMES: dict[str, str] = {
         "operation."
     ),
     "order": "The order of the page.",
+    "order_by": "The time that threads are ordered by.",
     "params": "The parameters of the run: a JSON object.",
     "RecordMatch.text": "The text of the chunk.",
     "patch": "A JSON merge patch (RFC 7396) of the working memory; null removes a key.",

@@ -89,7 +89,8 @@ class ThreadsView(EngineView):
     def get(self, **arguments: Any) -> Page[Thread]:
         """List a resource's threads.
 
-        The thread that was used last comes first, unless `order` is `asc`.
+        The thread that was used last comes first, unless `order` is `asc`. With `created_at` as
+        `order_by`, the one that was created last does.
         """
         return self.engine.memory.list_threads(**arguments)
 

@@ -10,13 +10,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.postgres.compile import TRUE, Sql
 from mastra_engine.postgres.rows import as_values, columns_of, read_rows
-from mastra_engine.types import Message, Thread, WorkingMemory
+from mastra_engine.types import Message, Thread, ThreadOrder, WorkingMemory
 from mastra_engine.validation.jsonb import loads
 from mastra_engine.validation.sizes import MESSAGE_BYTES
 
@@ -79,9 +79,13 @@ class _Order(Generic[V]):
     size: str
 
 
-_BY_USE = _Order(
-    Thread, "mastra_engine_thread", "resource_id", ("updated_at", "id"), _size("title", "metadata")
-)
+#: Only the order by the last use has an index. For the other a resource's threads are sorted.
+_THREADS_BY: dict[ThreadOrder, _Order[Thread]] = {
+    key: _Order(
+        Thread, "mastra_engine_thread", "resource_id", (key, "id"), _size("title", "metadata")
+    )
+    for key in get_args(ThreadOrder)
+}
 _BY_POSITION = _Order(
     Message, "mastra_engine_message", "thread_id", ("position",), _size_of_message()
 )
@@ -230,17 +234,26 @@ def find_threads(
     resource_id: str,
     condition: Sql,
     *,
+    order_by: ThreadOrder,
     after: tuple[datetime, str] | None,
     descending: bool,
     limit: int,
     max_bytes: int,
 ) -> tuple[list[Thread], bool]:
-    """Return threads of a resource that satisfy a condition, by `updated_at` and id.
+    """Return threads of a resource that satisfy a condition, by a time and by id.
 
     Only threads past the place `after` in that order are returned. They end at the limit or with
     the one that reaches `max_bytes`; the second value tells whether others follow.
     """
-    return _read(_BY_USE, connection, resource_id, condition, after, descending, limit, max_bytes)
+    order = _THREADS_BY[order_by]
+    return _read(order, connection, resource_id, condition, after, descending, limit, max_bytes)
+
+
+def count_threads(connection: BaseDatabaseWrapper, resource_id: str, condition: Sql) -> int:
+    """Return the number of a resource's threads that satisfy a condition."""
+    sql = f"SELECT count(*) FROM mastra_engine_thread WHERE resource_id = %s AND {condition[0]}"
+    ((number,),) = read_rows(connection, sql, [resource_id, *condition[1]])
+    return int(number)
 
 
 def read_messages(

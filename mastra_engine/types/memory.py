@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mastra_engine.types.vectors import Explanation
 
 Role = Literal["system", "user", "assistant", "tool"]
+ThreadOrder = Literal["updated_at", "created_at"]
 RecallScope = Literal["thread", "resource"]
 ToolFormat = Literal["openai", "anthropic"]
 WindowFormat = Literal["raw", "openai", "anthropic"]

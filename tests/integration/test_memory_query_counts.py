@@ -79,6 +79,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     ("create_thread", "", 3, lambda memory: memory.create_thread(resource_id="anna")),
     ("get_thread", "", 1, lambda memory: memory.get_thread(thread_id=THREAD)),
     ("list_threads", "", 1, lambda memory: memory.list_threads(resource_id="anna")),
+    ("count_threads", "", 1, lambda memory: memory.count_threads(resource_id="anna")),
     (
         "update_thread",
         "",

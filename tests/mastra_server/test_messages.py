@@ -105,6 +105,16 @@ def test_content_of_earlier_formats_becomes_parts(
     assert saved == message("m", content={"format": 2, "parts": parts})
 
 
+def test_signals_are_hints_of_the_system(ann: Mastra, engine: MastraEngine) -> None:
+    signal = message("hint", role="signal")
+    body = {"messages": [signal, message("m", role="system")]}
+    assert ann.post("/memory/save-messages", body)["messages"][0] == signal
+    assert ann.post("/memory/save-messages", body)["messages"][0] == signal
+    query = {"filter": json.dumps({"roles": ["signal"]})}
+    assert ann.get("/memory/threads/chat/messages", **query)["messages"] == [signal]
+    assert [item.role for item in engine.memory.list_messages(thread_id="chat")] == ["system"] * 2
+
+
 @pytest.mark.parametrize("metadata", [None, {}])
 def test_empty_metadata_comes_back_as_it_was(ann: Mastra, metadata: Any) -> None:
     content = {"format": 3, "parts": [{"type": "text", "text": "x"}], "metadata": metadata}

@@ -18,7 +18,7 @@ pytestmark = [
 COUNTS = {
     # the lock timeout, the thread, and the new thread
     "POST memory/threads": 3,
-    "GET memory/threads": 1,
+    "GET memory/threads": 2,  # the number, and the page
     "GET memory/threads/:thread_id": 1,
     "PATCH memory/threads/:thread_id": 3,
     "DELETE memory/threads/:thread_id": 5,

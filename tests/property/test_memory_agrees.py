@@ -166,13 +166,19 @@ class Memories(RuleBasedStateMachine):
         where=METADATA_FILTERS,
         limit=st.integers(1, 2),
         order=st.sampled_from(["asc", "desc"]),
+        key=st.sampled_from(["updated_at", "created_at"]),
     )
-    def list_threads(self, resource: str, where: Any, limit: int, order: Any) -> None:
+    def list_threads(self, resource: str, where: Any, limit: int, order: Any, key: Any) -> None:
         def read(memory: Memory) -> list[Any]:
             pages, cursor = [], None
             while True:
                 page = memory.list_threads(
-                    resource_id=resource, metadata=where, limit=limit, cursor=cursor, order=order
+                    resource_id=resource,
+                    metadata=where,
+                    limit=limit,
+                    cursor=cursor,
+                    order=order,
+                    order_by=key,
                 )
                 pages.append(page)
                 cursor = page.next_cursor
@@ -180,6 +186,7 @@ class Memories(RuleBasedStateMachine):
                     return pages
 
         self.read(read)
+        self.read(lambda m: m.count_threads(resource_id=resource, metadata=where))
 
     # Messages
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from mastra_engine.backends.base.memory.store import (
@@ -34,7 +35,7 @@ from mastra_engine.backends.mock.store import (
 from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.exceptions import Conflict, ThreadNotFound, VersionConflict
 from mastra_engine.filters.ast import Node
-from mastra_engine.types import Message, Thread, WorkingMemory
+from mastra_engine.types import Message, Thread, ThreadOrder, WorkingMemory
 from mastra_engine.validation.jsonb import canonical, loads
 from mastra_engine.validation.sizes import MESSAGE_BYTES, fitting
 
@@ -108,25 +109,29 @@ class MockMemoryStore(MemoryStore):
         resource_id: str,
         where: Node,
         *,
+        order_by: ThreadOrder,
         descending: bool,
         after: tuple[datetime, str] | None,
         limit: int,
         max_bytes: int,
     ) -> tuple[list[Thread], bool]:
+        place = attrgetter(order_by, "id")
         with self._store.lock:
             rows = [
                 row
                 for row in self._threads([resource_id])
                 if matches(where, loads(row.metadata))
-                and (
-                    after is None
-                    or (_last_used(row) < after if descending else _last_used(row) > after)
-                )
+                and (after is None or (place(row) < after if descending else place(row) > after))
             ]
-            rows.sort(key=_last_used, reverse=descending)
+            rows.sort(key=place, reverse=descending)
             sizes = [len(row.title.encode()) + len(row.metadata) for row in rows]
             size = min(limit, fitting(sizes, max_bytes))
             return [row.to_value() for row in rows[:size]], 0 < size < len(rows)
+
+    def count_threads(self, resource_id: str, where: Node) -> int:
+        with self._store.lock:
+            threads = self._threads([resource_id])
+            return sum(matches(where, loads(row.metadata)) for row in threads)
 
     def list_aged_threads(
         self,
@@ -438,10 +443,6 @@ def _is_within(row: MessageRow, bounds: WindowBounds) -> bool:
 def _is_aged(thread: ThreadRow, before: datetime) -> bool:
     times = (row.created_at for row in thread.messages.values())
     return min(times, default=thread.updated_at) < before
-
-
-def _last_used(row: ThreadRow) -> tuple[datetime, str]:
-    return row.updated_at, row.id
 
 
 def _values(rows: Collection[MessageRow]) -> list[Message]:

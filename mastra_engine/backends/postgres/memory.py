@@ -32,6 +32,7 @@ from mastra_engine.models import Thread as ThreadRow
 from mastra_engine.postgres.compile import Sql, both, on_metadata
 from mastra_engine.postgres.errors import sqlstate
 from mastra_engine.postgres.memory_reads import (
+    count_threads,
     find_thread,
     find_threads,
     find_working_memory,
@@ -50,7 +51,7 @@ from mastra_engine.postgres.memory_writes import (
     move_thread,
     update_thread,
 )
-from mastra_engine.types import Message, Thread, WorkingMemory
+from mastra_engine.types import Message, Thread, ThreadOrder, WorkingMemory
 from mastra_engine.validation.jsonb import loads
 
 R = TypeVar("R")
@@ -97,6 +98,7 @@ class PostgresMemoryStore(MemoryStore):
         resource_id: str,
         where: Node,
         *,
+        order_by: ThreadOrder,
         descending: bool,
         after: tuple[datetime, str] | None,
         limit: int,
@@ -107,11 +109,16 @@ class PostgresMemoryStore(MemoryStore):
                 self.session.connection,
                 resource_id,
                 on_metadata(where),
+                order_by=order_by,
                 after=after,
                 descending=descending,
                 limit=limit,
                 max_bytes=max_bytes,
             )
+
+    def count_threads(self, resource_id: str, where: Node) -> int:
+        with self.session.translated():
+            return count_threads(self.session.connection, resource_id, on_metadata(where))
 
     def list_aged_threads(
         self,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar
 
 from mastra_engine.api.parsers import strict_loads
@@ -20,8 +21,8 @@ Query = Mapping[str, Any]
 
 _DIGITS = re.compile("[0-9]{1,18}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: The engine's list methods are read in pages of so many items.
-_PAGE = 1_000
+#: The number of items that are read from the engine's list methods at once.
+READ_SIZE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,20 @@ class Paging:
     def skipped(self) -> int:
         """The number of items on earlier pages."""
         return self.page * (self.size or 0)
+
+    @property
+    def last(self) -> int | None:
+        """The number of items up to the end of the page; None is all."""
+        return None if self.size is None else self.skipped + self.size
+
+    @property
+    def limit(self) -> int:
+        """The number of items to read from the engine at once."""
+        return min(self.last or READ_SIZE, READ_SIZE)
+
+    def select(self, items: Iterable[T]) -> Iterator[T]:
+        """Return the items of the page."""
+        return islice(items, self.skipped, self.last)
 
     def info(self, *, total: int, size: int) -> dict[str, Any]:
         """Return the fields of a response that describe the page, which has `size` items."""
@@ -132,7 +147,7 @@ def date_text(time: datetime) -> str:
 
 
 def all_items(
-    list_page: Callable[..., Page[T]], *, limit: int = _PAGE, **query: Any
+    list_page: Callable[..., Page[T]], *, limit: int = READ_SIZE, **query: Any
 ) -> Iterator[T]:
     """Yield the items of all pages of a list method of the engine."""
     cursor = None

@@ -17,6 +17,8 @@ from mastra_engine.validation.jsonb import Path, pointer
 #: The type of the part for everything that has no place in a message of the engine.
 REST = "mastra-message"
 _FORMAT = 2
+#: A role that the engine does not have: hints to the agent, which are stored as the system's.
+_SIGNAL = "signal"
 _FIELDS = {"id", "role", "content", "createdAt", "threadId", "resourceId"}
 #: Types of messages that say no more than their role and their parts.
 _TYPES = ("v1", "v2", "text", "tool-call", "tool-result")
@@ -31,10 +33,13 @@ def to_engine(message: dict[str, Any], path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         content = {"parts": _parts(content)}
     parts, metadata, rest = _split(content, (*path, "content"))
+    role = message.get("role")
+    if role == _SIGNAL:
+        others["role"] = role
     remainder = {key: value for key, value in (("content", rest), ("message", others)) if value}
     return {
         "id": message.get("id"),
-        "role": message.get("role"),
+        "role": "system" if role == _SIGNAL else role,
         "content": [*parts, {"type": REST, **remainder}] if remainder else parts,
         "metadata": metadata,
         "created_at": moment(message.get("createdAt"), pointer((*path, "createdAt"))),
@@ -43,25 +48,22 @@ def to_engine(message: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def from_engine(message: Message, resource_id: str) -> dict[str, Any]:
     """Return a message of the engine as the client reads it."""
-    rest: dict[str, Any] = {}
-    parts = []
-    for part in message.content:
-        if part["type"] == REST:
-            rest = part
-        else:
-            parts.append(part)
-    content = {"format": _FORMAT, "parts": parts}
-    if message.metadata:
-        content["metadata"] = message.metadata
+    parts = [part for part in message.content if part["type"] != REST]
+    metadata = {"metadata": message.metadata} if message.metadata else {}
     return {
-        **_object(rest.get("message")),
+        **_rest(message, "message"),
         "id": message.id,
-        "role": message.role,
-        "content": {**content, **_object(rest.get("content"))},
+        "role": role_of(message),
+        "content": {"format": _FORMAT, "parts": parts, **metadata, **_rest(message, "content")},
         "threadId": message.thread_id,
         "resourceId": resource_id,
         "createdAt": date_text(message.created_at),
     }
+
+
+def role_of(message: Message) -> str:
+    """Return the role that a message has for the client."""
+    return _SIGNAL if _rest(message, "message").get("role") == _SIGNAL else message.role
 
 
 def text_of(message: Message) -> str:
@@ -91,5 +93,7 @@ def _split(content: dict[str, Any], path: Path) -> tuple[list[Any], Any, dict[st
     return parts, rest.pop("metadata") if rest.get("metadata") else {}, rest
 
 
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _rest(message: Message, key: str) -> dict[str, Any]:
+    """Return the fields of a message, or of its content, that are stored in a part."""
+    values = (part.get(key) for part in message.content if part["type"] == REST)
+    return next((value for value in values if isinstance(value, dict)), {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import count, islice
+from itertools import count
 from typing import Any
 
 from django.db import transaction
@@ -34,7 +34,6 @@ from mastra_engine.types import Message, Thread
 from mastra_engine.validation.inputs import name, names
 
 _READS = ("view_thread", "view_message")
-_PAGE = 1_000
 
 
 class MessagesView(MastraView):
@@ -108,20 +107,18 @@ def _page(
     where = exact_filter(conditions.get("metadata"), "/filter/metadata")
     if paging.size == 0:  # a request for included messages alone
         return [], 0
-    last = None if paging.size is None else paging.skipped + paging.size
     messages = all_items(
         memory.list_messages,
         thread_id=thread.id,
         metadata=where,
         order="desc" if descending else "asc",
-        limit=min(last or _PAGE, _PAGE),
+        limit=paging.limit,
     )
     if where is None and selection.admits_all:
-        page = bounded(islice(messages, paging.skipped, last), path="/perPage")
-        return page, thread.message_count
+        return bounded(paging.select(messages), path="/perPage"), thread.message_count
     numbers = count()
     selected = (item for item, _ in zip(filter(selection.admits, messages), numbers, strict=False))
-    page = bounded(islice(selected, paging.skipped, last), path="/perPage")
+    page = bounded(paging.select(selected), path="/perPage")
     deque(selected, maxlen=0)
     return page, next(numbers)
 

@@ -9,7 +9,7 @@ from mastra_engine.api.views import route
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.conf import api_settings
 from mastra_engine.contrib.mastra_server.arguments import date_text, integer, json_object
-from mastra_engine.contrib.mastra_server.message_format import text_of
+from mastra_engine.contrib.mastra_server.message_format import role_of, text_of
 from mastra_engine.contrib.mastra_server.views import MastraView, call
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Message, RecalledMessage
@@ -97,7 +97,7 @@ def _results(
 def _summary(message: Message) -> dict[str, Any]:
     return {
         "id": message.id,
-        "role": message.role,
+        "role": role_of(message),
         "content": text_of(message),
         "createdAt": date_text(message.created_at),
     }

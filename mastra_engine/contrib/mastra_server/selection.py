@@ -6,16 +6,19 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from mastra_engine.api.renderers import dumps
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.conf import api_settings
 from mastra_engine.contrib.mastra_server.arguments import all_items, moment
+from mastra_engine.contrib.mastra_server.message_format import role_of
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.types import Message
+from mastra_engine.types import Message, Thread
 from mastra_engine.validation.inputs import count, name, names
 from mastra_engine.validation.sizes import MAX_WINDOW_BYTES
+
+T = TypeVar("T", Message, Thread)
 
 
 def exact_filter(metadata: Any, path: str) -> dict[str, Any] | None:
@@ -65,24 +68,24 @@ class MessageFilter:
             return False
         if self.end and (time > self.end or (self.end_exclusive and time == self.end)):
             return False
-        return self.roles is None or message.role in self.roles
+        return self.roles is None or role_of(message) in self.roles
 
 
-def bounded(messages: Iterable[Message], *, path: str = "") -> list[Message]:
-    """Return messages of up to 32 MiB of JSON.
+def bounded(items: Iterable[T], *, path: str = "") -> list[T]:
+    """Return messages or threads of up to 32 MiB of JSON.
 
     Raises InvalidInput about the argument at `path` for more; without one, the others are left out.
     """
-    accepted: list[Message] = []
+    accepted: list[T] = []
     size = 0
-    for message in messages:
-        size += len(dumps(message.content)) + len(dumps(message.metadata))
+    for item in items:
+        size += len(dumps(item))
         if accepted and size > MAX_WINDOW_BYTES:
             if path:
-                text = f"asks for messages of more than {MAX_WINDOW_BYTES:,} bytes; request fewer"
+                text = f"asks for more than {MAX_WINDOW_BYTES:,} bytes of JSON; request fewer items"
                 raise InvalidInput(text, path=path)
             break
-        accepted.append(message)
+        accepted.append(item)
     return accepted
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from heapq import merge
 from operator import attrgetter
 from typing import Any
 
 from mastra_engine.api.views import route
-from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.contrib.mastra_server.arguments import (
     Paging,
     all_items,
@@ -16,7 +15,7 @@ from mastra_engine.contrib.mastra_server.arguments import (
     ordering,
 )
 from mastra_engine.contrib.mastra_server.cloning import clone
-from mastra_engine.contrib.mastra_server.selection import exact_filter
+from mastra_engine.contrib.mastra_server.selection import bounded, exact_filter
 from mastra_engine.contrib.mastra_server.views import MastraView, call
 from mastra_engine.exceptions import InvalidInput, ThreadExists
 from mastra_engine.types import Thread
@@ -46,16 +45,26 @@ class ThreadsView(MastraView):
         field, direction = ordering(query, *_ORDERS) or ("createdAt", "DESC")
         memory = self.memory_of(query.get("resourceId"))
         where = exact_filter(json_value(query, "metadata"), "/metadata")
-        threads = sorted(
-            _threads(memory, where),
-            key=attrgetter(_ORDERS[field], "id"),
-            reverse=direction == "DESC",
-        )
-        last = None if paging.size is None else paging.skipped + paging.size
-        page = threads[paging.skipped : last]
+        if memory.resource_ids is None:
+            raise InvalidInput("is missing", path="/resourceId")
+        resources = sorted(memory.resource_ids)
+        total = sum(memory.count_threads(resource_id=id, metadata=where) for id in resources)
+        lists = [
+            all_items(
+                memory.list_threads,
+                resource_id=id,
+                metadata=where,
+                order="desc" if direction == "DESC" else "asc",
+                order_by=_ORDERS[field],
+                limit=paging.limit,
+            )
+            for id in resources
+        ]
+        threads = merge(*lists, key=attrgetter(_ORDERS[field], "id"), reverse=direction == "DESC")
+        page = bounded(paging.select(threads), path="/perPage") if total > paging.skipped else []
         return {
             "threads": [thread_json(thread) for thread in page],
-            **paging.info(total=len(threads), size=len(page)),
+            **paging.info(total=total, size=len(page)),
         }
 
     @call("add_thread", "change_thread", *_READS)
@@ -117,14 +126,6 @@ class TransferView(MastraView):
 def _fields(body: dict[str, Any]) -> dict[str, Any]:
     """Return the title and the metadata that a body has."""
     return {name: body[name] for name in ("title", "metadata") if name in body}
-
-
-def _threads(memory: Memory, where: Any) -> Iterable[Thread]:
-    """Yield the threads of the resources in scope; raises InvalidInput if these are all."""
-    if memory.resource_ids is None:
-        raise InvalidInput("is missing", path="/resourceId")
-    for resource in memory.resource_ids:
-        yield from all_items(memory.list_threads, resource_id=resource, metadata=where)
 
 
 urlpatterns = [

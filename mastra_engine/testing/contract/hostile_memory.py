@@ -38,6 +38,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "create_thread": {"resource_id": "alice"},
     "get_thread": {"thread_id": "chat"},
     "list_threads": {"resource_id": "alice"},
+    "count_threads": {"resource_id": "alice"},
     "update_thread": {"thread_id": "chat"},
     "transfer_thread": {"thread_id": "chat", "resource_id": "bob"},
     "clone_thread": {"thread_id": "chat"},
@@ -65,13 +66,18 @@ NAMES = {"thread_id", "resource_id", "new_thread_id", "up_to_message_id", "idemp
 COUNTS = {"limit", "last", "top_k", "max_tokens", "if_version"}
 TEXT = {"title", "query", "system"}
 MOMENTS = {"start", "end", "before"}
-CHOICES = {"mode", "order", "role", "scope", "format"}
+CHOICES = {"mode", "order", "order_by", "role", "scope", "format"}
 OBJECTS = {
     ("create_thread", "metadata"),
     ("update_thread", "metadata"),
     ("clone_thread", "metadata"),
 }
-FILTERS = {("list_threads", "metadata"), ("list_messages", "metadata"), ("recall", "filter")}
+FILTERS = {
+    ("list_threads", "metadata"),
+    ("count_threads", "metadata"),
+    ("list_messages", "metadata"),
+    ("recall", "filter"),
+}
 #: What has tests of its own, below.
 OTHERS = {"messages", "ids", "resource_ids", "lines", "cursor", "content", "patch"}
 OTHERS |= {"dry_run", "explain", "hybrid", "message_range", "min_score", "working_memory"}

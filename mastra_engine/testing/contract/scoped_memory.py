@@ -53,6 +53,7 @@ ABOUT_A_THREAD: dict[str, Callable[[Memory], Any]] = {
 ABOUT_A_RESOURCE: dict[str, Callable[[Memory], Any]] = {
     "create_thread": lambda m: m.create_thread(resource_id="bob"),
     "list_threads": lambda m: m.list_threads(resource_id="bob"),
+    "count_threads": lambda m: m.count_threads(resource_id="bob"),
     "transfer_thread": lambda m: m.transfer_thread(thread_id="chat", resource_id="bob"),
     "clone_thread": lambda m: m.clone_thread(thread_id="chat", resource_id="bob"),
     "import_thread": lambda m: m.import_thread(lines=['{"id":"new","resource_id":"bob"}']),

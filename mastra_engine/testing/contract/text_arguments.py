@@ -280,7 +280,9 @@ def use_messages(calls: Wrapped) -> None:
     later = MessageInput("user", "bye", "m5", None, {"k": "w"}, "2026-01-02T03:04:05+02:00")
     calls.call("memory", "save_memory", thread_id="chat", **owner, messages=[later])
     calls.call("memory", "get_thread", thread_id="chat")
-    calls.call("memory", "list_threads", **owner, metadata={"a": "b"}, order="asc")
+    by_creation = {"order": "asc", "order_by": "created_at"}
+    calls.call("memory", "list_threads", **owner, metadata={"a": "b"}, **by_creation)
+    calls.call("memory", "count_threads", **owner, metadata={"a": "b"})
     page = calls.call("memory", "list_messages", thread_id="chat", limit=1, order="desc")
     calls.call(
         "memory",

@@ -157,6 +157,27 @@ class TestThreads(WithThread):
                 memory.list_threads(**{**query, **other}, cursor=cursor)
             assert caught.value.path == "/cursor"
 
+    def test_threads_are_listed_by_their_creation(self, memory: Memory) -> None:
+        for id in ("b", "c", "a"):
+            memory.create_thread(resource_id="alice", thread_id=id)
+        memory.update_thread(thread_id="b", title="Used")
+        query: dict[str, Any] = {"resource_id": "alice", "order_by": "created_at", "limit": 2}
+        first = memory.list_threads(**query)
+        second = memory.list_threads(**query, cursor=first.next_cursor)
+        assert (ids(first), ids(second), second.next_cursor) == (["a", "c"], ["b"], None)
+        assert ids(memory.list_threads(**query, order="asc")) == ["b", "c"]
+        with pytest.raises(InvalidInput):
+            memory.list_threads(resource_id="alice", cursor=first.next_cursor)
+
+    def test_threads_are_counted(self, memory: Memory) -> None:
+        for number in range(3):
+            metadata = {"even": number % 2 == 0}
+            memory.create_thread(resource_id="alice", metadata=metadata)
+        memory.create_thread(resource_id="bob")
+        assert memory.count_threads(resource_id="alice") == 3
+        assert memory.count_threads(resource_id="alice", metadata={"even": True}) == 2
+        assert memory.count_threads(resource_id="carol") == 0
+
     def test_threads_of_other_resources_are_not_listed(
         self, memory: Memory, thread: Thread
     ) -> None:

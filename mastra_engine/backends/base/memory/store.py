@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.filters.ast import ALL, Node
-from mastra_engine.types import Message, Thread, WorkingMemory
+from mastra_engine.types import Message, Thread, ThreadOrder, WorkingMemory
 from mastra_engine.validation.sizes import MAX_WINDOW_BYTES
 
 R = TypeVar("R")
@@ -191,6 +191,7 @@ class ThreadStore(TransactionalStore):
         resource_id: str,
         where: Node,
         *,
+        order_by: ThreadOrder,
         descending: bool,
         after: tuple[datetime, str] | None,
         limit: int,
@@ -198,10 +199,14 @@ class ThreadStore(TransactionalStore):
     ) -> tuple[list[Thread], bool]:
         """Return the threads of a resource with metadata that satisfies a filter.
 
-        They are ordered by `updated_at`, then by id. `after` is a place in that order. They end at
+        They are ordered by a time, then by id. `after` is a place in that order. They end at
         the limit or with the thread that reaches `max_bytes` of JSON. The second value tells
         whether others follow; it is False if no thread is returned.
         """
+
+    @abstractmethod
+    def count_threads(self, resource_id: str, where: Node) -> int:
+        """Return the number of a resource's threads with metadata that satisfies a filter."""
 
     @abstractmethod
     def list_aged_threads(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from mastra_engine import failpoints
 from mastra_engine.backends.base.memory.limits import (
@@ -23,7 +23,7 @@ from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.exceptions import MessageNotFound, ThreadExists, ThreadNotFound, VersionConflict
 from mastra_engine.filters.cursors import decode, encode, fingerprint
 from mastra_engine.filters.parsing import parse_optional_filter
-from mastra_engine.types import UNSET, Order, Page, Thread, Unset, WriteMode
+from mastra_engine.types import UNSET, Order, Page, Thread, ThreadOrder, Unset, WriteMode
 from mastra_engine.validation.inputs import choice, count, descends, json_object, moment, name
 from mastra_engine.validation.jsonb import loads
 from mastra_engine.validation.sizes import MAX_PAGE_BYTES
@@ -74,24 +74,28 @@ class Threads:
         limit: int = 100,
         cursor: str | None = None,
         order: Order = "desc",
+        order_by: ThreadOrder = "updated_at",
     ) -> Page[Thread]:
         """Return a page of a resource's threads, the most recently used first.
 
-        `metadata` is a filter over their metadata. `order="asc"` reverses the order. A page ends
-        before `limit` when it has 8 MiB of JSON.
+        With `order_by="created_at"` the newest come first. `order="asc"` reverses the order.
+        `metadata` is a filter over their metadata. A page ends before `limit` when it has 8 MiB of
+        JSON.
         """
         resource = self._scope.require_resource(resource_id)
         where = parse_optional_filter(metadata, path=("metadata",))
         descending = descends(order)
-        query = fingerprint("threads", resource, where, descending)
+        key = cast(ThreadOrder, choice(order_by, "/order_by", "updated_at", "created_at"))
+        query = fingerprint("threads", resource, where, descending, key)
         after = None
         if cursor is not None:
-            updated_at, last_id = decode(cursor, query, str, str)
-            after = moment(updated_at, "/cursor"), last_id
+            time, last_id = decode(cursor, query, str, str)
+            after = moment(time, "/cursor"), last_id
         size = count(limit, "/limit")
         threads, has_more = self._store.list_threads(
             resource,
             where,
+            order_by=key,
             descending=descending,
             after=after,
             limit=size,
@@ -100,7 +104,14 @@ class Threads:
         if not has_more:
             return Page(threads)
         last = threads[-1]
-        return Page(threads, encode(query, last.updated_at.isoformat(), last.id))
+        return Page(threads, encode(query, getattr(last, key).isoformat(), last.id))
+
+    def count_threads(self, *, resource_id: str, metadata: Any = None) -> int:
+        """Return the number of a resource's threads; `metadata` is a filter over their metadata."""
+        resource = self._scope.require_resource(resource_id)
+        return self._store.count_threads(
+            resource, parse_optional_filter(metadata, path=("metadata",))
+        )
 
     def update_thread(
         self,
