@@ -72,10 +72,14 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Substring:
-    """True if the value is text that contains `text`, ignoring case."""
+    """True if the value is text that contains `text`.
+
+    Case counts in the filters of adapters only; the two notations have no operator for it.
+    """
 
     field: Field
     text: str
+    case_sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,8 @@ class _Compiler:
                 return self.elem_match(node)
             case Equals():
                 return self.equals(node)
-            case Substring(field, text) if len(text) > _MAX_REGEX:
-                return self.substring(field, text)
+            case Substring() if len(node.text) > _MAX_REGEX:
+                return self.substring(node)
             case _:
                 return self.exists(jsonpath.condition(node))
 
@@ -168,15 +168,15 @@ class _Compiler:
         members = f"SELECT {member} FROM {query}, {_members(at_path)} {member}"
         return f"{value} UNION ALL {members}", [path, path]
 
-    def substring(self, field: Field, text: str) -> Sql:
-        """Return the condition that the value is text that contains another, ignoring case."""
+    def substring(self, node: Substring) -> Sql:
+        """Return the condition that the value is text that contains another."""
         at_path = f"v{self.depth}"
         query = f"jsonb_path_query({self.root}, %s::jsonpath) {at_path}"
-        contains = _contains(f"({at_path} #>> '{{}}')")
+        contains = _contains(f"({at_path} #>> '{{}}')", node)
         exists = (
             f"EXISTS (SELECT FROM {query} WHERE jsonb_typeof({at_path}) = 'string' AND {contains})"
         )
-        return exists, [jsonpath.path_to(field.path), text]
+        return exists, [jsonpath.path_to(node.field.path), node.text]
 
     def elem_match(self, node: ElemMatch) -> Sql:
         """Return the condition that a member of an array satisfies another condition."""
@@ -230,8 +230,8 @@ def _on_column(node: Node, column: str) -> Sql:
             return _in_column(field, values, column)
         case Compare(_, operator, value):
             return f"({column} {operator} %s)", [value]
-        case Substring(_, text):
-            return _contains(column), [text]
+        case Substring():
+            return _contains(column, node), [node.text]
         case StartsWith(_, text):
             return f"starts_with({column}, %s)", [text]
         case Exists():
@@ -255,8 +255,10 @@ def _in_column(field: Field, values: Sequence[Any], column: str) -> Sql:
 # SQL
 
 
-def _contains(text: str) -> str:
-    """Return the condition that text contains a parameter, ignoring case."""
+def _contains(text: str, node: Substring) -> str:
+    """Return the condition that text contains a parameter."""
+    if node.case_sensitive:
+        return f"(strpos({text}, %s) > 0)"
     return f'(strpos(lower({text} COLLATE "default"), lower(%s)) > 0)'
 
 

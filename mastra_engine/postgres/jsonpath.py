@@ -21,8 +21,8 @@ def condition(node: Node) -> str:
             return any_member(field, operator, value)
         case StartsWith(field, text):
             return any_member(field, "starts with", text)
-        case Substring(field, text):
-            like = f'like_regex {literal(text)} flag "iq"'
+        case Substring(field, text, case_sensitive):
+            like = f'like_regex {literal(text)} flag "{"q" if case_sensitive else "iq"}"'
             return _at_value(field, lambda here: f'{here}.type() == "string" && {here} {like}')
         case Size(field, size):
             return _at_value(

@@ -11,7 +11,7 @@ from mastra_engine import optional_deps
 from mastra_engine.exceptions import EngineConfigError
 
 
-@pytest.mark.parametrize("extra", ["haystack", "langchain"])
+@pytest.mark.parametrize("extra", ["haystack", "langchain", "llama_index"])
 def test_importing_an_adapter_without_its_framework_names_the_extra(
     extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,8 +87,10 @@ def _holds(node: Node, value: Any) -> bool:
             return any(_equal(value, operand) for operand in values)
         case Compare(_, side, operand):
             return _kind(value) == _kind(operand) and _SIDES[side](value, operand)
-        case Substring(_, text):
-            return isinstance(value, str) and text.lower() in value.lower()
+        case Substring(_, text, case_sensitive):
+            if not isinstance(value, str):
+                return False
+            return text in value if case_sensitive else text.lower() in value.lower()
         case StartsWith(_, text):
             return isinstance(value, str) and value.startswith(text)
         case Size(_, size):

@@ -60,7 +60,7 @@ def to_engine(message: BaseMessage) -> dict[str, Any]:
     calls = _call_parts(getattr(message, "tool_calls", ()), parts)
     if _tool_calls(calls) == data.get("tool_calls"):
         del data["tool_calls"]
-    kept = {
+    stored = {
         "type": message.type,
         "text": is_text,
         "parts": len(parts),
@@ -70,7 +70,7 @@ def to_engine(message: BaseMessage) -> dict[str, Any]:
         "role": _role(message),
         "content": [*parts, *calls],
         "tool_call_id": getattr(message, "tool_call_id", None) or None,
-        "metadata": {MARK: kept},
+        "metadata": {MARK: stored},
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.exceptions import IndexNotFound, InvalidFilter, InvalidInput
+from mastra_engine.filters.ast import Field, Substring
 from mastra_engine.testing.contract.records import named
 from mastra_engine.testing.contract.vectors import AXES, WithCompass
 from mastra_engine.testing.hostile import UNFIT_FILTERS, Refused
@@ -59,6 +60,25 @@ class TestVectorLists(WithCompass):
             assert self.list_all(engine, filter=where, limit=2) == [("", id) for id in ids]
             number = engine.vectors.count_vectors(index_name=compass, filter=where)
             assert number == len(ids)
+
+    @pytest.mark.parametrize("text", ["Way", "way", "", "w.y", "way " + "n" * 300])
+    def test_a_parsed_filter_may_tell_case_apart(
+        self, engine: MastraEngine, compass: str, text: str
+    ) -> None:
+        names = ["One Way", "two ways", "way " + "n" * 300, "w.y", ["way"], 7]
+        engine.vectors.truncate_index(index_name=compass)
+        engine.vectors.upsert(
+            index_name=compass,
+            vectors=[[1, 0, 0]] * len(names),
+            ids=[str(number) for number in range(len(names))],
+            metadata=[{"name": name} for name in names],
+        )
+        where = Substring(Field(("name",)), text, case_sensitive=True)
+        assert self.list_all(engine, filter=where) == [
+            ("", str(number))
+            for number, name in enumerate(names)
+            if isinstance(name, str) and text in name
+        ]
 
     @named(UNFIT_FILTERS)
     def test_filters_that_say_nothing_are_refused(
