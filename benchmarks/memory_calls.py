@@ -90,7 +90,7 @@ class Raw:
 def pairs(long: int) -> list[Pair]:
     """Return the comparisons; the long thread has `long` messages."""
     connection.ensure_connection()
-    _apart()
+    keep_apart()
     raw, memory = Raw(), engine.memory
 
     def last() -> Rows:
@@ -123,7 +123,7 @@ def pairs(long: int) -> list[Pair]:
     ]
 
 
-def _apart() -> None:
+def keep_apart() -> None:
     """Keep us and the server on two cores, where it is on this machine, as if it were on another.
 
     Left alone they may come to share one: then nobody has to be woken, and a round trip takes a

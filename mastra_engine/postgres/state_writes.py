@@ -17,6 +17,41 @@ from mastra_engine.postgres.state_reads import LIVE
 _WRITTEN = """id, namespace, key, version, created_at, updated_at, expires_at,
     value IS NOT NULL AS exists, is_indexed, is_pending"""
 
+_LIVE = LIVE.replace("value", "stored.value").replace("expires_at", "stored.expires_at")
+_REPLACE = f"""SET value = excluded.value,
+        version = stored.version + (excluded.value IS NOT NULL)::int,
+        fields = excluded.fields,
+        is_pending = excluded.is_pending OR stored.is_indexed AND excluded.value IS NOT NULL,
+        created_at = CASE WHEN {_LIVE} THEN stored.created_at ELSE excluded.created_at END,
+        updated_at = greatest(stored.updated_at, excluded.updated_at),
+        expires_at = excluded.expires_at,
+        lifetime = excluded.lifetime"""
+
+# Most writes are one put, which takes a third of the time of the statement below. Where a version
+# is required, the EXISTS clause locks the row that it finds, also a tombstone; an erasure may be
+# removing it, and then nothing must be inserted. Otherwise the put takes the way of ON CONFLICT,
+# which compares the version.
+_PUT = f"""
+INSERT INTO mastra_engine_stateitem AS stored
+    (id, namespace, key, value, version, fields, is_pending, expires_at, lifetime,
+     created_at, updated_at)
+SELECT %(id)s, %(namespace)s::text[], %(key)s, %(value)s::jsonb, 1, %(fields)s::text[],
+       %(fields)s::text[] IS DISTINCT FROM '{{}}',
+       statement_timestamp() + %(lifetime)s::float8 * interval '1 second', %(lifetime)s::float8,
+       statement_timestamp(), statement_timestamp()
+WHERE (%(lock_timeout)s::text IS NULL
+       OR set_config('lock_timeout', %(lock_timeout)s, true) IS NOT NULL)
+  AND (coalesce(%(if_version)s::bigint, 0) = 0 OR EXISTS (
+        SELECT FROM mastra_engine_stateitem
+        WHERE namespace = %(namespace)s::text[] AND key = %(key)s FOR NO KEY UPDATE
+      ))
+ON CONFLICT (namespace, key) DO UPDATE
+    {_REPLACE}
+WHERE %(if_version)s::bigint IS NULL
+   OR %(if_version)s = CASE WHEN {_LIVE} THEN stored.version ELSE 0 END
+RETURNING {_WRITTEN}
+"""
+
 # One statement for any number of changes. The rows of existing keys, tombstones among them, are
 # locked in the order of their keys, so that two writers cannot deadlock; then their versions are
 # compared. A row is never removed, except by an erasure, so that a locked one takes the way of ON
@@ -64,16 +99,7 @@ WITH change AS MATERIALIZED (
            statement_timestamp(), statement_timestamp()
     FROM allowed WHERE creates IS NOT TRUE
     ON CONFLICT (namespace, key) DO UPDATE
-    SET value = excluded.value,
-        version = stored.version + (excluded.value IS NOT NULL)::int,
-        fields = excluded.fields,
-        is_pending = excluded.is_pending OR stored.is_indexed AND excluded.value IS NOT NULL,
-        created_at = CASE
-            WHEN {LIVE.replace("value", "stored.value").replace("expires_at", "stored.expires_at")}
-            THEN stored.created_at ELSE excluded.created_at END,
-        updated_at = greatest(stored.updated_at, excluded.updated_at),
-        expires_at = excluded.expires_at,
-        lifetime = excluded.lifetime
+    {_REPLACE}
     RETURNING {_WRITTEN}
 )
 SELECT * FROM created UNION ALL SELECT * FROM written
@@ -126,6 +152,13 @@ _MARK_ALL_UNINDEXED = """
 UPDATE mastra_engine_stateitem SET is_pending = true
 WHERE value IS NOT NULL AND fields IS DISTINCT FROM '{}'
 """
+
+
+def put(
+    connection: BaseDatabaseWrapper, change: Mapping[str, Any], *, lock_timeout: str | None
+) -> list[tuple[Any, ...]]:
+    """Store one value; return its row as `write` does, or none if its version is another one."""
+    return read_rows(connection, _PUT, {**change, "lock_timeout": lock_timeout})
 
 
 def write(

@@ -21,6 +21,7 @@ from mastra_engine.types import (
     MessageInput,
     Record,
     RecordInput,
+    StateItem,
     StoredVector,
     Thread,
 )
@@ -201,6 +202,26 @@ class MessageFactory(EngineFactory[Message]):
             resource_id=rows[0]["resource_id"],
             messages=[MessageInput(**cls.input_fields(row)) for row in rows],
         )
+
+
+class StateItemFactory(EngineFactory[StateItem]):
+    """Puts items of agent state; `build()` returns the arguments of `state.put`."""
+
+    class Meta:
+        model = dict
+
+    namespace = ("resource", "state")
+    key = factory.Sequence("key-{}".format)
+    value = factory.Dict({"name": factory.Faker("name")})
+    index = None
+    expires_in = None
+
+    @classmethod
+    def write(cls, rows: list[dict[str, Any]]) -> list[StateItem]:
+        """Put the items in one batch."""
+        operations = [{"op": "put", **cls.input_fields(row)} for row in rows]
+        items: list[StateItem] = rows[0]["engine"].state.batch(operations=operations)
+        return items
 
 
 class VectorFactory(EngineFactory[StoredVector]):

@@ -14,6 +14,7 @@ from mastra_engine.testing.factories import (
     EntityFactory,
     MessageFactory,
     RecordFactory,
+    StateItemFactory,
     ThreadFactory,
     VectorFactory,
 )
@@ -46,6 +47,14 @@ def test_records_and_tombstones(store: MastraEngine) -> None:
     page = store.get_records(entity_name=entity.name, connection_id=entity.connection_id)
     assert {record.id for record in page.items} == {record.id for record in [*records, named]}
     assert RecordFactory.create(engine=store, entity_name="Other").external_id
+
+
+def test_items_of_state(store: MastraEngine) -> None:
+    items = StateItemFactory.create_batch(3, engine=store, namespace=("ann", "prefs"))
+    assert store.state.list_items(namespace_prefix=("ann",)).items == items
+    item = StateItemFactory.create(engine=store, value={"a": 1}, expires_in=60)
+    assert (item.value, item.expires_at is None) == ({"a": 1}, False)
+    assert StateItemFactory.build(key="k")["key"] == "k"
 
 
 def test_messages_and_tool_calls(store: MastraEngine) -> None:

@@ -43,11 +43,14 @@ class PostgresStateStore(StateStore):
     # Items
 
     def write(self, changes: Sequence[StateChange]) -> list[WrittenItem | None]:
-        rows = state_writes.write(
-            self.session.connection,
-            [_parameters(change) for change in changes],
-            lock_timeout=self.session.lock_wait(),
-        )
+        connection, lock_timeout = self.session.connection, self.session.lock_wait()
+        if len(changes) == 1 and (value := changes[0].value) is not None:
+            change = {**_parameters(changes[0]), "value": value.decode()}
+            rows = state_writes.put(connection, change, lock_timeout=lock_timeout)
+        else:
+            rows = state_writes.write(
+                connection, [_parameters(change) for change in changes], lock_timeout=lock_timeout
+            )
         by_place = {(tuple(row[1]), row[2]): row for row in rows}
         return [
             _written(by_place[change.place], change.value) if change.place in by_place else None
@@ -130,10 +133,10 @@ class PostgresStateStore(StateStore):
 def _parameters(change: StateChange) -> dict[str, Any]:
     return {
         "id": uuid7(),
-        "namespace": change.namespace,
+        "namespace": list(change.namespace),
         "key": change.key,
         "value": None if change.value is None else orjson.Fragment(change.value),
-        "fields": change.fields,
+        "fields": None if change.fields is None else list(change.fields),
         "if_version": change.if_version,
         "lifetime": change.lifetime,
     }
