@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from mastra_engine.backends.base.state.batch import MAX_OPERATIONS
 from mastra_engine.exceptions import EngineConfigError, InvalidInput, VersionConflict
 from mastra_engine.handler import engine as default_engine
 from mastra_engine.optional_deps import require
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 #: Every entry at a depth that is a multiple of this number lists all earlier ones of these.
 STRIDE = 16
-#: Operations of one batch, and items of a page.
-BATCH = 1_000
+#: Items that are read at once.
+PAGE = 1_000
 
 #: Bytes are written as in Pydantic AI's own adapter of messages.
 _CONFIG = ConfigDict(
@@ -112,14 +113,15 @@ class EngineConversationStore(ConversationStore):
             stored = await self._record_item(conversation_id)
             if stored is None or _record(stored).revision != expected_revision:
                 raise ConversationConflict(conversation_id)
-            operations = await self._deletions(stored)
+            first, *others = await self._deletions(stored)
             with suppress(VersionConflict):
-                await self._state.abatch(operations=operations[:BATCH])
+                await self._state.abatch(operations=first)
                 break
-        for start in range(BATCH, len(operations), BATCH):
-            # The record is gone. An entry that another conversation has come to use stays.
-            with suppress(VersionConflict):
-                await self._state.abatch(operations=operations[start : start + BATCH])
+        # Without the record, the other entries are deleted from the newest on. At one that another
+        # conversation has come to use, the deletion stops, since that one uses older ones too.
+        with suppress(VersionConflict):
+            for operations in others:
+                await self._state.abatch(operations=operations)
 
     # Entries
 
@@ -159,7 +161,7 @@ class EngineConversationStore(ConversationStore):
         cursor = None
         while True:
             page = await self._state.alist_items(
-                namespace_prefix=self._records, filter=filter, limit=BATCH, cursor=cursor
+                namespace_prefix=self._records, filter=filter, limit=PAGE, cursor=cursor
             )
             items += page
             if (cursor := page.next_cursor) is None:
@@ -169,8 +171,8 @@ class EngineConversationStore(ConversationStore):
         """Return the items of entries, without those that are not stored."""
         gets = [{"op": "get", "namespace": self._messages, "key": id} for id in ids]
         items: dict[str, StateItem] = {}
-        for start in range(0, len(gets), BATCH):
-            for item in await self._state.abatch(operations=gets[start : start + BATCH]):
+        for start in range(0, len(gets), PAGE):
+            for item in await self._state.abatch(operations=gets[start : start + PAGE]):
                 if item is not None:
                     items[item.key] = item
         return items
@@ -216,11 +218,15 @@ class EngineConversationStore(ConversationStore):
         if not required <= items.keys():
             raise ConversationConflict(record.conversation_id)
         places = {id: item.value for id, item in items.items()}
-        values = [await self._entry_value(entry, places) for entry in new_entries]
+        values = [
+            await self._entry_value(entry, places, f"/new_entries/{position}")
+            for position, entry in enumerate(new_entries)
+        ]
         roots = {value["root"] for value in (*places.values(), *values)}
         if stored is not None:
             roots.update(stored.value["roots"])
-        value = {**_packed(_RECORDS, record), "scope": record.scope, "roots": sorted(roots)}
+        packed = _packed(_RECORDS, record, "/record")
+        value = {**packed, "scope": record.scope, "roots": sorted(roots)}
         version = 0 if stored is None else stored.version
         return [
             _put(self._records, record.conversation_id, value, if_version=version),
@@ -231,7 +237,9 @@ class EngineConversationStore(ConversationStore):
             *(_rewrite(items[id]) for id in items.keys() - used),
         ]
 
-    async def _entry_value(self, entry: ConversationEntry, places: dict[str, Value]) -> Value:
+    async def _entry_value(
+        self, entry: ConversationEntry, places: dict[str, Value], path: str
+    ) -> Value:
         """Return the value of a new entry, and add it to the places of known entries."""
         trail: list[str] = []
         milestones: list[str] = []
@@ -246,7 +254,7 @@ class EngineConversationStore(ConversationStore):
                 places |= {id: item.value for id, item in (await self._entry_items([last])).items()}
             milestones = [*places[last]["trail"][-1:], *places[last]["milestones"]]
         value = {
-            **_packed(_ENTRIES, entry),
+            **_packed(_ENTRIES, entry, path),
             "root": root,
             "depth": depth,
             "trail": trail,
@@ -255,11 +263,11 @@ class EngineConversationStore(ConversationStore):
         places[entry.id] = value
         return value
 
-    async def _deletions(self, stored: StateItem) -> list[Value]:
-        """Return the operations that delete a record and the entries that only it reaches.
+    async def _deletions(self, stored: StateItem) -> list[list[Value]]:
+        """Return the batches that delete a record and the entries that only it reaches.
 
-        Records that share entries are written again as they are. If two of them are deleted at
-        once, one deletion has to start again, and then deletes the entries.
+        Mostly it is one. Records that share entries are written again as they are. If two of them
+        are deleted at once, one deletion has to start again, and then deletes the entries.
         """
         # The versions are read before the records that share entries are listed: one that begins
         # to share an entry later has changed its version.
@@ -270,8 +278,13 @@ class EngineConversationStore(ConversationStore):
             if item.key != stored.key
         ]
         kept = await self._ancestry(chain.from_iterable(_tips(_record(item)) for item in sharing))
-        deleted = [stored, *(item for id, item in own.items() if id not in kept)]
-        return [*map(_rewrite, sharing), *map(_delete, deleted)]
+        entries = [item for id, item in own.items() if id not in kept]
+        entries.sort(key=lambda item: item.value["depth"], reverse=True)
+        operations = [_delete(stored), *map(_rewrite, sharing), *map(_delete, entries)]
+        return [
+            operations[start : start + MAX_OPERATIONS]
+            for start in range(0, len(operations), MAX_OPERATIONS)
+        ]
 
 
 def _tips(record: ConversationRecord) -> set[str]:
@@ -306,13 +319,13 @@ def _delete(item: StateItem) -> Value:
 # JSON
 
 
-def _packed(adapter: TypeAdapter[Any], value: Any) -> Value:
+def _packed(adapter: TypeAdapter[Any], value: Any, path: str) -> Value:
     """Return the JSON of a record or an entry: as it is if `jsonb` keeps it so, else as text."""
     try:
         data = adapter.dump_python([value], mode="json")[0]
         text = json.dumps(data, sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"is not JSON: {error}", path="/record") from error
+        raise InvalidInput(f"is not JSON: {error}", path=path) from error
     try:
         is_exact = json.dumps(loads(canonical(data)), sort_keys=True) == text
     except InvalidInput:

@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connections, transaction
 from pydantic_ai.conversation import Conversation
-from pydantic_ai.conversation_store import ConversationConflict
+from pydantic_ai.conversation_store import ConversationConflict, ConversationRecord
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
 
@@ -125,6 +125,31 @@ def test_a_fork_of_a_conversation_that_is_deleted_is_whole_or_refused(
     assert len(stored_keys(store)) == sum(forked) + longest
 
 
+def test_a_fork_made_while_a_long_conversation_is_deleted_stays_whole(
+    store: EngineConversationStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deletion takes several batches, and the fork is made between two of them."""
+    entries = async_to_sync(store.save)(Conversation(conversation_id="c", messages=prompts(50)))
+    monkeypatch.setattr("mastra_engine.contrib.pydantic_ai.MAX_OPERATIONS", 10)
+    delete_batch = store.engine.state.abatch
+    batches = []
+
+    async def fork_after_two(*, operations: list[Any]) -> list[Any]:
+        batches.append(operations)
+        if [batch[0]["op"] for batch in batches].count("delete") == 3:
+            monkeypatch.setattr(store.engine.state, "abatch", delete_batch)
+            fork = ConversationRecord(conversation_id="fork", head_id=entries[20].id)
+            await store.write_record(fork, expected_revision=None)
+            monkeypatch.setattr(store.engine.state, "abatch", fork_after_two)
+        return await delete_batch(operations=operations)
+
+    monkeypatch.setattr(store.engine.state, "abatch", fork_after_two)
+    async_to_sync(store.delete)("c")
+    monkeypatch.setattr(store.engine.state, "abatch", delete_batch)
+    assert texts(async_to_sync(store.load)("fork")) == [str(number) for number in range(21)]
+    assert async_to_sync(store.load)("c") is None
+
+
 @pytest.mark.parametrize("attempt", range(5))
 def test_deleting_all_that_share_messages_at_once_leaves_none(
     store: EngineConversationStore, attempt: int
@@ -148,8 +173,11 @@ def test_a_store_joins_the_transaction_of_its_caller(store: EngineConversationSt
     assert len(stored_keys(store)) == 4
 
 
-def test_a_long_conversation_is_deleted_whole(store: EngineConversationStore) -> None:
+def test_a_long_conversation_is_deleted_whole(
+    store: EngineConversationStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async_to_sync(store.save)(Conversation(conversation_id="c", messages=prompts(2_500)))
+    monkeypatch.setattr("mastra_engine.contrib.pydantic_ai.MAX_OPERATIONS", 1_000)
     assert len(texts(async_to_sync(store.load)("c"))) == 2_500
     async_to_sync(store.delete)("c")
     assert stored_keys(store) == set()

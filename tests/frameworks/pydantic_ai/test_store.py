@@ -450,8 +450,9 @@ def test_a_message_that_is_not_json_is_refused(each_engine: MastraEngine) -> Non
     part = ToolReturnPart("tool", Unserializable(), tool_call_id="call")
     messages = [prompt("Hello"), ModelRequest(parts=[part])]
     conversation = Conversation(conversation_id="c", messages=messages)
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as refusal:
         async_to_sync(store(each_engine).save)(conversation)
+    assert refusal.value.path == "/new_entries/1"
     assert items(each_engine) == []
 
 
