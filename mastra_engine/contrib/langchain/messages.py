@@ -2,7 +2,7 @@
 
 The engine's parts hold the content and the tool calls. All other fields of the message are below
 `langchain` in the metadata, with the number of parts that are its content, and whether this was
-text.
+text. A message that PostgreSQL cannot store this way is stored as JSON text beside its parts.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from langchain_core.messages import (
     HumanMessage,
     SystemMessage,
     ToolMessage,
+    message_to_dict,
     messages_from_dict,
 )
 
+from mastra_engine.backends.base.memory.limits import checked_messages
 from mastra_engine.conversations.media import Media
 from mastra_engine.conversations.parts import (
     CALLS,
@@ -33,6 +35,7 @@ from mastra_engine.conversations.parts import (
     call_id,
     read_message,
 )
+from mastra_engine.conversations.tokens import estimate
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import ContentPart, Message, Role
 
@@ -53,6 +56,15 @@ def to_engine(message: BaseMessage) -> dict[str, Any]:
     if not isinstance(message, BaseMessage):
         kind = type(message).__name__
         raise InvalidInput(f"must be messages of LangChain, not {kind}", path="/messages")
+    readable = _readable(message)
+    try:
+        checked_messages([readable], estimate)
+    except InvalidInput:
+        return _as_text(message) or readable  # which the engine refuses with the place
+    return readable
+
+
+def _readable(message: BaseMessage) -> dict[str, Any]:
     data = message.model_dump(exclude_defaults=True)
     content = data.pop("content", "")
     is_text = isinstance(content, str)
@@ -74,6 +86,31 @@ def to_engine(message: BaseMessage) -> dict[str, Any]:
     }
 
 
+def _as_text(message: BaseMessage) -> dict[str, Any] | None:
+    """Return a message that PostgreSQL cannot store as JSON text, after readable parts.
+
+    These have other characters for those that cannot be stored. None stands for a message with
+    values that JSON does not have.
+    """
+    original = message_to_dict(message)
+    try:
+        text = json.dumps(original)
+        (storable,) = messages_from_dict([_storable(original)])
+    except (TypeError, ValueError, RecursionError):
+        return None
+    readable = _readable(storable)
+    parts = [*readable["content"], {"type": MARK, "json": text}]
+    return {**readable, "content": parts, "metadata": {MARK: "json"}}
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_storable(key): _storable(member) for key, member in value.items()}
+    return list(map(_storable, value)) if isinstance(value, list | tuple) else value
+
+
 def from_engine(message: Message) -> Iterator[BaseMessage]:
     """Yield the message of LangChain that was saved, or those that another message means."""
     match message.metadata.get(MARK):
@@ -84,6 +121,8 @@ def from_engine(message: Message) -> Iterator[BaseMessage]:
             if calls:
                 restored.setdefault("tool_calls", calls)
             yield from messages_from_dict([{"type": type, "data": restored}])
+        case "json" if message.content and "json" in message.content[-1]:
+            yield from messages_from_dict([json.loads(message.content[-1]["json"])])
         case _:
             yield from _read(message)
 

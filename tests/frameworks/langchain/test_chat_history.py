@@ -76,6 +76,10 @@ MESSAGES: list[BaseMessage] = [
     ChatMessage("As a judge", role="judge"),
     ChatMessage("As a model", role="assistant"),
     RemoveMessage(id="run-1"),
+    ToolMessage("\0PNG \ud800", tool_call_id="call_1", artifact={"\0": ["\udfff"]}),
+    AIMessage("", tool_calls=[ToolCall(name="write", args={"bytes": "a\0b"}, id="call_1")]),
+    ToolMessage("large", tool_call_id="call_1", artifact={"raw": "x" * 300_000}),
+    ToolMessage("exact", tool_call_id="call_1", artifact={"n": 2**70}),
     AIMessageChunk(
         "Su",
         tool_call_chunks=[ToolCallChunk(name="weather", args='{"city":', id="call_3", index=0)],
@@ -191,6 +195,14 @@ def test_messages_that_others_saved_are_read(history: EngineChatMessageHistory) 
     assert picture.content == [{"type": "text", "text": "And here?"}, image]
 
 
+def test_characters_that_cannot_be_stored_are_replaced_in_the_readable_part(
+    history: EngineChatMessageHistory,
+) -> None:
+    history.add_messages([HumanMessage("a\0b \ud800")])
+    window = history.engine.memory.get_context_window(thread_id="chat", format="openai")
+    assert window[0] == {"role": "user", "content": "a\ufffdb ?"}
+
+
 def test_metadata_of_others_under_the_same_key_is_no_message(
     history: EngineChatMessageHistory,
 ) -> None:
@@ -239,10 +251,12 @@ def test_a_scoped_engine_reaches_its_resources_only(committing_engine: MastraEng
 @pytest.mark.parametrize(
     ("message", "path"),
     [
-        (HumanMessage("a\0"), "/messages/1/content/0/text"),
+        (
+            AIMessage("", tool_calls=[{**CALL, "args": {"n": 2**70}}]),
+            "/messages/1/content/0/args/n",
+        ),
         ({"role": "user", "content": "Hello"}, "/messages"),
         (ToolMessage("a", tool_call_id="1", artifact=object()), "/messages/1/metadata"),
-        (HumanMessage("a", additional_kwargs={"n": float("nan")}), "/messages/1/metadata"),
     ],
 )
 def test_bad_messages_are_named_and_nothing_is_written(
