@@ -13,16 +13,17 @@ def test_none_is_missing() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_down_and_up_again() -> None:
-    call_command("migrate", "mastra_engine", "zero", verbosity=0)
+@pytest.mark.parametrize("app", ["mastra_engine", "mastra_langgraph"])
+def test_down_and_up_again(app: str) -> None:
+    call_command("migrate", app, "zero", verbosity=0)
     try:
         tables = connection.introspection.table_names()
-        assert not [name for name in tables if name.startswith("mastra_engine")]
+        assert not [name for name in tables if name.startswith(app)]
         with connection.cursor() as cursor:  # others may use it, or own it
             cursor.execute("SELECT count(*) FROM pg_extension WHERE extname = 'vector'")
             assert cursor.fetchone() == (1,)
     finally:
-        call_command("migrate", "mastra_engine", verbosity=0)
+        call_command("migrate", app, verbosity=0)
 
 
 @pytest.mark.django_db

@@ -32,7 +32,11 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
 from mastra_engine.contrib.langgraph import statements
-from mastra_engine.contrib.langgraph.connections import CallersMethod, joined_connection
+from mastra_engine.contrib.langgraph.connections import (
+    CallersMethod,
+    execute,
+    joined_connection,
+)
 from mastra_engine.contrib.langgraph.rows import Row, Step, checkpoint_tuples, history
 from mastra_engine.contrib.langgraph.serialization import (
     conditions,
@@ -45,7 +49,6 @@ from mastra_engine.contrib.langgraph.serialization import (
     versions,
 )
 from mastra_engine.exceptions import EngineConfigError
-from mastra_engine.postgres.errors import translated
 from mastra_engine.validation import inputs
 from mastra_engine.validation.jsonb import pointer
 
@@ -186,7 +189,9 @@ class DjangoCheckpointer(BaseCheckpointSaver[int]):
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints of runs, which have the run's id in their metadata."""
-        self._execute(statements.DELETE_RUNS, run_ids=inputs.names(run_ids, "/run_ids"))
+        self._execute(
+            statements.DELETE_RUNS, run_ids=inputs.names(run_ids, "/run_ids", check=identifier)
+        )
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all checkpoints of a thread; those that the target has already stay as they are."""
@@ -259,13 +264,8 @@ class DjangoCheckpointer(BaseCheckpointSaver[int]):
         return checkpoint_tuples((Row(*row) for row in rows), self.serde)
 
     def _execute(self, statement: str, **parameters: Any) -> Sequence[Any]:
-        with (
-            translated(),
-            joined_connection(self.using) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute(statement, parameters)
-            return cursor.fetchall() if cursor.description else ()
+        with joined_connection(self.using) as connection:
+            return execute(connection, statement, parameters)
 
 
 # Here, because the decorator of the class changes functions only.

@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
+from itertools import count
 from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic
+
+from mastra_engine.exceptions import Unavailable
+from mastra_engine.postgres.errors import RETRYABLE, sqlstate, translated
+
+ATTEMPTS = 3
 
 
 class Transaction(NamedTuple):
@@ -49,6 +55,28 @@ def joined_connection(using: str) -> Iterator[BaseDatabaseWrapper]:
         if own.connection is None:
             _close_at_thread_end(own)
         yield own
+
+
+def execute(
+    connection: BaseDatabaseWrapper, statement: str, parameters: Mapping[str, Any]
+) -> Sequence[Any]:
+    """Execute a statement and return its rows; raises the engine's errors.
+
+    Outside of a transaction it is executed again after a deadlock, and a lost connection is closed:
+    Django would keep it until the end of the request, but an agent may have no requests.
+    """
+    for attempt in count(1):
+        try:
+            with translated(), connection.cursor() as cursor:
+                cursor.execute(statement, parameters)
+                return cursor.fetchall() if cursor.description else ()
+        except Unavailable as error:
+            if not connection.autocommit:
+                raise
+            connection.close_if_unusable_or_obsolete()
+            if sqlstate(error) not in RETRYABLE or attempt == ATTEMPTS:
+                raise
+    raise AssertionError("The loop ends with a result or an error")
 
 
 def remember_transaction(using: str) -> None:

@@ -30,7 +30,8 @@ class Key(NamedTuple):
 def key(config: Any, *, namespace: str | None = "") -> Key:
     """Return the place that a configuration names, in `namespace` unless it names another."""
     values, path = configurable(config, "/config"), "/config/configurable"
-    namespace = values.get("checkpoint_ns", namespace)
+    if values.get("checkpoint_ns") is not None:
+        namespace = values["checkpoint_ns"]
     return Key(
         identifier(values.get("thread_id"), f"{path}/thread_id"),
         None if namespace is None else inputs.text(namespace, f"{path}/checkpoint_ns"),

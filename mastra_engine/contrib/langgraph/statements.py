@@ -46,7 +46,8 @@ WHERE excluded.position < 0
 """
 
 # One row per checkpoint, stored value and write, so that no row is larger than one value. Those of
-# checkpoints have no channel, those of values no task.
+# checkpoints have no channel, those of values no task. The planner cannot know how few rows a page
+# has. LIMIT 1 and OFFSET 0 leave it no choice but the indexes of the keys.
 READ = """
 WITH page AS (
     SELECT thread_id, checkpoint_ns, checkpoint_id, parent_id, channel_versions, metadata,
@@ -67,16 +68,26 @@ SELECT thread_id, checkpoint_ns, checkpoint_id, parent_id, channel_versions, met
     type, value
 FROM page
 UNION ALL
-SELECT thread_id, checkpoint_ns, page.checkpoint_id, NULL, NULL, NULL,
+SELECT thread_id, checkpoint_ns, checkpoint_id, NULL, NULL, NULL,
     stored.channel, NULL, NULL, NULL, stored.type, stored.value
 FROM page
 CROSS JOIN jsonb_each_text(page.channel_versions) AS current (channel, version)
-JOIN mastra_langgraph_channelvalue stored
-    USING (thread_id, checkpoint_ns, channel, version)
+CROSS JOIN LATERAL (
+    SELECT channel, type, value FROM mastra_langgraph_channelvalue AS item
+    WHERE item.thread_id = page.thread_id AND item.checkpoint_ns = page.checkpoint_ns
+        AND item.channel = current.channel AND item.version = current.version
+    LIMIT 1
+) AS stored
 UNION ALL
 SELECT thread_id, checkpoint_ns, checkpoint_id, NULL, NULL, NULL,
     made.channel, made.task_id, made.task_path, made.position, made.type, made.value
-FROM page JOIN mastra_langgraph_write made USING (thread_id, checkpoint_ns, checkpoint_id)
+FROM page CROSS JOIN LATERAL (
+    SELECT channel, task_id, task_path, position, type, value
+    FROM mastra_langgraph_write AS item
+    WHERE item.thread_id = page.thread_id AND item.checkpoint_ns = page.checkpoint_ns
+        AND item.checkpoint_id = page.checkpoint_id
+    OFFSET 0
+) AS made
 """
 
 # The walk visits the target, then its ancestors. The writes at a checkpoint to its `channels`
@@ -98,9 +109,12 @@ WITH RECURSIVE walk AS (
             WHERE stored.thread_id = %(thread_id)s AND stored.checkpoint_ns = %(checkpoint_ns)s
                 AND stored.channel = channel.channel
                 AND stored.version = ancestor.channel_versions ->> channel.channel))
-    FROM walk JOIN mastra_langgraph_checkpoint ancestor
-        ON ancestor.thread_id = %(thread_id)s AND ancestor.checkpoint_ns = %(checkpoint_ns)s
-        AND ancestor.checkpoint_id = walk.parent_id
+    FROM walk CROSS JOIN LATERAL (
+        SELECT checkpoint_id, parent_id, channel_versions FROM mastra_langgraph_checkpoint AS item
+        WHERE item.thread_id = %(thread_id)s AND item.checkpoint_ns = %(checkpoint_ns)s
+            AND item.checkpoint_id = walk.parent_id
+        LIMIT 1
+    ) AS ancestor
     WHERE cardinality(walk.remaining) > 0
 )
 SELECT checkpoint_id, parent_id, channels = '{}' AS is_target, NULL::text AS channel,
@@ -110,19 +124,27 @@ FROM walk
 UNION ALL
 SELECT checkpoint_id, NULL, NULL, stored.channel, NULL, NULL, NULL, stored.type, stored.value
 FROM walk CROSS JOIN unnest(walk.channels) AS channel
-JOIN mastra_langgraph_checkpoint ancestor USING (checkpoint_id)
-JOIN mastra_langgraph_channelvalue stored
-    ON stored.thread_id = ancestor.thread_id AND stored.checkpoint_ns = ancestor.checkpoint_ns
-    AND stored.channel = channel.channel
-    AND stored.version = ancestor.channel_versions ->> channel.channel
-WHERE ancestor.thread_id = %(thread_id)s AND ancestor.checkpoint_ns = %(checkpoint_ns)s
-    AND channel.channel <> ALL (walk.remaining)
+CROSS JOIN LATERAL (
+    SELECT item.channel, item.type, item.value
+    FROM mastra_langgraph_checkpoint AS ancestor JOIN mastra_langgraph_channelvalue AS item
+        ON item.thread_id = ancestor.thread_id AND item.checkpoint_ns = ancestor.checkpoint_ns
+        AND item.channel = channel.channel
+        AND item.version = ancestor.channel_versions ->> channel.channel
+    WHERE ancestor.thread_id = %(thread_id)s AND ancestor.checkpoint_ns = %(checkpoint_ns)s
+        AND ancestor.checkpoint_id = walk.checkpoint_id
+    LIMIT 1
+) AS stored
+WHERE channel.channel <> ALL (walk.remaining)
 UNION ALL
 SELECT checkpoint_id, NULL, NULL, made.channel, made.task_id, made.task_path, made.position,
     made.type, made.value
-FROM walk JOIN mastra_langgraph_write made USING (checkpoint_id)
-WHERE made.thread_id = %(thread_id)s AND made.checkpoint_ns = %(checkpoint_ns)s
-    AND made.channel = ANY (walk.channels)
+FROM walk CROSS JOIN LATERAL (
+    SELECT channel, task_id, task_path, position, type, value
+    FROM mastra_langgraph_write AS item
+    WHERE item.thread_id = %(thread_id)s AND item.checkpoint_ns = %(checkpoint_ns)s
+        AND item.checkpoint_id = walk.checkpoint_id AND item.channel = ANY (walk.channels)
+    OFFSET 0
+) AS made
 """
 
 DELETE_THREADS = """

@@ -78,6 +78,19 @@ def test_an_older_checkpoint_continues_in_a_branch_of_its_own(
     ]
 
 
+@channels
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_all_kinds_of_durability(saver: DjangoCheckpointer, channel: Any, durability: str) -> None:
+    graph = agent(saver, channel=channel)
+    for turn in range(3):
+        graph.invoke(said(f"question {turn}"), thread("a"), durability=durability)
+    assert len(texts(graph.get_state(thread("a")))) == 6
+    with transaction.atomic():
+        graph.invoke(said("undone"), thread("a"), durability=durability)
+        transaction.set_rollback(True)
+    assert len(texts(graph.get_state(thread("a")))) == 6
+
+
 # The caller's transaction
 
 

@@ -6,13 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
 from mastra_engine.contrib.langgraph import DjangoCheckpointer
+from mastra_engine.exceptions import Unavailable
 from tests.concurrency.conftest import Start
 from tests.frameworks.langgraph import work
 from tests.frameworks.langgraph.agents import DELTA, FULL, agent, said, texts, thread
+from tests.waiting import wait_until_gone
 
 THREADS, CALLS = 16, 10
 channels = pytest.mark.parametrize("channel", [DELTA, FULL], ids=["delta", "full"])
@@ -76,6 +79,43 @@ def test_agents_in_one_conversation_lose_nothing(saver: DjangoCheckpointer) -> N
     stored = [state.values["messages"] for state in states if state.values and not state.next]
     for messages in conversations:
         assert messages in stored
+
+
+def test_concurrent_deletions_do_not_fail(saver: DjangoCheckpointer) -> None:
+    graph = agent(saver, channel=FULL)
+
+    def work(number: int) -> None:
+        for turn in range(4):
+            if number % 4 == 0:
+                saver.prune(["a", "b"])
+            elif number % 4 == 1:
+                saver.prune(["b", "a"], strategy="delete")
+            else:
+                graph.invoke(said(f"{number} {turn}"), thread("ab"[number % 2]))
+
+    in_threads(work)
+    graph.invoke(said("after all"), thread("a"))
+    assert texts(graph.get_state(thread("a")))[-2] == "after all"
+
+
+def test_a_lost_connection_is_replaced(saver: DjangoCheckpointer) -> None:
+    saver.put(thread("a"), empty_checkpoint(), {}, {})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    with ThreadPoolExecutor() as executor:
+        executor.submit(terminate, pid).result()
+    with pytest.raises(Unavailable):
+        saver.get_tuple(thread("a"))
+    assert saver.get_tuple(thread("a")) is not None
+
+
+def terminate(pid: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    connection.close()
+    wait_until_gone(pid)
+    connection.close()
 
 
 @channels

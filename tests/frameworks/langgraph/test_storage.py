@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph.message import _messages_delta_reducer
 
 from mastra_engine.contrib.langgraph import DjangoCheckpointer
@@ -94,6 +95,42 @@ def test_the_history_of_delta_channels_is_one_statement_however_long() -> None:
         history = saver.get_delta_channel_history(config=config, channels=["a"])
     assert len(queries) == 1
     assert [value for _, _, value in history["a"]["writes"]] == [*range(299)]
+
+
+@pytest.mark.django_db
+def test_reads_use_the_indexes_of_the_keys() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO mastra_langgraph_checkpoint (thread_id, checkpoint_ns, checkpoint_id,
+                parent_id, channel_versions, metadata, type, value)
+            SELECT 't' || i / 100, '', lpad(i::text, 8, '0'), lpad((i - 1)::text, 8, '0'),
+                jsonb_build_object('a', i, 'b', i), '{}', 'msgpack', %s
+            FROM generate_series(0, 9999) AS i;
+            INSERT INTO mastra_langgraph_channelvalue
+                (thread_id, checkpoint_ns, channel, version, type, value)
+            SELECT 't' || i / 100, '', 'b', i::text, 'null', '' FROM generate_series(0, 9999) AS i;
+            INSERT INTO mastra_langgraph_write (thread_id, checkpoint_ns, checkpoint_id, task_id,
+                task_path, position, channel, type, value)
+            SELECT 't' || i / 100, '', lpad(i::text, 8, '0'), 'task', '', 0, 'a', 'null', ''
+            FROM generate_series(0, 9999) AS i;
+            ANALYZE mastra_langgraph_checkpoint, mastra_langgraph_channelvalue,
+                mastra_langgraph_write
+            """,
+            [JsonPlusSerializer().dumps_typed([{}, {}])[1]],
+        )
+    saver, config = DjangoCheckpointer(), thread("t7")
+    for call in (
+        lambda: saver.get_tuple(config),
+        lambda: [*saver.list(config, limit=50)],
+        lambda: saver.get_delta_channel_history(config=config, channels=["a", "b"]),
+    ):
+        with CaptureQueriesContext(connection) as queries:
+            assert call()
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {queries[0]['sql'].replace('%', '%%')}", [])
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+        assert "Seq Scan" not in plan, plan
 
 
 @pytest.mark.django_db
