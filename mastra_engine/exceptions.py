@@ -10,7 +10,8 @@ EngineError
 │   ├── ThreadNotFound
 │   ├── MessageNotFound
 │   ├── IndexNotFound
-│   └── SyncNotFound
+│   ├── SyncNotFound
+│   └── FactNotFound
 ├── Conflict
 │   ├── EntityExists
 │   ├── ThreadExists
@@ -124,7 +125,10 @@ class EntityNotFound(NotFound):
 
 
 class RecordNotFound(NotFound):
-    """The record does not exist or is deleted. Carries `external_id` and `entity_id`."""
+    """The record does not exist or is deleted.
+
+    Carries `external_id` and `entity_id`, or the record's `id`.
+    """
 
     def __init__(
         self,
@@ -132,11 +136,12 @@ class RecordNotFound(NotFound):
         *,
         external_id: str | None = None,
         entity_id: UUID | None = None,
+        id: UUID | None = None,
     ) -> None:
-        self.external_id, self.entity_id = external_id, entity_id
+        self.external_id, self.entity_id, self.id = external_id, entity_id, id
         super().__init__(
             message
-            or f"{_subject('Record', external_id)} does not exist{_of('in entity', entity_id)}"
+            or f"{_subject('Record', external_id, id)} does not exist{_of('in entity', entity_id)}"
         )
 
 
@@ -187,6 +192,14 @@ class SyncNotFound(NotFound):
         super().__init__(
             message or f"{subject} does not exist{_of('for connection', connection_id)}"
         )
+
+
+class FactNotFound(NotFound):
+    """The fact does not exist. Carries its `id`."""
+
+    def __init__(self, message: str | None = None, *, id: UUID | None = None) -> None:
+        self.id = id
+        super().__init__(message or f"{_subject('Fact', id)} does not exist")
 
 
 class Conflict(EngineError):

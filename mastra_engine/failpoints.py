@@ -35,6 +35,9 @@ SYNC_RUN_FAILPOINTS = (
 #: The failpoints of idempotent requests.
 IDEMPOTENCY_FAILPOINTS = ("acted", "response_stored")
 
+#: The failpoints of facts.
+FACT_FAILPOINTS = ("facts_written", "facts_indexed")
+
 #: The failpoints of the indexer of records.
 INDEX_FAILPOINTS = (
     "progress_claimed",

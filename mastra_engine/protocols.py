@@ -80,3 +80,6 @@ class RunQueue(Protocol):
 
     def index_state(self, resource_id: str) -> None:
         """Have a worker call `state.index_pending` for the resource."""
+
+    def index_facts(self, resource_id: str) -> None:
+        """Have a worker call `facts.index_pending` for the resource."""

@@ -62,6 +62,12 @@ class TaskQueue:
 
         index_state.using(**self.options).enqueue(self.alias, resource_id)
 
+    def index_facts(self, resource_id: str) -> None:
+        """Enqueue the task that indexes a resource's facts."""
+        from mastra_engine.tasks import index_facts
+
+        index_facts.using(**self.options).enqueue(self.alias, resource_id)
+
     def _task(self, **options: Any) -> Any:
         from mastra_engine.tasks import perform_sync_run
 

@@ -59,6 +59,12 @@ def delete_expired_state(alias: str = DEFAULT_ALIAS) -> None:
 
 
 @task()
+def index_facts(alias: str, resource_id: str) -> None:
+    """Index the facts of a resource that wait for it. Repeating it is safe."""
+    engines[alias].within(resource_ids=[resource_id]).facts.index_pending()
+
+
+@task()
 def build_index(alias: str, index_name: str) -> None:
     """Build the search structure of a vector index. Repeating it is safe."""
     engines[alias].vectors.build_index(index_name=index_name)

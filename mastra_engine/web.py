@@ -9,6 +9,9 @@ from django.db import connections, transaction
 
 from mastra_engine.types import (
     Entity,
+    Fact,
+    FactMatch,
+    FactSource,
     Match,
     Message,
     RecalledMessage,
@@ -32,6 +35,9 @@ APP = "mastra_engine"
 #: contains it, asks for this permission, whatever else it does.
 READS: dict[Any, str] = {
     Entity: "view_entity",
+    Fact: "view_fact",
+    FactMatch: "view_fact",
+    FactSource: "view_factsource",
     Match: "view_embedding",
     Message: "view_message",
     RecalledMessage: "view_message",
@@ -53,6 +59,8 @@ READ_CONTENT = "read_content"
 CONTENT = frozenset(
     {
         "view_embedding",
+        "view_fact",
+        "view_factsource",
         "view_message",
         "view_record",
         "view_stateitem",

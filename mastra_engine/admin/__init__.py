@@ -5,6 +5,7 @@ Django imports this package where `django.contrib.admin` is installed.
 
 from __future__ import annotations
 
+from mastra_engine.admin.facts import FactAdmin, FactSourceAdmin
 from mastra_engine.admin.idempotency import IdempotencyRecordAdmin
 from mastra_engine.admin.memory import (
     IdempotentAppendAdmin,
@@ -20,6 +21,8 @@ from mastra_engine.admin.vectors import EmbeddingAdmin, IndexProgressAdmin, Vect
 __all__ = [
     "EmbeddingAdmin",
     "EntityAdmin",
+    "FactAdmin",
+    "FactSourceAdmin",
     "IdempotencyRecordAdmin",
     "IdempotentAppendAdmin",
     "IndexProgressAdmin",

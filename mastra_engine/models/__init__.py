@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mastra_engine.models.facts import Fact, FactSource
 from mastra_engine.models.idempotency import IdempotencyRecord
 from mastra_engine.models.memory import IdempotentAppend, Message, Thread, WorkingMemory
 from mastra_engine.models.record_search import IndexProgress
@@ -13,6 +14,8 @@ from mastra_engine.models.vectors import Embedding, VectorIndex
 __all__ = [
     "Embedding",
     "Entity",
+    "Fact",
+    "FactSource",
     "IdempotencyRecord",
     "IdempotentAppend",
     "IndexProgress",

@@ -5,6 +5,17 @@ from __future__ import annotations
 from mastra_engine.types.common import COUNTED, UNSET, Order, Page, Scope, Unset
 from mastra_engine.types.erasure import Erasure
 from mastra_engine.types.evaluation import Case, CaseResult, Estimate, Evaluation
+from mastra_engine.types.facts import (
+    Fact,
+    FactAction,
+    FactChange,
+    FactInput,
+    FactLike,
+    FactMatch,
+    FactSource,
+    Retraction,
+    SourceLike,
+)
 from mastra_engine.types.memory import (
     ContentPart,
     ContextWindow,
@@ -81,6 +92,13 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Explanation",
+    "Fact",
+    "FactAction",
+    "FactChange",
+    "FactInput",
+    "FactLike",
+    "FactMatch",
+    "FactSource",
     "Filter",
     "Filters",
     "IndexStatus",
@@ -104,10 +122,12 @@ __all__ = [
     "RecordLike",
     "RecordMatch",
     "RerankedMatch",
+    "Retraction",
     "Role",
     "RunStatus",
     "Scope",
     "Sort",
+    "SourceLike",
     "StateItem",
     "StateMatch",
     "Storage",

@@ -13,6 +13,7 @@ class Erasure:
     messages: int = 0
     working_memory: int = 0
     state_items: int = 0
+    facts: int = 0
     vectors: int = 0
     entities: int = 0
     records: int = 0

@@ -109,6 +109,13 @@ def share(value: Any, path: str) -> float:
     return number(value, path, least=0, most=1)
 
 
+def flag(value: Any, path: str) -> bool:
+    """Return `value` if it is true or false."""
+    if not isinstance(value, bool):
+        raise InvalidInput(f"must be true or false, not {type(value).__name__}", path=path)
+    return value
+
+
 def descends(order: Any) -> bool:
     """Return whether `order` is "desc"; raises InvalidInput unless it is "asc" or "desc"."""
     return choice(order, "/order", "asc", "desc") == "desc"
@@ -126,12 +133,10 @@ def delete_ratio(value: Any, *, full: bool) -> float | None:
 
 def empty_allowed(value: Any, *, full: bool) -> bool:
     """Return `value` if it is a valid answer to whether a full sync may delete all records."""
-    if not isinstance(value, bool):
-        message = f"must be true or false, not {type(value).__name__}"
-        raise InvalidInput(message, path="/allow_empty")
-    if value and not full:
+    allowed = flag(value, "/allow_empty")
+    if allowed and not full:
         raise InvalidInput("requires mode='full'", path="/allow_empty")
-    return value
+    return allowed
 
 
 def choice(value: Any, path: str, *allowed: str) -> str:

@@ -53,6 +53,11 @@ def remember() -> None:
     engine.memory.update_working_memory(resource_id="ann", patch={"asked": SECRET})
     engine.state.put(namespace=("ann", "prefs"), key="sled", value={"name": SECRET})
     engine.state.index_pending()
+    source = engine.memory.list_messages(thread_id="chat/1")[0].id
+    fact = {"subject": SECRET, "predicate": SECRET, "object": SECRET, "aliases": [SECRET]}
+    quoted = {**fact, "sources": [{"message_id": source, "quote": SECRET}]}
+    (fact,) = engine.facts.remember(resource_id="ann", facts=[quoted])
+    engine.facts.retract(id=fact.id, reason=SECRET)
     engine.run_idempotent(owner="ann", key="turn-1", body=b"", act=SECRET.encode)
 
 

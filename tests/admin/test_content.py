@@ -20,6 +20,8 @@ from tests.admin.test_sites import visit
 #: A word in the content of each model, which is nowhere else.
 SECRETS = {
     "view_embedding": "Embeddingsecret",
+    "view_fact": "Factsecret",
+    "view_factsource": "Quotesecret",
     "view_message": "Messagesecret",
     "view_record": "Recordsecret",
     "view_sync": "Syncsecret",
@@ -63,7 +65,10 @@ def secrets(db: None, settings: Any) -> None:
         "content": word["view_message"],
         "metadata": {"about": word["view_message"], "sources": [{"record_id": str(record.id)}]},
     }
-    memory.save_memory(thread_id="chat", messages=[message])
+    (saved,) = memory.save_memory(thread_id="chat", messages=[message])
+    source = {"message_id": saved.id, "quote": word["view_factsource"]}
+    fact = dict.fromkeys(("subject", "predicate", "object"), word["view_fact"])
+    engine.facts.remember(resource_id="ann", facts=[{**fact, "sources": [source]}])
     for place in ({"resource_id": "ann"}, {"resource_id": "ann", "thread_id": "chat"}):
         memory.update_working_memory(**place, content=word["view_workingmemory"])  # type: ignore[arg-type]
     engine.state.put(namespace=("ann",), key="k", value={"a": word["view_stateitem"]}, index=False)

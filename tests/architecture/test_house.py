@@ -16,6 +16,7 @@ import pytest
 import mastra_engine
 from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine, exceptions
 from mastra_engine.backends.base.erasure.service import ErasureService
+from mastra_engine.backends.base.facts.service import Facts
 from mastra_engine.backends.base.idempotency.service import Idempotency
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.record_search.service import RecordSearch
@@ -238,7 +239,13 @@ def test_no_room_uses_private_names_of_another() -> None:
 
 CONTRACT = ROOT / "testing" / "contract"
 #: Modules of the suite that call all methods, and say nothing about their results.
-SURVEYS = {"event_loop.py", "hostile_memory.py", "state_arguments.py", "text_arguments.py"}
+SURVEYS = {
+    "event_loop.py",
+    "fact_arguments.py",
+    "hostile_memory.py",
+    "state_arguments.py",
+    "text_arguments.py",
+}
 STATE_MACHINES = Path(__file__).parents[1] / "property"
 #: Methods that a suite cannot call, and the reason.
 NOT_IN_CONTRACT = {"vacuum": "cannot run in the transaction around each test"}
@@ -283,7 +290,7 @@ def sync_methods(owner: type) -> set[str]:
     return {name for name in methods if not (name[0] == "a" and name[1:] in methods)}
 
 
-@pytest.mark.parametrize("owner", [MastraEngine, Memory, Vectors, State])
+@pytest.mark.parametrize("owner", [MastraEngine, Memory, Vectors, State, Facts])
 @pytest.mark.parametrize(
     ("folder", "exempt"),
     [(CONTRACT, NOT_IN_CONTRACT), (STATE_MACHINES, NOT_IN_STATE_MACHINES)],
@@ -301,9 +308,9 @@ def test_every_public_method_is_tested_on_both_engines(
     )
 
 
-@pytest.mark.parametrize("owner", [MastraEngine, Memory, Vectors, State])
+@pytest.mark.parametrize("owner", [MastraEngine, Memory, Vectors, State, Facts])
 def test_every_public_method_is_tested_in_a_scope(owner: type) -> None:
-    files = "scoped_engine.py", "scoped_memory.py", "state.py"
+    files = "scoped_engine.py", "scoped_memory.py", "state.py", "fact_sources.py"
     paths = [CONTRACT / file for file in files]
     missing = sync_methods(owner) - mentioned(paths) - IN_EVERY_SCOPE.keys()
     assert not missing, (

@@ -13,6 +13,7 @@ APPEND = "01900000-0000-7000-8000-000000000031"
 MEMORIES = [f"01900000-0000-7000-8000-00000000004{i}" for i in range(1, 3)]
 IDEMPOTENCY_RECORD = "01900000-0000-7000-8000-000000000051"
 STATE_ITEM = "01900000-0000-7000-8000-000000000061"
+FACT, FACT_SOURCE = (f"01900000-0000-7000-8000-00000000007{i}" for i in range(1, 3))
 HASH = "00000000-0000-0000-0000-000000000000"
 
 
@@ -197,6 +198,25 @@ _ROWS = (
         VALUES ('{STATE_ITEM}', '{{ann,prefs}}', 'ui', '{{"theme": "dark"}}', 2, true)
         """,
         first=18,
+    ),
+    Rows(
+        "fact",
+        f"""
+        INSERT INTO mastra_engine_fact
+            (id, resource_id, subject, predicate, object, subject_key, predicate_key, object_key,
+             aliases, valid_from, ends, ends_known_at, confidence, pinned, many, source_count)
+        VALUES ('{FACT}', 'ann', 'Ann', 'likes', 'sleds', '{HASH}', '{HASH}', '{HASH}',
+                '{{}}', now(), '{{}}', '{{}}', 1, false, false, 1)
+        """,
+        first=21,
+    ),
+    Rows(
+        "factsource",
+        f"""
+        INSERT INTO mastra_engine_factsource (id, fact_id, message_id, quote)
+        VALUES ('{FACT_SOURCE}', '{FACT}', 'm1', 'Hi')
+        """,
+        first=21,
     ),
 )
 

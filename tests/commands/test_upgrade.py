@@ -103,6 +103,10 @@ def check_reads(since: int) -> None:
             index_name="docs", query_vector=[1, 0, 0], query_text="boat", hybrid=True
         )
         assert {match.id for match in words} == {"v1", "v2"}
+    if since >= 21:
+        (fact,) = engine.facts.list_facts(resource_id="ann")
+        assert (fact.subject, fact.object) == ("Ann", "sleds")
+        assert [source.message_id for source in engine.facts.sources(id=fact.id)] == ["m1"]
     if since >= 3:
         view = engine.memory.get_memory(thread_id="t1")
         assert [message.content[0]["text"] for message in view.messages] == ["Hi", "Yes?"]

@@ -23,6 +23,7 @@ from mastra_engine import (
     health,
     types,
 )
+from mastra_engine.backends.base.facts.service import Facts
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.vectors.service import Vectors
@@ -36,12 +37,13 @@ from mastra_engine.filters import parsing
 from tests.docs.pages import DOCS, ROOT, Row, code_spans, headings, name, rows
 
 REFERENCE = DOCS / "reference"
-ENGINE, MEMORY, STATE, VECTORS, FILTERS, ERRORS, SETTINGS, COMMANDS = (
+ENGINE, MEMORY, STATE, FACTS, VECTORS, FILTERS, ERRORS, SETTINGS, COMMANDS = (
     REFERENCE / f"{page}.md"
     for page in (
         "engine",
         "memory",
         "state",
+        "facts",
         "vectors",
         "filters",
         "errors",
@@ -93,9 +95,15 @@ def sync_methods(contract: type) -> dict[str, Any]:
 SYNC = sync_methods(MastraEngine)
 OF_MEMORY = sync_methods(Memory)
 OF_STATE = sync_methods(State)
+OF_FACTS = sync_methods(Facts)
 HEADED = [
     (page, *each)
-    for page, methods_of in ((ENGINE, SYNC), (MEMORY, OF_MEMORY), (STATE, OF_STATE))
+    for page, methods_of in (
+        (ENGINE, SYNC),
+        (MEMORY, OF_MEMORY),
+        (STATE, OF_STATE),
+        (FACTS, OF_FACTS),
+    )
     for each in methods_of.items()
 ]
 
@@ -126,8 +134,13 @@ def test_methods_are_headed_by_their_signature(page: Path, method: str, function
 
 @pytest.mark.parametrize(
     ("page", "known"),
-    [(ENGINE, {*SYNC, *methods(MockMastraEngine)}), (MEMORY, {*OF_MEMORY}), (STATE, {*OF_STATE})],
-    ids=["engine", "memory", "state"],
+    [
+        (ENGINE, {*SYNC, *methods(MockMastraEngine)}),
+        (MEMORY, {*OF_MEMORY}),
+        (STATE, {*OF_STATE}),
+        (FACTS, {*OF_FACTS}),
+    ],
+    ids=["engine", "memory", "state", "facts"],
 )
 def test_no_method_is_made_up(page: Path, known: set[str]) -> None:
     signatures = [heading for heading in headings(page) if "→" in heading]
@@ -135,7 +148,7 @@ def test_no_method_is_made_up(page: Path, known: set[str]) -> None:
     assert len(signatures) == len(set(signatures))
 
 
-@pytest.mark.parametrize("contract", [MastraEngine, Memory, State])
+@pytest.mark.parametrize("contract", [MastraEngine, Memory, State, Facts])
 def test_every_method_that_does_something_has_a_twin(contract: type) -> None:
     twins = {name for name, function in methods(contract).items() if is_async(function)}
     assert twins == {f"a{name}" for name in {*sync_methods(contract)} - {"within", "check"}}
@@ -179,7 +192,7 @@ def values() -> Iterator[type]:
 @pytest.mark.parametrize("value", list(values()), ids=lambda value: value.__name__)
 def test_values_are_listed_with_their_fields(value: type) -> None:
     fields = ", ".join(field.name for field in dataclasses.fields(value))
-    listed = [span for page in (ENGINE, MEMORY, STATE, VECTORS) for span in code_spans(page)]
+    listed = [span for page in (ENGINE, MEMORY, STATE, FACTS, VECTORS) for span in code_spans(page)]
     span = f"{value.__name__}({fields})"
     assert span in listed, f"List `{span}` under Values in docs/reference/engine.md or memory.md"
 

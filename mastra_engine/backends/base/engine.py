@@ -14,6 +14,8 @@ from mastra_engine.backends.base.delegation import delegate
 from mastra_engine.backends.base.erasure.service import ErasureService
 from mastra_engine.backends.base.erasure.store import ErasureStore
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
+from mastra_engine.backends.base.facts.service import Facts
+from mastra_engine.backends.base.facts.store import FactStore
 from mastra_engine.backends.base.idempotency.service import Idempotency
 from mastra_engine.backends.base.idempotency.store import IdempotencyStore
 from mastra_engine.backends.base.memory.service import Memory
@@ -39,13 +41,16 @@ class Stores:
     records: RecordStore
     sync_runs: RunStore
     index_progress: IndexProgressStore
+    facts: FactStore
     idempotency: IdempotencyStore
     erasure: ErasureStore
 
 
 @refuse_in_event_loop
 class MastraEngine(ABC):
-    """An engine: entities, records and syncs by its own methods, `memory`, `vectors` and `state`.
+    """An engine: entities, records and syncs by its own methods, with services for the rest.
+
+    These are `memory`, `vectors`, `state` and `facts`.
 
     Arguments are keyword-only, returned values are frozen dataclasses, and every method has an
     async variant. The methods are those of the services `records`, `sync_runs`, `record_search`,
@@ -91,6 +96,7 @@ class MastraEngine(ABC):
             stores.sync_runs, self.records, lease_seconds=sync_lease, history=sync_history
         )
         self.idempotency = Idempotency(stores.idempotency)
+        self.facts = Facts(stores.facts, vectors, self.idempotency)
         self.erasure = ErasureService(
             stores.erasure,
             records=self.records,
@@ -107,7 +113,7 @@ class MastraEngine(ABC):
     @queue.setter
     def queue(self, queue: RunQueue | None) -> None:
         self.sync_runs.queue = self.record_search.queue = queue
-        self.memory.queue = self.state.queue = queue
+        self.memory.queue = self.state.queue = self.facts.queue = queue
 
     def within(
         self,
@@ -118,7 +124,7 @@ class MastraEngine(ABC):
     ) -> Self:
         """Return a copy of this engine with a narrower scope; other data is not found.
 
-        `resource_ids` restricts memory and state, `connection_ids` records, syncs and runs,
+        `resource_ids` restricts memory, state and facts, `connection_ids` records, syncs and runs,
         `namespaces` vectors; None leaves that part of the scope unchanged. The scope of a
         restricted engine is narrowed to the intersection. Vector indexes are shared by all scopes:
         the scope does not decide who may create or delete them.
@@ -133,6 +139,9 @@ class MastraEngine(ABC):
         scoped.records = self.records.in_scope(scoped.scope)
         scoped.sync_runs = self.sync_runs.in_scope(scoped.scope)
         scoped.record_search = self.record_search.in_scope(scoped.scope)
+        scoped.facts = self.facts.within(
+            resource_ids=scoped.scope.resource_ids, connection_ids=scoped.scope.connection_ids
+        )
         scoped.erasure = self.erasure.in_scope(scoped.scope)
         if scoped.scope.resource_ids is not None:
             scoped.memory = self.memory.within(resource_ids=scoped.scope.resource_ids)

@@ -10,6 +10,7 @@ from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.backends.mock.erasure import MockErasureStore
+from mastra_engine.backends.mock.facts import MockFactStore
 from mastra_engine.backends.mock.idempotency import MockIdempotencyStore
 from mastra_engine.backends.mock.memory import MockMemoryStore
 from mastra_engine.backends.mock.record_search import MockIndexProgressStore
@@ -68,6 +69,7 @@ class MockMastraEngine(MastraEngine):
                 records=MockRecordStore(store),
                 sync_runs=MockRunStore(store),
                 index_progress=MockIndexProgressStore(store),
+                facts=MockFactStore(store),
                 idempotency=MockIdempotencyStore(store),
                 erasure=MockErasureStore(store),
             ),

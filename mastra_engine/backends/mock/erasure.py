@@ -7,8 +7,9 @@ from uuid import UUID
 
 from mastra_engine.backends.base.erasure.store import ErasureStore
 from mastra_engine.backends.base.vectors.search import ENTITY, SOURCE_KEYS
-from mastra_engine.backends.mock.store import IndexRows, ItemRow, Store, ThreadRow
-from mastra_engine.types import Erasure
+from mastra_engine.backends.mock.rows import IndexRows, ItemRow, ThreadRow
+from mastra_engine.backends.mock.store import Store
+from mastra_engine.types import Erasure, Fact
 from mastra_engine.validation.jsonb import loads
 
 
@@ -32,6 +33,7 @@ class MockErasureStore(ErasureStore):
                     holder.resource_id == resource_id for holder in self.store.working_memory
                 ),
                 state_items=sum(row.value is not None for row in self._items(resource_id)),
+                facts=len(self._facts(resource_id)),
                 vectors=sum(self._vectors_of(resource_id, index) for index in indexes),
             )
 
@@ -39,11 +41,13 @@ class MockErasureStore(ErasureStore):
         with self.store.lock:
             for thread in self._threads(resource_id):
                 del self.store.threads[thread.id]
+                self.store.delete_messages(thread, list(thread.messages))
             rows = self.store.working_memory
             for holder in [key for key in rows if key.resource_id == resource_id]:
                 del rows[holder]
             for item in self._items(resource_id):
                 del self.store.items[item.place]
+            self.store.delete_facts([fact.id for fact in self._facts(resource_id)])
 
     def count_connection(self, connection_id: str) -> Erasure:
         with self.store.lock:
@@ -92,6 +96,10 @@ class MockErasureStore(ErasureStore):
 
     def _items(self, resource_id: str) -> list[ItemRow]:
         return [row for row in self.store.items.values() if row.namespace[0] == resource_id]
+
+    def _facts(self, resource_id: str) -> list[Fact]:
+        rows = self.store.facts.values()
+        return [row.fact for row in rows if row.fact.resource_id == resource_id]
 
     def _threads(self, resource_id: str) -> list[ThreadRow]:
         rows = self.store.threads.values()

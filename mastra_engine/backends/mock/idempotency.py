@@ -8,7 +8,8 @@ from uuid import UUID
 
 from mastra_engine import failpoints
 from mastra_engine.backends.base.idempotency.store import IdempotencyStore, StoredResponse
-from mastra_engine.backends.mock.store import Store, now
+from mastra_engine.backends.mock.rows import now
+from mastra_engine.backends.mock.store import Store
 from mastra_engine.exceptions import InFlight
 
 

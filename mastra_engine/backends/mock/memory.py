@@ -24,14 +24,8 @@ from mastra_engine.backends.base.memory.store import (
 )
 from mastra_engine.backends.mock.documents import in_jsonb_order
 from mastra_engine.backends.mock.match import matches
-from mastra_engine.backends.mock.store import (
-    AppendRow,
-    MessageRow,
-    Store,
-    ThreadRow,
-    WorkingMemoryRow,
-    now,
-)
+from mastra_engine.backends.mock.rows import AppendRow, MessageRow, ThreadRow, WorkingMemoryRow, now
+from mastra_engine.backends.mock.store import Store
 from mastra_engine.conversations.messages import NewMessage
 from mastra_engine.exceptions import Conflict, ThreadNotFound, VersionConflict
 from mastra_engine.filters.ast import Node
@@ -68,7 +62,7 @@ class MockMemoryStore(MemoryStore):
         """
         self._originals = {}
         try:
-            with self._store.restoring_vectors():
+            with self._store.restoring():
                 yield
         except BaseException:
             for id, original in self._originals.items():
@@ -169,6 +163,7 @@ class MockMemoryStore(MemoryStore):
     def delete_thread(self, thread_id: str) -> None:
         self._before_writing(thread_id)
         row = self._store.threads.pop(thread_id)
+        self._store.delete_messages(row, list(row.messages))
         self._store.working_memory.pop(MemoryHolder(row.resource_id, thread_id), None)
 
     # Messages
@@ -303,8 +298,7 @@ class MockMemoryStore(MemoryStore):
 
     def _delete(self, thread_id: str, message_ids: list[str]) -> list[str]:
         self._before_writing(thread_id)
-        for id in message_ids:
-            del self._store.threads[thread_id].messages[id]
+        self._store.delete_messages(self._store.threads[thread_id], message_ids)
         return message_ids
 
     # Which messages have vectors

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from mastra_engine.backends.base.record_search.store import IndexProgress, IndexProgressStore
-from mastra_engine.backends.mock.store import EntityRow, IndexProgressRow, Store, now
+from mastra_engine.backends.mock.rows import EntityRow, IndexProgressRow, now
+from mastra_engine.backends.mock.store import Store
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.types import COUNTED, Entity, Indexing
 from mastra_engine.validation.vectors import IndexDefinition
@@ -46,7 +47,7 @@ class MockIndexProgressStore(IndexProgressStore):
     def move(
         self, progress: IndexProgress, *, rev: int, complete: bool, write: Callable[[], None]
     ) -> IndexProgress | None:
-        with self.store.restoring_vectors():
+        with self.store.restoring():
             if self._at(progress) is None:
                 return None
             write()

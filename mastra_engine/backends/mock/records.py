@@ -19,7 +19,8 @@ from mastra_engine.backends.base.records.store import (
 )
 from mastra_engine.backends.mock.following import MockListener
 from mastra_engine.backends.mock.match import follows, in_order, matches
-from mastra_engine.backends.mock.store import EntityRow, RecordRow, Store, now
+from mastra_engine.backends.mock.rows import EntityRow, RecordRow, now
+from mastra_engine.backends.mock.store import Store
 from mastra_engine.backends.mock.writer import MockWriter
 from mastra_engine.exceptions import EntityNotFound
 from mastra_engine.filters.ast import Node, Query
@@ -168,7 +169,8 @@ class MockRecordStore(RecordStore):
     def _write(self, row: EntityRow, operation: Callable[[EntityWriter], R]) -> R:
         before = row.copy()
         try:
-            return operation(MockWriter(self.store, row))
+            with self.store.restoring():
+                return operation(MockWriter(self.store, row))
         except BaseException:
             row.restore(before)
             raise

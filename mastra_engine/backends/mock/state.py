@@ -19,7 +19,8 @@ from mastra_engine.backends.base.state.store import (
     WrittenItem,
 )
 from mastra_engine.backends.mock.match import matches
-from mastra_engine.backends.mock.store import ItemRow, Store, now
+from mastra_engine.backends.mock.rows import ItemRow, now
+from mastra_engine.backends.mock.store import Store
 from mastra_engine.types import StateItem
 from mastra_engine.validation.jsonb import loads, written_size
 from mastra_engine.validation.sizes import fitting, page_bytes
@@ -39,7 +40,7 @@ class MockStateStore(StateStore):
                 return operation()
             before = dict(self._store.items)
             try:
-                with self._store.restoring_vectors():
+                with self._store.restoring():
                     return operation()
             except BaseException:
                 self._store.items.clear()

@@ -20,7 +20,8 @@ from mastra_engine.backends.base.sync_runs.store import (
     NewRun,
     RunStore,
 )
-from mastra_engine.backends.mock.store import RunRow, Store, SyncRow, now
+from mastra_engine.backends.mock.rows import RunRow, SyncRow, now
+from mastra_engine.backends.mock.store import Store
 from mastra_engine.exceptions import EntityNotFound, SyncNotFound, SyncPaused
 from mastra_engine.types import (
     ACTIVE,

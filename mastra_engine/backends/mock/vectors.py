@@ -15,17 +15,22 @@ from uuid import UUID
 from mastra_engine.backends.base.vectors.candidates import Candidate
 from mastra_engine.backends.base.vectors.search import (
     ENTITY,
+    FACT,
     ITEM,
     RECORD,
     VERSION,
+    FactScope,
     ItemScope,
     RecordScope,
+    SourceScope,
     VectorQuery,
     VectorScope,
 )
 from mastra_engine.backends.base.vectors.store import VectorStore
+from mastra_engine.backends.mock.facts import document_of, is_at
 from mastra_engine.backends.mock.match import matches
-from mastra_engine.backends.mock.store import EmbeddingRow, IndexRows, Store, now
+from mastra_engine.backends.mock.rows import EmbeddingRow, IndexRows, now
+from mastra_engine.backends.mock.store import Store
 from mastra_engine.filters.ast import ALL
 from mastra_engine.retrieval.bm25 import Corpus
 from mastra_engine.retrieval.fusion import cosine
@@ -221,7 +226,7 @@ class MockVectorStore(VectorStore):
             ):
                 yield row
 
-    def _is_of(self, source: RecordScope | ItemScope | None, metadata: dict[str, Any]) -> bool:
+    def _is_of(self, source: SourceScope | None, metadata: dict[str, Any]) -> bool:
         """Return whether a vector was made of the source in scope."""
         match source:
             case None:
@@ -234,6 +239,13 @@ class MockVectorStore(VectorStore):
                     row is not None
                     and row.version == metadata[VERSION]
                     and matches(where, loads(row.value or b"{}"))
+                )
+            case FactScope(instant, where):
+                fact = self.store.facts.get(UUID(metadata[FACT])) if FACT in metadata else None
+                return (
+                    fact is not None
+                    and is_at(fact, instant)
+                    and matches(where, document_of(fact.fact))
                 )
 
     def _is_chunk_of(self, records: RecordScope, metadata: dict[str, Any]) -> bool:

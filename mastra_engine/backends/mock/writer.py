@@ -10,8 +10,9 @@ from mastra_engine import failpoints
 from mastra_engine.backends.base.records.chunks import Chunk
 from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
 from mastra_engine.backends.base.records.store import EntityWriter
-from mastra_engine.backends.mock.store import EntityRow, RecordRow, Store, now
-from mastra_engine.types import Entity, UpsertResult
+from mastra_engine.backends.mock.rows import EntityRow, RecordRow, now
+from mastra_engine.backends.mock.store import Store
+from mastra_engine.types import Entity, FactSource, UpsertResult
 from mastra_engine.validation.jsonb import canonical, loads
 
 
@@ -61,6 +62,7 @@ class MockWriter(EntityWriter):
         ids = sorted(set(external_ids) & live.keys())
         for external_id in ids:
             self._store(live[external_id], deleted_at=self.now)
+        self.store.delete_sources([FactSource(record_id=live[id].id) for id in ids])
         return len(ids)
 
     def purge(self, up_to_rev: int) -> int:
@@ -82,6 +84,8 @@ class MockWriter(EntityWriter):
     def delete_entity(self) -> None:
         id = self.entity.id
         del self.store.entities[id]
+        records = self.row.records.values()
+        self.store.delete_sources([FactSource(record_id=record.id) for record in records])
         for run in [row.run for row in self.store.runs.values() if row.run.entity_id == id]:
             del self.store.runs[run.id]
         for key, sync in list(self.store.syncs.items()):

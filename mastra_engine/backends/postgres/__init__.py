@@ -14,6 +14,7 @@ from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.backends.postgres.aliases import database_at
 from mastra_engine.backends.postgres.erasure import PostgresErasureStore
+from mastra_engine.backends.postgres.facts import PostgresFactStore
 from mastra_engine.backends.postgres.idempotency import PostgresIdempotencyStore
 from mastra_engine.backends.postgres.memory import PostgresMemoryStore
 from mastra_engine.backends.postgres.record_search import PostgresIndexProgressStore
@@ -57,9 +58,7 @@ class PostgresEngine(MastraEngine):
         working_memory_schema: Mapping[str, Any] | None = None,
         retention_days: float | None = None,
     ) -> None:
-        self.owns_connection = False
-        if url is not None:
-            database, self.owns_connection = database_at(url)
+        database, self.owns_connection = (database, False) if url is None else database_at(url)
         self.database = database
         self.session = session = Session(
             database, lock_timeout=lock_timeout, prepared_statements=prepared_statements
@@ -79,6 +78,7 @@ class PostgresEngine(MastraEngine):
                 records=PostgresRecordStore(session),
                 sync_runs=PostgresRunStore(session),
                 index_progress=PostgresIndexProgressStore(session),
+                facts=PostgresFactStore(session),
                 idempotency=PostgresIdempotencyStore(session),
                 erasure=PostgresErasureStore(session),
             ),

@@ -19,6 +19,7 @@ from mastra_engine.exceptions import EngineError
 from mastra_engine.models import (
     Embedding,
     Entity,
+    Fact,
     IndexProgress,
     Message,
     Record,
@@ -57,6 +58,7 @@ class PostgresErasureStore(ErasureStore):
                 messages=messages.count(),
                 working_memory=memory.count(),
                 state_items=self._items(resource_id).filter(value__isnull=False).count(),
+                facts=self._facts(resource_id).count(),
                 vectors=sum(self._vectors_of(resource_id, index) for index in indexes),
             )
 
@@ -65,6 +67,7 @@ class PostgresErasureStore(ErasureStore):
         Thread.objects.using(alias).filter(resource_id=resource_id).delete()
         WorkingMemory.objects.using(alias).filter(resource_id=resource_id).delete()
         self._items(resource_id).delete()
+        self._facts(resource_id).delete()
 
     def count_connection(self, connection_id: str) -> Erasure:
         alias = self.session.alias
@@ -100,6 +103,9 @@ class PostgresErasureStore(ErasureStore):
 
     def _items(self, resource_id: str) -> QuerySet[StateItem]:
         return StateItem.objects.using(self.session.alias).under(resource_id)
+
+    def _facts(self, resource_id: str) -> QuerySet[Fact]:
+        return Fact.objects.using(self.session.alias).filter(resource_id=resource_id)
 
     def _vectors_of(self, resource_id: str, index_name: str) -> int:
         alias = self.session.alias

@@ -15,15 +15,18 @@ from psycopg.pq import TransactionStatus
 from mastra_engine.backends.base.vectors.candidates import Candidate
 from mastra_engine.backends.base.vectors.search import (
     ENTITY,
+    FACT,
     ITEM,
     RECORD,
     VERSION,
+    FactScope,
     ItemScope,
     RecordScope,
     VectorQuery,
     VectorScope,
 )
 from mastra_engine.backends.base.vectors.store import VectorStore
+from mastra_engine.backends.postgres.facts import at_instant
 from mastra_engine.backends.postgres.session import Session
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound
 from mastra_engine.models import IndexProgress as IndexProgressRow
@@ -33,6 +36,7 @@ from mastra_engine.postgres.bit_search import BitSearch
 from mastra_engine.postgres.compile import TRUE, Sql, both, on_metadata
 from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
+from mastra_engine.postgres.facts import on_document, vectors_of_facts
 from mastra_engine.postgres.lexical import EXACT_DOCUMENTS, LexicalResult, LexicalSearch
 from mastra_engine.postgres.locks import lock_index_name
 from mastra_engine.postgres.partitions import Partition
@@ -334,6 +338,9 @@ def _filter(scope: VectorScope) -> Sql:
             source = chunks_of(entity_ids, where, keys=(ENTITY, RECORD))
         case ItemScope(where):
             source = vectors_of_items(where, keys=(ITEM, VERSION))
+        case FactScope(instant, where):
+            at = both(at_instant(instant), on_document(where))
+            source = vectors_of_facts(at, key=FACT)
     return on_metadata(scope.where, source)
 
 

@@ -64,7 +64,7 @@ class Command(DatabaseCommand):
         for engine in engines.all():
             if engine.database == alias:
                 indexes = [*engine.vectors.create_declared_indexes(), *engine.prepare_indexes()]
-                for texts in (engine.memory, engine.state):
+                for texts in (engine.memory, engine.state, engine.facts):
                     try:
                         indexes += filter(None, [texts.prepare_index()])
                     except InvalidVector as error:  # Embed again when all processes are updated.

@@ -14,6 +14,9 @@ from mastra_engine.testing.contract.entities import TestEntities
 from mastra_engine.testing.contract.equal_ids import TestEqualIds
 from mastra_engine.testing.contract.evaluation import TestEvaluation
 from mastra_engine.testing.contract.event_loop import TestEventLoop
+from mastra_engine.testing.contract.fact_search import TestFactSearch
+from mastra_engine.testing.contract.fact_sources import TestFactSources, TestScopedFacts
+from mastra_engine.testing.contract.facts import TestFacts
 from mastra_engine.testing.contract.following import TestFollowing
 from mastra_engine.testing.contract.hostile_memory import TestHostileMemory
 from mastra_engine.testing.contract.hybrid import (
@@ -61,6 +64,9 @@ __all__ = [
     "TestErasure",
     "TestEvaluation",
     "TestEventLoop",
+    "TestFactSearch",
+    "TestFactSources",
+    "TestFacts",
     "TestFollowing",
     "TestHostileMemory",
     "TestHybridRecall",
@@ -78,6 +84,7 @@ __all__ = [
     "TestRecordSearch",
     "TestRecords",
     "TestReturnedFields",
+    "TestScopedFacts",
     "TestScopedMemory",
     "TestSparseVectors",
     "TestState",

@@ -20,6 +20,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("", "iter_records", {"entity_name": "Contacts", "connection_id": "c"}),
     ("memory", "create_thread", {"resource_id": "ann"}),
     ("memory", "export_thread", {"thread_id": "t"}),
+    ("facts", "list_facts", {"resource_id": "ann"}),
     ("vectors", "list_indexes", {}),
     ("state", "get", {"namespace": ["ann"], "key": "k"}),
     ("vectors", "bulk_load", {"index_name": "docs"}),

@@ -54,6 +54,7 @@ class Held:
         self.indexed: list[UUID] = []
         self.embedded: list[str] = []
         self.state_indexed: list[str] = []
+        self.facts_indexed: list[str] = []
 
     def send(self, run_id: UUID, *, delay: float = 0) -> None:
         self.sent.append((run_id, delay > 0))
@@ -66,6 +67,9 @@ class Held:
 
     def index_state(self, resource_id: str) -> None:
         self.state_indexed.append(resource_id)
+
+    def index_facts(self, resource_id: str) -> None:
+        self.facts_indexed.append(resource_id)
 
 
 class Patient(Held):

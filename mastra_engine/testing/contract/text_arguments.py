@@ -17,6 +17,7 @@ import pytest
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.mock import MockMastraEngine
 from mastra_engine.registry import index_records, registry, sync
+from mastra_engine.testing.contract.fact_arguments import use_facts
 from mastra_engine.testing.contract.recall import BagOfWords
 from mastra_engine.testing.contract.state_arguments import use_state
 from mastra_engine.testing.contract.sync_runs import Held
@@ -97,6 +98,8 @@ def plain(result: Any) -> Any:
         if result.startswith("{"):  # a line of an export; engines order its keys differently
             return plain(json.loads(result))
         return _GENERATED.sub("generated", result)
+    if isinstance(result, float):  # the engines compute in other precisions
+        return round(result, 5)
     if isinstance(result, UUID | datetime):
         return type(result).__name__
     if isinstance(result, list | tuple):
@@ -419,14 +422,22 @@ def use_vectors(calls: Wrapped) -> None:
     calls.call("", "erase", namespace="space")
 
 
-SCENARIOS = [use_records, use_other_methods, use_syncs, use_memory, use_vectors, use_state]
+SCENARIOS = [
+    use_records,
+    use_other_methods,
+    use_syncs,
+    use_memory,
+    use_vectors,
+    use_state,
+    use_facts,
+]
 
 
 def text_arguments(engine: MastraEngine) -> set[tuple[str, str, str]]:
     """Return (attribute, method, argument) of every argument that takes text or has text in it."""
     return {
         (path, method, argument)
-        for path in ("", "memory", "vectors", "state")
+        for path in ("", "memory", "vectors", "state", "facts")
         for method, function in public_methods(getattr(engine, path) if path else engine)
         for argument, hint in get_type_hints(function).items()
         if argument not in _OPAQUE | {"return"} and takes_text(hint)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Self
 
 from mastra_engine.backends.base.erasure.store import ErasureStore
+from mastra_engine.backends.base.facts.claims import FACT_INDEX
 from mastra_engine.backends.base.idempotency.store import IdempotencyStore
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.records.service import Records
@@ -63,13 +64,13 @@ class ErasureService:
     ) -> Erasure:
         """Delete everything of a resource, a connection or a namespace, and return the counts.
 
-        Of a resource: threads, messages, working memory, agent state, and the vectors of all. Of a
-        connection: entities, records, their vectors and sync runs. Of a namespace: its vectors in
-        every index, except those of messages, state and records, which belong to a resource or a
-        connection. Stored responses of idempotent calls are erased as well. The deletion is one
-        transaction; afterwards the rows are counted again, and Unavailable is raised if new ones
-        were written meanwhile: erase again. With `dry_run` nothing is deleted. The bytes stay in
-        the tables
+        Of a resource: threads, messages, working memory, agent state, facts, and the vectors of
+        all. Of a connection: entities, records, their vectors, sync runs, and facts that rest on
+        its records alone. Of a namespace: its vectors in every index, except those of messages,
+        state, facts and records, which belong to a resource or a connection. Stored responses of
+        idempotent calls are erased as well. The deletion is one transaction; afterwards the rows
+        are counted again, and Unavailable is raised if new ones were written meanwhile: erase
+        again. With `dry_run` nothing is deleted. The bytes stay in the tables
         until vacuum().
         """
         count, delete = self._subject(resource_id, connection_id, namespace)
@@ -106,7 +107,7 @@ class ErasureService:
             )
         if resource_id is not None:
             id = resource_in(self.scope, name(resource_id, "/resource_id"))
-            indexes = self.memory.index_name, self.state.index.name
+            indexes = self.memory.index_name, self.state.index.name, FACT_INDEX
             return (
                 partial(self.store.count_resource, id, indexes=indexes),
                 partial(self._delete_resource, id),

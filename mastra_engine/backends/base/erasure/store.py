@@ -17,13 +17,13 @@ class ErasureStore(ABC):
 
     @abstractmethod
     def count_resource(self, resource_id: str, *, indexes: Sequence[str]) -> Erasure:
-        """Count the data of a resource, with its vectors in the indexes of messages and state."""
+        """Count the data of a resource, with its vectors in the indexes of these names."""
 
     @abstractmethod
     def delete_resource(self, resource_id: str) -> None:
-        """Delete a resource's threads, messages, working memory and state, but not its vectors.
+        """Delete a resource's threads, messages, working memory, state and facts.
 
-        Of its state, tombstones are deleted too.
+        Of its state, tombstones are deleted too. The vectors of facts go with them, others do not.
         """
 
     @abstractmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -48,8 +49,11 @@ ENTITY, RECORD, CHUNK, START, END = "@entity_id", "@external_id", "@chunk", "@st
 #: Metadata keys of the vector of an item of agent state: its id, and the version that was indexed.
 ITEM, VERSION = "@item_id", "@version"
 
-#: Metadata keys of vectors that were made of records, of messages, and of agent state.
-SOURCE_KEYS = frozenset({ENTITY, ITEM, "@thread_id"})
+#: The metadata key of the vector of a fact: its id.
+FACT = "@fact_id"
+
+#: Metadata keys of vectors that were made of records, messages, agent state and facts.
+SOURCE_KEYS = frozenset({ENTITY, ITEM, FACT, "@thread_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +72,40 @@ class ItemScope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Instant:
+    """A time of validity and a time of knowledge; None stands for now.
+
+    With `all_versions` every version that was known matches, whether it was valid or not.
+    """
+
+    valid_at: datetime | None = None
+    known_at: datetime | None = None
+    all_versions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FactScope:
+    """Facts at an instant that satisfy a filter."""
+
+    instant: Instant
+    where: Node
+
+
+#: The rows that vectors were made of.
+SourceScope = RecordScope | ItemScope | FactScope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VectorScope:
     """The vectors of an index that a call concerns; `namespaces=None` stands for all namespaces.
 
-    With `source`, only the chunks of these records are in scope, or the vectors of these items.
+    With `source`, only the vectors that were made of these rows are in scope.
     """
 
     index: IndexDefinition
     where: Node
     namespaces: frozenset[str] | None
-    source: RecordScope | ItemScope | None = None
+    source: SourceScope | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

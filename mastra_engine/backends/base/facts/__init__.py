@@ -1,0 +1,1 @@
+"""Facts that an agent has learned about a resource."""

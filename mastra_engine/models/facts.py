@@ -1,0 +1,139 @@
+"""Tables of facts: versions of claims, and the messages and records that they rest on."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+from mastra_engine.models.fields import new_id
+from mastra_engine.models.memory import Message
+from mastra_engine.models.records import Record
+
+
+class Fact(models.Model):
+    """A version of a claim about a resource, true for one interval.
+
+    Versions are not overwritten. Only their end may become an earlier one; `ends` and
+    `ends_known_at` keep every end with the time at which it became known. A version is deleted with
+    its last source.
+    """
+
+    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
+    resource_id = models.TextField(
+        "resource ID", db_collation="C", help_text="The owner of the fact, such as a user."
+    )
+    subject = models.TextField()
+    predicate = models.TextField()
+    object = models.TextField()
+    # Keys are hashes: texts of this length would not fit an entry of an index.
+    subject_key = models.UUIDField(editable=False)
+    predicate_key = models.UUIDField(editable=False)
+    object_key = models.UUIDField(editable=False)
+    aliases = ArrayField(models.TextField(), help_text="Other names of the subject.")
+    alias_keys = ArrayField(models.UUIDField(), null=True, editable=False)
+    valid_from = models.DateTimeField(help_text="From then on the fact is true.")
+    valid_to = models.DateTimeField(null=True, help_text="From then on it is not true any more.")
+    ends = ArrayField(models.DateTimeField(), editable=False)
+    ends_known_at = ArrayField(models.DateTimeField(), editable=False)
+    created_at = models.DateTimeField(
+        "remembered at", db_default=Now(), help_text="From then on the fact is known."
+    )
+    superseded_at = models.DateTimeField(
+        null=True, help_text="When another version of the claim was remembered."
+    )
+    retracted_at = models.DateTimeField(null=True)
+    reason = models.TextField(db_default="", help_text="Why the fact was retracted.")
+    confidence = models.FloatField(help_text="From 0 to 1.")
+    pinned = models.BooleanField(help_text="Pinned facts come first in context windows.")
+    many = models.BooleanField(
+        help_text="Whether the subject may have several objects of the predicate at once."
+    )
+    source_count = models.IntegerField(
+        "sources", db_default=0, help_text="A fact is deleted with the last of them."
+    )
+    is_indexed = models.BooleanField(
+        db_default=False, editable=False, help_text="Whether searches find the fact."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["resource_id", "subject_key", "predicate_key", "object_key"],
+                condition=models.Q(superseded_at=None, retracted_at=None),
+                name="mastra_engine_fact_current",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["resource_id", "subject_key", "predicate_key", "object_key", "created_at"],
+                name="mastra_engine_fact_claim",
+            ),
+            models.Index(fields=["resource_id", "created_at", "id"], name="mastra_engine_fact_age"),
+            models.Index(
+                fields=["resource_id"],
+                condition=models.Q(is_indexed=False),
+                name="mastra_engine_fact_pending",
+            ),
+        ]
+        # The migration adds an index on the end of the validity, infinite if there is none, which
+        # Django cannot express, and a GIN index on `alias_keys`: Django's GinIndex would force
+        # every project to put django.contrib.postgres into INSTALLED_APPS.
+
+    def __str__(self) -> str:
+        return f"Fact {self.pk}"
+
+
+class FactSource(models.Model):
+    """A message or a record that a fact rests on."""
+
+    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
+    # The migration adds the constraints, with ON DELETE CASCADE in the database. A trigger deletes
+    # the fact with its last source.
+    fact = models.ForeignKey(
+        Fact,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="sources",
+    )
+    message = models.ForeignKey(
+        Message,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+    )
+    record = models.ForeignKey(
+        Record,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+    )
+    quote = models.TextField(help_text="The text that says so.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(message=None, record__isnull=False)
+                | models.Q(message__isnull=False, record=None),
+                name="mastra_engine_factsource_kind",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["message"],
+                condition=models.Q(message__isnull=False),
+                name="mastra_engine_source_message",
+            ),
+            models.Index(
+                fields=["record"],
+                condition=models.Q(record__isnull=False),
+                name="mastra_engine_source_record",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Source {self.pk}"

@@ -1,0 +1,397 @@
+"""Statements that read and write facts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from mastra_engine.filters.ast import Node
+from mastra_engine.postgres.compile import TRUE, Sql, both, where
+from mastra_engine.postgres.pages import bounded, page_of_rows
+from mastra_engine.postgres.prepared import server_cursor
+from mastra_engine.postgres.rows import read_rows
+from mastra_engine.types import Fact, FactSource
+from mastra_engine.validation.jsonb import loads
+
+#: All texts of a fact in one document, which the size of a page is measured by.
+_TEXTS = "jsonb_build_array(subject, predicate, object, reason, to_jsonb(aliases))"
+#: The document that filters apply to.
+_DOCUMENT = """jsonb_build_object(
+    'subject', subject, 'predicate', predicate, 'object', object, 'confidence', confidence,
+    'aliases', to_jsonb(aliases), 'pinned', pinned, 'many', many, 'reason', reason
+)"""
+_COLUMNS = (
+    "id",
+    "resource_id",
+    "data",
+    "valid_from",
+    "valid_to",
+    "created_at",
+    "superseded_at",
+    "retracted_at",
+    "confidence",
+    "pinned",
+    "many",
+)
+_DATA = _COLUMNS.index("data")
+_SELECT = "SELECT " + ", ".join(_COLUMNS).replace("data", f"{_TEXTS} AS data")
+_ROW = ", ".join(_COLUMNS).replace("data", f"{_TEXTS}::text")
+_CLAIM = "subject_key, predicate_key, object_key"
+
+_CURRENT = "superseded_at IS NULL AND retracted_at IS NULL"
+
+# The target list is computed after the function in FROM, so that the time is that of the lock.
+_NOW = "SELECT clock_timestamp() FROM pg_advisory_xact_lock(hashtextextended(%s, %s))"
+_FACTS = 0x66616374
+
+# The locks keep the rows until the transaction ends: a deletion waits, and then finds the sources
+# that refer to them. A message stays with its resource, since the thread is locked as well.
+_LOCK_MESSAGES = """
+SELECT message.id FROM mastra_engine_message AS message
+JOIN mastra_engine_thread AS thread ON thread.id = message.thread_id
+WHERE message.id = ANY(%s) AND thread.resource_id = %s
+ORDER BY message.id FOR KEY SHARE
+"""
+# A tombstone is an update, which FOR KEY SHARE would let pass.
+_LOCK_RECORDS = """
+SELECT record.id FROM mastra_engine_record AS record
+JOIN mastra_engine_entity AS entity ON entity.id = record.entity_id
+WHERE record.id = ANY(%s) AND record.deleted_at IS NULL
+  AND (%s::text[] IS NULL OR entity.connection_id = ANY(%s))
+ORDER BY record.id FOR SHARE OF record
+"""
+
+# A subject may have become the alias of another one. The last step of each walk has its subject.
+# Aliases do not lead in a circle; see Subjects.
+_RESOLVE = """
+WITH RECURSIVE walk AS (
+    SELECT key AS name_key, key AS subject_key, NULL::text AS subject, 0 AS steps
+    FROM unnest(%(keys)s::uuid[]) AS key
+    UNION ALL
+    SELECT walk.name_key, next.subject_key, next.subject, walk.steps + 1
+    FROM walk CROSS JOIN LATERAL (
+        SELECT subject_key, subject FROM mastra_engine_fact
+        WHERE resource_id = %(resource)s AND alias_keys @> ARRAY[walk.subject_key]
+        ORDER BY created_at, id LIMIT 1
+    ) AS next
+)
+SELECT DISTINCT ON (name_key) name_key, subject_key, subject FROM walk WHERE steps > 0
+ORDER BY name_key, steps DESC
+"""
+
+# The versions are locked, so that a deletion of their sources waits, or has been seen already.
+# OFFSET 0 leaves the planner no choice but the index of claims.
+_LOCK_VERSIONS = f"""
+SELECT version.* FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) AS of (subject, predicate, object)
+CROSS JOIN LATERAL (
+    SELECT {_ROW}, {_CLAIM} FROM mastra_engine_fact
+    WHERE resource_id = %s AND subject_key = of.subject AND predicate_key = of.predicate
+      AND object_key = of.object
+      AND ({_CURRENT} OR coalesce(valid_to, 'infinity') > %s)
+    ORDER BY created_at, id
+    OFFSET 0 FOR NO KEY UPDATE
+) AS version
+"""
+_LOCK_VERSION = f"""
+SELECT {_ROW}, {_CLAIM} FROM mastra_engine_fact WHERE id = %s FOR NO KEY UPDATE
+"""
+
+# One statement changes versions and adds new ones. The new ones are inserted after the others were
+# changed: two current versions of a claim would violate its constraint. Sources that a version has
+# already are neither added nor counted again.
+_WRITE = """
+WITH change AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(facts)s::json) AS change (
+        id uuid, resource_id text, subject text, predicate text, object text,
+        subject_key uuid, predicate_key uuid, object_key uuid, aliases text[], alias_keys uuid[],
+        valid_from timestamptz, valid_to timestamptz, ends timestamptz[], known_at timestamptz,
+        created_at timestamptz, superseded_at timestamptz, retracted_at timestamptz, reason text,
+        confidence float8, pinned boolean, many boolean
+    )
+), source AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(sources)s::json) AS source (
+        id uuid, fact_id uuid, message_id text, record_id uuid, quote text
+    )
+    WHERE NOT EXISTS (
+        SELECT FROM mastra_engine_factsource AS stored
+        WHERE stored.fact_id = source.fact_id AND stored.quote = source.quote
+          AND stored.message_id IS NOT DISTINCT FROM source.message_id
+          AND stored.record_id IS NOT DISTINCT FROM source.record_id
+    )
+), changed AS (
+    UPDATE mastra_engine_fact AS fact
+    SET aliases = change.aliases,
+        is_indexed = fact.is_indexed AND fact.aliases = change.aliases,
+        alias_keys = nullif(coalesce(fact.alias_keys, '{}') || change.alias_keys, '{}'),
+        valid_to = change.valid_to,
+        ends = fact.ends || change.ends,
+        ends_known_at =
+            fact.ends_known_at || array_fill(known_at, ARRAY[cardinality(change.ends)]),
+        superseded_at = change.superseded_at,
+        retracted_at = change.retracted_at,
+        reason = change.reason,
+        pinned = change.pinned,
+        source_count =
+            source_count + (SELECT count(*) FROM source WHERE source.fact_id = fact.id)
+    FROM change WHERE fact.id = change.id AND change.subject_key IS NULL
+    RETURNING fact.id
+), created AS (
+    INSERT INTO mastra_engine_fact (
+        id, resource_id, subject, predicate, object, subject_key, predicate_key, object_key,
+        aliases, alias_keys, valid_from, valid_to, ends, ends_known_at, created_at, superseded_at,
+        retracted_at, reason, confidence, pinned, many, source_count
+    )
+    SELECT id, resource_id, subject, predicate, object, subject_key, predicate_key, object_key,
+           aliases, nullif(alias_keys, '{}'), valid_from, valid_to, ends,
+           array_fill(known_at, ARRAY[cardinality(ends)]), created_at, superseded_at,
+           retracted_at, reason, confidence, pinned, many,
+           (SELECT count(*) FROM source WHERE source.fact_id = change.id)
+    FROM change
+    WHERE subject_key IS NOT NULL AND (SELECT count(*) FROM changed) IS NOT NULL
+)
+INSERT INTO mastra_engine_factsource (id, fact_id, message_id, record_id, quote)
+SELECT id, fact_id, message_id, record_id, quote FROM source
+"""
+
+_FIND = f"""
+SELECT {_ROW} FROM mastra_engine_fact
+WHERE id = ANY(%s) AND (%s::text[] IS NULL OR resource_id = ANY(%s))
+"""
+_VERSIONS = f"""
+SELECT {_ROW} FROM mastra_engine_fact
+WHERE (resource_id, {_CLAIM}) = (
+    SELECT resource_id, {_CLAIM} FROM mastra_engine_fact WHERE id = %s
+)
+ORDER BY created_at, id
+"""
+_SOURCES = """
+SELECT message_id, record_id, quote FROM mastra_engine_factsource WHERE fact_id = %s ORDER BY id
+"""
+# Rows are locked in the order of their ids, so that two processes that index the same facts cannot
+# deadlock.
+_MARK_INDEXED = """
+WITH indexed AS (
+    SELECT fact.id FROM mastra_engine_fact AS fact
+    JOIN unnest(%s::uuid[], %s::integer[]) AS of (id, aliases) ON fact.id = of.id
+    WHERE cardinality(fact.aliases) = of.aliases
+    ORDER BY fact.id FOR NO KEY UPDATE OF fact
+)
+UPDATE mastra_engine_fact AS fact SET is_indexed = true
+FROM indexed WHERE fact.id = indexed.id
+RETURNING fact.id
+"""
+_DELETE = "DELETE FROM mastra_engine_fact WHERE id = ANY(%s)"
+
+# Of the ends that were known, any one at or before the time excludes the version.
+_UNENDED = """NOT EXISTS (
+    SELECT FROM unnest(ends, ends_known_at) AS known (valid_to, known_at)
+    WHERE known.valid_to <= {at} AND known.known_at <= %s
+)"""
+
+
+def lock_resource(connection: BaseDatabaseWrapper, resource_id: str) -> datetime:
+    """Wait for the lock that writers of a resource's facts hold; return the time afterwards."""
+    ((moment,),) = read_rows(connection, _NOW, [resource_id, _FACTS])
+    locked_at: datetime = moment
+    return locked_at
+
+
+def lock_messages(
+    connection: BaseDatabaseWrapper, ids: Sequence[str], resource_id: str
+) -> set[str]:
+    """Lock messages of a resource against deletion; return the ids of those that exist."""
+    return {id for (id,) in read_rows(connection, _LOCK_MESSAGES, [list(ids), resource_id])}
+
+
+def lock_records(
+    connection: BaseDatabaseWrapper, ids: Sequence[UUID], connection_ids: Collection[str] | None
+) -> set[UUID]:
+    """Lock live records of connections against deletion; return the ids of those that exist."""
+    owners = None if connection_ids is None else sorted(connection_ids)
+    return {id for (id,) in read_rows(connection, _LOCK_RECORDS, [list(ids), owners, owners])}
+
+
+def resolve(
+    connection: BaseDatabaseWrapper, resource_id: str, keys: Collection[UUID]
+) -> list[tuple[UUID, UUID, str]]:
+    """Return rows of (key of a name, key of its subject, subject) of names that are aliases."""
+    return read_rows(connection, _RESOLVE, {"keys": list(keys), "resource": resource_id})
+
+
+def lock_versions(
+    connection: BaseDatabaseWrapper,
+    resource_id: str,
+    claims: Collection[tuple[UUID, UUID, UUID]],
+    *,
+    valid_after: datetime,
+) -> list[tuple[tuple[UUID, UUID, UUID], Fact]]:
+    """Lock the current versions of claims and those valid after a time; return them."""
+    columns = [list(column) for column in zip(*sorted(claims), strict=True)]
+    rows = read_rows(connection, _LOCK_VERSIONS, [*columns, resource_id, valid_after])
+    return [(row[-3:], _fact(row[:-3])) for row in rows]
+
+
+def lock_version(
+    connection: BaseDatabaseWrapper, id: UUID
+) -> tuple[tuple[UUID, UUID, UUID], Fact] | None:
+    """Lock a version and return it with the keys of its claim, or None."""
+    rows = read_rows(connection, _LOCK_VERSION, [id])
+    return (rows[0][-3:], _fact(rows[0][:-3])) if rows else None
+
+
+def write(
+    connection: BaseDatabaseWrapper,
+    facts: Sequence[dict[str, Any]],
+    sources: Sequence[dict[str, Any]],
+) -> None:
+    """Insert facts that have keys, change the others, and add sources to them."""
+    params = {"facts": orjson.dumps(facts).decode(), "sources": orjson.dumps(sources).decode()}
+    with server_cursor(connection) as cursor:
+        cursor.execute(_WRITE, params)
+
+
+def find(
+    connection: BaseDatabaseWrapper, ids: Sequence[UUID], resource_ids: Collection[str] | None
+) -> list[Fact]:
+    """Return the facts of some resources by their ids, in any order."""
+    owners = None if resource_ids is None else sorted(resource_ids)
+    return [_fact(row) for row in read_rows(connection, _FIND, [list(ids), owners, owners])]
+
+
+def list_facts(
+    connection: BaseDatabaseWrapper,
+    condition: Sql,
+    *,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> tuple[list[Fact], bool]:
+    """Return a page of facts by the time of remembering, and whether others follow."""
+    if after is not None:
+        condition = both(condition, ("(created_at, id) > (%s, %s)", list(after)))
+    sql, params = condition
+    rows = (
+        f"{_SELECT} FROM mastra_engine_fact WHERE {sql} ORDER BY created_at, id LIMIT {limit + 1}"
+    )
+    found = read_rows(connection, bounded(rows, _COLUMNS, limit), params, one_plan=False)
+    page, has_more = page_of_rows(found, limit, _DATA)
+    return [_fact(row) for row in page], has_more
+
+
+def list_versions(connection: BaseDatabaseWrapper, id: UUID) -> list[Fact]:
+    """Return the versions of a fact's claim, oldest first."""
+    return [_fact(row) for row in read_rows(connection, _VERSIONS, [id])]
+
+
+def list_sources(connection: BaseDatabaseWrapper, id: UUID) -> list[FactSource]:
+    """Return the sources of a fact in the order in which they were added."""
+    return [FactSource(*row) for row in read_rows(connection, _SOURCES, [id])]
+
+
+def delete_facts(connection: BaseDatabaseWrapper, ids: Sequence[UUID]) -> int:
+    """Delete facts; return how many there were. Sources and vectors go with them."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DELETE, [list(ids)])
+        return int(cursor.rowcount)
+
+
+def list_unindexed(
+    connection: BaseDatabaseWrapper, resource_ids: Collection[str] | None, *, limit: int
+) -> list[Fact]:
+    """Return facts of some resources that wait for their vectors."""
+    sql, params = of_resources(resource_ids)
+    rows = f"SELECT {_ROW} FROM mastra_engine_fact WHERE NOT is_indexed AND {sql} LIMIT {limit}"
+    return [_fact(row) for row in read_rows(connection, rows, params, one_plan=False)]
+
+
+def mark_indexed(
+    connection: BaseDatabaseWrapper, versions: Sequence[tuple[UUID, int]]
+) -> set[UUID]:
+    """Lock facts with those numbers of aliases, record that they are indexed, return their ids."""
+    columns = [list(column) for column in zip(*versions, strict=True)]
+    return {id for (id,) in read_rows(connection, _MARK_INDEXED, columns)}
+
+
+def mark_all_unindexed(connection: BaseDatabaseWrapper) -> None:
+    """Record that all facts wait to be indexed."""
+    with server_cursor(connection) as cursor:
+        cursor.execute("UPDATE mastra_engine_fact SET is_indexed = false")
+
+
+def vectors_of_facts(condition: Sql, *, key: str) -> Sql:
+    """Return the condition that a vector is of a fact that satisfies a condition.
+
+    `key` is the metadata key of the fact's id.
+    """
+    sql, params = condition
+    fact = f"mastra_engine_fact.id = (metadata ->> %s)::uuid AND {sql}"
+    return f"EXISTS (SELECT FROM mastra_engine_fact WHERE {fact})", [key, *params]
+
+
+def of_resources(resource_ids: Collection[str] | None) -> Sql:
+    """Return the condition that facts are about some resources; None is all.
+
+    Those of one resource can be read from an index in their order.
+    """
+    if resource_ids is None:
+        return TRUE
+    if len(resource_ids) == 1:
+        return "resource_id = %s", list(resource_ids)
+    return "resource_id = ANY(%s)", [sorted(resource_ids)]
+
+
+def of_claims(subject_keys: Collection[UUID] | None, predicate_key: UUID | None) -> Sql:
+    """Return the condition that facts have keys; None is any."""
+    conditions: list[Sql] = []
+    if subject_keys is not None:
+        conditions.append(("subject_key = ANY(%s)", [list(subject_keys)]))
+    if predicate_key is not None:
+        conditions.append(("predicate_key = %s", [predicate_key]))
+    return both(*conditions)
+
+
+def true_at(valid_at: datetime | None, known_at: datetime | None) -> Sql:
+    """Return the condition that facts were true at a time, as was known at another; None is now."""
+    at = "statement_timestamp()" if valid_at is None else "%s::timestamptz"
+    moment = [] if valid_at is None else [valid_at]
+    begun: Sql = (f"valid_from <= {at}", moment)
+    if known_at is None:  # The end that is known now is in an index.
+        return both(begun, (f"coalesce(valid_to, 'infinity') > {at}", moment))
+    return both(begun, known(known_at), (_UNENDED.format(at=at), [*moment, known_at]))
+
+
+def known(known_at: datetime | None) -> Sql:
+    """Return the condition that facts were known at a time; None is now."""
+    return TRUE if known_at is None else ("created_at <= %s", [known_at])
+
+
+def on_document(node: Node) -> Sql:
+    """Return the condition of a filter on the document of a fact."""
+    return where(node, {"data": _DOCUMENT})
+
+
+def _fact(row: Sequence[Any]) -> Fact:
+    id, resource_id, data, *times, confidence, pinned, many = row
+    subject, predicate, object, reason, aliases = loads(data)
+    valid_from, valid_to, created_at, superseded_at, retracted_at = times
+    return Fact(
+        id=id,
+        resource_id=resource_id,
+        subject=subject,
+        predicate=predicate,
+        object=object,
+        valid_from=valid_from,
+        valid_to=valid_to,
+        created_at=created_at,
+        superseded_at=superseded_at,
+        retracted_at=retracted_at,
+        reason=reason,
+        confidence=confidence,
+        aliases=tuple(aliases),
+        pinned=pinned,
+        many=many,
+    )
