@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.core.cache import cache
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -122,6 +123,34 @@ def test_a_body_may_not_be_too_large(ann: Mastra, settings: Any) -> None:
     ann.post("/memory/save-messages", many, expected=400)
     ann.get("/memory/threads", expected=400, perPage="4")
     assert ann.get("/memory/threads")["perPage"] == 3
+
+
+def test_requests_are_throttled_as_those_of_the_api(ann: Mastra, settings: Any) -> None:
+    settings.MASTRA_ENGINE_API = {"THROTTLE_RATES": {"write": "1/day"}}
+    cache.clear()
+    ann.patch("/memory/threads/chat", {"title": "New"})
+    response = ann.raw("patch", "/memory/threads/chat", b"{}")
+    assert (response.status_code, "Retry-After" in response) == (429, True)
+    assert response.json()["error"]
+    assert ann.get("/memory/threads/chat")["title"] == "New"
+
+
+def test_large_messages_are_listed_in_smaller_pages(ann: Mastra) -> None:
+    """A response has 32 MiB of JSON at most, and one that copies or includes messages less."""
+    for number in range(5):
+        content = {"format": 2, "parts": [{"type": "data", "data": "x" * 8_500_000}]}
+        body = {"messages": [message(str(number), content=content)]}
+        ann.post("/memory/save-messages", body)
+    messages = "/memory/threads/chat/messages"
+    assert ann.get(messages, perPage="2", page="2")["total"] == 5
+    assert ann.get(messages, expected=400)["issues"][0]["field"] == "perPage"
+    include = json.dumps([{"id": "2", "withPreviousMessages": 2}])
+    answer = ann.get(messages, expected=400, perPage="0", include=include)
+    assert answer["issues"][0]["field"] == "include"
+    clone = {"options": {"messageLimit": 5}}
+    ann.post("/memory/threads/chat/clone", clone, expected=400)
+    copied = ann.post("/memory/threads/chat/clone", {})["clonedMessages"]
+    assert len(copied) == 3
 
 
 def test_a_method_that_a_route_lacks_is_refused(ann: Mastra) -> None:

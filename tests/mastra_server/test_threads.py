@@ -97,9 +97,8 @@ def test_threads_are_listed_in_pages(
 
 def test_staff_name_the_resource_that_they_list(ann: Mastra, staff: Mastra) -> None:
     assert ids(staff.get("/memory/threads", resourceId="7")["threads"]) == ["chat"]
-    assert staff.get("/memory/threads", expected=400)["issues"] == [
-        {"field": "resourceId", "message": "is missing"}
-    ]
+    issues = staff.get("/memory/threads", expected=400)["issues"]
+    assert [issue["field"] for issue in issues] == ["resourceId"]
 
 
 def test_a_clone_has_the_messages_and_says_what_it_is_a_clone_of(ann: Mastra) -> None:

@@ -69,7 +69,7 @@ class Paging:
         }
 
 
-def integer(query: Query, name: str, default: int, *, most: int = 2**53) -> int:
+def integer(query: Query, name: str, default: int, *, most: int = 2**31) -> int:
     """Return an integer of a query string; raises InvalidInput."""
     text = query.get(name)
     if text is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import islice
@@ -70,18 +69,16 @@ def _copy_some(
         "title": title,
         "metadata": {**source.metadata, **metadata},
     }
-    messages = all_items(memory.list_messages, thread_id=source.id)
-    lines = [
-        {key: getattr(message, key) for key in _COPIED}
-        for message in bounded(_selected(messages, options), path="/options")
-    ]
+    newest_first = all_items(memory.list_messages, thread_id=source.id, order="desc")
+    selected = bounded(_selected(newest_first, options), path="/options")
+    lines = [{key: getattr(message, key) for key in _COPIED} for message in reversed(selected)]
     return memory.import_thread(
         lines=[header, *lines], thread_id=str(uuid4()) if id is None else id
     )
 
 
-def _selected(messages: Iterable[Message], options: dict[str, Any]) -> Iterable[Message]:
-    """Return the messages that pass the filter of the options, the newest up to their limit."""
+def _selected(newest_first: Iterable[Message], options: dict[str, Any]) -> Iterable[Message]:
+    """Return the messages that pass the filter of the options, up to their limit."""
     filter = _object(options, "messageFilter", "/options/messageFilter")
     limit, ids = options.get("messageLimit"), filter.get("messageIds")
     times = MessageFilter(
@@ -91,13 +88,10 @@ def _selected(messages: Iterable[Message], options: dict[str, Any]) -> Iterable[
     requested = None if ids is None else set(names(ids, "/options/messageFilter/messageIds"))
     selected = (
         message
-        for message in messages
+        for message in newest_first
         if times.admits(message) and (requested is None or message.id in requested)
     )
-    if limit is None:
-        return selected
-    most = api_settings().max_items
-    return deque(selected, maxlen=count(limit, "/options/messageLimit", most=most))
+    return islice(selected, None if limit is None else count(limit, "/options/messageLimit"))
 
 
 def _object(values: dict[str, Any], key: str, path: str) -> dict[str, Any]:

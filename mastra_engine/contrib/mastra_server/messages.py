@@ -115,11 +115,12 @@ def _page(
         limit=paging.limit,
     )
     if where is None and selection.admits_all:
-        return bounded(paging.select(messages), path="/perPage"), thread.message_count
+        selected = paging.select(messages) if paging.skipped < thread.message_count else iter(())
+        return bounded(selected, path="/perPage"), thread.message_count
     numbers = count()
-    selected = (item for item, _ in zip(filter(selection.admits, messages), numbers, strict=False))
-    page = bounded(paging.select(selected), path="/perPage")
-    deque(selected, maxlen=0)
+    matches = (item for item, _ in zip(filter(selection.admits, messages), numbers, strict=False))
+    page = bounded(paging.select(matches), path="/perPage")
+    deque(matches, maxlen=0)  # to count the rest
     return page, next(numbers)
 
 

@@ -92,18 +92,26 @@ def bounded(items: Iterable[T], *, path: str = "") -> list[T]:
 def included(memory: Memory, include: Any) -> list[Message]:
     """Return the messages that a list request includes by their ids, with those around them."""
     ranges = _ranges(include)
-    targets = memory.get_messages_by_id(ids=list(ranges))
+    targets = _read(memory, ranges)
     if not any(map(any, ranges.values())):
         return targets
     by_thread: dict[str, dict[str, tuple[int, int]]] = {}
     for message in targets:
         by_thread.setdefault(message.thread_id, {})[message.id] = ranges[message.id]
-    messages = (
-        message
+    ids = dict.fromkeys(
+        id
         for thread_id, own in by_thread.items()
-        for message in _around(all_items(memory.list_messages, thread_id=thread_id), own)
+        for id in _around(all_items(memory.list_messages, thread_id=thread_id), own)
     )
-    return list({message.id: message for message in bounded(messages, path="/include")}.values())
+    return _read(memory, ids)
+
+
+def _read(memory: Memory, ids: Iterable[str]) -> list[Message]:
+    """Return messages by their ids; raises InvalidInput if they are too large for one answer."""
+    try:
+        return memory.get_messages_by_id(ids=list(ids))
+    except InvalidInput as error:
+        raise InvalidInput(error.message, path="/include") from None
 
 
 def _ranges(include: Any) -> dict[str, tuple[int, int]]:
@@ -126,19 +134,22 @@ def _ranges(include: Any) -> dict[str, tuple[int, int]]:
     }
 
 
-def _around(messages: Iterator[Message], ranges: dict[str, tuple[int, int]]) -> Iterator[Message]:
-    """Yield the messages with ids in `ranges`, with so many before and after each."""
-    earlier: deque[Message] = deque(maxlen=max(before for before, _ in ranges.values()))
+def _around(messages: Iterator[Message], ranges: dict[str, tuple[int, int]]) -> Iterator[str]:
+    """Yield the ids of messages with ids in `ranges`, and of so many before and after each.
+
+    The messages themselves are not kept, because they may be large.
+    """
+    earlier: deque[str] = deque(maxlen=max(before for before, _ in ranges.values()))
     waiting, following = len(ranges), 0
     for message in messages:
         if message.id in ranges:
             before, after = ranges[message.id]
             yield from list(earlier)[len(earlier) - min(before, len(earlier)) :]
-            yield message
+            yield message.id
             waiting, following = waiting - 1, max(following - 1, after)
         elif following:
-            yield message
+            yield message.id
             following -= 1
         elif not waiting:
             return
-        earlier.append(message)
+        earlier.append(message.id)

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from mastra_engine.api.views import route
+from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.contrib.mastra_server.arguments import (
     Paging,
     all_items,
@@ -22,6 +23,8 @@ from mastra_engine.types import Thread
 
 _ORDERS = {"createdAt": "created_at", "updatedAt": "updated_at"}
 _READS = ("view_thread",)
+#: Threads of so many resources are listed at once; each takes statements of its own.
+_MOST_RESOURCES = 100
 
 
 def thread_json(thread: Thread) -> dict[str, Any]:
@@ -45,9 +48,7 @@ class ThreadsView(MastraView):
         field, direction = ordering(query, *_ORDERS) or ("createdAt", "DESC")
         memory = self.memory_of(query.get("resourceId"))
         where = exact_filter(json_value(query, "metadata"), "/metadata")
-        if memory.resource_ids is None:
-            raise InvalidInput("is missing", path="/resourceId")
-        resources = sorted(memory.resource_ids)
+        resources = _resources(memory)
         total = sum(memory.count_threads(resource_id=id, metadata=where) for id in resources)
         lists = [
             all_items(
@@ -121,6 +122,15 @@ class TransferView(MastraView):
         return thread_json(
             self.engine.memory.transfer_thread(thread_id=thread_id, resource_id=resource)
         )
+
+
+def _resources(memory: Memory) -> list[str]:
+    """Return the resources in scope; raises InvalidInput if there are too many to list them all."""
+    resources = memory.resource_ids
+    if resources is None or len(resources) > _MOST_RESOURCES:
+        message = f"is required for users with more than {_MOST_RESOURCES} resources"
+        raise InvalidInput(message, path="/resourceId")
+    return sorted(resources)
 
 
 def _fields(body: dict[str, Any]) -> dict[str, Any]:
