@@ -53,6 +53,8 @@ def _facts(health: Health) -> Iterator[Fact]:
         messages = health.waiting.messages
         at_limit = messages == COUNTED
         yield Fact("Messages to embed", f"{COUNTED:,} or more" if at_limit else messages)
+        items = health.waiting.state_items
+        yield Fact("State to index", f"{COUNTED:,} or more" if items == COUNTED else items)
         yield Fact("Changes to index", health.waiting.changes)
         yield Fact("Oldest change to index", health.waiting.changes_since)
     if health.runs is not None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
 
-from mastra_engine.models import Entity, IndexProgress, Message, Record, SyncRun
+from mastra_engine.models import Entity, IndexProgress, Message, Record, StateItem, SyncRun
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import ACTIVE, COUNTED
 
@@ -20,12 +20,14 @@ _LATEST, _FAILURES = 1_000, 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Pending work: messages without vectors, up to `COUNTED`, and changes that are not indexed.
+    """Pending work: messages without vectors, items of state and changes that are not indexed.
 
+    Messages and items are counted up to `COUNTED`.
     `changes_since` is the time of the oldest such change.
     """
 
     messages: int
+    state_items: int
     changes: int
     changes_since: datetime | None
 
@@ -58,9 +60,11 @@ def read_waiting(alias: str) -> Waiting:
     """Return the pending work of an alias."""
     # This is the condition of a partial index, which contains no other rows.
     messages = Message.objects.using(alias).filter(~Q(text=""), embedded_at=None)
+    items = StateItem.objects.using(alias).filter(is_pending=True)
     unread = [_unread(alias, declared) for declared in registry.indexes.values()]
     return Waiting(
         messages=_counted(messages),
+        state_items=_counted(items),
         changes=sum(number for number, _ in unread),
         changes_since=min((since for _, since in unread if since), default=None),
     )

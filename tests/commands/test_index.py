@@ -107,3 +107,17 @@ def test_it_embeds_messages() -> None:
     for other in (["--entity", "Notes"], ["--connection", "ann"], ["--index", "x"], ["--build"]):
         with pytest.raises(CommandError, match="--messages"):
             call("--messages", *other)
+
+
+def test_it_indexes_state() -> None:
+    for key in ("a", "b"):
+        engine.state.put(namespace=("ann",), key=key, value={"said": "tea"})
+    engine.state.index_pending()
+    engine.state.store.mark_all_unindexed()
+    assert call("--state") == "2 items indexed.\n"
+    assert call("--state") == "0 items indexed.\n"
+    assert call("--state", "--rebuild") == "2 items indexed.\n"
+    with pytest.raises(CommandError, match="--state"):
+        call("--state", "--entity", "Notes")
+    with pytest.raises(CommandError, match="not allowed with"):
+        call("--state", "--messages")

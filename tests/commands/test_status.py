@@ -57,7 +57,12 @@ def test_migrated_database_is_healthy(project: Project, database: str) -> None:
     assert found["server"]["pgvector_installed"] == found["server"]["pgvector_available"]
     assert all(table["name"].startswith("mastra_engine_") for table in found["tables"])
     assert found["indexes"] == []
-    assert found["waiting"] == {"messages": 0, "changes": 0, "changes_since": None}
+    assert found["waiting"] == {
+        "messages": 0,
+        "state_items": 0,
+        "changes": 0,
+        "changes_since": None,
+    }
     assert found["runs"] == {"queued": 0, "running": 0, "stalled": 0, "failures": []}
     assert found["growth"][-1]["records"] == 0
 

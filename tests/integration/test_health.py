@@ -79,9 +79,11 @@ def test_messages_without_a_vector_wait(
     said = [{"role": "user", "content": text} for text in ("one", "two", "three", "")]
     engine.memory.save_memory(thread_id="t", resource_id="r", messages=said)
     Message.objects.filter(position=1).update(embedded_at=datetime.now(UTC))
+    engine.state.put(namespace=("r",), key="k", value={"a": "tea"})
+    engine.state.put(namespace=("r",), key="not indexed", value={"a": "tea"}, index=False)
     waiting = health().waiting
     assert waiting is not None
-    assert waiting.messages == 2
+    assert (waiting.messages, waiting.state_items) == (2, 1)
 
     monkeypatch.setattr(health_work, "COUNTED", 1)
     waiting = health().waiting
@@ -209,9 +211,9 @@ def test_the_number_of_statements_is_that_of_any_size(
         engine.vectors.create_index(index_name=f"index {number}", dimension=2)
         run(entity, sync=f"sync {number}", status="failed", error={})
     with registry.empty():
-        assert len(statements(health)) == 17
-        index_records(entity="Contacts", index="index 0", text=str)
         assert len(statements(health)) == 18
+        index_records(entity="Contacts", index="index 0", text=str)
+        assert len(statements(health)) == 19
 
 
 def test_what_is_counted_is_found_by_an_index(entity: Entity) -> None:

@@ -20,8 +20,8 @@ POLL = 2.0
 
 class Command(EngineCommand):
     help = (
-        "Bring the declared indexes of records or the index of messages up to date, or rebuild "
-        "search structures."
+        "Bring the declared indexes of records, or the index of messages or of agent state, up to "
+        "date, or rebuild search structures."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -30,26 +30,37 @@ class Command(EngineCommand):
         parser.add_argument("--index", help="only this index")
         how = parser.add_mutually_exclusive_group()
         how.add_argument(
-            "--rebuild", action="store_true", help="read all records or messages again"
+            "--rebuild", action="store_true", help="read all records, messages or items again"
         )
         how.add_argument(
             "--build",
             action="store_true",
             help="build search structures that are missing or invalid, of all vector indexes",
         )
-        parser.add_argument(
+        texts = parser.add_mutually_exclusive_group()
+        texts.add_argument(
             "--messages", action="store_true", help="embed messages instead of indexing records"
+        )
+        texts.add_argument(
+            "--state", action="store_true", help="index agent state instead of records"
         )
         self.add_engine_argument(parser)
 
     def handle(self, **options: Any) -> None:
         engine = engines[options["engine"]]
         entity, index = options["entity"], options["index"]
-        if options["messages"]:
+        if options["messages"] or options["state"]:
             if entity or index or options["connection"] or options["build"]:
-                raise CommandError("--messages can be combined with --rebuild and --engine only")
-            embed = engine.memory.reembed if options["rebuild"] else engine.memory.embed_pending
-            self.stdout.write(self.style.SUCCESS(f"{embed()} messages embedded."))
+                message = "--messages and --state can be combined with --rebuild and --engine only"
+                raise CommandError(message)
+            memory, state, rebuild = engine.memory, engine.state, options["rebuild"]
+            if options["messages"]:
+                done = (
+                    f"{(memory.reembed if rebuild else memory.embed_pending)()} messages embedded."
+                )
+            else:
+                done = f"{(state.reindex if rebuild else state.index_pending)()} items indexed."
+            self.stdout.write(self.style.SUCCESS(done))
             return
         if options["build"]:
             for vector_index in engine.vectors.list_indexes():
