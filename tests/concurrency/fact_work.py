@@ -1,0 +1,67 @@
+"""What worker processes do with facts."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+
+from mastra_engine import failpoints
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.exceptions import MessageNotFound
+from mastra_engine.types import FactInput, FactSource
+
+CLAIMS = 5
+
+
+def engine() -> PostgresEngine:
+    return PostgresEngine(lock_timeout=60)
+
+
+def claim(number: int, object: str, **fact: object) -> FactInput:
+    return FactInput(f"person {number}", "lives in", object, **fact)  # type: ignore[arg-type]
+
+
+def remember(times: int, worker: int) -> list[str]:
+    """Remember an object for two of the claims at once, in any order, and return all objects."""
+    chance = random.Random(worker)
+    objects = []
+    for turn in range(times):
+        numbers = chance.sample(range(CLAIMS), 2)
+        object = f"{worker}.{turn}"
+        facts = [claim(number, object) for number in numbers]
+        engine().facts.remember(resource_id="ann", facts=facts)
+        objects += [f"person {number} {object}" for number in numbers]
+    return objects
+
+
+def remember_with_key(worker: int) -> str:
+    """Remember under one key, as all workers do, and return the fact's id."""
+    facts = [claim(0, "Berlin")]
+    (fact,) = engine().facts.remember(resource_id="ann", facts=facts, idempotency_key="1")
+    return str(fact.id)
+
+
+def remember_from(message_id: str) -> bool:
+    """Remember a fact that rests on a message; return whether the message was there."""
+    fact = claim(0, "Berlin", sources=[FactSource(message_id=message_id)])
+    try:
+        engine().facts.remember(resource_id="ann", facts=[fact])
+    except MessageNotFound:
+        return False
+    return True
+
+
+def delete_message(message_id: str) -> bool:
+    return engine().memory.delete_messages(ids=[message_id]) == 1
+
+
+def remember_until_killed() -> None:
+    """Remember facts, and die before the commit."""
+
+    def die(name: str) -> None:
+        if name == "facts_written":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    failpoints.handler = die
+    engine().facts.remember(resource_id="ann", facts=[claim(0, "Rome"), claim(1, "Rome")])

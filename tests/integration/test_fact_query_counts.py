@@ -1,0 +1,61 @@
+"""How many statements each method of facts sends, however many facts there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mastra_engine.backends.base.facts.service import Facts
+from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.types import Fact, FactInput, FactSource
+from tests.integration.queries import statements
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SIZE = 40
+USER: dict[str, Any] = {"resource_id": "user"}
+MANY = [FactInput("Anna", "likes", f"tea {number}", many=True) for number in range(SIZE)]
+OTHERS = [replace(fact, subject="Bob") for fact in MANY]
+
+# A transaction of the engine's own begins with its lock timeout.
+COUNTS: list[tuple[str, str, int, Callable[[Facts, Fact], Any]]] = [
+    # the lock of the resource, aliases, versions, the write
+    ("remember", "", 5, lambda f, _: f.remember(**USER, facts=[FactInput("Bob", "is", "old")])),
+    ("remember", "many", 5, lambda f, _: f.remember(**USER, facts=OTHERS)),
+    ("remember", "known ones", 4, lambda f, _: f.remember(**USER, facts=MANY)),
+    (
+        "remember",
+        "a source",
+        6,
+        lambda f, _: f.remember(
+            **USER, facts=[FactInput("Bob", "is", "old", sources=[FactSource("m")])]
+        ),
+    ),
+    ("list_facts", "", 1, lambda f, _: f.list_facts(**USER)),
+    ("list_facts", "known", 1, lambda f, fact: f.list_facts(**USER, known_at=fact.created_at)),
+    ("list_facts", "subject", 2, lambda f, _: f.list_facts(**USER, subject="Anna")),
+    ("get_fact", "", 1, lambda f, fact: f.get_fact(id=fact.id)),
+    ("history", "", 2, lambda f, fact: f.history(id=fact.id)),
+    ("sources", "", 2, lambda f, fact: f.sources(id=fact.id)),
+    # the fact, the lock of the resource and of the version, the write
+    ("retract", "", 5, lambda f, fact: f.retract(id=fact.id)),
+    # the fact, the lock, the fact again and its versions, the deletion
+    ("forget", "", 6, lambda f, fact: f.forget(id=fact.id)),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "case", "count", "call"), COUNTS, ids=[f"{row[0]} {row[1]}" for row in COUNTS]
+)
+def test_a_method_sends_a_fixed_number_of_statements(
+    method: str, case: str, count: int, call: Callable[[Facts, Fact], Any]
+) -> None:
+    engine = PostgresEngine()
+    message = {"id": "m", "role": "user", "content": "x"}
+    engine.memory.save_memory(thread_id="t", resource_id="user", messages=[message])
+    fact, *_ = engine.facts.remember(**USER, facts=MANY)
+    sent = statements(lambda: call(engine.facts, fact))
+    assert len(sent) == count, sent
