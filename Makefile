@@ -101,7 +101,7 @@ test-browser: $(VENV)/browser
 
 # The floor in pyproject.toml holds for these folders. Python 3.12 and newer count lines with less
 # overhead (sysmon).
-COVERED := $(addprefix tests/,unit contract api mcp admin commands)
+COVERED := $(addprefix tests/,unit contract api mastra_server mcp admin commands)
 coverage: $(VENV)/ready
 	COVERAGE_CORE=$(if $(filter 3.11%,$(shell $(PYTHON) -V | cut -d' ' -f2)),ctrace,sysmon) \
 		$(BIN)/pytest $(PARALLEL) --cov --cov-report= $(or $(TESTS),$(COVERED))
