@@ -28,7 +28,7 @@ API = "/api/v1"
 
 def client_of(user: User | None) -> APIClient:
     client = APIClient(raise_request_exception=False)
-    if user is not None:  # or it would log out, for which it makes a session
+    if user is not None:  # logging out would need a session
         client.force_authenticate(user)
     return client
 
@@ -59,20 +59,20 @@ def leads(ctx: Any) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class World:
-    """An engine, and who may ask for what: ann, who is user 7, bob, user 8, staff and nobody."""
+    """An engine and its clients: ann, who is user 7, bob, user 8, staff and an anonymous client."""
 
     engine: MastraEngine
     ann: APIClient
     bob: APIClient
     staff: APIClient
     nobody: APIClient
-    #: What stands in the URLs of the examples for what ann has.
+    #: The variables in the URLs of the examples, as the ids of ann's objects.
     path: dict[str, str]
-    #: What a test remembers from one request to the next.
+    #: Values that a test keeps from one request to the next.
     known: dict[str, Any] = field(default_factory=dict)
 
     def path_of(self, case: Case) -> dict[str, str]:
-        """Return what the variables in an operation's URL stand for in its example."""
+        """Return the values of the variables in an operation's URL in its example."""
         statuses = {"retry": "cancelled", "pages": "succeeded"}
         status = next((statuses[word] for word in statuses if word in case.route), "")
         ended = {"run_id": self.path[f"{status}_id"]} if status else {}
@@ -80,7 +80,7 @@ class World:
 
 
 def furnish(engine: MastraEngine, owner: str, prefix: str = "") -> dict[str, str]:
-    """Make what the examples of the API are about; return the ids that they do not choose."""
+    """Create the objects of the API's examples; return the ids that the examples do not choose."""
     memory = engine.memory
     memory.create_thread(
         resource_id=owner,

@@ -1,4 +1,4 @@
-"""The API under a prefix whose variables are not arguments of its operations."""
+"""The API under a prefix with variables that are not arguments of its operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody learns of, or changes, what is somebody else's: every operation, with every foreign id."""
+"""No user reads or changes objects of another user: every operation, with every foreign id."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mastra_engine.web import CONTENT
 from tests.api.catalogue import Case, call, cases, sent
 from tests.api.conftest import World, client_of, state
 
-#: What of ann's world must not be in an answer to anybody else.
+#: Texts of ann's objects, which must not be in a response to another user.
 SECRETS = ("vegan", "lentil", "Lunch", "Alice", "the way east", "page-1", '"7"')
-#: Arguments that name whose it is.
+#: Arguments that name the owner.
 OWNERS = ("resource_id", "connection_id", "namespace")
 every_operation = pytest.mark.parametrize("case", cases(), ids=lambda case: case.operation.name)
 
@@ -32,7 +32,7 @@ def told(response: Any) -> Any:
 
 
 def unknown(path: dict[str, str]) -> dict[str, str]:
-    """Return a URL's variables, standing for what there is none of."""
+    """Return a URL's variables with ids of objects that do not exist."""
     made_up = {
         "thread_id": "no-such-thread",
         "resource_id": "nobody",
@@ -80,7 +80,7 @@ def test_a_foreign_id_is_like_one_that_does_not_exist(case: Case, world: World) 
 def naming_an_owner() -> Iterator[Any]:
     for case in cases():
         for owner in OWNERS:
-            is_path = case.noun == "state"  # whose namespaces begin with an owner
+            is_path = case.noun == "state"  # its namespaces begin with an owner
             named = owner in case.operation.takes.parameters and owner not in case.variables
             if named and not is_path:
                 yield pytest.param(case, owner, id=f"{case.operation.name}-{owner}")

@@ -1,4 +1,4 @@
-"""What a project is told when the API cannot work."""
+"""The checks that tell a project why the API cannot work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples in the API's description are what really happens."""
+"""The examples in the API's description are real responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 def shaped(text: str) -> Any:
-    """Return JSON without what is another each time."""
+    """Return JSON without the values that differ each time."""
     same = _SIZE.sub('"size_bytes":1', _TIME.sub("time", _UUID.sub("uuid", text)))
     return json.loads(same, parse_float=lambda _: 0.5)
 
@@ -32,7 +32,7 @@ def test_the_example_is_what_happens(case: Case, world: World) -> None:
     if response.streaming:
         shown = re.findall(r'"\w+":"?[\w-]+', _UUID.sub("uuid", example.answer))
         assert shown
-        for value in shown:  # what is left out is an ellipsis
+        for value in shown:  # an ellipsis stands for the rest
             assert value in _UUID.sub("uuid", told.decode())
     elif example.answer is None:
         assert told == b""

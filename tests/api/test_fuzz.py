@@ -30,8 +30,8 @@ load_all_checks()
 EXCLUDED = [
     check
     for check in CHECKS.get_all()
-    # What fits the description can still be refused: a filter that says nothing, a cursor of
-    # another query. And here everybody is signed in.
+    # A request that fits the description can still be refused: an empty filter, a cursor of
+    # another query. All users are signed in here.
     if check.__name__ in ("positive_data_acceptance", "ignored_auth")
 ]
 
@@ -64,7 +64,7 @@ def _one_connection() -> Iterator[None]:
 def requests(
     operation: APIOperation[Any, Any, Any], path: dict[str, str]
 ) -> st.SearchStrategy[Any]:
-    """Make requests that fit the description and others, about what exists and what does not."""
+    """Make requests that fit the description and others, about objects that exist and others."""
 
     def about(case: Case, *, existing: bool) -> Case:
         part = case.meta.components.get(ParameterLocation.PATH)

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is an answer, and what is refused has changed nothing."""
+"""Each request gets a response of the API, and a refused one has changed nothing."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def good_or_explained(response: Any, name: str) -> None:
 
 
 class Sender:
-    """Sends requests of one operation, and sees that what is refused has changed nothing."""
+    """Sends requests of one operation, and checks that a refused one has changed nothing."""
 
     def __init__(self, world: World, case: Case) -> None:
         self.world, self.case = world, case

@@ -1,4 +1,4 @@
-"""The API as HTTP would have it: versions, keys, limits, streams and what is unavailable."""
+"""The API by the rules of HTTP: versions, keys, limits, streams and unavailable databases."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_request_id_comes_back_and_is_logged(
     assert answer["X-Request-ID"] == given
     (line,) = [each for each in caplog.records if each.name == "mastra_engine.api"]
     assert line.request_id == given  # type: ignore[attr-defined]
-    assert line.getMessage() == "GET api/v1/threads/<str:thread_id>/ 200"  # no id of anybody's
+    assert line.getMessage() == "GET api/v1/threads/<str:thread_id>/ 200"  # without an id
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "a b", "a\nb", "é"])
@@ -263,7 +263,7 @@ def test_a_thread_is_exported_and_imported(world: World) -> None:
     copied = world.ann.generic("POST", "/api/v1/import/?thread_id=copy", lines, LINES)
     assert (copied.status_code, copied.json()["message_count"]) == (201, 2)
     assert b"".join(world.ann.get("/api/v1/threads/copy/export/")).count(b"vegan") == 1
-    # What bob imports is his, whoever had it.
+    # Bob owns the threads that he imports.
     assert world.bob.generic("POST", "/api/v1/import/?thread_id=b", lines, LINES).status_code == 201
     assert world.engine.memory.get_thread(thread_id="b").resource_id == "8"
 
@@ -323,7 +323,7 @@ def test_a_body_of_unknown_length_is_not_taken_for_none(
 
 
 def test_an_upload_can_be_read_again() -> None:
-    """As when its transaction lost to another and begins anew."""
+    """As when its transaction lost to another one and starts again."""
     upload = parsers.Upload(BytesIO(b'{"external_id": "c1"}\n'), digest="", path="/records")
     assert [*upload] == [*upload] == [{"external_id": "c1"}]
 

@@ -1,4 +1,4 @@
-"""What is sent again under an `Idempotency-Key` is answered again, and not done again."""
+"""A request that is repeated with its `Idempotency-Key` has one effect and the same response."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_uploads_are_compared_by_their_bytes(world: World) -> None:
     assert refusal(other_arguments) == (422, "idempotency_conflict", None)
 
 
-# What is remembered
+# Stored responses
 
 
 def test_messages_sent_again_are_not_appended_again(world: World) -> None:
@@ -213,7 +213,7 @@ def test_other_keys_are_refused(world: World, key: str) -> None:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
-    """What is done under a key stops before its answer is kept, until it is let go."""
+    """An operation with a key waits before its response is stored, until the test lets it go on."""
     reached, go = Event(), Event()
 
     def handler(name: str) -> None:

@@ -79,7 +79,7 @@ def described(case: Case) -> Iterator[str]:
 
 
 def shown(value: object) -> str:
-    """Return JSON with what is short in one line."""
+    """Return JSON with short values in one line."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     short = re.compile(r"([\[{])\n\s+([^\[\]{}]{0,300}?)\n\s+([\]}])")
 

@@ -29,7 +29,7 @@ SECRETS = {
     "the way east": {"view_embedding"},
     '"checkpoint":"': {"view_sync", "view_syncrun"},
 }
-#: Operations whose examples send one of these texts, which the response repeats.
+#: Operations with examples that send one of these texts, which the response repeats.
 SENT = {"create_thread": {'"channel"'}, "import_thread": {'"channel"'}}
 ALL = {
     f"{verb}_{noun}"
@@ -141,7 +141,7 @@ def test_an_empty_patch_does_not_show_the_working_memory(world: World) -> None:
 
 
 def test_the_admin_hides_the_same_models() -> None:
-    """A model whose admin has documents is content in the API."""
+    """A model with documents in its admin is content in the API."""
     hidden = {
         f"view_{model._meta.model_name}"
         for model, admin in site._registry.items()

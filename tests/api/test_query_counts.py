@@ -1,4 +1,4 @@
-"""How many statements each operation sends, with what the examples of the API ask for."""
+"""The number of statements that each operation sends, with the examples of the API."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ COUNTS = {
 }
 
 
-#: What a key adds: to lock it, to look for an answer, to keep one, to delete some old ones.
+#: Statements of a key: its lock, the look for a response, storing one, deleting old ones.
 WITH_A_KEY, AGAIN = 4, 3
 #: Its transaction sets the lock timeout once, these by themselves not at all and twice.
 BUT = {

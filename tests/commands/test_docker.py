@@ -1,4 +1,4 @@
-"""The container of a project, against a `docker` that only records what it is asked."""
+"""The container of a project, against a `docker` that only records its arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""engine_erase: what is kept of somebody is counted and deleted, in the end to the last byte."""
+"""engine_erase: the data of a resource is counted and deleted, in the end to the last byte."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WHERE relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace)
 
 
 class Dice:
-    """An embedder whose vectors nobody else has."""
+    """An embedder with vectors that no other embedder returns."""
 
     def embed_query(self, text: str) -> list[float]:
         dice = random.Random(text)
@@ -61,7 +61,7 @@ def _memory(settings: Any) -> None:
             )
     for resource in "ann", "bob":
         engine.memory.update_working_memory(resource_id=resource, content=f"{resource}-is-vegan")
-    engine.memory.embed_pending()  # what could not be on a busy machine
+    engine.memory.embed_pending()  # the messages that wait on a busy machine
 
 
 def said(resource: str, number: int) -> dict[str, Any]:
@@ -85,7 +85,7 @@ SPELLED_OUT = "2 threads, 40 messages, 1 working memory, 40 vectors"
 
 
 def files_with(data: bytes) -> set[str]:
-    """Return the tables and indexes in whose files the bytes are."""
+    """Return the tables and indexes that have the bytes in their files."""
     with connection.cursor() as cursor:
         cursor.execute("CHECKPOINT")
         cursor.execute(_READ_TABLES, [data])
@@ -122,7 +122,7 @@ def test_a_connections_records_are_erased_and_no_others() -> None:
     assert erase("--connection=ann") == "Erased: 2 entities, 6 records"  # one is a tombstone
     assert engine.erase(connection_id="ann", dry_run=True) == Erasure()
     assert engine.erase(connection_id="bob", dry_run=True) == Erasure(entities=2, records=6)
-    assert kept("ann") == EVERYTHING  # a resource of that name is somebody else
+    assert kept("ann") == EVERYTHING  # a resource of that name is another owner
 
 
 def test_a_namespaces_vectors_are_erased_and_no_others() -> None:
@@ -142,7 +142,7 @@ def test_a_namespaces_vectors_are_erased_and_no_others() -> None:
     assert vectors("ann") == 4
     assert erase("--namespace=ann") == "Erased: 4 vectors"
     assert (vectors("ann"), vectors("bob"), vectors("")) == (0, 4, 4)
-    assert kept("ann") == EVERYTHING  # a resource of that name is somebody else
+    assert kept("ann") == EVERYTHING  # a resource of that name is another owner
     assert erase("--namespace=") == "Erased: 4 vectors"
     with pytest.raises(CommandError, match="not allowed with"):
         erase("--namespace=bob", "--resource=bob")
@@ -157,7 +157,7 @@ def test_no_byte_of_it_stays_in_the_tables() -> None:
     assert [name.startswith("mastra_engine_embedding") for name in files_with(vector)] == [True]
 
     erase("--resource=ann", "--no-vacuum")
-    assert files_with(text)  # what is deleted is still there
+    assert files_with(text)  # deleted rows are still there
 
     erase("--resource=ann", "--full")
     assert not any(map(files_with, (text, mind, vector, b"ann's ")))

@@ -1,4 +1,4 @@
-"""engine_evaluate: what it prints, writes and how it ends."""
+"""engine_evaluate: its output, its file and its exit status."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _documents() -> Iterator[None]:
 
 @pytest.fixture
 def cases(tmp_path: Path) -> Path:
-    """One case that is answered at once, one whose answer is second."""
+    """One case with its document first, and one with its document second."""
     return write(
         tmp_path,
         {"query": "red apple", "expected_ids": ["a"]},

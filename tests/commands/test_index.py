@@ -1,4 +1,4 @@
-"""engine_index: what it prints and how it ends."""
+"""engine_index: its output and its exit status."""
 
 from __future__ import annotations
 

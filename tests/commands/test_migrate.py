@@ -131,7 +131,7 @@ def test_impatient_roles_may_wait_too(project: Project, database: str) -> None:
 
 
 def test_neither_the_lock_nor_who_waits_for_it_holds_up_an_index(database: str) -> None:
-    """CREATE INDEX CONCURRENTLY waits for whoever has a snapshot."""
+    """CREATE INDEX CONCURRENTLY waits for transactions with a snapshot."""
     told = Event()
 
     def wait() -> None:

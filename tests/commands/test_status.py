@@ -1,4 +1,4 @@
-"""engine_status: what is true now, and nothing changed by asking."""
+"""engine_status: it reports the present state and changes nothing."""
 
 from __future__ import annotations
 

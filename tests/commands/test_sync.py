@@ -1,4 +1,4 @@
-"""engine_sync: what it prints and how it ends."""
+"""engine_sync: its output and its exit status."""
 
 from __future__ import annotations
 

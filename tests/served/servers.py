@@ -29,7 +29,7 @@ COMMANDS = {
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs, and what it has said so far."""
+    """A server that runs, and its output so far."""
 
     name: str
     address: str

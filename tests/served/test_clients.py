@@ -1,4 +1,4 @@
-"""The pages about clients do what they show, against a server."""
+"""The code on the pages about clients works against a server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ END = "--- end of a block ---"
 
 
 class Language(NamedTuple):
-    """How to say what the tests put between the blocks of a page, and how to run it all."""
+    """How to write text between the blocks of a page, and how to run all of it."""
 
     say: str
     ask: str
@@ -40,7 +40,7 @@ class Language(NamedTuple):
 
 
 def done(directory: Path, *command: str) -> str:
-    """Return what a command prints; it has to succeed."""
+    """Return the output of a command; it must succeed."""
     ended = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -55,7 +55,7 @@ def in_python(directory: Path, script: str) -> str:
 
 
 def in_node(directory: Path, script: str) -> str:
-    """Compile strictly against the types of this API, and run what comes out."""
+    """Compile strictly against the types of this API, and run the result."""
     (directory / "page.ts").write_text(script)
     (directory / "package.json").write_text('{"type": "module"}')
     call_command("engine_generate", "--lang=ts", f"--out={directory / 'engine.ts'}")
