@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from mastra_engine import engine
-from mastra_engine.models import IdempotencyRecord, Thread
+from mastra_engine.models import IdempotencyRecord, StateItem, Thread
 from mastra_engine.registry import registry, sync
 from mastra_engine.types import Erasure
 
@@ -237,6 +237,20 @@ def test_answers_whose_time_is_over_go_with_anything() -> None:
     assert IdempotencyRecord.objects.count() == 2
     erase("--resource=ann")
     assert IdempotencyRecord.objects.count() == 1
+
+
+def test_state_is_erased_and_expired_state_goes_with_anything() -> None:
+    for resource in ("ann", "bob"):
+        engine.state.put(namespace=(resource,), key="kept", value={"said": "tea"}, index=False)
+    engine.state.put(namespace=("bob",), key="expired", value={}, expires_in=1e-6)
+    assert (
+        erase("--resource=ann")
+        == f"Erased: {SPELLED_OUT.replace(', 40 vec', ', 1 state items, 40 vec')}"
+    )
+    assert [item.key for item in engine.state.list_items(namespace_prefix=())] == ["kept"]
+    assert (
+        StateItem.objects.filter(value__isnull=True).count() == 1
+    )  # the tombstone of the expired one
 
 
 def test_nothing_expires_without_the_setting() -> None:

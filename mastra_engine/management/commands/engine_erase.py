@@ -77,6 +77,7 @@ class Command(EngineCommand):
             self.confirm(self.erase(engine, options, dry_run=True))
         self.stdout.write(f"Erased: {self.erase(engine, options, dry_run=False)}")
         engine.expire_idempotency_records()
+        engine.state.delete_expired()
         if options["vacuum"]:
             engine.vacuum(full=options["full"])
 
