@@ -14,7 +14,6 @@ from uuid import UUID
 from mastra_engine import types
 from mastra_engine.api import descriptions
 from mastra_engine.api.arguments import alternatives
-from mastra_engine.api.descriptions import describe_component
 from mastra_engine.api.limits import limits
 from mastra_engine.types import Page
 
@@ -71,6 +70,10 @@ class TypeSchemas(ABC):
     def describe(self, name: str, *owners: str) -> str:
         """Return the text of an argument or a property; raises LookupError if it has none."""
         return descriptions.describe(name, *owners)
+
+    def describe_component(self, name: str) -> str:
+        """Return the text of a named type; raises LookupError if it has none."""
+        return descriptions.describe_component(name)
 
     def arguments(
         self, parameters: Mapping[str, Parameter], *owners: str, optional: Collection[str] = ()
@@ -134,7 +137,7 @@ class TypeSchemas(ABC):
             if kind not in _ENUMS:
                 return schema
             name = _ENUMS[kind]
-            return self.component(name, {**schema, "description": describe_component(name)})
+            return self.component(name, {**schema, "description": self.describe_component(name)})
         if origin in _ARRAYS or (origin is tuple and inner[-1] is Ellipsis):
             return {"type": "array", "items": self.schema_of(inner[0])}
         if origin is tuple:
@@ -150,7 +153,7 @@ class TypeSchemas(ABC):
         hints, name = get_type_hints(kind), kind.__name__
         schema: Schema = {
             "type": "object",
-            "description": describe_component(name),
+            "description": self.describe_component(name),
             "properties": {
                 field.name: self.annotated(
                     self.schema_of(hints[field.name]), description=self.describe(field.name, name)
@@ -174,7 +177,7 @@ class TypeSchemas(ABC):
         cursor = self.annotated({"type": "string"}, description=self.describe("next_cursor"))
         schema: Schema = {
             "type": "object",
-            "description": describe_component(name),
+            "description": self.describe_component(name),
             "properties": {
                 "items": self.annotated(items, description=self.describe("items")),
                 "next_cursor": self.nullable(cursor),

@@ -13,6 +13,7 @@ from mastra_engine.api.arguments import Arguments
 from mastra_engine.api.cursors import signed
 from mastra_engine.api.vectors import vectors_in
 from mastra_engine.backends.base import MastraEngine
+from mastra_engine.backends.base.facts.service import Facts
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.conf import api_settings
@@ -22,6 +23,8 @@ from mastra_engine.types import (
     Changes,
     ContextWindow,
     Entity,
+    Fact,
+    FactMatch,
     Match,
     Message,
     Page,
@@ -233,6 +236,27 @@ def search_vectors(caller: Caller, **arguments: Any) -> Page[Match]:
     return Page(vectors.query(**arguments))
 
 
+@tool(Facts.remember, "add_fact", fills=_OWNER)
+def remember_fact(caller: Caller, **arguments: Any) -> Page[Fact]:
+    """Remember facts that were learned about a resource, such as where somebody lives.
+
+    A fact has a subject, a predicate and an object. A new object of a subject and predicate
+    supersedes the one before, which stays in the history; with `many` both hold. The same object
+    again makes no new fact.
+    """
+    return Page(caller.engine.facts.remember(**arguments))
+
+
+@tool(Facts.search, fills=_OWNER, searches=True)
+def search_facts(caller: Caller, **arguments: Any) -> Page[FactMatch]:
+    """Search the facts about a resource by meaning and by words.
+
+    The facts that hold now are searched. `valid_at` asks what was true at a time, and `known_at`
+    what was known then.
+    """
+    return Page(caller.engine.facts.search(**arguments))
+
+
 TOOLS: dict[str, Tool] = {
     each.name: each
     for each in (
@@ -247,5 +271,7 @@ TOOLS: dict[str, Tool] = {
         search_records,
         get_changes,
         search_vectors,
+        remember_fact,
+        search_facts,
     )
 }

@@ -32,7 +32,7 @@ class Owner:
 
 
 def furnish(engine: MastraEngine, name: str) -> Owner:
-    """Make a user who has a thread, working memory, a record and a vector."""
+    """Make a user who has a thread, working memory, a fact, records and a vector."""
     user = User.objects.create_user(name)
     token = Token.objects.create(user=user)
     owner = Owner(user, token.key, f"chat-{name}", "")
@@ -51,6 +51,10 @@ def furnish(engine: MastraEngine, name: str) -> Owner:
         {"external_id": "c/1", "data": {"name": f"Alice {word}", "age": 34}},
         {"external_id": "c2", "data": {"name": f"Bob {word}", "age": 17}},
     ]
+    engine.facts.remember(
+        resource_id=owner.id,
+        facts=[{"subject": "soup", "predicate": "is", "object": word}],
+    )
     synced = engine.sync_records(name="Contacts", connection_id=owner.id, records=contacts)
     engine.vectors.create_index(index_name="docs", dimension=512)
     engine.vectors.upsert(index_name="docs", documents=[f"soup {word}"], namespace=owner.id)
@@ -79,6 +83,11 @@ def calls(owner: Owner) -> dict[str, dict[str, Any]]:
         "search_records": {"query": "Alice", "connection_id": owner.id, "top_k": 1},
         "get_changes": {"entity_id": owner.entity_id, "limit": 1},
         "search_vectors": {"index_name": "docs", "query_text": "soup", "namespace": owner.id},
+        "remember_fact": {
+            "resource_id": owner.id,
+            "facts": [{"subject": "Ann", "predicate": "likes", "object": "bread", "many": True}],
+        },
+        "search_facts": {"resource_id": owner.id, "query": "soup"},
     }
 
 

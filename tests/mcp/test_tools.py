@@ -72,6 +72,7 @@ def test_nothing_of_another_user_is_read_or_written(
     before = (
         engine.memory.list_messages(thread_id=ann.thread_id),
         engine.memory.get_working_memory(resource_id=ann.id),
+        engine.facts.list_facts(resource_id=ann.id),
     )
     response = Host(bob.token).send(
         "tools/call", {"name": name, "arguments": calls(ann)[name]}, version=version
@@ -81,6 +82,7 @@ def test_nothing_of_another_user_is_read_or_written(
     after = (
         engine.memory.list_messages(thread_id=ann.thread_id),
         engine.memory.get_working_memory(resource_id=ann.id),
+        engine.facts.list_facts(resource_id=ann.id),
     )
     assert before == after
 
@@ -170,7 +172,7 @@ def test_annotations_say_what_tools_do(host: Host) -> None:
     hints = {tool["name"]: tool["annotations"] for tool in tools}
     assert list(hints) == list(TOOLS)
     writing = {name for name, hint in hints.items() if not hint["readOnlyHint"]}
-    assert writing == {"save_messages", "update_working_memory"}
+    assert writing == {"save_messages", "update_working_memory", "remember_fact"}
     assert [name for name, hint in hints.items() if hint["destructiveHint"]] == [
         "update_working_memory"
     ]
