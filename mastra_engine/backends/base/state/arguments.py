@@ -18,6 +18,8 @@ from mastra_engine.validation.sizes import limit_size
 MAX_ELEMENTS = 16
 #: Bytes of all elements of a namespace. With a key of 512 bytes it fits an entry of an index.
 MAX_NAMESPACE_BYTES = 1_920
+#: Bytes of a character in UTF-8.
+_LONGEST_CHARACTER = 4
 #: Bytes of the value of an item, as PostgreSQL writes it.
 MAX_VALUE_BYTES = 16 * 1024 * 1024
 #: Paths of one item's fields.
@@ -80,6 +82,8 @@ def _elements(value: Any, path: str) -> Namespace:
             f"must have at most {MAX_ELEMENTS} elements, got {len(value)}", path=path
         )
     elements = tuple(name(element, f"{path}/{i}") for i, element in enumerate(value))
+    if sum(map(len, elements)) * _LONGEST_CHARACTER <= MAX_NAMESPACE_BYTES:
+        return elements
     if (size := sum(len(element.encode()) for element in elements)) > MAX_NAMESPACE_BYTES:
         message = f"must have at most {MAX_NAMESPACE_BYTES:,} bytes in all, got {size:,}"
         raise InvalidInput(message, path=path)
