@@ -324,6 +324,7 @@ class ThreadMemoryView(EngineView):
                 "messages": [_ANSWER],
                 "recalled": [],
                 "working_memory": _WORKING_MEMORY,
+                "facts": [],
             },
         ),
     )
@@ -355,6 +356,7 @@ class ContextWindowView(EngineView):
                 "tokens": 32,
                 "truncated": False,
                 "system": None,
+                "facts": [],
             },
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from mastra_engine.conversations.parts import Thinking, read_message, text_of, u
 from mastra_engine.conversations.tokens import message_tokens
 from mastra_engine.conversations.turns import Place, group_turns
 from mastra_engine.protocols import Tokenizer
-from mastra_engine.types import ContentPart, Message, RecalledMessage, Thread, WorkingMemory
+from mastra_engine.types import ContentPart, Fact, Message, RecalledMessage, Thread, WorkingMemory
 
 
 def whole_exchanges(messages: Sequence[Message], *, to_the_end: bool) -> list[Message]:
@@ -64,13 +65,15 @@ def _has_content(message: Message, parts: list[ContentPart]) -> bool:
 class ContextPreamble:
     """The system messages in front of a thread's messages, within a budget of tokens.
 
-    They hold the caller's system text, the working memory and the recalled messages.
+    They hold the caller's system text, facts, the working memory and the recalled messages.
     """
 
     def __init__(self, thread: Thread, tokenizer: Tokenizer, budget: int | None) -> None:
         self.thread = thread
         self.tokenizer = tokenizer
         self.budget = budget
+        #: The facts that the leading system message tells.
+        self.facts: list[Fact] = []
         self._fixed: list[Message] = []
         self._recalled: list[RecalledMessage] = []
 
@@ -84,6 +87,22 @@ class ContextPreamble:
     def add(self, text: str) -> None:
         """Append a system message with this text."""
         self._fixed.append(self._system_message(text))
+
+    def add_leading(self, text: str | None, facts: Sequence[Fact]) -> None:
+        """Append the leading system message: a text, and facts up to half of the budget."""
+        texts = [] if text is None else [text]
+
+        def tokens(count: int) -> int:
+            return self._system_message(_told(facts[:count])).tokens
+
+        fitting = len(facts)
+        if self.budget is not None:
+            fitting = bisect_right(range(1, len(facts) + 1), self.budget // 2, key=tokens)
+        self.facts = list(facts[:fitting])
+        if self.facts:
+            texts.append(_told(self.facts))
+        if texts:
+            self.add("\n\n".join(texts))
 
     def add_working_memory(self, memory: WorkingMemory) -> None:
         """Append the text and the JSON of working memory, unless both are empty."""
@@ -132,6 +151,11 @@ class ContextPreamble:
             metadata={},
             created_at=self.thread.created_at,
         )
+
+
+def _told(facts: Sequence[Fact]) -> str:
+    lines = [f"{fact.subject} {fact.predicate} {fact.object}" for fact in facts]
+    return "\n".join(["Known facts:", *lines])
 
 
 def _quotation(messages: Sequence[Message]) -> str:

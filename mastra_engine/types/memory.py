@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from mastra_engine.types.facts import Fact
 from mastra_engine.types.vectors import Explanation
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -96,12 +97,16 @@ class WorkingMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryView:
-    """The latest messages of a thread, oldest first, recalled messages and the working memory."""
+    """The latest messages of a thread, oldest first, recalled messages and the working memory.
+
+    `facts` are the current facts about the resource, if they were requested.
+    """
 
     thread: Thread
     messages: list[Message]
     recalled: list[RecalledMessage]
     working_memory: WorkingMemory
+    facts: list[Fact] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +115,14 @@ class ContextWindow(Sequence[Any]):
 
     `system` is set in Anthropic's format only, which keeps the system text apart from the
     messages. `truncated` is true if older messages were omitted. `tokens` includes the preamble.
+    `facts` are the facts that the leading system message tells.
     """
 
     messages: list[Any]
     tokens: int
     truncated: bool
     system: str | None = None
+    facts: list[Fact] = field(default_factory=list)
 
     def __getitem__(self, index: int | slice) -> Any:
         return self.messages[index]

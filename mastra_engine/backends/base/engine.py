@@ -14,6 +14,7 @@ from mastra_engine.backends.base.delegation import delegate
 from mastra_engine.backends.base.erasure.service import ErasureService
 from mastra_engine.backends.base.erasure.store import ErasureStore
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
+from mastra_engine.backends.base.facts.current import current_facts
 from mastra_engine.backends.base.facts.service import Facts
 from mastra_engine.backends.base.facts.store import FactStore
 from mastra_engine.backends.base.idempotency.service import Idempotency
@@ -97,6 +98,7 @@ class MastraEngine(ABC):
         )
         self.idempotency = Idempotency(stores.idempotency)
         self.facts = Facts(stores.facts, vectors, self.idempotency)
+        memory.context.current_facts = partial(current_facts, stores.facts)
         self.erasure = ErasureService(
             stores.erasure,
             records=self.records,

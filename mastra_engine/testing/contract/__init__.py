@@ -17,6 +17,7 @@ from mastra_engine.testing.contract.event_loop import TestEventLoop
 from mastra_engine.testing.contract.fact_search import TestFactSearch
 from mastra_engine.testing.contract.fact_sources import TestFactSources, TestScopedFacts
 from mastra_engine.testing.contract.facts import TestFacts
+from mastra_engine.testing.contract.facts_in_windows import TestFactsInWindows
 from mastra_engine.testing.contract.following import TestFollowing
 from mastra_engine.testing.contract.hostile_memory import TestHostileMemory
 from mastra_engine.testing.contract.hybrid import (
@@ -67,6 +68,7 @@ __all__ = [
     "TestFactSearch",
     "TestFactSources",
     "TestFacts",
+    "TestFactsInWindows",
     "TestFollowing",
     "TestHostileMemory",
     "TestHybridRecall",

@@ -80,7 +80,7 @@ FILTERS = {
 }
 #: What has tests of its own, below.
 OTHERS = {"messages", "ids", "resource_ids", "lines", "cursor", "content", "patch"}
-OTHERS |= {"dry_run", "explain", "hybrid", "message_range", "min_score", "working_memory"}
+OTHERS |= {"dry_run", "explain", "facts", "hybrid", "message_range", "min_score", "working_memory"}
 
 ARGUMENTS = [
     (method, parameter)

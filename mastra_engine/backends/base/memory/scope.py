@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.conversations.tokens import estimate
 from mastra_engine.exceptions import InvalidInput, NotFound, ThreadNotFound, quoted
 from mastra_engine.protocols import RunQueue, Tokenizer
-from mastra_engine.types import Message, Thread
+from mastra_engine.types import Fact, Message, Thread
 from mastra_engine.validation.inputs import count, name
 
 
@@ -34,6 +34,8 @@ class MemoryContext:
     embeds_at_once: bool = True
     #: Sends threads to the workers that embed them; without it, this process embeds them.
     queue: RunQueue | None = None
+    #: Returns the current facts about a resource, pinned ones first; an engine sets it.
+    current_facts: Callable[[str], list[Fact]] = lambda resource_id: []
     #: The resources in scope; None for all.
     resource_ids: frozenset[str] | None = None
 

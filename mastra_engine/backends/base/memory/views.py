@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
@@ -21,7 +22,7 @@ from mastra_engine.types import (
     Thread,
     WindowFormat,
 )
-from mastra_engine.validation.inputs import choice, count, moment, name, text
+from mastra_engine.validation.inputs import choice, count, flag, moment, name, text
 from mastra_engine.validation.sizes import MAX_PAGE_BYTES
 
 
@@ -51,15 +52,17 @@ class Views:
         top_k: int = 4,
         message_range: tuple[int, int] = (1, 1),
         scope: RecallScope = "thread",
+        facts: bool = False,
     ) -> Steps[MemoryView]:
         """Return the `last` messages of a thread, and further messages that `query` recalls.
 
+        `facts` adds the current facts about the resource, pinned ones first, then the latest.
         The working memory is the thread's, or the resource's when the thread has none. Messages
         older than those that have 8 MiB of JSON are left out. Raises ThreadNotFound, and the
         errors of recall().
         """
         thread = self._scope.require_thread(name(thread_id, "/thread_id"))
-        size = count(last, "/last")
+        size, with_facts = count(last, "/last"), flag(facts, "/facts")
         scope = cast(RecallScope, choice(scope, "/scope", "thread", "resource"))
         selection = MessageSelection(descending=True, limit=size, max_bytes=MAX_PAGE_BYTES)
         newest, _ = self._store.list_messages(thread.id, selection)
@@ -70,6 +73,7 @@ class Views:
             messages=newest[::-1],
             recalled=[message for message in recalled if message.id not in newest_ids],
             working_memory=self._working_memory.of_thread(thread),
+            facts=self._context.current_facts(thread.resource_id) if with_facts else [],
         )
 
     @in_steps
@@ -87,16 +91,18 @@ class Views:
         scope: RecallScope = "thread",
         system: str | None = None,
         working_memory: bool = False,
+        facts: bool = False,
     ) -> Steps[ContextWindow]:
         """Return the newest messages of a thread that fit `max_tokens`, oldest first.
 
         `start` is included and `end` excluded. A tool call is never separated from its result.
-        System messages come first and count towards `max_tokens`: `system`, the working memory if
-        `working_memory` is true, and the messages that `query` recalls, which take at most half of
-        the remaining tokens. `format="raw"` returns `Message`s; `openai` and `anthropic` return
-        the dicts that their clients take, with Anthropic's system text in `system`. The window is
-        empty when nothing fits. It ends, at its older end, with the message that brings it to
-        32 MiB of JSON. `truncated` tells whether older messages were left out.
+        System messages come first and count towards `max_tokens`: `system`, with the current facts
+        about the resource if `facts` is true, which take at most half of the tokens; the working
+        memory if `working_memory` is true; and the messages that `query` recalls, which take at
+        most half of the remaining tokens. `format="raw"` returns `Message`s; `openai` and
+        `anthropic` return the dicts that their clients take, with Anthropic's system text in
+        `system`. The window is empty when nothing fits. It ends, at its older end, with the message
+        that brings it to 32 MiB of JSON. `truncated` tells whether older messages were left out.
 
         Raises ThreadNotFound, and the errors of recall().
         """
@@ -108,39 +114,52 @@ class Views:
         until = None if end is None else moment(end, "/end")
         instructions = None if system is None else text(system, "/system")
         preamble = None
-        if instructions is not None or working_memory or query is not None:
+        with_facts = flag(facts, "/facts")
+        if instructions is not None or working_memory or with_facts or query is not None:
             thread = self._scope.require_thread(id)
             recalled = yield from self._recalled(thread, query, top_k, message_range, scope)
-            preamble = self._preamble(thread, budget, instructions, working_memory, recalled)
-        remaining = preamble.remaining_tokens if preamble else budget
-        if remaining is not None and remaining < 0:
+            preamble = ContextPreamble(thread, self._context.tokenizer, budget)
+            self._fill(preamble, instructions, with_facts, working_memory, recalled)
+        bounds = WindowBounds(start=since, end=until, max_tokens=budget)
+        return self._window(id, bounds, preamble, format)
+
+    def _window(
+        self,
+        thread_id: str,
+        bounds: WindowBounds,
+        preamble: ContextPreamble | None,
+        format: WindowFormat,
+    ) -> ContextWindow:
+        """Return a window of the newest messages that fit with the preamble."""
+        if preamble is not None:
+            bounds = replace(bounds, max_tokens=preamble.remaining_tokens)
+        if bounds.max_tokens is not None and bounds.max_tokens < 0:
             return ContextWindow(messages=[], tokens=0, truncated=True)
-        bounds = WindowBounds(start=since, end=until, max_tokens=remaining)
-        messages, has_older = self._store.read_window(id, bounds)
-        self._scope.require_thread_of(messages, id)
-        history = whole_exchanges(messages, to_the_end=until is None)
-        return format_window(
+        messages, has_older = self._store.read_window(thread_id, bounds)
+        self._scope.require_thread_of(messages, thread_id)
+        history = whole_exchanges(messages, to_the_end=bounds.end is None)
+        window = format_window(
             [*(preamble.messages_before(history) if preamble else []), *history],
             format,
             truncated=has_older or len(history) < len(messages),
         )
+        return replace(window, facts=preamble.facts) if preamble else window
 
-    def _preamble(
+    def _fill(
         self,
-        thread: Thread,
-        budget: int | None,
+        preamble: ContextPreamble,
         system: str | None,
+        facts: bool,
         working_memory: bool,
         recalled: Sequence[RecalledMessage],
-    ) -> ContextPreamble:
-        """Return the system messages that precede a thread's messages."""
-        preamble = ContextPreamble(thread, self._context.tokenizer, budget)
-        if system is not None:
-            preamble.add(system)
+    ) -> None:
+        """Add the system messages that precede a thread's messages."""
+        thread = preamble.thread
+        known = self._context.current_facts(thread.resource_id) if facts else []
+        preamble.add_leading(system, known)
         if working_memory:
             preamble.add_working_memory(self._working_memory.of_thread(thread))
         preamble.add_recalled(recalled)
-        return preamble
 
     def _recalled(
         self,
