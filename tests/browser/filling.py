@@ -45,6 +45,8 @@ def fill_with_hostile() -> None:
             documents=[text],
             metadata=[{text: text, "kind": HOSTILE[i % 9]}],
         )
+        engine.state.put(namespace=(text, text), key=text, value={text: text})
+        _remember(text, text, thread_id=text)
         _sync(text, text, [text], error=text, paused=i % 2 == 1)
     documents = [document.value for document in DOCUMENTS]
     records = [{"external_id": str(i), "data": data} for i, data in enumerate(documents)]
@@ -66,6 +68,9 @@ def fill_with_much() -> None:
         ]
         _converse(f"customer-{i % 40}", messages)
         engine.memory.update_working_memory(resource_id=f"customer-{i}", content="Is in a hurry")
+        engine.state.put(namespace=(f"customer-{i}", "settings"), key="tone", value={"kind": i})
+    for i in range(40):
+        _remember(f"customer-{i}", f"Topic {TOPICS[i % 4]}")
     records = (
         {"external_id": f"T-{i:05}", "data": {"title": f"Ticket {i}", "topic": TOPICS[i % 4]}}
         for i in range(5_000)
@@ -115,6 +120,17 @@ def _converse(
         metadata={"from": resource},
     )
     engine.memory.save_memory(thread_id=thread.id, messages=messages)
+
+
+def _remember(resource: str, text: str, *, thread_id: str | None = None) -> None:
+    """Remember two facts of one claim, the second with a message as its source."""
+    if thread_id is None:
+        thread_id = engine.memory.list_threads(resource_id=resource, limit=1)[0].id
+    message = engine.memory.list_messages(thread_id=thread_id, limit=1)[0]
+    fact = {"subject": text, "predicate": text, "object": text, "aliases": [f"{text}!"]}
+    engine.facts.remember(resource_id=resource, facts=[{**fact, "object": f"{text}?"}])
+    source = {"message_id": message.id, "quote": text}
+    engine.facts.remember(resource_id=resource, facts=[{**fact, "sources": [source]}])
 
 
 def _tool_use(text: str) -> list[dict[str, Any]]:
