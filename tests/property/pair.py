@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -29,6 +29,7 @@ DIFFERING_IN_RUNS = (
     | {field for field in (*SyncRun.__slots__, *Sync.__slots__) if field.endswith("_at")}
     | {"last_run_id"}
 )
+IDS_AND_TIMES = frozenset({"id", "entity_id", "created_at", "updated_at", "deleted_at"})
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 QUIET = {
     "deadline": None,
@@ -41,20 +42,18 @@ def seen(value: Any) -> Any:  # noqa: C901 - one case for each type
     """A result without what may differ: ids, times and cursors."""
     match value:
         case Entity():
-            return value.name, value.connection_id, value.last_sync_id, value.rev
+            return fields_of(value, without=IDS_AND_TIMES)
+        case Thread():
+            return fields_of(value, without=IDS_AND_TIMES - {"id"})
         case Record():
             times = value.created_at == value.updated_at, value.deleted_at is None
-            return value.external_id, value.entity_type, value.data, value.rev, *times
+            return fields_of(value, without=IDS_AND_TIMES), times
         case Sync() | SyncRun() | SyncPage():
-            fields = value.__dataclass_fields__.keys() - DIFFERING_IN_RUNS
-            return {name: seen(getattr(value, name)) for name in fields}
+            return fields_of(value, without=DIFFERING_IN_RUNS)
         case Change():
             return value.action, value.rev, seen(value.record)
-        case Thread():
-            return value.id, value.resource_id, value.title, value.metadata, value.version
         case Message():
-            fields = value.__dataclass_fields__.keys() - {"id", "created_at"}
-            return seen_id(value.id), {name: seen(getattr(value, name)) for name in fields}
+            return seen_id(value.id), fields_of(value, without=IDS_AND_TIMES)
         case float():
             return round(value, 5)
         case Page():
@@ -62,10 +61,18 @@ def seen(value: Any) -> Any:  # noqa: C901 - one case for each type
         case list() | tuple():
             return [seen(item) for item in value]
         case _ if hasattr(value, "__dataclass_fields__"):
-            fields = value.__dataclass_fields__
-            return {name: seen(getattr(value, name)) for name in fields}
+            return fields_of(value, without=frozenset())
         case _:
             return value
+
+
+def fields_of(value: Any, *, without: Collection[str]) -> dict[str, Any]:
+    """A dataclass's other fields, so that a new field is compared too."""
+    return {
+        name: seen(getattr(value, name))
+        for name in value.__dataclass_fields__
+        if name not in without
+    }
 
 
 def seen_id(id: str) -> str | None:
