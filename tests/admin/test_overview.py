@@ -65,7 +65,7 @@ def test_growth_is_cached(owner: Client, address: str) -> None:
 def test_the_number_of_statements_is_fixed(
     owner: Client, address: str, store: dict[str, Any]
 ) -> None:
-    assert len(statements(lambda: owner.get(address))) <= 22
+    assert len(statements(lambda: owner.get(address))) <= 24
 
 
 def test_the_apps_index_leads_to_it(owner: Client, address: str) -> None:

@@ -188,7 +188,7 @@ def test_growth_is_counted_by_day(engine: PostgresEngine, monkeypatch: pytest.Mo
 def test_the_growth_of_a_large_table_is_estimated(
     entity: Entity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sql("TRUNCATE mastra_engine_record")  # or what other tests rolled back is sampled, too
+    sql("TRUNCATE mastra_engine_record CASCADE")  # or what other tests rolled back is sampled, too
     sql(
         "INSERT INTO mastra_engine_record "
         "(id, entity_id, external_id, data, content_hash, rev, created_rev, created_at) "

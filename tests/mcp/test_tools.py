@@ -93,7 +93,7 @@ def test_another_users_objects_look_like_missing_ones(ann: Owner, bob: Owner, na
 
     def said(owner: Owner) -> str:
         text = text_of(Host(bob.token).call(name, calls(owner)[name]))
-        for id in (owner.id, owner.thread_id, owner.entity_id):
+        for id in (owner.entity_id, owner.thread_id, owner.id):
             text = text.replace(f'"{id}"', "…").replace(f"Entity {id}", "…")
         return text
 
