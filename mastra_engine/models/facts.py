@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
-from mastra_engine.models.fields import new_id
+from mastra_engine.models.fields import ArrayField, new_id
 from mastra_engine.models.memory import Message
 from mastra_engine.models.records import Record
 

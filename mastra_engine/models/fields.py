@@ -1,4 +1,4 @@
-"""Parts that several models share: ids, decoding of JSON, conversion to values."""
+"""Parts that several models share: ids, arrays, decoding of JSON, conversion to values."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField as PostgresArrayField
+from django.core.checks import CheckMessage
 from django.db.models import Model
 from uuid_utils.compat import uuid7
 
@@ -22,6 +24,23 @@ def as_value(row: Model, kind: type[T]) -> T:
 def new_id() -> UUID:
     """Return a UUID of version 7 (RFC 9562), which sorts by the time of its creation."""
     return uuid7()
+
+
+class ArrayField(PostgresArrayField):  # type: ignore[type-arg]
+    """An array, in projects without `django.contrib.postgres` in INSTALLED_APPS too.
+
+    From Django 6.1 on a check demands that app. It registers lookups and types that no array of
+    these models uses.
+    """
+
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        """Return the messages of Django's field but the one about the app."""
+        return [message for message in super().check(**kwargs) if message.id != "postgres.E005"]
+
+    def deconstruct(self) -> Any:
+        """Return Django's field: the column is the same."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.contrib.postgres.fields.ArrayField", args, kwargs
 
 
 class Decoder(json.JSONDecoder):
