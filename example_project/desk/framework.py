@@ -1,4 +1,4 @@
-"""Answers by an agent of Pydantic AI, whose conversation the engine keeps."""
+"""Answers by an agent of Pydantic AI; the engine keeps its conversation."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _language_model() -> Model:
 
 
 def _rules(turn: Turn) -> Model:
-    """Return a model that answers by the rules of the desk, for which no key is needed."""
+    """Return a model that answers by the rules of the desk and needs no key."""
     from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
     from pydantic_ai.models.function import AgentInfo, FunctionModel
 

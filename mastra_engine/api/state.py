@@ -149,8 +149,8 @@ class SearchView(EngineView):
     def post(self, **arguments: Any) -> Page[StateMatch]:
         """Search agent state.
 
-        The items whose texts answer the query best are returned, best first. Without a query they
-        are the items that were written last, and their score is 0.
+        The items that answer the query best by their texts are returned, best first. Without a
+        query they are the items that were written last, and their score is 0.
         """
         return Page(self.engine.state.search(**arguments))
 
@@ -175,8 +175,8 @@ class BatchView(EngineView):
         than once, only the last write counts.
         """
         operations = arguments["operations"]
-        for position, given in enumerate(operations if isinstance(operations, list) else ()):
-            if isinstance(given, dict) and given.get("op") not in _BATCHED:
+        for position, value in enumerate(operations if isinstance(operations, list) else ()):
+            if isinstance(value, dict) and value.get("op") not in _BATCHED:
                 path = f"/operations/{position}/op"
                 raise InvalidInput(f"must be one of {', '.join(_BATCHED)}", path=path)
         return StateResults(self.engine.state.batch(operations=operations))

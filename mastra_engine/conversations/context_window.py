@@ -93,14 +93,14 @@ class ContextPreamble:
         texts = [] if text is None else [text]
 
         def tokens(count: int) -> int:
-            return self._system_message(_told(facts[:count])).tokens
+            return self._system_message(_list_of_facts(facts[:count])).tokens
 
         fitting = len(facts)
         if self.budget is not None:
             fitting = bisect_right(range(1, len(facts) + 1), self.budget // 2, key=tokens)
         self.facts = list(facts[:fitting])
         if self.facts:
-            texts.append(_told(self.facts))
+            texts.append(_list_of_facts(self.facts))
         if texts:
             self.add("\n\n".join(texts))
 
@@ -153,7 +153,7 @@ class ContextPreamble:
         )
 
 
-def _told(facts: Sequence[Fact]) -> str:
+def _list_of_facts(facts: Sequence[Fact]) -> str:
     lines = [f"{fact.subject} {fact.predicate} {fact.object}" for fact in facts]
     return "\n".join(["Known facts:", *lines])
 

@@ -70,5 +70,5 @@ def list_resources(caller: Caller, cursor: str | None) -> types.ListResourcesRes
         return types.ListResourcesResult(resources=[])
     page = list_threads.call(caller, {"cursor": cursor})
     return types.ListResourcesResult(
-        resources=[resource_of(each) for each in page], next_cursor=page.next_cursor
+        resources=[resource_of(thread) for thread in page], next_cursor=page.next_cursor
     )

@@ -141,9 +141,9 @@ class Server:
 
     def _initialize(self, params: Any, _: str) -> types.Result:
         requested = params.protocol_version
-        known = requested in HANDSHAKE_VERSIONS
+        is_supported = requested in HANDSHAKE_VERSIONS
         return types.InitializeResult(
-            protocol_version=requested if known else LATEST_HANDSHAKE_VERSION,
+            protocol_version=requested if is_supported else LATEST_HANDSHAKE_VERSION,
             capabilities=_CAPABILITIES,
             server_info=_IMPLEMENTATION,
             instructions=INSTRUCTIONS,
@@ -205,8 +205,8 @@ class Server:
         try:
             value = self._resource(uri)
         except NotFound:
-            known = version in HANDSHAKE_VERSIONS
-            code = RESOURCE_NOT_FOUND if known else types.INVALID_PARAMS
+            has_own_code = version in HANDSHAKE_VERSIONS
+            code = RESOURCE_NOT_FOUND if has_own_code else types.INVALID_PARAMS
             text = "Resource not found"
             raise MCPError(code, text, data={"uri": _printable(uri)}) from None
         except _ERRORS as error:

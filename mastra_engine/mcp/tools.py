@@ -69,8 +69,8 @@ class Tool:
 
     def call(self, caller: Caller, arguments: Mapping[str, Any]) -> Any:
         """Return the result for the arguments of a call; raises errors of the engine."""
-        named = self.takes.from_body(arguments, reserved=())
-        complete = self.takes.completed(named, caller, self.fills)
+        parsed = self.takes.from_body(arguments, reserved=())
+        complete = self.takes.completed(parsed, caller, self.fills)
         with self._limited(caller.engine):
             return signed(self.function(caller, **complete), caller.principal)
 
@@ -127,7 +127,7 @@ def _of_owner(caller: Caller, arguments: dict[str, Any]) -> dict[str, Any]:
 def recall(caller: Caller, **arguments: Any) -> Page[RecalledMessage]:
     """Search earlier messages by meaning and by words.
 
-    Use it to find what was said before in this or in other conversations. The search covers all
+    Use it to find earlier messages of this or of other conversations. The search covers all
     threads of a resource, or the one thread in `thread_id`. Matches come with the messages around
     them, the best first; messages without a score are such neighbours.
     """
@@ -156,7 +156,7 @@ def get_context_window(caller: Caller, **arguments: Any) -> ContextWindow:
 
 @tool(Memory.get_working_memory)
 def get_working_memory(caller: Caller, **arguments: Any) -> WorkingMemory:
-    """Read the working memory: what is known about a resource, or kept for one thread.
+    """Read the working memory: notes about a resource, or about one thread.
 
     Version 0 means that nothing was stored yet.
     """
@@ -238,7 +238,7 @@ def search_vectors(caller: Caller, **arguments: Any) -> Page[Match]:
 
 @tool(Facts.remember, "add_fact", fills=_OWNER)
 def remember_fact(caller: Caller, **arguments: Any) -> Page[Fact]:
-    """Remember facts that were learned about a resource, such as where somebody lives.
+    """Remember facts that were learned about a resource, such as the city in which a person lives.
 
     A fact has a subject, a predicate and an object. A new object of a subject and predicate
     supersedes the one before, which stays in the history; with `many` both hold. The same object
@@ -251,15 +251,15 @@ def remember_fact(caller: Caller, **arguments: Any) -> Page[Fact]:
 def search_facts(caller: Caller, **arguments: Any) -> Page[FactMatch]:
     """Search the facts about a resource by meaning and by words.
 
-    The facts that hold now are searched. `valid_at` asks what was true at a time, and `known_at`
-    what was known then.
+    The facts that hold now are searched. `valid_at` searches those that were true at a time, and
+    `known_at` those that were known then.
     """
     return Page(caller.engine.facts.search(**arguments))
 
 
 TOOLS: dict[str, Tool] = {
-    each.name: each
-    for each in (
+    method.name: method
+    for method in (
         recall,
         save_messages,
         get_context_window,

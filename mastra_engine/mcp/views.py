@@ -41,8 +41,9 @@ class Credentials(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return whether the request may be answered at all; tools ask for their permissions."""
-        known = request.auth is not None or getattr(request.user, "is_authenticated", False)
-        return known or any(scoped_engine(request, tool.permissions) for tool in TOOLS.values())
+        if request.auth is not None or getattr(request.user, "is_authenticated", False):
+            return True
+        return any(scoped_engine(request, tool.permissions) for tool in TOOLS.values())
 
 
 class McpView(BaseView):
@@ -97,7 +98,9 @@ class McpView(BaseView):
 
     def get_authenticate_header(self, request: HttpRequest) -> str:
         """Return the challenge of a 401, with the OAuth metadata that the project serves."""
-        challenges = (each.authenticate_header(self.request) for each in self.get_authenticators())
+        challenges = (
+            scheme.authenticate_header(self.request) for scheme in self.get_authenticators()
+        )
         challenge: str = next(filter(None, challenges), "Bearer")
         if (path := _metadata_path(request)) is None:
             return challenge

@@ -75,7 +75,7 @@ class Fact(models.Model):
                 name="mastra_engine_fact_pending",
             ),
         ]
-        # The migration adds an index on the end of the validity, infinite if there is none, which
+        # The migration adds an index on the end of the validity, infinite for a null, which
         # Django cannot express, and a GIN index on `alias_keys`: Django's GinIndex would force
         # every project to put django.contrib.postgres into INSTALLED_APPS.
 

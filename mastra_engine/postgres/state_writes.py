@@ -180,8 +180,8 @@ def renew(
     connection: BaseDatabaseWrapper, places: Sequence[tuple[Sequence[str], str]]
 ) -> list[tuple[list[str], str]]:
     """Begin the lifetimes of items at some places again; return the places of those that expire."""
-    named = [{"of_namespace": namespace, "of_key": key} for namespace, key in places]
-    return read_rows(connection, _RENEW, [orjson.dumps(named).decode()])
+    requested = [{"of_namespace": namespace, "of_key": key} for namespace, key in places]
+    return read_rows(connection, _RENEW, [orjson.dumps(requested).decode()])
 
 
 def delete_expired(

@@ -1,4 +1,4 @@
-"""Values of facts: what an agent has learned."""
+"""Values of facts that an agent has learned."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class IndexDefinition:
     language: str
     m: int
     ef_construction: int
-    #: The embedder's model whose vectors the engine stores in its own indexes; "" if unknown.
+    #: The model of the vectors in an index that the engine fills itself; "" if unknown.
     model: str = ""
     id: int = 0
     created_at: datetime | None = None

@@ -203,5 +203,5 @@ def _matches(namespace: Namespace, selection: NamespaceSelection) -> bool:
 
 def _equal(elements: Namespace, pattern: Sequence[str | None]) -> bool:
     return len(elements) == len(pattern) and all(
-        wanted in (None, element) for element, wanted in zip(elements, pattern, strict=True)
+        part in (None, element) for element, part in zip(elements, pattern, strict=True)
     )

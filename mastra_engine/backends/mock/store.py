@@ -104,12 +104,12 @@ class Store:
 
     def delete_sources(self, sources: Collection[FactSource]) -> None:
         """Delete sources of facts, whatever they quote, and the facts that rest on them alone."""
-        gone = set(sources)
+        deleted = set(sources)
         for id, row in list(self.facts.items()):
-            kept = tuple(own for own in row.sources if replace(own, quote="") not in gone)
-            if kept != row.sources:
-                self.facts[id] = replace(row, sources=kept)
-                if not kept:
+            remaining = tuple(own for own in row.sources if replace(own, quote="") not in deleted)
+            if remaining != row.sources:
+                self.facts[id] = replace(row, sources=remaining)
+                if not remaining:
                     self.delete_facts([id])
 
     def delete_facts(self, ids: Collection[UUID]) -> int:

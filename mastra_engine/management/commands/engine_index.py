@@ -55,12 +55,12 @@ class Command(EngineCommand):
                 raise CommandError(message)
             memory, state, rebuild = engine.memory, engine.state, options["rebuild"]
             if options["messages"]:
-                done = (
+                report = (
                     f"{(memory.reembed if rebuild else memory.embed_pending)()} messages embedded."
                 )
             else:
-                done = f"{(state.reindex if rebuild else state.index_pending)()} items indexed."
-            self.stdout.write(self.style.SUCCESS(done))
+                report = f"{(state.reindex if rebuild else state.index_pending)()} items indexed."
+            self.stdout.write(self.style.SUCCESS(report))
             return
         if options["build"]:
             for vector_index in engine.vectors.list_indexes():

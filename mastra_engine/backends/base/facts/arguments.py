@@ -142,10 +142,10 @@ def _as(kind: type[T], value: Any, path: str, description: str) -> T:
         message = f"must be {description} ({kind.__name__} or a dict), not {type(value).__name__}"
         raise InvalidInput(message, path=path)
     values = plain_keys(value)
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    field_names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in values:
-        if key not in known:
-            raise InvalidInput(unknown("key", key, known), path=f"{path}/{key}")
+        if key not in field_names:
+            raise InvalidInput(unknown("key", key, field_names), path=f"{path}/{key}")
     for key in _REQUIRED[kind]:
         if key not in values:
             raise InvalidInput("is missing", path=f"{path}/{key}")

@@ -88,8 +88,8 @@ class FactStore(ABC):
     def resolve(self, resource_id: str, keys: Collection[UUID]) -> Mapping[UUID, Subject]:
         """Return the subjects that have names as aliases, by the keys of these names.
 
-        If the subject has become an alias itself, the other subject is returned. Among several
-        subjects with the alias the one is returned whose fact was remembered first.
+        If the subject has become an alias itself, the other subject is returned. Of several
+        subjects with the alias, the one with the earliest fact is returned.
         """
 
     @abstractmethod

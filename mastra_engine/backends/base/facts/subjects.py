@@ -21,13 +21,14 @@ class Target(NamedTuple):
 class Subjects:
     """The subjects of a resource, with the aliases that the facts of one call add.
 
-    `known` are the subjects by the keys of their aliases. The first subject to have an alias keeps
-    it. Aliases never lead in a circle: they are added to subjects that are no aliases themselves.
+    `by_alias` are the subjects by the keys of their aliases. The first subject to have an alias
+    keeps it. Aliases never lead in a circle: they are added to subjects that are no aliases
+    themselves.
     """
 
-    def __init__(self, resource_id: str, known: Mapping[UUID, Subject]) -> None:
+    def __init__(self, resource_id: str, by_alias: Mapping[UUID, Subject]) -> None:
         self._resource_id = resource_id
-        self._known = known
+        self._by_alias = by_alias
         self._added: dict[UUID, Subject] = {}
 
     def target_of(self, new: NewFact) -> Target:
@@ -35,7 +36,7 @@ class Subjects:
         subject = self.resolve(new.subject)
         keys = {self._key(alias) for alias in new.aliases} - {subject.key}
         free = {key for key in keys if self._find(key) in (None, subject)}
-        for key in free - self._known.keys():
+        for key in free - self._by_alias.keys():
             self._added.setdefault(key, subject)
         object_key = self._key(new.object) if new.many else SINGLE
         claim = Claim(subject.key, self._key(new.predicate), object_key)
@@ -47,7 +48,7 @@ class Subjects:
         return self._find(key) or Subject(key, name)
 
     def _find(self, key: UUID) -> Subject | None:
-        subject = self._known.get(key)
+        subject = self._by_alias.get(key)
         while (added := self._added.get(subject.key if subject else key)) is not None:
             subject = added
         return subject

@@ -155,8 +155,8 @@ class Views:
     ) -> None:
         """Add the system messages that precede a thread's messages."""
         thread = preamble.thread
-        known = self._context.current_facts(thread.resource_id) if facts else []
-        preamble.add_leading(system, known)
+        current = self._context.current_facts(thread.resource_id) if facts else []
+        preamble.add_leading(system, current)
         if working_memory:
             preamble.add_working_memory(self._working_memory.of_thread(thread))
         preamble.add_recalled(recalled)

@@ -115,8 +115,8 @@ class StateStore(ABC):
     def write(self, changes: Sequence[StateChange]) -> list[WrittenItem | None]:
         """Apply changes of distinct keys; return their outcomes in order.
 
-        The outcome is None for a deletion of an item that does not exist, and for a change whose
-        `if_version` is not the version of the item.
+        The outcome is None for a deletion of an item that does not exist, and for a change
+        with an `if_version` other than the version of the item.
         """
 
     @abstractmethod

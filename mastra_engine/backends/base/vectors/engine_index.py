@@ -59,7 +59,7 @@ class EngineVector(NamedTuple):
 class EngineIndex:
     """Finds, creates and fills a vector index that belongs to a service of the engine.
 
-    The index is created for the first vectors, whose dimension and model it has. A vector is in
+    The index is created for the first vectors, with their dimension and model. A vector is in
     the namespace of its resource. `remedy` tells how all texts are embedded again.
     """
 
@@ -82,7 +82,7 @@ class EngineIndex:
             model = model_name(self._vectors.embedder)
             new = index_definition(index_name=name, dimension=dimension, model=model, **definition)
             self._vectors.store.get_or_create_index(new)
-            index = self._vectors.indexes.require(name)  # a store may cache what is found
+            index = self._vectors.indexes.require(name)  # a store may cache a found index
         self.check(index, dimension, path)
         return index
 
