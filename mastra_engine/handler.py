@@ -108,7 +108,7 @@ class EngineHandler:
         except (ImportError, AttributeError, TypeError, InvalidInput) as error:
             raise EngineConfigError(f"MASTRA_ENGINE[{alias!r}] is not valid: {error}") from error
         if self.make_queue is not None:
-            created.queue = created.memory.queue = self.make_queue(alias, tasks)
+            created.queue = self.make_queue(alias, tasks)
         return created
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
 
+from mastra_engine.contrib.paging import all_items
 from mastra_engine.exceptions import InvalidInput, VersionConflict
 from mastra_engine.handler import engine as default_engine
 from mastra_engine.optional_deps import require
@@ -41,7 +42,6 @@ MAX_LINES = 999_999
 LEVELS = 2
 #: The size that a view shows for a directory: that of a file system's block.
 DIRECTORY_SIZE = 4_096
-PAGE = 1_000
 _DIRECTORY = {"type": "directory"}
 
 
@@ -187,30 +187,30 @@ class EngineMemoryTool(BetaAbstractMemoryTool):
         places = [self._place(path[:depth]) for depth in range(1, len(path) + 1)]
         return self._apply([{"op": "get", **place} for place in places])
 
-    def _file(self, path: Path, given: str) -> StateItem:
-        """Return the item of a file; raise ToolError if there is none."""
+    def _file(self, path: Path, path_text: str) -> StateItem:
+        """Return the item of a file; raise ToolError if it does not exist."""
         node = self._walk(path)[-1] if path else None
         if path and node is None:
-            raise _missing(given)
+            raise _missing(path_text)
         if node is None or _is_directory(node):
-            raise ToolError(f"The path {given} is not a file.")
+            raise ToolError(f"The path {path_text} is not a file.")
         return node
 
     def _parents(self, path: Path, nodes: Sequence[StateItem | None]) -> list[dict[str, Any]]:
         """Return the operations that create the missing directories of a path.
 
-        The last of those that exist is written again as it is: whoever deletes it at the same
-        time, with the version that it had, has to start again.
+        The last of those that exist is written again as it is: another process that deletes
+        it at the same time, with the version that it had, has to start again.
         """
         existing = [node for node in nodes[:-1] if node is not None]
         for node in existing:
             if not _is_directory(node):
                 raise ToolError(f"{ROOT}/{'/'.join(path[: len(existing)])} is not a directory")
-        kept = (
+        guard = (
             [self._put(path[: len(existing)], _DIRECTORY, existing[-1].version)] if existing else []
         )
         missing = range(len(existing) + 1, len(path))
-        return [*kept, *(self._put(path[:depth], _DIRECTORY, 0) for depth in missing)]
+        return [*guard, *(self._put(path[:depth], _DIRECTORY, 0) for depth in missing)]
 
     def _tree(self, path: Path, node: StateItem) -> Iterator[StateItem]:
         yield node
@@ -218,15 +218,8 @@ class EngineMemoryTool(BetaAbstractMemoryTool):
             yield from self._below(path)
 
     def _below(self, path: Path) -> Iterator[StateItem]:
-        """Yield all nodes below a directory."""
-        cursor = None
-        while True:
-            page = self._state.list_items(
-                namespace_prefix=(*self._base, *path), limit=PAGE, cursor=cursor
-            )
-            yield from page
-            if (cursor := page.next_cursor) is None:
-                return
+        """Return all nodes below a directory."""
+        return all_items(self._state.list_items, namespace_prefix=(*self._base, *path))
 
     def _apply(self, operations: Sequence[dict[str, Any]]) -> list[Any]:
         try:
@@ -236,15 +229,15 @@ class EngineMemoryTool(BetaAbstractMemoryTool):
 
     # Views
 
-    def _directory_view(self, path: Path, given: str) -> str:
-        lines = [f"{_size(DIRECTORY_SIZE)}\t{given}"]
+    def _directory_view(self, path: Path, path_text: str) -> str:
+        lines = [f"{_size(DIRECTORY_SIZE)}\t{path_text}"]
         depth = len(self._base) + len(path)
         for item in sorted(self._below(path), key=lambda item: (*item.namespace, item.key)):
             names = (*item.namespace[depth:], item.key)
-            if len(names) <= LEVELS and not any(each.startswith(".") for each in names):
-                size, mark = _shown(item)
-                lines.append(f"{size}\t{given}/{'/'.join(names)}{mark}")
-        header = f"Here're the files and directories up to {LEVELS} levels deep in {given}"
+            if len(names) <= LEVELS and not any(name.startswith(".") for name in names):
+                size, mark = _size_and_mark(item)
+                lines.append(f"{size}\t{path_text}/{'/'.join(names)}{mark}")
+        header = f"Here're the files and directories up to {LEVELS} levels deep in {path_text}"
         return "\n".join([f"{header}, excluding hidden items:", *lines])
 
 
@@ -290,7 +283,7 @@ class EngineAsyncMemoryTool(BetaAsyncAbstractMemoryTool):
 
 
 def _repeated(command: Callable[[], T]) -> T:
-    """Run a command until no other process changes what it has read before it writes."""
+    """Run a command until no other process changes the files between its reads and writes."""
     while True:
         with suppress(VersionConflict):
             return command()
@@ -351,7 +344,7 @@ def _delete(item: StateItem) -> dict[str, Any]:
 # Texts
 
 
-def _shown(item: StateItem) -> tuple[str, str]:
+def _size_and_mark(item: StateItem) -> tuple[str, str]:
     """Return the size of a node, and the mark of a directory."""
     if _is_directory(item):
         return _size(DIRECTORY_SIZE), "/"
@@ -408,10 +401,10 @@ def _places(text: str, part: str) -> Iterator[int]:
 def _snippet(text: str, line: int) -> str:
     """Return the lines around a changed one, which is counted from 0."""
     first = max(0, line - 2)
-    shown = _numbered(text.split("\n")[first : line + 3], first + 1)
+    lines = _numbered(text.split("\n")[first : line + 3], first + 1)
     return (
         "The memory file has been edited. Here is the snippet showing the change "
-        f"(with line numbers):\n{shown}"
+        f"(with line numbers):\n{lines}"
     )
 
 

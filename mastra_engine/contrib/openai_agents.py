@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mastra_engine.backends.base.memory.limits import checked_messages
+from mastra_engine.contrib.paging import PAGE
 from mastra_engine.conversations.parts import text_of
 from mastra_engine.conversations.tokens import estimate
 from mastra_engine.exceptions import InvalidInput, ThreadNotFound
@@ -29,7 +30,6 @@ require("openai_agents", "agents", by=__name__)
 METADATA_KEY = "openai_agents"
 #: The key of the part that holds an item as JSON text, and the type of a part with nothing else.
 JSON_KEY, JSON_TYPE = "openai_agents_json", "openai-agents-item"
-PAGE = 1_000
 Item = dict[str, Any]
 _ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 
@@ -90,7 +90,7 @@ class EngineSession:
             )
 
     async def pop_item(self) -> TResponseInputItem | None:
-        """Remove the newest item and return it, or None if there is none."""
+        """Remove the newest item and return it, or None if the session is empty."""
         while newest := await self._newest(1):
             ((message, item),) = newest
             # Another process may have removed it since. Only one deletion counts the message.

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from mastra_engine.backends.base.state.batch import MAX_OPERATIONS
+from mastra_engine.contrib.paging import PAGE
 from mastra_engine.exceptions import EngineConfigError, InvalidInput, VersionConflict
 from mastra_engine.handler import engine as default_engine
 from mastra_engine.optional_deps import require
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 #: Every entry at a depth that is a multiple of this number lists all earlier ones of these.
 STRIDE = 16
-#: Items that are read at once.
-PAGE = 1_000
 
 #: Bytes are written as in Pydantic AI's own adapter of messages.
 _CONFIG = ConfigDict(
@@ -277,8 +276,8 @@ class EngineConversationStore(ConversationStore):
             for item in await self._list_records({"roots": {"$in": stored.value["roots"]}})
             if item.key != stored.key
         ]
-        kept = await self._ancestry(chain.from_iterable(_tips(_record(item)) for item in sharing))
-        entries = [item for id, item in own.items() if id not in kept]
+        shared = await self._ancestry(chain.from_iterable(_tips(_record(item)) for item in sharing))
+        entries = [item for id, item in own.items() if id not in shared]
         entries.sort(key=lambda item: item.value["depth"], reverse=True)
         operations = [_delete(stored), *map(_rewrite, sharing), *map(_delete, entries)]
         return [

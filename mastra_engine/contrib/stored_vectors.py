@@ -4,25 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import InvalidFilter
 from mastra_engine.filters.ast import And, ElemMatch, Equals, Field, Node, Not, Or
-from mastra_engine.types import Page, StoredVector
 from mastra_engine.validation.jsonb import Path, canonical, loads
-
-#: Vectors that are read at once.
-_PAGE = 1_000
-
-
-def list_all(vectors: Vectors, **selection: Any) -> list[StoredVector]:
-    """Return the vectors of all pages of `list_vectors`."""
-    rows: list[StoredVector] = []
-    page = Page[StoredVector]([], next_cursor="")
-    while page.next_cursor is not None:
-        cursor = page.next_cursor or None
-        page = vectors.list_vectors(**selection, limit=_PAGE, cursor=cursor)
-        rows += page
-    return rows
 
 
 def operand(value: Any, path: Path) -> Any:

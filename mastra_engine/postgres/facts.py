@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.filters.ast import Node
 from mastra_engine.postgres.compile import TRUE, Sql, both, where
-from mastra_engine.postgres.pages import bounded, page_of_rows
+from mastra_engine.postgres.pages import bounded_page
 from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.postgres.rows import read_rows
 from mastra_engine.types import Fact, FactSource
@@ -38,7 +38,6 @@ _COLUMNS = (
     "pinned",
     "many",
 )
-_DATA = _COLUMNS.index("data")
 _SELECT = "SELECT " + ", ".join(_COLUMNS).replace("data", f"{_TEXTS} AS data")
 _ROW = ", ".join(_COLUMNS).replace("data", f"{_TEXTS}::text")
 _CLAIM = "subject_key, predicate_key, object_key"
@@ -277,8 +276,7 @@ def list_facts(
     rows = (
         f"{_SELECT} FROM mastra_engine_fact WHERE {sql} ORDER BY created_at, id LIMIT {limit + 1}"
     )
-    found = read_rows(connection, bounded(rows, _COLUMNS, limit), params, one_plan=False)
-    page, has_more = page_of_rows(found, limit, _DATA)
+    page, has_more = bounded_page(connection, rows, _COLUMNS, params, limit=limit, one_plan=False)
     return [_fact(row) for row in page], has_more
 
 
@@ -361,10 +359,10 @@ def true_at(valid_at: datetime | None, known_at: datetime | None) -> Sql:
     begun: Sql = (f"valid_from <= {at}", moment)
     if known_at is None:  # The end that is known now is in an index.
         return both(begun, (f"coalesce(valid_to, 'infinity') > {at}", moment))
-    return both(begun, known(known_at), (_UNENDED.format(at=at), [*moment, known_at]))
+    return both(begun, remembered_by(known_at), (_UNENDED.format(at=at), [*moment, known_at]))
 
 
-def known(known_at: datetime | None) -> Sql:
+def remembered_by(known_at: datetime | None) -> Sql:
     """Return the condition that facts were known at a time; None is now."""
     return TRUE if known_at is None else ("created_at <= %s", [known_at])
 

@@ -6,34 +6,46 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from mastra_engine.postgres.rows import read_rows
 from mastra_engine.validation.sizes import page_bytes
 
 _BEFORE = "WINDOW before AS (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
 
 
-def bounded(rows: str, columns: Sequence[str], limit: int) -> str:
+def bounded_page(
+    connection: BaseDatabaseWrapper,
+    rows: str,
+    columns: Sequence[str],
+    params: Sequence[Any],
+    *,
+    limit: int,
+    one_plan: bool = True,
+) -> tuple[list[tuple[Any, ...]], bool]:
+    """Return a page of the rows of a statement, with `data` as text, and whether others follow.
+
+    `rows` is the statement, which returns one row more than `limit` if there is one. The page ends
+    with the row that fills it in bytes. `one_plan` is that of `read_rows`.
+    """
+    sql, document = _bounded(rows, columns, limit), columns.index("data")
+    all_rows = read_rows(connection, sql, params, one_plan=one_plan)
+    end = next((number for number, row in enumerate(all_rows) if row[document] is None), limit)
+    page = all_rows[: min(end, limit)]
+    return page, len(page) < len(all_rows)
+
+
+def _bounded(rows: str, columns: Sequence[str], limit: int) -> str:
     """Return a statement that reads `columns` of the rows of another one, `data` as text.
 
-    In the rows after the one that fills a page of `limit` rows, `data` is
-    NULL. The inner subquery has the rows with references to their documents. The outer one writes
-    documents up to a bound of their stored sizes, so that the rest is not read. OFFSET 0 keeps the
-    planner from merging it, which would write each document twice. The windows have no ORDER BY:
-    they see the rows in the order in which `rows` returns them.
+    In the rows after the one that fills a page of `limit` rows, `data` is NULL. The inner subquery
+    has the rows with references to their documents. The outer one writes documents up to a bound of
+    their stored sizes, so that the rest is not read. OFFSET 0 keeps the planner from merging it,
+    which would write each document twice. The windows have no ORDER BY: they see the rows in the
+    order in which `rows` returns them.
     """
     before, after = _around(tuple(columns), page_bytes(limit))
     return f"{before}{rows}{after}"
-
-
-def page_of_rows(
-    rows: list[tuple[Any, ...]], limit: int, document: int
-) -> tuple[list[tuple[Any, ...]], bool]:
-    """Return the rows of a page and whether others follow; `document` is the column of `data`.
-
-    `rows` come from a bounded statement, with one row more than `limit` if there is one.
-    """
-    end = next((number for number, row in enumerate(rows) if row[document] is None), limit)
-    page = rows[: min(end, limit)]
-    return page, len(page) < len(rows)
 
 
 @lru_cache

@@ -17,7 +17,7 @@ from mastra_engine.filters.ast import ALL, RECORD_COLUMNS, Node, Query, SortKey
 from mastra_engine.filters.cursors import Position
 from mastra_engine.postgres import compile
 from mastra_engine.postgres.compile import TRUE, Sql, both
-from mastra_engine.postgres.pages import bounded, page_of_rows
+from mastra_engine.postgres.pages import bounded_page
 from mastra_engine.postgres.projection import projected
 from mastra_engine.postgres.rows import as_values, columns_of, read_rows
 from mastra_engine.types import Entity, Record
@@ -134,8 +134,9 @@ def read_page(
     """Return a page of the records that read_records() returns, and whether others follow."""
     query = replace(query, limit=limit + 1)
     (sql, params), one_plan = _selection(entity, query, after, as_text=False)
-    rows = read_rows(connection, bounded(sql, _OWN_FIELDS, limit), params, one_plan=one_plan)
-    page, has_more = page_of_rows(rows, limit, _DATA)
+    page, has_more = bounded_page(
+        connection, sql, _OWN_FIELDS, params, limit=limit, one_plan=one_plan
+    )
     return _records(page, entity), has_more
 
 
@@ -183,9 +184,8 @@ def read_changes(
 
     `entity` is the entity as it was read at some time. It is not read again if there are records.
     """
-    sql = bounded(_CHANGES, _OF_CHANGE, limit)
-    rows = read_rows(connection, sql, [entity_id, entity_id, entity_id, after, limit + 1])
-    rows, has_more = page_of_rows(rows, limit, _DATA)
+    params = [entity_id, entity_id, entity_id, after, limit + 1]
+    rows, has_more = bounded_page(connection, _CHANGES, _OF_CHANGE, params, limit=limit)
     if entity is None or not rows:
         # The entity is read last, so that its `purged_rev` covers every purge that removed
         # tombstones before the records were read.

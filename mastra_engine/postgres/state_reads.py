@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.filters.ast import Node
 from mastra_engine.postgres.compile import TRUE, Sql, both, where
-from mastra_engine.postgres.pages import bounded, page_of_rows
+from mastra_engine.postgres.pages import bounded_page
 from mastra_engine.postgres.rows import read_rows
 from mastra_engine.types import StateItem
 from mastra_engine.validation.jsonb import loads
@@ -25,7 +25,6 @@ from mastra_engine.validation.jsonb import loads
 LIVE = "(value IS NOT NULL AND (expires_at IS NULL OR expires_at > statement_timestamp()))"
 
 _COLUMNS = ("namespace", "key", "data", "version", "created_at", "updated_at", "expires_at")
-_DATA = _COLUMNS.index("data")
 _SELECT = "SELECT namespace, key, value AS data, version, created_at, updated_at, expires_at"
 _ROW = "namespace, key, value::text, version, created_at, updated_at, expires_at"
 _FROM = f"FROM mastra_engine_stateitem WHERE {LIVE}"
@@ -73,12 +72,11 @@ def find(
     if len(places) == 1:
         ((namespace, key),) = places
         rows = read_rows(connection, _find_in(len(namespace)), [*namespace, key])
-        return [_item(row) for row in rows], False
+        return [item_of(row) for row in rows], False
     requested = [{"of_namespace": namespace, "of_key": key} for namespace, key in places]
-    statement = bounded(_FIND_MANY, _COLUMNS, len(places))
-    rows = read_rows(connection, statement, [orjson.dumps(requested).decode()])
-    page, has_more = page_of_rows(rows, len(places), _DATA)
-    return [_item(row) for row in page], has_more
+    params = [orjson.dumps(requested).decode()]
+    page, has_more = bounded_page(connection, _FIND_MANY, _COLUMNS, params, limit=len(places))
+    return [item_of(row) for row in page], has_more
 
 
 @cache  # A text that is the same object each time is found in psycopg's caches sooner.
@@ -89,7 +87,7 @@ def _find_in(elements: int) -> str:
 def find_by_id(connection: BaseDatabaseWrapper, ids: Sequence[UUID]) -> dict[UUID, StateItem]:
     """Return items by the ids of their keys."""
     rows = read_rows(connection, _WITH_IDS, [list(ids)])
-    return {row[-1]: _item(row[:-1]) for row in rows}
+    return {row[-1]: item_of(row[:-1]) for row in rows}
 
 
 def list_items(
@@ -119,8 +117,9 @@ def list_unindexed(
     sql, params = condition
     rows = f"{_UNINDEXED}{sql} ORDER BY namespace LIMIT {limit + 1}"
     data = _UNINDEXED_COLUMNS.index("data")
-    found = read_rows(connection, bounded(rows, _UNINDEXED_COLUMNS, limit), params, one_plan=False)
-    page, has_more = page_of_rows(found, limit, data)
+    page, has_more = bounded_page(
+        connection, rows, _UNINDEXED_COLUMNS, params, limit=limit, one_plan=False
+    )
     return [(*row[:data], loads(row[data]), *row[data + 1 :]) for row in page], has_more
 
 
@@ -187,10 +186,10 @@ def vectors_of_items(node: Node, *, keys: tuple[str, str]) -> Sql:
 
 
 def _elements(
-    element: str, wanted: Sequence[str | None], *, start: int = 1, by: int = 1
+    element: str, pattern: Sequence[str | None], *, start: int = 1, by: int = 1
 ) -> Iterator[Sql]:
     """Yield the condition of each element that is not None; positions count from `start`."""
-    for number, value in enumerate(wanted):
+    for number, value in enumerate(pattern):
         if value is not None:
             yield f"{element} = %s", [by * (start + number), value]
 
@@ -213,12 +212,12 @@ def _page(
 ) -> tuple[list[StateItem], bool]:
     sql, params = condition
     rows = f"{_SELECT} {_FROM} AND {sql} ORDER BY {order} LIMIT {limit + 1}"
-    found = read_rows(connection, bounded(rows, _COLUMNS, limit), params, one_plan=False)
-    page, has_more = page_of_rows(found, limit, _DATA)
-    return [_item(row) for row in page], has_more
+    page, has_more = bounded_page(connection, rows, _COLUMNS, params, limit=limit, one_plan=False)
+    return [item_of(row) for row in page], has_more
 
 
-def _item(row: Sequence[Any]) -> StateItem:
+def item_of(row: Sequence[Any]) -> StateItem:
+    """Return a row of the columns of an item, with its value as JSON text, as an item."""
     namespace, key, value, version, created_at, updated_at, expires_at = row
     return StateItem(
         namespace=tuple(namespace),

@@ -68,7 +68,7 @@ def test_a_failing_queue_does_not_fail_the_write(caplog: Any) -> None:
         def index_state(self, resource_id: str) -> None:
             raise ConnectionError
 
-    engine.state.queue = Away()
+    engine.state.index.queue = Away()
     put("dog")
     assert any("wait" in message for message in caplog.messages)
     (match,) = engine.state.search(namespace_prefix=("ann",), query="dog")

@@ -115,7 +115,7 @@ class MastraEngine(ABC):
     @queue.setter
     def queue(self, queue: RunQueue | None) -> None:
         self.sync_runs.queue = self.record_search.queue = queue
-        self.memory.queue = self.state.queue = self.facts.queue = queue
+        self.memory.queue = self.state.index.queue = self.facts.index.queue = queue
 
     def within(
         self,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -16,25 +16,14 @@ from mastra_engine.backends.base.facts.store import (
     FactWrite,
 )
 from mastra_engine.backends.base.vectors.search import Instant
-from mastra_engine.backends.postgres.session import Session
+from mastra_engine.backends.postgres.session import SessionStore
 from mastra_engine.postgres import facts
 from mastra_engine.postgres.compile import Sql, both
 from mastra_engine.types import Fact, FactSource
 
-R = TypeVar("R")
 
-
-class PostgresFactStore(FactStore):
+class PostgresFactStore(SessionStore, FactStore):
     """Stores facts in tables of the engine; triggers delete a fact with its last source."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-
-    def transact(self, operation: Callable[[], R]) -> R:
-        return self.session.run(operation)
-
-    def after_commit(self, action: Callable[[], None]) -> None:
-        self.session.after_commit(action)
 
     # Locks
 
@@ -87,8 +76,8 @@ class PostgresFactStore(FactStore):
         self, ids: Sequence[UUID], *, resource_ids: Collection[str] | None
     ) -> dict[UUID, Fact]:
         with self.session.translated():
-            found = facts.find(self.session.connection, ids, resource_ids)
-        return {fact.id: fact for fact in found}
+            rows = facts.find(self.session.connection, ids, resource_ids)
+        return {fact.id: fact for fact in rows}
 
     def list_facts(
         self, selection: FactSelection, *, after: tuple[datetime, UUID] | None, limit: int
@@ -126,7 +115,7 @@ class PostgresFactStore(FactStore):
 def at_instant(instant: Instant) -> Sql:
     """Return the condition that facts match a time of validity and a time of knowledge."""
     if instant.all_versions:
-        return facts.known(instant.known_at)
+        return facts.remembered_by(instant.known_at)
     return facts.true_at(instant.valid_at, instant.known_at)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import astuple
 from datetime import datetime
-from typing import TypeVar
 
 from django.db import IntegrityError
 from django.db.models import QuerySet
@@ -23,7 +22,7 @@ from mastra_engine.backends.base.memory.store import (
     WindowBounds,
     WorkingMemoryChange,
 )
-from mastra_engine.backends.postgres.session import Session
+from mastra_engine.backends.postgres.session import SessionStore
 from mastra_engine.exceptions import Conflict, ThreadNotFound, VersionConflict
 from mastra_engine.filters.ast import Node
 from mastra_engine.models import IdempotentAppend as IdempotentAppendRow
@@ -54,22 +53,11 @@ from mastra_engine.postgres.memory_writes import (
 from mastra_engine.types import Message, Thread, ThreadOrder, WorkingMemory
 from mastra_engine.validation.jsonb import loads
 
-R = TypeVar("R")
-
 _MISSING_REFERENCE = "23503"
 
 
-class PostgresMemoryStore(MemoryStore):
+class PostgresMemoryStore(SessionStore, MemoryStore):
     """Stores agent memory in the engine's tables, in the caller's transaction if there is one."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-
-    def transact(self, operation: Callable[[], R], *, single: bool = False) -> R:
-        return self.session.run(operation, single=single)
-
-    def after_commit(self, action: Callable[[], None]) -> None:
-        self.session.after_commit(action)
 
     # Threads
 

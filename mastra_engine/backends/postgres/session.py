@@ -156,3 +156,18 @@ class Session:
                     raise
             time.sleep(random.uniform(0.01, 0.1) * attempt)  # noqa: S311 - jitter
         raise AssertionError
+
+
+class SessionStore:
+    """A store that runs its operations in transactions of a session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def transact(self, operation: Callable[[], R], *, single: bool = False) -> R:
+        """Run an operation atomically; one that is `single` is one statement."""
+        return self.session.run(operation, single=single)
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run an action after the current transaction commits, or at once outside of one."""
+        self.session.after_commit(action)

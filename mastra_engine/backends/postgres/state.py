@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Sequence
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -19,26 +19,14 @@ from mastra_engine.backends.base.state.store import (
     UnindexedItem,
     WrittenItem,
 )
-from mastra_engine.backends.postgres.session import Session
+from mastra_engine.backends.postgres.session import SessionStore
 from mastra_engine.postgres import state_reads, state_writes
 from mastra_engine.postgres.compile import Sql, both
 from mastra_engine.types import StateItem
-from mastra_engine.validation.jsonb import loads
-
-R = TypeVar("R")
 
 
-class PostgresStateStore(StateStore):
+class PostgresStateStore(SessionStore, StateStore):
     """Stores items in a table of the engine; a deleted item leaves a tombstone."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-
-    def transact(self, operation: Callable[[], R], *, single: bool = False) -> R:
-        return self.session.run(operation, single=single)
-
-    def after_commit(self, action: Callable[[], None]) -> None:
-        self.session.after_commit(action)
 
     # Items
 
@@ -146,20 +134,13 @@ def _written(row: tuple[Any, ...], value: bytes | None) -> WrittenItem:
     id, namespace, key, version, created_at, updated_at, expires_at, exists, *marks = row
     item = None
     if exists and value is not None:
-        item = StateItem(
-            namespace=tuple(namespace),
-            key=key,
-            value=loads(value),
-            version=version,
-            created_at=created_at,
-            updated_at=updated_at,
-            expires_at=expires_at,
+        item = state_reads.item_of(
+            (namespace, key, value, version, created_at, updated_at, expires_at)
         )
     is_indexed, is_pending = marks
-    resource_id = namespace[0]
     return WrittenItem(
         id=id,
-        resource_id=resource_id,
+        resource_id=namespace[0],
         item=item,
         is_indexed=is_indexed,
         is_pending=is_pending,

@@ -17,7 +17,7 @@ from mastra_engine.backends.base.scope import UNRESTRICTED
 from mastra_engine.contrib.haystack import metadata
 from mastra_engine.contrib.haystack.documents import document_of, in_order, merged, upserted
 from mastra_engine.contrib.haystack.filters import parse_filters
-from mastra_engine.contrib.stored_vectors import list_all
+from mastra_engine.contrib.paging import all_items
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound
 from mastra_engine.filters.ast import And, Equals, Exists, Field, Node
 from mastra_engine.types import Metric, StoredVector
@@ -244,7 +244,8 @@ class EngineDocumentStore:
 
     def _rows(self, filters: Filters) -> list[StoredVector]:
         try:
-            return list_all(self.engine.vectors, **self._place(), filter=_documents(filters))
+            list_page = self.engine.vectors.list_vectors
+            return [*all_items(list_page, **self._place(), filter=_documents(filters))]
         except IndexNotFound:
             return []
 

@@ -13,11 +13,9 @@ import mastra_engine
 from mastra_engine import MastraEngine
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.contrib.langchain.messages import from_engine, to_engine
+from mastra_engine.contrib.paging import all_items
 from mastra_engine.exceptions import ThreadNotFound
-from mastra_engine.types import Message, Page
-
-#: Messages that are read at once.
-_PAGE = 1_000
+from mastra_engine.types import Message
 
 
 class EngineChatMessageHistory(BaseChatMessageHistory):
@@ -73,12 +71,7 @@ class EngineChatMessageHistory(BaseChatMessageHistory):
         return self.engine.memory.within(resource_ids=[self.resource_id])
 
     def _stored(self) -> list[Message]:
-        memory, messages = self._memory, list[Message]()
-        page = Page[Message]([], next_cursor="")
+        messages: list[Message] = []
         with suppress(ThreadNotFound):  # it is created with its first message
-            while page.next_cursor is not None:
-                page = memory.list_messages(
-                    thread_id=self.thread_id, limit=_PAGE, cursor=page.next_cursor or None
-                )
-                messages += page
+            messages += all_items(self._memory.list_messages, thread_id=self.thread_id)
         return messages

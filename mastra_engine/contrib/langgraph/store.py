@@ -33,13 +33,12 @@ from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.steps import Steps, arun_steps, run_steps
 from mastra_engine.contrib.langgraph.connections import joined_connection
 from mastra_engine.contrib.langgraph.store_filters import checked_filter, matches, prefilter
+from mastra_engine.contrib.paging import PAGE, all_items
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine as default_engine
 from mastra_engine.types import StateItem
 from mastra_engine.validation.inputs import choice, count
 
-#: Items that one statement lists.
-PAGE = 1_000
 #: An item that was found, and its similarity to the query.
 Ranked = tuple[StateItem, float | None]
 
@@ -191,17 +190,13 @@ class EngineStore(BaseStore):
     def _items(
         self, prefix: Sequence[str], filter: Mapping[str, Any], most: int
     ) -> Iterator[StateItem]:
-        query: dict[str, Any] = {
-            "namespace_prefix": prefix,
-            "filter": prefilter(filter),
-            "limit": min(most, PAGE),
-        }
-        page = self.state.list_items(**query)
-        while True:
-            yield from (item for item in page if matches(item.value, filter))
-            if page.next_cursor is None:
-                return
-            page = self.state.list_items(**query, cursor=page.next_cursor)
+        items = all_items(
+            self.state.list_items,
+            namespace_prefix=prefix,
+            filter=prefilter(filter),
+            limit=min(most, PAGE),
+        )
+        return (item for item in items if matches(item.value, filter))
 
     # Namespaces
 
@@ -225,12 +220,7 @@ class EngineStore(BaseStore):
         return sorted({namespace[:max_depth] for namespace in set.intersection(*by_pattern)})
 
     def _all_namespaces(self, **pattern: Any) -> Iterator[tuple[str, ...]]:
-        page = self.state.list_namespaces(**pattern, limit=PAGE)
-        while True:
-            yield from page
-            if page.next_cursor is None:
-                return
-            page = self.state.list_namespaces(**pattern, limit=PAGE, cursor=page.next_cursor)
+        return all_items(self.state.list_namespaces, **pattern)
 
 
 def _patterns(op: ListNamespacesOp, path: str) -> tuple[list[Any], list[Any]]:

@@ -25,7 +25,8 @@ from mastra_engine.backends.base.vectors.search import MAX_TOP_K
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.contrib.llama_index.filters import parse_filters
 from mastra_engine.contrib.llama_index.nodes import node_of, upserted
-from mastra_engine.contrib.stored_vectors import equals, list_all
+from mastra_engine.contrib.paging import all_items
+from mastra_engine.contrib.stored_vectors import equals
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound, InvalidInput
 from mastra_engine.filters.ast import ALL, And, Exists, Field, Node
 from mastra_engine.types import Match, Metric
@@ -132,7 +133,8 @@ class EngineVectorStore(BasePydanticVectorStore):
         """Return the nodes of these ids that satisfy the filters, ordered by id."""
         where = And((_IS_NODE, _selection(node_ids, filters)))
         try:
-            return list(map(node_of, list_all(self.client, **self._place(), filter=where)))
+            rows = all_items(self.client.list_vectors, **self._place(), filter=where)
+            return list(map(node_of, rows))
         except IndexNotFound:
             return []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from mastra_engine.api.parsers import strict_loads
 from mastra_engine.conf import api_settings
+from mastra_engine.contrib.paging import PAGE
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.types import Page
 from mastra_engine.validation.inputs import count
 from mastra_engine.validation.jsonb import pointer
 
@@ -21,8 +21,6 @@ Query = Mapping[str, Any]
 
 _DIGITS = re.compile("[0-9]{1,18}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: The number of items that are read from the engine's list methods at once.
-READ_SIZE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Paging:
     @property
     def limit(self) -> int:
         """The number of items to read from the engine at once."""
-        return min(self.last or READ_SIZE, READ_SIZE)
+        return min(self.last or PAGE, PAGE)
 
     def select(self, items: Iterable[T]) -> Iterator[T]:
         """Return the items of the page."""
@@ -144,15 +142,3 @@ def moment(value: Any, path: str) -> datetime | None:
 def date_text(time: datetime) -> str:
     """Return a time as JavaScript writes it, with milliseconds and `Z`."""
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
-
-
-def all_items(
-    list_page: Callable[..., Page[T]], *, limit: int = READ_SIZE, **query: Any
-) -> Iterator[T]:
-    """Yield the items of all pages of a list method of the engine."""
-    cursor = None
-    while True:
-        page = list_page(**query, limit=limit, cursor=cursor)
-        yield from page.items
-        if (cursor := page.next_cursor) is None:
-            return

@@ -16,7 +16,6 @@ from mastra_engine.conf import api_settings
 from mastra_engine.contrib.mastra_server.arguments import (
     Paging,
     Query,
-    all_items,
     json_object,
     json_value,
     ordering,
@@ -29,6 +28,7 @@ from mastra_engine.contrib.mastra_server.selection import (
     included,
 )
 from mastra_engine.contrib.mastra_server.views import MastraView, call
+from mastra_engine.contrib.paging import all_items
 from mastra_engine.exceptions import Conflict, InvalidInput
 from mastra_engine.types import Message, Thread
 from mastra_engine.validation.inputs import name, names

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from anthropic.lib.tools import ToolError
-from django.db import connections, transaction
+from django.db import transaction
 
 from mastra_engine import PostgresEngine
 from mastra_engine.contrib.anthropic_memory import EngineMemoryTool
-
-THREADS = 8
+from tests.frameworks.threads import THREADS, in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,17 +19,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def memory() -> EngineMemoryTool:
     return EngineMemoryTool(resource_id="ann", engine=PostgresEngine(lock_timeout=60))
-
-
-def in_threads(work: Callable[[int], Any]) -> list[Any]:
-    def run(number: int) -> Any:
-        try:
-            return work(number)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(run, range(THREADS)))
 
 
 def create(memory: EngineMemoryTool, path: str, text: str = "") -> Any:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from agents import Agent, Runner
 from asgiref.sync import async_to_sync
-from django.db import connections, transaction
+from django.db import transaction
 
 from mastra_engine import PostgresEngine
 from mastra_engine.contrib.openai_agents import EngineSession
 from tests.frameworks.openai_agents.scripted import ScriptedModel, says
-
-THREADS = 8
+from tests.frameworks.threads import THREADS, in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,17 +24,6 @@ def chat() -> EngineSession:
 
 def numbered(number: int) -> Any:
     return {"role": "user", "content": str(number)}
-
-
-def in_threads(work: Callable[[int], Any]) -> list[Any]:
-    def run(number: int) -> Any:
-        try:
-            return work(number)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(run, range(THREADS)))
 
 
 def test_concurrent_pops_return_each_item_once(chat: EngineSession) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connections, transaction
+from django.db import transaction
 from pydantic_ai.conversation import Conversation
 from pydantic_ai.conversation_store import ConversationConflict, ConversationRecord
 from pydantic_ai.exceptions import UserError
@@ -17,8 +15,7 @@ from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
 
 from mastra_engine import PostgresEngine
 from mastra_engine.contrib.pydantic_ai import EngineConversationStore
-
-THREADS = 8
+from tests.frameworks.threads import THREADS, in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,17 +36,6 @@ def prompts(count: int) -> list[ModelMessage]:
 def texts(conversation: Conversation | None) -> list[Any]:
     assert conversation is not None
     return [part.content for message in conversation.messages for part in message.parts]
-
-
-def in_threads(work: Callable[[int], Any]) -> list[Any]:
-    def run(number: int) -> Any:
-        try:
-            return work(number)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(run, range(THREADS)))
 
 
 def stored_keys(store: EngineConversationStore) -> set[str]:

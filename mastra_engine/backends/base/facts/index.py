@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from uuid import UUID
 
 from mastra_engine.backends.base.facts.claims import FACT_INDEX
 from mastra_engine.backends.base.facts.store import FactSelection, FactStore
@@ -27,26 +25,14 @@ class FactIndex(TextIndex[FactSelection]):
     failpoint = "facts_indexed"
 
     def __init__(self, store: FactStore, vectors: Vectors) -> None:
-        super().__init__(vectors)
+        super().__init__(store, vectors)
         self._store = store
-
-    def transact(self, operation: Callable[[], None]) -> None:
-        self._store.transact(operation)
-
-    def after_commit(self, action: Callable[[], None]) -> None:
-        self._store.after_commit(action)
 
     def list_pending(
         self, selection: FactSelection, *, limit: int
     ) -> tuple[list[PendingText], bool]:
         facts = self._store.list_unindexed(selection.resource_ids, limit=limit + 1)
         return [_pending(fact) for fact in facts[:limit]], len(facts) > limit
-
-    def mark_indexed(self, texts: Sequence[PendingText]) -> Collection[UUID]:
-        return self._store.mark_indexed([(text.id, text.version) for text in texts])
-
-    def mark_all_unindexed(self) -> None:
-        self._store.mark_all_unindexed()
 
     def of_resource(self, resource_id: str) -> FactSelection:
         return FactSelection(resource_ids=frozenset([resource_id]))

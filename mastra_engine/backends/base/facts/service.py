@@ -1,4 +1,4 @@
-"""What an agent has learned about resources, when it was true and when it was known."""
+"""The facts that an agent has learned, with the times at which they were true and known."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import FactNotFound, MessageNotFound, RecordNotFound
 from mastra_engine.filters.cursors import decode, encode, fingerprint
 from mastra_engine.filters.parsing import parse_optional_filter
-from mastra_engine.protocols import RunQueue
 from mastra_engine.types import (
     Fact,
     FactAction,
@@ -61,15 +60,6 @@ class Facts:
         self.idempotency = idempotency
         self.index = FactIndex(store, vectors)
         self.scope: Scope = UNRESTRICTED
-
-    @property
-    def queue(self) -> RunQueue | None:
-        """Sends facts to the workers that index them; without it, this process indexes them."""
-        return self.index.queue
-
-    @queue.setter
-    def queue(self, queue: RunQueue | None) -> None:
-        self.index.queue = queue
 
     def __repr__(self) -> str:
         resources = self.scope.resource_ids
@@ -261,8 +251,7 @@ class Facts:
 
         Until it ends, searches find the facts that are indexed already.
         """
-        self.store.transact(self.index.reset)
-        return (yield from self.index.index(everything(None)))
+        return (yield from self.index.reindex(everything(None)))
 
     @in_steps
     def prepare_index(self) -> Steps[VectorIndex | None]:
@@ -272,10 +261,7 @@ class Facts:
         a server's database role needs no right to create tables. Raises InvalidVector if the index
         has vectors of another model or dimension; reindex() replaces it.
         """
-        if self.vectors.embedder is None:
-            return None
-        yield from self.index.prepare()
-        return self.vectors.describe_index(index_name=self.index.name)
+        return (yield from self.index.prepare())
 
     aremember = derive_async(remember)
     alist_facts = derive_async(list_facts)
@@ -377,8 +363,8 @@ class Facts:
         key = _optional_key(resource_id, subject, "/subject")
         if key is None:
             return None
-        known = self.store.resolve(resource_id, {key})
-        return frozenset({key, *(found.key for found in known.values())})
+        subjects = self.store.resolve(resource_id, {key})
+        return frozenset({key, *(other.key for other in subjects.values())})
 
 
 def _optional_key(resource_id: str, value: str | None, path: str) -> UUID | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from uuid import UUID
 
 from mastra_engine.backends.base.state.paths import indexed_text
 from mastra_engine.backends.base.state.store import (
@@ -38,26 +36,14 @@ class StateIndex(TextIndex[StateSelection]):
     failpoint = "state_indexed"
 
     def __init__(self, store: StateStore, vectors: Vectors) -> None:
-        super().__init__(vectors)
+        super().__init__(store, vectors)
         self._store = store
-
-    def transact(self, operation: Callable[[], None]) -> None:
-        self._store.transact(operation)
-
-    def after_commit(self, action: Callable[[], None]) -> None:
-        self._store.after_commit(action)
 
     def list_pending(
         self, selection: StateSelection, *, limit: int
     ) -> tuple[list[PendingText], bool]:
         items, has_more = self._store.list_unindexed(selection, limit=limit)
         return [_pending(item) for item in items], has_more
-
-    def mark_indexed(self, texts: Sequence[PendingText]) -> Collection[UUID]:
-        return self._store.mark_indexed([(text.id, text.version) for text in texts])
-
-    def mark_all_unindexed(self) -> None:
-        self._store.mark_all_unindexed()
 
     def of_resource(self, resource_id: str) -> StateSelection:
         return StateSelection(prefix=(resource_id,))

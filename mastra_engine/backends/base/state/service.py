@@ -34,7 +34,6 @@ from mastra_engine.backends.base.state.store import (
 from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import InvalidInput, VersionConflict, quoted
-from mastra_engine.protocols import RunQueue
 from mastra_engine.types import Match, Page, StateItem, StateMatch, VectorIndex
 from mastra_engine.validation.inputs import name
 
@@ -58,15 +57,6 @@ class State:
         self.index = StateIndex(store, vectors)
         self.scope: Scope = UNRESTRICTED
 
-    @property
-    def queue(self) -> RunQueue | None:
-        """Sends items to the workers that index them; without it, this process indexes them."""
-        return self.index.queue
-
-    @queue.setter
-    def queue(self, queue: RunQueue | None) -> None:
-        self.index.queue = queue
-
     def __repr__(self) -> str:
         embedder = self.vectors.embedder
         name = "None" if embedder is None else type(embedder).__name__
@@ -75,7 +65,7 @@ class State:
         return f"<{type(self).__name__} index={self.index.name!r} embedder={name}{scope}>"
 
     def within(self, *, resource_ids: Iterable[str]) -> Self:
-        """Return this state restricted to namespaces whose first element is one of some resources.
+        """Return this state restricted to namespaces that begin with one of some resources.
 
         Others are not found. Restricting it again leaves the resources that are in both.
         """
@@ -182,7 +172,7 @@ class State:
         min_score: float | None = None,
         hybrid: bool | float = True,
     ) -> Steps[list[StateMatch]]:
-        """Return the `top_k` items whose indexed texts answer a query best, the best first.
+        """Return the `top_k` items that answer a query best by their indexed texts, best first.
 
         They are in the namespaces that begin with the prefix, and their values satisfy the filter.
         The search is by meaning and by words, and `hybrid` is the share of the meaning: True stands
@@ -241,7 +231,7 @@ class State:
         All gets take one statement, and so do all renewals and all writes; a search or list takes
         its own.
 
-        Raises what the methods raise, with paths below `/operations`; then nothing was written.
+        Raises the errors of the methods, with paths below `/operations`; then nothing was written.
         """
         checked = checked_operations(operations, self.scope)
         searches = {}
@@ -292,8 +282,7 @@ class State:
 
         Until it ends, searches by text find the items that are indexed already.
         """
-        self.store.transact(self.index.reset)
-        return (yield from self.index.index(StateSelection(prefix=())))
+        return (yield from self.index.reindex(StateSelection(prefix=())))
 
     @in_steps
     def prepare_index(self) -> Steps[VectorIndex | None]:
@@ -303,10 +292,7 @@ class State:
         a server's database role needs no right to create tables. Raises InvalidVector if the index
         has another dimension; reindex() replaces it.
         """
-        if self.vectors.embedder is None:
-            return None
-        yield from self.index.prepare()
-        return self.vectors.describe_index(index_name=self.index.name)
+        return (yield from self.index.prepare())
 
     aput = derive_async(put)
     aget = derive_async(get)

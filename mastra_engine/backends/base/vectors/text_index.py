@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from mastra_engine import failpoints
@@ -20,7 +21,7 @@ from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import IndexNotFound, InvalidInput
 from mastra_engine.protocols import RunQueue
 from mastra_engine.retrieval.embedding import BATCH_TEXTS, embed_documents, embed_query
-from mastra_engine.types import Match
+from mastra_engine.types import Match, VectorIndex
 from mastra_engine.validation.vectors import IndexDefinition
 
 logger = logging.getLogger("mastra_engine")
@@ -50,6 +51,22 @@ class PendingText:
     version: int = 0
 
 
+class TextStore(Protocol):
+    """The methods of a store by which its rows are indexed."""
+
+    def transact(self, operation: Callable[[], None], /) -> None:
+        """Run an operation in a transaction."""
+
+    def after_commit(self, action: Callable[[], None], /) -> None:
+        """Run an action after the current transaction commits."""
+
+    def mark_indexed(self, versions: Sequence[tuple[UUID, int]], /) -> Collection[UUID]:
+        """Record that rows are indexed; return the ids of those with that version, locked."""
+
+    def mark_all_unindexed(self) -> None:
+        """Record that all rows wait to be indexed."""
+
+
 class TextIndex(ABC, Generic[S]):
     """The vector index of a table.
 
@@ -66,30 +83,16 @@ class TextIndex(ABC, Generic[S]):
     #: The failpoint after the vectors are stored.
     failpoint: ClassVar[str]
 
-    def __init__(self, vectors: Vectors) -> None:
+    def __init__(self, store: TextStore, vectors: Vectors) -> None:
+        #: Sends rows to the workers that index them; without it, this process indexes them.
         self.queue: RunQueue | None = None
+        self._rows = store
         self._vectors = vectors
         self._index = EngineIndex(vectors, remedy=self.remedy)
 
     @abstractmethod
-    def transact(self, operation: Callable[[], None]) -> None:
-        """Run an operation in a transaction."""
-
-    @abstractmethod
-    def after_commit(self, action: Callable[[], None]) -> None:
-        """Run an action after the current transaction commits."""
-
-    @abstractmethod
     def list_pending(self, selection: S, *, limit: int) -> tuple[list[PendingText], bool]:
         """Return rows that wait to be indexed, and whether others do."""
-
-    @abstractmethod
-    def mark_indexed(self, texts: Sequence[PendingText]) -> Collection[UUID]:
-        """Record that rows are indexed; return the ids of those that have not changed, locked."""
-
-    @abstractmethod
-    def mark_all_unindexed(self) -> None:
-        """Record that all rows wait to be indexed."""
 
     @abstractmethod
     def of_resource(self, resource_id: str) -> S:
@@ -111,18 +114,18 @@ class TextIndex(ABC, Generic[S]):
         """Return the index as it is known, or None if nothing has been indexed yet."""
         return self._vectors.store.cached_index(self.name) or self._vectors.indexes.find(self.name)
 
-    def prepare(self) -> Steps[None]:
-        """Create the index if it does not exist."""
+    def prepare(self) -> Steps[VectorIndex | None]:
+        """Create the index if it does not exist, and return it; return None without an embedder."""
+        if self._vectors.embedder is None:
+            return None
         numbers = yield from self._embedded([self.name])
         self._use(len(numbers[0]), lambda index: None)
+        return self._vectors.describe_index(index_name=self.name)
 
-    def reset(self) -> None:
-        """Delete the index; all rows wait to be indexed again."""
-        self.mark_all_unindexed()
-        try:
-            self._vectors.delete_index(index_name=self.name)
-        except IndexNotFound:
-            return
+    def reindex(self, everything: S) -> Steps[int]:
+        """Delete the index, and index all rows again; return how many."""
+        self._rows.transact(self._reset)
+        return (yield from self.index(everything))
 
     def index_later(self, resource_ids: Sequence[str]) -> Steps[None]:
         """Embed new rows once the current transaction is committed.
@@ -130,7 +133,9 @@ class TextIndex(ABC, Generic[S]):
         Without an embedder they wait for the next search, which has to index their words only.
         """
         if resource_ids and self._vectors.embedder is not None:
-            yield from after_commit(self.after_commit, partial(self._index_resources, resource_ids))
+            yield from after_commit(
+                self._rows.after_commit, partial(self._index_resources, resource_ids)
+            )
 
     def index(self, selection: S, *, limit: float = inf) -> Steps[int]:
         """Index rows that wait, `limit` or a batch more at most; return how many.
@@ -178,6 +183,11 @@ class TextIndex(ABC, Generic[S]):
         """Delete all vectors of a resource's rows."""
         self._index.delete(self.name, [resource_id])
 
+    def _reset(self) -> None:
+        self._rows.mark_all_unindexed()
+        with suppress(IndexNotFound):
+            self._vectors.delete_index(index_name=self.name)
+
     def _matches(
         self, query: VectorQuery, numbers: Numbers, selection: S, index: IndexDefinition
     ) -> list[Match]:
@@ -220,7 +230,7 @@ class TextIndex(ABC, Generic[S]):
         dimension = len(numbers[0]) if numbers else 0
 
         def store(index: IndexDefinition | None) -> None:
-            self.transact(partial(self._store_vectors, index, texts, by_id))
+            self._rows.transact(partial(self._store_vectors, index, texts, by_id))
 
         try:
             self._use(dimension, store) if dimension else store(None)
@@ -252,7 +262,7 @@ class TextIndex(ABC, Generic[S]):
         The rows are locked first: a change waits until their vectors are committed. Otherwise
         vectors of deleted rows would stay.
         """
-        unchanged = self.mark_indexed(texts)
+        unchanged = self._rows.mark_indexed([(text.id, text.version) for text in texts])
         current = [text for text in texts if text.id in unchanged]
         indexable = [text for text in current if _has_place(numbers.get(text.id, ()), index)]
         without = [text for text in current if text not in indexable]
