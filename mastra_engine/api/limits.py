@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mastra_engine.backends.base.facts.arguments import MAX_FACTS
 from mastra_engine.conf import ApiSettings, api_settings
 from mastra_engine.validation.inputs import MAX_NAME_BYTES
 
@@ -14,6 +15,7 @@ SINGLE_VALUES = {"vector", "query_vector", "content"}
 
 _NAME = {"minLength": 1, "maxLength": MAX_NAME_BYTES}
 _COUNT = {"minimum": 0}
+_FACTS = {"maxItems": MAX_FACTS}
 _SHARE = {"minimum": 0, "maximum": 1}
 _FIXED: dict[str, dict[str, Any]] = {
     "after": _COUNT,
@@ -35,6 +37,8 @@ _FIXED: dict[str, dict[str, Any]] = {
     "new_thread_id": _NAME,
     "offset": _COUNT,
     "purged": _COUNT,
+    "remember_fact.facts": _FACTS,
+    "remember_facts.facts": _FACTS,
     "resource_id": _NAME,
     "sync": _NAME,
     "thread_id": _NAME,

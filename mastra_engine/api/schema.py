@@ -24,7 +24,7 @@ from mastra_engine.api.type_schemas import Schema, TypeSchemas, is_required
 JSON = "application/json"
 _VARIABLE = re.compile(r"\{(\w+)\}")
 #: Variables of paths that are UUIDs.
-_UUIDS = {"entity_id", "run_id"}
+_UUIDS = {"entity_id", "fact_id", "run_id"}
 #: Errors of requests with an `Idempotency-Key`.
 _KEY_ERRORS = {
     409: (

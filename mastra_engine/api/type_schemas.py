@@ -44,6 +44,8 @@ _BY_TYPE: dict[Any, Schema] = {
     Any: {},
 }
 _ARRAYS = (list, Iterable, Sequence)
+#: Values that requests contain, besides those whose name ends with "Input".
+_OF_REQUESTS = (types.FactSource, types.Filter, types.Sort)
 _ENUMS = {hint: name for name, hint in vars(types).items() if get_origin(hint) is Literal}
 
 
@@ -188,5 +190,5 @@ class TypeSchemas(ABC):
 
     def _is_always_set(self, value: type, field: Any) -> bool:
         """Return whether the property is required: a request may omit one that has a default."""
-        of_request = value.__name__.endswith("Input") or value in (types.Filter, types.Sort)
+        of_request = value.__name__.endswith("Input") or value in _OF_REQUESTS
         return not of_request or (field.default is MISSING and field.default_factory is MISSING)

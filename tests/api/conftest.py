@@ -97,6 +97,13 @@ def furnish(engine: MastraEngine, owner: str, prefix: str = "") -> dict[str, str
     memory.update_working_memory(resource_id=owner, content={"diet": "vegan"})
     memory.update_working_memory(thread_id=f"{prefix}chat-1", content={"diet": "vegan"})
     engine.state.put(namespace=(owner, "prefs"), key="drinks", value={"likes": "green tea"})
+    fact = {
+        "subject": "Ann",
+        "predicate": "eats",
+        "object": "plant-based food",
+        "sources": [{"message_id": f"{prefix}m-1", "quote": "I am vegan."}],
+    }
+    (remembered,) = engine.facts.remember(resource_id=owner, facts=[fact])
     contacts: Any = [
         {"external_id": "c1", "data": {"name": "Alice", "age": 34}},
         {"external_id": "c2", "data": {"name": "Bob", "age": 17}},
@@ -119,6 +126,7 @@ def furnish(engine: MastraEngine, owner: str, prefix: str = "") -> dict[str, str
     succeeded = engine.run_sync("leads", connection_id=owner)
     return {
         "entity_id": str(synced.entity.id),
+        "fact_id": str(remembered.id),
         "run_id": str(queued.id),
         "cancelled_id": str(cancelled.id),
         "succeeded_id": str(succeeded.id),
@@ -130,6 +138,7 @@ def state(engine: MastraEngine) -> Any:
     memory, vectors = engine.memory, engine.vectors
     threads = memory.list_threads(resource_id="7").items
     entities = engine.list_entities(connection_id="7").items
+    facts = engine.facts.list_facts(resource_id="7", include_superseded=True).items
     indexes = [index.name for index in vectors.list_indexes()]
     return (
         threads,
@@ -137,6 +146,7 @@ def state(engine: MastraEngine) -> Any:
         [memory.get_working_memory(thread_id=thread.id) for thread in threads],
         memory.get_working_memory(resource_id="7"),
         engine.state.list_items(namespace_prefix=("7",)).items,
+        [(fact, engine.facts.sources(id=fact.id)) for fact in facts],
         entities,
         [engine.get_changes(entity_id=entity.id) for entity in entities],
         engine.list_sync_runs(connection_id="7").items,

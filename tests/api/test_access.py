@@ -18,7 +18,7 @@ from tests.api.catalogue import Case, call, cases, sent
 from tests.api.conftest import World, client_of, state
 
 #: Texts of ann's objects, which must not be in a response to another user.
-SECRETS = ("vegan", "lentil", "Lunch", "Alice", "the way east", "page-1", '"7"')
+SECRETS = ("vegan", "lentil", "plant-based", "Lunch", "Alice", "the way east", "page-1", '"7"')
 #: Arguments that name the owner.
 OWNERS = ("resource_id", "connection_id", "namespace")
 every_operation = pytest.mark.parametrize("case", cases(), ids=lambda case: case.operation.name)
@@ -37,6 +37,7 @@ def unknown(path: dict[str, str]) -> dict[str, str]:
         "thread_id": "no-such-thread",
         "resource_id": "nobody",
         "entity_id": str(uuid4()),
+        "fact_id": str(uuid4()),
         "run_id": str(uuid4()),
         "sync": "no-such-sync",
         "id": "nowhere",

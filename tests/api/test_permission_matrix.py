@@ -20,7 +20,8 @@ APP = "mastra_engine"
 #: "read_content". The table is independent of the API's own.
 SECRETS = {
     "lentil": {"view_message"},
-    "I am vegan": {"view_message"},
+    "I am vegan": {"view_message", "view_factsource"},
+    "plant-based": {"view_fact"},
     '"diet"': {"view_workingmemory"},
     "green tea": {"view_stateitem"},
     '"Lunch"': {"view_thread"},
@@ -35,8 +36,8 @@ ALL = {
     f"{verb}_{noun}"
     for verb in ("add", "change", "delete", "view")
     for noun in (
-        *("embedding", "entity", "message", "record", "stateitem", "sync", "syncrun"),
-        *("thread", "vectorindex", "workingmemory"),
+        *("embedding", "entity", "fact", "factsource", "message", "record", "stateitem"),
+        *("sync", "syncrun", "thread", "vectorindex", "workingmemory"),
     )
 }
 

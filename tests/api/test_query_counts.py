@@ -32,9 +32,13 @@ COUNTS = {
     "enqueue_sync": 7,
     "export_records": 3,
     "export_thread": 2,
+    "forget_fact": 6,
     "get_changes": 1,
     "get_context_window": 4,
     "get_entity": 1,
+    "get_fact": 1,
+    "get_fact_history": 2,
+    "get_fact_sources": 2,
     "get_memory": 3,
     "get_messages_by_id": 1,
     "get_record": 1,
@@ -47,6 +51,7 @@ COUNTS = {
     "get_vectors": 2,
     "import_thread": 4,
     "list_entities": 1,
+    "list_facts": 2,
     "list_indexes": 3,
     "list_messages": 2,
     "list_records": 2,
@@ -64,12 +69,15 @@ COUNTS = {
     "query_records": 2,
     "query_vectors": 2,
     "recall": 8,
+    "remember_facts": 6,
     "replace_resource_working_memory": 2,
     "replace_thread_working_memory": 3,
     "reset_sync": 4,
     "resume_sync": 3,
+    "retract_fact": 5,
     "retry_sync_run": 5,
     "save_messages": 1,
+    "search_facts": 6,
     "search_records": 8,
     "search_state": 6,
     "sync_records": 12,
@@ -105,6 +113,7 @@ def sent_for(case: Case, world: World, **headers: str) -> list[str]:
 
     world.engine.memory.embed_pending()
     world.engine.state.index_pending()
+    world.engine.facts.index_pending()
     world.engine.index_pending()
     return statements(ask)
 

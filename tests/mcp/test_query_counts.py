@@ -1,7 +1,6 @@
 """A tool sends as many statements as the operation of the REST API that does the same.
 
-The operation that queries records takes the entity by its id, and reads it first. The REST API has
-no operations of facts.
+The operation that queries records takes the entity by its id, and reads it first.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from mastra_engine.mcp.tools import TOOLS
 from tests.mcp.data import Owner, calls
 
 JSON = "application/json"
-OTHERS = {"query_records", "remember_fact", "search_facts"}
+OTHERS = {"query_records"}
 
 
 def operation(tool: str, owner: Owner) -> tuple[str, str, dict[str, Any]]:
@@ -33,6 +32,8 @@ def operation(tool: str, owner: Owner) -> tuple[str, str, dict[str, Any]]:
         "list_entities": ("get", "entities/"),
         "search_records": ("post", "search/"),
         "get_changes": ("get", f"entities/{owner.entity_id}/changes/", "entity_id"),
+        "remember_fact": ("post", "facts/"),
+        "search_facts": ("post", "facts/search/"),
         "search_vectors": ("post", "indexes/docs/query/", "index_name"),
     }[tool]
     arguments = calls(owner)[tool]
