@@ -40,12 +40,12 @@ def described(error: BaseException, module: str) -> SyncError:
     )
 
 
-def without_secrets(message: str) -> str:
+def without_secrets(message: str, *, longest: int = MAX_MESSAGE) -> str:
     """Return a message with possible secrets hidden. Some harmless words are hidden too."""
     for secret in _SECRETS:
         message = secret.sub(rf"\g<kept>{HIDDEN}", message)
     message = _storable(message)
-    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + HIDDEN
+    return message if len(message) <= longest else message[: longest - 1] + HIDDEN
 
 
 def _first_line(error: BaseException) -> str:

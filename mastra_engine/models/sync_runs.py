@@ -93,6 +93,9 @@ class SyncRun(models.Model):
         db_default=0, help_text="How many workers have started the run, retries included."
     )
     error = models.JSONField(decoder=Decoder, null=True)
+    log = models.JSONField(
+        decoder=Decoder, db_default=[], help_text="The newest lines that the sync wrote."
+    )
     start_rev = models.BigIntegerField(
         "start revision", null=True, help_text="The entity's revision when the run started."
     )

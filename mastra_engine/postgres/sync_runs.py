@@ -27,6 +27,7 @@ WITH run AS (
         progress = %(progress)s::jsonb,
         status = CASE WHEN %(ends)s THEN 'succeeded' ELSE status END,
         error = CASE WHEN NOT %(ends)s THEN error END,
+        log = coalesce(%(log)s::jsonb, log),
         finished_at = CASE WHEN %(ends)s THEN clock_timestamp() END,
         lease_token = CASE WHEN NOT %(ends)s THEN lease_token END,
         lease_expires_at = clock_timestamp() + make_interval(secs => %(lease)s::float8)
@@ -70,8 +71,9 @@ def advance(
     token: UUID | None,
     alive: bool,
     lease: float | None,
+    log: list[dict[str, Any]] | None,
 ) -> tuple[bool, bool]:
-    """Store a run, unless it is empty a page of it, and the checkpoint of its sync.
+    """Store a run, unless they are empty a page and the log of it, and the checkpoint of its sync.
 
     Returns whether the token was the run's, and the lease not expired if it must be `alive`; and
     whether the sync is paused.
@@ -85,6 +87,7 @@ def advance(
         "deleted": run.deleted,
         "checkpoint": _json(run.checkpoint),
         "progress": _json(None if run.progress is None else asdict(run.progress)),
+        "log": _json(log),
         "token": token,
         "alive": alive,
         "lease": lease,

@@ -102,6 +102,16 @@ def sync_status(*, paused: bool, last_status: str | None) -> SyncStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SyncLogLine:
+    """A line that a sync wrote with `ctx.log`: its level, and its message without secrets."""
+
+    at: datetime
+    level: str
+    message: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncPage:
     """One committed page of a run: its counts, its attempt and the checkpoint after it."""
 

@@ -225,6 +225,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         2,
         lambda engine, entity: engine.list_sync_pages(run_id=RUNS["queued"]),
     ),
+    ("get_sync_log", "", 2, lambda engine, entity: engine.get_sync_log(run_id=RUNS["queued"])),
     ("list_syncs", "", 1, lambda engine, entity: engine.list_syncs()),
     ("get_sync", "", 1, of_sync("get_sync")),
     # the sync, its row, the queued run, the sync as it is then

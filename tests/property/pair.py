@@ -19,13 +19,14 @@ from mastra_engine.types import (
     Page,
     Record,
     Sync,
+    SyncLogLine,
     SyncPage,
     SyncRun,
     Thread,
 )
 
 DIFFERING_IN_RUNS = (
-    {"id", "entity_id", "committed_at"}
+    {"id", "entity_id", "committed_at", "at"}
     | {field for field in (*SyncRun.__slots__, *Sync.__slots__) if field.endswith("_at")}
     | {"last_run_id"}
 )
@@ -48,7 +49,7 @@ def seen(value: Any) -> Any:  # noqa: C901 - one case for each type
         case Record():
             times = value.created_at == value.updated_at, value.deleted_at is None
             return fields_of(value, without=IDS_AND_TIMES), times
-        case Sync() | SyncRun() | SyncPage():
+        case Sync() | SyncRun() | SyncPage() | SyncLogLine():
             return fields_of(value, without=DIFFERING_IN_RUNS)
         case Change():
             return value.action, value.rev, seen(value.record)

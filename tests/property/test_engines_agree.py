@@ -154,6 +154,7 @@ class Engines(RuleBasedStateMachine):
 
         def source(context: Any) -> Iterator[Any]:
             for number, page in enumerate(pages):
+                context.log.info("page %d", number)
                 yield inputs(page)
                 context.save_checkpoint([context.checkpoint, number])
             if end != "well":
@@ -172,6 +173,7 @@ class Engines(RuleBasedStateMachine):
             self.pair.call(run)
         self.pair.call(lambda e: e.list_sync_runs())
         self.pair.call(lambda e: [e.list_sync_pages(run_id=run.id) for run in e.list_sync_runs()])
+        self.pair.call(lambda e: [e.get_sync_log(run_id=run.id) for run in e.list_sync_runs()])
 
     @rule(
         name=st.sampled_from("AB"),

@@ -28,6 +28,7 @@ from mastra_engine.types import (
     Role,
     StateItem,
     StoredVector,
+    SyncLogLine,
     SyncMode,
     SyncPage,
     SyncRun,
@@ -346,6 +347,7 @@ class RunRow:
     lease_token: UUID | None = None
     pages: tuple[SyncPage, ...] = ()
     unchanged_revs: tuple[bytes, ...] = ()
+    log: list[SyncLogLine] = field(default_factory=list)
 
 
 @dataclass(slots=True)

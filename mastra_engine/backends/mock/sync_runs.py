@@ -27,6 +27,7 @@ from mastra_engine.types import (
     ACTIVE,
     RunStatus,
     Sync,
+    SyncLogLine,
     SyncPage,
     SyncRun,
     SyncStatus,
@@ -142,18 +143,25 @@ class MockRunStore(RunStore):
                 return False
             values = {field: _stored(value) for field, value in changes.items()}
             token = values.pop("lease_token", row.lease_token)
+            log = values.pop("log", row.log)
             run = replace(row.run, **values)
             others = self._active(run.sync, run.connection_id) - {id}
             if others and run.status in ACTIVE:
                 return False
-            self.store.runs[id] = replace(row, run=run, lease_token=token)
+            self.store.runs[id] = replace(row, run=run, lease_token=token, log=log)
             return True
 
     def renew(self, id: UUID, guard: Guard, seconds: float) -> bool:
         return self.update(id, guard, lease_expires_at=FromNow(seconds))
 
     def advance(
-        self, run: SyncRun, guard: Guard, page: NewPage | None, *, lease: float | None
+        self,
+        run: SyncRun,
+        guard: Guard,
+        page: NewPage | None,
+        *,
+        lease: float | None,
+        log: list[SyncLogLine] | None,
     ) -> Advanced:
         changes: dict[str, Any] = {field: getattr(run, field) for field in _ADVANCING}
         if lease is None:
@@ -161,6 +169,8 @@ class MockRunStore(RunStore):
             changes |= {"lease_token": None, "lease_expires_at": None}
         else:
             changes["lease_expires_at"] = FromNow(lease)
+        if log is not None:
+            changes["log"] = log
         with self.store.lock:
             if not self.update(run.id, guard, **changes):
                 return "lost"
@@ -176,6 +186,11 @@ class MockRunStore(RunStore):
                 beyond = range(after) if descending else range(after + 1, len(pages) + 1)
                 pages = tuple(page for page in pages if page.number in beyond)
             return deepcopy(list(pages[::-1] if descending else pages)[:limit])
+
+    def log(self, id: UUID) -> list[SyncLogLine]:
+        with self.store.lock:
+            row = self.store.runs.get(id)
+            return [] if row is None else list(row.log)
 
     def unchanged_revs(self, id: UUID) -> list[bytes]:
         with self.store.lock:

@@ -33,7 +33,7 @@ from mastra_engine.models import Sync as SyncRow
 from mastra_engine.models import SyncPage as PageRow
 from mastra_engine.models import SyncRun as RunRow
 from mastra_engine.postgres.sync_runs import advance
-from mastra_engine.types import RunStatus, Sync, SyncPage, SyncRun, SyncStatus
+from mastra_engine.types import RunStatus, Sync, SyncLogLine, SyncPage, SyncRun, SyncStatus
 
 #: The current time of the server, which all workers share; it advances within a transaction.
 CLOCK = Func(function="clock_timestamp", output_field=DateTimeField())
@@ -168,7 +168,13 @@ class PostgresRunStore(RunStore):
             return self.update(id, guard, lease_expires_at=FromNow(seconds))
 
     def advance(
-        self, run: SyncRun, guard: Guard, page: NewPage | None, *, lease: float | None
+        self,
+        run: SyncRun,
+        guard: Guard,
+        page: NewPage | None,
+        *,
+        lease: float | None,
+        log: list[SyncLogLine] | None,
     ) -> Advanced:
         stored, paused = advance(
             self.session.connection,
@@ -177,6 +183,7 @@ class PostgresRunStore(RunStore):
             token=guard.token,
             alive=guard.lease == "alive",
             lease=lease,
+            log=None if log is None else _log_rows(log),
         )
         if not stored:
             return "lost"
@@ -188,6 +195,12 @@ class PostgresRunStore(RunStore):
             rows = rows.filter(**{"number__lt" if descending else "number__gt": after})
         with self.session.translated():
             return [row.to_value() for row in rows.defer("unchanged_revs")[:limit]]
+
+    def log(self, id: UUID) -> list[SyncLogLine]:
+        runs = RunRow.objects.using(self.session.alias).filter(id=id)
+        with self.session.translated():
+            lines = runs.values_list("log", flat=True).first() or []
+        return [SyncLogLine(**{**line, "at": datetime.fromisoformat(line["at"])}) for line in lines]
 
     def unchanged_revs(self, id: UUID) -> list[bytes]:
         with self.session.translated():
@@ -222,7 +235,7 @@ class PostgresRunStore(RunStore):
             transaction.set_rollback(True, using=self.session.alias)
 
     def _rows(self, connection_ids: Collection[str] | None = None) -> QuerySet[RunRow]:
-        rows = RunRow.objects.using(self.session.alias).select_related("entity")
+        rows = RunRow.objects.using(self.session.alias).select_related("entity").defer("log")
         return rows if connection_ids is None else rows.filter(connection_id__in=connection_ids)
 
     def _syncs(self) -> QuerySet[SyncRow]:
@@ -279,4 +292,11 @@ def _holds(guard: Guard) -> Q:
 def _stored(value: Any) -> Any:
     if isinstance(value, FromNow):
         return CLOCK + timedelta(seconds=value.seconds) if value.seconds else CLOCK
+    if isinstance(value, list):
+        return _log_rows(value)
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _log_rows(lines: list[SyncLogLine]) -> list[dict[str, Any]]:
+    """Return the lines of a log as JSON."""
+    return [{**asdict(line), "at": line.at.isoformat()} for line in lines]

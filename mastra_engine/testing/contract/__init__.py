@@ -43,6 +43,7 @@ from mastra_engine.testing.contract.sparse_vectors import TestSparseVectors
 from mastra_engine.testing.contract.state import TestState
 from mastra_engine.testing.contract.state_search import TestStateBatches, TestStateSearch
 from mastra_engine.testing.contract.sync_failures import TestSyncFailures, TestSyncParams
+from mastra_engine.testing.contract.sync_logs import TestSyncLogs
 from mastra_engine.testing.contract.sync_pages import TestSyncPages
 from mastra_engine.testing.contract.sync_runs import TestSyncRuns
 from mastra_engine.testing.contract.sync_state import TestSyncState
@@ -93,6 +94,7 @@ __all__ = [
     "TestStateBatches",
     "TestStateSearch",
     "TestSyncFailures",
+    "TestSyncLogs",
     "TestSyncPages",
     "TestSyncParams",
     "TestSyncQueue",

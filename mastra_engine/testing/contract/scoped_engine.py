@@ -68,6 +68,7 @@ ABOUT_A_RUN: dict[str, Callable[[MastraEngine, Any], Any]] = {
     "retry_sync_run": lambda e, id: e.retry_sync_run(id=id),
     "perform_sync_run": lambda e, id: e.perform_sync_run(id=id),
     "list_sync_pages": lambda e, id: e.list_sync_pages(run_id=id),
+    "get_sync_log": lambda e, id: e.get_sync_log(run_id=id),
 }
 
 #: Every method that is about a sync, called with bob's.

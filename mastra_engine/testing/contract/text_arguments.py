@@ -213,6 +213,7 @@ def use_syncs(calls: Wrapped) -> None:
     run = calls.call("", "run_sync", sync="notes", connection_id="user_123", params={"a": "b"})
     calls.call("", "list_sync_pages", run_id=str(run.id), order="desc", limit=1)
     calls.call("", "get_sync_run", id=str(run.id))
+    calls.call("", "get_sync_log", run_id=str(run.id))
     listed = {"sync": "notes", "connection_id": "user_123", "status": "succeeded"}
     page = calls.call("", "list_sync_runs", **listed, limit=1)
     calls.call("", "list_sync_runs", **listed, limit=1, cursor=page.next_cursor)

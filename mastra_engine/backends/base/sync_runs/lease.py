@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from mastra_engine.backends.base.sync_runs.store import FromNow, Guard, NewPage, RunStore
-from mastra_engine.types import SyncRun
+from mastra_engine.types import SyncLogLine, SyncRun
 
 logger = logging.getLogger("mastra_engine.syncs")
 
@@ -63,26 +63,33 @@ class Lease:
             **started,
         )
 
-    def advance(self, run: SyncRun, page: NewPage | None, *, last: bool) -> None:
+    def advance(
+        self,
+        run: SyncRun,
+        page: NewPage | None,
+        *,
+        last: bool,
+        log: list[SyncLogLine] | None,
+    ) -> None:
         """Store the run's progress and renew the lease, or release it after the last page.
 
         Raises LeaseLost.
         """
         seconds = None if last else self.seconds
-        advanced = self.store.advance(run, self.guard, page, lease=seconds)
+        advanced = self.store.advance(run, self.guard, page, lease=seconds, log=log)
         if advanced == "lost":
             raise LeaseLost
         self.paused = advanced == "paused" and not last
 
-    def end(self, **changes: Any) -> None:
-        """Change fields of the run and release the lease; raises LeaseLost."""
+    def end(self, log: list[SyncLogLine] | None = None, **changes: Any) -> None:
+        """Change fields of the run, store its log and release the lease; raises LeaseLost."""
         released = {"lease_token": None, "lease_expires_at": None}
-        if not self.store.update(self.run_id, self.guard, **released, **changes):
+        if not self.store.update(self.run_id, self.guard, **released, **changes, **_change(log)):
             raise LeaseLost
 
-    def release(self) -> None:
-        """Expire the lease now, so that another worker can take over at once."""
-        self.store.update(self.run_id, self.guard, lease_expires_at=FromNow())
+    def release(self, log: list[SyncLogLine] | None) -> None:
+        """Store the log and expire the lease, so that another worker can take over at once."""
+        self.store.update(self.run_id, self.guard, lease_expires_at=FromNow(), **_change(log))
 
     def heartbeat(self) -> Heartbeat:
         """Return a context manager that renews the lease in the background."""
@@ -90,6 +97,10 @@ class Lease:
 
     def _beat(self) -> bool:
         return self.store.renew(self.run_id, self.guard, self.seconds)
+
+
+def _change(log: list[SyncLogLine] | None) -> dict[str, Any]:
+    return {} if log is None else {"log": log}
 
 
 class Heartbeat:

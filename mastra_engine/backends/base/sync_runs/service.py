@@ -41,6 +41,7 @@ from mastra_engine.types import (
     Page,
     RunStatus,
     Sync,
+    SyncLogLine,
     SyncPage,
     SyncRun,
     SyncStatus,
@@ -220,6 +221,15 @@ class SyncRuns:
         self.store.find(id, connection_ids=self.scope.connection_ids)
         pages = self.store.pages(id, after=after, descending=descending, limit=limit + 1)
         return page_of(pages, limit, lambda page: encode(made_by, page.number))
+
+    def get_sync_log(self, *, run_id: UUID | str) -> list[SyncLogLine]:
+        """Return the lines that a run's sync wrote with `ctx.log`, oldest first.
+
+        Of INFO and above, the newest 500 lines of at most 50,000 characters together are kept, for
+        all attempts of the run. They are stored with the run's pages and at its end, without
+        possible secrets. Raises SyncNotFound.
+        """
+        return self.store.log(self.get_sync_run(id=uuid(run_id, "/run_id")).id)
 
     def cancel_sync_run(self, *, id: UUID | str) -> SyncRun:
         """Cancel a run and return it; its worker, if any, can write nothing more.
@@ -413,12 +423,13 @@ class SyncRuns:
         except RunPaused:
             logger.info("%s ends after a page, because it was paused", _label(run))
             with suppress(LeaseLost):  # cancelled at the same time
-                lease.end(status="cancelled", finished_at=FromNow())
+                lease.end(worker.log.unstored(), status="cancelled", finished_at=FromNow())
         except Exception as error:
             logger.exception("%s failed", _label(run))
-            self._failed(worker.run, declared, lease, error, retry=retry)
+            log = worker.log.unstored()
+            self._failed(worker.run, declared, lease, error, retry=retry, log=log)
         except BaseException:
-            lease.release()
+            lease.release(worker.log.unstored())
             raise
         return self.store.find(lease.run_id)
 
@@ -430,6 +441,7 @@ class SyncRuns:
         error: Exception,
         *,
         retry: bool,
+        log: list[SyncLogLine] | None = None,
     ) -> None:
         description = described(error, declared.function.__module__)
         again = (
@@ -440,10 +452,10 @@ class SyncRuns:
         )
         try:
             if again:
-                lease.end(status="queued", error=description)
+                lease.end(log, status="queued", error=description)
                 self._sent(run.id, delay=_delay(run.attempts))
             else:
-                lease.end(status="failed", error=description, finished_at=FromNow())
+                lease.end(log, status="failed", error=description, finished_at=FromNow())
         except LeaseLost:
             logger.warning("%s was cancelled or taken over before it failed", _label(run))
 

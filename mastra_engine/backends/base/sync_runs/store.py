@@ -10,7 +10,15 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from mastra_engine.types import RunStatus, Sync, SyncMode, SyncPage, SyncRun, SyncStatus
+from mastra_engine.types import (
+    RunStatus,
+    Sync,
+    SyncLogLine,
+    SyncMode,
+    SyncPage,
+    SyncRun,
+    SyncStatus,
+)
 
 Advanced = Literal["advanced", "paused", "lost"]
 
@@ -118,7 +126,7 @@ class RunStore(ABC):
 
     @abstractmethod
     def update(self, id: UUID, guard: Guard, **changes: Any) -> bool:
-        """Change fields of a run, including `lease_token`, atomically; return whether it changed.
+        """Change fields of a run atomically, with `lease_token` and `log`; return whether it did.
 
         It does not change when the guard does not hold, or when its sync and connection would have
         a second active run. A `FromNow` stands for a time.
@@ -130,18 +138,29 @@ class RunStore(ABC):
 
     @abstractmethod
     def advance(
-        self, run: SyncRun, guard: Guard, page: NewPage | None, *, lease: float | None
+        self,
+        run: SyncRun,
+        guard: Guard,
+        page: NewPage | None,
+        *,
+        lease: float | None,
+        log: list[SyncLogLine] | None,
     ) -> Advanced:
         """Store the state of a run, its page and the sync's checkpoint, in one step.
 
         Returns "lost", storing nothing, if the guard does not hold, and "paused" if it was stored
         and the sync is paused. `lease` is the new duration of the lease in seconds; None ends the
-        run, which has succeeded. Within a write operation only.
+        run, which has succeeded. `log` are all lines that are kept of the run; with None, the
+        stored ones stay. Within a write operation only.
         """
 
     @abstractmethod
     def pages(self, id: UUID, *, after: int | None, descending: bool, limit: int) -> list[SyncPage]:
         """Return at most `limit` pages of a run, ordered by number, after the number `after`."""
+
+    @abstractmethod
+    def log(self, id: UUID) -> list[SyncLogLine]:
+        """Return the lines that are kept of a run's log, oldest first."""
 
     @abstractmethod
     def unchanged_revs(self, id: UUID) -> list[bytes]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from itertools import accumulate, pairwise
@@ -18,6 +17,7 @@ from mastra_engine.backends.base.records.seen_revisions import SeenRevisions
 from mastra_engine.backends.base.records.store import EntityWriter
 from mastra_engine.backends.base.records.syncs import any_records, delete_unseen, refuse_to_empty
 from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost, RunPaused
+from mastra_engine.backends.base.sync_runs.log import RunLog
 from mastra_engine.backends.base.sync_runs.store import NewPage
 from mastra_engine.exceptions import EntityNotFound, InvalidInput, quoted
 from mastra_engine.registry import SyncDeclaration
@@ -26,31 +26,20 @@ from mastra_engine.validation.inputs import count
 from mastra_engine.validation.jsonb import canonical, loads, plain_keys, plain_text, pointer
 from mastra_engine.validation.sync_params import validated_params
 
-logger = logging.getLogger("mastra_engine.syncs")
-
 #: The number of records in a page when the source yields single records.
 PAGE_RECORDS = 1_000
 
 Watch = Callable[[SyncRun], None]
 
 
-class RunLog(logging.LoggerAdapter[logging.Logger]):
-    """Begins each message with the run's sync and connection."""
-
-    def process(
-        self, msg: Any, kwargs: MutableMapping[str, Any]
-    ) -> tuple[Any, MutableMapping[str, Any]]:
-        return f"{self.extra['run']}: {msg}" if self.extra else msg, kwargs
-
-
 class SyncContext:
     """The argument of a sync function; `checkpoint` is the last one that was committed, or None."""
 
-    def __init__(self, run: SyncRun, params: Any) -> None:
+    def __init__(self, run: SyncRun, params: Any, log: RunLog) -> None:
         self.connection_id = run.connection_id
         self.params = params
         self.checkpoint = run.checkpoint
-        self.log = RunLog(logger, {"run": f"{run.sync} of {run.connection_id!r}"})
+        self.log = log
         self.saved: dict[str, Any] = {}
 
     def save_checkpoint(self, value: Any) -> None:
@@ -98,6 +87,8 @@ class Worker:
         self.declared = declared
         self.run = run
         self.lease = lease
+        earlier_attempts = lease.store.log(run.id) if run.attempts > 1 else ()
+        self.log = RunLog(run, earlier_attempts)
         self.write = write
         self.watch = watch
         self.seen: RunSeenRevisions | None = None
@@ -114,7 +105,8 @@ class Worker:
         if self.run.mode == "full":
             packed_pages = self.lease.store.unchanged_revs(self.run.id) if self.run.pages else ()
             self.seen = RunSeenRevisions(self.run.start_rev or 0, packed_pages)
-        context = SyncContext(self.run, validated_params(self.declared.params, self.run.params))
+        params = validated_params(self.declared.params, self.run.params)
+        context = SyncContext(self.run, params, self.log)
         self.saved = context.saved
         source = self.declared.function(context)
         if isinstance(source, str | bytes | Mapping) or not isinstance(source, Iterable):
@@ -152,13 +144,14 @@ class Worker:
         if not (records or saved or last):
             return
         chunks = Chunks(_inputs(records, self.declared.key))
+        log = self.log.unstored()
 
         def write(writer: EntityWriter) -> SyncRun:
             page = self._put(writer, chunks, last=last)
             failpoints.hit("run_page_written")
             stored_page = page if records or page.deleted else None
             run = replace(_after(self.run, stored_page), **saved)
-            self.lease.advance(run, stored_page, last=last)
+            self.lease.advance(run, stored_page, last=last, log=log)
             if last and self.seen is not None and self.run.pages:
                 self.lease.store.forget(run.id)
             failpoints.hit("run_page_fenced")
@@ -169,6 +162,7 @@ class Worker:
         except EntityNotFound:
             raise LeaseLost from None  # The entity was deleted together with its runs.
         failpoints.hit("run_page_committed")
+        self.log.stored(log)
         if self.watch is not None:
             self.watch(self.run)
         if self.lease.paused:
