@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -33,6 +33,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.functional import Promise
 
 from mastra_engine.admin.addresses import admin_url
 from mastra_engine.admin.beginnings import read_beginnings
@@ -41,6 +42,9 @@ from mastra_engine.admin.reading import ReadOnlyAdmin, Reads, database
 from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
 from mastra_engine.validation.inputs import count
 from mastra_engine.web import APP, non_atomic
+
+#: A text, which may be translated when it is shown.
+Text: TypeAlias = "str | Promise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class View:
 
     name: str
     path: str
-    label: str = ""
+    label: Text = ""
     content: str = ""
     needs: str = ""
 
@@ -63,7 +67,7 @@ class View:
 class Link:
     """A link of a page; `danger` marks actions that delete or cancel."""
 
-    label: str
+    label: Text
     url: str
     danger: bool = False
 
@@ -71,9 +75,9 @@ class Link:
 class Fact(NamedTuple):
     """A value that a page shows under a label, with an explanation where the label needs one."""
 
-    label: str
+    label: Text
     value: Any
-    help: str = ""
+    help: Text = ""
 
 
 class EngineAdmin(ReadOnlyAdmin):
@@ -105,6 +109,11 @@ class EngineAdmin(ReadOnlyAdmin):
         for view in self.views:
             if view.label and self._may_open(request, view):
                 yield Link(view.label, self.url(view.name))
+
+    def may_open(self, request: HttpRequest, name: str) -> bool:
+        """Say whether the user may open the page of a name: one of the views, or the list."""
+        view = next((view for view in self.views if view.name == name), None)
+        return self.has_view_permission(request) if view is None else self._may_open(request, view)
 
     def heading(self, request: HttpRequest, row: Any) -> str:
         """Return the heading of a row's page; unlike the title, it may hold content."""

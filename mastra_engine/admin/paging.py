@@ -9,6 +9,7 @@ from typing import Any, cast
 from django.core.paginator import Paginator
 from django.db import connections
 from django.db.models import Model, QuerySet
+from django.utils.translation import gettext as _
 
 from mastra_engine.types import COUNTED
 
@@ -35,7 +36,17 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 def counted(queryset: QuerySet[Any]) -> str:
     """Return the number of rows as text, exact up to COUNTED."""
     number = queryset.order_by()[: COUNTED + 1].count()
-    return f"{number:,}" if number <= COUNTED else f"more than {COUNTED:,}"
+    return (
+        f"{number:,}"
+        if number <= COUNTED
+        else _("more than %(number)s") % {"number": f"{COUNTED:,}"}
+    )
+
+
+def bounded_count(queryset: QuerySet[Any]) -> str:
+    """Return the number of rows as text, exact up to COUNTED, then the planner's estimate."""
+    number = BoundedPaginator(queryset, 1).count
+    return f"{number:,}" if number <= COUNTED else _("about %(number)s") % {"number": f"{number:,}"}
 
 
 def estimate(queryset: QuerySet[Any]) -> int:

@@ -17,15 +17,17 @@ from django.db import connections
 
 from mastra_engine.health.growth import Day, read_growth
 from mastra_engine.health.server import Server, Table, read_server, read_tables, unapplied
-from mastra_engine.health.work import Run, Runs, Waiting, read_runs, read_waiting
+from mastra_engine.health.work import Lag, Run, Runs, SilentRun, Waiting, read_runs, read_waiting
 from mastra_engine.postgres.structures import Structure, read_structures
 
 __all__ = [
     "Day",
     "Health",
+    "Lag",
     "Run",
     "Runs",
     "Server",
+    "SilentRun",
     "Structure",
     "Table",
     "Waiting",

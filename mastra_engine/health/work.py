@@ -14,8 +14,18 @@ from mastra_engine.models import Entity, IndexProgress, Message, Record, StateIt
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import ACTIVE, COUNTED
 
-#: The number of latest runs that are searched for failures, and the most failures to report.
-_LATEST, _FAILURES = 1_000, 5
+#: The number of latest runs that are searched for failures, and the most to report.
+_LATEST, _LISTED = 1_000, 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """The changes of an entity that a declared index has not read, and the time of the oldest."""
+
+    index: str
+    entity: str
+    changes: int
+    since: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +33,15 @@ class Waiting:
     """Pending work: messages without vectors, items of state and changes that are not indexed.
 
     Messages and items are counted up to `COUNTED`.
-    `changes_since` is the time of the oldest such change.
+    `changes_since` is the time of the oldest such change. `lagging` names the declared indexes
+    that have not read all changes.
     """
 
     messages: int
     state_items: int
     changes: int
     changes_since: datetime | None
+    lagging: list[Lag]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +56,28 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SilentRun:
+    """A run whose worker is silent; it lost the run at `lease_expired_at`."""
+
+    id: UUID
+    sync: str
+    connection_id: str
+    lease_expired_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
     """The number of active runs; the lease of a `stalled` one has expired.
 
-    `failures` are the last failed runs among the latest 1,000 runs.
+    `failures` are the last failed runs among the latest 1,000 runs, `silent` the stalled runs
+    that began last.
     """
 
     queued: int
     running: int
     stalled: int
     failures: list[Run]
+    silent: list[SilentRun]
 
 
 def read_waiting(alias: str) -> Waiting:
@@ -61,17 +85,18 @@ def read_waiting(alias: str) -> Waiting:
     # This is the condition of a partial index, which contains no other rows.
     messages = Message.objects.using(alias).filter(~Q(text=""), embedded_at=None)
     items = StateItem.objects.using(alias).filter(is_pending=True)
-    unread = [_unread(alias, declared) for declared in registry.indexes.values()]
+    lags = [_lag(alias, declared) for declared in registry.indexes.values()]
     return Waiting(
         messages=_counted(messages),
         state_items=_counted(items),
-        changes=sum(number for number, _ in unread),
-        changes_since=min((since for _, since in unread if since), default=None),
+        changes=sum(lag.changes for lag in lags),
+        changes_since=min((lag.since for lag in lags if lag.since), default=None),
+        lagging=[lag for lag in lags if lag.changes],
     )
 
 
 def read_runs(alias: str) -> Runs:
-    """Return the number of active runs and the last failures."""
+    """Return the number of active runs, the last failures and the runs of silent workers."""
     runs = SyncRun.objects.using(alias)
     silent = Q(status="running", lease_expires_at__lte=Now())
     counts = runs.filter(status__in=ACTIVE).aggregate(
@@ -80,8 +105,13 @@ def read_runs(alias: str) -> Runs:
         stalled=Count("id", filter=silent),
     )
     latest = runs.order_by("-id").values("id")[:_LATEST]
-    failed = runs.filter(id__in=latest, status="failed").order_by("-id")[:_FAILURES]
-    return Runs(**counts, failures=[_failure(run) for run in failed])
+    failed = runs.filter(id__in=latest, status="failed").order_by("-id")[:_LISTED]
+    stalled = runs.filter(silent).order_by("-id")[:_LISTED]
+    return Runs(
+        **counts,
+        failures=[_failure(run) for run in failed],
+        silent=[_silent(run) for run in stalled],
+    )
 
 
 def _failure(run: SyncRun) -> Run:
@@ -95,7 +125,16 @@ def _failure(run: SyncRun) -> Run:
     )
 
 
-def _unread(alias: str, declared: IndexDeclaration) -> tuple[int, datetime | None]:
+def _silent(run: SyncRun) -> SilentRun:
+    return SilentRun(
+        id=run.id,
+        sync=run.sync,
+        connection_id=run.connection_id,
+        lease_expired_at=run.lease_expires_at or run.created_at,
+    )
+
+
+def _lag(alias: str, declared: IndexDeclaration) -> Lag:
     """Return the number of changes that an index has not read, and the time of the oldest one.
 
     Changes of entities without an IndexProgress count too.
@@ -109,7 +148,12 @@ def _unread(alias: str, declared: IndexDeclaration) -> tuple[int, datetime | Non
         since=Subquery(after.order_by("rev").values("updated_at")[:1]),
     ).filter(rev__gt=F("read"))
     totals = behind.aggregate(number=Sum(F("rev") - F("read")), first=Min("since"))
-    return int(totals["number"] or 0), totals["first"]
+    return Lag(
+        index=declared.index,
+        entity=declared.entity,
+        changes=int(totals["number"] or 0),
+        since=totals["first"],
+    )
 
 
 def _counted(rows: QuerySet[Any]) -> int:

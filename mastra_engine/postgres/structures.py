@@ -11,7 +11,7 @@ from mastra_engine.postgres.locks import BUILDERS
 from mastra_engine.types import IndexStatus, IndexType
 
 _ALL = """
-SELECT v.name, v.index_type, v.has_words, i.indisvalid, built.share, held.objid IS NOT NULL,
+SELECT v.id, v.name, v.index_type, v.has_words, i.indisvalid, built.share, held.objid IS NOT NULL,
        CASE WHEN t.reltuples >= 0 THEN t.reltuples::bigint
             WHEN pg_relation_size(t.oid) = 0 THEN 0 END,
        coalesce(pg_total_relation_size(t.oid), 0)
@@ -46,6 +46,7 @@ class Structure:
     lexical search does not find the documents that an earlier release stored.
     """
 
+    id: int
     name: str
     status: IndexStatus
     progress: float | None
@@ -60,9 +61,10 @@ def read_structures(connection: BaseDatabaseWrapper) -> list[Structure]:
         cursor.execute(_ALL, [BUILDERS])
         rows = cursor.fetchall()
     structures = []
-    for name, index_type, has_words, valid, share, locked, vectors, size in rows:
+    for id, name, index_type, has_words, valid, share, locked, vectors, size in rows:
         status, progress = status_of(index_type, valid=valid, share=share, locked=locked)
         structure = Structure(
+            id=id,
             name=name,
             status=status,
             progress=progress,

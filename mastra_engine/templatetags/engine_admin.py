@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from django import template
 from django.apps import apps
-from django.contrib.admin.sites import all_sites
+from django.contrib.admin.sites import AdminSite, all_sites
 from django.http import HttpRequest
 from django.template import Context
 from django.utils import formats, timezone
@@ -27,6 +27,7 @@ from mastra_engine.models import Message
 if TYPE_CHECKING:
     from mastra_engine.admin.base import Link
     from mastra_engine.admin.content import MessagePart
+    from mastra_engine.admin.home import Home
 
 APP = "mastra_engine"
 
@@ -41,14 +42,25 @@ def engine_links(request: HttpRequest) -> list[Link]:
     """Return links to the pages of the app that the user may open and that belong to no row."""
     from mastra_engine.admin.base import EngineAdmin
 
-    current = getattr(request, "current_app", None)
-    links: list[Link] = []
-    for site in all_sites:
-        if site.name == current:
-            models = filter(site.is_registered, apps.get_app_config(APP).get_models())
-            for admin in map(site.get_model_admin, models):
-                links += admin.links(request) if isinstance(admin, EngineAdmin) else ()
-    return links
+    site = _site(request)
+    models = filter(site.is_registered, apps.get_app_config(APP).get_models())
+    admins = map(site.get_model_admin, models)
+    return [
+        link for admin in admins if isinstance(admin, EngineAdmin) for link in admin.links(request)
+    ]
+
+
+@register.simple_tag
+def engine_home(request: HttpRequest) -> Home:
+    """Return the content of the home page of the section."""
+    from mastra_engine.admin.home import read_home
+
+    return read_home(request, _site(request))
+
+
+def _site(request: HttpRequest) -> AdminSite:
+    """Return the admin site that renders a page."""
+    return next(site for site in all_sites if site.name == request.current_app)
 
 
 @register.simple_tag

@@ -62,8 +62,9 @@ def test_migrated_database_is_healthy(project: Project, database: str) -> None:
         "state_items": 0,
         "changes": 0,
         "changes_since": None,
+        "lagging": [],
     }
-    assert found["runs"] == {"queued": 0, "running": 0, "stalled": 0, "failures": []}
+    assert found["runs"] == {"queued": 0, "running": 0, "stalled": 0, "failures": [], "silent": []}
     assert found["growth"][-1]["records"] == 0
 
     text = project.must("engine_status", DATABASE_URL=database)
