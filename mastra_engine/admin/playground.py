@@ -1,86 +1,80 @@
-"""The search playground: one query by vectors, by words and by hybrid search, side by side."""
+"""The search playground: one query, by one setting or by two side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from mastra_engine.admin.base import EngineAdmin, Link, View
+from mastra_engine.admin.base import EngineAdmin, View
 from mastra_engine.admin.forms import FilterField, PageForm
-from mastra_engine.admin.sources import origins
+from mastra_engine.admin.hits import Hit, hits_of
 from mastra_engine.backends.base.vectors.search import DEFAULT_WEIGHT
+from mastra_engine.evaluations.targets import Target
 from mastra_engine.exceptions import EngineError, IndexNotFound, InvalidFilter, InvalidInput
 from mastra_engine.handler import engine
-from mastra_engine.models import Embedding, VectorIndex
-from mastra_engine.types import Match
+from mastra_engine.models import Message, Record, VectorIndex
+from mastra_engine.registry import registry
 
 #: The most indexes to choose from, and the most results.
 CHOICES, MAX_RESULTS = 1_000, 50
+#: The arguments of the searches that have a field of another name.
+_FIELDS = {"query_text": "query", "reranker": "rerank"}
+_FIELDS |= dict.fromkeys(["namespace", "connection_id", "resource_id"], "owner")
+_SETTINGS = ("top_k", "hybrid", "min_score", "rerank", "filter")
 
-Key = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """The matches of one kind of search, and its duration with the embedding of the query."""
-
-    title: str
-    milliseconds: float
-    matches: list[Match]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """A match, the address of its page, a link to its origin, and its rank by vectors alone."""
-
-    match: Match
-    url: str
-    origin: Link | None
-    rank: int | None
+Setting = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """The hits of a search, as the page shows them."""
+    """The hits of a search, and its duration with the embedding of the query.
+
+    With `compares`, the page shows which rank the hits had in the ranking before.
+    """
 
     title: str
     milliseconds: float
     hits: list[Hit]
+    compares: bool = False
 
 
-class SearchForm(PageForm):
-    """The arguments of the searches."""
+class SettingForm(PageForm):
+    """A setting of the search."""
 
-    query = forms.CharField(label="Query", widget=forms.Textarea(attrs={"rows": 2}))
-    index = forms.ChoiceField()
-    namespace = forms.CharField(required=False, help_text="Empty for all namespaces", strip=False)
-    top_k = forms.IntegerField(label="Results", min_value=1, max_value=MAX_RESULTS, initial=10)
-    filter = FilterField(
-        required=False,
-        help_text='JSON about the metadata, such as {"lang": "en", "year": {"$gte": 2020}}',
+    top_k = forms.IntegerField(
+        label=gettext_lazy("Results"), min_value=1, max_value=MAX_RESULTS, initial=10
     )
     hybrid = forms.FloatField(
-        label="Weight of vectors",
+        label=gettext_lazy("Weight of vectors"),
         min_value=0,
         max_value=1,
         initial=DEFAULT_WEIGHT,
-        help_text="From 0 to 1, in the hybrid search; the rest is the weight of words",
+        help_text=gettext_lazy("0 searches by words alone, 1 by vectors alone"),
     )
     min_score = forms.FloatField(
-        required=False, label="Least similarity", help_text="Empty for any similarity"
+        required=False,
+        label=gettext_lazy("Least similarity"),
+        help_text=gettext_lazy("Empty for any similarity"),
     )
     rerank = forms.BooleanField(
-        required=False, label="Rerank", help_text="the hybrid search, by the engine's reranker"
+        required=False,
+        label=gettext_lazy("Rerank"),
+        help_text=gettext_lazy("by the engine's reranker"),
     )
-
-    def __init__(self, *args: Any, indexes: Iterable[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["index"].choices = [(name, name) for name in indexes]  # type: ignore[attr-defined]
+    filter = FilterField(
+        required=False,
+        label=gettext_lazy("Filter"),
+        help_text=gettext_lazy(
+            'JSON about the metadata or the record, such as {"lang": "en", "year": {"$gte": 2020}}'
+        ),
+    )
 
     def add_engine_error(self, error: EngineError) -> None:
         """Show an exception of the engine at the field that caused it."""
@@ -88,93 +82,149 @@ class SearchForm(PageForm):
         if isinstance(error, InvalidFilter):
             field = "filter"
         elif isinstance(error, IndexNotFound):
-            field = "index"
-        elif isinstance(error, InvalidInput):
-            argument = error.path.split("/")[1] if error.path else ""
-            argument = {"query_text": "query"}.get(argument, argument)
-            field = argument if argument in self.fields else None
-        self.add_error(field, str(error))
+            field = "target"
+        elif isinstance(error, InvalidInput) and error.path:
+            argument = error.path.split("/")[1]
+            field = _FIELDS.get(argument, argument)
+        self.add_error(field if field in self.fields else None, str(error))
+
+
+class SearchForm(SettingForm):
+    """The query, where it is searched, and the first setting."""
+
+    query = forms.CharField(label=gettext_lazy("Query"), widget=forms.Textarea(attrs={"rows": 2}))
+    target = forms.ChoiceField(label=gettext_lazy("Search in"))
+    owner = forms.CharField(
+        required=False,
+        label=gettext_lazy("Owner"),
+        help_text=gettext_lazy(
+            "The namespace of vectors, empty for all; the connection of records; "
+            "the resource of messages"
+        ),
+        strip=False,
+    )
+
+    def __init__(self, *args: Any, targets: list[Any], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["target"].choices = targets  # type: ignore[attr-defined]
+
+
+class OtherForm(SettingForm):
+    """The second setting. Empty fields are as in the first one."""
+
+    AS_FIRST = gettext_lazy("As in the first setting")
+    rerank = forms.TypedChoiceField(  # type: ignore[assignment]
+        required=False,
+        label=gettext_lazy("Rerank"),
+        choices=[("", AS_FIRST), ("yes", gettext_lazy("Yes")), ("no", gettext_lazy("No"))],
+        coerce=lambda answer: answer == "yes",
+        empty_value=None,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, prefix="other", **kwargs)
+        for field in self.fields.values():
+            field.required, field.initial = False, None
+        self.fields["min_score"].help_text = ""
+        self.fields["filter"].help_text = gettext_lazy("{} for no filter")
+
+    def setting(self, first: Setting) -> Setting | None:
+        """Return the second setting, None if it is the first one."""
+        other = {name: value for name, value in self.cleaned_data.items() if value is not None}
+        return {**first, **other} if {**first, **other} != first else None
 
 
 class Playground(EngineAdmin):
     """The search playground page."""
 
     views: tuple[View, ...] = (
-        View("playground", "playground/", label="Search playground", content="embedding"),
+        View(
+            "playground",
+            "playground/",
+            label=gettext_lazy("Search playground"),
+            content="embedding",
+        ),
     )
 
     def playground(self, request: HttpRequest) -> HttpResponse:
         """Search by POST: a query is content, which addresses and access logs should not hold."""
-        names = self.rows(VectorIndex).order_by("name").values_list("name", flat=True)
+        data = request.POST or None
         form = SearchForm(
-            request.POST or None,
-            indexes=names[:CHOICES],
-            initial={"index": request.GET.get("index")},
+            data, targets=self.targets(request), initial={"target": request.GET.get("target")}
         )
-        rankings = self._rankings(form) if form.is_valid() else []
+        other = OtherForm(data)
+        valid = [each.is_valid() for each in (form, other)]  # both show their errors
+        rankings = self._rankings(form, other) if all(valid) else []
         return self.page(
-            request, "playground.html", title="Search playground", form=form, rankings=rankings
+            request,
+            "playground.html",
+            title=_("Search playground"),
+            form=form,
+            other=other,
+            settings=[form[name] for name in _SETTINGS],
+            rankings=rankings,
         )
 
-    def _rankings(self, form: SearchForm) -> list[Ranking]:
-        try:
-            searches = list(_searches(form.cleaned_data))
-        except EngineError as error:
-            form.add_engine_error(error)
+    def targets(self, request: HttpRequest) -> list[Any]:
+        """Return the searches whose results the user may read, as choices by group."""
+        names = self.rows(VectorIndex).order_by("name").values_list("name", flat=True)[:CHOICES]
+        groups = [(_("Vector indexes"), [Target("vectors", name) for name in names])]
+        if self.reads(request, Record):
+            entities = sorted({entity for entity, _index in registry.indexes})
+            groups.append((_("Records"), [Target("records", name) for name in entities]))
+        choices = [
+            (label, [(str(target), target.name) for target in targets])
+            for label, targets in groups
+            if targets
+        ]
+        if choices and self.reads(request, Message):
+            recall = [(str(Target("recall")), _("messages of a resource"))]
+            choices.append((_("Conversations"), recall))
+        return choices
+
+    def _rankings(self, form: SearchForm, other: OtherForm) -> list[Ranking]:
+        """Return the hits by the first setting, and by the second one if it differs."""
+        first = {name: form.cleaned_data[name] for name in _SETTINGS}
+        second = other.setting(first)
+        if second is None:
+            return list(self._searched(form, form, _("Results"), first))
+        rankings = [
+            *self._searched(form, form, _("First setting"), first),
+            *self._searched(form, other, _("Second setting"), second),
+        ]
+        if len(rankings) < 2:
             return []
-        ranks = {_key(match): i for i, match in enumerate(searches[0].matches, start=1)}
-        pages = self._pages(form.cleaned_data["index"], searches)
+        ranks = {(hit.owner, hit.id): rank for rank, hit in enumerate(rankings[0].hits, start=1)}
+        for hit in rankings[1].hits:
+            hit.rank = ranks.get((hit.owner, hit.id))
+        return [rankings[0], replace(rankings[1], compares=True)]
 
-        def hit(match: Match, origin: Link | None) -> Hit:
-            key = _key(match)
-            return Hit(match=match, url=pages.get(key, ""), origin=origin, rank=ranks.get(key))
-
-        def ranking(search: Search) -> Ranking:
-            links = origins(self, [(match.namespace, match.metadata) for match in search.matches])
-            hits = list(map(hit, search.matches, links))
-            return Ranking(title=search.title, milliseconds=search.milliseconds, hits=hits)
-
-        return list(map(ranking, searches))
-
-    def _pages(self, index: str, searches: list[Search]) -> dict[Key, str]:
-        """Return the address of the page of each match."""
-        keys = {_key(match) for search in searches for match in search.matches}
-        rows = self.rows(Embedding).filter(
-            vector_index__name=index,
-            namespace__in={namespace for namespace, _ in keys},
-            vector_id__in={id for _, id in keys},
-        )
-        return {
-            (namespace, id): self.embedding_url(index_id, row_id)
-            for index_id, row_id, namespace, id in rows.values_list(
-                "vector_index_id", "row_id", "namespace", "vector_id"
-            )
-        }
+    def _searched(
+        self, form: SearchForm, asking: SettingForm, title: str, setting: Setting
+    ) -> Iterator[Ranking]:
+        """Yield the ranking by a setting, or show the error in the form that caused it."""
+        target = Target.parse(form.cleaned_data["target"])
+        if target.kind == "recall" and setting["rerank"]:
+            asking.add_error("rerank", _("Recalled messages are not reranked."))
+            return
+        arguments = dict(_arguments(target, form.cleaned_data["owner"], setting))
+        started = perf_counter()
+        try:
+            results = list(target.search(engine)(form.cleaned_data["query"], **arguments))
+        except EngineError as error:
+            asking.add_engine_error(error)
+            return
+        milliseconds = 1000 * (perf_counter() - started)
+        yield Ranking(title=title, milliseconds=milliseconds, hits=hits_of(self, target, results))
 
 
-def _searches(arguments: dict[str, Any]) -> Iterator[Search]:
-    """Search by vectors alone, by words alone, and by both as the form selects."""
-    yield _search("Vectors alone", arguments, hybrid=False)
-    yield _search("Words alone", arguments, hybrid=0.0)
-    reranker = True if arguments["rerank"] else None
-    title = "Hybrid, reranked" if reranker else "Hybrid"
-    yield _search(title, arguments, hybrid=arguments["hybrid"], reranker=reranker)
-
-
-def _search(title: str, arguments: dict[str, Any], **options: Any) -> Search:
-    started = perf_counter()
-    matches = engine.vectors.query(
-        index_name=arguments["index"],
-        query_text=arguments["query"],
-        namespace=arguments["namespace"] or None,
-        filter=arguments["filter"],
-        top_k=arguments["top_k"],
-        min_score=arguments["min_score"],
-        explain=True,
-        **options,
-    )
-    return Search(title=title, milliseconds=1000 * (perf_counter() - started), matches=matches)
-
-
-def _key(match: Match) -> Key:
-    return match.namespace, match.id
+def _arguments(target: Target, owner: str, setting: Setting) -> Iterator[tuple[str, Any]]:
+    """Yield the arguments of a search by a setting."""
+    yield "explain", True
+    for name in ("top_k", "min_score", "filter"):
+        yield name, setting[name]
+    yield "hybrid", False if setting["hybrid"] == 1 else setting["hybrid"]
+    if setting["rerank"]:
+        yield "reranker", True
+    if owner or target.kind != "vectors":
+        yield target.owner, owner

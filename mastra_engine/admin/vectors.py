@@ -75,7 +75,7 @@ class VectorIndexAdmin(Overview, Playground, Map):
         links = [Link("Vectors", self.url("embedding_changelist", vector_index__id__exact=row.pk))]
         if self.reads(request, Embedding):
             links += [
-                Link("Search", self.url("playground", index=row.name)),
+                Link("Search", self.url("playground", target=f"vectors:{row.name}")),
                 Link("Map", self.url("map", row.pk)),
             ]
         if self.may(request, "change"):

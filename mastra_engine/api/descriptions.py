@@ -170,8 +170,8 @@ NAMES: dict[str, str] = {
         "The neighbour in the thread to which the words belong; null for the match's own part."
     ),
     "Part.name": (
-        "`similarity`, `lexical` for the words of the match, or `neighbour` for those of a message "
-        "beside it."
+        "`similarity`, `lexical` for the words of the match, `neighbour` for those of a message "
+        "beside it, or `reranker` for the score that a reranker gave."
     ),
     "Part.value": "The value before it is weighted.",
     "Part.weight": "The weight of the value in the score.",

@@ -36,12 +36,13 @@ class VectorIndex:
 class Part:
     """A part of a match's score: its `value`, and the `weight` with which it counts.
 
-    The name is "similarity", "lexical" or "neighbour". `words` maps each word that the query and
-    the text share to its contribution to a lexical value; the contributions add up to it.
-    `message_id` names the neighbour in the thread that adds its words to a recalled message.
+    The name is "similarity", "lexical", "neighbour" or "reranker". `words` maps each word that the
+    query and the text share to its contribution to a lexical value; the contributions add up to it.
+    `message_id` names the neighbour in the thread that adds its words to a recalled message. The
+    reranker's value is the score, which it made of the others.
     """
 
-    name: Literal["similarity", "lexical", "neighbour"]
+    name: Literal["similarity", "lexical", "neighbour", "reranker"]
     value: float
     weight: float
     words: dict[str, float] = field(default_factory=dict)

@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from mastra_engine import engine
-from mastra_engine.models import Embedding
+from mastra_engine import engine, index_records
+from mastra_engine.models import Embedding, Record
+from mastra_engine.registry import registry
 from mastra_engine.testing.hostile import TEXTS, UNFIT_FILTERS
-from tests.admin.conftest import page_of
+from tests.admin.conftest import page_of, signed_in
 from tests.integration.queries import statements
 
 pytestmark = pytest.mark.django_db
-ASKED = {"query": "north", "index": "ways", "top_k": 3, "hybrid": "0.5"}
+ASKED = {"query": "north", "target": "vectors:ways", "top_k": 3, "hybrid": "0.5"}
 #: JSON knows no numbers as keys.
 UNFIT = [refused for refused in UNFIT_FILTERS if refused.name != "number as a field"]
 PLACES = ["north", "east", "south", "west"]
@@ -57,7 +59,7 @@ def address() -> str:
 
 
 def matches(answer: Any) -> list[list[str]]:
-    return [[hit.match.id for hit in ranking.hits] for ranking in answer.context["rankings"]]
+    return [[hit.id for hit in ranking.hits] for ranking in answer.context["rankings"]]
 
 
 def test_shows_what_is_nearest_and_leads_to_it(owner: Client, address: str) -> None:
@@ -67,53 +69,138 @@ def test_shows_what_is_nearest_and_leads_to_it(owner: Client, address: str) -> N
     assert page_of(row) in answer.content.decode()
 
 
-def test_vectors_words_and_both_are_shown_beside_each_other(owner: Client, address: str) -> None:
-    answer = owner.post(address, {**ASKED, "query": "south", "hybrid": "0.3"})
-    rankings = answer.context["rankings"]
-    assert [each.title for each in rankings] == ["Vectors alone", "Words alone", "Hybrid"]
-    vectors, words, both = (ranking.hits for ranking in rankings)
-    assert vectors[0].match.id == words[0].match.id == both[0].match.id == "south"
-    assert [hit.rank for hit in vectors] == [1, 2, 3]
-    ranks = {hit.match.id: hit.rank for hit in vectors}
-    assert [hit.rank for hit in both] == [ranks.get(hit.match.id) for hit in both]
-    assert vectors[0].match.lexical == 0
-    assert words[0].match.lexical == both[0].match.lexical > 0
-    assert words[0].match.similarity == pytest.approx(1)
+def test_two_settings_are_shown_beside_each_other(owner: Client, address: str) -> None:
+    query = {**ASKED, "query": "south", "hybrid": "1", "other-hybrid": "0", "other-top_k": "4"}
+    first, second = owner.post(address, query).context["rankings"]
+    assert [first.title, second.title] == ["First setting", "Second setting"]
+    assert (len(first.hits), first.hits[0].id) == (3, "south")
+    ranks = {hit.id: rank for rank, hit in enumerate(first.hits, start=1)}
+    assert (len(second.hits), second.hits[0].id) == (4, "south")
+    assert [hit.rank for hit in second.hits] == [ranks.get(hit.id) for hit in second.hits]
+    engines = engine.vectors.query(index_name="ways", query_text="south", top_k=4, hybrid=0.0)
+    assert [hit.score for hit in second.hits] == [match.score for match in engines]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"other-filter": "{}"},
+        {"other-hybrid": "1"},
+        {"other-top_k": "2"},
+        {"other-min_score": "0.1"},
+        {"other-rerank": "yes"},
+    ],
+    ids=str,
+)
+def test_the_second_setting_takes_its_empty_fields_from_the_first(
+    owner: Client, address: str, other: dict[str, str]
+) -> None:
+    first = {**ASKED, "filter": '{"number": {"$gte": 2}}'}
+    setting = {
+        "top_k": 3,
+        "hybrid": 0.5,
+        "filter": {"number": {"$gte": 2}},
+        "min_score": None,
+        "reranker": False,
+    }
+    ((name, text),) = other.items()
+    name = name.removeprefix("other-").replace("rerank", "reranker")
+    setting[name] = True if text == "yes" else json.loads(text)
+    if setting["hybrid"] == 1:
+        setting["hybrid"] = False
+    expected = engine.vectors.query(index_name="ways", query_text="north", **setting)
+    _, second = matches(owner.post(address, {**first, **other}))
+    assert second == [match.id for match in expected]
+
+
+def test_the_same_setting_is_searched_once(owner: Client, address: str) -> None:
+    rankings = owner.post(address, {**ASKED, "other-hybrid": "0.5"}).context["rankings"]
+    assert [ranking.title for ranking in rankings] == ["Results"]
 
 
 def test_a_hit_is_explained(owner: Client, address: str) -> None:
     answer = owner.post(address, {**ASKED, "query": "south", "hybrid": "0.3"})
-    first = answer.context["rankings"][2].hits[0].match
-    similarity, lexical = first.explanation.parts
-    assert (similarity.weight, lexical.weight) == (0.3, pytest.approx(0.7))
-    (contribution,) = lexical.words.values()
-    page = answer.content.decode()
-    assert f"<bdi>south</bdi> {contribution:.2f}" in page
-    assert f"<dt>Similarity</dt><dd>{first.similarity:.3f}</dd>" in page
-    assert f"<dt>Lexical</dt><dd>{first.lexical:.2f}</dd>" in page
-
-
-def test_the_reranker_orders_the_hybrid_search(owner: Client, address: str) -> None:
-    titles = [
-        ranking.title
-        for ranking in owner.post(address, {**ASKED, "rerank": "on"}).context["rankings"]
+    first, *others = answer.context["rankings"][0].hits
+    (match, *_) = engine.vectors.query(
+        index_name="ways", query_text="south", hybrid=0.3, explain=True
+    )
+    similarity, lexical = first.scores
+    assert [(line.value, line.weight) for line in first.scores] == [
+        (part.value, part.weight) for part in match.explanation.parts
     ]
-    assert titles == ["Vectors alone", "Words alone", "Hybrid, reranked"]
+    (word,) = lexical.lines
+    assert word.value == match.explanation.parts[1].words["south"]
+    page = answer.content.decode()
+    assert "<bdi>south</bdi>" in page
+    assert f'<td class="me-number">{match.similarity:.3f}</td>' in page
+    assert 'width="100.00"' in word.bar  # the most that the words of a hit contribute
+    for hit in others:
+        assert 'width="0.00"' in hit.scores[1].bar
+    assert similarity.bar in page
+
+
+def test_a_reranked_hit_has_the_score_of_the_reranker(owner: Client, address: str) -> None:
+    arguments = {**ASKED, "query": "south", "hybrid": "1", "rerank": "on"}
+    (ranking,) = owner.post(address, arguments).context["rankings"]
+    for hit in ranking.hits:
+        assert (str(hit.scores[-1].label), hit.scores[-1].value) == ("Reranker", hit.score)
 
 
 def test_a_least_similarity_holds_in_every_search(owner: Client, address: str) -> None:
-    rankings = owner.post(address, {**ASKED, "min_score": "0.9"}).context["rankings"]
-    assert [[hit.match.id for hit in ranking.hits] for ranking in rankings] == [["north"]] * 3
-    nothing = owner.post(address, {**ASKED, "min_score": "1.1"})
-    assert matches(nothing) == [[], [], []]
-    assert nothing.content.decode().count("No vectors match.") == 3
+    both = {**ASKED, "min_score": "0.9", "other-hybrid": "1"}
+    assert matches(owner.post(address, both)) == [["north"]] * 2
+    nothing = owner.post(address, {**both, "min_score": "1.1"})
+    assert matches(nothing) == [[], []]
+    assert nothing.content.decode().count("Nothing matches.") == 2
+
+
+def test_messages_are_recalled_with_the_words_beside_them(owner: Client, address: str) -> None:
+    said = [f"weather {n}" for n in range(8)] + ["where is the south", "over there"]
+    messages = [{"role": "user", "content": text} for text in said]
+    engine.memory.save_memory(thread_id="chat", resource_id="ann", messages=messages)
+    arguments = {**ASKED, "query": "south", "target": "recall", "owner": "ann"}
+    (ranking,) = owner.post(address, arguments).context["rankings"]
+    expected = engine.memory.recall(
+        query="south", resource_id="ann", top_k=3, message_range=(0, 0), hybrid=0.5
+    )
+    assert [hit.id for hit in ranking.hits] == [message.id for message in expected]
+    assert ranking.hits[0].text == "where is the south"
+    beside = next(hit for hit in ranking.hits if hit.text == "over there")
+    assert "Words of message" in str(beside.scores[-1].label)
+    assert beside.scores[-1].value > 0
+    thread = reverse("admin:mastra_engine_thread_change", args=["chat"])
+    assert ranking.hits[0].url == f"{thread}?at=9"
+
+
+def test_records_of_a_connection_are_searched(owner: Client, address: str) -> None:
+    with registry.empty():
+        index_records(entity="Places", index="places", text=lambda data: data["name"])
+        records = [{"external_id": place, "data": {"name": place}} for place in PLACES]
+        engine.sync_records(name="Places", connection_id="atlas", records=records)
+        arguments = {**ASKED, "target": "records:Places", "owner": "atlas", "top_k": 2}
+        (ranking,) = owner.post(address, arguments).context["rankings"]
+        assert ranking.hits[0].id == "north"
+        record = Record.objects.get(external_id="north")
+        assert ranking.hits[0].url == page_of(record)
+        answer = owner.post(address, {**arguments, "owner": ""})
+        assert list(answer.context["form"].errors) == ["owner"]
+        none = owner.post(address, {**arguments, "filter": '{"name": "nowhere"}'})
+        assert matches(none) == [[]]
+
+
+def test_a_search_is_offered_to_those_who_may_read_its_results(db: None, address: str) -> None:
+    names = ["view_vectorindex", "view_embedding", "read_content"]
+    some = signed_in("some", Permission.objects.filter(codename__in=names))
+    asked = {**ASKED, "target": "recall", "owner": "ann"}
+    assert list(some.post(address, asked).context["form"].errors) == ["target"]
+    assert matches(some.post(address, ASKED))[0][0] == "north"
 
 
 def test_filters_and_namespaces_narrow(owner: Client, address: str) -> None:
     narrow = owner.post(address, {**ASKED, "filter": '{"number": {"$gte": 2}}'})
     assert matches(narrow)[0] == ["west", "south"]
-    inside = owner.post(address, {**ASKED, "namespace": "inside"})
-    assert matches(inside) == [["home"]] * 3
+    inside = owner.post(address, {**ASKED, "owner": "inside"})
+    assert matches(inside) == [["home"]]
 
 
 def test_leads_to_the_message_or_record_that_it_was_made_from(owner: Client, address: str) -> None:
@@ -138,10 +225,10 @@ def test_leads_to_the_message_or_record_that_it_was_made_from(owner: Client, add
     for id, properties in zip(["p1", "p2", "p3"], metadata, strict=True):
         Embedding.objects.filter(vector_id=id).update(metadata=properties)
     ranking, *_ = owner.post(address, {**ASKED, "top_k": 4}).context["rankings"]
-    urls = {hit.match.id: hit.origin and hit.origin.url for hit in ranking.hits}
+    urls = {hit.id: hit.origin and hit.origin.url for hit in ranking.hits}
     of_record = reverse("admin:mastra_engine_record_change", args=[record.id])
     assert urls == {"north": None, "p1": of_record, "p2": None, "p3": None}
-    ranking, *_ = owner.post(address, {**ASKED, "index": "memory"}).context["rankings"]
+    ranking, *_ = owner.post(address, {**ASKED, "target": "vectors:memory"}).context["rankings"]
     assert ranking.hits[0].origin.url == (
         reverse("admin:mastra_engine_thread_change", args=["chat"]) + "?at=1"
     )
@@ -161,12 +248,13 @@ def test_a_bad_filter_is_refused_at_its_field(owner: Client, address: str, refus
         ({"filter": "[" * 100_000}, "filter", "nested too deeply"),
         ({"filter": "1" * 5_000}, "filter", "number with too many digits"),
         ({"query": ""}, "query", "required"),
-        ({"index": "nowhere"}, "index", "nowhere is not one"),
+        ({"target": "vectors:nowhere"}, "target", "vectors:nowhere is not one"),
+        ({"target": "recall", "rerank": "on"}, "rerank", "not reranked"),
         ({"top_k": "0"}, "top_k", "greater than or equal to 1"),
         ({"hybrid": "1.5"}, "hybrid", "less than or equal to 1"),
         ({"hybrid": "nan"}, "hybrid", "Enter a number"),
         ({"min_score": "much"}, "min_score", "Enter a number"),
-        ({"namespace": "n" * 513}, "namespace", "the limit is 512"),
+        ({"owner": "n" * 513}, "owner", "the limit is 512"),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -175,6 +263,19 @@ def test_errors_are_shown_at_their_fields(
 ) -> None:
     answer = owner.post(address, {**ASKED, **arguments})
     assert message in answer.context["form"].errors[field].as_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [({"other-top_k": "0"}, "top_k"), ({"other-filter": '{"a": {"$like": 1}}'}, "filter")],
+)
+def test_errors_of_the_second_setting_are_shown_there(
+    owner: Client, address: str, arguments: dict[str, str], field: str
+) -> None:
+    answer = owner.post(address, {**ASKED, **arguments})
+    assert list(answer.context["other"].errors) == [field]
+    assert not answer.context["form"].errors
+    assert answer.context["rankings"] == []
 
 
 def test_without_an_index_it_says_so(owner: Client, address: str) -> None:
@@ -196,9 +297,9 @@ def test_any_query_is_only_text(owner: Client, address: str, text: str) -> None:
 
 
 def test_a_query_is_sent_by_post_only(owner: Client, address: str) -> None:
-    answer = owner.get(address, {**ASKED, "index": "ways"})
+    answer = owner.get(address, ASKED)
     assert answer.context["rankings"] == []
-    assert answer.context["form"].initial["index"] == "ways"
+    assert answer.context["form"].initial["target"] == "vectors:ways"
 
 
 def test_needs_the_permission_to_read_content(onlooker: Client, address: str) -> None:
@@ -212,6 +313,6 @@ def test_the_number_of_statements_is_that_of_any_result(
 ) -> None:
     many = [str(i) for i in range(100)]
     engine.vectors.upsert(index_name="ways", ids=many, documents=many)
-    query = {**ASKED, "top_k": top_k, "rerank": "on"}
+    query = {**ASKED, "top_k": top_k, "rerank": "on", "other-hybrid": "1"}
     sent = statements(lambda: owner.post(address, query))
-    assert len(sent) <= 17, "\n".join(sent)  # each search may send one more, for ties
+    assert len(sent) <= 14, "\n".join(sent)  # each search may send one more, for ties

@@ -97,6 +97,12 @@ class TestRecordSearch(WithIndex):
         )
         matches = self.search(engine, "dog", top_k=1, reranker=reranker)
         assert [(each.record.external_id, each.score) for each in matches] == [("c", 1.0)]
+        assert matches[0].explanation is None
+        (match,) = self.search(engine, "dog", top_k=1, reranker=reranker, explain=True)
+        assert match.explanation is not None
+        *parts, last = match.explanation.parts
+        assert (last.name, last.value, last.weight) == ("reranker", 1.0, 1.0)
+        assert "reranker" not in [part.name for part in parts]
 
     # The filter is about the record
 

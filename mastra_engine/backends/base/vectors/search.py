@@ -15,7 +15,7 @@ from mastra_engine.protocols import Reranks
 from mastra_engine.retrieval.fusion import maximal_marginal_relevance
 from mastra_engine.retrieval.rerankers import Reranker
 from mastra_engine.retrieval.words import query_words
-from mastra_engine.types import Match
+from mastra_engine.types import Explanation, Match, Part
 from mastra_engine.validation.inputs import count, share, text
 from mastra_engine.validation.vectors import (
     AnyVector,
@@ -174,11 +174,19 @@ class VectorQuery:
             )
         if self.reranker is not None and self.text is not None:
             reranked = self.reranker.rerank(candidates, self.text, top_k=self.limit)
-            candidates = [replace(result.match, score=result.score) for result in reranked]
+            candidates = [_rescored(result.match, result.score) for result in reranked]
         candidates = candidates[: self.limit]
         if self.with_vector and not self.include_vector:
             return [replace(match, vector=None) for match in candidates]
         return candidates
+
+
+def _rescored(match: Match, score: float) -> Match:
+    """Return a match with a reranker's score, which its explanation names, if it has one."""
+    if match.explanation is None:
+        return replace(match, score=score)
+    part = Part(name="reranker", value=score, weight=1.0)
+    return replace(match, score=score, explanation=Explanation([*match.explanation.parts, part]))
 
 
 def vector_query(
