@@ -52,6 +52,7 @@ def _facts(health: Health) -> Iterator[Fact]:
 def _waiting(waiting: Waiting) -> Iterator[Fact]:
     yield Fact(_("Messages to embed"), _bounded(waiting.messages))
     yield Fact(_("State to index"), _bounded(waiting.state_items))
+    yield Fact(_("Facts to index"), _bounded(waiting.facts))
     yield Fact(_("Changes to index"), waiting.changes)
     yield Fact(_("Oldest change to index"), waiting.changes_since)
 

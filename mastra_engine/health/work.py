@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
 
-from mastra_engine.models import Entity, IndexProgress, Message, Record, StateItem, SyncRun
+from mastra_engine.models import Entity, Fact, IndexProgress, Message, Record, StateItem, SyncRun
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import ACTIVE, COUNTED
 
@@ -30,15 +30,16 @@ class Lag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Pending work: messages without vectors, items of state and changes that are not indexed.
+    """Pending work: messages without vectors, items, facts and changes that are not indexed.
 
-    Messages and items are counted up to `COUNTED`.
+    Messages, items of state and facts are counted up to `COUNTED`.
     `changes_since` is the time of the oldest such change. `lagging` names the declared indexes
     that have not read all changes.
     """
 
     messages: int
     state_items: int
+    facts: int
     changes: int
     changes_since: datetime | None
     lagging: list[Lag]
@@ -84,11 +85,13 @@ def read_waiting(alias: str) -> Waiting:
     """Return the pending work of an alias."""
     # This is the condition of a partial index, which contains no other rows.
     messages = Message.objects.using(alias).filter(~Q(text=""), embedded_at=None)
+    facts = Fact.objects.using(alias).filter(is_indexed=False)
     items = StateItem.objects.using(alias).filter(is_pending=True)
     lags = [_lag(alias, declared) for declared in registry.indexes.values()]
     return Waiting(
         messages=_counted(messages),
         state_items=_counted(items),
+        facts=_counted(facts),
         changes=sum(lag.changes for lag in lags),
         changes_since=min((lag.since for lag in lags if lag.since), default=None),
         lagging=[lag for lag in lags if lag.changes],

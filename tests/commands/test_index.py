@@ -121,3 +121,22 @@ def test_it_indexes_state() -> None:
         call("--state", "--entity", "Notes")
     with pytest.raises(CommandError, match="not allowed with"):
         call("--state", "--messages")
+
+
+def test_it_indexes_facts() -> None:
+    cities: list[Any] = [
+        {"subject": "Ann", "predicate": "knows", "object": city, "many": True}
+        for city in ("Rome", "Berlin")
+    ]
+    engine.facts.remember(resource_id="ann", facts=cities)
+    engine.facts.index_pending()
+    engine.facts.store.mark_all_unindexed()
+    assert call("--facts") == "2 facts indexed.\n"
+    assert call("--facts") == "0 facts indexed.\n"
+    assert call("--facts", "--rebuild") == "2 facts indexed.\n"
+    (match,) = engine.facts.search(resource_id="ann", query="Rome", top_k=1)
+    assert match.fact.object == "Rome"
+    with pytest.raises(CommandError, match="--facts"):
+        call("--facts", "--connection", "ann")
+    with pytest.raises(CommandError, match="not allowed with"):
+        call("--facts", "--state")

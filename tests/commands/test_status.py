@@ -60,6 +60,7 @@ def test_migrated_database_is_healthy(project: Project, database: str) -> None:
     assert found["waiting"] == {
         "messages": 0,
         "state_items": 0,
+        "facts": 0,
         "changes": 0,
         "changes_since": None,
         "lagging": [],

@@ -81,9 +81,11 @@ def test_messages_without_a_vector_wait(
     Message.objects.filter(position=1).update(embedded_at=datetime.now(UTC))
     engine.state.put(namespace=("r",), key="k", value={"a": "tea"})
     engine.state.put(namespace=("r",), key="not indexed", value={"a": "tea"}, index=False)
+    fact = {"subject": "Ann", "predicate": "likes", "object": "tea"}
+    engine.facts.remember(resource_id="r", facts=[fact])
     waiting = health().waiting
     assert waiting is not None
-    assert (waiting.messages, waiting.state_items) == (2, 1)
+    assert (waiting.messages, waiting.state_items, waiting.facts) == (2, 1, 1)
 
     monkeypatch.setattr(health_work, "COUNTED", 1)
     waiting = health().waiting
@@ -211,9 +213,9 @@ def test_the_number_of_statements_is_that_of_any_size(
         engine.vectors.create_index(index_name=f"index {number}", dimension=2)
         run(entity, sync=f"sync {number}", status="failed", error={})
     with registry.empty():
-        assert len(statements(health)) == 19
-        index_records(entity="Contacts", index="index 0", text=str)
         assert len(statements(health)) == 20
+        index_records(entity="Contacts", index="index 0", text=str)
+        assert len(statements(health)) == 21
 
 
 def test_what_is_counted_is_found_by_an_index(entity: Entity) -> None:

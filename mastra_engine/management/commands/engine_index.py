@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import connections
 
-from mastra_engine import engines
+from mastra_engine import MastraEngine, engines
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.management.base import EngineCommand
 from mastra_engine.types import Indexing, VectorIndex
@@ -20,8 +20,8 @@ POLL = 2.0
 
 class Command(EngineCommand):
     help = (
-        "Bring the declared indexes of records, or the index of messages or of agent state, up to "
-        "date, or rebuild search structures."
+        "Bring the declared indexes of records, or the index of messages, of agent state or of "
+        "facts, up to date, or rebuild search structures."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -30,7 +30,9 @@ class Command(EngineCommand):
         parser.add_argument("--index", help="only this index")
         how = parser.add_mutually_exclusive_group()
         how.add_argument(
-            "--rebuild", action="store_true", help="read all records, messages or items again"
+            "--rebuild",
+            action="store_true",
+            help="read all records, messages, items or facts again",
         )
         how.add_argument(
             "--build",
@@ -44,24 +46,19 @@ class Command(EngineCommand):
         texts.add_argument(
             "--state", action="store_true", help="index agent state instead of records"
         )
+        texts.add_argument("--facts", action="store_true", help="index facts instead of records")
         self.add_engine_argument(parser)
 
     def handle(self, **options: Any) -> None:
         engine = engines[options["engine"]]
         entity, index = options["entity"], options["index"]
-        if options["messages"] or options["state"]:
-            if entity or index or options["connection"] or options["build"]:
-                message = "--messages and --state can be combined with --rebuild and --engine only"
-                raise CommandError(message)
-            memory, state, rebuild = engine.memory, engine.state, options["rebuild"]
-            if options["messages"]:
-                report = (
-                    f"{(memory.reembed if rebuild else memory.embed_pending)()} messages embedded."
-                )
-            else:
-                report = f"{(state.reindex if rebuild else state.index_pending)()} items indexed."
-            self.stdout.write(self.style.SUCCESS(report))
-            return
+        for texts in ("messages", "state", "facts"):
+            if options[texts]:
+                if entity or index or options["connection"] or options["build"]:
+                    message = f"--{texts} can be combined with --rebuild and --engine only"
+                    raise CommandError(message)
+                self.index_texts(engine, texts, rebuild=options["rebuild"])
+                return
         if options["build"]:
             for vector_index in engine.vectors.list_indexes():
                 broken = vector_index.status in ("missing", "invalid") and vector_index.count
@@ -95,6 +92,16 @@ class Command(EngineCommand):
         self.show_progress("")
         self.stdout.write(self.style.SUCCESS(f"{changes_indexed} changes indexed."))
         self.stdout.writelines(map(_line, indexings()))
+
+    def index_texts(self, engine: MastraEngine, texts: str, *, rebuild: bool) -> None:
+        """Index the messages, items of state or facts that wait for it, or all of them again."""
+        index_pending, reindex, result = {
+            "messages": (engine.memory.embed_pending, engine.memory.reembed, "messages embedded"),
+            "state": (engine.state.index_pending, engine.state.reindex, "items indexed"),
+            "facts": (engine.facts.index_pending, engine.facts.reindex, "facts indexed"),
+        }[texts]
+        number = reindex() if rebuild else index_pending()
+        self.stdout.write(self.style.SUCCESS(f"{number} {result}."))
 
     def build(self, vectors: Vectors, index: VectorIndex) -> None:
         """Build a search structure, and show the progress in a terminal."""

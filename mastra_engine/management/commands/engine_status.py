@@ -66,6 +66,7 @@ def _lines(health: Health) -> Iterator[str]:
     if health.waiting is not None:
         yield f"Messages that wait for their vectors: {health.waiting.messages}"
         yield f"Items of state that wait to be indexed: {health.waiting.state_items}"
+        yield f"Facts that wait to be indexed: {health.waiting.facts}"
         since = health.waiting.changes_since
         waited = "" if since is None else f", since {since:%Y-%m-%d %H:%M:%S}"
         yield f"Changes of records that wait for indexes: {health.waiting.changes}{waited}"
