@@ -6,6 +6,8 @@ from typing import Any
 
 from django.contrib.admin.utils import quote
 from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from mastra_engine.web import APP
 
@@ -20,3 +22,10 @@ def admin_url(site: str, name: str, *keys: Any) -> str:
         return reverse(f"admin:{APP}_{name}", args=args, current_app=site)
     except NoReverseMatch:
         return ""
+
+
+def linked(address: str, text: Any) -> SafeString:
+    """Return a text as a link, or without one where the address is empty."""
+    return format_html(
+        '<a href="{}"><bdi>{}</bdi></a>' if address else "{}<bdi>{}</bdi>", address, text
+    )

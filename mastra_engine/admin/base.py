@@ -27,6 +27,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -34,6 +35,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from mastra_engine.admin.addresses import admin_url
 from mastra_engine.admin.beginnings import read_beginnings
@@ -130,6 +132,8 @@ class EngineAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        if ERROR_FLAG in request.GET:  # Django removes parameters that it does not understand
+            messages.warning(request, _("The address has a filter that is not valid."))
         return self._reading(super().changelist_view)(request, extra_context)
 
     def change_view(

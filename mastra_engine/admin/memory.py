@@ -9,18 +9,30 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.db import connections
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
+from mastra_engine.admin.addresses import linked
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View, query_number
 from mastra_engine.admin.beginnings import as_text, size_of
+from mastra_engine.admin.filters import DayFilter, RoleFilter, by_day
 from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.paging import counted, table_rows
 from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import sources
 from mastra_engine.admin.transcript import load_content, message_range
+from mastra_engine.admin.word_search import (
+    distinct_words,
+    excerpt_of,
+    in_messages,
+    marked,
+    scanned,
+)
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine
 from mastra_engine.models import (
@@ -71,7 +83,9 @@ class ThreadAdmin(EngineAdmin):
     )
     content_columns = ("short_title",)
     search_fields = ("id", "resource_id")
-    search_help_text = "The beginning of a thread ID or a resource ID"
+    search_help_text = _(
+        "Words of the title or of a message, or the beginning of a thread ID or a resource ID"
+    )
     lookups = frozenset({"resource_id__exact"})
     facts = (
         "resource_id",
@@ -97,6 +111,17 @@ class ThreadAdmin(EngineAdmin):
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         few = table_rows(Thread, database()) <= SORTED_BY_USE
         return ("-updated_at", "-id") if few else ("-id",)
+
+    def with_words(self, rows: QuerySet[Any], search_term: str) -> set[Any]:
+        """Find the threads with the words in the title, or in a message."""
+        words = distinct_words(search_term)
+        if not words:
+            return set()
+        messages = self.rows(Message)
+        if rows.query.where:
+            messages = messages.filter(thread__in=rows.order_by().values("pk"))
+        titled = scanned(rows.order_by("-pk"), "title", words)
+        return titled | in_messages(messages, words, "thread_id")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return self.may(request, "delete")
@@ -237,16 +262,62 @@ def _sums(threads: QuerySet[Thread]) -> Iterator[Fact]:
 
 @admin.register(Message)
 class MessageAdmin(EngineAdmin):
-    """Messages; the transcript of a thread lists them."""
+    """Messages, each with a link to its place in the transcript of its thread."""
 
-    list_display = ("id", "thread_id", "position", "role", "tokens", "created_at")
+    list_display = ("place", "role", "conversation", "tokens", "created_at")
+    list_display_links = None
     search_fields = ("id",)
-    search_help_text = "The beginning of a message ID"
-    lookups = frozenset({"thread__id__exact"})
-    listed = False
+    search_help_text = _("Words of a message, or the beginning of a message ID")
+    list_filter = (RoleFilter, ("created_at", DayFilter))
+    lookups = frozenset(
+        {"thread__id__exact", "thread__resource_id__exact", "role", *by_day("created_at")}
+    )
     facts = ("thread_id", "position", "role", "tokens", "embedded_at", "created_at")
     documents = ("content", "metadata")
     unread = ("text",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        words = distinct_words(request.GET.get(SEARCH_VAR, ""))
+        # A subquery, because a join would be part of searches and counts as well.
+        titles = (
+            self.rows(Thread).filter(pk=OuterRef("thread_id")).values_list(Left("title", TITLE))
+        )
+        rows: QuerySet[Any] = (
+            super()
+            .get_queryset(request)
+            .annotate(
+                excerpt=excerpt_of("text", words),
+                thread_title=Subquery(titles) if self.reads(request, Thread) else Value(""),
+            )
+        )
+        return rows
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Add the text of each message, in which the words of the search are marked."""
+        words = distinct_words(request.GET.get(SEARCH_VAR, ""))
+
+        @admin.display(description=_("text"))
+        def text(row: Any) -> SafeString:
+            address = self.url("thread_change", row.thread_id, at=row.position)
+            return linked(
+                f"{address}#m{row.position}" if address else "", marked(row.excerpt, words)
+            )
+
+        shown = [text] if self.reads(request, Message) else []
+        return [*shown, *super().get_list_display(request)]
+
+    @admin.display(description=_("place"))
+    def place(self, row: Message) -> SafeString:
+        return linked(self.url("message_change", row.pk), f"#{row.position}")
+
+    @admin.display(description=_("thread"))
+    def conversation(self, row: Any) -> SafeString:
+        text = row.thread_title or row.thread_id
+        return linked(self.url("thread_change", row.thread_id), text)
+
+    def with_words(self, rows: QuerySet[Any], search_term: str) -> set[Any]:
+        words = distinct_words(search_term)
+        return in_messages(rows, words, "pk") if words else set()
 
     def tools(self, request: HttpRequest, row: Message) -> list[Link]:
         return [Link("Transcript", self.url("thread_change", row.thread_id, at=row.position))]

@@ -24,7 +24,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
     @cached_property
     def count(self) -> int:
-        queryset = cast("QuerySet[Any]", self.object_list).order_by()
+        queryset = cast("QuerySet[Any]", self.object_list).order_by().values("pk")
         number = queryset[: COUNTED + 1].count()
         return number if number <= COUNTED else max(number, estimate(queryset))
 

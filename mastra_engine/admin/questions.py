@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from mastra_engine.admin.base import EngineAdmin, Text
-from mastra_engine.models import Entity, SyncRun, Thread, VectorIndex
+from mastra_engine.models import Entity, Message, SyncRun, Thread, VectorIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,9 @@ QUESTIONS = (
     ),
     Question(
         text=_("In which conversation was it said?"),
-        model=Thread,
-        page="thread_changelist",
-        label=_("Thread"),
+        model=Message,
+        page="message_changelist",
+        label=_("Words"),
     ),
     Question(
         text=_("What does the agent know about a user?"),

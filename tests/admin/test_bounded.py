@@ -32,8 +32,9 @@ WHO = 3
 
 PAGES: dict[str, tuple[Callable[[], str], int]] = {
     "threads": (lambda: list_of(Thread), 3),
-    "threads of a resource": (lambda: list_of(Thread, q="ann"), 4),
+    "threads of a resource or with its name": (lambda: list_of(Thread, q="ann"), 7),
     "messages": (lambda: list_of(Message), 2),
+    "messages with words": (lambda: list_of(Message, q="Rosebud"), 5),
     "working memory": (lambda: list_of(WorkingMemory), 2),
     "state items": (lambda: list_of(StateItem), 2),
     "state of a resource": (lambda: list_of(StateItem, q="ann/prefs"), 2),
