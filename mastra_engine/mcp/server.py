@@ -1,45 +1,41 @@
-"""The protocol: the answer to one message, without a session.
+"""The answers to requests, without a session: this module calls the tools and reads the resources.
 
-The official SDK validates messages and results, for each revision of the protocol. This module
-chooses the revision, calls the tools and reads the resources.
+The official SDK validates results, for each revision of the protocol.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from mcp import types
 from mcp.shared.exceptions import MCPError
-from mcp.shared.inbound import (
-    ERROR_CODE_HTTP_STATUS,
-    MCP_PROTOCOL_VERSION_HEADER,
-    InboundLadderRejection,
-    classify_inbound_request,
-    unsupported_protocol_version_rejection,
-)
 from mcp.types import methods
 from mcp.types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
-from pydantic import ValidationError
 
 import mastra_engine
 from mastra_engine.api.errors import STATUS, public_message
 from mastra_engine.api.renderers import dumps
 from mastra_engine.exceptions import EngineError, InvalidInput, NotFound, Unavailable
 from mastra_engine.mcp.callers import Caller
+from mastra_engine.mcp.messages import (
+    HANDSHAKE_VERSIONS,
+    VERSIONS,
+    Answer,
+    ClientRequest,
+    failure,
+    no_method,
+    printable,
+)
 from mastra_engine.mcp.resources import JSON, TEMPLATES, list_resources
 from mastra_engine.mcp.schemas import definition
 from mastra_engine.mcp.tools import TOOLS, list_threads
 
 logger = logging.getLogger("mastra_engine.mcp")
 
-#: Revisions with a handshake; a request without a version is taken to be of the first.
-HANDSHAKE_VERSIONS = ("2025-06-18", "2025-11-25")
-VERSIONS = (*HANDSHAKE_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
 #: Errors that concern the caller. Others, such as those of the settings, are logged only.
 _ERRORS = tuple(STATUS)
 #: The error code of the revisions with a handshake; later ones use that of invalid parameters.
@@ -59,62 +55,18 @@ _CAPABILITIES = types.ServerCapabilities(
 )
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A message for the client, with the status of its HTTP response; None if none is due."""
-
-    message: types.JSONRPCResponse | types.JSONRPCError | None
-    status: int = 200
-
-    def dumps(self) -> bytes:
-        """Return the message as JSON in ASCII, which escapes lone surrogates of a client's id."""
-        assert self.message is not None
-        message = self.message.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return json.dumps({"id": None, **message}, separators=(",", ":")).encode()
-
-
-def failure(code: int, text: str, *, id: Any = None, data: Any = None, status: int = 200) -> Answer:
-    """Return the answer that tells of an error."""
-    error = types.ErrorData(code=code, message=text, data=data)
-    return Answer(types.JSONRPCError(jsonrpc="2.0", id=id, error=error), status)
-
-
 class Server:
-    """Answers the messages of one request's user."""
+    """Answers the requests of one user."""
 
     def __init__(self, request: Any) -> None:
         self.request = request
 
-    def answer(self, message: Any, headers: Mapping[str, str] | None = None) -> Answer:
-        """Return the answer to a message; `headers`, in lower case, are those of HTTP if any."""
-        is_notification = isinstance(message, dict) and "id" not in message
-        kind = types.JSONRPCNotification if is_notification else types.JSONRPCRequest
+    def answer(self, request: ClientRequest) -> Answer:
+        """Return the answer to a request."""
         try:
-            parsed = kind.model_validate(message)
-        except ValidationError:
-            text = "The body must be one JSON-RPC request or notification; there are no batches"
-            return failure(types.INVALID_REQUEST, text, status=400)
-        id = getattr(parsed, "id", None)
-        try:
-            version = _version(message, headers)
+            result = self._result(request)
         except MCPError as error:
-            return failure(error.code, error.message, id=id, data=error.data, status=400)
-        if isinstance(parsed, types.JSONRPCNotification):
-            return Answer(None, 202)
-        return self._answer(parsed, version)
-
-    def _answer(self, request: types.JSONRPCRequest, version: str) -> Answer:
-        status = ERROR_CODE_HTTP_STATUS if version in MODERN_PROTOCOL_VERSIONS else {}
-        try:
-            result = self._result(request.method, version, request.params)
-        except MCPError as error:
-            return failure(
-                error.code,
-                error.message,
-                id=request.id,
-                data=error.data,
-                status=status.get(error.code, 200),
-            )
+            return request.failure(error)
         except (OperationalError, InterfaceError):  # of the project's own tables
             text = Unavailable.default_message
             return failure(types.INTERNAL_ERROR, text, id=request.id)
@@ -123,19 +75,15 @@ class Server:
             return failure(types.INTERNAL_ERROR, "Internal server error", id=request.id)
         return Answer(types.JSONRPCResponse(jsonrpc="2.0", id=request.id, result=result))
 
-    def _result(self, method: str, version: str, params: dict[str, Any] | None) -> dict[str, Any]:
-        try:
-            request = methods.parse_client_request(method, version, params)
-        except KeyError:
-            raise _no_method(method) from None
-        except ValidationError as error:
-            raise MCPError(types.INVALID_PARAMS, _reason(error)) from None
-        if method not in _METHODS:
-            raise _no_method(method)
-        result = _METHODS[method](self, request.params, version)
+    def _result(self, request: ClientRequest) -> dict[str, Any]:
+        if request.method not in _METHODS:
+            raise no_method(request.method)
+        result = _METHODS[request.method](self, request.params, request.version)
         dumped = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-        written: dict[str, Any] = methods.serialize_server_result(method, version, dumped)
-        if version in MODERN_PROTOCOL_VERSIONS:
+        written: dict[str, Any] = methods.serialize_server_result(
+            request.method, request.version, dumped
+        )
+        if request.version in MODERN_PROTOCOL_VERSIONS:
             written["_meta"] = {types.SERVER_INFO_META_KEY: _SERVER_INFO}
         return written
 
@@ -172,7 +120,7 @@ class Server:
     def _call_tool(self, params: Any, _: str) -> types.Result:
         tool = TOOLS.get(params.name)
         if tool is None:
-            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {_printable(params.name)}")
+            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {printable(params.name)}")
         caller = Caller.with_permissions(self.request, tool.permissions)
         if caller is None:
             return _tool_error(f"You do not have permission to use the tool {tool.name}")
@@ -208,7 +156,7 @@ class Server:
             has_own_code = version in HANDSHAKE_VERSIONS
             code = RESOURCE_NOT_FOUND if has_own_code else types.INVALID_PARAMS
             text = "Resource not found"
-            raise MCPError(code, text, data={"uri": _printable(uri)}) from None
+            raise MCPError(code, text, data={"uri": printable(uri)}) from None
         except _ERRORS as error:
             raise _resource_error(error) from error
         contents = types.TextResourceContents(uri=uri, mime_type=JSON, text=dumps(value).decode())
@@ -237,39 +185,6 @@ _METHODS: dict[str, Callable[[Server, Any, str], types.Result]] = {
 }
 
 
-def _version(message: dict[str, Any], headers: Mapping[str, str] | None) -> str:
-    """Return the revision of the protocol that a message is of; raises MCPError."""
-    claimed = None if headers is None else headers.get(MCP_PROTOCOL_VERSION_HEADER)
-    if "id" in message and (claimed in MODERN_PROTOCOL_VERSIONS or _has_envelope(message)):
-        verdict = classify_inbound_request(message, headers=headers)
-        if isinstance(verdict, InboundLadderRejection):
-            raise MCPError(verdict.code, verdict.message, verdict.data)
-        return str(verdict.protocol_version)
-    if claimed is not None:
-        rejection = unsupported_protocol_version_rejection(claimed, VERSIONS)
-        if rejection is not None:
-            raise MCPError(rejection.code, rejection.message, rejection.data)
-    return claimed or HANDSHAKE_VERSIONS[0]
-
-
-def _has_envelope(message: dict[str, Any]) -> bool:
-    """Return whether a request states its revision itself, as those without a handshake do."""
-    params = message.get("params")
-    meta = params.get("_meta") if isinstance(params, dict) else None
-    return isinstance(meta, dict) and types.PROTOCOL_VERSION_META_KEY in meta
-
-
-def _reason(error: ValidationError) -> str:
-    """Return where and how parameters are not valid, without their values."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = "/".join(map(str, first["loc"]))
-    return _printable(f"Invalid parameters: {place}: {first['msg']}")
-
-
-def _no_method(method: str) -> MCPError:
-    return MCPError(types.METHOD_NOT_FOUND, "Method not found", data=_printable(method))
-
-
 def _refuse_cursor(params: Any) -> None:
     """Raise MCPError for a cursor: these lists have one page, so no client received one."""
     if params is not None and params.cursor is not None:
@@ -284,7 +199,3 @@ def _resource_error(error: EngineError) -> MCPError:
 def _tool_error(text: str) -> types.CallToolResult:
     content = types.TextContent(type="text", text=text)
     return types.CallToolResult(content=[content], is_error=True)
-
-
-def _printable(text: str) -> str:
-    return text[:200].encode("utf-8", "backslashreplace").decode()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, BinaryIO
 
-from django.core.signals import request_started
 from django.http import HttpRequest
 from mcp import types
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
 from rest_framework.request import Request
 
 from mastra_engine.api.parsers import strict_loads
 from mastra_engine.conf import api_settings
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.mcp.server import Answer, Server, failure
+from mastra_engine.mcp.messages import Answer, ClientRequest, failure, parse
+from mastra_engine.mcp.running_calls import RunningCall
+from mastra_engine.mcp.server import Server
 
 
 def serve(get_user: Callable[[], Any], source: BinaryIO, target: BinaryIO) -> None:
@@ -21,26 +25,64 @@ def serve(get_user: Callable[[], Any], source: BinaryIO, target: BinaryIO) -> No
 
     The user is read again for each message, so that changed permissions take effect.
     """
-    for line in _lines(source):
-        request_started.send(sender=serve)  # Django drops connections that are too old, or lost
-        answer = _answer(get_user, line)
-        if answer.message is not None:
-            target.write(answer.dumps() + b"\n")
-            target.flush()
+    for answer in _Conversation(get_user, source).answers():
+        target.write(answer.dumps() + b"\n")
+        target.flush()
 
 
-def _answer(get_user: Callable[[], Any], line: bytes | None) -> Answer:
+class _Conversation:
+    """The messages of a client, which are read on while one is answered: it may be cancelled."""
+
+    def __init__(self, get_user: Callable[[], Any], source: BinaryIO) -> None:
+        self._get_user = get_user
+        self._source = source
+        self._received: SimpleQueue[RunningCall | Answer | None] = SimpleQueue()
+        self._calls: dict[types.RequestId, RunningCall] = {}
+
+    def answers(self) -> Iterator[Answer]:
+        """Yield the messages for the client."""
+        Thread(target=self._read, name="mastra_engine mcp reader", daemon=True).start()
+        while (received := self._received.get()) is not None:
+            if isinstance(received, RunningCall):
+                yield from received.messages()
+                self._calls.pop(received.request.id, None)
+            else:
+                yield received
+
+    def _read(self) -> None:
+        try:
+            for line in _lines(self._source):
+                self._receive(_parsed(line))
+        finally:
+            self._received.put(None)
+
+    def _receive(self, parsed: ClientRequest | types.JSONRPCNotification | Answer) -> None:
+        if isinstance(parsed, ClientRequest):
+            call = RunningCall(parsed, self._answer)
+            self._calls[parsed.id] = call
+            self._received.put(call)
+        elif isinstance(parsed, Answer):
+            self._received.put(parsed)
+        elif parsed.method == "notifications/cancelled":
+            id = cancelled_request_id_from_params(parsed.params)
+            if id is not None and id in self._calls:
+                self._calls[id].cancel()
+
+    def _answer(self, message: ClientRequest) -> Answer:
+        request = Request(HttpRequest())
+        request.user, request.auth = self._get_user(), None
+        return Server(request).answer(message)
+
+
+def _parsed(line: bytes | None) -> ClientRequest | types.JSONRPCNotification | Answer:
     limits = api_settings()
     if line is None:
         text = f"The message is larger than {limits.max_bytes} bytes"
         return failure(types.INVALID_REQUEST, text)
     try:
-        message = strict_loads(line, depth=limits.max_depth)
+        return parse(strict_loads(line, depth=limits.max_depth))
     except InvalidInput as error:
         return failure(types.PARSE_ERROR, str(error))
-    request = Request(HttpRequest())
-    request.user, request.auth = get_user(), None
-    return Server(request).answer(message)
 
 
 def _lines(source: BinaryIO) -> Iterator[bytes | None]:

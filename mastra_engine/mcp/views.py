@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.http.request import split_domain_port, validate_host
 from django.urls import Resolver404, resolve
 from mcp import types
@@ -27,7 +28,9 @@ from mastra_engine.api.errors import handle
 from mastra_engine.api.parsers import require_length
 from mastra_engine.api.views import BaseView
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.mcp.server import Server, failure
+from mastra_engine.mcp.messages import Answer, ClientRequest, failure, parse
+from mastra_engine.mcp.running_calls import EventStream, RunningCall
+from mastra_engine.mcp.server import Server
 from mastra_engine.mcp.tools import TOOLS
 
 #: Where clients look for the authorization servers of a protected resource (RFC 9728).
@@ -65,15 +68,22 @@ class McpView(BaseView):
         request._request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
         super().initial(request, *args, **kwargs)
 
-    def post(self, request: Request) -> HttpResponse:
-        """Answer a message."""
+    def post(self, request: Request) -> HttpResponseBase:
+        """Answer a message: with a stream of events if its client asks for progress."""
         if isinstance(self.message, Exception):
             raise self.message
         headers = {name.lower(): value for name, value in request.headers.items()}
-        answer = Server(request).answer(self.message, headers)
-        if answer.message is None:
-            return HttpResponse(status=answer.status)
-        return HttpResponse(answer.dumps(), "application/json", answer.status)
+        parsed = parse(self.message, headers)
+        if isinstance(parsed, types.JSONRPCNotification):
+            # A request that it might cancel is answered by another thread or process, and clients
+            # choose the ids of their requests: it could be that of another client.
+            return HttpResponse(status=202)
+        answer = Server(request).answer
+        if isinstance(parsed, ClientRequest) and _is_to_be_streamed(parsed, request):
+            asynchronous = isinstance(request._request, ASGIRequest)
+            return EventStream(RunningCall(parsed, answer), asynchronous=asynchronous)
+        response = parsed if isinstance(parsed, Answer) else answer(parsed)
+        return HttpResponse(response.dumps(), "application/json", response.status)
 
     @cached_property
     def message(self) -> Any:
@@ -114,6 +124,16 @@ class McpView(BaseView):
         return _handle
 
 
+def _is_to_be_streamed(message: ClientRequest, request: Request) -> bool:
+    """Return whether a client asks for the progress of a call, and can be told of it."""
+    return (
+        message.progress_token is not None
+        and message.method == "tools/call"
+        and message.params.name in TOOLS
+        and request.accepts("text/event-stream")
+    )
+
+
 def _handle(exc: Exception, context: Any) -> Response | None:
     """Return the error of a request as a JSON-RPC message, with the REST API's status."""
     response = handle(exc, context)
@@ -122,9 +142,8 @@ def _handle(exc: Exception, context: Any) -> Response | None:
     unparsable = isinstance(exc, ParseError | InvalidInput)
     code = types.PARSE_ERROR if unparsable else types.INVALID_REQUEST
     text = "; ".join(error["detail"] for error in response.data["errors"])
-    answer = failure(code, text)
-    assert answer.message is not None
-    response.data = {"id": None, **answer.message.model_dump(mode="json", exclude_none=True)}
+    message = failure(code, text).message
+    response.data = {"id": None, **message.model_dump(mode="json", exclude_none=True)}
     return response
 
 

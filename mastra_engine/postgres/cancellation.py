@@ -1,19 +1,24 @@
-"""Cancelling statements that run too long, without a setting of the session or a transaction."""
+"""Cancelling statements that run too long, or whose client has left.
+
+No setting of the session and no transaction is needed.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Event, Lock, Thread
 from typing import Any
 
 import psycopg
-from django.db import connections
+from django.db import OperationalError, connections
 from psycopg.pq import TransactionStatus
 
 #: Seconds between two looks at a connection.
 _PAUSE = 0.25
+#: Seconds that a request to cancel may take.
+_TIMEOUT = 5
 
 
 @contextmanager
@@ -49,10 +54,74 @@ def _watch(connection: Any, seconds: float, ended: Event) -> None:
     running, last = 0.0, time.monotonic()
     while not ended.wait(_PAUSE):
         now = time.monotonic()
-        driver = connection.connection
-        if driver is not None and driver.pgconn.transaction_status == TransactionStatus.ACTIVE:
+        if (driver := _busy(connection)) is not None:
             running += now - last
             if running > seconds:
-                with suppress(psycopg.Error):  # the connection may be lost by now
-                    driver.cancel_safe(timeout=seconds)
+                _cancel_statement(driver, seconds)
         last = now
+
+
+class Cancellation:
+    """A way to stop what a thread does in its databases, from another thread.
+
+    The thread enters it as a context, in which no connection may be passed to another thread. After
+    the request the running statement is cancelled, and no other one is begun: both raise
+    Unavailable, so that a transaction is rolled back. Work that needs no further statement ends as
+    it would have.
+    """
+
+    def __init__(self) -> None:
+        self._requested, self._ended = Event(), Event()
+        self._sending = Lock()
+        self._connections: list[Any] = []
+        self._wrappers = ExitStack()
+
+    def __enter__(self) -> None:
+        self._connections = [
+            connection for connection in connections.all() if connection.vendor == "postgresql"
+        ]
+        for connection in self._connections:
+            self._wrappers.enter_context(connection.execute_wrapper(self._execute))
+
+    def __exit__(self, *_: object) -> None:
+        # A request to cancel names a session, not a statement. After this, none is sent, so the
+        # next user of a connection is not affected.
+        with self._sending:
+            self._ended.set()
+        self._wrappers.close()
+
+    @property
+    def is_requested(self) -> bool:
+        return self._requested.is_set()
+
+    def request(self) -> None:
+        """Stop the work, without waiting for its end."""
+        self._requested.set()
+        if not self._ended.is_set():
+            Thread(target=self._cancel, name="mastra_engine cancellation", daemon=True).start()
+
+    def _execute(self, execute: Any, *arguments: Any) -> Any:
+        if self.is_requested:
+            raise OperationalError("the work was cancelled")
+        return execute(*arguments)
+
+    def _cancel(self) -> None:
+        # A statement can begin just after a look at its connection.
+        while not self._ended.wait(_PAUSE):
+            with self._sending:
+                if not self._ended.is_set():
+                    for driver in filter(None, map(_busy, self._connections)):
+                        _cancel_statement(driver, _TIMEOUT)
+
+
+def _busy(connection: Any) -> Any:
+    """Return the driver's connection while it executes a statement, or None."""
+    driver = connection.connection
+    if driver is None or driver.pgconn.transaction_status != TransactionStatus.ACTIVE:
+        return None
+    return driver
+
+
+def _cancel_statement(driver: Any, timeout: float) -> None:
+    with suppress(psycopg.Error):  # the connection may be lost by now
+        driver.cancel_safe(timeout=timeout)

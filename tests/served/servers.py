@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 #: How each server is started on a socket that listens already.
 COMMANDS = {
     "gunicorn": "gunicorn django.core.wsgi:get_wsgi_application() --bind=fd://{} --threads=4 "
-    "--access-logfile=-",
+    "--access-logfile=- --keep-alive=60",  # or a client may reuse a connection as it is closed
     "uvicorn": "uvicorn django.core.asgi:get_asgi_application --factory --fd={} --lifespan=off",
 }
 

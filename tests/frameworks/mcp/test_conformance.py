@@ -19,6 +19,7 @@ PASSED = {
     "tools-list": 1,
     "tools-call-simple-text": 1,
     "tools-call-error": 1,
+    "tools-call-with-progress": 1,
     "resources-list": 1,
     "resources-read-text": 1,
     "resources-templates-read": 1,
