@@ -25,7 +25,8 @@ class Fact(models.Model):
     subject = models.TextField()
     predicate = models.TextField()
     object = models.TextField()
-    # Keys are hashes: texts of this length would not fit an entry of an index.
+    # Keys are hashes: texts of this length would not fit an entry of an index. Those of different
+    # resources differ.
     subject_key = models.UUIDField(editable=False)
     predicate_key = models.UUIDField(editable=False)
     object_key = models.UUIDField(editable=False)
@@ -58,14 +59,14 @@ class Fact(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["resource_id", "subject_key", "predicate_key", "object_key"],
+                fields=["subject_key", "predicate_key", "object_key"],
                 condition=models.Q(superseded_at=None, retracted_at=None),
                 name="mastra_engine_fact_current",
             ),
         ]
         indexes = [
             models.Index(
-                fields=["resource_id", "subject_key", "predicate_key", "object_key", "created_at"],
+                fields=["subject_key", "predicate_key", "object_key", "created_at"],
                 name="mastra_engine_fact_claim",
             ),
             models.Index(fields=["resource_id", "created_at", "id"], name="mastra_engine_fact_age"),

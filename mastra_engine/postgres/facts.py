@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from mastra_engine.postgres.compile import TRUE, Sql, both, where
 from mastra_engine.postgres.pages import bounded_page
 from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.postgres.rows import read_rows
-from mastra_engine.types import Fact, FactSource
+from mastra_engine.types import Fact, FactAction, FactSource
 from mastra_engine.validation.jsonb import loads
 
 #: All texts of a fact in one document, which the size of a page is measured by.
@@ -65,17 +65,32 @@ WHERE record.id = ANY(%s) AND record.deleted_at IS NULL
 ORDER BY record.id FOR SHARE OF record
 """
 
+# The columns of the function's fact are read once; see migration 0023.
+_REMEMBER = f"""
+SELECT {_ROW}, action FROM (
+    SELECT action, (fact).* FROM mastra_engine_remember_fact(
+        %(resource_id)s, {_FACTS}, %(lock_wait)s, %(id)s, %(subject)s, %(predicate)s, %(object)s,
+        %(subject_key)s, %(predicate_key)s, %(object_key)s, %(valid_from)s, %(valid_to)s,
+        %(confidence)s, %(pinned)s, %(many)s, %(messages)s, %(records)s, %(connections)s,
+        %(sources)s
+    )
+) AS remembered
+WHERE action IS NOT NULL
+"""
+
 # A subject may have become the alias of another one. The last step of each walk has its subject.
-# Aliases do not lead in a circle; see Subjects.
+# Aliases do not lead in a circle; see Subjects. Keys differ between resources. A condition on the
+# resource would let the planner read all facts of a resource in their order instead of the index of
+# aliases.
 _RESOLVE = """
 WITH RECURSIVE walk AS (
     SELECT key AS name_key, key AS subject_key, NULL::text AS subject, 0 AS steps
-    FROM unnest(%(keys)s::uuid[]) AS key
+    FROM unnest(%s::uuid[]) AS key
     UNION ALL
     SELECT walk.name_key, next.subject_key, next.subject, walk.steps + 1
     FROM walk CROSS JOIN LATERAL (
         SELECT subject_key, subject FROM mastra_engine_fact
-        WHERE resource_id = %(resource)s AND alias_keys @> ARRAY[walk.subject_key]
+        WHERE alias_keys @> ARRAY[walk.subject_key]
         ORDER BY created_at, id LIMIT 1
     ) AS next
 )
@@ -84,12 +99,12 @@ ORDER BY name_key, steps DESC
 """
 
 # The versions are locked, so that a deletion of their sources waits, or has been seen already.
-# OFFSET 0 leaves the planner no choice but the index of claims.
+# OFFSET 0 and no condition but on keys leave the planner no choice but the index of claims.
 _LOCK_VERSIONS = f"""
 SELECT version.* FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) AS of (subject, predicate, object)
 CROSS JOIN LATERAL (
     SELECT {_ROW}, {_CLAIM} FROM mastra_engine_fact
-    WHERE resource_id = %s AND subject_key = of.subject AND predicate_key = of.predicate
+    WHERE subject_key = of.subject AND predicate_key = of.predicate
       AND object_key = of.object
       AND ({_CURRENT} OR coalesce(valid_to, 'infinity') > %s)
     ORDER BY created_at, id
@@ -200,6 +215,27 @@ def lock_resource(connection: BaseDatabaseWrapper, resource_id: str) -> datetime
     return locked_at
 
 
+def remember(
+    connection: BaseDatabaseWrapper,
+    fact: Mapping[str, Any],
+    sources: Sequence[dict[str, Any]],
+    *,
+    connection_ids: Collection[str] | None,
+    lock_wait: str | None,
+) -> tuple[FactAction, Fact] | None:
+    """Remember a fact by the function of migration 0023; return None if it has to be done else."""
+    params = {
+        **fact,
+        "lock_wait": lock_wait,
+        "messages": sorted({source["message_id"] for source in sources} - {None}) or None,
+        "records": sorted({source["record_id"] for source in sources} - {None}) or None,
+        "connections": None if connection_ids is None else sorted(connection_ids),
+        "sources": orjson.dumps(sources).decode() if sources else None,
+    }
+    rows = read_rows(connection, _REMEMBER, params)
+    return (rows[0][-1], _fact(rows[0][:-1])) if rows else None
+
+
 def lock_messages(
     connection: BaseDatabaseWrapper, ids: Sequence[str], resource_id: str
 ) -> set[str]:
@@ -216,22 +252,21 @@ def lock_records(
 
 
 def resolve(
-    connection: BaseDatabaseWrapper, resource_id: str, keys: Collection[UUID]
+    connection: BaseDatabaseWrapper, keys: Collection[UUID]
 ) -> list[tuple[UUID, UUID, str]]:
     """Return rows of (key of a name, key of its subject, subject) of names that are aliases."""
-    return read_rows(connection, _RESOLVE, {"keys": list(keys), "resource": resource_id})
+    return read_rows(connection, _RESOLVE, [list(keys)])
 
 
 def lock_versions(
     connection: BaseDatabaseWrapper,
-    resource_id: str,
     claims: Collection[tuple[UUID, UUID, UUID]],
     *,
     valid_after: datetime,
 ) -> list[tuple[tuple[UUID, UUID, UUID], Fact]]:
     """Lock the current versions of claims and those valid after a time; return them."""
     columns = [list(column) for column in zip(*sorted(claims), strict=True)]
-    rows = read_rows(connection, _LOCK_VERSIONS, [*columns, resource_id, valid_after])
+    rows = read_rows(connection, _LOCK_VERSIONS, [*columns, valid_after])
     return [(row[-3:], _fact(row[:-3])) for row in rows]
 
 

@@ -69,7 +69,7 @@ COUNTS = {
     "query_records": 2,
     "query_vectors": 2,
     "recall": 8,
-    "remember_facts": 6,
+    "remember_facts": 1,
     "replace_resource_working_memory": 2,
     "replace_thread_working_memory": 3,
     "reset_sync": 4,
@@ -95,6 +95,7 @@ WITH_A_KEY, AGAIN = 4, 3
 BUT = {
     "cancel_sync_run": -1,
     "put_state_item": +1,
+    "remember_facts": +1,
     "reset_sync": +1,
     "resume_sync": +1,
     "save_messages": +1,

@@ -52,6 +52,28 @@ def explained(part: str) -> Iterator[list[Plan]]:
 
 
 @contextmanager
+def counted_reads(table: str) -> Iterator[Callable[[], int]]:
+    """Count the rows that this transaction reads from a table, also within functions.
+
+    A scan of the table counts as many rows as the table has.
+    """
+
+    def read() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(_READS, [table])
+            ((rows,),) = cursor.fetchall()
+        return int(rows)
+
+    before = read()
+    yield lambda: read() - before
+
+
+_READS = """
+SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = %s
+"""
+
+
+@contextmanager
 def plans() -> Iterator[list[str]]:
     """Collect the plan of each search, explained on the same connection just before it runs."""
     found: list[str] = []

@@ -18,18 +18,23 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SIZE = 40
 USER: dict[str, Any] = {"resource_id": "user"}
 MANY = [FactInput("Anna", "likes", f"tea {number}", many=True) for number in range(SIZE)]
+OTHER, ALIAS = FactInput("Carl", "is", "old"), FactInput("Charly", "is", "old")
 OTHERS = [replace(fact, subject="Bob") for fact in MANY]
+
+KNOWN = FactInput("Carl", "is", "young", aliases=["Charly"])
 
 # A transaction of the engine's own begins with its lock timeout.
 COUNTS: list[tuple[str, str, int, Callable[[Facts, Fact], Any]]] = [
-    # the lock of the resource, aliases, versions, the write
-    ("remember", "", 5, lambda f, _: f.remember(**USER, facts=[FactInput("Bob", "is", "old")])),
+    ("remember", "", 1, lambda f, _: f.remember(**USER, facts=[FactInput("Bob", "is", "old")])),
+    ("remember", "superseding", 1, lambda f, _: f.remember(**USER, facts=[OTHER])),
+    # the refusal of an alias, the lock of the resource, aliases, versions, the write
+    ("remember", "an alias", 6, lambda f, _: f.remember(**USER, facts=[ALIAS])),
     ("remember", "many", 5, lambda f, _: f.remember(**USER, facts=OTHERS)),
     ("remember", "known ones", 4, lambda f, _: f.remember(**USER, facts=MANY)),
     (
         "remember",
         "a source",
-        6,
+        1,
         lambda f, _: f.remember(
             **USER, facts=[FactInput("Bob", "is", "old", sources=[FactSource("m")])]
         ),
@@ -56,6 +61,6 @@ def test_a_method_sends_a_fixed_number_of_statements(
     engine = PostgresEngine()
     message = {"id": "m", "role": "user", "content": "x"}
     engine.memory.save_memory(thread_id="t", resource_id="user", messages=[message])
-    fact, *_ = engine.facts.remember(**USER, facts=MANY)
+    fact, *_ = engine.facts.remember(**USER, facts=[*MANY, KNOWN])
     sent = statements(lambda: call(engine.facts, fact))
     assert len(sent) == count, sent

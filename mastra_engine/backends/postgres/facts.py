@@ -9,6 +9,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from mastra_engine.backends.base.facts.arguments import NewFact
 from mastra_engine.backends.base.facts.claims import Claim, Subject
 from mastra_engine.backends.base.facts.store import (
     FactSelection,
@@ -19,7 +20,7 @@ from mastra_engine.backends.base.vectors.search import Instant
 from mastra_engine.backends.postgres.session import SessionStore
 from mastra_engine.postgres import facts
 from mastra_engine.postgres.compile import Sql, both
-from mastra_engine.types import Fact, FactSource
+from mastra_engine.types import Fact, FactAction, FactSource
 
 
 class PostgresFactStore(SessionStore, FactStore):
@@ -43,9 +44,7 @@ class PostgresFactStore(SessionStore, FactStore):
     def lock_versions(
         self, resource_id: str, claims: Collection[Claim], *, valid_after: datetime
     ) -> Sequence[tuple[Claim, Fact]]:
-        rows = facts.lock_versions(
-            self.session.connection, resource_id, claims, valid_after=valid_after
-        )
+        rows = facts.lock_versions(self.session.connection, claims, valid_after=valid_after)
         return [(Claim(*keys), fact) for keys, fact in rows]
 
     def lock_version(self, id: UUID) -> tuple[Claim, Fact] | None:
@@ -54,12 +53,45 @@ class PostgresFactStore(SessionStore, FactStore):
 
     # Writes
 
+    def remember_alone(
+        self,
+        resource_id: str,
+        new: NewFact,
+        claim: Claim,
+        *,
+        connection_ids: Collection[str] | None,
+    ) -> tuple[FactAction, Fact] | None:
+        fact = {
+            "id": uuid7(),
+            "resource_id": resource_id,
+            "subject": new.subject,
+            "predicate": new.predicate,
+            "object": new.object,
+            **claim._asdict(),
+            "valid_from": new.valid_from,
+            "valid_to": new.valid_to,
+            "confidence": new.confidence,
+            "pinned": new.pinned,
+            "many": new.many,
+        }
+
+        def remember() -> tuple[FactAction, Fact] | None:
+            return facts.remember(
+                self.session.connection,
+                fact,
+                _sources(fact["id"], new.sources),
+                connection_ids=connection_ids,
+                lock_wait=self.session.lock_wait(),
+            )
+
+        return self.transact(remember, single=True)
+
     def write(self, writes: Sequence[FactWrite]) -> None:
         if writes:
             facts.write(
                 self.session.connection,
                 [_parameters(change) for change in writes],
-                [row for change in writes for row in _sources(change)],
+                [row for change in writes for row in _sources(change.fact.id, change.sources)],
             )
 
     def delete_versions(self, ids: Sequence[UUID]) -> int:
@@ -69,7 +101,7 @@ class PostgresFactStore(SessionStore, FactStore):
 
     def resolve(self, resource_id: str, keys: Collection[UUID]) -> Mapping[UUID, Subject]:
         with self.session.translated():
-            rows = facts.resolve(self.session.connection, resource_id, keys)
+            rows = facts.resolve(self.session.connection, keys)
         return {key: Subject(subject_key, name) for key, subject_key, name in rows}
 
     def find(
@@ -144,14 +176,14 @@ def _parameters(change: FactWrite) -> dict[str, Any]:
     }
 
 
-def _sources(change: FactWrite) -> list[dict[str, Any]]:
+def _sources(fact_id: UUID, sources: Sequence[FactSource]) -> list[dict[str, Any]]:
     return [
         {
             "id": uuid7(),
-            "fact_id": change.fact.id,
+            "fact_id": fact_id,
             "message_id": source.message_id,
             "record_id": source.record_id,
             "quote": source.quote,
         }
-        for source in change.sources
+        for source in sources
     ]

@@ -18,7 +18,7 @@ from mastra_engine.backends.base.facts.arguments import NewFact, limited_text, n
 from mastra_engine.backends.base.facts.claims import name_key
 from mastra_engine.backends.base.facts.index import FactIndex, everything
 from mastra_engine.backends.base.facts.store import FactSelection, FactStore
-from mastra_engine.backends.base.facts.subjects import Subjects, keys_of
+from mastra_engine.backends.base.facts.subjects import Subjects, claim_of, keys_of
 from mastra_engine.backends.base.facts.versions import Versions
 from mastra_engine.backends.base.idempotency.service import Idempotency
 from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, narrow, resource_in
@@ -107,7 +107,8 @@ class Facts:
         owner = resource_in(self.scope, name(resource_id, "/resource_id"))
         new = new_facts(facts)
         key = None if idempotency_key is None else name(idempotency_key, "/idempotency_key")
-        remembered = self.store.transact(partial(self._remember_once, owner, new, key))
+        alone = self._remember_alone(owner, new) if len(new) == 1 and key is None else None
+        remembered = alone or self.store.transact(partial(self._remember_once, owner, new, key))
         yield from self.index.index_later([owner] if new else [])
         return remembered
 
@@ -276,6 +277,17 @@ class Facts:
     aprepare_index = derive_async(prepare_index)
 
     # Steps
+
+    def _remember_alone(self, resource_id: str, new: Sequence[NewFact]) -> list[Fact]:
+        """Remember the only fact of a call, or nothing if the store has no shorter way for it."""
+        (fact,) = new
+        if fact.aliases:
+            return []
+        claim = claim_of(resource_id, name_key(resource_id, fact.subject), fact)
+        remembered = self.store.remember_alone(
+            resource_id, fact, claim, connection_ids=self.scope.connection_ids
+        )
+        return [] if remembered is None else [remembered[1]]
 
     def _remember_once(
         self, resource_id: str, new: Sequence[NewFact], key: str | None

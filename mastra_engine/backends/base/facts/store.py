@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
+from mastra_engine.backends.base.facts.arguments import NewFact
 from mastra_engine.backends.base.facts.claims import Claim, Subject
 from mastra_engine.backends.base.vectors.search import Instant
 from mastra_engine.filters.ast import ALL, Node
-from mastra_engine.types import Fact, FactSource
+from mastra_engine.types import Fact, FactAction, FactSource
 
 R = TypeVar("R")
 
@@ -104,6 +105,22 @@ class FactStore(ABC):
     @abstractmethod
     def lock_version(self, id: UUID) -> tuple[Claim, Fact] | None:
         """Return a version, locked, with its claim; None if it does not exist."""
+
+    def remember_alone(
+        self,
+        resource_id: str,
+        new: NewFact,
+        claim: Claim,
+        *,
+        connection_ids: Collection[str] | None,
+    ) -> tuple[FactAction, Fact] | None:
+        """Remember a fact without aliases in a transaction of its own; return None to refuse.
+
+        A backend may implement this to save statements. It follows the rules of Versions, and
+        refuses a subject that is an alias, an invalid interval, and a source that does not exist in
+        those connections.
+        """
+        return None
 
     @abstractmethod
     def write(self, writes: Sequence[FactWrite]) -> None:

@@ -38,8 +38,7 @@ class Subjects:
         free = {key for key in keys if self._find(key) in (None, subject)}
         for key in free - self._by_alias.keys():
             self._added.setdefault(key, subject)
-        object_key = self._key(new.object) if new.many else SINGLE
-        claim = Claim(subject.key, self._key(new.predicate), object_key)
+        claim = claim_of(self._resource_id, subject.key, new)
         return Target(claim, subject, frozenset(free))
 
     def resolve(self, name: str) -> Subject:
@@ -55,6 +54,12 @@ class Subjects:
 
     def _key(self, name: str) -> UUID:
         return name_key(self._resource_id, name)
+
+
+def claim_of(resource_id: str, subject_key: UUID, new: NewFact) -> Claim:
+    """Return the claim of a new fact about a subject."""
+    object_key = name_key(resource_id, new.object) if new.many else SINGLE
+    return Claim(subject_key, name_key(resource_id, new.predicate), object_key)
 
 
 def keys_of(resource_id: str, facts: Sequence[NewFact]) -> set[UUID]:
