@@ -10,3 +10,9 @@ from django.dispatch import Signal
 #: before the change) and `rev` (its revision after it). An exception in a receiver is logged and
 #: does not affect the caller or other receivers.
 records_changed = Signal()
+
+#: Sent after the commit of a change to the facts of a resource, once per call of remember(),
+#: retract() or forget(), in the process that wrote it. The sender is the engine's class. The
+#: arguments are `alias`, `resource_id` and `fact_ids`, the ids of the versions that were written or
+#: deleted. Facts that go with their last source, or with an erased resource, are not reported.
+facts_changed = Signal()

@@ -165,6 +165,65 @@ def test_no_byte_of_it_stays_in_the_tables() -> None:
     assert kept("bob") == EVERYTHING
 
 
+#: A fact about the resource "ann", and the texts that are stored of it.
+FACT = {"subject": "ann-subject", "predicate": "ann-predicate", "object": "ann-object"}
+TRACES = [f"ann-{part}".encode() for part in ("subject", "predicate", "object", "alias", "quote")]
+
+
+def remember_facts() -> bytes:
+    """Remember a fact from an old message of each user; return the vector of Ann's."""
+    for resource in "ann", "bob":
+        before = datetime.now(UTC) - timedelta(days=40)
+        (old,) = engine.memory.save_memory(
+            thread_id=f"{resource}-before",
+            resource_id=resource,
+            messages=[{**said(resource, 1), "created_at": before}],
+        )
+        quote = f"{resource}-quote"
+        fact = {key: text.replace("ann", resource) for key, text in FACT.items()}
+        source = {"message_id": old.id, "quote": quote}
+        engine.facts.remember(
+            resource_id=resource,
+            facts=[{**fact, "aliases": [f"{resource}-alias"], "sources": [source]}],
+            idempotency_key=f"{resource}-key",
+        )
+    engine.facts.index_pending()
+    text = "ann-subject, ann-alias ann-predicate ann-object"
+    return struct.pack("=32f", *Dice().embed_query(text))
+
+
+def test_no_byte_of_a_resources_facts_stays_in_the_tables() -> None:
+    vector = remember_facts()
+    assert files_with(b"ann-object") >= {"mastra_engine_fact"}
+    assert files_with(b"ann-quote") == {"mastra_engine_factsource"}
+    assert [name.startswith("mastra_engine_embedding") for name in files_with(vector)] == [True]
+    amount = "3 threads, 41 messages, 1 working memory, 1 facts, 42 vectors"
+    assert erase("--resource=ann", "--full") == f"Erased: {amount}"
+    assert not any(map(files_with, [*TRACES, vector]))
+    assert files_with(b"bob-quote") == {"mastra_engine_factsource"}
+    (fact,) = engine.facts.list_facts(resource_id="bob")
+    assert fact.object == "bob-object"
+
+
+def test_no_byte_of_a_fact_stays_that_rests_on_an_expired_message_alone() -> None:
+    vector = remember_facts()
+    engine.facts.remember(resource_id="ann", facts=[{**FACT, "object": "kept-object"}])
+    assert erase("--older-than=30", "--full") == "Erased: 2 messages"
+    assert not any(map(files_with, [b"ann-object", b"ann-quote", vector]))
+    (fact,) = engine.facts.list_facts(resource_id="ann")
+    assert fact.object == "kept-object"
+    assert engine.facts.list_facts(resource_id="bob").items == []
+
+
+def test_no_byte_of_a_forgotten_fact_stays_in_the_tables() -> None:
+    vector = remember_facts()
+    (fact,) = engine.facts.list_facts(resource_id="ann")
+    engine.facts.retract(id=fact.id, reason="ann-reason")
+    engine.facts.forget(id=fact.id)
+    engine.vacuum(full=True)
+    assert not any(map(files_with, [*TRACES, b"ann-reason", vector]))
+
+
 def test_no_byte_of_a_connection_stays_in_the_tables() -> None:
     def failing(_context: Any) -> Any:
         yield [{"external_id": "1", "data": {"key": "ann-record"}}]

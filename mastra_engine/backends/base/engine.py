@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
+from uuid import UUID
 
 from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.delegation import delegate
@@ -31,7 +32,7 @@ from mastra_engine.backends.base.sync_runs.store import RunStore
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.protocols import RunQueue
 from mastra_engine.retrieval import evaluation
-from mastra_engine.signals import records_changed
+from mastra_engine.signals import facts_changed, records_changed
 from mastra_engine.types import Entity, Evaluation
 
 
@@ -88,7 +89,7 @@ class MastraEngine(ABC):
             stores.records,
             after_commit=[
                 partial(_wake_followers, stores.records),
-                partial(_send_signal, type(self), alias),
+                partial(_send_record_signal, type(self), alias),
                 self.record_search.index_changes,
             ],
             before_deletion=[self.record_search.delete_chunks],
@@ -97,7 +98,12 @@ class MastraEngine(ABC):
             stores.sync_runs, self.records, lease_seconds=sync_lease, history=sync_history
         )
         self.idempotency = Idempotency(stores.idempotency)
-        self.facts = Facts(stores.facts, vectors, self.idempotency)
+        self.facts = Facts(
+            stores.facts,
+            vectors,
+            self.idempotency,
+            after_commit=[partial(_send_fact_signal, type(self), alias)],
+        )
         memory.context.current_facts = partial(current_facts, stores.facts)
         self.erasure = ErasureService(
             stores.erasure,
@@ -293,7 +299,7 @@ def _wake_followers(store: RecordStore, entity: Entity, before: int) -> None:
     store.wake_followers(entity.id)
 
 
-def _send_signal(sender: type, alias: str, entity: Entity, before: int) -> None:
+def _send_record_signal(sender: type, alias: str, entity: Entity, before: int) -> None:
     """Send the signal `records_changed`; exceptions of receivers are logged by Django."""
     records_changed.send_robust(
         sender,
@@ -304,3 +310,8 @@ def _send_signal(sender: type, alias: str, entity: Entity, before: int) -> None:
         after=before,
         rev=entity.rev,
     )
+
+
+def _send_fact_signal(sender: type, alias: str, resource_id: str, fact_ids: Sequence[UUID]) -> None:
+    """Send the signal `facts_changed`; exceptions of receivers are logged by Django."""
+    facts_changed.send_robust(sender, alias=alias, resource_id=resource_id, fact_ids=fact_ids)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from mastra_engine.backends.base.erasure.store import ErasureStore
 from mastra_engine.backends.base.vectors.search import ENTITY, SOURCE_KEYS
-from mastra_engine.backends.mock.rows import IndexRows, ItemRow, ThreadRow
+from mastra_engine.backends.mock.rows import EntityRow, FactRow, IndexRows, ItemRow, ThreadRow
 from mastra_engine.backends.mock.store import Store
 from mastra_engine.types import Erasure, Fact
 from mastra_engine.validation.jsonb import loads
@@ -56,7 +56,14 @@ class MockErasureStore(ErasureStore):
             records = sum(len(entity.records) for entity in entities)
             vectors = sum(self._record_vectors(entity.id) for entity in entities)
             runs = sum(row.run.connection_id == connection_id for row in self.store.runs.values())
-            return Erasure(entities=len(entities), records=records, sync_runs=runs, vectors=vectors)
+            facts = self._facts_of_records(entities)
+            return Erasure(
+                facts=len(facts),
+                entities=len(entities),
+                records=records,
+                sync_runs=runs,
+                vectors=vectors + sum(row.is_indexed for row in facts),
+            )
 
     def count_namespace(self, namespace: str) -> Erasure:
         with self.store.lock:
@@ -100,6 +107,14 @@ class MockErasureStore(ErasureStore):
     def _facts(self, resource_id: str) -> list[Fact]:
         rows = self.store.facts.values()
         return [row.fact for row in rows if row.fact.resource_id == resource_id]
+
+    def _facts_of_records(self, entities: Sequence[EntityRow]) -> list[FactRow]:
+        """Return the facts that rest on records of entities alone."""
+        records = {record.id for entity in entities for record in entity.live()}
+        rows = self.store.facts.values()
+        return [
+            row for row in rows if {s.record_id for s in row.sources} <= records and row.sources
+        ]
 
     def _threads(self, resource_id: str) -> list[ThreadRow]:
         rows = self.store.threads.values()

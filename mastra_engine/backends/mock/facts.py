@@ -32,11 +32,11 @@ class MockFactStore(FactStore):
         self._store = store
 
     def transact(self, operation: Callable[[], R]) -> R:
-        with self._store.restoring():
+        with self._store.transaction(), self._store.restoring():
             return operation()
 
     def after_commit(self, action: Callable[[], None]) -> None:
-        action()
+        self._store.after_commit(action)
 
     # Locks: a transaction holds the lock of the whole store.
 

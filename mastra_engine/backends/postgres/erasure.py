@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.apps import apps
-from django.db.models import QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from psycopg import Connection
 from psycopg.errors import Diagnostic
 
@@ -73,11 +73,13 @@ class PostgresErasureStore(ErasureStore):
         alias = self.session.alias
         entities = Entity.objects.using(alias).filter(connection_id=connection_id)
         with self.session.translated():
+            facts, fact_vectors = self._facts_of_records(entities)
             return Erasure(
+                facts=facts,
                 entities=entities.count(),
                 records=Record.objects.using(alias).filter(entity__in=entities).count(),
                 sync_runs=SyncRun.objects.using(alias).filter(entity__in=entities).count(),
-                vectors=self._record_vectors(entities),
+                vectors=self._record_vectors(entities) + fact_vectors,
             )
 
     def count_namespace(self, namespace: str) -> Erasure:
@@ -106,6 +108,20 @@ class PostgresErasureStore(ErasureStore):
 
     def _facts(self, resource_id: str) -> QuerySet[Fact]:
         return Fact.objects.using(self.session.alias).filter(resource_id=resource_id)
+
+    def _facts_of_records(self, entities: QuerySet[Entity]) -> tuple[int, int]:
+        """Count the facts that rest on records of entities alone, and those of them with vectors.
+
+        A fact has one source for each of its `source_count`, so it needs no search for others.
+        """
+        alias = self.session.alias
+        own_sources = Count("sources", filter=Q(sources__record__entity__in=entities))
+        facts = Fact.objects.using(alias)
+        facts = facts.filter(sources__record__entity__in=entities).annotate(own=own_sources)
+        counts = facts.filter(own=F("source_count")).aggregate(
+            facts=Count("pk"), vectors=Count("pk", filter=Q(is_indexed=True))
+        )
+        return counts["facts"], counts["vectors"]
 
     def _vectors_of(self, resource_id: str, index_name: str) -> int:
         alias = self.session.alias

@@ -202,6 +202,22 @@ class TestFactSources:
         assert engine.erase(resource_id="user") == Erasure()
         assert engine.facts.get_fact(id=other.id) == other
 
+    def test_an_erasure_of_a_connection_erases_facts_that_rest_on_it_alone(
+        self, engine: MastraEngine
+    ) -> None:
+        (message,) = save_messages(engine, "Berlin")
+        anna, bob = sync_contacts(engine, "anna", "bob").values()
+        remember(engine, {"record_id": anna}, {"record_id": bob, "quote": "b"}, object="Hamburg")
+        berlin = remember(engine, {"record_id": anna}, {"message_id": message}, object="Berlin")
+        remember(engine, object="Rome")
+        engine.facts.index_pending()
+        expected = Erasure(facts=1, entities=1, records=2, vectors=1)
+        assert engine.erase(connection_id="crm", dry_run=True) == expected
+        assert engine.erase(connection_id="crm") == expected
+        assert versions(engine) == ["Berlin", "Rome"]
+        assert engine.facts.sources(id=berlin.id) == [FactSource(message_id=message)]
+        assert engine.erase(connection_id="crm") == Erasure()
+
 
 class TestScopedFacts:
     def test_facts_outside_the_scope_are_not_found(self, engine: MastraEngine) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from datetime import datetime
 from functools import partial
@@ -44,6 +44,9 @@ from mastra_engine.types import (
 )
 from mastra_engine.validation.inputs import count, flag, moment, name, uuid
 
+#: Called after a commit with the resource, and the versions that were written or deleted.
+CommitListener = Callable[[str, Sequence[UUID]], None]
+
 
 @refuse_in_event_loop
 class Facts:
@@ -54,11 +57,19 @@ class Facts:
     their form of Unicode are the same.
     """
 
-    def __init__(self, store: FactStore, vectors: Vectors, idempotency: Idempotency) -> None:
+    def __init__(
+        self,
+        store: FactStore,
+        vectors: Vectors,
+        idempotency: Idempotency,
+        *,
+        after_commit: Iterable[CommitListener] = (),
+    ) -> None:
         self.store = store
         self.vectors = vectors
         self.idempotency = idempotency
         self.index = FactIndex(store, vectors)
+        self.after_commit = list(after_commit)
         self.scope: Scope = UNRESTRICTED
 
     def __repr__(self) -> str:
@@ -188,6 +199,7 @@ class Facts:
         def forget() -> int:
             self.store.lock_resource(fact.resource_id)
             ids = [version.id for version in self.history(id=fact.id)]
+            self._announce(fact.resource_id, ids)
             return self.store.delete_versions(ids)
 
         return self.store.transact(forget)
@@ -324,8 +336,7 @@ class Facts:
         )
         versions = Versions(resource_id, now, stored)
         results = [versions.remember(*pair) for pair in zip(new, targets, strict=True)]
-        self.store.write(versions.writes())
-        failpoints.hit("facts_written")
+        self._write(versions)
         return [(action, versions.facts[id]) for action, id in results]
 
     def _lock_sources(self, resource_id: str, new: Sequence[NewFact]) -> None:
@@ -351,9 +362,20 @@ class Facts:
             raise FactNotFound(id=fact.id)
         versions = Versions(fact.resource_id, now, [stored])
         if versions.retract(fact.id, reason, at):
-            self.store.write(versions.writes())
-            failpoints.hit("facts_written")
+            self._write(versions)
         return versions.facts[fact.id]
+
+    def _write(self, versions: Versions) -> None:
+        writes = versions.writes()
+        self.store.write(writes)
+        failpoints.hit("facts_written")
+        if writes:
+            self._announce(versions.resource_id, [write.fact.id for write in writes])
+
+    def _announce(self, resource_id: str, ids: Sequence[UUID]) -> None:
+        """Call the listeners after the commit of a change of versions."""
+        for listener in self.after_commit:
+            self.store.after_commit(partial(listener, resource_id, ids))
 
     def _with_facts(self, matches: Sequence[Match]) -> list[FactMatch]:
         """Return matches with their facts; one that was deleted since is left out."""

@@ -1,0 +1,110 @@
+"""The signal `facts_changed` reports committed changes of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from mastra_engine import MastraEngine, PostgresEngine
+from mastra_engine.exceptions import IdempotencyConflict, InvalidInput
+from mastra_engine.signals import facts_changed
+from mastra_engine.types import Fact
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Signals = list[dict[str, Any]]
+
+
+@pytest.fixture
+def signals() -> Iterator[Signals]:
+    """Collect the arguments of the signals."""
+    received: Signals = []
+
+    def receive(signal: Any, **arguments: Any) -> None:
+        received.append(arguments)
+
+    facts_changed.connect(receive)
+    yield received
+    facts_changed.disconnect(receive)
+
+
+@pytest.fixture(params=["mock_engine", "engine"], ids=["mock", "postgres"])
+def store(request: pytest.FixtureRequest) -> MastraEngine:
+    engine: MastraEngine = request.getfixturevalue(request.param)
+    return engine
+
+
+@pytest.fixture
+def engine(transactional_db: None) -> PostgresEngine:
+    return PostgresEngine()
+
+
+def remember(engine: MastraEngine, city: str, **options: Any) -> Fact:
+    fact = {"subject": "Ann", "predicate": "lives in", "object": city}
+    (remembered,) = engine.facts.remember(resource_id="ann", facts=[fact], **options)
+    return remembered
+
+
+def changed(signals: Signals) -> list[set[Any]]:
+    """Return the ids of each signal."""
+    return [set(arguments["fact_ids"]) for arguments in signals]
+
+
+def test_the_signal_names_the_versions_that_were_written_or_deleted(
+    store: MastraEngine, signals: Signals
+) -> None:
+    hamburg, berlin = remember(store, "Hamburg"), remember(store, "Berlin")
+    assert signals[0] == {
+        "sender": type(store),
+        "alias": "default",
+        "resource_id": "ann",
+        "fact_ids": [hamburg.id],
+    }
+    store.facts.retract(id=berlin.id)
+    store.facts.forget(id=berlin.id)
+    both = {hamburg.id, berlin.id}
+    assert changed(signals) == [{hamburg.id}, both, {berlin.id}, both]
+
+
+def test_a_call_without_a_change_sends_no_signal(store: MastraEngine, signals: Signals) -> None:
+    berlin = remember(store, "Berlin", idempotency_key="1")
+    store.facts.retract(id=berlin.id)
+    signals.clear()
+    remember(store, "Berlin", idempotency_key="1")
+    store.facts.retract(id=berlin.id)
+    store.facts.remember(resource_id="ann", facts=[])
+    with pytest.raises(IdempotencyConflict):
+        remember(store, "Hamburg", idempotency_key="1")
+    with pytest.raises(InvalidInput):
+        remember(store, "")
+    remember(store, "Rome")
+    signals.clear()
+    remember(store, "Rome")
+    assert signals == []
+
+
+def test_a_receiver_finds_the_committed_fact(store: MastraEngine) -> None:
+    cities: list[str] = []
+
+    def read(fact_ids: Any, **_: Any) -> None:
+        cities.extend(store.facts.get_fact(id=id).object for id in fact_ids)
+
+    facts_changed.connect(read)
+    try:
+        remember(store, "Berlin")
+    finally:
+        facts_changed.disconnect(read)
+    assert cities == ["Berlin"]
+
+
+def test_the_signal_follows_the_callers_commit(engine: PostgresEngine, signals: Signals) -> None:
+    with transaction.atomic():
+        berlin = remember(engine, "Berlin")
+        with transaction.atomic():
+            remember(engine, "Rome")
+            transaction.set_rollback(True)
+        assert signals == []
+    assert changed(signals) == [{berlin.id}]
