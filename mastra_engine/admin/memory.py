@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from itertools import repeat
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db import connections
@@ -19,9 +18,9 @@ from django.utils.translation import gettext_lazy as _
 
 from mastra_engine.admin.addresses import linked
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View, query_number
-from mastra_engine.admin.beginnings import as_text, size_of
+from mastra_engine.admin.beginnings import as_text
+from mastra_engine.admin.context import ContextWindows
 from mastra_engine.admin.filters import DayFilter, RoleFilter, by_day
-from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.paging import counted, table_rows
 from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import sources
@@ -33,7 +32,6 @@ from mastra_engine.admin.word_search import (
     marked,
     scanned,
 )
-from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine
 from mastra_engine.models import (
     Embedding,
@@ -53,28 +51,14 @@ SORTED_BY_USE = 100_000
 RELATED = 50
 #: The most characters of a title in a list, and of working memory on the page of a resource.
 TITLE, EXCERPT = 200, 10_000
-#: The most characters that the messages of a context window may have for its page.
-WINDOW_CHARACTERS = 10_000_000
-#: The most messages of a context window that its page shows.
-SHOWN = 200
-
-
-class WindowForm(PageForm):
-    """The arguments of a context window."""
-
-    max_tokens = forms.IntegerField(label="Budget in tokens", min_value=0, max_value=2**31 - 1)
-    format = forms.ChoiceField(
-        choices=[("raw", "As stored"), ("openai", "OpenAI"), ("anthropic", "Anthropic")]
-    )
-    working_memory = forms.BooleanField(label="With working memory", required=False)
 
 
 @admin.register(Thread)
-class ThreadAdmin(EngineAdmin):
+class ThreadAdmin(ContextWindows):
     """Threads; the page of a thread is its transcript."""
 
     views = (
-        View("context", "<path:object_id>/context/", content="message"),
+        *ContextWindows.views,
         View("resources", "resources/", label="Resources"),
     )
     list_display = (
@@ -151,48 +135,6 @@ class ThreadAdmin(EngineAdmin):
             "transcript": zip(page_range.messages, links, strict=False),
             "last": row.last_position,
         }
-
-    def context(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show the context window of a thread within a budget of tokens."""
-        thread = self.row(request, object_id)
-        form = WindowForm({"max_tokens": 4_000, "format": "raw", **request.GET.dict()})
-        if not self.reads(request, WorkingMemory):
-            del form.fields["working_memory"]
-        window = None
-        if form.is_valid():
-            self._check_size(thread, form.cleaned_data["max_tokens"])
-            window = engine.memory.get_context_window(thread_id=thread.id, **form.cleaned_data)
-        return self.page(
-            request,
-            "context.html",
-            title=f"Context window of {thread}",
-            heading=f"Context window of {self.heading(request, thread)}",
-            row=thread,
-            form=form,
-            window=window,
-            newest=window.messages[-SHOWN:] if window else [],
-            tools=[Link("Transcript", self.url("thread_change", thread.id))],
-        )
-
-    def _check_size(self, thread: Thread, max_tokens: int) -> None:
-        """Raise InvalidInput if the messages within a budget of tokens are too long for a page.
-
-        Images and files have few tokens and many megabytes.
-        """
-        newest = self.rows(Message).filter(thread=thread).order_by("-position")
-        rows = newest.values_list("tokens", size_of(Message, "content", "metadata"))
-        tokens = size = 0
-        for message_tokens, message_size in rows.iterator(chunk_size=500):
-            tokens += message_tokens
-            size += message_size
-            if tokens > max_tokens:
-                return
-            if size > WINDOW_CHARACTERS:
-                raise InvalidInput(
-                    f"the window has more than {WINDOW_CHARACTERS:,} characters, which is too much "
-                    "for a page; choose a smaller budget",
-                    path="/max_tokens",
-                )
 
     def resources(self, request: HttpRequest) -> HttpResponse:
         """List resources, or show the threads and the memory of one."""

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from mastra_engine.admin.base import EngineAdmin, View
 from mastra_engine.admin.forms import FilterField, PageForm
 from mastra_engine.admin.hits import Hit, hits_of
+from mastra_engine.admin.searching import errors_in
 from mastra_engine.backends.base.vectors.search import DEFAULT_WEIGHT
 from mastra_engine.evaluations.targets import Target
 from mastra_engine.exceptions import EngineError, IndexNotFound, InvalidFilter, InvalidInput
@@ -187,7 +188,7 @@ class Playground(EngineAdmin):
         first = {name: form.cleaned_data[name] for name in _SETTINGS}
         second = other.setting(first)
         if second is None:
-            return list(self._searched(form, form, _("Results"), first))
+            return self._searched(form, form, _("Results"), first)
         rankings = [
             *self._searched(form, form, _("First setting"), first),
             *self._searched(form, other, _("Second setting"), second),
@@ -201,21 +202,20 @@ class Playground(EngineAdmin):
 
     def _searched(
         self, form: SearchForm, asking: SettingForm, title: str, setting: Setting
-    ) -> Iterator[Ranking]:
-        """Yield the ranking by a setting, or show the error in the form that caused it."""
+    ) -> list[Ranking]:
+        """Return the ranking by a setting, or show the error in the form that caused it."""
         target = Target.parse(form.cleaned_data["target"])
         if target.kind == "recall" and setting["rerank"]:
             asking.add_error("rerank", _("Recalled messages are not reranked."))
-            return
+            return []
         arguments = dict(_arguments(target, form.cleaned_data["owner"], setting))
         started = perf_counter()
-        try:
+        with errors_in(asking.add_engine_error):
             results = list(target.search(engine)(form.cleaned_data["query"], **arguments))
-        except EngineError as error:
-            asking.add_engine_error(error)
-            return
-        milliseconds = 1000 * (perf_counter() - started)
-        yield Ranking(title=title, milliseconds=milliseconds, hits=hits_of(self, target, results))
+            milliseconds = 1000 * (perf_counter() - started)
+            hits = hits_of(self, target, results)
+            return [Ranking(title=title, milliseconds=milliseconds, hits=hits)]
+        return []
 
 
 def _arguments(target: Target, owner: str, setting: Setting) -> Iterator[tuple[str, Any]]:

@@ -55,8 +55,7 @@ def _line(part: Part, scales: dict[str, float]) -> Score:
     most, colour = scales["words"], WORD
     label: SafeString | str = _("Words")
     if part.name == "neighbour":
-        label = format_html(_("Words of message {}"), _short(part.message_id or ""))
-        colour = NEIGHBOUR
+        label, colour = _("Words of a message beside it"), NEIGHBOUR
     line = _score(label, part, most, colour)
     line.lines.extend(_words(part, most, colour))
     return line
@@ -81,7 +80,3 @@ def _words(part: Part, most: float, colour: int) -> Iterator[Score]:
 
 def _share(value: float, most: float) -> float:
     return value / most if most > 0 else 0.0
-
-
-def _short(id: str) -> SafeString:
-    return format_html("<bdi>{}</bdi>", id if len(id) <= 12 else f"{id[:12]}…")

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import inf
+from typing import Literal
 
 import orjson
 
@@ -15,6 +16,34 @@ from mastra_engine.conversations.tokens import message_tokens
 from mastra_engine.conversations.turns import Place, group_turns
 from mastra_engine.protocols import Tokenizer
 from mastra_engine.types import ContentPart, Fact, Message, RecalledMessage, Thread, WorkingMemory
+
+#: The first lines of the messages of the preamble.
+WORKING_MEMORY = "Working memory:"
+FACTS = "Known facts:"
+RECALLED = "Earlier messages that may matter:"
+
+Segment = Literal["system", "facts", "working_memory", "recalled", "messages", "tools"]
+
+
+def segment_of(message: Message) -> Segment:
+    """Return the segment of a raw window that a message belongs to.
+
+    Messages of the preamble have position 0. A leading message with a system text and facts
+    belongs to "system", a message with a text and a tool call to "tools".
+    """
+    if message.position == 0:
+        heading = text_of(message.content).partition("\n")[0]
+        of_preamble: dict[str, Segment] = {
+            FACTS: "facts",
+            WORKING_MEMORY: "working_memory",
+            RECALLED: "recalled",
+        }
+        return of_preamble.get(heading, "system")
+    if message.role == "system":
+        return "system"
+    if uses_tools(message.role, message.content, message.tool_call_id):
+        return "tools"
+    return "messages"
 
 
 def whole_exchanges(messages: Sequence[Message], *, to_the_end: bool) -> list[Message]:
@@ -110,7 +139,7 @@ class ContextPreamble:
         if memory.data:
             lines.append(orjson.dumps(memory.data).decode())
         if lines:
-            self.add("\n".join(["Working memory:", *lines]))
+            self.add("\n".join([WORKING_MEMORY, *lines]))
 
     def add_recalled(self, recalled: Sequence[RecalledMessage]) -> None:
         """Add recalled messages, best first, up to half of the remaining tokens.
@@ -155,9 +184,9 @@ class ContextPreamble:
 
 def _list_of_facts(facts: Sequence[Fact]) -> str:
     lines = [f"{fact.subject} {fact.predicate} {fact.object}" for fact in facts]
-    return "\n".join(["Known facts:", *lines])
+    return "\n".join([FACTS, *lines])
 
 
 def _quotation(messages: Sequence[Message]) -> str:
     lines = [f"{message.role}: {text_of(message.content)}" for message in messages]
-    return "\n".join(["Earlier messages that may matter:", *lines])
+    return "\n".join([RECALLED, *lines])

@@ -99,6 +99,14 @@ def pretty(value: Any) -> str:
 
 
 @register.filter
+def readable(value: Any) -> SafeString:
+    """Return JSON as nested lists of names and values."""
+    from mastra_engine.admin import readable
+
+    return readable.readable(value)
+
+
+@register.filter
 def brief(value: Any) -> str:
     """Return the beginning of JSON, on one line."""
     return Truncator(json.dumps(value, ensure_ascii=False)).chars(200)

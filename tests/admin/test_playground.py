@@ -166,7 +166,7 @@ def test_messages_are_recalled_with_the_words_beside_them(owner: Client, address
     assert [hit.id for hit in ranking.hits] == [message.id for message in expected]
     assert ranking.hits[0].text == "where is the south"
     beside = next(hit for hit in ranking.hits if hit.text == "over there")
-    assert "Words of message" in str(beside.scores[-1].label)
+    assert "Words of a message beside it" in str(beside.scores[-1].label)
     assert beside.scores[-1].value > 0
     thread = reverse("admin:mastra_engine_thread_change", args=["chat"])
     assert ranking.hits[0].url == f"{thread}?at=9"

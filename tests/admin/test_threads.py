@@ -93,8 +93,9 @@ def test_positions_in_links_are_not_localized(
     assert f'max="{last}"' in page
     assert link(page, "Earlier messages") == "before=1000"
     assert link(page, "Later messages") == f"at={1_000 + PAGE}"
-    window = owner.get(view("context", long_thread)).content.decode()
-    assert re.search(r'<meter min="0" max="\d+" value="\d+">', window)
+    window = owner.get(view("context", long_thread, before=1_000)).content.decode()
+    assert re.search(r'value="4000"[^>]* min="0" max="\d+"', window)
+    assert '<input type="hidden" name="before" value="1000">' in window
 
 
 def test_a_position_can_be_opened(owner: Client, long_thread: str) -> None:
@@ -113,47 +114,6 @@ def test_an_invalid_position_is_refused(owner: Client, long_thread: str, at: str
     answer = owner.get(page_of(Thread(id=long_thread)), {"at": at})
     assert answer.status_code == 400
     assert "/at" in answer.content.decode()
-
-
-@pytest.mark.parametrize("format", ["raw", "openai", "anthropic"])
-def test_a_context_window_equals_the_engines(
-    owner: Client, store: dict[str, Any], format: str
-) -> None:
-    page = owner.get(view("context", "chat/1"), {"format": format, "working_memory": "on"})
-    window = engine.memory.get_context_window(
-        thread_id="chat/1", max_tokens=4_000, format=format, working_memory=True
-    )
-    text = page.content.decode()
-    assert f"<strong>{window.tokens}</strong> of 4000 tokens" in text
-    assert text.count('<li class="me-message') == len(window.messages)
-    assert f"She asks about {SECRET}" in text
-
-
-def test_a_small_budget_leaves_messages_out(owner: Client, store: dict[str, Any]) -> None:
-    text = owner.get(view("context", "chat/1"), {"max_tokens": 12}).content.decode()
-    assert text.count('<li class="me-message') == 1
-    assert "Older messages were left out" in text
-
-
-def test_a_budget_that_no_message_fits_is_reported(owner: Client, store: dict[str, Any]) -> None:
-    text = owner.get(view("context", "chat/1"), {"max_tokens": 0}).content.decode()
-    assert "<strong>0</strong> of 0 tokens" in text
-    assert "Older messages were left out" in text
-
-
-@pytest.mark.parametrize("asked", [{"max_tokens": "-1"}, {"max_tokens": "x"}, {"format": "xml"}])
-def test_an_invalid_window_is_explained(
-    owner: Client, store: dict[str, Any], asked: dict[str, str]
-) -> None:
-    text = owner.get(view("context", "chat/1"), asked).content.decode()
-    assert "errorlist" in text
-    assert "me-message" not in text
-
-
-def test_a_context_window_needs_the_permission_to_read(
-    onlooker: Client, store: dict[str, Any]
-) -> None:
-    assert onlooker.get(view("context", "chat/1")).status_code == 403
 
 
 def test_resources_are_found_by_the_beginning_of_their_ids(
