@@ -73,24 +73,24 @@ CREATE INDEX ON {table} USING gin (to_tsvector('english'::regconfig, document))
 
 def chunks(number: int) -> list[str]:
     """Return distinct chunks of the documentation and code that is installed with Python."""
-    found: dict[str, None] = {}
+    values_by_key: dict[str, None] = {}
     for path in sorted(Path(folder) for folder in set(sys.path) if Path(folder).is_dir()):
         for file in sorted(path.rglob("*")):
             if file.suffix in (".py", ".md", ".rst", ".txt") and file.is_file():
                 text = file.read_text(errors="ignore").replace("\0", "")
                 for start in range(0, len(text) - CHARACTERS // 4, CHARACTERS):
-                    found[text[start : start + CHARACTERS]] = None
-            if len(found) >= 2 * number:
+                    values_by_key[text[start : start + CHARACTERS]] = None
+            if len(values_by_key) >= 2 * number:
                 break
-    texts = list(found)
+    texts = list(values_by_key)
     random.Random(0).shuffle(texts)
     return texts[:number]
 
 
 def questions(texts: Sequence[str]) -> list[str]:
     """Return sentences of the texts."""
-    found = (match[1] for text in texts if (match := _SENTENCE.search(text)))
-    return list(dict.fromkeys(found))[:QUERIES]
+    result = (match[1] for text in texts if (match := _SENTENCE.search(text)))
+    return list(dict.fromkeys(result))[:QUERIES]
 
 
 def load(engine: PostgresEngine, texts: Sequence[str], kind: str) -> float:

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         "benchmark": "mastra",
         "requests": options.requests,
         "environment": environment(PACKAGES),
-        "milliseconds": {name: [1000 * each for each in pair] for name, pair in times.items()},
+        "milliseconds": {name: [1000 * item for item in pair] for name, pair in times.items()},
         "targets": [{**asdict(target), "met": target.met} for target in targets],
     }
 

@@ -36,21 +36,21 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         for pair in pairs:
             pair.check()
         timings = measure(pairs, rounds=options.rounds, calls=options.calls)
-    reached = list(targets(pairs, timings))
+    arrived = list(targets(pairs, timings))
     data = {
         "benchmark": "mcp",
         "messages": options.messages,
         "rounds": options.rounds,
         "environment": environment(PACKAGES),
         "ratios": {pair.name: ratios(pair, timings) for pair in pairs},
-        "targets": [{**asdict(target), "met": target.met} for target in reached],
+        "targets": [{**asdict(target), "met": target.met} for target in arrived],
     }
     title = (
         f"Recall from {options.messages:,} messages through MCP, and through the REST API (raw); "
         f"medians of {options.rounds} interleaved rounds of {options.calls} calls"
     )
     return "\n\n".join(
-        [title, ratio_table(pairs, timings, options.calls), target_table(reached)]
+        [title, ratio_table(pairs, timings, options.calls), target_table(arrived)]
     ), data
 
 

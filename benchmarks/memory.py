@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     for pair in compared:
         pair.check()
     timings = measure(compared, rounds=options.rounds, calls=options.calls)
-    reached = list(targets(compared, timings))
+    arrived = list(targets(compared, timings))
     data = {
         "benchmark": "memory",
         "messages": options.messages,
@@ -39,9 +39,9 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         "rounds": options.rounds,
         "environment": environment(PACKAGES),
         "ratios": {pair.name: ratios(pair, timings) for pair in compared},
-        "targets": [{**asdict(target), "met": target.met} for target in reached],
+        "targets": [{**asdict(target), "met": target.met} for target in arrived],
     }
-    parts = [_title(options), ratio_table(compared, timings, options.calls), target_table(reached)]
+    parts = [_title(options), ratio_table(compared, timings, options.calls), target_table(arrived)]
     return "\n\n".join(parts), data
 
 

@@ -204,10 +204,10 @@ def _saved_with_vector(raw: Raw) -> Pair:
 
 def _pages(long: int) -> tuple[Callable[[], Rows], Callable[[], Rows]]:
     """Return calls that read the first and the last page of the long thread."""
-    cursor, left = None, long - PAGE
-    while left:  # a page of memory has 8 MiB at most
-        before = engine.memory.list_messages(thread_id=LONG, limit=left, cursor=cursor)
-        cursor, left = before.next_cursor, left - len(before)
+    cursor, remaining = None, long - PAGE
+    while remaining:  # a page of memory has 8 MiB at most
+        before = engine.memory.list_messages(thread_id=LONG, limit=remaining, cursor=cursor)
+        cursor, remaining = before.next_cursor, remaining - len(before)
 
     def page(cursor: str | None) -> Rows:
         return engine.memory.list_messages(thread_id=LONG, limit=PAGE, cursor=cursor).items

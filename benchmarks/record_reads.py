@@ -39,20 +39,20 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     for pair in compared:
         pair.check()
     timings = measure(compared, rounds=options.rounds, calls=options.calls)
-    reached = list(targets(compared, timings))
+    arrived = list(targets(compared, timings))
     data = {
         "benchmark": "record_reads",
         "records": options.records,
         "rounds": options.rounds,
         "environment": environment(PACKAGES),
         "ratios": {pair.name: ratios(pair, timings) for pair in compared},
-        "targets": [{**asdict(target), "met": target.met} for target in reached],
+        "targets": [{**asdict(target), "met": target.met} for target in arrived],
     }
     title = (
         f"{options.records:,} records; medians of {options.rounds} interleaved rounds of "
         f"{options.calls} calls"
     )
-    parts = [title, ratio_table(compared, timings, options.calls), target_table(reached)]
+    parts = [title, ratio_table(compared, timings, options.calls), target_table(arrived)]
     return "\n\n".join(parts), data
 
 
@@ -70,7 +70,7 @@ def _pairs(entity_id: Any, number: int) -> list[Pair]:
     cursor.format = Format.BINARY
     key = f"contact-{number // 2:08d}"
     email = engine.get_record(entity_id=entity_id, external_id=key).data["email"]
-    named: dict[str, Any] = {"entity_name": "Contacts", "connection_id": "crm"}
+    by_name: dict[str, Any] = {"entity_name": "Contacts", "connection_id": "crm"}
 
     def raw(condition: str, *parameters: Any) -> Rows:
         sql = f"{_LIVE} {condition}"
@@ -86,13 +86,13 @@ def _pairs(entity_id: Any, number: int) -> list[Pair]:
         ),
         Pair(
             f"a page of {PAGE}",
-            lambda: engine.get_records(**named, options={"limit": PAGE}).items,
+            lambda: engine.get_records(**by_name, options={"limit": PAGE}).items,
             lambda: raw("ORDER BY external_id LIMIT %s", PAGE),
             limit=1.5,
         ),
         Pair(
             "an equality filter",
-            lambda: engine.get_records(**named, options={"filters": {"email": email}}).items,
+            lambda: engine.get_records(**by_name, options={"filters": {"email": email}}).items,
             lambda: raw("AND data @@ %s::jsonpath ORDER BY external_id", f'$."email" == "{email}"'),
             limit=2.0,
         ),

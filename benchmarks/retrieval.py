@@ -147,8 +147,8 @@ def by_kind(labelled: LabelledSet, evaluation: Evaluation) -> dict[str, dict[str
 
 def tables(labelled: LabelledSet, half: Half, evaluations: Mapping[str, Evaluation]) -> list[str]:
     """Return the metrics, the paired differences and the kinds of question as tables."""
-    asked = sum(map(len, labelled.half(half).values()))
-    title = f"{labelled.name}: {len(labelled.texts)} texts, {asked} questions of the half {half!r}"
+    total = sum(map(len, labelled.half(half).values()))
+    title = f"{labelled.name}: {len(labelled.texts)} texts, {total} questions of the half {half!r}"
     metrics = {name: evaluation.metrics for name, evaluation in evaluations.items()}
     listed = [_estimates(title, metrics)]
     if paired := differences(evaluations):

@@ -45,11 +45,11 @@ class LabelledSet:
 
     def half(self, half: Half) -> dict[str, list[Case]]:
         """Return the cases of one half, without the kinds of question that have none in it."""
-        chosen = {
+        selected = {
             kind: [case for case in cases if half_of(case.query) == half]
             for kind, cases in self.cases.items()
         }
-        return {kind: cases for kind, cases in chosen.items() if cases}
+        return {kind: cases for kind, cases in selected.items() if cases}
 
 
 def half_of(query: str) -> Half:
@@ -110,12 +110,12 @@ def locomo(path: Path) -> LabelledSet:
     """Return the conversations in a file of LoCoMo, which this project may not redistribute."""
     samples = json.loads(path.read_text(encoding="utf-8"))
     texts = [text for sample in samples for text in _turns(sample)]
-    known = {text.id for text in texts}
+    existing = {text.id for text in texts}
     cases = [
         Case(query=item["question"], expected_ids=tuple(evidence), resource_id=sample["sample_id"])
         for sample in samples
         for item in sample["qa"]
-        if (evidence := [id for id in _evidence(sample["sample_id"], item) if id in known])
+        if (evidence := [id for id in _evidence(sample["sample_id"], item) if id in existing])
     ]
     return LabelledSet(name="locomo", texts=texts, cases={"questions": cases})
 
@@ -136,8 +136,8 @@ def _turns(sample: dict[str, Any]) -> Iterator[Text]:
 
 def _evidence(owner: str, item: dict[str, Any]) -> list[str]:
     """Return the ids of the turns; some strings of the file hold several of them."""
-    found = re.findall(r"D\d+:\d+", " ".join(item["evidence"]))
-    return [f"{owner}/{id}" for id in dict.fromkeys(found)]
+    words = re.findall(r"D\d+:\d+", " ".join(item["evidence"]))
+    return [f"{owner}/{id}" for id in dict.fromkeys(words)]
 
 
 def _cases(folder: str, *kinds: str) -> dict[str, list[Case]]:

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             pair.check()
         timings[size] = measure(compared, rounds=options.rounds, calls=options.calls)
     few, many = timings.values()
-    reached = [*targets(compared, many), *_flat(compared, few, many)]
+    arrived = [*targets(compared, many), *_flat(compared, few, many)]
     data = {
         "benchmark": "state",
         "items": list(timings),
@@ -74,14 +74,14 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             size: {pair.name: ratios(pair, of_size) for pair in compared}
             for size, of_size in timings.items()
         },
-        "targets": [{**asdict(target), "met": target.met} for target in reached],
+        "targets": [{**asdict(target), "met": target.met} for target in arrived],
     }
     tables = [
         f"Among {size:,} items\n{ratio_table(compared, of_size, options.calls)}"
         for size, of_size in timings.items()
     ]
     title = f"Medians of {options.rounds} interleaved rounds of {options.calls} calls"
-    return "\n\n".join([title, *tables, target_table(reached)]), data
+    return "\n\n".join([title, *tables, target_table(arrived)]), data
 
 
 def load(start: int, stop: int) -> None:

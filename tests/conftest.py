@@ -30,5 +30,5 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable() -> Iterator[None]:
     """Let workers report on hostile input: what they say goes as UTF-8, surrogates do not."""
-    said: Any = yield
-    return json.loads(json.dumps(said, ensure_ascii=False).encode(errors="replace"))
+    texts: Any = yield
+    return json.loads(json.dumps(texts, ensure_ascii=False).encode(errors="replace"))

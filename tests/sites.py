@@ -44,14 +44,14 @@ class Site:
     def ended(self, *arguments: str) -> tuple[int, str]:
         """Run Python to its end; return its exit code and all that it said."""
         process = self.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said, _ = process.communicate(timeout=PATIENCE)
-        return process.returncode, said
+        output, _ = process.communicate(timeout=PATIENCE)
+        return process.returncode, output
 
     def manage(self, *command: str) -> str:
         """Run a command that has to succeed."""
-        code, said = self.ended("-m", "django", *command)
-        assert code == 0, said
-        return said
+        code, output = self.ended("-m", "django", *command)
+        assert code == 0, output
+        return output
 
 
 @contextmanager
@@ -64,12 +64,12 @@ def site(settings: str, blocker: Any, **variables: str) -> Iterator[Site]:
     server = psycopg.connect(server_url(), autocommit=True)
     with server, blocker.unblock():
         server.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-        made = Site(settings, make_conninfo(server_url(), dbname=name), **variables)
+        created = Site(settings, make_conninfo(server_url(), dbname=name), **variables)
         try:
-            made.manage("migrate")
-            yield made
+            created.manage("migrate")
+            yield created
         finally:
-            alias = made.engine.session.alias
+            alias = created.engine.session.alias
             connections[alias].close()
             del connections[alias]
             del connections.settings[alias]

@@ -115,10 +115,10 @@ def summary(ranks: dict[str, list[int | None]], seconds: dict[str, list[float]])
     of = f"of {len(QUESTIONS)}"
     table = Table("method", f"answered by the first hit, {of}", f"by the first {TOP_K}, {of}", "ms")
     for name, numbers in ranks.items():
-        answered = [number for number in numbers if number is not None]
-        first = sum(number == 1 for number in answered)
+        answers = [number for number in numbers if number is not None]
+        first = sum(number == 1 for number in answers)
         milliseconds = 1000 * median(seconds[name])
-        table.add_row(name, str(first), str(len(answered)), f"{milliseconds:.1f}")
+        table.add_row(name, str(first), str(len(answers)), f"{milliseconds:.1f}")
     return table
 
 

@@ -26,8 +26,8 @@ class Case(NamedTuple):
     noun: str
 
     def url(self, path: dict[str, str]) -> str:
-        def value(found: re.Match[str]) -> str:
-            return quote(path[found[1]], safe="")
+        def value(match: re.Match[str]) -> str:
+            return quote(path[match[1]], safe="")
 
         return "/api/" + re.sub(r"<\w+:(\w+)>", value, self.route)
 
@@ -74,11 +74,11 @@ def call(
     case: Case,
     path: dict[str, str],
     *,
-    given: dict[str, Any] | None = None,
+    value: dict[str, Any] | None = None,
     **headers: str,
 ) -> Any:
     """Call an operation as its example does, unless its arguments are `given`."""
-    arguments = sent(case) if given is None else given
+    arguments = sent(case) if value is None else value
     send = getattr(client, case.method)
     if case.method in ("get", "delete"):
         return send(case.url(path), query_params=arguments, headers=headers)

@@ -38,17 +38,17 @@ def engine(request: Any, settings: Any, db: None) -> Iterator[MastraEngine]:
     settings.MASTRA_ENGINE = {
         "default": {"BACKEND": BACKENDS[request.param], "EMBEDDER": BagOfWords}
     }
-    made = engines["default"]
+    original = engines["default"]
     if request.param == "mock":
-        made.reset()  # type: ignore[attr-defined]
-    made.memory.embeds_at_once = made.record_search.indexes_at_once = False
+        original.reset()  # type: ignore[attr-defined]
+    original.memory.embeds_at_once = original.record_search.indexes_at_once = False
     with registry.empty():
         for name in ("contacts", "deals"):
             sync(entity="Contacts", name=name)(lambda ctx: [])
         sync(entity="Contacts")(leads)
         index_records(entity="Contacts", index="people", text=lambda data: data.get("name"))
-        made.queue = Held()
-        yield made
+        original.queue = Held()
+        yield original
 
 
 def leads(ctx: Any) -> Iterator[Any]:
@@ -88,10 +88,10 @@ def furnish(engine: MastraEngine, owner: str, prefix: str = "") -> dict[str, str
         title="Lunch",
         metadata={"channel": "web"},
     )
-    said = [("user", "I am vegan. What can I eat here?"), ("assistant", "The lentil soup.")]
+    texts = [("user", "I am vegan. What can I eat here?"), ("assistant", "The lentil soup.")]
     messages: Any = [
         {"id": f"{prefix}m-{number}", "role": role, "content": text}
-        for number, (role, text) in enumerate(said, start=1)
+        for number, (role, text) in enumerate(texts, start=1)
     ]
     memory.save_memory(thread_id=f"{prefix}chat-1", messages=messages)
     memory.update_working_memory(resource_id=owner, content={"diet": "vegan"})

@@ -24,7 +24,7 @@ OWNERS = ("resource_id", "connection_id", "namespace")
 every_operation = pytest.mark.parametrize("case", cases(), ids=lambda case: case.operation.name)
 
 
-def told(response: Any) -> Any:
+def content_of(response: Any) -> Any:
     """Return all of an answer that may tell something."""
     body = b"".join(response) if response.streaming else response.content
     headers = {name: value for name, value in response.items() if name != "X-Request-ID"}
@@ -58,20 +58,22 @@ def unnamed(answer: Any, identifiers: dict[str, str]) -> Any:
 @every_operation
 def test_without_a_login_there_is_nothing(case: Case, world: World) -> None:
     before, path = state(world.engine), world.path_of(case)
-    answer = told(call(world.nobody, case, path))
+    answer = content_of(call(world.nobody, case, path))
     assert answer[0] in (401, 403)
-    assert answer == told(call(world.nobody, case, unknown(path)))
+    assert answer == content_of(call(world.nobody, case, unknown(path)))
     assert state(world.engine) == before
 
 
 @every_operation
 def test_a_foreign_id_is_like_one_that_does_not_exist(case: Case, world: World) -> None:
     before, path = state(world.engine), world.path_of(case)
-    foreign = told(call(world.bob, case, path))
+    foreign = content_of(call(world.bob, case, path))
     assert state(world.engine) == before
     if case.variables:
         missing = unknown(path)
-        assert unnamed(foreign, path) == unnamed(told(call(world.bob, case, missing)), missing)
+        assert unnamed(foreign, path) == unnamed(
+            content_of(call(world.bob, case, missing)), missing
+        )
     if set(case.variables) - {"index_name"}:
         assert foreign[0] == (403 if case.for_staff else 404)
     told_secrets = {secret for secret in SECRETS if secret in unnamed(foreign, path)[1]}
@@ -82,8 +84,8 @@ def naming_an_owner() -> Iterator[Any]:
     for case in cases():
         for owner in OWNERS:
             is_path = case.noun == "state"  # its namespaces begin with an owner
-            named = owner in case.operation.takes.parameters and owner not in case.variables
-            if named and not is_path:
+            is_named = owner in case.operation.takes.parameters and owner not in case.variables
+            if is_named and not is_path:
                 yield pytest.param(case, owner, id=f"{case.operation.name}-{owner}")
 
 
@@ -93,7 +95,7 @@ def test_to_name_another_does_not_help(case: Case, owner: str, world: World) -> 
     path = unknown(world.path_of(case)) | {"thread_id": "chat-1"}
     example = sent(case)
     foreign, nobodys = (
-        told(call(world.bob, case, path, given={**example, owner: name}))
+        content_of(call(world.bob, case, path, value={**example, owner: name}))
         for name in ("7", "nobody")
     )
     foreign, nobodys = unnamed(foreign, {owner: "7"}), unnamed(nobodys, {owner: "nobody"})
@@ -110,10 +112,12 @@ def test_to_name_another_does_not_help(case: Case, owner: str, world: World) -> 
 def test_the_state_of_another_is_not_found(case: Case, world: World) -> None:
     before, answers = state(world.engine), []
     for owner in ("7", "nobody"):
-        given = json.loads(json.dumps(sent(case)).replace("7", owner))
+        document = json.loads(json.dumps(sent(case)).replace("7", owner))
         if case.operation.name == "list_state_namespaces":
-            given = {"prefix": json.dumps([owner])}
-        answers.append(unnamed(told(call(world.bob, case, {}, given=given)), {"owner": owner}))
+            document = {"prefix": json.dumps([owner])}
+        answers.append(
+            unnamed(content_of(call(world.bob, case, {}, value=document)), {"owner": owner})
+        )
     assert answers[0] == answers[1]
     assert answers[0][0] == 404
     assert state(world.engine) == before
@@ -158,7 +162,7 @@ def test_a_cache_of_the_whole_site_gives_nobody_what_is_anothers(
         *settings.MIDDLEWARE,
         f"{cache}FetchFromCacheMiddleware",
     ]
-    assert [each["id"] for each in world.ann.get("/api/v1/threads/").json()["items"]] == ["chat-1"]
+    assert [item["id"] for item in world.ann.get("/api/v1/threads/").json()["items"]] == ["chat-1"]
     assert world.bob.get("/api/v1/threads/").json()["items"] == []
 
 
@@ -235,11 +239,11 @@ def test_a_project_may_name_its_own_policy(
 ) -> None:
     of_default = {**settings.MASTRA_ENGINE["default"], "ACCESS_POLICY": policy}
     world.engine.memory.create_thread(resource_id="8", thread_id="bobs")
-    kept = world.engine  # the mock's store is there as long as its engine
+    stored = world.engine  # the mock's store is there as long as its engine
     settings.MASTRA_ENGINE = {"default": of_default}
     settings.REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
     client = client_of(user)
     assert client.get("/api/v1/threads/").json()["items"][0]["id"] == "chat-1"
     assert client.get("/api/v1/threads/bobs/").status_code == 404
     assert client.get("/api/v1/threads/chat-1/messages/").status_code == 403
-    assert kept.memory.get_thread(thread_id="bobs")
+    assert stored.memory.get_thread(thread_id="bobs")

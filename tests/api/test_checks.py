@@ -15,8 +15,8 @@ from mastra_engine.exceptions import EngineConfigError
 MOCK = {"BACKEND": "mastra_engine.MockMastraEngine"}
 
 
-def said() -> list[str]:
-    return [str(each.id) for each in run_checks() if str(each.id).startswith("mastra_engine")]
+def check_ids() -> list[str]:
+    return [str(check.id) for check in run_checks() if str(check.id).startswith("mastra_engine")]
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def said() -> list[str]:
 def test_settings_that_cannot_be_used(settings: Any, api: Any) -> None:
     settings.MASTRA_ENGINE = {"default": MOCK}
     settings.MASTRA_ENGINE_API = api
-    assert said() == ["mastra_engine.E008"]
+    assert check_ids() == ["mastra_engine.E008"]
 
 
 @pytest.mark.parametrize("value", [-1, "10", None, True, float("nan"), float("inf")])
@@ -35,7 +35,7 @@ def test_settings_that_cannot_be_used(settings: Any, api: Any) -> None:
 def test_what_is_no_number_of_anything(settings: Any, key: str, value: Any) -> None:
     settings.MASTRA_ENGINE = {"default": MOCK}
     settings.MASTRA_ENGINE_API = {key: value}
-    assert said() == ["mastra_engine.E008"]
+    assert check_ids() == ["mastra_engine.E008"]
     with pytest.raises(EngineConfigError, match=f"MASTRA_ENGINE_API .*{key}"):
         api_settings()
 
@@ -46,24 +46,24 @@ def test_what_is_no_number_of_anything(settings: Any, key: str, value: Any) -> N
 def test_what_is_no_rate(settings: Any, rates: Any) -> None:
     settings.MASTRA_ENGINE = {"default": MOCK}
     settings.MASTRA_ENGINE_API = {"THROTTLE_RATES": rates}
-    assert said() == ["mastra_engine.E008"]
+    assert check_ids() == ["mastra_engine.E008"]
 
 
 @pytest.mark.parametrize("policy", ["nowhere.at_all", "tests.api.test_checks.MOCK", 7])
 def test_a_policy_that_cannot_be_used(settings: Any, policy: Any) -> None:
     settings.MASTRA_ENGINE = {"default": {**MOCK, "ACCESS_POLICY": policy}}
-    assert said() == ["mastra_engine.E008"]
+    assert check_ids() == ["mastra_engine.E008"]
 
 
 def test_the_default_policy_needs_users(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.MASTRA_ENGINE = {"default": MOCK}
-    assert said() == []
+    assert check_ids() == []
     monkeypatch.setattr(apps, "is_installed", lambda name: name == "rest_framework")
-    assert [each.id for each in check_api()] == ["mastra_engine.E009"]
+    assert [item.id for item in check_api()] == ["mastra_engine.E009"]
 
 
 def test_a_project_without_rest_framework_is_left_alone(settings: Any) -> None:
     settings.MASTRA_ENGINE = {"default": MOCK}
     settings.MASTRA_ENGINE_API = {"ENGINE": "other"}
-    settings.INSTALLED_APPS = [each for each in settings.INSTALLED_APPS if each != "rest_framework"]
-    assert said() == []
+    settings.INSTALLED_APPS = [item for item in settings.INSTALLED_APPS if item != "rest_framework"]
+    assert check_ids() == []

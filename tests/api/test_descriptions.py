@@ -49,11 +49,11 @@ def texts(document: Any) -> Iterator[tuple[str, str]]:
 
 
 def test_every_place_has_a_description_in_http_terms(document: Any) -> None:
-    found = dict(texts(document))
-    assert len(found) > 400
-    assert [place for place, text in found.items() if not text.strip().endswith(".")] == []
-    assert [(place, text) for place, text in found.items() if PYTHON.search(text)] == []
-    words = {place: set(re.findall(r"\w+", text)) for place, text in found.items()}
+    result = dict(texts(document))
+    assert len(result) > 400
+    assert [place for place, text in result.items() if not text.strip().endswith(".")] == []
+    assert [(place, text) for place, text in result.items() if PYTHON.search(text)] == []
+    words = {place: set(re.findall(r"\w+", text)) for place, text in result.items()}
     assert [place for place in words if words[place] & METHODS] == []
 
 
@@ -83,8 +83,8 @@ def test_every_text_is_used(document: Any) -> None:
         if schema and "requestBody" in operation
         for key in schema["properties"]
     }
-    known = places | of_requests | {place.partition(".")[2] for place in places}
-    assert set(NAMES) - known == set()
+    existing = places | of_requests | {place.partition(".")[2] for place in places}
+    assert set(NAMES) - existing == set()
 
 
 def test_limits_are_those_of_the_api(client: Client, settings: Any) -> None:

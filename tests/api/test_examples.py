@@ -27,17 +27,17 @@ def test_the_example_is_what_happens(case: Case, world: World) -> None:
     example = case.operation.example
     client = world.staff if case.for_staff else world.ann
     response = call(client, case, world.path_of(case))
-    told = b"".join(response) if response.streaming else response.content
-    assert response.status_code == case.operation.status, told
+    reported = b"".join(response) if response.streaming else response.content
+    assert response.status_code == case.operation.status, reported
     if response.streaming:
-        shown = re.findall(r'"\w+":"?[\w-]+', _UUID.sub("uuid", example.answer))
-        assert shown
-        for value in shown:  # an ellipsis stands for the rest
-            assert value in _UUID.sub("uuid", told.decode())
+        words = re.findall(r'"\w+":"?[\w-]+', _UUID.sub("uuid", example.answer))
+        assert words
+        for value in words:  # an ellipsis stands for the rest
+            assert value in _UUID.sub("uuid", reported.decode())
     elif example.answer is None:
-        assert told == b""
+        assert reported == b""
     else:
-        assert shaped(told.decode()) == shaped(json.dumps(example.answer))
+        assert shaped(reported.decode()) == shaped(json.dumps(example.answer))
 
 
 def test_every_operation_is_named_once() -> None:

@@ -46,7 +46,7 @@ class SignedIn(WSGIHandler):
 
 SCHEMA = schemathesis.openapi.from_path(Path(__file__).with_name("openapi.yaml"))
 SCHEMA.app = SignedIn()
-OPERATIONS = [found.ok() for found in SCHEMA.get_all_operations()]
+OPERATIONS = [operation.ok() for operation in SCHEMA.get_all_operations()]
 NAMED = {case.operation.name: case for case in cases()}
 
 
@@ -66,15 +66,15 @@ def requests(
 ) -> st.SearchStrategy[Any]:
     """Make requests that fit the description and others, about objects that exist and others."""
 
-    def about(case: Case, *, existing: bool) -> Case:
+    def with_known_ids(case: Case, *, existing: bool) -> Case:
         part = case.meta.components.get(ParameterLocation.PATH)
         if existing and part is not None and part.mode.is_positive:
-            known = case.path_parameters.keys() & path.keys()
-            case.path_parameters.update({name: path[name] for name in known})
+            entry = case.path_parameters.keys() & path.keys()
+            case.path_parameters.update({name: path[name] for name in entry})
         return case
 
     good, bad = (operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
-    return st.builds(about, good | bad, existing=st.booleans())
+    return st.builds(with_known_ids, good | bad, existing=st.booleans())
 
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)

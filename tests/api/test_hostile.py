@@ -137,7 +137,7 @@ def test_every_argument_takes_the_corpus(case: Case, world: World, every: int) -
             else:
                 others = {key: value for key, value in sent(case).items() if key != argument}
                 body = b'{"%s": %s' % (argument.encode(), raw)
-                body += b"".join(b", %s: %s" % _pair(*each) for each in others.items()) + b"}"
+                body += b"".join(b", %s: %s" % _pair(*other) for other in others.items()) + b"}"
                 send.body(f"{argument}, {name}", body)
 
 
@@ -178,8 +178,8 @@ def test_headers_take_any_text(case: Case, world: World, every: int) -> None:
             text = entry.value.encode(errors="replace").decode("latin-1")  # as servers hand it on
             send(
                 f"{header}, {entry.name}",
-                lambda given={header: text}: send.client.generic(
-                    method, url, body, JSON, headers=given
+                lambda value={header: text}: send.client.generic(
+                    method, url, body, JSON, headers=value
                 ),
             )
 

@@ -78,8 +78,8 @@ def test_tags_stand_djangos_own_middleware(world: World, settings: Any, middlewa
     settings.MIDDLEWARE = [f"django.middleware.{middleware}", *settings.MIDDLEWARE]
     world.engine.memory.update_thread(thread_id="chat-1", title="x" * 200)
     tag = world.ann.get(CHAT, headers={"Accept-Encoding": "gzip"})["ETag"]
-    said: Any = [{"role": "user", "content": "How much is it?"}]
-    world.engine.memory.save_memory(thread_id="chat-1", messages=said)
+    texts: Any = [{"role": "user", "content": "How much is it?"}]
+    world.engine.memory.save_memory(thread_id="chat-1", messages=texts)
     again = world.ann.get(CHAT, headers={"If-None-Match": tag})
     assert (again.status_code, again.json()["message_count"]) == (200, 3)
     headers = {"If-Match": tag}  # of the version, which messages do not change
@@ -108,23 +108,23 @@ def test_a_url_that_says_what_nobody_reads_is_refused(world: World, url: str) ->
 # Request ids
 
 
-@pytest.mark.parametrize("given", ["abc-1", "x" * 128, "a:b.c_d"])
+@pytest.mark.parametrize("value", ["abc-1", "x" * 128, "a:b.c_d"])
 def test_a_request_id_comes_back_and_is_logged(
-    world: World, caplog: pytest.LogCaptureFixture, given: str
+    world: World, caplog: pytest.LogCaptureFixture, value: str
 ) -> None:
     caplog.handler.addFilter(RequestIdFilter())
     with caplog.at_level(logging.INFO, "mastra_engine.api"):
-        answer = world.ann.get(CHAT, headers={"X-Request-ID": given})
-    assert answer["X-Request-ID"] == given
-    (line,) = [each for each in caplog.records if each.name == "mastra_engine.api"]
-    assert line.request_id == given  # type: ignore[attr-defined]
+        answer = world.ann.get(CHAT, headers={"X-Request-ID": value})
+    assert answer["X-Request-ID"] == value
+    (line,) = [record for record in caplog.records if record.name == "mastra_engine.api"]
+    assert line.request_id == value  # type: ignore[attr-defined]
     assert line.getMessage() == "GET api/v1/threads/<str:thread_id>/ 200"  # without an id
 
 
-@pytest.mark.parametrize("given", ["", "x" * 129, "a b", "a\nb", "é"])
-def test_an_odd_request_id_is_replaced(world: World, given: str) -> None:
-    made = world.ann.get(CHAT, headers={"X-Request-ID": given})["X-Request-ID"]
-    assert len(made) == 32
+@pytest.mark.parametrize("value", ["", "x" * 129, "a b", "a\nb", "é"])
+def test_an_odd_request_id_is_replaced(world: World, value: str) -> None:
+    created = world.ann.get(CHAT, headers={"X-Request-ID": value})["X-Request-ID"]
+    assert len(created) == 32
 
 
 # Queries
@@ -206,7 +206,7 @@ def test_who_asks_too_often_is_told_when_to_come_back(world: World, settings: An
     cache.clear()
     settings.MASTRA_ENGINE_API = {"THROTTLE_RATES": {"read": "2/min"}}
     answers = [world.ann.get(CHAT) for _ in range(3)]
-    assert [each.status_code for each in answers] == [200, 200, 429]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert int(answers[2]["Retry-After"]) <= 60
     assert world.ann.patch(CHAT, {"title": "A"}, format="json").status_code == 200
     assert world.staff.get(CHAT).status_code == 200
@@ -244,7 +244,7 @@ def test_lines_are_upserted_and_exported(world: World, lines_type: str) -> None:
     assert answer.json() == {"created": 1, "updated": 1, "unchanged": 0}
     exported = b"".join(world.ann.get(f"{url}export/")).splitlines()
     records = [json.loads(line) for line in exported]
-    assert [each["external_id"] for each in records] == ["c1", "c2", "c9"]
+    assert [record["external_id"] for record in records] == ["c1", "c2", "c9"]
     assert records[0]["data"] == {"name": "Alice", "age": 34, "city": "Rome"}
 
 
@@ -258,8 +258,8 @@ def test_an_export_may_be_asked_for_as_what_it_is(world: World) -> None:
 
 def test_a_thread_is_exported_and_imported(world: World) -> None:
     lines = b"".join(world.ann.get(f"{CHAT}export/"))
-    taken = world.ann.generic("POST", "/api/v1/import/", lines, LINES)
-    assert refusal(taken) == (409, "thread_exists", None)
+    response = world.ann.generic("POST", "/api/v1/import/", lines, LINES)
+    assert refusal(response) == (409, "thread_exists", None)
     copied = world.ann.generic("POST", "/api/v1/import/?thread_id=copy", lines, LINES)
     assert (copied.status_code, copied.json()["message_count"]) == (201, 2)
     assert b"".join(world.ann.get("/api/v1/threads/copy/export/")).count(b"vegan") == 1
@@ -462,7 +462,7 @@ def test_it_can_be_browsed(world: World) -> None:
 
 
 def test_without_its_templates_there_is_no_browsing(world: World, settings: Any) -> None:
-    settings.INSTALLED_APPS = [each for each in settings.INSTALLED_APPS if each != "rest_framework"]
+    settings.INSTALLED_APPS = [item for item in settings.INSTALLED_APPS if item != "rest_framework"]
     page = world.ann.get("/api/v1/threads/", headers={"Accept": "text/html,*/*"})
     assert page["Content-Type"] == "application/json"
     assert len(ThreadsView().get_renderers()) == 1

@@ -16,7 +16,7 @@ from mastra_engine import failpoints as pausing
 from mastra_engine.types import Scope
 from tests.api.catalogue import Case, call, cases, sent
 from tests.api.conftest import World, state
-from tests.api.test_access import SECRETS, told
+from tests.api.test_access import SECRETS, content_of
 from tests.api.test_http import LINES, refusal
 from tests.waiting import PATIENCE
 
@@ -38,11 +38,11 @@ def owner_of(case: Case, world: World) -> APIClient:
 @every_keyed_operation
 def test_every_operation_is_answered_again(case: Case, world: World) -> None:
     client, path = owner_of(case, world), world.path_of(case)
-    first = told(call(client, case, path, **{"Idempotency-Key": "1"}))
-    done = state(world.engine)
+    first = content_of(call(client, case, path, **{"Idempotency-Key": "1"}))
+    processed = state(world.engine)
     assert first[0] == case.operation.status
-    assert told(call(client, case, path, **{"Idempotency-Key": "1"})) == first
-    assert state(world.engine) == done
+    assert content_of(call(client, case, path, **{"Idempotency-Key": "1"})) == first
+    assert state(world.engine) == processed
 
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)
@@ -50,13 +50,13 @@ def test_every_operation_is_answered_again(case: Case, world: World) -> None:
 def test_a_key_of_somebody_elses_is_another(case: Case, world: World) -> None:
     path = world.path_of(case)
     assert call(owner_of(case, world), case, path, **{"Idempotency-Key": "1"}).status_code < 300
-    bobs = told(call(world.bob, case, path, **{"Idempotency-Key": "1"}))
+    bobs = content_of(call(world.bob, case, path, **{"Idempotency-Key": "1"}))
     request = json.dumps(sent(case))  # An error may repeat the request's own arguments.
-    shown = [secret for secret in SECRETS if secret.encode() in bobs[1]]
-    assert [secret for secret in shown if secret not in request] == []
+    visible = [secret for secret in SECRETS if secret.encode() in bobs[1]]
+    assert [secret for secret in visible if secret not in request] == []
     if set(case.variables) - {"index_name"}:
         assert bobs[0] == (403 if case.for_staff else 404)
-    nobodys = told(call(world.nobody, case, path, **{"Idempotency-Key": "1"}))
+    nobodys = content_of(call(world.nobody, case, path, **{"Idempotency-Key": "1"}))
     assert nobodys[0] in (401, 403)
 
 
@@ -94,23 +94,23 @@ def test_the_same_arguments_are_the_same_however_they_are_written(world: World) 
     again = world.ann.generic(
         "POST", "/api/v1/threads/", written, "application/json", headers=headers
     )
-    assert told(again) == told(first)
+    assert content_of(again) == content_of(first)
 
 
 def test_a_version_is_one_of_the_arguments(world: World) -> None:
     first = world.ann.patch(CHAT, {"title": "A"}, **under("1", **{"If-Match": '"1"'}))
     again = world.ann.patch(CHAT, {"title": "A"}, **under("1", **{"If-Match": '"1"'}))
-    assert told(again) == told(first)
+    assert content_of(again) == content_of(first)
     assert first["ETag"].startswith('"2-')
     other = world.ann.patch(CHAT, {"title": "A"}, **under("1", **{"If-Match": '"2"'}))
     assert refusal(other) == (422, "idempotency_conflict", None)
 
 
 def test_a_key_is_of_one_url_and_method(world: World) -> None:
-    said = {"messages": [{"role": "user", "content": "How much?"}]}
+    body = {"messages": [{"role": "user", "content": "How much?"}]}
     world.ann.post("/api/v1/threads/", DINNER, **under("1"))
     for thread in ("chat-1", "chat-2"):
-        saved = world.ann.post(f"/api/v1/threads/{thread}/messages/", said, **under("1")).json()
+        saved = world.ann.post(f"/api/v1/threads/{thread}/messages/", body, **under("1")).json()
         assert saved["items"][0]["thread_id"] == thread
     mind = "/api/v1/resources/7/working-memory/"
     assert world.ann.patch(mind, {"patch": {"a": 1}}, **under("1")).json()["version"] == 2
@@ -126,7 +126,7 @@ def test_uploads_are_compared_by_their_bytes(world: World) -> None:
 
     first = upload(lines)
     assert first.json()["deleted"] == 2
-    assert told(upload(lines)) == told(first)
+    assert content_of(upload(lines)) == content_of(first)
     assert refusal(upload(lines + b"\n")) == (422, "idempotency_conflict", None)
     other_arguments = upload(lines, url.replace("full", "incremental"))
     assert refusal(other_arguments) == (422, "idempotency_conflict", None)
@@ -179,7 +179,7 @@ def test_what_one_may_touch_no_longer_is_not_answered_again(world: World, settin
     def policy(request: Any, permission: str) -> Scope:
         return Scope(resource_ids=frozenset(reach))
 
-    kept = world.engine  # the mock's store is there as long as its engine
+    stored = world.engine  # the mock's store is there as long as its engine
     settings.MASTRA_ENGINE = {
         "default": {**settings.MASTRA_ENGINE["default"], "ACCESS_POLICY": policy}
     }
@@ -187,7 +187,7 @@ def test_what_one_may_touch_no_longer_is_not_answered_again(world: World, settin
     assert world.bob.put(url, body, **under("1")).status_code == 200
     reach.remove("7")
     assert world.bob.put(url, body, **under("1")).status_code == 404
-    assert kept.memory.get_working_memory(resource_id="7").version == 2
+    assert stored.memory.get_working_memory(resource_id="7").version == 2
 
 
 # Keys
@@ -212,26 +212,26 @@ def test_other_keys_are_refused(world: World, key: str) -> None:
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
+def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
     """An operation with a key waits before its response is stored, until the test lets it go on."""
-    reached, go = Event(), Event()
+    arrived, go = Event(), Event()
 
     def handler(name: str) -> None:
-        if name == "acted" and not reached.is_set():
-            reached.set()
+        if name == "acted" and not arrived.is_set():
+            arrived.set()
             assert go.wait(PATIENCE)
 
     monkeypatch.setattr(pausing, "handler", handler)
-    yield reached, go
+    yield arrived, go
     go.set()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_request_that_is_under_way_is_not_begun_again(
-    world: World, settings: Any, held: tuple[Event, Event]
+    world: World, settings: Any, events: tuple[Event, Event]
 ) -> None:
     settings.MASTRA_ENGINE_API = {"RETRY_AFTER": 3}
-    reached, go = held
+    arrived, go = events
 
     def ask() -> Any:
         try:
@@ -241,7 +241,7 @@ def test_a_request_that_is_under_way_is_not_begun_again(
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(ask)
-        assert reached.wait(PATIENCE)
+        assert arrived.wait(PATIENCE)
         for body in (DINNER, SUPPER):
             refused = world.ann.post("/api/v1/threads/", body, **under("1"))
             assert refusal(refused) == (409, "in_flight", None)
@@ -249,7 +249,7 @@ def test_a_request_that_is_under_way_is_not_begun_again(
         assert world.ann.post("/api/v1/threads/", {}, **under("2")).status_code == 201
         go.set()
         assert first.result().status_code == 201
-    assert told(ask()) == told(first.result())
+    assert content_of(ask()) == content_of(first.result())
 
 
 @pytest.mark.django_db(transaction=True)
@@ -258,8 +258,8 @@ def test_what_was_done_is_kept_whatever_the_project_says_of_transactions(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
-    taken = world.ann.post("/api/v1/threads/", {"thread_id": "chat-1"}, **under("1"))
-    assert taken.status_code == 409
+    response = world.ann.post("/api/v1/threads/", {"thread_id": "chat-1"}, **under("1"))
+    assert response.status_code == 409
     with monkeypatch.context() as broken:
 
         def fail(*_: Any) -> None:
@@ -269,5 +269,5 @@ def test_what_was_done_is_kept_whatever_the_project_says_of_transactions(
         assert world.ann.post("/api/v1/threads/", DINNER, **under("1")).status_code == 500
     first, again = (world.ann.post("/api/v1/threads/", DINNER, **under("1")) for _ in range(2))
     assert first.status_code == 201
-    assert told(again) == told(first)
+    assert content_of(again) == content_of(first)
     assert world.engine.memory.get_thread(thread_id=first.json()["id"]).version == 1

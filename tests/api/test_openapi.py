@@ -55,15 +55,15 @@ def test_beside_the_views_of_a_project_it_makes_no_warnings_either(tmp_path: Pat
 
 def test_every_operation_is_described_with_an_example(client: Client) -> None:
     paths = described(client)["paths"]
-    found = {
+    values_by_key = {
         operation["operationId"]: operation
-        for each in paths.values()
-        for operation in each.values()
+        for path in paths.values()
+        for operation in path.values()
     }
-    assert set(found) == {case.operation.name for case in cases()}
-    for name, operation in found.items():
+    assert set(values_by_key) == {case.operation.name for case in cases()}
+    for name, operation in values_by_key.items():
         assert operation["summary"], name
-        good = next(each for code, each in operation["responses"].items() if code[0] == "2")
+        good = next(item for code, item in operation["responses"].items() if code[0] == "2")
         for content in good.get("content", {}).values():
             assert content["examples"], name
         takes = operation.get("requestBody", {}).get("content", {}).get(JSON)
@@ -134,7 +134,7 @@ def test_pages_load_nothing_from_elsewhere(client: Client, page: str) -> None:
     assert "../schema/" in html
     loaded = re.findall(r"""(?:src|href)=["']([^"'#]+)""", html)
     assert loaded
-    assert [each for each in loaded if not each.startswith("/static/")] == []
+    assert [item for item in loaded if not item.startswith("/static/")] == []
 
 
 @pytest.mark.parametrize("app", ["drf_spectacular", "drf_spectacular_sidecar"])

@@ -62,30 +62,30 @@ def described(case: Case) -> Iterator[str]:
     yield f"### `{case.method.upper()} /api/{route}`\n"
     yield f"{case.description}\n"
     asks = ", ".join(f"`{permission}`" for permission in case.operation.permissions)
-    taken = {"Idempotency-Key": case.operation.keyed, "If-Match": case.operation.versioned}
-    takes = " and ".join(f"`{header}`" for header, does in taken.items() if does)
+    response = {"Idempotency-Key": case.operation.keyed, "If-Match": case.operation.versioned}
+    takes = " and ".join(f"`{header}`" for header, does in response.items() if does)
     yield f"Required permissions: {asks}.{takes and f' Accepts {takes}.'}\n"
     query = f"?{urlencode(example.query)}" if example.query else ""
     yield f"```http\n{case.method.upper()} {case.url(example.path)}{query}"
     if example.body is not None:
-        yield f"\n{shown(example.body)}"
+        yield f"\n{json_text(example.body)}"
     yield "```\n"
     if isinstance(example.answer, str):
         yield f"```text\n{example.answer.rstrip()}\n```\n"
     elif example.answer is None:
         yield "The response is empty, with status 204.\n"
     else:
-        yield f"```json\n{shown(example.answer)}\n```\n"
+        yield f"```json\n{json_text(example.answer)}\n```\n"
 
 
-def shown(value: object) -> str:
+def json_text(value: object) -> str:
     """Return JSON with short values in one line."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     short = re.compile(r"([\[{])\n\s+([^\[\]{}]{0,300}?)\n\s+([\]}])")
 
-    def joined(found: re.Match[str]) -> str:
-        line = re.sub(r"\n\s+", " ", found[2])
-        return f"{found[1]}{line}{found[3]}" if len(line) < 60 else found[0]
+    def joined(match: re.Match[str]) -> str:
+        line = re.sub(r"\n\s+", " ", match[2])
+        return f"{match[1]}{line}{match[3]}" if len(line) < 60 else match[0]
 
     return short.sub(joined, text)
 

@@ -48,7 +48,7 @@ def staff(permissions: set[str]) -> Any:
     return client_of(user)
 
 
-def needed(case: Case) -> set[str]:
+def required_permissions(case: Case) -> set[str]:
     """Return the permissions that staff needs for the operation on foreign objects."""
     permissions = set(case.operation.permissions)
     return permissions | {"read_content"} if permissions & CONTENT else permissions
@@ -56,7 +56,7 @@ def needed(case: Case) -> set[str]:
 
 def insufficient(case: Case) -> Iterator[set[str]]:
     """Yield each proper subset of the needed permissions, alone and with all others of the app."""
-    required = sorted(needed(case))
+    required = sorted(required_permissions(case))
     others = (ALL | {"read_content"}) - set(required)
     subsets = chain.from_iterable(combinations(required, size) for size in range(len(required)))
     for subset in subsets:
@@ -95,15 +95,15 @@ def test_staff_reads_and_changes_foreign_objects_with_all_permissions_only(
 ) -> None:
     before, path, arguments = state(world.engine), world.path_of(case), foreign(case, world)
     for permissions in insufficient(case):
-        response = call(staff(permissions), case, path, given=arguments)
+        response = call(staff(permissions), case, path, value=arguments)
         text = body(response)
         assert response.status_code in (200, 204, 403, 404), (permissions, text)
         assert leaks(case, text, permissions) == [], permissions
         assert state(world.engine) == before, permissions
-    response = call(staff(needed(case)), case, path, given=arguments)
+    response = call(staff(required_permissions(case)), case, path, value=arguments)
     text = body(response)
     assert response.status_code == case.operation.status, text
-    assert leaks(case, text, needed(case)) == []
+    assert leaks(case, text, required_permissions(case)) == []
 
 
 @pytest.mark.parametrize("engine", ["mock"], indirect=True)

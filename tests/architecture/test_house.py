@@ -30,10 +30,10 @@ SOURCES = [path for path in ROOT.rglob("*.py") if "migrations" not in path.parts
 
 
 def run(code: str) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={}
     )
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
 def test_importing_the_facade_is_free() -> None:
@@ -104,7 +104,7 @@ def test_every_method_of_a_service_is_one_of_the_engine() -> None:
 
 def test_a_backend_only_constructs_and_connects() -> None:
     for engine in (PostgresEngine, MockMastraEngine):
-        ours = [each for each in engine.__mro__ if each.__module__.startswith("mastra_engine")]
+        ours = [item for item in engine.__mro__ if item.__module__.startswith("mastra_engine")]
         assert ours == [engine, MastraEngine]
 
 
@@ -140,8 +140,8 @@ def _is_error(value: object) -> bool:
 
 
 def test_every_module_can_be_imported_and_says_what_it_is() -> None:
-    found = pkgutil.walk_packages([str(ROOT)], "mastra_engine.", onerror=lambda _: None)
-    for module in found:
+    result = pkgutil.walk_packages([str(ROOT)], "mastra_engine.", onerror=lambda _: None)
+    for module in result:
         try:
             loaded = import_module(module.name)
         except exceptions.EngineConfigError:  # the framework is not installed here

@@ -134,16 +134,16 @@ def server() -> Iterator[str]:
 @pytest.fixture
 def make_database(server: str) -> Iterator[Callable[..., str]]:
     """Create databases in the shared server and return their URLs."""
-    made: list[sql.Identifier] = []
+    created: list[sql.Identifier] = []
 
     def make(name: str | None = None, options: str = "") -> str:
         name = name or f"scratch_{uuid.uuid4().hex}"
-        made.append(sql.Identifier(name))
-        run_sql(server, sql.SQL("CREATE DATABASE {} ").format(made[-1]) + sql.SQL(options))
+        created.append(sql.Identifier(name))
+        run_sql(server, sql.SQL("CREATE DATABASE {} ").format(created[-1]) + sql.SQL(options))
         return make_conninfo(server, dbname=name)
 
     yield make
-    for database in made:
+    for database in created:
         run_sql(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
 
 

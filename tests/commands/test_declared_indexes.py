@@ -33,13 +33,13 @@ def migrate() -> str:
 
 
 def test_messages_of_another_model_are_a_warning() -> None:
-    for embedder, said in (
+    for embedder, texts in (
         (BagOfWords, "'memory': ready"),
         (Longer, "reembed() embeds all messages again"),
     ):
         backend = {"BACKEND": "mastra_engine.PostgresEngine", "EMBEDDER": embedder}
         with override_settings(MASTRA_ENGINE={"default": backend}):
-            assert said in migrate()
+            assert texts in migrate()
     engine.vectors.delete_index(index_name="memory")
 
 

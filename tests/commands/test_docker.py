@@ -41,12 +41,12 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
 @pytest.fixture
 def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], range]]:
     """Take the first of a few ports, and let engine_add choose among these alone."""
-    with ExitStack() as taken:
+    with ExitStack() as response:
 
         def take(count: int) -> range:
             first = free_port()
             for port in range(first, first + count):
-                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+                response.enter_context(socket.create_server(("127.0.0.1", port)))
             monkeypatch.setattr(docker_module, "PORTS", range(first, first + 3))
             return docker_module.PORTS
 
@@ -123,8 +123,8 @@ def test_says_when_no_port_is_free(project: Project, ports: Callable[[int], rang
 def test_port_can_be_named_and_changed(project: Project) -> None:
     add(project)
     password = project.env["POSTGRES_PASSWORD"]
-    add(project, f"--port={(wanted := free_port())}")
-    assert conninfo_to_dict(project.env["DB_URL"] or "")["port"] == str(wanted)
+    add(project, f"--port={(expected := free_port())}")
+    assert conninfo_to_dict(project.env["DB_URL"] or "")["port"] == str(expected)
     assert project.env["POSTGRES_PASSWORD"] == password
 
 
@@ -270,6 +270,6 @@ def test_running_database_is_not_abandoned(
 
 @pytest.mark.parametrize("name", ["Über Backend!", "___", "backend", "-a-"])
 def test_compose_accepts_the_name_of_any_directory(name: str) -> None:
-    here, there = compose_name(Path("/here") / name), compose_name(Path("/there") / name)
+    here, local = compose_name(Path("/here") / name), compose_name(Path("/there") / name)
     assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", here)
-    assert here != there
+    assert here != local

@@ -45,7 +45,7 @@ def test_link_stays_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ignored", "kept"),
+    ("ignored", "is_kept"),
     [
         ("*.pyc\n", False),
         ("/.env\n", True),
@@ -59,20 +59,20 @@ def test_link_stays_a_link(tmp_path: Path) -> None:
         (None, False),
     ],
 )
-def test_gitignore_is_understood(tmp_path: Path, ignored: str | None, kept: bool) -> None:
+def test_gitignore_is_understood(tmp_path: Path, ignored: str | None, is_kept: bool) -> None:
     if ignored is not None:
         (tmp_path / ".gitignore").write_text(ignored)
-    assert dotenv.is_kept_from_git(tmp_path) is kept
+    assert dotenv.is_kept_from_git(tmp_path) is is_kept
 
 
 @pytest.mark.parametrize(
-    ("repository", "own", "kept"),
+    ("repository", "own", "is_kept"),
     [(".env\n", None, True), (".env\n", "!.env\n", False), ("", "*.env\n", True)],
 )
 def test_gitignore_of_the_repository_counts(
-    tmp_path: Path, repository: str, own: str | None, kept: bool
+    tmp_path: Path, repository: str, own: str | None, is_kept: bool
 ) -> None:
-    (tmp_path / ".gitignore").write_text("" if kept else ".env\n")  # outside of the repository
+    (tmp_path / ".gitignore").write_text("" if is_kept else ".env\n")  # outside of the repository
     root = tmp_path / "repository"
     project = root / "sites" / "shop"
     project.mkdir(parents=True)
@@ -80,4 +80,4 @@ def test_gitignore_of_the_repository_counts(
     (root / ".gitignore").write_text(repository)
     if own is not None:
         (project / ".gitignore").write_text(own)
-    assert dotenv.is_kept_from_git(project) is kept
+    assert dotenv.is_kept_from_git(project) is is_kept

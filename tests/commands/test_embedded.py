@@ -102,7 +102,7 @@ def test_killed_server_is_started_again(project: Project) -> None:
     assert project.sql("SELECT answer FROM kept") == [(42,)]
 
 
-def append_until_it_dies(url: str, worker: int, told: list[str]) -> None:
+def append_until_it_dies(url: str, worker: int, reported: list[str]) -> None:
     """Append messages one by one, and note those that were acknowledged."""
     engine = PostgresEngine(url=url)
     for number in count():
@@ -111,7 +111,7 @@ def append_until_it_dies(url: str, worker: int, told: list[str]) -> None:
             engine.memory.save_memory(thread_id="t", messages=[message])
         except Unavailable:
             break
-        told.append(message["id"])
+        reported.append(message["id"])
     engine.close()
 
 
@@ -121,28 +121,28 @@ def check_crashes(
     """Crash the server under clients that append: it comes back, with all that it acknowledged."""
     project.call("engine_add", "--embedded")
     project.must("engine_migrate")
-    url, told, appenders = project.env["DB_URL"] or "", list[str](), 4
+    url, reported, appenders = project.env["DB_URL"] or "", list[str](), 4
     with blocker.unblock():
         engine = PostgresEngine(url=url)
         engine.memory.create_thread(resource_id="r", thread_id="t")
         for round in range(times):
             workers = [round * appenders + i for i in range(appenders)]
             with ThreadPoolExecutor(appenders) as pool:
-                done = [pool.submit(append_until_it_dies, url, i, told) for i in workers]
+                processed = [pool.submit(append_until_it_dies, url, i, reported) for i in workers]
                 time.sleep(random.uniform(0.2, 0.5))
                 crash(project)
-                for each in done:
-                    each.result()
+                for item in processed:
+                    item.result()
             wait_until(lambda: answers(project))
             with suppress(Unavailable):  # this thread's connection was lost as well
                 engine.memory.get_thread(thread_id="t")
             stored = [m.id for m in engine.memory.list_messages(thread_id="t", limit=100_000)]
-            assert {*told} <= {*stored}
-            assert len(stored) <= len(told) + appenders * (round + 1)
+            assert {*reported} <= {*stored}
+            assert len(stored) <= len(reported) + appenders * (round + 1)
             assert engine.memory.get_thread(thread_id="t").message_count == len(stored)
         engine.close()
     assert project.sql("SELECT max(position) FROM mastra_engine_message") == [(len(stored),)]
-    assert len(told) > 10 * times
+    assert len(reported) > 10 * times
 
 
 def answers(project: Project) -> bool:
@@ -341,8 +341,8 @@ def test_those_who_follow_changes_outlive_a_restart(
     engine = PostgresEngine(url=project.env["DB_URL"])
     records = [{"external_id": id, "data": {}} for id in ("before", "after", "later")]
 
-    def write(given: list[dict[str, Any]]) -> None:
-        engine.upsert_records(entity_id=entity.id, records=given)
+    def write(value: list[dict[str, Any]]) -> None:
+        engine.upsert_records(entity_id=entity.id, records=value)
         engine.close()  # this thread's connection
 
     def restart() -> None:

@@ -56,7 +56,7 @@ def _memory(settings: Any) -> None:
             engine.memory.save_memory(
                 thread_id=f"{resource}-{turn % 2}",
                 resource_id=resource,
-                messages=[said(resource, 4 * turn + number) for number in range(4)],
+                messages=[message(resource, 4 * turn + number) for number in range(4)],
                 idempotency_key=f"{resource}'s {turn}",
             )
     for resource in "ann", "bob":
@@ -64,7 +64,7 @@ def _memory(settings: Any) -> None:
     engine.memory.embed_pending()  # the messages that wait on a busy machine
 
 
-def said(resource: str, number: int) -> dict[str, Any]:
+def message(resource: str, number: int) -> dict[str, Any]:
     text = f"{resource}-secret-{number} " + "and so on " * (number * 7 % 60)
     return {"role": "user", "content": text, "metadata": {"by": f"{resource}-secret"}}
 
@@ -76,7 +76,7 @@ def erase(*arguments: str, interactive: bool = False) -> str:
     return out.getvalue().strip()
 
 
-def kept(resource_id: str) -> Erasure:
+def stored_counts(resource_id: str) -> Erasure:
     return engine.erase(resource_id=resource_id, dry_run=True)
 
 
@@ -94,9 +94,9 @@ def files_with(data: bytes) -> set[str]:
 
 def test_a_resource_is_erased_and_no_other() -> None:
     assert erase("--resource=ann") == f"Erased: {SPELLED_OUT}"
-    assert kept("ann") == Erasure()
-    assert kept("bob") == EVERYTHING
-    assert engine.memory.recall(query=said("bob", 7)["content"], resource_id="bob", top_k=1)
+    assert stored_counts("ann") == Erasure()
+    assert stored_counts("bob") == EVERYTHING
+    assert engine.memory.recall(query=message("bob", 7)["content"], resource_id="bob", top_k=1)
 
 
 def test_erasing_again_finds_nothing() -> None:
@@ -107,7 +107,7 @@ def test_erasing_again_finds_nothing() -> None:
 def test_a_dry_run_only_counts() -> None:
     assert erase("--resource=ann", "--dry-run") == f"To be erased: {SPELLED_OUT}"
     assert erase("--connection=ann", "--dry-run") == "To be erased: nothing"
-    assert kept("ann") == EVERYTHING
+    assert stored_counts("ann") == EVERYTHING
 
 
 def test_a_connections_records_are_erased_and_no_others() -> None:
@@ -122,7 +122,7 @@ def test_a_connections_records_are_erased_and_no_others() -> None:
     assert erase("--connection=ann") == "Erased: 2 entities, 6 records"  # one is a tombstone
     assert engine.erase(connection_id="ann", dry_run=True) == Erasure()
     assert engine.erase(connection_id="bob", dry_run=True) == Erasure(entities=2, records=6)
-    assert kept("ann") == EVERYTHING  # a resource of that name is another owner
+    assert stored_counts("ann") == EVERYTHING  # a resource of that name is another owner
 
 
 def test_a_namespaces_vectors_are_erased_and_no_others() -> None:
@@ -142,7 +142,7 @@ def test_a_namespaces_vectors_are_erased_and_no_others() -> None:
     assert vectors("ann") == 4
     assert erase("--namespace=ann") == "Erased: 4 vectors"
     assert (vectors("ann"), vectors("bob"), vectors("")) == (0, 4, 4)
-    assert kept("ann") == EVERYTHING  # a resource of that name is another owner
+    assert stored_counts("ann") == EVERYTHING  # a resource of that name is another owner
     assert erase("--namespace=") == "Erased: 4 vectors"
     with pytest.raises(CommandError, match="not allowed with"):
         erase("--namespace=bob", "--resource=bob")
@@ -151,7 +151,7 @@ def test_a_namespaces_vectors_are_erased_and_no_others() -> None:
 def test_no_byte_of_it_stays_in_the_tables() -> None:
     text, mind = b"ann-secret", b"ann-is-vegan"
     engine.run_idempotent(owner="ann", key="1", body=b"", act=lambda: text)
-    vector = struct.pack("=32f", *Dice().embed_query(said("ann", 7)["content"].strip()))
+    vector = struct.pack("=32f", *Dice().embed_query(message("ann", 7)["content"].strip()))
     assert files_with(text) >= {"mastra_engine_message", "mastra_engine_idempotencyrecord"}
     assert files_with(mind) == {"mastra_engine_workingmemory"}
     assert [name.startswith("mastra_engine_embedding") for name in files_with(vector)] == [True]
@@ -162,7 +162,7 @@ def test_no_byte_of_it_stays_in_the_tables() -> None:
     erase("--resource=ann", "--full")
     assert not any(map(files_with, (text, mind, vector, b"ann's ")))
     assert files_with(b"bob-secret") >= {"mastra_engine_message"}
-    assert kept("bob") == EVERYTHING
+    assert stored_counts("bob") == EVERYTHING
 
 
 #: A fact about the resource "ann", and the texts that are stored of it.
@@ -261,7 +261,7 @@ def aged() -> None:
         engine.memory.save_memory(
             thread_id=f"{resource}-before",
             resource_id=resource,
-            messages=[{**said(resource, 1), "created_at": before}, said(resource, 2)],
+            messages=[{**message(resource, 1), "created_at": before}, message(resource, 2)],
         )
         Thread.objects.filter(id=f"{resource}-before").update(created_at=before)
 
@@ -270,9 +270,9 @@ def aged() -> None:
 def test_messages_of_an_age_are_erased_with_their_vectors() -> None:
     assert erase("--older-than=30", "--dry-run") == "To be erased: 1 messages"
     assert erase("--older-than=30") == "Erased: 1 messages"
-    assert (kept("ann").messages, kept("bob").messages) == (42, 41)
+    assert (stored_counts("ann").messages, stored_counts("bob").messages) == (42, 41)
     assert erase("--older-than=9.5") == "Erased: 1 messages"
-    assert (kept("ann").messages, kept("ann").vectors) == (41, 41)
+    assert (stored_counts("ann").messages, stored_counts("ann").vectors) == (41, 41)
     assert erase("--older-than=9.5") == "Erased: nothing"
 
 
@@ -281,7 +281,7 @@ def test_expired_messages_are_erased(settings: Any) -> None:
     settings.MASTRA_ENGINE = configured(RETENTION_DAYS=30)
     assert erase("--expired", "--dry-run") == "To be erased: 1 messages"
     assert erase("--expired") == "Erased: 1 messages"
-    assert (kept("ann").messages, kept("bob").messages) == (42, 41)
+    assert (stored_counts("ann").messages, stored_counts("bob").messages) == (42, 41)
     settings.MASTRA_ENGINE = configured(RETENTION_DAYS=9)
     assert erase("--expired") == "Erased: 1 messages"
 
@@ -319,7 +319,7 @@ def test_nothing_expires_without_the_setting() -> None:
 
 def test_other_engines_are_named() -> None:
     assert erase("--engine=mock", "--resource=ann") == "Erased: nothing"
-    assert kept("ann") == EVERYTHING
+    assert stored_counts("ann") == EVERYTHING
     with pytest.raises(CommandError, match='unknown engine alias "third"'):
         erase("--engine=third", "--resource=ann")
 
@@ -346,7 +346,7 @@ def test_other_engines_are_named() -> None:
 def test_what_makes_no_sense_erases_nothing(arguments: list[str]) -> None:
     with pytest.raises(CommandError):
         erase(*arguments)
-    assert kept("ann") == EVERYTHING
+    assert stored_counts("ann") == EVERYTHING
 
 
 SUBJECTS = [["--resource=ann"], ["--connection=ann"], ["--older-than=0.00001"], ["--expired"]]
@@ -367,7 +367,7 @@ def test_without_a_terminal_it_needs_no_input(
     monkeypatch.setattr("sys.stdin", StringIO("yes\n"))
     with pytest.raises(CommandError, match="--no-input"):
         erase(*arguments, interactive=True)
-    assert kept("ann") == EVERYTHING
+    assert stored_counts("ann") == EVERYTHING
 
 
 @pytest.mark.parametrize("reply", ["no", "", "y", "YES", "yes please"])
@@ -375,7 +375,7 @@ def test_a_user_may_decline(monkeypatch: pytest.MonkeyPatch, reply: str) -> None
     monkeypatch.setattr("sys.stdin", Terminal(f"{reply}\n"))
     with pytest.raises(CommandError, match="Nothing was erased"):
         erase("--resource=ann", interactive=True)
-    assert kept("ann") == EVERYTHING
+    assert stored_counts("ann") == EVERYTHING
 
 
 def test_a_user_may_agree(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,16 +383,16 @@ def test_a_user_may_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     out = erase("--resource=ann", interactive=True)
     assert out.startswith(f"To be erased: {SPELLED_OUT}\nThis cannot be undone.")
     assert out.endswith(f"Erased: {SPELLED_OUT}")
-    assert kept("ann") == Erasure()
+    assert stored_counts("ann") == Erasure()
 
 
 def test_within_a_transaction_there_is_no_vacuum() -> None:
     with pytest.raises(CommandError, match="cannot run within a transaction"), transaction.atomic():
         erase("--resource=ann")
-    assert kept("ann") == EVERYTHING
+    assert stored_counts("ann") == EVERYTHING
     with transaction.atomic():
         erase("--resource=ann", "--no-vacuum")
-    assert kept("ann") == Erasure()
+    assert stored_counts("ann") == Erasure()
 
 
 @pytest.mark.parametrize("arguments", [[], ["--full"]], ids=" ".join)
@@ -406,7 +406,7 @@ def test_a_role_that_may_not_vacuum_is_told(arguments: list[str]) -> None:
     try:
         with pytest.raises(CommandError, match=r"did not vacuum.*mastra_engine_"):
             erase("--resource=ann", *arguments)
-        assert kept("ann") == Erasure()
+        assert stored_counts("ann") == Erasure()
     finally:
         with connection.cursor() as cursor:
             cursor.execute("RESET ROLE")

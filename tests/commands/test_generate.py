@@ -17,13 +17,13 @@ from mastra_engine.handler import engines
 
 
 def generate(out: Path, *arguments: str, lang: str = "openapi") -> str:
-    said = StringIO()
-    call_command("engine_generate", f"--lang={lang}", f"--out={out}", *arguments, stdout=said)
-    return said.getvalue().strip()
+    output = StringIO()
+    call_command("engine_generate", f"--lang={lang}", f"--out={out}", *arguments, stdout=output)
+    return output.getvalue().strip()
 
 
 def save(connection_id: str, name: str, *data: dict[str, Any]) -> None:
-    records = [{"external_id": str(i), "data": each} for i, each in enumerate(data)]
+    records = [{"external_id": str(i), "data": item} for i, item in enumerate(data)]
     engine.sync_records(name=name, connection_id=connection_id, records=records)
 
 
@@ -85,8 +85,8 @@ def test_a_check_fails_without_a_file_and_shows_a_part(out: Path) -> None:
     save("ann", "Wide", {f"key {number}": 1 for number in range(99)})
     with pytest.raises(CommandError) as caught:
         generate(out, "--check")
-    *shown, more = str(caught.value).splitlines()
-    assert len(shown) == 41
+    *visible, more = str(caught.value).splitlines()
+    assert len(visible) == 41
     assert more.startswith("… and ")
     assert not out.exists()
 
@@ -107,7 +107,7 @@ def test_entities_and_connections_are_chosen(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--entity=Contact"], 'Entity "Contact" does not exist'),
         (["--connection=eve", "--entity=Contacts"], 'Entity "Contacts" does not exist'),
@@ -115,8 +115,8 @@ def test_entities_and_connections_are_chosen(out: Path) -> None:
         (["--engine=third"], 'unknown engine alias "third"'),
     ],
 )
-def test_what_makes_no_sense_writes_nothing(out: Path, arguments: list[str], said: str) -> None:
-    with pytest.raises(CommandError, match=said):
+def test_what_makes_no_sense_writes_nothing(out: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
         generate(out, *arguments)
     assert not out.exists()
 
@@ -142,15 +142,15 @@ def paths(out: Path) -> dict[str, Any]:
 
 @pytest.mark.urls("tests.api.prefixed_urls")
 def test_variables_of_a_prefix_are_in_the_paths(out: Path) -> None:
-    found = paths(out)
+    result = paths(out)
     prefix = "/org/{org}/of/{resource_id}/api/v1"
-    assert all(path.startswith(f"{prefix}/") for path in found)
-    operation = found[f"{prefix}/threads/{{thread_id}}/"]["get"]
-    in_path = {each["name"]: each for each in operation["parameters"] if each["in"] == "path"}
+    assert all(path.startswith(f"{prefix}/") for path in result)
+    operation = result[f"{prefix}/threads/{{thread_id}}/"]["get"]
+    in_path = {item["name"]: item for item in operation["parameters"] if item["in"] == "path"}
     assert in_path.keys() == {"org", "resource_id", "thread_id"}
-    assert all(each["required"] for each in in_path.values())
-    listed = found[f"{prefix}/threads/"]["get"]["parameters"]
-    assert {each["in"] for each in listed if each["name"] == "resource_id"} == {"path", "query"}
+    assert all(item["required"] for item in in_path.values())
+    listed = result[f"{prefix}/threads/"]["get"]["parameters"]
+    assert {item["in"] for item in listed if item["name"] == "resource_id"} == {"path", "query"}
 
 
 class Urls:
@@ -177,6 +177,6 @@ def test_the_api_is_found_wherever_it_is_included(
     out: Path, settings: Any, pattern: Any, prefix: str | None
 ) -> None:
     settings.ROOT_URLCONF = Urls(pattern)
-    found = paths(out)
-    assert bool(found) is (prefix is not None)
-    assert all(path.startswith(prefix or "") for path in found)
+    result = paths(out)
+    assert bool(result) is (prefix is not None)
+    assert all(path.startswith(prefix or "") for path in result)

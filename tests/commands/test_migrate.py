@@ -45,10 +45,10 @@ def test_six_at_once_all_succeed(project: Project, database: str) -> None:
 
 
 def test_db_url_wins_over_the_settings(project: Project, make_database: Callable[..., str]) -> None:
-    configured, wanted = make_database(), make_database()
-    out = project.must("engine_migrate", DATABASE_URL=configured, DB_URL=wanted)
-    assert f"dbname={psycopg.conninfo.conninfo_to_dict(wanted)['dbname']}" in out
-    assert (migrations(configured), migrations(wanted) > 10) == (0, True)
+    configured, expected = make_database(), make_database()
+    out = project.must("engine_migrate", DATABASE_URL=configured, DB_URL=expected)
+    assert f"dbname={psycopg.conninfo.conninfo_to_dict(expected)['dbname']}" in out
+    assert (migrations(configured), migrations(expected) > 10) == (0, True)
 
 
 def test_named_database_wins_over_db_url(
@@ -83,9 +83,9 @@ def test_an_engine_may_be_configured_by_its_url(
     with django_db_blocker.unblock():
         call_command("engine_migrate", verbosity=0, stdout=StringIO())
         assert len(engine.list_entities()) == 0
-        call_command("engine_status", stdout=(said := StringIO()))
+        call_command("engine_status", stdout=(output := StringIO()))
         engine.close()
-    assert psycopg.conninfo.conninfo_to_dict(database)["dbname"] in said.getvalue()
+    assert psycopg.conninfo.conninfo_to_dict(database)["dbname"] in output.getvalue()
 
 
 def test_password_of_the_settings_is_not_sent_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,15 +132,15 @@ def test_impatient_roles_may_wait_too(project: Project, database: str) -> None:
 
 def test_neither_the_lock_nor_who_waits_for_it_holds_up_an_index(database: str) -> None:
     """CREATE INDEX CONCURRENTLY waits for transactions with a snapshot."""
-    told = Event()
+    event = Event()
 
     def wait() -> None:
-        with migration_lock(database, on_wait=told.set):
+        with migration_lock(database, on_wait=event.set):
             pass
 
     with ThreadPoolExecutor() as threads, migration_lock(database, on_wait=pytest.fail):
         waiting = threads.submit(wait)
-        assert told.wait(timeout=60)
+        assert event.wait(timeout=60)
         run_sql(database, "CREATE TABLE one (two int)")
         bounded = f"{database} options='-c statement_timeout=60s'"
         run_sql(bounded, "CREATE INDEX CONCURRENTLY ON one (two)")

@@ -49,15 +49,15 @@ def test_in_a_test_run_it_is_about_the_tests_database() -> None:
 
 def test_migrated_database_is_healthy(project: Project, database: str) -> None:
     project.must("engine_migrate", DATABASE_URL=database)
-    found = json.loads(project.must("engine_status", "--json", DATABASE_URL=database))
-    assert found["reachable"] is True
-    assert found["problems"] == []
-    assert found["unapplied_migrations"] == 0
-    assert found["server"]["encoding"] == "UTF8"
-    assert found["server"]["pgvector_installed"] == found["server"]["pgvector_available"]
-    assert all(table["name"].startswith("mastra_engine_") for table in found["tables"])
-    assert found["indexes"] == []
-    assert found["waiting"] == {
+    document = json.loads(project.must("engine_status", "--json", DATABASE_URL=database))
+    assert document["reachable"] is True
+    assert document["problems"] == []
+    assert document["unapplied_migrations"] == 0
+    assert document["server"]["encoding"] == "UTF8"
+    assert document["server"]["pgvector_installed"] == document["server"]["pgvector_available"]
+    assert all(table["name"].startswith("mastra_engine_") for table in document["tables"])
+    assert document["indexes"] == []
+    assert document["waiting"] == {
         "messages": 0,
         "state_items": 0,
         "facts": 0,
@@ -65,13 +65,13 @@ def test_migrated_database_is_healthy(project: Project, database: str) -> None:
         "changes_since": None,
         "lagging": [],
     }
-    assert found["runs"] == {"queued": 0, "running": 0, "stalled": 0, "failures": [], "silent": []}
-    assert found["growth"][-1]["records"] == 0
+    assert document["runs"] == {"queued": 0, "running": 0, "stalled": 0, "failures": [], "silent": []}
+    assert document["growth"][-1]["records"] == 0
 
     text = project.must("engine_status", DATABASE_URL=database)
-    assert f"PostgreSQL: {found['server']['version']}, UTF8" in text
-    assert f"pgvector: {found['server']['pgvector_installed']}\n" in text
-    assert f"django-mastra-engine {found['versions']['django-mastra-engine']}, Django" in text
+    assert f"PostgreSQL: {document['server']['version']}, UTF8" in text
+    assert f"pgvector: {document['server']['pgvector_installed']}\n" in text
+    assert f"django-mastra-engine {document['versions']['django-mastra-engine']}, Django" in text
     assert "Sync runs: 0 queued, 0 running, 0 stalled" in text
 
 
@@ -81,11 +81,11 @@ def test_says_how_to_install_pgvector(project: Project, database: str) -> None:
 
 
 def test_missing_migrations_are_a_problem(status: Status, database: str) -> None:
-    found, error = status(database)
-    assert found["unapplied_migrations"] > 10
-    assert found["problems"] == [error]
+    result, error = status(database)
+    assert result["unapplied_migrations"] > 10
+    assert result["problems"] == [error]
     assert "Run engine_migrate" in error
-    assert (found["waiting"], found["runs"], found["growth"]) == (None, None, [])
+    assert (result["waiting"], result["runs"], result["growth"]) == (None, None, [])
 
 
 def test_asking_changes_nothing(status: Status, database: str) -> None:
@@ -94,11 +94,11 @@ def test_asking_changes_nothing(status: Status, database: str) -> None:
 
 
 def test_absent_server_is_reported(status: Status) -> None:
-    found, error = status("host=/nowhere dbname=none user=me")
-    assert found["reachable"] is False
-    assert found["server"] is None
-    assert found["versions"]["django-mastra-engine"]
-    assert found["address"] == "host=/nowhere user=me dbname=none"
+    result, error = status("host=/nowhere dbname=none user=me")
+    assert result["reachable"] is False
+    assert result["server"] is None
+    assert result["versions"]["django-mastra-engine"]
+    assert result["address"] == "host=/nowhere user=me dbname=none"
     assert error.startswith("The database does not answer")
 
 
@@ -140,16 +140,16 @@ def test_a_server_without_pgvector_needs_it_first(
         return replace(read_server(connection), pgvector_available=None, version="17.2 (Debian)")
 
     monkeypatch.setattr("mastra_engine.health.read_server", without_pgvector)
-    found, error = status(database)
-    assert found["problems"] == [error]
+    result, error = status(database)
+    assert result["problems"] == [error]
     assert "postgresql-17-pgvector" in error
     assert error.endswith("then run engine_migrate.")
 
 
 def test_wrong_encoding_is_a_problem(status: Status, make_database: Callable[..., str]) -> None:
-    found, _ = status(make_database(options=ASCII))
-    assert found["server"]["encoding"] == "SQL_ASCII"
-    assert any("SQL_ASCII" in problem for problem in found["problems"])
+    result, _ = status(make_database(options=ASCII))
+    assert result["server"]["encoding"] == "SQL_ASCII"
+    assert any("SQL_ASCII" in problem for problem in result["problems"])
 
 
 def test_password_is_not_shown(status: Status, database: str) -> None:
@@ -170,11 +170,11 @@ def test_tables_are_sized_with_their_partitions(status: Status, database: str) -
         ANALYZE mastra_engine_split;
         """,
     )
-    found, _ = status(database)
-    split, whole = found["tables"]
+    result, _ = status(database)
+    split, full = result["tables"]
     assert (split["name"], split["rows"], split["bytes"] >= 1000 * 28) == (
         "mastra_engine_split",
         1000,
         True,
     )
-    assert whole == {"name": "mastra_engine_whole", "rows": None, "bytes": 0}
+    assert full == {"name": "mastra_engine_whole", "rows": None, "bytes": 0}

@@ -56,9 +56,9 @@ def test_it_runs_a_sync_and_says_what_was_done() -> None:
 
 def test_a_terminal_sees_it_advance() -> None:
     out = call("contacts", "--connection", "c", out=Terminal())
-    half, whole = f"[{'#' * 10}{'.' * 10}]", f"[{'#' * 20}]"
+    half, full = f"[{'#' * 10}{'.' * 10}]", f"[{'#' * 20}]"
     assert f"\r{half} 1 of 2 done: 1 created, 0 updated, 0 unchanged, 0 deleted." in out
-    assert f"\r{whole} 2 of 2 done: 2 created, 0 updated, 0 unchanged, 0 deleted." in out
+    assert f"\r{full} 2 of 2 done: 2 created, 0 updated, 0 unchanged, 0 deleted." in out
     assert "2 created, 0 updated, 0 unchanged, 0 deleted.\n" in out
 
 
@@ -100,12 +100,12 @@ def test_it_lists_syncs_and_runs() -> None:
 def test_it_cancels_and_retries_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines["default"], "queue", Held())
     id = str(engine.enqueue_sync("contacts", connection_id="c").id)
-    for option, said, status in (
+    for option, texts, status in (
         ("--cancel", f"Cancelled {id}.\n", "cancelled"),
         ("--retry", f"Queued as {id}.\n", "queued"),
         ("--cancel", f"Cancelled {id}.\n", "cancelled"),
     ):
-        assert call(option, id) == said
+        assert call(option, id) == texts
         assert engine.get_sync_run(id=id).status == status
     call("contacts", "--connection", "c")
     with pytest.raises(CommandError, match="was run again since"):

@@ -45,9 +45,9 @@ def fill(name: str) -> set[str]:
     """Insert rows into every table as it is after a migration; return the tables' names."""
     rows = list(rows_at(number(name)))
     with connection.cursor() as cursor:
-        for each in rows:
-            cursor.execute(each.sql)
-    return {each.table for each in rows}
+        for row in rows:
+            cursor.execute(row.sql)
+    return {row.table for row in rows}
 
 
 def tables() -> set[str]:
@@ -194,7 +194,7 @@ def test_every_step_back_keeps_the_rows_of_the_tables_that_stay(old: None) -> No
     fill(NAMES[-1])
     for name in reversed(NAMES[:-1]):
         migrate(name)
-        rows = {each.table: 0 for each in rows_at(number(name))}
+        rows = {item.table: 0 for item in rows_at(number(name))}
         assert tables() == set(rows)
         assert all(count(table) for table in rows), name
     upgrade()
@@ -205,26 +205,26 @@ def test_permissions_follow_renamed_models(old: None) -> None:
     migrate("0009")
     user, group = User.objects.create_user("user"), Group.objects.create(name="group")
     old_names = ("answer", "append", "bookmark")
-    held = Permission.objects.filter(
+    codenames_held = Permission.objects.filter(
         codename__in=[f"{action}_{name}" for action in ACTIONS for name in old_names]
     )
-    assert held.count() == 12
-    user.user_permissions.set(held)
-    group.permissions.set(held)
+    assert codenames_held.count() == 12
+    user.user_permissions.set(codenames_held)
+    group.permissions.set(codenames_held)
     upgrade()
     new_names = ("idempotencyrecord", "idempotentappend", "indexprogress")
     codenames = {f"{action}_{name}" for action in ACTIONS for name in new_names}
-    assert {each.codename for each in user.user_permissions.all()} == codenames
-    assert {each.codename for each in group.permissions.all()} == codenames
+    assert {item.codename for item in user.user_permissions.all()} == codenames
+    assert {item.codename for item in group.permissions.all()} == codenames
     assert User.objects.get(pk=user.pk).has_perm("mastra_engine.view_indexprogress")
-    names = {each.name for each in group.permissions.all()}
+    names = {item.name for item in group.permissions.all()}
     assert "Can view idempotency record" in names
     check_permissions_are_those_of_the_models()
 
     migrate("0009")
     assert user.user_permissions.filter(codename="view_bookmark", content_type__model="bookmark")
     upgrade()
-    assert {each.codename for each in user.user_permissions.all()} == codenames
+    assert {item.codename for item in user.user_permissions.all()} == codenames
     check_permissions_are_those_of_the_models()
 
 
@@ -238,7 +238,7 @@ def test_permissions_created_since_the_models_were_renamed_are_merged(old: None)
         user.user_permissions.add(Permission.objects.get(codename="view_idempotencyrecord"))
     upgrade()
     for user in (early, late, both):
-        codenames = [each.codename for each in user.user_permissions.all()]
+        codenames = [item.codename for item in user.user_permissions.all()]
         assert codenames == ["view_idempotencyrecord"], user
     check_permissions_are_those_of_the_models()
 
@@ -249,7 +249,7 @@ def check_permissions_are_those_of_the_models() -> None:
         (model._meta.model_name, codename, name)
         for model in apps.get_app_config(APP).get_models()
         for codename, name in [
-            *((f"{each}_{model._meta.model_name}", None) for each in ACTIONS),
+            *((f"{item}_{model._meta.model_name}", None) for item in ACTIONS),
             *model._meta.permissions,
         ]
     ]

@@ -58,10 +58,10 @@ def upgrade() -> str:
 
 def lexical(text: str, index_name: str = "docs") -> dict[str, float]:
     """Return the lexical scores of the documents that share words with a text."""
-    found = engine.vectors.query(
+    matches = engine.vectors.query(
         index_name=index_name, query_vector=[1, 0, 0], query_text=text, hybrid=0.0, top_k=2_000
     )
-    return {match.id: match.lexical or 0.0 for match in found if match.lexical}
+    return {match.id: match.lexical or 0.0 for match in matches if match.lexical}
 
 
 def without() -> int:

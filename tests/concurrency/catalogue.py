@@ -35,9 +35,9 @@ def sync(engine: MastraEngine, version: int) -> SyncResult:
 @declare(entity=NAME["name"], mode="full")
 def catalogue_pages(ctx: Any) -> Iterator[list[dict[str, Any]]]:
     """Bring in the version that is asked for, page by page."""
-    whole = list(records(ctx.params["version"]))
+    full = list(records(ctx.params["version"]))
     for start in range(ctx.checkpoint or 0, SIZE, CHUNK):
-        yield whole[start : start + CHUNK]
+        yield full[start : start + CHUNK]
         ctx.save_checkpoint(start + CHUNK)
 
 
@@ -82,12 +82,12 @@ def assert_is_version(now: State, version: int, *, before: State) -> None:
 
 def assert_holds(now: State, version: int, *, before: State) -> int:
     """Check the records alone, each written once, and return how many had to be."""
-    wanted = {record["external_id"]: record["data"] for record in records(version)}
+    expected = {record["external_id"]: record["data"] for record in records(version)}
     old, old_revs, new_revs = before.live(), before.revs(), now.revs()
-    gone = old.keys() - wanted.keys()
-    written = {id for id, data in wanted.items() if old.get(id) != data} | gone
-    assert now.live() == wanted
-    assert now.tombstones() == (before.tombstones() | gone) - wanted.keys()
+    deleted = old.keys() - expected.keys()
+    written = {id for id, data in expected.items() if old.get(id) != data} | deleted
+    assert now.live() == expected
+    assert now.tombstones() == (before.tombstones() | deleted) - expected.keys()
     assert now.rev == before.rev + len(written)
     assert {id for id, rev in new_revs.items() if old_revs.get(id) != rev} == written
     assert {new_revs[id] for id in written} == set(range(before.rev + 1, now.rev + 1))

@@ -25,7 +25,7 @@ def start(transactional_db: None) -> Iterator[Start]:
     workers: list[Worker] = []
 
     def start(function: Callable[..., Any], arguments: list[dict[str, Any]]) -> list[Worker]:
-        started = [Worker(function, each) for each in arguments]
+        started = [Worker(function, argument) for argument in arguments]
         workers.extend(started)
         for worker in started:
             worker.wait_until_ready()

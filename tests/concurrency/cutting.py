@@ -86,7 +86,7 @@ def _connect(host: str, port: int) -> socket.socket:
 
 
 def _close(*sockets: socket.socket) -> None:
-    for each in sockets:
+    for item in sockets:
         with suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
-        each.close()
+            item.shutdown(socket.SHUT_RDWR)
+        item.close()

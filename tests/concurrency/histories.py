@@ -73,7 +73,7 @@ def check_own_order(final: Sequence[str]) -> None:
 def check_real_time(appends: Sequence[Appended]) -> None:
     """What returned before another was called comes before it."""
     highest = 0
-    for _, call, is_return in sorted(_moments(appends), key=lambda each: each[0]):
+    for _, call, is_return in sorted(_moments(appends), key=lambda item: item[0]):
         if is_return:
             highest = max(highest, call.elements[-1][1])
         else:
@@ -102,8 +102,8 @@ def check_read(read: Read, final: Sequence[str], appends: Sequence[Appended]) ->
 
 def unacknowledged(final: Sequence[str], appends: Sequence[Appended]) -> list[str]:
     """Return what is stored although its worker was never told."""
-    told = {id for call in appends for id, _ in call.elements}
-    return [id for id in final if id not in told]
+    reported = {id for call in appends for id, _ in call.elements}
+    return [id for id in final if id not in reported]
 
 
 def check_sums(rows: Sequence[tuple[int, int, int]]) -> None:

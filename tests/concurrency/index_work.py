@@ -75,8 +75,8 @@ def records(version: int) -> Iterator[dict[str, Any]]:
 
 def sync(engine: PostgresEngine, version: int) -> int:
     """Bring in a version whole, deletions too; return how many records changed."""
-    done = engine.sync_records(**NAME, records=records(version), mode="full")
-    return done.created + done.updated + done.deleted
+    run = engine.sync_records(**NAME, records=records(version), mode="full")
+    return run.created + run.updated + run.deleted
 
 
 # Workers

@@ -62,7 +62,7 @@ def append(
         called = time.monotonic()
         saved = here.save_memory(thread_id=thread_id, messages=messages)
         returned = time.monotonic()
-        positions = {each.id: each.position for each in saved}
+        positions = {item.id: item.position for item in saved}
         call = Appended(worker, called, returned, [(id, positions[id]) for id in ids])
         appended.append(call)
         if tells:
@@ -79,7 +79,7 @@ def read(*, thread_id: str, total: int, pause: float) -> list[Read]:
         assert time.monotonic() < deadline, f"The thread stays at {seen} messages"
         called = time.monotonic()
         page = here.list_messages(thread_id=thread_id, limit=total)
-        reads.append(Read(called, time.monotonic(), [each.id for each in page]))
+        reads.append(Read(called, time.monotonic(), [item.id for item in page]))
         seen = len(page)
         time.sleep(random.uniform(0, pause))
     return reads
@@ -100,7 +100,7 @@ def delete_some(*, thread_id: str, times: int) -> list[str]:
     here, deleted = memory(), []
     for _ in range(times):
         newest = here.list_messages(thread_id=thread_id, limit=6, order="desc").items
-        ids = [each.id for each in random.sample(newest, min(2, len(newest)))]
+        ids = [item.id for item in random.sample(newest, min(2, len(newest)))]
         here.delete_messages(ids=ids)
         deleted += ids
         time.sleep(random.uniform(0, 0.01))
@@ -125,8 +125,8 @@ def patch_keys(*, worker: int, keys: int, **holder: str) -> None:
 
 def count_up(*, resource_id: str, times: int) -> int:
     """Add one, by compare-and-swap, so many times; return how often another was faster."""
-    here, lost, done = memory(), 0, 0
-    while done < times:
+    here, lost, processed = memory(), 0, 0
+    while processed < times:
         now = here.get_working_memory(resource_id=resource_id)
         try:
             here.update_working_memory(
@@ -134,7 +134,7 @@ def count_up(*, resource_id: str, times: int) -> int:
                 content={"count": now.data.get("count", 0) + 1},
                 if_version=now.version,
             )
-            done += 1
+            processed += 1
         except VersionConflict:
             lost += 1
     return lost
@@ -164,7 +164,7 @@ def save_with_one_key(*, thread_id: str, key: str, worker: int) -> list[str]:
     saved = memory().save_memory(
         thread_id=thread_id, messages=[message(text="The same")] * 3, idempotency_key=key
     )
-    return [each.id for each in saved]
+    return [item.id for item in saved]
 
 
 def save_and_embed(*, thread_id: str, worker: int, calls: int) -> None:

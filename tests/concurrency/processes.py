@@ -42,9 +42,9 @@ class Worker:
 
     def __init__(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
         self.backend_pid = 0
-        self.pipe, theirs = _context.Pipe()
-        with theirs:
-            self.process = _context.Process(target=_live, args=(theirs,))
+        self.pipe, others = _context.Pipe()
+        with others:
+            self.process = _context.Process(target=_live, args=(others,))
             self.process.start()
         self.pipe.send((function, arguments))
 

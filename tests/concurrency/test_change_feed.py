@@ -51,9 +51,9 @@ def check_reading_beside_writers(
     reader = Reader(engine, entity.id, limit=7)
     for worker in workers:
         worker.go()
-    done = 0
-    while done < readings:
-        done += reader.read_on()
+    processed = 0
+    while processed < readings:
+        processed += reader.read_on()
     run_at_once(workers)  # which stops them
     while reader.read_on():
         pass

@@ -42,17 +42,17 @@ def engine(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def stored() -> list[Passage]:
     columns = ("vector_id", "namespace", "document", "embedding", "metadata")
     rows = Embedding.objects.order_by("vector_id", "row_id").values_list(*columns)
-    return [(*rest, [*map(float, vector)], about) for *rest, vector, about in rows]  # type: ignore[misc]
+    return [(*rest, [*map(float, vector)], row) for *rest, vector, row in rows]  # type: ignore[misc]
 
 
-def wanted() -> list[Passage]:
+def expected_passages() -> list[Passage]:
     """Return the chunks of the records as they are, in the same order."""
     chunks = []
     for record in Record.objects.filter(deleted_at=None):
-        about = {ENTITY: str(record.entity_id), RECORD: record.external_id}
+        subject = {ENTITY: str(record.entity_id), RECORD: record.external_id}
         for number, piece in enumerate(work.pieces(work.text(record.data))):
             id, vector = f"{record.id}/{number}", work.Prints().embed_query(piece)
-            chunks.append((id, CONNECTION, piece, vector, {**about, CHUNK: number}))
+            chunks.append((id, CONNECTION, piece, vector, {**subject, CHUNK: number}))
     return sorted(chunks, key=lambda chunk: chunk[0])
 
 
@@ -60,9 +60,9 @@ def check_up_to_bookmark(before: list[Passage]) -> None:
     """Each record has its present chunks up to the progress, those it had before after it."""
     (rev,) = IndexProgress.objects.values_list("rev", flat=True)
     read = {str(id) for id in Record.objects.filter(rev__lte=rev).values_list("id", flat=True)}
-    left = [chunk for chunk in before if chunk[0].split("/")[0] not in read]
-    done = [chunk for chunk in wanted() if chunk[0].split("/")[0] in read]
-    assert stored() == sorted(left + done, key=lambda chunk: chunk[0])
+    remaining = [chunk for chunk in before if chunk[0].split("/")[0] not in read]
+    processed = [chunk for chunk in expected_passages() if chunk[0].split("/")[0] in read]
+    assert stored() == sorted(remaining + processed, key=lambda chunk: chunk[0])
 
 
 def end_claim() -> bool:
@@ -81,10 +81,10 @@ def check_kills(engine: PostgresEngine, start: Start, versions: range) -> None:
         before = stored()
         worker.kill_somewhere(BATCHES * len(INDEX_FAILPOINTS))
         check_up_to_bookmark(before)
-        halted += stored() != wanted()
+        halted += stored() != expected_passages()
         end_claim()
         engine.index_pending()
-        assert stored() == wanted()
+        assert stored() == expected_passages()
     # Otherwise the kills came too late to show anything.
     assert halted > len(versions) / 2
 
@@ -116,13 +116,13 @@ def test_what_an_indexer_killed_at_a_pause_point_leaves_is_gone_on_with(
     assert worker.exit_code() == -signal.SIGKILL
     wait_until_gone(worker.backend_pid)
     check_up_to_bookmark(before)
-    assert before != stored() != wanted()
+    assert before != stored() != expected_passages()
 
     if place != "progress_moved":  # until its claim is over it may be alive
         assert engine.index_pending() == 0
         assert end_claim()
     assert 0 < engine.index_pending() < changed
-    assert stored() == wanted()
+    assert stored() == expected_passages()
 
 
 def test_an_indexer_that_wakes_up_after_another_was_at_it_writes_nothing(
@@ -134,7 +134,7 @@ def test_an_indexer_that_wakes_up_after_another_was_at_it_writes_nothing(
     worker.report()
     work.sync(engine, 1)
     engine.index_pending()
-    assert stored() == wanted()
+    assert stored() == expected_passages()
     rows = list(Embedding.objects.order_by("row_id").values_list())
 
     worker.resume()
@@ -152,7 +152,7 @@ def test_indexers_at_once_deal_with_each_change_once(
     for version in range(3):  # of an index that none of them has made yet, at first
         changed = work.sync(engine, version)
         assert sum(run_at_once(start(work.index, [{"lease": lease}] * 3))) == changed
-        assert stored() == wanted()
+        assert stored() == expected_passages()
 
 
 def check_quick_changes(engine: PostgresEngine, start: Start, lease: float, times: int) -> None:
@@ -161,7 +161,7 @@ def check_quick_changes(engine: PostgresEngine, start: Start, lease: float, time
     indexers = start(work.index_until, [indexer] * 2)
     (writer,) = start(work.change_twice, [{"entity_id": entity.id, "times": times}])
     run_at_once([writer, *indexers])
-    assert stored() == wanted()
+    assert stored() == expected_passages()
     assert engine.index_pending() == 0
 
 

@@ -60,7 +60,7 @@ def appenders(number: int, calls: int, most: int, seed: int = 0) -> list[dict[st
 def check_appends(start: Start, *, processes: int, calls: int, most: int, seed: int) -> None:
     arguments = appenders(processes, calls, most, seed)
     workers = start(work.append, arguments)
-    total = sum(work.sizes(each["worker"], calls, most) for each in arguments)  # type: ignore[arg-type]
+    total = sum(work.sizes(argument["worker"], calls, most) for argument in arguments)  # type: ignore[arg-type]
     readers = start(work.read, [{"thread_id": THREAD, "total": total, "pause": 0.2}] * 2)
     results = run_at_once([*workers, *readers], patience=10 * PATIENCE)
     appends: Sequence[Appended] = [call for calls in results[:processes] for call in calls]
@@ -90,27 +90,29 @@ def test_sixteen_thousand_appends_to_one_thread_are_in_one_order(
 def test_killed_appenders_leave_no_gap_and_lose_no_confirmed_message(
     memory: Memory, start: Start
 ) -> None:
-    workers = start(work.append, [{**each, "tells": True} for each in appenders(6, 1_000, 2)])
+    workers = start(
+        work.append, [{**appender, "tells": True} for appender in appenders(6, 1_000, 2)]
+    )
     for worker in workers:
         worker.go()
-    told: list[Appended] = []
+    reported: list[Appended] = []
     for worker in workers:
-        told += [worker.report() for _ in range(random.randint(5, 40))]
+        reported += [worker.report() for _ in range(random.randint(5, 40))]
         time.sleep(random.uniform(0, 0.02))
         worker.process.kill()
         while worker.pipe.poll(1):  # what it told before it died
             try:
-                told.append(worker.report())
+                reported.append(worker.report())
             except EOFError:
                 break
     wait_until_gone(*(worker.backend_pid for worker in workers))
 
     final = ids_in_order()
-    check(final, told)
+    check(final, reported)
     check_thread()
     # At most the one call each that was under way.
-    untold = {id.split("-")[0] for id in unacknowledged(final, told)}
-    calls = len(unacknowledged(final, told))
+    untold = {id.split("-")[0] for id in unacknowledged(final, reported)}
+    calls = len(unacknowledged(final, reported))
     assert calls <= 2 * len(untold)
 
 

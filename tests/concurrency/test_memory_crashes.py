@@ -128,7 +128,7 @@ def test_a_recall_embeds_messages_left_by_a_killed_process(memory: Memory, start
     assert worker.exit_code() == -signal.SIGKILL
     wait_until_gone(worker.backend_pid)
     recalled = memory.recall(query="Hello", thread_id=THREAD, top_k=1, message_range=(0, 0))
-    assert [each.id for each in recalled] == ["new"]
+    assert [item.id for item in recalled] == ["new"]
 
 
 def test_processes_are_killed_at_every_failpoint() -> None:

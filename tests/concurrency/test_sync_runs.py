@@ -41,12 +41,12 @@ def left_behind(engine: PostgresEngine) -> SyncRun | None:
 
 def check_takeover(engine: PostgresEngine, version: int, before: catalogue.State) -> bool:
     """Have the sync end, after whatever became of its worker; tell if that had not ended it."""
-    left = left_behind(engine)
+    remaining = left_behind(engine)
     run = catalogue.run(engine, version)
     written = catalogue.assert_holds(catalogue.state(), version, before=before)
-    if left is None:
+    if remaining is None:
         return False
-    assert (run.id, run.status, run.attempts) == (left.id, "succeeded", 2)
+    assert (run.id, run.status, run.attempts) == (remaining.id, "succeeded", 2)
     assert run.checkpoint == catalogue.SIZE
     assert run.created + run.updated + run.deleted == written
     assert run.created + run.updated + run.unchanged == catalogue.SIZE
@@ -149,12 +149,12 @@ def test_a_worker_that_wakes_up_after_a_takeover_writes_nothing(
         catalogue.run(engine, 1)
     run = run_when_free(engine)
     assert (run.status, run.attempts) == ("succeeded", 2)
-    done = catalogue.state()
-    catalogue.assert_holds(done, 1, before=before)
+    processed = catalogue.state()
+    catalogue.assert_holds(processed, 1, before=before)
 
     worker.resume()
     assert worker.result() == run
-    assert catalogue.state() == done
+    assert catalogue.state() == processed
     assert engine.get_sync_run(id=run.id) == run
 
 
@@ -166,8 +166,8 @@ def test_a_worker_that_wakes_up_after_its_lease_writes_nothing(
     time.sleep(LEASE * 1.2)
     halfway = catalogue.state()
     worker.resume()
-    left = worker.result()
-    assert (left.status, left.pages) == ("running", 3)
+    remaining = worker.result()
+    assert (remaining.status, remaining.pages) == ("running", 3)
     assert catalogue.state() == halfway
     assert catalogue.run(engine, 1).attempts == 2
     catalogue.assert_holds(catalogue.state(), 1, before=before)
@@ -187,6 +187,6 @@ def test_a_worker_that_wakes_up_within_a_page_takes_it_back(
 
     worker.resume()
     assert worker.result() == run
-    done = engine.perform_sync_run(id=engine.retry_sync_run(id=run.id).id)
-    assert (done.id, done.status) == (run.id, "succeeded")
+    processed = engine.perform_sync_run(id=engine.retry_sync_run(id=run.id).id)
+    assert (processed.id, processed.status) == (run.id, "succeeded")
     catalogue.assert_holds(catalogue.state(), 1, before=before)

@@ -51,18 +51,18 @@ def merge_key(*, entity_id: UUID, key: str, rounds: int) -> None:
 
 def make_entities(*, connection_id: str, names: list[str]) -> list[tuple[UUID, bool]]:
     engine = PostgresEngine(lock_timeout=PATIENT)
-    made = [engine.get_or_create_entity(name=name, connection_id=connection_id) for name in names]
-    return [(entity.id, created) for entity, created in made]
+    entry = [engine.get_or_create_entity(name=name, connection_id=connection_id) for name in names]
+    return [(entity.id, created) for entity, created in entry]
 
 
 def delete_entity(*, name: str, connection_id: str, times: int) -> None:
     """Delete an entity that others create again, so many times."""
     engine = PostgresEngine(lock_timeout=PATIENT)
-    done = 0
-    while done < times:
+    processed = 0
+    while processed < times:
         entity = engine.get_entity(name=name, connection_id=connection_id)
         with suppress(EntityNotFound):  # another worker was faster
-            done += entity is not None and bool(engine.delete_entity_by_id(id=entity.id))
+            processed += entity is not None and bool(engine.delete_entity_by_id(id=entity.id))
         # Without a pause the others may be starved, which is Unavailable to them.
         time.sleep(random.uniform(0, 0.01))
 
@@ -225,12 +225,12 @@ def change(*, entity_id: UUID, worker: int, changes: int, most: int) -> int:
     """Change records of one's own and those of all, in the caller's transactions."""
     engine = PostgresEngine(lock_timeout=PATIENT)
     shared = [f"{i:03}" for i in range(50)]
-    made = 0
-    while made < changes:
-        number = random.randint(1, min(most, changes - made))
-        ids = [f"{worker} {made + i}" for i in range(number // 2)]
+    created = 0
+    while created < changes:
+        number = random.randint(1, min(most, changes - created))
+        ids = [f"{worker} {created + i}" for i in range(number // 2)]
         ids += random.sample(shared, number - len(ids))
-        doomed = random.sample(shared, random.randint(0, min(5, changes - made - number)))
+        doomed = random.sample(shared, random.randint(0, min(5, changes - created - number)))
         with suppress(_ChangedMind), transaction.atomic():
             time.sleep(random.uniform(0, 0.05))
             result = engine.upsert_records(entity_id=entity_id, records=_random_records(ids))
@@ -238,8 +238,8 @@ def change(*, entity_id: UUID, worker: int, changes: int, most: int) -> int:
             time.sleep(random.uniform(0, 0.005))
             if random.random() < 0.1:
                 raise _ChangedMind
-            made += result.created + result.updated + deleted
-    return made
+            created += result.created + result.updated + deleted
+    return created
 
 
 def _write(engine: PostgresEngine, entity_id: UUID, ids: list[str]) -> None:

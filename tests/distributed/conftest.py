@@ -92,8 +92,8 @@ def has_ended(site: Site, connection: str) -> bool:
 
 def processes_of(site: Site, connection: str) -> set[int]:
     """Return the processes that brought a connection's records in."""
-    found = site.engine.iter_records(entity_name="Numbers", connection_id=connection)
-    return {record.data["by"] for record in found}
+    result = site.engine.iter_records(entity_name="Numbers", connection_id=connection)
+    return {record.data["by"] for record in result}
 
 
 def check_complete(site: Site, connection: str, *, attempts: int) -> None:

@@ -33,8 +33,8 @@ CONNECTIONS = "north", "south"
 @pytest.fixture
 def celery(redis: str, django_db_blocker: Any) -> Iterator[Site]:
     settings = "tests.distributed.celery_settings"
-    with site(settings, django_db_blocker, BROKER_URL=redis) as made:
-        yield made
+    with site(settings, django_db_blocker, BROKER_URL=redis) as created:
+        yield created
 
 
 def start_celery(celery: Site, start: Start, command: str) -> None:

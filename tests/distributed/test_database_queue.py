@@ -24,8 +24,8 @@ from tests.waiting import wait_until
 
 @pytest.fixture(scope="module")
 def project(django_db_blocker: Any) -> Iterator[Site]:
-    with site("tests.distributed.database_settings", django_db_blocker) as made:
-        yield made
+    with site("tests.distributed.database_settings", django_db_blocker) as created:
+        yield created
 
 
 def test_a_run_is_taken_over_by_the_next_call(project: Site, start: Start) -> None:
@@ -36,14 +36,14 @@ def test_a_run_is_taken_over_by_the_next_call(project: Site, start: Start) -> No
     wait_until(lambda: is_halfway(project, "north"))
     kill_group(worker.pid)
     worker.wait()
-    left = run_of(project, "north")
-    assert left.status == "running"
+    remaining = run_of(project, "north")
+    assert remaining.status == "running"
 
-    assert left.lease_expires_at is not None
-    wait_until(lambda: timezone.now() > left.lease_expires_at)
+    assert remaining.lease_expires_at is not None
+    wait_until(lambda: timezone.now() > remaining.lease_expires_at)
     enqueue(project, "north")
     project.manage("db_worker", "--batch")
-    assert run_of(project, "north").id == left.id
+    assert run_of(project, "north").id == remaining.id
     check_complete(project, "north", attempts=2)
 
 

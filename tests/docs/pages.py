@@ -70,11 +70,11 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 
 def steps(page: Path, language: str) -> Iterator[tuple[Block, str]]:
     """Yield the blocks of a language, each with the output that the page shows right after it."""
-    found = blocks(page)
-    for block, after in zip(found, [*found[1:], None], strict=True):
+    result = blocks(page)
+    for block, after in zip(result, [*result[1:], None], strict=True):
         if block.language == language:
-            shown = after is not None and after.language == "text"
-            yield block, after.text if after is not None and shown else ""
+            visible = after is not None and after.language == "text"
+            yield block, after.text if after is not None and visible else ""
 
 
 def inlines(page: Path) -> Iterator[Token]:
@@ -112,7 +112,7 @@ def anchors(page: Path) -> set[str]:
 
 def rows(page: Path, *columns: str) -> list[Row]:
     """Return the rows of the tables with exactly these column heads."""
-    found: list[Row] = []
+    items: list[Row] = []
     table: list[list[Token]] = []
     for token in tokens(page):
         if token.type == "table_open":
@@ -122,8 +122,8 @@ def rows(page: Path, *columns: str) -> list[Row]:
         elif token.type == "inline" and token.level > 3:
             table[-1].append(token)
         elif token.type == "table_close" and [cell.content for cell in table[0]] == list(columns):
-            found += [Row(cells) for cells in table[1:]]
-    return found
+            items += [Row(cells) for cells in table[1:]]
+    return items
 
 
 def commands(page: Path) -> list[list[str]]:

@@ -47,5 +47,5 @@ def call_tests(module: ModuleType, names: set[str], request: pytest.FixtureReque
         function = getattr(module, test)
         if test.startswith("test_") and isfunction(function):
             function(
-                **{each: request.getfixturevalue(each) for each in signature(function).parameters}
+                **{item: request.getfixturevalue(item) for item in signature(function).parameters}
             )

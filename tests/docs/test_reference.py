@@ -82,8 +82,8 @@ def is_async(function: Any) -> bool:
 
 
 def methods(engine: type) -> dict[str, Any]:
-    found = inspect.getmembers(engine, inspect.isfunction)
-    return {name: function for name, function in found if not name.startswith("_")}
+    result = inspect.getmembers(engine, inspect.isfunction)
+    return {name: function for name, function in result if not name.startswith("_")}
 
 
 def sync_methods(contract: type) -> dict[str, Any]:
@@ -97,14 +97,14 @@ OF_MEMORY = sync_methods(Memory)
 OF_STATE = sync_methods(State)
 OF_FACTS = sync_methods(Facts)
 HEADED = [
-    (page, *each)
+    (page, *item)
     for page, methods_of in (
         (ENGINE, SYNC),
         (MEMORY, OF_MEMORY),
         (STATE, OF_STATE),
         (FACTS, OF_FACTS),
     )
-    for each in methods_of.items()
+    for item in methods_of.items()
 ]
 
 
@@ -112,8 +112,8 @@ def written(name: str, function: Any) -> str:
     """Return how the reference heads a method: its arguments, their defaults, what it returns."""
     described = inspect.signature(function)
     arguments = ", ".join(
-        each.name if each.default is each.empty else f"{each.name}={each.default!r}"
-        for each in list(described.parameters.values())[1:]
+        item.name if item.default is item.empty else f"{item.name}={item.default!r}"
+        for item in list(described.parameters.values())[1:]
     ).replace("'", '"')
     return f"`{name}({arguments})` → `{described.return_annotation}`"
 
@@ -133,7 +133,7 @@ def test_methods_are_headed_by_their_signature(page: Path, method: str, function
 
 
 @pytest.mark.parametrize(
-    ("page", "known"),
+    ("page", "existing"),
     [
         (ENGINE, {*SYNC, *methods(MockMastraEngine)}),
         (MEMORY, {*OF_MEMORY}),
@@ -142,9 +142,9 @@ def test_methods_are_headed_by_their_signature(page: Path, method: str, function
     ],
     ids=["engine", "memory", "state", "facts"],
 )
-def test_no_method_is_made_up(page: Path, known: set[str]) -> None:
+def test_no_method_is_made_up(page: Path, existing: set[str]) -> None:
     signatures = [heading for heading in headings(page) if "→" in heading]
-    assert {heading[1:].partition("(")[0] for heading in signatures} <= known
+    assert {heading[1:].partition("(")[0] for heading in signatures} <= existing
     assert len(signatures) == len(set(signatures))
 
 
@@ -233,10 +233,10 @@ def test_filters_match_what_they_are_said_to(row: Row, engine: str, request: Any
     assert documents
     records = [{"external_id": id, "data": data} for id, data in documents.items()]
     store.sync_records(name="Examples", connection_id="docs", records=records)
-    found = store.get_records(
+    result = store.get_records(
         entity_name="Examples", connection_id="docs", options={"filters": where}
     )
-    hits = [record.external_id for record in found]
+    hits = [record.external_id for record in result]
     assert hits == sorted(id for id in documents if id.startswith("hit"))
 
 
@@ -305,8 +305,8 @@ def test_every_key_of_the_status_is_there(value: type) -> None:
 
 
 def test_no_command_is_made_up() -> None:
-    named = {word for word in words(COMMANDS) if word.startswith("engine_")}
-    assert named == set(ENGINE_COMMANDS)
+    is_named = {word for word in words(COMMANDS) if word.startswith("engine_")}
+    assert is_named == set(ENGINE_COMMANDS)
 
 
 # README.md
@@ -323,5 +323,5 @@ def test_requirements_are_the_packages() -> None:
 
 def test_the_first_screen_shows_what_it_is() -> None:
     first = "\n".join((ROOT / "README.md").read_text().splitlines()[:55])
-    for shown in ("make demo", "make test", "from mastra_engine import", "MockMastraEngine"):
-        assert shown in first, name(ROOT / "README.md")
+    for visible in ("make demo", "make test", "from mastra_engine import", "MockMastraEngine"):
+        assert visible in first, name(ROOT / "README.md")

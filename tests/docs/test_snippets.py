@@ -46,15 +46,15 @@ def pages(*languages: str) -> list[Any]:
 
 #: Those that need neither a server nor a framework.
 PYTHON = [
-    each for each in pages("python") if each.values[0] not in {*CLIENTS.values(), *FRAMEWORKS}
+    page for page in pages("python") if page.values[0] not in {*CLIENTS.values(), *FRAMEWORKS}
 ]
 every_page = pytest.mark.parametrize("page", PAGES, ids=name)
 
 
 def is_test_module(page: Path) -> bool:
     """Tell whether the page shows tests that only pytest itself can run."""
-    shown = "".join(block.text for block in blocks(page, "python"))
-    return bool(re.search(r"^class Test|^@pytest\.", shown, re.MULTILINE))
+    visible = "".join(block.text for block in blocks(page, "python"))
+    return bool(re.search(r"^class Test|^@pytest\.", visible, re.MULTILINE))
 
 
 # Python
@@ -85,8 +85,8 @@ def test_python_runs_and_prints_what_is_shown(
 def test_tests_that_are_shown_pass(page: Path, tmp_path: Path) -> None:
     module = tmp_path / "test_shown.py"
     for block in blocks(page, "python"):
-        if named := re.match(r"# (test_\w+\.py)\n", block.text):
-            module = tmp_path / named[1]
+        if by_name := re.match(r"# (test_\w+\.py)\n", block.text):
+            module = tmp_path / by_name[1]
         with module.open("a") as file:
             file.write(f"{block.text}\n\n")
     settings = {**connection.settings_dict["OPTIONS"], "dbname": "shown"}
@@ -99,7 +99,7 @@ def test_tests_that_are_shown_pass(page: Path, tmp_path: Path) -> None:
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "PYTHONPATH": str(ROOT),
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
         cwd=tmp_path,
         env=environment,
@@ -107,7 +107,7 @@ def test_tests_that_are_shown_pass(page: Path, tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 @pytest.mark.parametrize("page", FRAMEWORKS, ids=name)
@@ -188,9 +188,9 @@ def find_command(command: str) -> BaseCommand:
 @every_page
 def test_extras_exist(page: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    named = re.findall(r"(?:django-mastra-engine|\.)\[([\w,-]+)\]", page.read_text())
-    wanted = {extra for extras in named for extra in extras.split(",")}
-    assert wanted <= project["optional-dependencies"].keys()
+    words = re.findall(r"(?:django-mastra-engine|\.)\[([\w,-]+)\]", page.read_text())
+    expected = {extra for extras in words for extra in extras.split(",")}
+    assert expected <= project["optional-dependencies"].keys()
 
 
 # Links

@@ -46,7 +46,7 @@ def typed_value(type: Any, random: Random, depth: int = 8) -> Any:
     """Return JSON that a type allows; optional keys are left out now and then."""
     origin, arguments = get_origin(type), get_args(type)
     if origin in (Union, UnionType):
-        simple = [each for each in arguments if each in (str, NoneType)]
+        simple = [argument for argument in arguments if argument in (str, NoneType)]
         return typed_value(random.choice((depth <= 0 and simple) or arguments), random, depth - 1)
     if origin is Annotated:
         return typed_value(arguments[0], random, depth)

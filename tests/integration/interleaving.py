@@ -16,13 +16,13 @@ def just_before(
     part: str, *actions: Callable[[], Any], on: PostgresEngine | None = None
 ) -> Iterator[None]:
     """Do the actions, one each, just before the statements that contain `part`."""
-    left = list(actions)
+    remaining = list(actions)
 
     def step_in(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if part in sql and left:
-            left.pop(0)()
+        if part in sql and remaining:
+            remaining.pop(0)()
         return execute(sql, params, many, context)
 
     with connections[on.session.alias if on else "default"].execute_wrapper(step_in):
         yield
-    assert not left, f"Too few statements with {part!r}"
+    assert not remaining, f"Too few statements with {part!r}"

@@ -76,16 +76,16 @@ SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname 
 @contextmanager
 def plans() -> Iterator[list[str]]:
     """Collect the plan of each search, explained on the same connection just before it runs."""
-    found: list[str] = []
+    items: list[str] = []
 
     def explain(execute: Any, statement: str, params: Any, many: bool, context: Any) -> Any:
         if " AS distance" in statement:
             execute(f"EXPLAIN {statement}", params, many, context)
-            found.append("\n".join(line for (line,) in context["cursor"].fetchall()))
+            items.append("\n".join(line for (line,) in context["cursor"].fetchall()))
         return execute(statement, params, many, context)
 
     with connection.execute_wrapper(explain):
-        yield found
+        yield items
 
 
 def plan_of(sql: str) -> list[dict[str, Any]]:

@@ -39,13 +39,13 @@ def test_entities(store: MastraEngine) -> None:
 def test_records_and_tombstones(store: MastraEngine) -> None:
     entity = EntityFactory.create(engine=store)
     records = RecordFactory.create_batch(3, engine=store, entity=entity)
-    (named,) = RecordFactory.create_batch(1, engine=store, entity=entity, data={"name": "Ann"})
+    (by_name,) = RecordFactory.create_batch(1, engine=store, entity=entity, data={"name": "Ann"})
     tombstones = RecordFactory.create_batch(2, engine=store, entity=entity, tombstone=True)
-    assert named.data == {"name": "Ann"}
+    assert by_name.data == {"name": "Ann"}
     assert all(record.deleted_at is None for record in records)
     assert all(record.deleted_at is not None for record in tombstones)
     page = store.get_records(entity_name=entity.name, connection_id=entity.connection_id)
-    assert {record.id for record in page.items} == {record.id for record in [*records, named]}
+    assert {record.id for record in page.items} == {record.id for record in [*records, by_name]}
     assert RecordFactory.create(engine=store, entity_name="Other").external_id
 
 

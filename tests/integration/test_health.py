@@ -40,13 +40,13 @@ def entity(db: None) -> Entity:
 
 
 def test_a_new_database_is_healthy() -> None:
-    found = health()
-    assert found.problems == []
-    assert found.unapplied_migrations == 0
-    assert found.server is not None
-    assert found.versions.keys() == {"django-mastra-engine", "Django", "psycopg", "Python"}
-    assert "mastra_engine_record" in {table.name for table in found.tables}
-    assert len(found.growth) == 30
+    result = health()
+    assert result.problems == []
+    assert result.unapplied_migrations == 0
+    assert result.server is not None
+    assert result.versions.keys() == {"django-mastra-engine", "Django", "psycopg", "Python"}
+    assert "mastra_engine_record" in {table.name for table in result.tables}
+    assert len(result.growth) == 30
 
 
 def test_an_index_says_how_it_stands(engine: PostgresEngine) -> None:
@@ -76,8 +76,8 @@ def test_a_broken_search_structure_is_a_problem(engine: PostgresEngine) -> None:
 def test_messages_without_a_vector_wait(
     engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = [{"role": "user", "content": text} for text in ("one", "two", "three", "")]
-    engine.memory.save_memory(thread_id="t", resource_id="r", messages=said)
+    texts = [{"role": "user", "content": text} for text in ("one", "two", "three", "")]
+    engine.memory.save_memory(thread_id="t", resource_id="r", messages=texts)
     Message.objects.filter(position=1).update(embedded_at=datetime.now(UTC))
     engine.state.put(namespace=("r",), key="k", value={"a": "tea"})
     engine.state.put(namespace=("r",), key="not indexed", value={"a": "tea"}, index=False)
@@ -154,10 +154,10 @@ def test_runs_are_counted_and_silent_workers_are_a_problem(entity: Entity) -> No
     run(entity, sync="b", status="running", lease_expires_at=now + timedelta(minutes=1))
     run(entity, sync="c", status="running", lease_expires_at=now - timedelta(minutes=1))
     run(entity, sync="d", status="succeeded", lease_expires_at=now - timedelta(minutes=1))
-    found = health()
-    assert found.runs is not None
-    assert (found.runs.queued, found.runs.running, found.runs.stalled) == (1, 2, 1)
-    assert found.problems == ["Sync runs whose worker is silent: 1. Run those syncs again."]
+    result = health()
+    assert result.runs is not None
+    assert (result.runs.queued, result.runs.running, result.runs.stalled) == (1, 2, 1)
+    assert result.problems == ["Sync runs whose worker is silent: 1. Run those syncs again."]
 
 
 def test_the_last_failures_are_told(entity: Entity) -> None:
@@ -165,12 +165,12 @@ def test_the_last_failures_are_told(entity: Entity) -> None:
         error = {"type": "ValueError", "message": f"number {number}", "place": None}
         run(entity, status="failed", error=error, finished_at=datetime.now(UTC))
     run(entity, status="succeeded")
-    found = health()
-    assert found.runs is not None
-    assert [failure.error for failure in found.runs.failures] == [
+    result = health()
+    assert result.runs is not None
+    assert [failure.error for failure in result.runs.failures] == [
         f"ValueError: number {number}" for number in (6, 5, 4, 3, 2)
     ]
-    assert found.problems == []  # they are told, but nothing has to be done to the database
+    assert result.problems == []  # they are told, but nothing has to be done to the database
 
 
 def test_growth_is_counted_by_day(engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,11 +164,11 @@ def test_tasks_do_it_where_they_are_set_up() -> None:
 
 @pytest.mark.parametrize("moment", [CLAIM, "lock_timeout", STORE])
 def test_an_entity_deleted_while_it_is_indexed_leaves_nothing(
-    engine: PostgresEngine, theirs: PostgresEngine, moment: str
+    engine: PostgresEngine, others: PostgresEngine, moment: str
 ) -> None:
     engine.record_search.indexes_at_once = False
     entity = write(engine, a="one")
-    with just_before(moment, lambda: theirs.delete_entity_by_id(id=entity.id)):
+    with just_before(moment, lambda: others.delete_entity_by_id(id=entity.id)):
         assert engine.index_pending() == 0
     assert chunks() == set()
     assert not IndexProgress.objects.exists()
@@ -177,11 +177,11 @@ def test_an_entity_deleted_while_it_is_indexed_leaves_nothing(
 @pytest.mark.parametrize("moment", [CLAIM, "lock_timeout", STORE])
 @pytest.mark.parametrize("name", ["delete_index", "truncate_index"])
 def test_an_index_emptied_while_it_is_filled_is_filled_again(
-    engine: PostgresEngine, theirs: PostgresEngine, moment: str, name: str
+    engine: PostgresEngine, others: PostgresEngine, moment: str, name: str
 ) -> None:
     engine.record_search.indexes_at_once = False
     write(engine, a="one")
-    empty = getattr(theirs.vectors, name)
+    empty = getattr(others.vectors, name)
     with just_before(moment, lambda: empty(index_name="notes")):
         engine.index_pending()
     engine.index_pending()
@@ -190,25 +190,25 @@ def test_an_index_emptied_while_it_is_filled_is_filled_again(
 
 @pytest.mark.parametrize("moment", [CLAIM, "lock_timeout", STORE])
 def test_a_record_changed_while_it_is_indexed_ends_as_it_is(
-    engine: PostgresEngine, theirs: PostgresEngine, moment: str
+    engine: PostgresEngine, others: PostgresEngine, moment: str
 ) -> None:
     engine.record_search.indexes_at_once = False
     write(engine, a="one", b="two")
-    with just_before(moment, lambda: write(theirs, a="new")):
+    with just_before(moment, lambda: write(others, a="new")):
         engine.index_pending()
     assert chunks() == {"new", "two"}
 
 
 def test_the_slower_of_two_indexers_writes_nothing(
-    engine: PostgresEngine, theirs: PostgresEngine
+    engine: PostgresEngine, others: PostgresEngine
 ) -> None:
     engine.record_search.indexes_at_once = False
     engine.record_search.lease_seconds = -1.0  # its claim is over at once
     write(engine, a="one")
 
     def overtake() -> None:
-        write(theirs, a="new")
-        assert theirs.index_pending() == 1
+        write(others, a="new")
+        assert others.index_pending() == 1
 
     with just_before("lock_timeout", overtake):
         assert engine.index_pending() == 0
@@ -270,20 +270,20 @@ def test_indexing_may_be_part_of_a_transaction(engine: PostgresEngine) -> None:
 
 
 def test_searching_for_what_was_deleted_since(
-    engine: PostgresEngine, theirs: PostgresEngine
+    engine: PostgresEngine, others: PostgresEngine
 ) -> None:
     entity = write(engine, a="one", b="one two")
 
     def delete() -> None:
-        theirs.delete_records(entity_id=entity.id, external_ids=["a"])
+        others.delete_records(entity_id=entity.id, external_ids=["a"])
 
     with just_before("FROM mastra_engine_record", delete):
-        found = engine.search_records(query="one", connection_id="crm", hybrid=False)
-    assert [match.record.external_id for match in found] == ["b"]
+        matches = engine.search_records(query="one", connection_id="crm", hybrid=False)
+    assert [match.record.external_id for match in matches] == ["b"]
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["nothing known", "all known"])
-def test_what_is_gone_is_found_by_the_index_on_ids(engine: PostgresEngine, known: bool) -> None:
+@pytest.mark.parametrize("is_known", [False, True], ids=["nothing known", "all known"])
+def test_what_is_gone_is_found_by_the_index_on_ids(engine: PostgresEngine, is_known: bool) -> None:
     """Whatever is known of the tables: compared each with each, many take for ever."""
     entity = write(engine, **{f"n{i}": f"word {i}" for i in range(2_000)})
     engine.delete_records(entity_id=entity.id, external_ids=["n0"])
@@ -299,7 +299,7 @@ def test_what_is_gone_is_found_by_the_index_on_ids(engine: PostgresEngine, known
         reserved=True,
     )
     engine.vectors.store.put(index, "crm", foreign, generated=False)
-    if known:
+    if is_known:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE mastra_engine_record")
     (sql,) = [sql for sql in statements(engine.index_pending) if "NOT EXISTS" in sql]

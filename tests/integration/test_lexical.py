@@ -74,10 +74,10 @@ def table(engine: PostgresEngine) -> str:
 def search(engine: PostgresEngine, words: list[str], **options: Any) -> list[tuple[int, float]]:
     """Return the numbers of the documents with the best words, and their scores."""
     defaults: dict[str, Any] = {"top_k": 10, "hybrid": 0.0, "namespace": ""}
-    found = engine.vectors.query(
+    matches = engine.vectors.query(
         index_name=INDEX, query_text=" ".join(words), **{**defaults, **options}
     )
-    return [(int(match.id), match.lexical) for match in found]
+    return [(int(match.id), match.lexical) for match in matches]
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,8 @@ def reference() -> Any:
     retriever.index(DOCUMENTS, show_progress=False)
 
     def scores(words: list[str]) -> np.ndarray:
-        known = [word for word in words if word in retriever.vocab_dict]
-        return retriever.get_scores(known) if known else np.zeros(SIZE)
+        existing = [word for word in words if word in retriever.vocab_dict]
+        return retriever.get_scores(existing) if existing else np.zeros(SIZE)
 
     return scores
 
@@ -104,13 +104,13 @@ def test_the_order_is_that_of_another_implementation(
 ) -> None:
     for words in texts(QUERIES, 6, seed=2):
         expected = reference(words)
-        found = search(stored, words)
-        numbers = [n for n, _ in found]
+        matches = search(stored, words)
+        numbers = [n for n, _ in matches]
         assert len(numbers) == len(best(expected))
-        assert [score for _, score in found] == pytest.approx(
-            sorted(expected, reverse=True)[: len(found)], rel=1e-6
+        assert [score for _, score in matches] == pytest.approx(
+            sorted(expected, reverse=True)[: len(matches)], rel=1e-6
         )
-        assert [score for _, score in found] == pytest.approx(expected[numbers], rel=1e-6)
+        assert [score for _, score in matches] == pytest.approx(expected[numbers], rel=1e-6)
 
 
 def test_estimates_find_what_is_exact(
@@ -120,14 +120,14 @@ def test_estimates_find_what_is_exact(
     overlaps = []
     for words in texts(300, 6, seed=3):
         expected = reference(words)
-        wanted = best(expected)
-        if not wanted:
+        entry = best(expected)
+        if not entry:
             continue
         # Documents that score the same as the last of the first ten may stand for it.
-        least = expected[wanted[-1]] * (1 - 1e-9)
-        found = [n for n, _ in search(stored, words)]
-        assert len(found) == len(wanted)
-        overlaps.append(sum(expected[n] >= least for n in found) / len(wanted))
+        least = expected[entry[-1]] * (1 - 1e-9)
+        result = [n for n, _ in search(stored, words)]
+        assert len(result) == len(entry)
+        overlaps.append(sum(expected[n] >= least for n in result) / len(entry))
     assert len(overlaps) > 250
     assert sum(overlaps) / len(overlaps) >= 0.95
 
@@ -207,8 +207,8 @@ def test_postgresql_has_the_same_words(db: None, text: str) -> None:
             "SELECT lexeme, cardinality(positions) FROM unnest(to_tsvector('simple', %s))",
             [analyzed(text)],
         )
-        found = dict(cursor.fetchall())
-    assert found == {word: min(number, MAX_FREQUENCY) for word, number in words.items()}
+        result = dict(cursor.fetchall())
+    assert result == {word: min(number, MAX_FREQUENCY) for word, number in words.items()}
 
 
 @pytest.mark.parametrize("lexeme", ["o'neil", "back\\slash", "a & b", "%s", "'); --"])

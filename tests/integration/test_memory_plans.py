@@ -106,11 +106,11 @@ def test_the_last_messages_are_read_in_the_indexs_order(memory: Memory, thread: 
 @pytest.mark.parametrize("thread", [LONG, SHORT])
 def test_a_context_window_reads_what_it_holds(memory: Memory, thread: str, budget: int) -> None:
     """However long the thread and the window are, the planner does not take them for longer."""
-    found: list[Any] = []
+    items: list[Any] = []
     plan = plan_of(
-        lambda: found.append(memory.get_context_window(thread_id=thread, max_tokens=budget))
+        lambda: items.append(memory.get_context_window(thread_id=thread, max_tokens=budget))
     )
-    (window,) = found
+    (window,) = items
     assert len(window) == min(budget // TOKENS, Message.objects.filter(thread=thread).count())
     assert BY_TOKENS in indexes(plan)
     assert not kinds(plan) & {"Seq Scan", "Gather", "Gather Merge"}

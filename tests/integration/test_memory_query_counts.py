@@ -68,7 +68,7 @@ def expire(memory: Memory) -> int:
     return memory.expire_messages(before=datetime.now(UTC) + timedelta(days=1))
 
 
-EXPORTED = ['{"id": "x", "resource_id": "anna"}', *(json.dumps(each) for each in texts(SIZE, "x"))]
+EXPORTED = ['{"id": "x", "resource_id": "anna"}', *(json.dumps(text) for text in texts(SIZE, "x"))]
 AN_AGE_AGO = datetime(1900, 1, 1, tzinfo=UTC)
 
 # A transaction of the engine's own begins with its lock timeout. A recall looks for the thread, for

@@ -62,9 +62,9 @@ def transfer(memory: Memory) -> object:
 
 @pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
 def test_a_thread_deleted_while_its_messages_are_embedded_leaves_no_vectors(
-    memory: Memory, theirs: Memory, moment: str
+    memory: Memory, others: Memory, moment: str
 ) -> None:
-    with just_before(moment, lambda: theirs.delete_thread(thread_id=THREAD)):
+    with just_before(moment, lambda: others.delete_thread(thread_id=THREAD)):
         memory.embed_pending()
     assert not Message.objects.exists()
     assert vectors() == set()
@@ -72,9 +72,9 @@ def test_a_thread_deleted_while_its_messages_are_embedded_leaves_no_vectors(
 
 @pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
 def test_messages_transferred_while_they_are_embedded_have_vectors_of_their_new_resource(
-    memory: Memory, theirs: Memory, moment: str
+    memory: Memory, others: Memory, moment: str
 ) -> None:
-    with just_before(moment, lambda: transfer(theirs)):
+    with just_before(moment, lambda: transfer(others)):
         memory.embed_pending()
     assert set(Embedding.objects.values_list("vector_id", "namespace")) == {
         (id, "bert") for id in ("1", "2", "3")
@@ -83,9 +83,9 @@ def test_messages_transferred_while_they_are_embedded_have_vectors_of_their_new_
 
 @pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
 def test_messages_deleted_while_they_are_embedded_leave_no_vectors(
-    memory: Memory, theirs: Memory, moment: str
+    memory: Memory, others: Memory, moment: str
 ) -> None:
-    with just_before(moment, lambda: theirs.delete_messages(ids=["1", "3"])):
+    with just_before(moment, lambda: others.delete_messages(ids=["1", "3"])):
         memory.embed_pending()
     assert vectors() == {"2"}
 
@@ -125,18 +125,18 @@ def test_a_change_that_began_before_vectors_were_stored_is_retried(
 
 
 def test_messages_embedded_twice_at_once_have_one_vector_each(
-    memory: Memory, theirs: Memory
+    memory: Memory, others: Memory
 ) -> None:
-    with just_before("FOR NO KEY UPDATE", theirs.embed_pending):
+    with just_before("FOR NO KEY UPDATE", others.embed_pending):
         memory.embed_pending()
     assert sorted(Embedding.objects.values_list("vector_id", flat=True)) == ["1", "2", "3"]
 
 
 def test_the_index_of_messages_made_by_another_in_between_is_used(
-    memory: Memory, theirs: Memory
+    memory: Memory, others: Memory
 ) -> None:
     memory.vectors.delete_index(index_name="memory")
-    with just_before("pg_advisory_xact_lock", theirs.embed_pending):
+    with just_before("pg_advisory_xact_lock", others.embed_pending):
         memory.embed_pending()
     assert vectors() == {"1", "2", "3"}
 
@@ -144,45 +144,45 @@ def test_the_index_of_messages_made_by_another_in_between_is_used(
 # Appending
 
 
-def test_a_thread_made_by_another_in_between_is_appended_to(memory: Memory, theirs: Memory) -> None:
+def test_a_thread_made_by_another_in_between_is_appended_to(memory: Memory, others: Memory) -> None:
     def save(by: Memory, id: str) -> int:
         messages = texts(id)
         return by.save_memory(thread_id="new", messages=messages, resource_id="anna")[0].position
 
-    with just_before(MAKE_THREAD, lambda: save(theirs, "theirs")):
+    with just_before(MAKE_THREAD, lambda: save(others, "theirs")):
         assert save(memory, "mine") == 2
 
 
 def test_a_thread_made_by_another_resource_in_between_is_not_found(
-    memory: Memory, theirs: Memory
+    memory: Memory, others: Memory
 ) -> None:
-    make = lambda: theirs.create_thread(resource_id="bert", thread_id="new")  # noqa: E731
+    make = lambda: others.create_thread(resource_id="bert", thread_id="new")  # noqa: E731
     with just_before(MAKE_THREAD, make), pytest.raises(ThreadNotFound):
         memory.save_memory(thread_id="new", messages=texts("mine"), resource_id="anna")
     assert not Message.objects.filter(thread="new").exists()
 
 
 def test_a_thread_deleted_in_between_is_created_again_for_its_resource(
-    memory: Memory, theirs: Memory
+    memory: Memory, others: Memory
 ) -> None:
-    with just_before(APPEND, lambda: theirs.delete_thread(thread_id=THREAD)):
+    with just_before(APPEND, lambda: others.delete_thread(thread_id=THREAD)):
         (saved,) = memory.save_memory(thread_id=THREAD, messages=texts("mine"), resource_id="anna")
     assert saved.position == 1
     assert memory.get_thread(thread_id=THREAD).message_count == 1
 
 
 def test_a_thread_made_and_deleted_in_between_is_created_for_its_resource(
-    memory: Memory, theirs: Memory
+    memory: Memory, others: Memory
 ) -> None:
-    make = lambda: theirs.create_thread(resource_id="anna", thread_id="new")  # noqa: E731
-    delete = lambda: theirs.delete_thread(thread_id="new")  # noqa: E731
+    make = lambda: others.create_thread(resource_id="anna", thread_id="new")  # noqa: E731
+    delete = lambda: others.delete_thread(thread_id="new")  # noqa: E731
     with just_before(MAKE_THREAD, make), just_before(APPEND, lambda: None, delete):
         (saved,) = memory.save_memory(thread_id="new", messages=texts("mine"), resource_id="anna")
     assert saved.position == 1
 
 
-def test_a_thread_deleted_in_between_is_not_found(memory: Memory, theirs: Memory) -> None:
-    delete = lambda: theirs.delete_thread(thread_id=THREAD)  # noqa: E731
+def test_a_thread_deleted_in_between_is_not_found(memory: Memory, others: Memory) -> None:
+    delete = lambda: others.delete_thread(thread_id=THREAD)  # noqa: E731
     with just_before(APPEND, delete), pytest.raises(ThreadNotFound):
         memory.save_memory(thread_id=THREAD, messages=texts("mine"))
     assert not Message.objects.exists()
@@ -220,17 +220,17 @@ def test_times_do_not_run_against_positions_whatever_the_clock_does(
 # Cloning, and working memory
 
 
-def test_a_thread_deleted_before_it_is_cloned_is_not_found(memory: Memory, theirs: Memory) -> None:
-    delete = lambda: theirs.delete_thread(thread_id=THREAD)  # noqa: E731
+def test_a_thread_deleted_before_it_is_cloned_is_not_found(memory: Memory, others: Memory) -> None:
+    delete = lambda: others.delete_thread(thread_id=THREAD)  # noqa: E731
     with just_before(MAKE_THREAD, delete), pytest.raises(ThreadNotFound):
         memory.clone_thread(thread_id=THREAD, new_thread_id="new")
     assert not Thread.objects.exists()
 
 
 def test_a_thread_appended_to_before_it_is_cloned_is_cloned_whole(
-    memory: Memory, theirs: Memory
+    memory: Memory, others: Memory
 ) -> None:
-    save = lambda: theirs.save_memory(thread_id=THREAD, messages=texts("4"))  # noqa: E731
+    save = lambda: others.save_memory(thread_id=THREAD, messages=texts("4"))  # noqa: E731
     with just_before(MAKE_THREAD, save):
         clone = memory.clone_thread(thread_id=THREAD)
     assert clone.message_count == 4
@@ -238,20 +238,20 @@ def test_a_thread_appended_to_before_it_is_cloned_is_cloned_whole(
 
 
 def test_messages_deleted_after_they_were_chosen_are_not_counted_twice(
-    memory: Memory, theirs: Memory
+    memory: Memory, others: Memory
 ) -> None:
-    with just_before("FOR NO KEY UPDATE", lambda: theirs.delete_messages(ids=["1"])):
+    with just_before("FOR NO KEY UPDATE", lambda: others.delete_messages(ids=["1"])):
         assert memory.delete_messages(ids=["1", "2"]) == 1
     thread = Thread.objects.get()
-    (left,) = Message.objects.all()
-    assert (thread.message_count, thread.total_tokens) == (1, left.tokens)
-    assert thread.cum_tokens == left.cum_tokens == left.gap_tokens + left.tokens
+    (remaining,) = Message.objects.all()
+    assert (thread.message_count, thread.total_tokens) == (1, remaining.tokens)
+    assert thread.cum_tokens == remaining.cum_tokens == remaining.gap_tokens + remaining.tokens
 
 
 def test_working_memory_of_a_thread_deleted_in_between_is_not_found(
-    memory: Memory, theirs: Memory
+    memory: Memory, others: Memory
 ) -> None:
-    delete = lambda: theirs.delete_thread(thread_id=THREAD)  # noqa: E731
+    delete = lambda: others.delete_thread(thread_id=THREAD)  # noqa: E731
     write = "INSERT INTO mastra_engine_workingmemory"
     with just_before(write, delete), pytest.raises(ThreadNotFound):
         memory.update_working_memory(thread_id=THREAD, content="Asks about tea")

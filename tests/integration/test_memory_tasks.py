@@ -75,8 +75,8 @@ def test_a_failing_queue_does_not_fail_the_write(caplog: Any) -> None:
     engine.memory.queue = Away()
     say("dog")
     assert "Messages of thread chat wait for their vectors" in caplog.messages
-    found = engine.memory.recall(query="dog", resource_id="ann")
-    assert [message.position for message in found] == [1]
+    matches = engine.memory.recall(query="dog", resource_id="ann")
+    assert [message.position for message in matches] == [1]
 
 
 def test_the_task_of_a_thread_that_was_deleted_does_nothing() -> None:
@@ -91,8 +91,8 @@ def test_the_task_of_a_thread_that_was_deleted_does_nothing() -> None:
 def test_messages_that_tasks_have_not_embedded_yet_are_recalled() -> None:
     with dummy():
         say("dog", "cat")
-        found = engine.memory.recall(query="dog", resource_id="ann", top_k=1)
-        assert [message.position for message in found] == [1, 2]
+        matches = engine.memory.recall(query="dog", resource_id="ann", top_k=1)
+        assert [message.position for message in matches] == [1, 2]
         assert vectors() == ["cat", "dog"]
 
 

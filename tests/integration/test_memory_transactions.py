@@ -146,20 +146,20 @@ def test_messages_are_embedded_after_the_callers_commit(memory: Memory, name: st
 
 
 def test_messages_that_are_rolled_back_are_not_embedded(memory: Memory) -> None:
-    asked: list[str] = []
+    calls: list[str] = []
 
     class Listening(Letters):
         def embed_documents(self, texts: list[str]) -> list[list[float]]:
-            asked.extend(texts)
+            calls.extend(texts)
             return super().embed_documents(texts)
 
     memory.vectors.embedder = Listening()
     with transaction.atomic():
         save()(memory)
         transaction.set_rollback(True)
-    assert asked == []
+    assert calls == []
     save()(memory)
-    assert asked == ["Text 4"]
+    assert calls == ["Text 4"]
 
 
 REFUSALS: dict[str, tuple[type[Exception], Call]] = {
@@ -251,7 +251,7 @@ def lock_timeout(alias: str = "default") -> str:
 
 
 @contextmanager
-def held(other: PostgresEngine, sql: str) -> Iterator[None]:
+def locked_by(other: PostgresEngine, sql: str) -> Iterator[None]:
     """Somebody else executes `sql` and does not commit."""
     with transaction.atomic(using=other.session.alias):
         with connections[other.session.alias].cursor() as cursor:
@@ -284,7 +284,7 @@ def test_a_locked_thread_is_unavailable_after_the_lock_timeout(
     memory: Memory, hasty: Memory, other: PostgresEngine, call: Call
 ) -> None:
     before = contents()
-    with held(other, HOLD_THREAD), gives_up():
+    with locked_by(other, HOLD_THREAD), gives_up():
         call(hasty)
     assert contents() == before
     call(hasty)
@@ -296,7 +296,7 @@ def test_a_locked_thread_is_unavailable_after_the_lock_timeout(
 def test_a_thread_being_created_is_unavailable_after_the_lock_timeout(
     memory: Memory, hasty: Memory, other: PostgresEngine, name: str
 ) -> None:
-    with held(other, MAKE_THREAD), gives_up():
+    with locked_by(other, MAKE_THREAD), gives_up():
         WRITES[name](hasty)
     WRITES[name](hasty)
     assert memory.get_thread(thread_id="new")
@@ -305,7 +305,7 @@ def test_a_thread_being_created_is_unavailable_after_the_lock_timeout(
 def test_readers_do_not_wait_for_a_locked_thread(
     memory: Memory, hasty: Memory, other: PostgresEngine
 ) -> None:
-    with held(other, HOLD_THREAD):
+    with locked_by(other, HOLD_THREAD):
         assert len(hasty.get_memory(thread_id=THREAD).messages) == 3
         assert len(hasty.get_context_window(thread_id=THREAD, max_tokens=100)) == 3
         assert len(hasty.list_messages(thread_id=THREAD)) == 3
@@ -326,7 +326,7 @@ def test_a_lock_timeout_of_zero_leaves_the_servers(
     servers = elsewhere(lock_timeout=0, statement_timeout="5s").memory
     with connections[alias_of(servers)].cursor() as cursor:
         cursor.execute("SET lock_timeout = '200ms'")
-    with held(other, HOLD_THREAD), gives_up():
+    with locked_by(other, HOLD_THREAD), gives_up():
         save()(servers)
 
 
@@ -349,6 +349,6 @@ def test_a_callers_transaction_waits_as_long_as_it_says(
         patient.update_working_memory(resource_id="bert", content="Mine")
         with connections[alias].cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '200ms'")
-        with held(other, HOLD_THREAD), gives_up():
+        with locked_by(other, HOLD_THREAD), gives_up():
             save()(patient)
     assert memory.get_working_memory(resource_id="bert").content == "Mine"

@@ -25,8 +25,8 @@ def append(engine: PostgresEngine, key: str = "the key") -> bytes:
     """Append a message, once, and return its id."""
 
     def act() -> bytes:
-        said = {"role": "user", "content": "Hello"}
-        (saved,) = engine.memory.save_memory(thread_id=THREAD, resource_id="anna", messages=[said])
+        body = {"role": "user", "content": "Hello"}
+        (saved,) = engine.memory.save_memory(thread_id=THREAD, resource_id="anna", messages=[body])
         return saved.id.encode()
 
     return engine.run_idempotent(owner="anna", key=key, body=b"Hello", act=act)
@@ -63,8 +63,8 @@ def test_an_answer_is_kept_with_the_callers_commit(engine: PostgresEngine) -> No
 def stale(number: int) -> None:
     over = Now() - timedelta(hours=1)
     IdempotencyRecord.objects.bulk_create(
-        IdempotencyRecord(id=UUID(int=each), body_hash=UUID(int=0), response=b"", expires_at=over)
-        for each in range(number)
+        IdempotencyRecord(id=UUID(int=item), body_hash=UUID(int=0), response=b"", expires_at=over)
+        for item in range(number)
     )
 
 
@@ -101,6 +101,6 @@ def test_what_another_deletes_is_not_waited_for(
 ) -> None:
     stale(DELETED_PER_CALL + 1)
     with transaction.atomic():
-        for each in (engine, other):
-            each.run_idempotent(owner="anna", key=each.session.alias, body=b"", act=bytes)
+        for item in (engine, other):
+            item.run_idempotent(owner="anna", key=item.session.alias, body=b"", act=bytes)
     assert not IdempotencyRecord.objects.filter(expires_at__lt=Now()).exists()

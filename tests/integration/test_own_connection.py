@@ -25,10 +25,10 @@ def url(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iter
     # For these tests alone, which ask for no `db`, pytest-django makes no database.
     assert connections["default"].settings_dict["NAME"] not in server_url()
     with django_db_blocker.unblock():
-        known = set(connections.settings)
+        values = set(connections.settings)
         yield database_url()
         Entity.objects.all().delete()
-        for alias in set(connections.settings) - known:
+        for alias in set(connections.settings) - values:
             connections[alias].close()
             del connections[alias]
             del connections.settings[alias]

@@ -23,24 +23,24 @@ OFTEN = 12
 @pytest.fixture
 def one(elsewhere: Elsewhere) -> PostgresEngine:
     """An engine that has a connection of its own, an index and a thread."""
-    made = elsewhere()
-    made.vectors.create_index(index_name="compass", dimension=3)
-    made.vectors.upsert(
+    created = elsewhere()
+    created.vectors.create_index(index_name="compass", dimension=3)
+    created.vectors.upsert(
         index_name="compass",
         vectors=[[1, 0, 0], [0, 1, 0]],
         ids=["east", "north"],
         metadata=[{"n": 1}, {"n": 2}],
     )
-    made.memory.save_memory(
+    created.memory.save_memory(
         thread_id="t", resource_id="r", messages=[{"role": "user", "content": "hello"}]
     )
-    connections[made.database].close()
-    return made
+    connections[created.database].close()
+    return created
 
 
 def search(engine: PostgresEngine, **options: Any) -> list[str]:
-    found = engine.vectors.query(index_name="compass", query_vector=[1, 0.1, 0], **options)
-    return [match.id for match in found]
+    matches = engine.vectors.query(index_name="compass", query_vector=[1, 0.1, 0], **options)
+    return [match.id for match in matches]
 
 
 def prepared(engine: PostgresEngine) -> list[str]:
@@ -189,10 +189,10 @@ def test_the_driver_keeps_the_text_of_no_other_statements(one: PostgresEngine) -
         with transaction.atomic(using=one.database), connections[one.database].cursor() as cursor:
             cursor.execute("SELECT %s", [f"{document} {n}"])
     manager = connections[one.database].connection._prepared
-    kept = [*manager._counts, *manager._names]
-    assert any(b"ORDER BY distance" in text for text, _ in kept)
-    assert not any(b"xxx" in text or b"colour" in text for text, _ in kept)
-    assert len(kept) < OFTEN
+    stored = [*manager._counts, *manager._names]
+    assert any(b"ORDER BY distance" in text for text, _ in stored)
+    assert not any(b"xxx" in text or b"colour" in text for text, _ in stored)
+    assert len(stored) < OFTEN
 
 
 def prepared_anew_after(engine: PostgresEngine, sql: str) -> None:
@@ -276,10 +276,10 @@ def test_a_cursor_that_is_used_again_keeps_nothing(one: PostgresEngine) -> None:
     connection = connections[one.database]
     with server_cursor(connection) as cursor:
         cursor.execute("SELECT 1")
-        used, found = cursor.cursor, cursor.pgresult
-        held = sys.getrefcount(found)
+        used, result = cursor.cursor, cursor.pgresult
+        bound = sys.getrefcount(result)
         assert cursor.fetchall() == [(1,)]
-    assert sys.getrefcount(found) <= held - 3  # the cursor's, its list's, and its transformer's
+    assert sys.getrefcount(result) <= bound - 3  # the cursor's, its list's, and its transformer's
     with server_cursor(connection) as cursor:
         assert cursor.cursor is used
     connection.close()

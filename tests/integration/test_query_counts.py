@@ -40,14 +40,14 @@ def entity(engine: PostgresEngine) -> Entity:
     return engine.sync_records(**NAME, records=records(300), mode="full").entity
 
 
-def upsert(given: list[dict[str, Any]], **options: Any) -> Call:
+def upsert(value: list[dict[str, Any]], **options: Any) -> Call:
     return lambda engine, entity: engine.upsert_records(
-        entity_id=entity.id, records=given, **options
+        entity_id=entity.id, records=value, **options
     )
 
 
-def sync(given: list[dict[str, Any]], **options: Any) -> Call:
-    return lambda engine, entity: engine.sync_records(**NAME, records=given, **options)
+def sync(value: list[dict[str, Any]], **options: Any) -> Call:
+    return lambda engine, entity: engine.sync_records(**NAME, records=value, **options)
 
 
 @pytest.fixture(autouse=True)

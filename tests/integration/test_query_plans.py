@@ -38,13 +38,13 @@ def entity(django_db_setup: None, django_db_blocker: Any) -> Iterator[Entity]:
     """An entity with all the records, committed once for the whole module."""
     with django_db_blocker.unblock():
         engine = PostgresEngine()
-        made = engine.sync_records(name="Orders", connection_id="shop", records=orders()).entity
+        created = engine.sync_records(name="Orders", connection_id="shop", records=orders()).entity
         with connection.cursor() as cursor:
             # As autovacuum does: what the index on documents has yet to take in makes it look dear.
             cursor.execute("VACUUM (ANALYZE) mastra_engine_record, mastra_engine_entity")
-    yield made
+    yield created
     with django_db_blocker.unblock():
-        engine.delete_entity_by_id(id=made.id)
+        engine.delete_entity_by_id(id=created.id)
 
 
 def plan(call: Callable[[], Any]) -> list[dict[str, Any]]:

@@ -76,16 +76,16 @@ def test_a_deletion_purged_while_a_reader_reads_is_seen_or_reported(
     """Otherwise the reader keeps what is deleted for ever."""
     entity = make(engine)
     engine.upsert_records(entity_id=entity.id, records=[ANNA])
-    known = engine.get_changes(entity_id=entity.id).next
+    existing = engine.get_changes(entity_id=entity.id).next
     engine.delete_records(entity_id=entity.id, external_ids=["1"])
     engine.upsert_records(entity_id=entity.id, records=[{"external_id": "2", "data": {}}])
 
     def purge() -> None:
-        other.purge_deleted_records(entity_id=entity.id, up_to_rev=known + 1)
+        other.purge_deleted_records(entity_id=entity.id, up_to_rev=existing + 1)
 
     try:
         with just_before("FROM mastra_engine_record", purge):
-            changes = engine.get_changes(entity_id=entity.id, after=known)
+            changes = engine.get_changes(entity_id=entity.id, after=existing)
         seen = [change.record.external_id for change in changes]
         engine.get_changes(entity_id=entity.id, after=changes.next)
     except CursorExpired:

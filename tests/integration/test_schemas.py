@@ -52,33 +52,33 @@ def tenant(transactional_db: None) -> Iterator[str]:
 def test_a_tenants_index_leaves_that_of_another_alone(
     ours: Any, elsewhere: Elsewhere, tenant: str
 ) -> None:
-    theirs = elsewhere(search_path=tenant).vectors
-    theirs.create_index(index_name="few", dimension=3)
-    assert [found.id for found in ours.get_vectors(index_name="few", ids=["ours"])] == ["ours"]
-    theirs.upsert(index_name="few", vectors=[[1, 0, 0]], ids=["theirs"])
-    for vectors, id in ((ours, "ours"), (theirs, "theirs")):
+    others = elsewhere(search_path=tenant).vectors
+    others.create_index(index_name="few", dimension=3)
+    assert [vector.id for vector in ours.get_vectors(index_name="few", ids=["ours"])] == ["ours"]
+    others.upsert(index_name="few", vectors=[[1, 0, 0]], ids=["theirs"])
+    for vectors, id in ((ours, "ours"), (others, "theirs")):
         (match,) = vectors.query(index_name="few", query_vector=[1, 0, 0])
         assert match.id == id
 
 
 def test_a_tenants_structure_is_no_other(ours: Any, elsewhere: Elsewhere, tenant: str) -> None:
-    theirs = elsewhere(search_path=tenant).vectors
-    theirs.create_index(index_name="few", dimension=3, index_type="ivfflat")
-    assert theirs.describe_index(index_name="few").status == "missing"
-    assert [index.status for index in theirs.list_indexes()] == ["missing"]
-    with theirs.bulk_load(index_name="few"):
+    others = elsewhere(search_path=tenant).vectors
+    others.create_index(index_name="few", dimension=3, index_type="ivfflat")
+    assert others.describe_index(index_name="few").status == "missing"
+    assert [index.status for index in others.list_indexes()] == ["missing"]
+    with others.bulk_load(index_name="few"):
         assert ours.describe_index(index_name="few").status == "ready"
-    assert theirs.describe_index(index_name="few").status == "ready"
+    assert others.describe_index(index_name="few").status == "ready"
 
 
 def test_tenants_build_at_the_same_time(ours: Any, elsewhere: Elsewhere, tenant: str) -> None:
-    theirs = elsewhere(search_path=tenant).vectors
-    theirs.create_index(index_name="few", dimension=3, index_type="ivfflat")
+    others = elsewhere(search_path=tenant).vectors
+    others.create_index(index_name="few", dimension=3, index_type="ivfflat")
     index = find_definition(connection, "few")
     assert index is not None
     with Partition(connection, index)._only_builder():
-        assert theirs.build_index(index_name="few").status == "ready"
-        assert [each.status for each in theirs.list_indexes()] == ["ready"]
+        assert others.build_index(index_name="few").status == "ready"
+        assert [index.status for index in others.list_indexes()] == ["ready"]
 
 
 def test_the_extension_is_where_all_tenants_find_it(transactional_db: None) -> None:
@@ -115,9 +115,9 @@ def test_an_index_is_where_the_tables_are(
 ) -> None:
     """Tenants may share the tables and have others of their own, in a schema looked in first."""
     sql("DROP SCHEMA tenant CASCADE; CREATE SCHEMA tenant")
-    theirs = elsewhere(search_path=tenant).vectors
-    theirs.create_index(index_name="few", dimension=3)
-    theirs.upsert(index_name="few", vectors=[[1, 0, 0]], ids=["shared"])
+    others = elsewhere(search_path=tenant).vectors
+    others.create_index(index_name="few", dimension=3)
+    others.upsert(index_name="few", vectors=[[1, 0, 0]], ids=["shared"])
     (match,) = engine.vectors.query(index_name="few", query_vector=[1, 0, 0])
     assert match.id == "shared"
 
@@ -140,8 +140,8 @@ def test_a_backend_that_changes_schemas_is_obeyed(
     hello = [{"role": "user", "content": "hello"}]
     engine.memory.save_memory(thread_id="ours", resource_id="r", messages=hello)
     switching = elsewhere()
-    known = connections[switching.database]
-    backend = connections[switching.database] = Switching(known.settings_dict, known.alias)
+    existing = connections[switching.database]
+    backend = connections[switching.database] = Switching(existing.settings_dict, existing.alias)
     for _ in range(times):
         assert switching.memory.get_thread(thread_id="ours").resource_id == "r"
     backend.schema = "tenant"

@@ -21,12 +21,12 @@ Told = list[dict[str, Any]]
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
+def reported() -> Iterator[Told]:
     """What a receiver is told."""
     arguments: Told = []
 
-    def receive(signal: Any, **given: Any) -> None:
-        arguments.append(given)
+    def receive(signal: Any, **value: Any) -> None:
+        arguments.append(value)
 
     records_changed.connect(receive)
     yield arguments
@@ -44,13 +44,13 @@ def engine(transactional_db: None) -> PostgresEngine:
     return PostgresEngine()
 
 
-def revs(told: Told) -> list[tuple[int, int]]:
-    return [(each["after"], each["rev"]) for each in told]
+def revs(reported: Told) -> list[tuple[int, int]]:
+    return [(item["after"], item["rev"]) for item in reported]
 
 
-def test_a_write_is_told_without_its_content(store: MastraEngine, told: Told) -> None:
+def test_a_write_is_told_without_its_content(store: MastraEngine, reported: Told) -> None:
     entity = store.sync_records(**NAME, records=[record("1"), record("2")]).entity
-    assert told == [
+    assert reported == [
         {
             "sender": type(store),
             "alias": "default",
@@ -80,26 +80,26 @@ def test_it_says_what_to_read(store: MastraEngine) -> None:
     assert seen == [("added", "1"), ("added", "2"), ("updated", "2"), ("deleted", "1")]
 
 
-def test_where_nothing_changed_nothing_is_told(store: MastraEngine, told: Told) -> None:
+def test_where_nothing_changed_nothing_is_told(store: MastraEngine, reported: Told) -> None:
     entity = store.sync_records(**NAME, records=[record("1")]).entity
     store.delete_records(entity_id=entity.id, external_ids=["1"])
-    told.clear()
+    reported.clear()
     store.sync_records(**NAME, records=[], last_sync_id="tuesday")
     store.delete_records(entity_id=entity.id, external_ids=["1", "unknown"])
     store.purge_deleted_records(entity_id=entity.id, up_to_rev=10)
     store.create_entity(name="Others", connection_id="crm")
-    assert told == []
+    assert reported == []
 
 
-def test_each_page_of_a_declared_sync_is_told(store: MastraEngine, told: Told) -> None:
+def test_each_page_of_a_declared_sync_is_told(store: MastraEngine, reported: Told) -> None:
     with registry.empty():
         declare(entity="Contacts", name="contacts")(
             lambda ctx: [[record("1"), record("2")], [record("1")], [record("3")]]
         )
         store.run_sync("contacts", connection_id="crm", dry_run=True)
-        assert told == []
+        assert reported == []
         store.run_sync("contacts", connection_id="crm")
-    assert revs(told) == [(0, 2), (2, 3)]
+    assert revs(reported) == [(0, 2), (2, 3)]
 
 
 def test_a_receiver_that_fails_neither_breaks_the_write_nor_keeps_others_from_it(
@@ -109,8 +109,8 @@ def test_a_receiver_that_fails_neither_breaks_the_write_nor_keeps_others_from_it
         raise ZeroDivisionError
 
     records_changed.connect(fail)
-    reached: Told = []
-    last = reached.append
+    arrived: Told = []
+    last = arrived.append
     records_changed.connect(receiver := lambda **given: last(given))
     try:
         with caplog.at_level(logging.ERROR, logger="django.dispatch"):
@@ -119,14 +119,14 @@ def test_a_receiver_that_fails_neither_breaks_the_write_nor_keeps_others_from_it
         records_changed.disconnect(fail)
         records_changed.disconnect(receiver)
     assert result.created == 1
-    assert len(reached) == 1
+    assert len(arrived) == 1
     assert "fail" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_write_of_which_nobody_can_be_woken_is_a_write(
     store: MastraEngine,
-    told: Told,
+    reported: Told,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -136,29 +136,29 @@ def test_a_write_of_which_nobody_can_be_woken_is_a_write(
     monkeypatch.setattr(store.records.store, "wake_followers", fail)
     entity = store.sync_records(**NAME, records=[record("1")]).entity
     assert f"A listener failed after the commit of rev 1 of the entity {entity.id}" in caplog.text
-    assert revs(told) == [(0, 1)]
+    assert revs(reported) == [(0, 1)]
 
 
 # Transactions
 
 
-def test_nothing_is_told_before_the_callers_commit(engine: PostgresEngine, told: Told) -> None:
+def test_nothing_is_told_before_the_callers_commit(engine: PostgresEngine, reported: Told) -> None:
     with transaction.atomic():
         entity = engine.sync_records(**NAME, records=[record("1")]).entity
         engine.upsert_records(entity_id=entity.id, records=[record("2")])
-        assert told == []
-    assert revs(told) == [(0, 1), (1, 2)]
+        assert reported == []
+    assert revs(reported) == [(0, 1), (1, 2)]
 
 
-def test_what_is_rolled_back_is_not_told(engine: PostgresEngine, told: Told) -> None:
+def test_what_is_rolled_back_is_not_told(engine: PostgresEngine, reported: Told) -> None:
     with transaction.atomic():
         engine.sync_records(**NAME, records=[record("1")])
         transaction.set_rollback(True)
-    assert told == []
+    assert reported == []
 
 
 def test_a_savepoint_that_is_rolled_back_takes_back_its_own(
-    engine: PostgresEngine, told: Told
+    engine: PostgresEngine, reported: Told
 ) -> None:
     with transaction.atomic():
         entity = engine.sync_records(**NAME, records=[record("1")]).entity
@@ -167,14 +167,14 @@ def test_a_savepoint_that_is_rolled_back_takes_back_its_own(
             transaction.set_rollback(True)
         with transaction.atomic():
             engine.upsert_records(entity_id=entity.id, records=[record("4")])
-    assert revs(told) == [(0, 1), (1, 2)]
+    assert revs(reported) == [(0, 1), (1, 2)]
 
 
-def test_a_write_that_fails_is_not_told(store: MastraEngine, told: Told) -> None:
+def test_a_write_that_fails_is_not_told(store: MastraEngine, reported: Told) -> None:
     def source() -> Iterator[Any]:
         yield record("1")
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
         store.sync_records(**NAME, records=source())
-    assert told == []
+    assert reported == []

@@ -49,7 +49,7 @@ def enqueue(engine: Any) -> Any:
 
 def ids(engine: Any) -> list[str]:
     options = {"entity_name": NAME["name"], "connection_id": CONNECTION}
-    return [each.external_id for each in engine.iter_records(**options)]
+    return [record.external_id for record in engine.iter_records(**options)]
 
 
 def one_record(_context: Any) -> list[Any]:
@@ -111,14 +111,14 @@ def test_a_heartbeat_that_fails_is_tried_again(
 def test_a_worker_that_is_told_to_end_gives_its_lease_up(
     engine: PostgresEngine, other: PostgresEngine, signal: type[BaseException]
 ) -> None:
-    told = [signal]
+    reported = [signal]
 
     def source(context: Any) -> Iterator[Any]:
         yield [record("1")]
         context.save_checkpoint(1)
         yield [record("2")]
-        if told:
-            raise told.pop()
+        if reported:
+            raise reported.pop()
 
     declare(source)
     with pytest.raises(signal):
@@ -183,12 +183,12 @@ def test_what_a_full_run_found_is_forgotten_once_it_is_complete(engine: Postgres
 
     declare(source, mode="full")
     failed = run(engine)
-    found = SyncPage.objects.exclude(unchanged_revs=None)
-    assert found.count() == failed.pages == 2
+    result = SyncPage.objects.exclude(unchanged_revs=None)
+    assert result.count() == failed.pages == 2
     broken.clear()
     engine.retry_sync_run(id=failed.id)
     assert engine.get_sync_run(id=failed.id).status == "succeeded"
-    assert not found.exists()
+    assert not result.exists()
     assert SyncPage.objects.count() == 4
 
 
@@ -285,8 +285,8 @@ def test_a_task_is_sent_once_the_transaction_commits() -> None:
         assert len(sent()) == 1
         task.task.call(*task.args)
         task.task.call(*task.args)
-    done = engines["default"].get_sync_run(id=queued.id)
-    assert (done.status, done.attempts) == ("succeeded", 1)
+    run = engines["default"].get_sync_run(id=queued.id)
+    assert (run.status, run.attempts) == ("succeeded", 1)
 
 
 @pytest.mark.parametrize("commits", [True, False])
@@ -375,8 +375,8 @@ def test_a_task_that_finds_another_worker_at_it_comes_again() -> None:
     assert again.args == ["default", str(queued.id)]
     wait = again.task.run_after - timezone.now()
     assert timedelta(seconds=50) < wait < timedelta(seconds=60)
-    done = engines["default"].get_sync_run(id=queued.id)
-    assert (done.status, done.attempts) == ("succeeded", 1)
+    run = engines["default"].get_sync_run(id=queued.id)
+    assert (run.status, run.attempts) == ("succeeded", 1)
 
 
 def test_where_tasks_are_sent_is_a_setting() -> None:

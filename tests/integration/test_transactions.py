@@ -72,11 +72,11 @@ def test_a_write_takes_effect_for_others_with_the_callers_commit(
     engine: PostgresEngine, other: PostgresEngine, entity_id: Any, write: Call
 ) -> None:
     before = contents()
-    theirs = connections[other.session.alias]
+    others = connections[other.session.alias]
 
     def seen_by_others() -> tuple[list[Any], list[Any]]:
-        entities = Entity.objects.using(theirs.alias).order_by("id")
-        records = Record.objects.using(theirs.alias).order_by("id")
+        entities = Entity.objects.using(others.alias).order_by("id")
+        records = Record.objects.using(others.alias).order_by("id")
         return list(entities.values_list()), list(records.values_list())
 
     with transaction.atomic():

@@ -150,9 +150,9 @@ def test_the_second_unchanged_sync_writes_no_wal_even_after_a_checkpoint(
 def test_a_record_that_comes_again_in_a_later_chunk_is_unchanged_there(
     engine: PostgresEngine, mode: Mode
 ) -> None:
-    given = [{"external_id": f"{i:06}", "data": {"n": i}} for i in range(CHUNK_RECORDS)]
+    pages = [{"external_id": f"{i:06}", "data": {"n": i}} for i in range(CHUNK_RECORDS)]
     result = engine.sync_records(
-        name="Products", connection_id="shop", records=given + given[-100:], mode=mode
+        name="Products", connection_id="shop", records=pages + pages[-100:], mode=mode
     )
     assert counts(result) == (CHUNK_RECORDS, 0, 100, 0)
 
@@ -216,8 +216,10 @@ def test_unchanged_records_stay_however_their_revisions_are_spread(engine: Postg
     records = [{"external_id": f"{i:03}", "data": {}} for i in range(size)]
     call = {"name": "Products", "connection_id": "shop", "mode": "full"}
     engine.sync_records(**call, records=records)
-    kept = [record for i, record in enumerate(records) if i < 2 * LONG or i % 7 or i > size - 9]
-    result = engine.sync_records(**call, records=kept)
-    assert counts(result) == (0, 0, len(kept), size - len(kept))
-    left = engine.get_records_by_entity_name(name="Products", connection_id="shop")
-    assert [record.external_id for record in left] == [record["external_id"] for record in kept]
+    stored = [record for i, record in enumerate(records) if i < 2 * LONG or i % 7 or i > size - 9]
+    result = engine.sync_records(**call, records=stored)
+    assert counts(result) == (0, 0, len(stored), size - len(stored))
+    remaining = engine.get_records_by_entity_name(name="Products", connection_id="shop")
+    assert [record.external_id for record in remaining] == [
+        record["external_id"] for record in stored
+    ]

@@ -56,8 +56,8 @@ def test_loaddata_into_another_database(engine: PostgresEngine, tmp_path: Path) 
     fixture.write_text(dump.getvalue())
     assert len(json.loads(dump.getvalue())) >= 4
     call_command("loaddata", str(fixture), verbosity=0)
-    found = engine.vectors.query(index_name="one", query_vector=[1, 0.1])
-    assert [match.id for match in found] == ["a", "b"]
+    matches = engine.vectors.query(index_name="one", query_vector=[1, 0.1])
+    assert [match.id for match in matches] == ["a", "b"]
     listed = engine.vectors.list_indexes()
     assert [(index.name, index.count, index.status) for index in listed] == [
         ("one", 2, "ready"),
@@ -70,7 +70,7 @@ def test_loaddata_into_another_database(engine: PostgresEngine, tmp_path: Path) 
 
 
 def test_documents_that_django_writes_have_words(engine: PostgresEngine, tmp_path: Path) -> None:
-    def found(text: str) -> set[str]:
+    def ids_of(text: str) -> set[str]:
         matches = engine.vectors.query(
             index_name="one", query_vector=[1, 0], query_text=text, hybrid=0.0
         )
@@ -84,12 +84,12 @@ def test_documents_that_django_writes_have_words(engine: PostgresEngine, tmp_pat
     fixture = tmp_path / "dump.json"
     fixture.write_text(dump.getvalue())
     call_command("loaddata", str(fixture), verbosity=0)
-    assert found("sled") == {"c"}
+    assert ids_of("sled") == {"c"}
     fixture.write_text(dump.getvalue().replace("two sleds", "three boats"))
     call_command("loaddata", str(fixture), verbosity=0)
-    assert (found("sled"), found("boat")) == (set(), {"c"})
+    assert (ids_of("sled"), ids_of("boat")) == (set(), {"c"})
     Embedding.objects.filter(vector_id="c").update(document="four lakes")
-    assert (found("boat"), found("lake")) == (set(), {"c"})
+    assert (ids_of("boat"), ids_of("lake")) == (set(), {"c"})
 
 
 def test_an_index_saved_by_the_model_can_be_used(engine: PostgresEngine) -> None:

@@ -97,32 +97,36 @@ def nearest(vectors: Any, query: Any, among: Callable[[int], bool] = lambda _: T
 def test_vectors_are_found_by_their_key(engine: PostgresEngine, many: Any, call: Any) -> None:
     """By all of it, or an index that begins with another column is read from end to end."""
     table = table_of("many")
-    sent = [each for each in statements(lambda: call(engine.vectors)) if table in each]
-    (sql,) = [each for each in sent if not each.startswith(("COPY", "INSERT"))]
-    (found,) = [
+    sent = [
+        statement for statement in statements(lambda: call(engine.vectors)) if table in statement
+    ]
+    (sql,) = [item for item in sent if not item.startswith(("COPY", "INSERT"))]
+    (result,) = [
         node for node in plan_of(sql) if node.get("Relation Name") == table and "Index Cond" in node
     ]
-    assert all(f"({column} = " in found["Index Cond"] for column in ("index_id", "namespace", "id"))
+    assert all(
+        f"({column} = " in result["Index Cond"] for column in ("index_id", "namespace", "id")
+    )
 
 
 def test_a_page_reads_its_own_rows(engine: PostgresEngine, many: Any) -> None:
     first = engine.vectors.list_vectors(index_name="many", limit=50)
     (sql,) = [
-        each
-        for each in statements(
+        statement
+        for statement in statements(
             lambda: engine.vectors.list_vectors(
                 index_name="many", limit=50, cursor=first.next_cursor
             )
         )
-        if table_of("many") in each
+        if table_of("many") in statement
     ]
     (scan,) = [node for node in plan_of(sql) if "Index Cond" in node]
     assert "ROW(namespace, id) > ROW(" in scan["Index Cond"]
     assert not [node for node in plan_of(sql) if node["Node Type"] == "Sort"]
 
 
-def ids(found: list[Match]) -> list[str]:
-    return [match.id for match in found]
+def ids(result: list[Match]) -> list[str]:
+    return [match.id for match in result]
 
 
 def table_of(name: str) -> str:
@@ -176,13 +180,13 @@ def test_a_filter_is_applied_in_the_way_that_takes_less(
     hits = 0
     for query in random_vectors(10, seed=10):
         with plans() as used:
-            found = engine.vectors.query(
+            matches = engine.vectors.query(
                 index_name="many", query_vector=query, filter={"percent": {"$lt": percent}}
             )
         assert ways(used) == [way]
         expected = nearest(many, query, lambda i: i % 100 < percent)
-        assert way == "graph" or ids(found) == expected
-        hits += len(set(ids(found)) & set(expected))
+        assert way == "graph" or ids(matches) == expected
+        hits += len(set(ids(matches)) & set(expected))
     assert hits >= 95
 
 
@@ -205,10 +209,10 @@ def test_a_filter_that_the_planner_misjudges(
     """What is tried in vain stops where the other way takes less: at 1,095 rows, 100 neighbours."""
     monkeypatch.setattr("mastra_engine.postgres.search.Search._estimate", lambda _: (guess, ROWS))
     with plans() as used:
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name="many", query_vector=random_vectors(1, seed=6)[0], filter=where
         )
-    assert len(found) == 10
+    assert len(matches) == 10
     assert ways(used) == tried
     bound = 1_096 if tried[0] == "exact" else 100
     assert re.search(rf"->  Limit  \(cost=\S+ rows={bound} ", used[0])
@@ -217,10 +221,10 @@ def test_a_filter_that_the_planner_misjudges(
 def test_without_a_graph_what_passes_is_sorted(engine: PostgresEngine) -> None:
     vectors = fill(engine, "flat", 2_000, index_type="flat")
     with plans() as used:
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name="flat", query_vector=vectors[0], filter={"odd": True}
         )
-    assert ids(found) == nearest(vectors, vectors[0], lambda i: i % 2 == 1)
+    assert ids(matches) == nearest(vectors, vectors[0], lambda i: i % 2 == 1)
     assert ways(used) == ["exact"]
 
 
@@ -229,27 +233,27 @@ def test_more_results_take_more_neighbours(
     engine: PostgresEngine, many: Any, top_k: int, way: str
 ) -> None:
     with plans() as used:
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name="many", query_vector=many[0], filter={"percent": {"$lt": 30}}, top_k=top_k
         )
-    assert len(found) == top_k
+    assert len(matches) == top_k
     assert ways(used) == [way]
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "calls",
     [{}, {"filter": {"odd": True}}, {"namespace": ""}],
     ids=["unfiltered", "broad filter", "namespace of all"],
 )
-def test_searches_use_the_hnsw(engine: PostgresEngine, many: Any, asked: Any) -> None:
+def test_searches_use_the_hnsw(engine: PostgresEngine, many: Any, calls: Any) -> None:
     query = random_vectors(1, seed=2)[0]
     with plans() as used:
-        found = engine.vectors.query(index_name="many", query_vector=query, **asked)
+        matches = engine.vectors.query(index_name="many", query_vector=query, **calls)
     (plan,) = used
     assert f"Index Scan using {table_of('many')}_nearest" in plan
     assert "One-Time Filter" in plan  # the settings are made before the scan begins
-    expected = nearest(many, query, lambda i: "filter" not in asked or i % 2 == 1)
-    assert len(set(ids(found)) & set(expected)) >= 9
+    expected = nearest(many, query, lambda i: "filter" not in calls or i % 2 == 1)
+    assert len(set(ids(matches)) & set(expected)) >= 9
 
 
 def test_the_settings_of_a_search_take_effect(engine: PostgresEngine, many: Any) -> None:
@@ -276,17 +280,19 @@ def test_the_settings_of_a_search_take_effect(engine: PostgresEngine, many: Any)
 
 def test_a_narrow_filter_is_exact(engine: PostgresEngine, many: Any) -> None:
     for number, query in enumerate(random_vectors(20, seed=4)):
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name="many", query_vector=query, filter={"percent": number}
         )
-        assert ids(found) == nearest(many, query, lambda i, number=number: i % 100 == number)
+        assert ids(matches) == nearest(many, query, lambda i, number=number: i % 100 == number)
 
 
 @pytest.mark.parametrize("where", [{"n": {"$lt": 12}}, {"n": {"$gte": 19_990}}, {"percent": 0}])
 def test_a_filter_never_costs_rows(engine: PostgresEngine, many: Any, where: Any) -> None:
     for query in random_vectors(5, seed=5):
-        found = engine.vectors.query(index_name="many", query_vector=query, filter=where, top_k=10)
-        assert len(found) == 10
+        matches = engine.vectors.query(
+            index_name="many", query_vector=query, filter=where, top_k=10
+        )
+        assert len(matches) == 10
 
 
 def test_a_filter_whose_rows_are_far_from_the_question_is_exact(engine: PostgresEngine) -> None:
@@ -302,10 +308,10 @@ def test_a_filter_whose_rows_are_far_from_the_question_is_exact(engine: Postgres
     )
     sql("ANALYZE " + table_of("sides"))
     for query in vectors[1:40:2]:
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name="sides", query_vector=query, filter={"right": False}
         )
-        assert ids(found) == nearest(vectors, query, lambda i: i % 2 == 0)
+        assert ids(matches) == nearest(vectors, query, lambda i: i % 2 == 0)
 
 
 def test_rows_that_pass_are_sorted_up_to_a_bound(
@@ -316,10 +322,10 @@ def test_rows_that_pass_are_sorted_up_to_a_bound(
     monkeypatch.setattr("mastra_engine.postgres.search._SPARE", 0.5)
     query = random_vectors(1, seed=9)[0]
     with plans() as used:
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name="many", query_vector=query, filter={"odd": True}, top_k=400
         )
-    assert len(found) == 400
+    assert len(matches) == 400
     assert ways(used) == ["graph", "exact", "graph"]
 
 
@@ -330,14 +336,14 @@ def test_ties_at_the_end_go_by_id(engine: PostgresEngine) -> None:
         index_name="same", vectors=[[1, 0]] * 3 + [[1, 1]] * 197, ids=keys[:3] + keys[:2:-1]
     )
 
-    def found(top_k: int) -> tuple[list[str], int]:
+    def matching_ids(top_k: int) -> tuple[list[str], int]:
         with plans() as used:
             matches = engine.vectors.query(index_name="same", query_vector=[1, 0], top_k=top_k)
         return ids(matches), len(used)
 
-    assert found(3) == (keys[:3], 1)  # nothing ties with the last one
-    assert found(10) == (keys[:10], 2)
-    assert found(200) == (keys, 1)
+    assert matching_ids(3) == (keys[:3], 1)  # nothing ties with the last one
+    assert matching_ids(10) == (keys[:10], 2)
+    assert matching_ids(200) == (keys, 1)
 
 
 @committing
@@ -382,8 +388,8 @@ def test_the_number_of_statements(engine: PostgresEngine, few: Any) -> None:
     for name, (expected, call) in calls.items():
         with CaptureQueriesContext(connection) as captured:
             call()
-        sent = [each["sql"] for each in captured if "SAVEPOINT" not in each["sql"]]
-        assert len([each for each in sent if not each.startswith("COPY")]) == expected, (name, sent)
+        sent = [item["sql"] for item in captured if "SAVEPOINT" not in item["sql"]]
+        assert len([item for item in sent if not item.startswith("COPY")]) == expected, (name, sent)
 
 
 def test_any_number_of_indexes_is_listed_by_the_same_statements(
@@ -392,7 +398,7 @@ def test_any_number_of_indexes_is_listed_by_the_same_statements(
     def sent() -> int:
         with CaptureQueriesContext(connection) as captured:
             listed = engine.vectors.list_indexes()
-        assert next(each for each in listed if each.name == "few").count == 300
+        assert next(item for item in listed if item.name == "few").count == 300
         return len(captured)
 
     before = sent()
@@ -430,13 +436,13 @@ def test_a_structure_is_built_where_parameters_are_bound_on_the_server(
 def test_dead_rows_cost_no_results(engine: PostgresEngine) -> None:
     many = fill(engine, "dying", 5_000)
     sql(f"ALTER TABLE {table_of('dying')} SET (autovacuum_enabled = off)")
-    gone = engine.vectors.delete_vectors(index_name="dying", filter={"percent": {"$lt": 30}})
-    assert gone == 1_500
+    deleted = engine.vectors.delete_vectors(index_name="dying", filter={"percent": {"$lt": 30}})
+    assert deleted == 1_500
     for query in random_vectors(10, seed=7):
-        found = engine.vectors.query(index_name="dying", query_vector=query)
+        matches = engine.vectors.query(index_name="dying", query_vector=query)
         expected = nearest(many, query, lambda i: i % 100 >= 30)
-        assert len(found) == 10
-        assert len(set(ids(found)) & set(expected)) >= 8
+        assert len(matches) == 10
+        assert len(set(ids(matches)) & set(expected)) >= 8
     # All around a query is dead: the scan has to go on behind it.
     near = np.argsort(-(many @ many[50]))[:300]
     engine.vectors.delete_vectors(index_name="dying", ids=[str(i) for i in near])
@@ -455,8 +461,8 @@ def test_a_broken_structure_is_reported_and_rebuilt(
         sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", structure)
     assert engine.vectors.describe_index(index_name="few").status == broken
     for query in random_vectors(5, seed=8):
-        found = engine.vectors.query(index_name="few", query_vector=query)
-        assert ids(found) == nearest(few, query)
+        matches = engine.vectors.query(index_name="few", query_vector=query)
+        assert ids(matches) == nearest(few, query)
     assert engine.vectors.build_index(index_name="few").status == "ready"
     assert sql("SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass", structure) == [
         (True,)

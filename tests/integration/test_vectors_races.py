@@ -130,29 +130,29 @@ def test_a_search_begins_with_what_it_knows_and_notices_that_it_is_old(
     few: Any,  # noqa: F811
     within: bool,
 ) -> None:
-    def found(vector: Any, **options: Any) -> list[str]:
+    def matching_ids(vector: Any, **options: Any) -> list[str]:
         with transaction.atomic() if within else nullcontext():
             matches = engine.vectors.query(index_name="few", query_vector=vector, **options)
             assert sql("SELECT 1")
         return sorted(match.id for match in matches)
 
     one = [1] * DIMENSION
-    assert len(found(one)) == 10
+    assert len(matching_ids(one)) == 10
     make_anew(other)
-    assert found(one) == ["1", "2", "3"]
+    assert matching_ids(one) == ["1", "2", "3"]
     make_anew(other)
-    assert found(one, filter={"odd": None}) == ["1", "2", "3"]
+    assert matching_ids(one, filter={"odd": None}) == ["1", "2", "3"]
     other.vectors.truncate_index(index_name="few")
-    assert found(one) == []
+    assert matching_ids(one) == []
     other.vectors.delete_index(index_name="few")
     other.vectors.create_index(index_name="few", dimension=2)
-    assert found([1, 0]) == []
+    assert matching_ids([1, 0]) == []
     with pytest.raises(InvalidVector):
-        found(one)
+        matching_ids(one)
     other.vectors.delete_index(index_name="few")
     for vector in ([1, 0], one):
         with pytest.raises(IndexNotFound):
-            found(vector)
+            matching_ids(vector)
 
 
 @committing
@@ -162,17 +162,17 @@ def test_names_that_change_places_are_noticed(engine: PostgresEngine) -> None:
         engine.vectors.create_index(index_name=name, dimension=2)
         engine.vectors.upsert(index_name=name, vectors=[[1, 0]], ids=[name])
 
-    def found(**options: Any) -> list[str]:
+    def matching_ids(**options: Any) -> list[str]:
         matches = engine.vectors.query(index_name="blue", query_vector=[1, 0], **options)
         return [match.id for match in matches]
 
-    assert found() == ["blue"]
+    assert matching_ids() == ["blue"]
     VectorIndex.objects.filter(name="blue").update(name="old")
     VectorIndex.objects.filter(name="green").update(name="blue")
-    assert found(filter={"a": None}) == ["green"]
+    assert matching_ids(filter={"a": None}) == ["green"]
     VectorIndex.objects.filter(name="blue").delete()
     with pytest.raises(IndexNotFound):
-        found()
+        matching_ids()
 
 
 @committing
@@ -219,8 +219,8 @@ def test_threads_share_what_an_engine_knows(engine: PostgresEngine, few: Any) ->
 def test_an_index_made_in_between_is_found(engine: PostgresEngine, other: PostgresEngine) -> None:
     other_makes = lambda: other.vectors.create_index(index_name="mine", dimension=3)  # noqa: E731
     with just_before("pg_advisory_xact_lock", other_makes):
-        made = engine.vectors.create_index(index_name="mine", dimension=3)
-    assert (made.count, made.status) == (0, "ready")
+        index = engine.vectors.create_index(index_name="mine", dimension=3)
+    assert (index.count, index.status) == (0, "ready")
     assert VectorIndex.objects.filter(name="mine").count() == 1
 
 
@@ -329,8 +329,8 @@ def test_a_cancelled_bulk_load_builds_what_it_dropped(
         return caught.value
 
     monkeypatch.setattr(engine.vectors.store, "drop_structure", drop_slowly)
-    kept = async_to_sync(cancel)()  # and with it its frames
-    assert isinstance(kept, asyncio.CancelledError)
+    stored = async_to_sync(cancel)()  # and with it its frames
+    assert isinstance(stored, asyncio.CancelledError)
     assert engine.vectors.describe_index(index_name="few").status == "ready"
 
 
@@ -356,8 +356,8 @@ def test_what_changes_a_table_waits_for_its_readers_only_so_long(
         sql(f"SELECT FROM {table_of('few')} LIMIT 1")
         with pytest.raises(Unavailable):
             change(hasty.vectors)
-    found = hasty.vectors.describe_index(index_name="few")
-    assert (found.count, found.status) == (300, "ready")
+    result = hasty.vectors.describe_index(index_name="few")
+    assert (result.count, result.status) == (300, "ready")
 
 
 @pytest.fixture
@@ -394,8 +394,8 @@ def test_a_role_may_do_with_a_new_index_what_it_may_do_with_all(
     vectors = elsewhere(role=role).vectors
     for _ in range(2):
         vectors.upsert(index_name="theirs", vectors=[[1, 0, 0]], ids=["a"], metadata=[{"n": 1}])
-    found = vectors.query(index_name="theirs", query_vector=[1, 0, 0], filter={"n": 1})
-    assert [match.id for match in found] == ["a"]
+    matches = vectors.query(index_name="theirs", query_vector=[1, 0, 0], filter={"n": 1})
+    assert [match.id for match in matches] == ["a"]
     assert vectors.delete_vectors(index_name="theirs", ids=["a"]) == 1
     vectors.truncate_index(index_name="theirs")
     with pytest.raises(EngineConfigError, match="own the engine's tables"):

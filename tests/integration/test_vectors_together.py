@@ -46,7 +46,7 @@ def upsert_shuffled(*, worker: int, rounds: int) -> None:
         )
 
 
-def upsert_and_hang(*, rows: int, known: bool) -> None:
+def upsert_and_hang(*, rows: int, is_known: bool) -> None:
     """Tell when most of the rows are on their way, then never send the rest."""
     from mastra_engine.postgres import vector_rows as vectorrows
 
@@ -58,11 +58,11 @@ def upsert_and_hang(*, rows: int, known: bool) -> None:
         if sent == rows - 10:
             report("most are sent")
             time.sleep(60)
-        return made()
+        return created()
 
-    made = vectorrows.uuid7
+    created = vectorrows.uuid7
     vectorrows.uuid7 = slowly  # type: ignore[assignment]
-    ids = [str(i) for i in range(rows)] if known else None
+    ids = [str(i) for i in range(rows)] if is_known else None
     vectors = np.ones((rows, 3), dtype=np.float32)
     PostgresEngine().vectors.upsert(index_name="shared", vectors=vectors, ids=ids)
 
@@ -99,8 +99,8 @@ def query_ten_until_told(*, filter: Any) -> None:
     vectors = PostgresEngine().vectors
     while not may_go():
         query = np.random.default_rng().normal(size=3)
-        found = vectors.query(index_name="shared", query_vector=query, filter=filter)
-        assert len({match.id for match in found}) == 10
+        matches = vectors.query(index_name="shared", query_vector=query, filter=filter)
+        assert len({match.id for match in matches}) == 10
 
 
 def make_and_delete(*, times: int) -> None:
@@ -158,15 +158,15 @@ def test_writers_of_the_same_ids(start: Start, vectors: Any) -> None:  # noqa: F
     assert all(vector[2] == by for _, by, vector in stored)  # each whole, of one writer
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["new ids", "some known ids"])
-def test_an_upsert_that_is_killed(start: Start, vectors: Any, known: bool) -> None:  # noqa: F811
+@pytest.mark.parametrize("is_known", [False, True], ids=["new ids", "some known ids"])
+def test_an_upsert_that_is_killed(start: Start, vectors: Any, is_known: bool) -> None:  # noqa: F811
     vectors.upsert(index_name="shared", vectors=[[1, 2, 3]], ids=["5"])
-    (worker,) = start(upsert_and_hang, [{"rows": 5_000, "known": known}])
+    (worker,) = start(upsert_and_hang, [{"rows": 5_000, "known": is_known}])
     worker.go()
     worker.report()
     worker.kill()
-    (left,) = Embedding.objects.all()
-    assert (left.vector_id, list(left.embedding)) == ("5", [1, 2, 3])
+    (remaining,) = Embedding.objects.all()
+    assert (remaining.vector_id, list(remaining.embedding)) == ("5", [1, 2, 3])
     assert len(vectors.upsert(index_name="shared", vectors=[[1, 0, 0]] * 2, ids=["5", "6"])) == 2
 
 

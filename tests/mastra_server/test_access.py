@@ -82,13 +82,13 @@ def test_the_routes_are_those_of_the_client() -> None:
         for method in ("GET", "POST", "PATCH", "DELETE")
         if isinstance(pattern, URLPattern) and hasattr(pattern.callback.cls, method.lower())  # type: ignore[attr-defined]
     }
-    known = {
+    existing = {
         name.replace(":thread_id", "<str:thread_id>")
         .replace(":store", "<str:store>")
         .replace(":index_name", "<str:index_name>")
         for name in EVERY
     }
-    assert routes == known
+    assert routes == existing
     assert len(routes) == 23
 
 

@@ -328,7 +328,7 @@ def test_included_messages_may_be_of_another_thread_of_the_user(talk: Mastra, bo
 
 
 @pytest.mark.parametrize(
-    ("given", "deleted"),
+    ("value", "deleted"),
     [
         ("0", 1),
         ({"id": "0"}, 1),
@@ -338,15 +338,15 @@ def test_included_messages_may_be_of_another_thread_of_the_user(talk: Mastra, bo
     ],
     ids=str,
 )
-def test_messages_are_deleted_by_ids_or_as_they_are(talk: Mastra, given: Any, deleted: int) -> None:
-    answer = talk.post("/memory/messages/delete?agentId=a", {"messageIds": given})
+def test_messages_are_deleted_by_ids_or_as_they_are(talk: Mastra, value: Any, deleted: int) -> None:
+    answer = talk.post("/memory/messages/delete?agentId=a", {"messageIds": value})
     plural = "" if deleted == 1 else "s"
     text = f"{deleted} message{plural} deleted successfully"
     assert answer == {"success": True, "message": text}
     assert talk.get("/memory/threads/chat/messages")["total"] == 6 - deleted
 
 
-@pytest.mark.parametrize("given", [None, 7, [None], [{}], {"id": 7}, [""]], ids=str)
-def test_ids_of_messages_are_names(talk: Mastra, given: Any) -> None:
-    talk.post("/memory/messages/delete", {"messageIds": given}, expected=400)
+@pytest.mark.parametrize("value", [None, 7, [None], [{}], {"id": 7}, [""]], ids=str)
+def test_ids_of_messages_are_names(talk: Mastra, value: Any) -> None:
+    talk.post("/memory/messages/delete", {"messageIds": value}, expected=400)
     assert talk.get("/memory/threads/chat/messages")["total"] == 6

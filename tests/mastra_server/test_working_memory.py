@@ -71,9 +71,9 @@ def test_json_of_the_engine_is_read_as_text(ann: Mastra, engine: MastraEngine) -
     assert ann.get(CHAT, resourceId="7")["workingMemory"] == "Vegan"
 
 
-@pytest.mark.parametrize("given", [None, 7, {}, "a\0"], ids=str)
-def test_working_memory_is_text(ann: Mastra, given: Any) -> None:
-    answer = ann.post(CHAT, {"workingMemory": given, "resourceId": "7"}, expected=400)
+@pytest.mark.parametrize("value", [None, 7, {}, "a\0"], ids=str)
+def test_working_memory_is_text(ann: Mastra, value: Any) -> None:
+    answer = ann.post(CHAT, {"workingMemory": value, "resourceId": "7"}, expected=400)
     assert answer["issues"][0]["field"] == "workingMemory"
 
 

@@ -28,7 +28,7 @@ METHODS = [
     "resources/read",
     "notifications/cancelled",
 ]
-HOSTILE = [*(each.value for each in TEXTS), "", "a\0b", "\ud800", "x" * 3_000, "$where"]
+HOSTILE = [*(item.value for item in TEXTS), "", "a\0b", "\ud800", "x" * 3_000, "$where"]
 
 texts = st.sampled_from(HOSTILE) | st.text(max_size=20)
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -44,7 +44,7 @@ def mutated(value: dict[str, Any], *, names: list[str]) -> st.SearchStrategy[dic
     """Make objects like this one with values, keys or nothing in the place of others."""
     changes = st.dictionaries(st.sampled_from(names) | texts, junk, max_size=3)
     return st.builds(
-        lambda kept, changed: {key: value[key] for key in kept} | changed,
+        lambda stored, changed: {key: value[key] for key in stored} | changed,
         st.lists(st.sampled_from(list(value)), unique=True) | st.just(list(value)),
         changes,
     )
@@ -60,19 +60,19 @@ def params_of(target: str, owner: Owner, other: Owner) -> st.SearchStrategy[Any]
         call = st.fixed_dictionaries({"name": st.just(target), "arguments": arguments | junk})
         return call | st.fixed_dictionaries({"name": texts, "arguments": junk})
     uris = st.builds("mastra-engine://threads/{}".format, texts)
-    about = {"uri": uris | texts | junk, "cursor": junk, "protocolVersion": junk}
-    return st.fixed_dictionaries({}, optional=about) | junk
+    subject = {"uri": uris | texts | junk, "cursor": junk, "protocolVersion": junk}
+    return st.fixed_dictionaries({}, optional=subject) | junk
 
 
 def messages(target: str, owner: Owner, other: Owner) -> st.SearchStrategy[Any]:
     method = "tools/call" if target in TOOLS else target
     params = params_of(target, owner, other)
-    enveloped = st.builds(lambda given: {**given, "_meta": envelope()}, params.filter(is_object))
+    enveloped = st.builds(lambda value: {**value, "_meta": envelope()}, params.filter(is_object))
     message = st.fixed_dictionaries(
         {"jsonrpc": st.just("2.0"), "method": st.just(method)},
         optional={"id": st.integers() | texts | junk, "params": enveloped | params},
     )
-    complete = st.builds(lambda given, id: {**given, "id": id}, message, st.integers() | texts)
+    complete = st.builds(lambda value, id: {**value, "id": id}, message, st.integers() | texts)
     return complete | message | st.lists(message, max_size=2)
 
 

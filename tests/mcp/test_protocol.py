@@ -357,10 +357,10 @@ def test_a_challenge_names_the_oauth_metadata_of_the_project(
 
     monkeypatch.setattr(McpView, "authentication_classes", [Authentication])
     where = ".well-known/oauth-protected-resource/mcp"
-    found = [path(where, lambda request: None)] if served else []
+    result = [path(where, lambda request: None)] if served else []
 
     class Urls:
-        urlpatterns = [*urls.urlpatterns, *found]
+        urlpatterns = [*urls.urlpatterns, *result]
 
     with override_settings(ROOT_URLCONF=Urls):
         response = Host().post(PING)

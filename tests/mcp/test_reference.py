@@ -21,10 +21,10 @@ def effect(tool: Tool) -> str:
 
 
 def test_the_table_has_every_tool_as_it_is() -> None:
-    shown = {row.spans(0)[0]: row for row in rows(PAGE, *COLUMNS)}
-    assert list(shown) == list(TOOLS)
+    visible = {row.spans(0)[0]: row for row in rows(PAGE, *COLUMNS)}
+    assert list(visible) == list(TOOLS)
     for name, tool in TOOLS.items():
-        row = shown[name]
+        row = visible[name]
         assert row.spans(2) == list(tool.permissions)
         assert row.spans(3) == [tool.throttle_scope]
         assert row.cells[4].content == effect(tool)
@@ -41,5 +41,5 @@ def test_every_tool_has_the_arguments_of_its_method(mock_engine: MastraEngine) -
 
 
 def test_the_table_has_every_resource() -> None:
-    shown = [row.spans(0)[0] for row in rows(PAGE, "URI", "Contents")]
-    assert shown == [str(template.uri) for template in TEMPLATES]
+    visible = [row.spans(0)[0] for row in rows(PAGE, "URI", "Contents")]
+    assert visible == [str(template.uri) for template in TEMPLATES]

@@ -91,13 +91,13 @@ def test_nothing_of_another_user_is_read_or_written(
 def test_another_users_objects_look_like_missing_ones(ann: Owner, bob: Owner, name: str) -> None:
     missing = replace(ann, user=User(pk=0), thread_id="nothing", entity_id=str(uuid4()))
 
-    def said(owner: Owner) -> str:
+    def answer_of(owner: Owner) -> str:
         text = text_of(Host(bob.token).call(name, calls(owner)[name]))
         for id in (owner.entity_id, owner.thread_id, owner.id):
             text = text.replace(f'"{id}"', "…").replace(f"Entity {id}", "…")
         return text
 
-    assert said(ann) == said(missing)
+    assert answer_of(ann) == answer_of(missing)
 
 
 @pytest.mark.parametrize("name", TOOLS)

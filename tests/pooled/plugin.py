@@ -24,11 +24,11 @@ UNION ALL SELECT 'channel', pg_listening_channels()
 def on_each_server(sql: str) -> list[tuple[str, ...]]:
     """Execute a statement once on each of PgBouncer's servers, which take turns."""
     with connection.cursor() as cursor:
-        found = []
+        items = []
         for _ in range(SERVERS):
             cursor.execute(sql)
-            found += cursor.fetchall() if cursor.description else []
-    return found
+            items += cursor.fetchall() if cursor.description else []
+    return items
 
 
 def left_behind() -> list[tuple[str, ...]]:
@@ -40,6 +40,6 @@ def left_behind() -> list[tuple[str, ...]]:
 def nothing_is_left_behind(transactional_db: None) -> Iterator[None]:
     """Have each test commit what it does: within one transaction there is only one server."""
     yield
-    left = left_behind()
+    remaining = left_behind()
     on_each_server("DISCARD ALL")
-    assert left == []
+    assert remaining == []

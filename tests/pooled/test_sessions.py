@@ -49,8 +49,8 @@ def test_nothing_is_prepared() -> None:
     vectors.create_index(index_name="compass", dimension=2)
     vectors.upsert(index_name="compass", vectors=[[1, 0], [0, 1]], ids=["east", "north"])
     for _ in range(12):
-        found = vectors.query(index_name="compass", query_vector=[1, 0.1])
-        assert [match.id for match in found] == ["east", "north"]
+        matches = vectors.query(index_name="compass", query_vector=[1, 0.1])
+        assert [match.id for match in matches] == ["east", "north"]
     assert connection.connection.prepare_threshold is None
     assert left_behind() == []
 

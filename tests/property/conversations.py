@@ -382,8 +382,8 @@ def _add_exchange(conversation: Conversation, draw: st.DrawFn) -> None:
             call.result_message = first
     if result is None:
         return
-    answered = [call for call in calls if call.is_answered]
-    order = answered if scheme in REPEATING else draw(st.permutations(answered))
+    answers = [call for call in calls if call.is_answered]
+    order = answers if scheme in REPEATING else draw(st.permutations(answers))
     for call in order:
         if draw(st.integers(0, 5)) == 0:
             conversation.messages.append(draw(_statement()))

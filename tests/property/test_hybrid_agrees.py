@@ -95,9 +95,9 @@ def test_hybrid_searches_agree(
                 engine.vectors.query(index_name="texts", top_k=50, **search)
                 for engine in (pair.mock, pair.postgres)
             )
-            expected, found = ({(m.id, m.namespace): m for m in each} for each in (one, other))
-            assert found.keys() == expected.keys()
-            for key, match in found.items():
+            expected, result = ({(m.id, m.namespace): m for m in item} for item in (one, other))
+            assert result.keys() == expected.keys()
+            for key, match in result.items():
                 assert described(match) == described(expected[key])
                 assert numbers(match) == pytest.approx(numbers(expected[key]), abs=1e-6)
             # Scores that differ by less may change places.

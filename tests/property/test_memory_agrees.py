@@ -288,10 +288,10 @@ class Memories(RuleBasedStateMachine):
         """All hits: which of equally close ones comes first hangs on their last bit."""
 
         def read(memory: Memory) -> Any:
-            found = memory.recall(
+            matches = memory.recall(
                 **whose, query=query, top_k=100, message_range=around, filter=where
             )
-            return sorted(found, key=lambda message: (message.thread_id, message.position))
+            return sorted(matches, key=lambda message: (message.thread_id, message.position))
 
         self.call(read, owners)
 

@@ -103,8 +103,14 @@ class Indexes(RuleBasedStateMachine):
     def all_is_equal(self) -> None:
         progress = self.pair.call(
             lambda e: [
-                (each.entity, each.index, each.connections, each.complete, each.pending)
-                for each in e.list_indexings()
+                (
+                    indexing.entity,
+                    indexing.index,
+                    indexing.connections,
+                    indexing.complete,
+                    indexing.pending,
+                )
+                for indexing in e.list_indexings()
             ]
         )
         assert len(progress) == 3

@@ -55,14 +55,14 @@ OPERATIONS = st.lists(
 )
 
 
-def shown(result: Any) -> Any:
+def comparable(result: Any) -> Any:
     """Return a result without the times of items; equal times differ between the engines."""
     if isinstance(result, list):
-        return [shown(item) for item in result]
+        return [comparable(item) for item in result]
     if hasattr(result, "item"):
-        return shown(result.item)
+        return comparable(result.item)
     if hasattr(result, "items"):
-        return [shown(item) for item in result.items], result.next_cursor is None
+        return [comparable(item) for item in result.items], result.next_cursor is None
     if hasattr(result, "namespace"):
         expires = result.expires_at is None
         return result.namespace, result.key, result.value, result.version, expires
@@ -88,7 +88,7 @@ class Items(RuleBasedStateMachine):
     @rule(operation=PUT, scope=SCOPE)
     def put(self, operation: dict[str, Any], scope: Any) -> None:
         arguments = {name: value for name, value in operation.items() if name != "op"}
-        self.pair.call(lambda e: shown(self.state(e, scope).put(**arguments)))
+        self.pair.call(lambda e: comparable(self.state(e, scope).put(**arguments)))
 
     @rule(namespace=NAMESPACE, key=KEY, version=VERSION)
     def delete(self, namespace: Any, key: str, version: int | None) -> None:
@@ -101,11 +101,11 @@ class Items(RuleBasedStateMachine):
 
     @rule(namespace=NAMESPACE, key=KEY, scope=SCOPE)
     def get(self, namespace: Any, key: str, scope: Any) -> None:
-        self.pair.read(lambda e: shown(self.state(e, scope).get(namespace=namespace, key=key)))
+        self.pair.read(lambda e: comparable(self.state(e, scope).get(namespace=namespace, key=key)))
 
     @rule(operations=OPERATIONS, scope=SCOPE)
     def batch(self, operations: list[Any], scope: Any) -> None:
-        self.pair.call(lambda e: shown(self.state(e, scope).batch(operations=operations)))
+        self.pair.call(lambda e: comparable(self.state(e, scope).batch(operations=operations)))
 
     @rule(prefix=PREFIX, where=METADATA_FILTERS, limit=LIMIT, scope=SCOPE)
     def list_items(self, prefix: Any, where: Any, limit: int, scope: Any) -> None:
@@ -114,8 +114,8 @@ class Items(RuleBasedStateMachine):
             first = self.state(engine, scope).list_items(**query)
             cursor = first.next_cursor
             if cursor is None:
-                return shown(first)
-            return shown([first, self.state(engine, scope).list_items(**query, cursor=cursor)])
+                return comparable(first)
+            return comparable([first, self.state(engine, scope).list_items(**query, cursor=cursor)])
 
         self.pair.read(read)
 
@@ -137,10 +137,10 @@ class Items(RuleBasedStateMachine):
         """Words weigh differently in the engines, and equal scores are ordered by random ids."""
 
         def read(engine: Any) -> Any:
-            found = self.state(engine, scope).search(
+            matches = self.state(engine, scope).search(
                 namespace_prefix=prefix, query=query, filter=where, top_k=99
             )
-            return shown(found) if query is None else sorted(map(repr, shown(found)))
+            return comparable(matches) if query is None else sorted(map(repr, comparable(matches)))
 
         self.pair.call(read)
 
@@ -166,7 +166,7 @@ class Items(RuleBasedStateMachine):
 
     @invariant()
     def all_items_agree(self) -> None:
-        self.pair.read(lambda e: shown(e.state.list_items(namespace_prefix=())))
+        self.pair.read(lambda e: comparable(e.state.list_items(namespace_prefix=())))
 
 
 @pytest.mark.django_db

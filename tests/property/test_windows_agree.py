@@ -70,7 +70,7 @@ def test_a_window_holds_the_newest_messages_between_its_times(
         window = memory.get_context_window(
             thread_id=thread_id, start=moment(start), end=moment(end), max_tokens=budget
         )
-        shown = [message.id for message in window.messages]
-        assert (shown, window.truncated) == expected(
+        visible = [message.id for message in window.messages]
+        assert (visible, window.truncated) == expected(
             remaining, moment(start), moment(end), budget
         ), engine

@@ -39,7 +39,7 @@ class Language(NamedTuple):
     run: Callable[[Path, str], str]
 
 
-def done(directory: Path, *command: str) -> str:
+def completed(directory: Path, *command: str) -> str:
     """Return the output of a command; it must succeed."""
     ended = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -47,11 +47,11 @@ def done(directory: Path, *command: str) -> str:
 
 
 def in_bash(directory: Path, script: str) -> str:
-    return done(directory, "bash", "-euo", "pipefail", "-c", script)
+    return completed(directory, "bash", "-euo", "pipefail", "-c", script)
 
 
 def in_python(directory: Path, script: str) -> str:
-    return done(directory, sys.executable, "-c", script)
+    return completed(directory, sys.executable, "-c", script)
 
 
 def in_node(directory: Path, script: str) -> str:
@@ -61,11 +61,11 @@ def in_node(directory: Path, script: str) -> str:
     call_command("engine_generate", "--lang=ts", f"--out={directory / 'engine.ts'}")
     compiler = next(package for package in NPM_PACKAGES if package.startswith("typescript@"))
     quietly = ["--prefer-offline", "--no-audit", "--no-fund", "--silent"]
-    done(directory, "npm", "install", *quietly, OPENAPI_FETCH, compiler)
+    completed(directory, "npm", "install", *quietly, OPENAPI_FETCH, compiler)
     options = ["--strict", "--target", "es2022", "--module", "esnext", "--lib", LIBRARIES]
     resolution = ["--moduleResolution", "bundler"]
-    done(directory, "node_modules/.bin/tsc", *options, *resolution, "page.ts")
-    return done(directory, "node", "page.js")
+    completed(directory, "node_modules/.bin/tsc", *options, *resolution, "page.ts")
+    return completed(directory, "node", "page.js")
 
 
 OPENAPI_FETCH = "openapi-fetch@0.17.0"
@@ -127,11 +127,11 @@ def test_a_page_does_what_it_shows(language: str, transactional_db: None, tmp_pa
     say, ask, run = LANGUAGES[language]
     with served("uvicorn", tmp_path) as server, interruptions(server) as (away, happened):
         script, expected = [], []
-        for block, shown in steps(CLIENTS[language], language):
+        for block, step in steps(CLIENTS[language], language):
             if "503" in block.text:
                 script.append(ask.format(away))
             script += [block.text.replace(ADDRESS, server.address), say.format(END)]
-            expected.append(shown)
+            expected.append(step)
         printed = run(tmp_path, "\n".join(script)).split(f"{END}\n")
     assert printed == [*expected, ""]
     assert happened == [503]

@@ -44,8 +44,8 @@ class Client:
         return self.http.getresponse()
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> None:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.http.request(method, path, body, {"Authorization": f"Token {self.token}", **named})
+        is_named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.http.request(method, path, body, {"Authorization": f"Token {self.token}", **is_named})
 
     def upload(self, number: int, *, size: int) -> Any:
         """Send so many records of so many bytes, in a file."""
@@ -77,8 +77,8 @@ def test_an_export_is_read_as_it_is_sent_and_ends_with_its_reader(server: Server
         export = ann.export()
         assert json.loads(export.readline())["external_id"] == "000000"
         # Under ASGI a slow reader holds no connection between two pages; a WSGI thread keeps one.
-        held = 0 if server.name == "uvicorn" else 1
-        wait_until(lambda: server.connections() == held)
+        bound = 0 if server.name == "uvicorn" else 1
+        wait_until(lambda: server.connections() == bound)
     wait_until(lambda: server.connections() == 0)
     with Client(server) as ann:
         export = ann.export()
@@ -124,7 +124,7 @@ def peak(name: str, directory: Path, number: int) -> int:
             assert synced["created"] + synced["unchanged"] == number
             assert sum(1 for _ in ann.export()) == number
         main = psutil.Process(server.process.pid)
-        return max(high_water(each.pid) for each in (main, *main.children()))
+        return max(high_water(item.pid) for item in (main, *main.children()))
 
 
 def high_water(pid: int) -> int:

@@ -32,11 +32,11 @@ Install it.
 
 def check(source: str, chunks: list[Chunk], size: int) -> None:
     """Assert what holds for the chunks of every text."""
-    assert [each.index for each in chunks] == list(range(len(chunks)))
-    for each in chunks:
-        assert source[each.start : each.end] == each.text
-        assert 0 < len(each.text) <= size
-    starts, ends = [each.start for each in chunks], [each.end for each in chunks]
+    assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
+    for piece in chunks:
+        assert source[piece.start : piece.end] == piece.text
+        assert 0 < len(piece.text) <= size
+    starts, ends = [chunk.start for chunk in chunks], [chunk.end for chunk in chunks]
     assert starts == sorted(set(starts))
     gaps = zip([0, *ends], [*starts, len(source)], strict=True)
     assert all(not source[end:start].strip() for end, start in gaps)  # blanks only are left out
@@ -56,7 +56,7 @@ def test_real_text_is_cut_as_by_the_library(markdown: bool) -> None:
         splitter = (MarkdownSplitter if markdown else TextSplitter)(1000, 100)
         chunks = chunk(source, markdown=markdown)
         check(source, chunks, 1000)
-        assert [(each.start, each.text) for each in chunks] == splitter.chunk_indices(source)
+        assert [(chunk.start, chunk.text) for chunk in chunks] == splitter.chunk_indices(source)
 
 
 def test_offsets_are_characters() -> None:
@@ -74,7 +74,7 @@ def test_chunks_overlap_by_words() -> None:
 
 
 def test_markdown_is_cut_at_headings() -> None:
-    assert [each.text for each in chunk(MARKDOWN, size=32, overlap=0, markdown=True)] == [
+    assert [item.text for item in chunk(MARKDOWN, size=32, overlap=0, markdown=True)] == [
         "# Setup\n\nInstall it.",
         "## Options\n\n- one\n- two",
     ]
@@ -111,7 +111,7 @@ def test_a_long_monotonous_text_is_split_in_windows(
 def test_where_the_text_was_divided_no_seam_is_left() -> None:
     sentences = "".join(f"This is sentence {i}. " for i in range(3_000))
     chunks = chunk(sentences, size=100, overlap=30)
-    assert all(each.text.startswith("This") and each.text.endswith(".") for each in chunks)
+    assert all(chunk.text.startswith("This") and chunk.text.endswith(".") for chunk in chunks)
     pairs = pairwise(chunks)
     assert all(after.start < before.end for before, after in pairs)
 
@@ -119,7 +119,7 @@ def test_where_the_text_was_divided_no_seam_is_left() -> None:
 def test_blanks_longer_than_what_is_looked_at_are_left_out() -> None:
     blank = " " * 50_000
     chunks = chunk(f"{blank}one{blank}two three{blank}", size=10, overlap=0)
-    assert [each.text for each in chunks] == ["one", "two three"]
+    assert [chunk.text for chunk in chunks] == ["one", "two three"]
 
 
 @pytest.mark.parametrize(

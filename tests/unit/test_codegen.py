@@ -37,7 +37,7 @@ NAMES = [*KEYS[:-2], "A", "1 2", "../x", "Record", "import", "object", "Â²", "ð
 
 
 def document(documents: Documents) -> codegen.Document:
-    return codegen.document({name: infer(each) for name, each in documents.items()})
+    return codegen.document({name: infer(document) for name, document in documents.items()})
 
 
 def type_of(name: str, documents: Documents) -> str:
@@ -46,9 +46,9 @@ def type_of(name: str, documents: Documents) -> str:
 
 def hostile() -> Documents:
     """Entities of every name, with records of every key."""
-    named = {name: [{name: 1, "nested": {name: [{name: None}]}}] for name in NAMES if name}
-    awkward = {each.name: [each.value] for each in DOCUMENTS if each.name != "1 MB of text"}
-    return {**named, "A": [{key: key for key in KEYS}], **awkward, "Nothing": []}
+    is_named = {name: [{name: 1, "nested": {name: [{name: None}]}}] for name in NAMES if name}
+    awkward = {item.name: [item.value] for item in DOCUMENTS if item.name != "1 MB of text"}
+    return {**is_named, "A": [{key: key for key in KEYS}], **awkward, "Nothing": []}
 
 
 # Names
@@ -86,9 +86,9 @@ def test_names_that_would_be_the_same_are_numbered() -> None:
 
 @given(st.sets(st.text(st.characters(exclude_categories=["Cs"])), max_size=9))
 def test_names_are_identifiers_and_different(names: set[str]) -> None:
-    made = codegen.type_names(dict.fromkeys(names), reserved=set()).values()
-    assert all(name.isidentifier() for name in made)
-    assert len({name.casefold() for name in made}) == len(names)
+    created = codegen.type_names(dict.fromkeys(names), reserved=set()).values()
+    assert all(name.isidentifier() for name in created)
+    assert len({name.casefold() for name in created}) == len(names)
 
 
 def test_what_the_api_has_is_kept() -> None:
@@ -98,11 +98,11 @@ def test_what_the_api_has_is_kept() -> None:
         "components": {"schemas": {"TicketData": {}}, "securitySchemes": {"token": {}}},
     }
     before = json.dumps(api)
-    made = codegen.document({"Ticket": infer([{"id": 1}])}, api=api)
+    created = codegen.document({"Ticket": infer([{"id": 1}])}, api=api)
     assert json.dumps(api) == before
-    assert made["paths"] == api["paths"]
-    assert made["components"]["securitySchemes"] == {"token": {}}
-    assert set(made["components"]["schemas"]) == {"TicketData", "TicketData2", "RecordData"}
+    assert created["paths"] == api["paths"]
+    assert created["components"]["securitySchemes"] == {"token": {}}
+    assert set(created["components"]["schemas"]) == {"TicketData", "TicketData2", "RecordData"}
 
 
 # Python
@@ -110,9 +110,9 @@ def test_what_the_api_has_is_kept() -> None:
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    made = ModuleType("generated")
-    monkeypatch.setitem(sys.modules, made.__name__, made)  # where pydantic looks names up
-    return made
+    created = ModuleType("generated")
+    monkeypatch.setitem(sys.modules, created.__name__, created)  # where pydantic looks names up
+    return created
 
 
 def check_models(documents: Documents, module: ModuleType) -> None:
@@ -120,11 +120,11 @@ def check_models(documents: Documents, module: ModuleType) -> None:
     vars(module).clear()
     vars(module)["__name__"] = "generated"
     exec(codegen.python(document(documents)), vars(module))
-    for name, each in documents.items():
+    for name, item in documents.items():
         model = getattr(module, type_of(name, documents))
-        for data in each:
-            kept = model.model_validate(data)
-            assert kept.model_dump(by_alias=True, exclude_unset=True) == data
+        for data in item:
+            stored = model.model_validate(data)
+            assert stored.model_dump(by_alias=True, exclude_unset=True) == data
 
 
 def test_records_go_through_the_models_unchanged(module: ModuleType) -> None:
@@ -178,9 +178,9 @@ def test_models_pass_mypy(tmp_path: Path) -> None:
     assert check_types(tmp_path) == (0, "")
     wrong = USE_IN_PYTHON.replace("int | None", "str").replace("contact.phones[0]", "contact")
     (tmp_path / "use.py").write_text(wrong)
-    code, said = check_types(tmp_path)
+    code, output = check_types(tmp_path)
     assert code == 1
-    assert '"ContactsData" has no attribute "number"' in said
+    assert '"ContactsData" has no attribute "number"' in output
 
 
 def check_types(directory: Path) -> tuple[int, str]:
@@ -188,9 +188,9 @@ def check_types(directory: Path) -> tuple[int, str]:
     cache = f"--cache-dir={directory / 'cache'}"
     files = [str(path) for path in directory.glob("*.py")]
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary"]
-    done = subprocess.run([*command, cache, *files], capture_output=True, text=True, check=False)
-    assert not done.stderr
-    return done.returncode, done.stdout
+    process = subprocess.run([*command, cache, *files], capture_output=True, text=True, check=False)
+    assert not process.stderr
+    return process.returncode, process.stdout
 
 
 def test_without_the_generator_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ def compile_typescript(directory: Path, **sources: str) -> str:
     for name, source in sources.items():
         (directory / f"{name}.ts").write_text(source, encoding="utf-8")
     packages = [f"--package={package}" for package in codegen.NPM_PACKAGES]
-    done = subprocess.run(
+    process = subprocess.run(
         ["npx", "--yes", *packages, "tsc", "--strict", "--noEmit", "--target", "es2022"]
         + [f"{name}.ts" for name in sources],
         cwd=directory,
@@ -215,17 +215,17 @@ def compile_typescript(directory: Path, **sources: str) -> str:
         text=True,
         check=False,
     )
-    assert (done.returncode == 0) == (done.stdout == ""), done.stderr
-    return done.stdout
+    assert (process.returncode == 0) == (process.stdout == ""), process.stderr
+    return process.stdout
 
 
 def typescript_values(documents: Documents) -> str:
     """Return a module that says of each document which type it has."""
     lines = ['import type { components } from "./types";', 'type S = components["schemas"];']
-    for number, (name, each) in enumerate(documents.items()):
+    for number, (name, document) in enumerate(documents.items()):
         lines += [
             f'const v{number}_{i}: S["{type_of(name, documents)}"] = {json.dumps(data)};'
-            for i, data in enumerate(each)
+            for i, data in enumerate(document)
         ]
         lines.append(f'type N{number} = S["RecordData"][{json.dumps(name)}];')
     return "\n".join([*lines, "export {};"])
@@ -236,22 +236,22 @@ def test_records_have_the_types_of_typescript_and_others_have_not(tmp_path: Path
     contacts = {"Contacts": [{"size": 1, "name": "x"}, {"size": 2, "name": None}, {"size": 3}]}
     documents = {**hostile(), **contacts}
     wrong = {"Contacts": [{"size": "large"}, {"name": "y"}, {"size": 3}]}
-    said = compile_typescript(
+    output = compile_typescript(
         tmp_path,
         types=codegen.typescript(document(documents)),
         api=codegen.typescript(codegen.document({}, api=api_document())),
         right=typescript_values(documents),
         wrong=typescript_values(wrong),
     )
-    errors = [line.partition(",")[0] for line in said.splitlines() if "error TS" in line]
+    errors = [line.partition(",")[0] for line in output.splitlines() if "error TS" in line]
     assert errors == ["wrong.ts(3", "wrong.ts(4"]
 
 
 @needs_node
 def test_generators_write_the_same_again() -> None:
-    made = document(hostile())
+    created = document(hostile())
     for generate in codegen.LANGUAGES.values():
-        assert generate(made) == generate(made)
+        assert generate(created) == generate(created)
 
 
 def test_without_node_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +280,7 @@ def test_a_file_is_written_once(tmp_path: Path) -> None:
     assert path.stat().st_mtime_ns == written
     assert codegen.write(path, "b\n")
     assert path.read_text() == "b\n"
-    assert [each.name for each in path.parent.iterdir()] == ["types.ts"]
+    assert [item.name for item in path.parent.iterdir()] == ["types.ts"]
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_what_cannot_be_written_leaves_the_old_file(
     with pytest.raises(OSError, match="No space left"):
         codegen.write(path, "new\n")
     assert path.read_text() == "old\n"
-    assert [each.name for each in tmp_path.iterdir()] == ["types.ts"]
+    assert [item.name for item in tmp_path.iterdir()] == ["types.ts"]
 
 
 def test_a_difference_is_shown(tmp_path: Path) -> None:

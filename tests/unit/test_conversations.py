@@ -63,12 +63,14 @@ def _tools_messages(answers: list[Any]) -> list[Any]:
 
 
 def _tools_message(answers: list[Any]) -> list[Any]:
-    parts = [{"type": "tool-result", "toolCallId": id, "result": each} for id, each in answers]
+    parts = [{"type": "tool-result", "toolCallId": id, "result": answer} for id, answer in answers]
     return [{"role": "tool", "content": parts}]
 
 
 def _users_message(answers: list[Any]) -> list[Any]:
-    parts = [{"type": "tool_result", "tool_use_id": id, "content": each} for id, each in answers]
+    parts = [
+        {"type": "tool_result", "tool_use_id": id, "content": answer} for id, answer in answers
+    ]
     return [{"role": "user", "content": [*parts, {"type": "text", "text": "And?"}]}]
 
 

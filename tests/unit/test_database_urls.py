@@ -58,8 +58,8 @@ def test_a_password_is_read_or_hidden(place: str, password: str) -> None:
     assert "\n" not in message
     if message:
         return
-    shown = {name: value for name, value in config.items() if name != "PASSWORD"}
-    assert is_hidden(str(shown)), "a part of the password is taken for something else"
+    visible = {name: value for name, value in config.items() if name != "PASSWORD"}
+    assert is_hidden(str(visible)), "a part of the password is taken for something else"
     if place == PLACES[0]:
         assert config["PASSWORD"] == unquote(password)
         assert (config["HOST"], config["PORT"], config["NAME"]) == ("db.example", "5432", "shop")

@@ -27,8 +27,8 @@ def issues(broken: bool = False) -> Iterator[Any]:
 
 
 def titles(engine: MockMastraEngine) -> dict[str, str]:
-    found = engine.get_records(entity_name="Issues", connection_id="c")
-    return {record.external_id: record.data["title"] for record in found}
+    records = engine.get_records(entity_name="Issues", connection_id="c")
+    return {record.external_id: record.data["title"] for record in records}
 
 
 def test_a_resource_is_a_source(mock_engine: MockMastraEngine) -> None:

@@ -133,8 +133,8 @@ def lengths(texts: list[str]) -> list[list[float]]:
 def test_any_shape_of_rows_fits(answer: Callable[[list[str]], Any]) -> None:
     embedder = LangChainShape(answer)
     assert isinstance(embedder, Embedder)
-    found = embed_documents(embedder, ["a", "bb", "ccc"], dimension=2)
-    assert [list(vector) for vector in found] == [[1, 1], [2, 1], [3, 1]]
+    result = embed_documents(embedder, ["a", "bb", "ccc"], dimension=2)
+    assert [list(vector) for vector in result] == [[1, 1], [2, 1], [3, 1]]
     assert list(embed_query(embedder, "dddd", dimension=2)) == [4, 1]
     assert len(embed_documents(embedder, ("a", "b"))) == 2
 
@@ -145,8 +145,8 @@ def test_a_generator_of_vectors_is_read_once() -> None:
 
 
 def test_an_array_stays_one() -> None:
-    made = np.zeros((2, 3), np.float32)
-    assert embed_documents(LangChainShape(lambda _: made), ["a", "b"], dimension=3) is made
+    created = np.zeros((2, 3), np.float32)
+    assert embed_documents(LangChainShape(lambda _: created), ["a", "b"], dimension=3) is created
 
 
 def test_no_texts_make_no_call() -> None:
@@ -156,7 +156,7 @@ def test_no_texts_make_no_call() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         ([[1.0, 2.0]], "1 vectors for 2 texts"),
         ([[1.0, 2.0]] * 3, "3 vectors for 2 texts"),
@@ -173,8 +173,8 @@ def test_no_texts_make_no_call() -> None:
         (np.zeros((2, 3)), "3 numbers for text 0, where 2 are expected"),
     ],
 )
-def test_other_answers_are_refused(answer: Any, said: str) -> None:
-    with pytest.raises(InvalidVector, match=said) as caught:
+def test_other_answers_are_refused(answer: Any, message: str) -> None:
+    with pytest.raises(InvalidVector, match=message) as caught:
         embed_documents(LangChainShape(lambda _: answer), ["a", "b"], dimension=2)
     assert caught.value.path == "/documents"
 
@@ -209,8 +209,10 @@ def test_importing_loads_no_library() -> None:
         "e.WordLlamaEmbedder(), e.OpenAIEmbedder();"
         f"print([n for n in {heavy} if n in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
@@ -262,9 +264,9 @@ def test_a_local_vector_does_not_depend_on_its_company() -> None:
 
 @pytest.mark.parametrize("dimension", [64, 128])
 def test_fewer_dimensions_are_the_first_ones(dimension: int) -> None:
-    whole = np.asarray(WordLlamaEmbedder().embed_query("some text"))[:dimension]
+    full = np.asarray(WordLlamaEmbedder().embed_query("some text"))[:dimension]
     part = WordLlamaEmbedder(dimension=dimension).embed_query("some text")
-    assert part == pytest.approx(whole / np.linalg.norm(whole), abs=1e-6)
+    assert part == pytest.approx(full / np.linalg.norm(full), abs=1e-6)
 
 
 def test_threads_load_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,9 +281,9 @@ def test_threads_load_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wordllama.WordLlama, "load", slowly)
     embedders._load_word_llama.cache_clear()
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: WordLlamaEmbedder().embed_query("same"), range(16)))
+        result = list(pool.map(lambda _: WordLlamaEmbedder().embed_query("same"), range(16)))
     assert len(loads) == 1
-    assert all((vector == found[0]).all() for vector in map(np.asarray, found))
+    assert all((vector == result[0]).all() for vector in map(np.asarray, result))
 
 
 def test_a_text_too_long_to_mean_anything_is_refused() -> None:
@@ -325,8 +327,8 @@ def at(server: Answering, **options: Any) -> OpenAIEmbedder:
 def test_batches_come_back_in_the_order_of_the_texts() -> None:
     texts = ["a" * n for n in range(1, 6)]
     with answering(backwards) as server:
-        found = embed_documents(at(server, batch_size=2), texts, dimension=2)
-        assert [vector[0] for vector in found] == [1, 2, 3, 4, 5]
+        result = embed_documents(at(server, batch_size=2), texts, dimension=2)
+        assert [vector[0] for vector in result] == [1, 2, 3, 4, 5]
         assert [request["input"] for request in server.requests] == [
             texts[:2],
             texts[2:4],

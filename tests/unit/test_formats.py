@@ -145,7 +145,7 @@ def test_only_anthropic_takes_system_messages_apart() -> None:
     window = format_window(messages, "anthropic", truncated=False)
     assert window.system == "Be kind.\n\nBe brief."
     assert [block["text"] for block in for_anthropic(messages)[0]["content"]] == ["Hi", "Well?"]
-    assert [each["role"] for each in for_openai(messages)] == ["system", "user", "system", "user"]
+    assert [item["role"] for item in for_openai(messages)] == ["system", "user", "system", "user"]
     assert format_window(messages, "openai", truncated=False).system is None
 
 
@@ -171,8 +171,8 @@ def test_one_message_may_hold_calls_results_and_text() -> None:
     result = {"type": "tool-result", "toolCallId": "c", "output": {"type": "text", "value": "6"}}
     text = {"type": "text", "text": "A six."}
     messages = stored({"role": "assistant", "content": [call, result, text]})
-    assert [each["role"] for each in for_openai(messages)] == ["assistant", "tool", "assistant"]
-    assert [each["role"] for each in for_anthropic(messages)][1:] == [
+    assert [item["role"] for item in for_openai(messages)] == ["assistant", "tool", "assistant"]
+    assert [item["role"] for item in for_anthropic(messages)][1:] == [
         *("assistant", "user", "assistant"),
     ]
 
@@ -186,7 +186,7 @@ def test_reused_ids_and_second_results() -> None:
         ]
 
     messages = stored(*exchange("Oslo"), *exchange("Rome"), exchange("Bonn")[1])
-    assert [each["content"] for each in for_openai(messages) if each["role"] == "tool"] == [
+    assert [item["content"] for item in for_openai(messages) if item["role"] == "tool"] == [
         *("Oslo", "Rome"),
     ]
     for_anthropic(messages)
@@ -218,7 +218,7 @@ def test_results_that_are_not_text_become_json(result: dict[str, Any], text: str
     )
     assert for_openai(messages)[1]["content"] == text
     block = for_anthropic(messages)[2]["content"][0]
-    assert "\n".join(each["text"] for each in block.get("content", [])) == text
+    assert "\n".join(item["text"] for item in block.get("content", [])) == text
     assert block.get("is_error", False) == failed
 
 

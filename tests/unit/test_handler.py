@@ -29,8 +29,8 @@ MOCK = {"default": {"BACKEND": "mastra_engine.MockMastraEngine", "URL": "mock://
 
 
 def check_ids(databases: list[str] | None = None) -> list[str]:
-    found = [message.id or "" for message in run_checks(databases=databases)]
-    return [id for id in found if "mastra" in id]
+    result = [message.id or "" for message in run_checks(databases=databases)]
+    return [id for id in result if "mastra" in id]
 
 
 def test_without_settings_there_is_one_on_the_default_database() -> None:

@@ -25,9 +25,9 @@ def test_completion_works_while_the_settings_are_not_valid() -> None:
 
 
 def test_help_shows_the_methods_with_their_docs() -> None:
-    shown = pydoc.render_doc(engine, renderer=pydoc.plaintext)
-    assert "create_entity(" in shown
-    assert "Create an entity" in shown
+    visible = pydoc.render_doc(engine, renderer=pydoc.plaintext)
+    assert "create_entity(" in visible
+    assert "Create an entity" in visible
 
 
 def test_the_default_engine_is_an_engine() -> None:
@@ -48,12 +48,12 @@ def test_it_is_hashable_and_equals_the_engine_that_it_stands_for() -> None:
 
 
 def test_it_shows_its_alias_its_backend_and_its_database() -> None:
-    shown = repr(engine)
-    assert shown == repr(engines["default"])
-    assert "PostgresEngine" in shown
-    assert "alias='default'" in shown
-    assert "database='default'" in shown
-    assert f"name={engine.session.connection.settings_dict['NAME']!r}" in shown  # type: ignore[attr-defined]
+    visible = repr(engine)
+    assert visible == repr(engines["default"])
+    assert "PostgresEngine" in visible
+    assert "alias='default'" in visible
+    assert "database='default'" in visible
+    assert f"name={engine.session.connection.settings_dict['NAME']!r}" in visible  # type: ignore[attr-defined]
     with override_settings(MASTRA_ENGINE=MOCK):
         assert repr(engine) == "<MockMastraEngine alias='default' url='mock://prompt'>"
         scoped = engine.within(resource_ids=["b", "a"])

@@ -54,8 +54,8 @@ def test_the_original_engines_scores_come_out() -> None:
 
 
 def test_two_of_the_original_engines_scores_come_out_too() -> None:
-    found = Reranker(scorer=certain).rerank([match("a", 0.8), match("b", 0.6)], "query")
-    assert [each.score for each in found] == pytest.approx([0.92, 0.74])
+    matches = Reranker(scorer=certain).rerank([match("a", 0.8), match("b", 0.6)], "query")
+    assert [match.score for match in matches] == pytest.approx([0.92, 0.74])
 
 
 UNIT = st.floats(0, 1)
@@ -72,42 +72,42 @@ def test_the_score_is_the_weighted_sum(
     weights = Weights(*(share / sum(shares) for share in shares))
     results = [match(str(i), vector) for i, (_, vector) in enumerate(parts)]
     scorer = Reranker(weights, lambda query, texts: [semantic for semantic, _ in parts])
-    found = scorer.rerank(results, "query", top_k=top_k)
+    matches = scorer.rerank(results, "query", top_k=top_k)
     n = len(parts)
     expected = [
         weights.semantic * semantic + weights.vector * vector + weights.position * (1 - i / n)
         for i, (semantic, vector) in enumerate(parts)
     ]
     order = sorted(range(n), key=lambda i: (-expected[i], i))[:top_k]
-    assert [int(each.match.id) for each in found] == order
-    assert [each.score for each in found] == [expected[i] for i in order]
+    assert [int(match.match.id) for match in matches] == order
+    assert [match.score for match in matches] == [expected[i] for i in order]
 
 
 def test_ties_stay_in_the_order_of_the_results() -> None:
     results = [match(id, 0.5) for id in "cabd"]
-    found = Reranker({"semantic": 0.5, "vector": 0.5, "position": 0}).rerank(results, "x", 10)
-    assert [each.match.id for each in found] == [*"cabd"]
+    matches = Reranker({"semantic": 0.5, "vector": 0.5, "position": 0}).rerank(results, "x", 10)
+    assert [match.match.id for match in matches] == [*"cabd"]
 
 
 def test_nothing_in_nothing_out() -> None:
-    asked: list[str] = []
-    scorer = Reranker(scorer=lambda query, texts: asked.append(query) or [])  # type: ignore[func-returns-value]
+    calls: list[str] = []
+    scorer = Reranker(scorer=lambda query, texts: calls.append(query) or [])  # type: ignore[func-returns-value]
     assert scorer.rerank([], "query") == []
-    assert [each.semantic for each in scorer.rerank([match("a", 1, None)], "query")] == [0]
-    assert asked == []
+    assert [item.semantic for item in scorer.rerank([match("a", 1, None)], "query")] == [0]
+    assert calls == []
 
 
 def test_matches_without_a_document_are_not_asked_about() -> None:
-    asked: list[list[str]] = []
+    calls: list[list[str]] = []
 
     def scorer(query: str, texts: list[str]) -> list[float]:
-        asked.append(texts)
+        calls.append(texts)
         return [0.25, 0.75]
 
     results = [match("a", 1, None), match("b", 1, "one"), match("c", 1, ""), match("d", 1, "two")]
-    found = Reranker(scorer=scorer).rerank(iter(results), "query", top_k=4)
-    assert asked == [["one", "two"]]
-    assert {each.match.id: each.semantic for each in found} == {
+    matches = Reranker(scorer=scorer).rerank(iter(results), "query", top_k=4)
+    assert calls == [["one", "two"]]
+    assert {match.match.id: match.semantic for match in matches} == {
         "a": 0,
         "b": 0.25,
         "c": 0,
@@ -126,8 +126,8 @@ def test_the_async_twin_blocks_nobody() -> None:
         threads.append(threading.current_thread())
         return certain(query, texts)
 
-    found = asyncio.run(Reranker(scorer=scorer).arerank(THREE, "query", top_k=1))
-    assert found == Reranker(scorer=certain).rerank(THREE, "query", top_k=1)
+    matches = asyncio.run(Reranker(scorer=scorer).arerank(THREE, "query", top_k=1))
+    assert matches == Reranker(scorer=certain).rerank(THREE, "query", top_k=1)
     assert threads != [threading.current_thread()]
 
 
@@ -210,7 +210,7 @@ def test_a_scorer_is_callable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         ([0.5], "1 scores for 3 texts"),
         ([0.5] * 4, "4 scores for 3 texts"),
@@ -230,8 +230,8 @@ def test_a_scorer_is_callable() -> None:
         (np.ones((3, 2)), r"score of text 0 must be a finite number, got \[1.0, 1.0\]"),
     ],
 )
-def test_a_scorer_that_answers_otherwise_is_an_error(answer: Any, said: str) -> None:
-    with pytest.raises(EngineError, match=said) as caught:
+def test_a_scorer_that_answers_otherwise_is_an_error(answer: Any, message: str) -> None:
+    with pytest.raises(EngineError, match=message) as caught:
         Reranker(scorer=lambda query, texts: answer).rerank(THREE, "query")
     assert not isinstance(caught.value, InvalidInput)
 
@@ -240,9 +240,9 @@ def test_a_scorer_that_answers_otherwise_is_an_error(answer: Any, said: str) -> 
     "answer", [(1, 0, 1), np.array([1, 0, 1], np.float32), [Fraction(1), 0, 1]]
 )
 def test_a_scorer_may_answer_with_any_numbers(answer: Any) -> None:
-    found = Reranker(scorer=lambda query, texts: answer).rerank(THREE, "query")
-    assert sorted(each.semantic for each in found) == [0, 1, 1]
-    assert all(type(each.semantic) is float for each in found)
+    matches = Reranker(scorer=lambda query, texts: answer).rerank(THREE, "query")
+    assert sorted(match.semantic for match in matches) == [0, 1, 1]
+    assert all(type(match.semantic) is float for match in matches)
 
 
 def test_what_a_scorer_raises_passes_through() -> None:
@@ -327,7 +327,7 @@ def by_length(request: dict[str, Any]) -> dict[str, Any]:
         {"index": i, "relevance_score": len(text) / 10, "document": {"text": text}}
         for i, text in enumerate(request["documents"])
     ]
-    return {"id": "x", "results": sorted(scored, key=lambda each: -each["relevance_score"])}
+    return {"id": "x", "results": sorted(scored, key=lambda item: -item["relevance_score"])}
 
 
 def at(server: Answering, **options: Any) -> HttpRerankScorer:
@@ -362,10 +362,12 @@ def test_what_may_pass_is_tried_again(trouble: Any, naps: list[float]) -> None:
     assert naps[1] >= 0.4
 
 
-@pytest.mark.parametrize(("trouble", "said"), [((503, {}), "503"), ((429, {}), "429"), (None, "R")])
-def test_what_does_not_pass_is_unavailable(trouble: Any, said: str, naps: list[float]) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "message"), [((503, {}), "503"), ((429, {}), "429"), (None, "R")]
+)
+def test_what_does_not_pass_is_unavailable(trouble: Any, message: str, naps: list[float]) -> None:
     with answering(trouble) as server, closing(at(server)) as scorer:
-        with pytest.raises(Unavailable, match=said):
+        with pytest.raises(Unavailable, match=message):
             scorer("query", ["a"])
         assert len(server.requests) == 4
     assert len(naps) == 3
@@ -400,8 +402,8 @@ def test_a_refusal_is_an_error_without_the_key(status: int) -> None:
         with closing(at(server, api_key="sk-very-secret")) as scorer:
             with pytest.raises(EngineError, match=f"answered {status}: .*x") as caught:
                 scorer("query", ["a"])
-            shown = "".join(traceback.format_exception(caught.value)) + repr(scorer)
-            assert "sk-very" not in shown
+            visible = "".join(traceback.format_exception(caught.value)) + repr(scorer)
+            assert "sk-very" not in visible
         assert not isinstance(caught.value, Unavailable)
         assert len(server.requests) == 1
 

@@ -20,8 +20,8 @@ ANYTHING = {"type": "object", "additionalProperties": {}}
 
 
 def properties(*documents: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = infer(documents)["properties"]
-    return found
+    result: dict[str, Any] = infer(documents)["properties"]
+    return result
 
 
 def fits(document: Any, shape: dict[str, Any]) -> bool:
@@ -96,7 +96,7 @@ def engine(mock_engine: MockMastraEngine) -> MockMastraEngine:
         ("b", "Tickets", [{"open": True}]),
         ("c", "Empty", []),
     ]:
-        records = [{"external_id": str(i), "data": each} for i, each in enumerate(data)]
+        records = [{"external_id": str(i), "data": item} for i, item in enumerate(data)]
         mock_engine.sync_records(name=name, connection_id=connection, records=records)
     return mock_engine
 

@@ -49,7 +49,7 @@ def message(shorthand: str, kind: type[Message] = Message) -> Any:
     )
 
 
-def whole(thread: str, *, to_the_end: bool = True) -> str:
+def full_text(thread: str, *, to_the_end: bool = True) -> str:
     messages = [message(shorthand) for shorthand in thread.split()]
     return " ".join(map(shorthand_of, whole_exchanges(messages, to_the_end=to_the_end)))
 
@@ -83,7 +83,7 @@ def shorthand_of(message: Message) -> str:
 )
 def test_calls_and_results_are_shown_in_pairs(thread: str, window: str) -> None:
     for to_the_end in (True, False):
-        assert whole(thread, to_the_end=to_the_end) == window
+        assert full_text(thread, to_the_end=to_the_end) == window
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_calls_and_results_are_shown_in_pairs(thread: str, window: str) -> None:
     ],
 )
 def test_calls_of_running_tools_are_shown_at_the_end_only(thread: str, without: str) -> None:
-    assert whole(thread) == thread
-    assert whole(thread, to_the_end=False) == without
+    assert full_text(thread) == thread
+    assert full_text(thread, to_the_end=False) == without
 
 
 def test_plain_text_of_a_tool_leaves_other_calls_open() -> None:
@@ -123,13 +123,13 @@ MESSAGES = st.one_of(
 def test_whole_exchanges_is_idempotent_and_preserves_order(
     shorthand: list[str], to_the_end: bool
 ) -> None:
-    messages = [message(each) for each in shorthand]
+    messages = [message(item) for item in shorthand]
     window = whole_exchanges(messages, to_the_end=to_the_end)
     assert whole_exchanges(window, to_the_end=to_the_end) == window
     rest = iter(messages)
-    assert all(any(each.id == other.id for other in rest) for each in window)
+    assert all(any(item.id == other.id for other in rest) for item in window)
     if not to_the_end:
-        marks = "".join(shorthand_of(each)[1:] for each in window)
+        marks = "".join(shorthand_of(item)[1:] for item in window)
         assert all(marks.count(f"?{id}") == marks.count(f"!{id}") for id in "xyz")
 
 
@@ -137,8 +137,8 @@ def test_whole_exchanges_is_idempotent_and_preserves_order(
 
 
 def recalled(text: str, id: str = "m") -> RecalledMessage:
-    found: RecalledMessage = message("u", RecalledMessage)
-    return replace(found, id=id, content=[{"type": "text", "text": text}])
+    result: RecalledMessage = message("u", RecalledMessage)
+    return replace(result, id=id, content=[{"type": "text", "text": text}])
 
 
 def preamble(budget: int | None = None) -> ContextPreamble:
@@ -147,8 +147,8 @@ def preamble(budget: int | None = None) -> ContextPreamble:
 
 def texts(added: ContextPreamble, *history: Message) -> list[str]:
     window = added.messages_before(history)
-    assert all(each.role == "system" and each.thread_id == "t" for each in window)
-    return [text_of(each.content) for each in window]
+    assert all(item.role == "system" and item.thread_id == "t" for item in window)
+    return [text_of(item.content) for item in window]
 
 
 def test_preamble_is_ordered_and_skips_empty_texts() -> None:
@@ -178,18 +178,18 @@ def test_recalled_messages_of_the_history_are_not_repeated() -> None:
 def test_recalled_messages_take_half_of_the_remaining_tokens(
     budget: int, lengths: list[int]
 ) -> None:
-    added, found = preamble(budget), [recalled("a" * length, str(length)) for length in lengths]
+    added, result = preamble(budget), [recalled("a" * length, str(length)) for length in lengths]
     added.add("Be kind.")
     before = added.remaining_tokens
     assert before == budget - sum(note.tokens for note in added.messages_before([]))
-    added.add_recalled(found)
+    added.add_recalled(result)
     assert added.remaining_tokens is not None
     assert before - added.remaining_tokens <= max(before // 2, 0)
     quoted = "".join(texts(added)[1:]).splitlines()[1:]
-    assert quoted == [f"user: {text_of(each.content)}" for each in found[: len(quoted)]]
-    if len(quoted) < len(found):
+    assert quoted == [f"user: {text_of(match.content)}" for match in result[: len(quoted)]]
+    if len(quoted) < len(result):
         unbound = preamble()
-        unbound.add_recalled(found[: len(quoted) + 1])
+        unbound.add_recalled(result[: len(quoted) + 1])
         assert unbound.messages_before([])[0].tokens > before // 2, "the next one does not fit"
 
 

@@ -80,15 +80,17 @@ class TestContextWindows(WithThread):
         assert self.window(memory, max_tokens=8) == ["four"]
         assert self.window(memory, max_tokens=7) == []
 
-    @pytest.mark.parametrize("gone", ["a", "b", "c", "d"])
-    def test_deleted_messages_do_not_count(self, memory: Memory, thread: Thread, gone: str) -> None:
+    @pytest.mark.parametrize("deleted_id", ["a", "b", "c", "d"])
+    def test_deleted_messages_do_not_count(
+        self, memory: Memory, thread: Thread, deleted_id: str
+    ) -> None:
         self.say(memory, "a", "b", "c", "d")
-        memory.delete_messages(ids=[gone])
+        memory.delete_messages(ids=[deleted_id])
         self.say(memory, "e")
-        left = [id for id in "abcde" if id != gone]
+        remaining = [id for id in "abcde" if id != deleted_id]
         for fit in range(5):
             window = memory.get_context_window(thread_id="chat", max_tokens=fit * self.TOKENS)
-            assert ids(window) == left[4 - fit :]
+            assert ids(window) == remaining[4 - fit :]
             assert window.truncated == (fit < 4)
 
     @pytest.mark.parametrize("seed", range(12))
@@ -164,9 +166,9 @@ class TestContextWindows(WithThread):
             ),
         )
         end, start = "2026-01-01T08:00Z", "2026-01-01T08:00Z"
-        for number, shown in enumerate(([], ["e"], ["c", "e"], ["a", "c", "e"])):
+        for number, visible in enumerate(([], ["e"], ["c", "e"], ["a", "c", "e"])):
             window: dict[str, Any] = {"end": end, "max_tokens": number * self.TOKENS}
-            assert self.window(memory, **window) == shown
+            assert self.window(memory, **window) == visible
             truncated = memory.get_context_window(thread_id="chat", **window).truncated
             assert truncated == (number < 3)
         assert self.window(memory, start=start, max_tokens=2 * self.TOKENS) == ["d", "f"]
@@ -175,23 +177,23 @@ class TestContextWindows(WithThread):
     # Tools
 
     def test_a_result_needs_its_call(self, memory: Memory, thread: Thread) -> None:
-        made, answer = self.save(memory, call("1"), result("1"))
+        created, answer = self.save(memory, call("1"), result("1"))
         self.say(memory, "a")
         every = ["call 1", "result 1", "a"]
-        all_of_it = made.tokens + answer.tokens + self.TOKENS
+        all_of_it = created.tokens + answer.tokens + self.TOKENS
         assert self.window(memory, max_tokens=all_of_it) == every
         for budget in range(self.TOKENS, all_of_it):
             window = memory.get_context_window(thread_id="chat", max_tokens=budget)
             assert (ids(window), window.truncated) == (["a"], True)
-        assert self.window(memory, start=made.created_at) == every
+        assert self.window(memory, start=created.created_at) == every
 
     def test_parallel_calls_stay_together(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a")
         saved = self.save(memory, call("1", "2"), result("2"), result("1"))
-        whole = sum(message.tokens for message in saved)
+        total = sum(message.tokens for message in saved)
         together = ["call 1 2", "result 2", "result 1"]
-        assert self.window(memory, max_tokens=whole) == together
-        assert self.window(memory, max_tokens=whole - 1) == []
+        assert self.window(memory, max_tokens=total) == together
+        assert self.window(memory, max_tokens=total - 1) == []
         self.say(memory, "b")
         memory.delete_messages(ids=["result 2"])
         window = memory.get_context_window(thread_id="chat")
@@ -222,7 +224,7 @@ class TestContextWindows(WithThread):
         self.save(memory, call("pay", "mail"), {**result("pay"), "content": "PAID 4000 EUR"})
         self.say(memory, "Did it work?")
         window = memory.get_context_window(thread_id="chat", format="openai")
-        assert [each["id"] for each in window.messages[0]["tool_calls"]] == ["pay"]
+        assert [message["id"] for message in window.messages[0]["tool_calls"]] == ["pay"]
         assert window.messages[1]["content"] == "PAID 4000 EUR"
         window = memory.get_context_window(thread_id="chat", format="anthropic")
         assert [block["id"] for block in window.messages[1]["content"]] == ["pay"]
@@ -272,8 +274,8 @@ class TestContextWindows(WithThread):
         memory.vectors.embedder = BagOfWords()
         self.say(memory, "the dog is called Bello", "a", "b", "c")
         options: dict[str, Any] = {"query": "called Bello", "top_k": 1, "message_range": (0, 0)}
-        whole = memory.get_context_window(thread_id="chat", **options)
-        assert len(whole) == 4  # what is shown anyway is not there twice
+        full = memory.get_context_window(thread_id="chat", **options)
+        assert len(full) == 4  # what is shown anyway is not there twice
         for budget in range(100):
             window = memory.get_context_window(thread_id="chat", max_tokens=budget, **options)
             assert window.tokens <= budget
@@ -309,7 +311,7 @@ class TestContextWindows(WithThread):
         ]
         self.save(memory, {"role": "assistant", "content": None, "tool_calls": calls})
         window = memory.get_context_window(thread_id="chat", format="openai")
-        functions = [each["function"] for each in window.messages[0]["tool_calls"]]
+        functions = [message["function"] for message in window.messages[0]["tool_calls"]]
         assert [function["arguments"] for function in functions] == texts
         window = memory.get_context_window(thread_id="chat", format="anthropic")
         inputs = [block["input"] for block in window.messages[1]["content"]]

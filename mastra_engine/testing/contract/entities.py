@@ -17,7 +17,7 @@ from mastra_engine.exceptions import (
     EntityNotFound,
     InvalidInput,
 )
-from mastra_engine.testing.contract.records import WithContacts, inputs, named, stored
+from mastra_engine.testing.contract.records import WithContacts, by_name, inputs, stored
 from mastra_engine.testing.hostile import (
     TEXTS,
     UNFIT_COUNTS,
@@ -53,10 +53,10 @@ class TestEntities(WithContacts):
         assert other.id != contacts.id
 
     def test_get_or_create_says_which_it_was(self, engine: MastraEngine) -> None:
-        made, created = engine.get_or_create_entity(name="Deals", connection_id="user_123")
-        found, again = engine.get_or_create_entity(name="Deals", connection_id="user_123")
+        entity, created = engine.get_or_create_entity(name="Deals", connection_id="user_123")
+        entity_again, again = engine.get_or_create_entity(name="Deals", connection_id="user_123")
         assert (created, again) == (True, False)
-        assert found == made
+        assert entity_again == entity
 
     def test_get_by_id(self, engine: MastraEngine, contacts: Entity) -> None:
         assert engine.get_entity_by_id(id=contacts.id) == contacts
@@ -88,11 +88,11 @@ class TestEntities(WithContacts):
             engine.get_entity()
 
     def test_list_pages_through_a_connection(self, engine: MastraEngine) -> None:
-        made = [engine.create_entity(name=f"E{i}", connection_id="one") for i in range(5)]
+        created = [engine.create_entity(name=f"E{i}", connection_id="one") for i in range(5)]
         engine.create_entity(name="E0", connection_id="two")
         first = engine.list_entities(connection_id="one", limit=3)
         rest = engine.list_entities(connection_id="one", limit=3, cursor=first.next_cursor)
-        assert [*first, *rest] == made
+        assert [*first, *rest] == created
         assert rest.next_cursor is None
         assert len(engine.list_entities()) == 6
         assert len(engine.list_entities(limit=0)) == 0
@@ -117,19 +117,19 @@ class TestEntities(WithContacts):
         anew = engine.create_entity(name="Contacts", connection_id="user_123")
         assert stored(engine, anew) == {}
 
-    @named(UNFIT_NAMES)
+    @by_name(UNFIT_NAMES)
     @pytest.mark.parametrize("field", ["name", "connection_id"])
     def test_invalid_names_are_refused(
         self, engine: MastraEngine, hostile: Refused, field: str
     ) -> None:
-        given = {"name": "Contacts", "connection_id": "user_123", field: hostile.value}
+        arguments = {"name": "Contacts", "connection_id": "user_123", field: hostile.value}
         for call in (engine.create_entity, engine.get_or_create_entity):
             with pytest.raises(InvalidInput) as caught:
-                call(**given)
+                call(**arguments)
             assert caught.value.path == f"/{field}"
         assert len(engine.list_entities()) == 0
 
-    @named(TEXTS)
+    @by_name(TEXTS)
     def test_keeps_any_other_name(self, engine: MastraEngine, hostile: Kept) -> None:
         engine.create_entity(name="Contacts", connection_id="someone else")
         entity = engine.create_entity(name=hostile.value, connection_id=hostile.value)
@@ -139,13 +139,13 @@ class TestEntities(WithContacts):
         with pytest.raises(EntityNotFound):
             engine.get_records(entity_name="Contacts", connection_id=hostile.value)
 
-    @named(UNFIT_COUNTS)
+    @by_name(UNFIT_COUNTS)
     def test_invalid_limits_are_refused(self, engine: MastraEngine, hostile: Refused) -> None:
         with pytest.raises(InvalidInput) as caught:
             engine.list_entities(limit=hostile.value)
         assert caught.value.path == "/limit"
 
-    @named(UNFIT_CURSORS)
+    @by_name(UNFIT_CURSORS)
     def test_invalid_cursors_are_refused(self, engine: MastraEngine, hostile: Refused) -> None:
         with pytest.raises(InvalidInput) as caught:
             engine.list_entities(cursor=hostile.value)

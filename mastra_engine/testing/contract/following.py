@@ -15,7 +15,7 @@ from asgiref.sync import async_to_sync
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.records import following
 from mastra_engine.exceptions import CursorExpired, EntityNotFound, InvalidInput, Unavailable
-from mastra_engine.testing.contract.records import Rows, WithContacts, inputs, named
+from mastra_engine.testing.contract.records import Rows, WithContacts, by_name, inputs
 from mastra_engine.testing.hostile import UNFIT_COUNTS, Refused
 from mastra_engine.types import Change, Entity
 from mastra_engine.validation.inputs import MAX_SECONDS
@@ -35,7 +35,7 @@ class TestFollowing(WithContacts):
     def upsert(self, engine: MastraEngine, entity: Entity, rows: Rows) -> None:
         engine.upsert_records(entity_id=entity.id, records=inputs(rows))
 
-    def told(self, change: Change) -> tuple[str, str]:
+    def described(self, change: Change) -> tuple[str, str]:
         return change.action, change.record.external_id
 
     def test_a_timeout_of_zero_yields_existing_changes(
@@ -45,17 +45,20 @@ class TestFollowing(WithContacts):
         engine.delete_records(entity_id=contacts.id, external_ids=["c1"])
         changes = list(engine.follow_changes(entity_id=contacts.id, timeout=0))
         assert changes == engine.get_changes(entity_id=contacts.id).items
-        assert [self.told(change) for change in changes] == [("added", "c2"), ("deleted", "c1")]
+        assert [self.described(change) for change in changes] == [
+            ("added", "c2"),
+            ("deleted", "c1"),
+        ]
         later = engine.follow_changes(entity_id=contacts.id, after=changes[0].rev, timeout=0)
         assert list(later) == changes[1:]
 
     def test_later_changes_are_yielded_later(self, engine: MastraEngine, contacts: Entity) -> None:
         changes = engine.follow_changes(entity_id=contacts.id, poll=OFTEN, timeout=60)
         self.upsert(engine, contacts, {"c1": {"n": 1}})
-        assert self.told(next(changes)) == ("added", "c1")
+        assert self.described(next(changes)) == ("added", "c1")
         self.upsert(engine, contacts, {"c1": {"n": 2}, "c2": {}})
         engine.delete_records(entity_id=contacts.id, external_ids=["c2"])
-        assert [self.told(next(changes)) for _ in range(2)] == [
+        assert [self.described(next(changes)) for _ in range(2)] == [
             ("updated", "c1"),
             ("deleted", "c2"),
         ]
@@ -94,14 +97,14 @@ class TestFollowing(WithContacts):
         read = engine.records.get_changes
 
         def read_before(**options: Any) -> Any:
-            found = read(**options)
+            result = read(**options)
             self.upsert(engine, contacts, {"c1": {}})
-            return found
+            return result
 
         monkeypatch.setattr(engine.records, "get_changes", read_before)
         monkeypatch.setattr(following, "LONGEST_WAIT", OFTEN)
         changes = engine.follow_changes(entity_id=contacts.id, poll=MAX_SECONDS)
-        assert self.told(next(changes)) == ("added", "c1")
+        assert self.described(next(changes)) == ("added", "c1")
 
     def test_it_can_be_closed_after_any_change(
         self, engine: MastraEngine, contacts: Entity
@@ -149,7 +152,7 @@ class TestFollowing(WithContacts):
 
         monkeypatch.setattr(engine.records, "get_changes", unsteady)
         changes = engine.follow_changes(entity_id=contacts.id, poll=3_600, timeout=60)
-        assert self.told(next(changes)) == ("added", "c1")
+        assert self.described(next(changes)) == ("added", "c1")
 
     def test_retries_of_an_unavailable_engine_pause(
         self, engine: MastraEngine, contacts: Entity, monkeypatch: pytest.MonkeyPatch
@@ -158,19 +161,19 @@ class TestFollowing(WithContacts):
         monkeypatch.setattr(following, "PATIENCE", 0.2)
         monkeypatch.setattr(following, "RETRY_INTERVAL", 0.1)
         self.upsert(engine, contacts, {"c1": {}, "c2": {}})
-        read, asked = engine.records.get_changes, 0
+        read, calls = engine.records.get_changes, 0
 
         def once(**options: Any) -> Any:
-            nonlocal asked
-            asked += 1
-            if asked > 1:  # in the middle of what there is
+            nonlocal calls
+            calls += 1
+            if calls > 1:  # in the middle of what there is
                 raise Unavailable
             return read(**options)
 
         monkeypatch.setattr(engine.records, "get_changes", once)
         with pytest.raises(Unavailable):
             list(engine.follow_changes(entity_id=contacts.id))
-        assert asked <= 5
+        assert calls <= 5
 
     @pytest.mark.parametrize(("patience", "timeout"), [(0.1, None), (60, 0.1), (60, 0)])
     def test_an_engine_that_stays_unavailable_is_an_error(
@@ -191,7 +194,7 @@ class TestFollowing(WithContacts):
         with pytest.raises(Unavailable):
             list(engine.follow_changes(entity_id=contacts.id, timeout=timeout))
 
-    @named(UNFIT_COUNTS)
+    @by_name(UNFIT_COUNTS)
     def test_invalid_revisions_are_refused(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:
@@ -199,7 +202,7 @@ class TestFollowing(WithContacts):
             engine.follow_changes(entity_id=contacts.id, after=hostile.value)
         assert caught.value.path == "/after"
 
-    @named(UNFIT_SECONDS)
+    @by_name(UNFIT_SECONDS)
     def test_invalid_times_are_refused(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:
@@ -216,13 +219,13 @@ class TestFollowing(WithContacts):
         self, engine: MastraEngine, contacts: Entity
     ) -> None:
         async def follow(number: int) -> list[tuple[str, str]]:
-            told: list[tuple[str, str]] = []
+            reported: list[tuple[str, str]] = []
             async with aclosing(
                 engine.afollow_changes(entity_id=contacts.id, poll=OFTEN)
             ) as changes:
-                while len(told) < number:
-                    told.append(self.told(await anext(changes)))
-            return told
+                while len(reported) < number:
+                    reported.append(self.described(await anext(changes)))
+            return reported
 
         async def write() -> list[tuple[str, str]]:
             follower = asyncio.create_task(follow(3))

@@ -11,7 +11,7 @@ from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.exceptions import InvalidFilter, InvalidInput
 from mastra_engine.testing.contract.recall import BagOfWords
-from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.records import by_name
 from mastra_engine.testing.contract.threads import METADATA, WithThread
 from mastra_engine.testing.hostile import (
     DOCUMENTS,
@@ -91,7 +91,7 @@ ARGUMENTS = [
 
 
 def methods(*kinds: set[str]) -> list[tuple[str, inspect.Parameter]]:
-    return [(method, each) for method, each in ARGUMENTS if each.name in set().union(*kinds)]
+    return [(method, item) for method, item in ARGUMENTS if item.name in set().union(*kinds)]
 
 
 class TestHostileMemory(WithThread):
@@ -124,85 +124,85 @@ class TestHostileMemory(WithThread):
         assert public == set(CALLS), f"Add methods to CALLS in {__file__}, or remove them"
         tried = NAMES | COUNTS | TEXT | MOMENTS | CHOICES | OTHERS
         assert {
-            (method, each.name) for method, each in ARGUMENTS if each.name not in tried
+            (method, item.name) for method, item in ARGUMENTS if item.name not in tried
         } == OBJECTS | FILTERS, f"Add arguments to one of the sets of their kinds in {__file__}"
 
     # Refused
 
-    @named(UNFIT_NAMES)
+    @by_name(UNFIT_NAMES)
     def test_names(self, memory: Memory, hostile: Refused) -> None:
         for method, parameter in methods(NAMES):
             if hostile.value is not None or parameter.default is parameter.empty:
-                given = {parameter.name: hostile.value}
-                self.refused(memory, method, f"/{parameter.name}", **given)
+                arguments = {parameter.name: hostile.value}
+                self.refused(memory, method, f"/{parameter.name}", **arguments)
 
-    @named(UNFIT_NAMES)
+    @by_name(UNFIT_NAMES)
     def test_lists_of_names(self, memory: Memory, hostile: Refused) -> None:
         for method, parameter in methods({"ids", "resource_ids"}):
-            given = {parameter.name: ["hello", hostile.value]}
-            self.refused(memory, method, f"/{parameter.name}/1", **given)
+            arguments = {parameter.name: ["hello", hostile.value]}
+            self.refused(memory, method, f"/{parameter.name}/1", **arguments)
 
-    @named(UNFIT_COUNTS)
+    @by_name(UNFIT_COUNTS)
     def test_counts(self, memory: Memory, hostile: Refused) -> None:
         for method, parameter in methods(COUNTS):
-            given = {parameter.name: hostile.value}
-            self.refused(memory, method, f"/{parameter.name}", **given)
+            arguments = {parameter.name: hostile.value}
+            self.refused(memory, method, f"/{parameter.name}", **arguments)
 
-    @named(UNFIT_COUNTS)
+    @by_name(UNFIT_COUNTS)
     def test_ranges(self, memory: Memory, hostile: Refused) -> None:
         for method, _ in methods({"message_range"}):
             for place, pair in enumerate([(hostile.value, 1), (1, hostile.value)]):
                 self.refused(memory, method, f"/message_range/{place}", message_range=pair)
-            for given in (hostile.value, [1], (1, 1, 1), None, "11", {1: 1, 2: 2}):
-                self.refused(memory, method, "/message_range", message_range=given)
+            for value in (hostile.value, [1], (1, 1, 1), None, "11", {1: 1, 2: 2}):
+                self.refused(memory, method, "/message_range", message_range=value)
 
-    @pytest.mark.parametrize("given", ["0.5", True, [1], float("nan"), float("inf")])
-    def test_scores(self, memory: Memory, given: Any) -> None:
-        self.refused(memory, "recall", "/min_score", min_score=given)
+    @pytest.mark.parametrize("value", ["0.5", True, [1], float("nan"), float("inf")])
+    def test_scores(self, memory: Memory, value: Any) -> None:
+        self.refused(memory, "recall", "/min_score", min_score=value)
 
-    @named(UNFIT_TEXTS)
+    @by_name(UNFIT_TEXTS)
     def test_texts(self, memory: Memory, hostile: Refused) -> None:
         for method, parameter in methods(TEXT):
-            given = {parameter.name: hostile.value}
-            self.refused(memory, method, f"/{parameter.name}", **given)
+            arguments = {parameter.name: hostile.value}
+            self.refused(memory, method, f"/{parameter.name}", **arguments)
 
-    @named(UNFIT_MOMENTS)
+    @by_name(UNFIT_MOMENTS)
     def test_moments(self, memory: Memory, hostile: Refused) -> None:
         for method, parameter in methods(MOMENTS):
-            given = {parameter.name: hostile.value}
-            self.refused(memory, method, f"/{parameter.name}", **given)
+            arguments = {parameter.name: hostile.value}
+            self.refused(memory, method, f"/{parameter.name}", **arguments)
         messages = [{"role": "user", "content": "x", "created_at": hostile.value}]
         self.refused(memory, "save_memory", "/messages/0/created_at", messages=messages)
 
-    @pytest.mark.parametrize("given", ["", "ASC", 1, True, ["asc"], "\0"])
-    def test_choices(self, memory: Memory, given: Any) -> None:
+    @pytest.mark.parametrize("value", ["", "ASC", 1, True, ["asc"], "\0"])
+    def test_choices(self, memory: Memory, value: Any) -> None:
         for method, parameter in methods(CHOICES):
-            self.refused(memory, method, f"/{parameter.name}", **{parameter.name: given})
+            self.refused(memory, method, f"/{parameter.name}", **{parameter.name: value})
 
     @pytest.mark.parametrize("method", ["get_memory", "get_context_window"])
     def test_a_scope_without_a_query(self, memory: Memory, method: str) -> None:
         self.refused(memory, method, "/scope", scope="world", query=None)
 
-    @named(UNFIT_CURSORS)
+    @by_name(UNFIT_CURSORS)
     def test_cursors(self, memory: Memory, hostile: Refused) -> None:
         for method, _ in methods({"cursor"}):
             self.refused(memory, method, "/cursor", cursor=hostile.value)
 
-    @named([*UNFIT_FILTERS, *TOO_DEEP_FILTERS])
+    @by_name([*UNFIT_FILTERS, *TOO_DEEP_FILTERS])
     def test_filters(self, memory: Memory, hostile: Refused) -> None:
         for method, argument in sorted(FILTERS):
             with pytest.raises(InvalidFilter) as caught:
                 getattr(memory, method)(**CALLS[method], **{argument: hostile.value})
             assert caught.value.path.startswith(f"/{argument}")
 
-    @named(UNFIT_VALUES)
+    @by_name(UNFIT_VALUES)
     def test_values(self, memory: Memory, hostile: Refused) -> None:
         document, within = {"key": hostile.value}, f"/key{hostile.pointer}"
         for method, argument in sorted(OBJECTS):
             self.refused(memory, method, f"/{argument}{within}", **{argument: document})
         for argument in ("content", "patch"):
-            given = {"content": None, argument: document}
-            self.refused(memory, "update_working_memory", f"/{argument}{within}", **given)
+            arguments = {"content": None, argument: document}
+            self.refused(memory, "update_working_memory", f"/{argument}{within}", **arguments)
         assert memory.get_working_memory(thread_id="chat").version == 0
         for message, place in (
             ({"role": "user", "content": "x", "metadata": document}, "/metadata"),
@@ -211,7 +211,7 @@ class TestHostileMemory(WithThread):
             pointer = f"/messages/1{place}{within}"
             self.refused(memory, "save_memory", pointer, messages=[HELLO, message])
 
-    @named(TOO_DEEP)
+    @by_name(TOO_DEEP)
     def test_depths(self, memory: Memory, hostile: Refused) -> None:
         part = {"type": "own", "value": hostile.value}
         for method, arguments, pointer in (
@@ -235,37 +235,37 @@ class TestHostileMemory(WithThread):
                 getattr(memory, method)(**{**CALLS[method], **arguments})
             assert caught.value.path.startswith(pointer)
 
-    @pytest.mark.parametrize("given", ["text", 7, ["a"], [["a", 1]], b"a", True])
-    def test_values_that_are_not_objects(self, memory: Memory, given: Any) -> None:
+    @pytest.mark.parametrize("value", ["text", 7, ["a"], [["a", 1]], b"a", True])
+    def test_values_that_are_not_objects(self, memory: Memory, value: Any) -> None:
         for method, argument in sorted(OBJECTS):
-            self.refused(memory, method, f"/{argument}", **{argument: given})
-        self.refused(memory, "update_working_memory", "/patch", content=None, patch=given)
+            self.refused(memory, method, f"/{argument}", **{argument: value})
+        self.refused(memory, "update_working_memory", "/patch", content=None, patch=value)
 
-    @named(UNFIT_MESSAGES)
+    @by_name(UNFIT_MESSAGES)
     def test_messages(self, memory: Memory, hostile: Refused) -> None:
         messages = [{"role": "user", "content": "fine"}, hostile.value]
         pointer = f"/messages/1{hostile.pointer}"
         self.refused(memory, "save_memory", pointer, messages=messages)
         self.refused(memory, "save_memory", pointer, messages=iter(messages), resource_id="alice")
 
-    @pytest.mark.parametrize("given", [None, 7, "Hi", b"Hi", HELLO])
-    def test_values_that_are_not_lists(self, memory: Memory, given: Any) -> None:
-        self.refused(memory, "save_memory", "/messages", messages=given)
+    @pytest.mark.parametrize("value", [None, 7, "Hi", b"Hi", HELLO])
+    def test_values_that_are_not_lists(self, memory: Memory, value: Any) -> None:
+        self.refused(memory, "save_memory", "/messages", messages=value)
 
-    @pytest.mark.parametrize("given", [None, 7, "hello", {"hello": 1}])
-    def test_values_that_are_not_lists_of_names(self, memory: Memory, given: Any) -> None:
+    @pytest.mark.parametrize("value", [None, 7, "hello", {"hello": 1}])
+    def test_values_that_are_not_lists_of_names(self, memory: Memory, value: Any) -> None:
         for method, parameter in methods({"ids", "resource_ids"}):
-            self.refused(memory, method, f"/{parameter.name}", **{parameter.name: given})
+            self.refused(memory, method, f"/{parameter.name}", **{parameter.name: value})
 
     # Kept
 
-    @named(TEXTS)
+    @by_name(TEXTS)
     def test_any_text_is_a_name(self, memory: Memory, hostile: Kept) -> None:
         value = hostile.value
-        made = memory.create_thread(
+        thread = memory.create_thread(
             resource_id=value, thread_id=value, title=value, metadata={value: value}
         )
-        assert (made.id, made.resource_id, made.title) == (value, value, value)
+        assert (thread.id, thread.resource_id, thread.title) == (value, value, value)
         message = {
             "id": value,
             "role": "tool",
@@ -289,7 +289,7 @@ class TestHostileMemory(WithThread):
         assert memory.delete_messages(ids=[value]) == 1
         assert memory.delete_thread(thread_id=value).id == value
 
-    @named(TEXTS)
+    @by_name(TEXTS)
     def test_any_text_can_be_working_memory(
         self, memory: Memory, thread: Thread, hostile: Kept
     ) -> None:
@@ -299,36 +299,38 @@ class TestHostileMemory(WithThread):
         assert (changed.content, changed.data) == (value, {value: {value: value}})
         assert memory.get_working_memory(resource_id=value) == changed
 
-    @named(TEXTS)
+    @by_name(TEXTS)
     def test_any_text_can_be_a_query(self, memory: Memory, thread: Thread, hostile: Kept) -> None:
         value = hostile.value
         self.say(memory, f"dog {value}", metadata={value: value})
-        found = memory.recall(query=f"dog {value}", thread_id="chat", top_k=1, message_range=(0, 0))
-        assert [message.id for message in found] == [f"dog {value}"]
-        assert found[0].metadata == {value: value}
+        matches = memory.recall(
+            query=f"dog {value}", thread_id="chat", top_k=1, message_range=(0, 0)
+        )
+        assert [message.id for message in matches] == [f"dog {value}"]
+        assert matches[0].metadata == {value: value}
         memory.recall(query=value, resource_id="alice")
         window = memory.get_context_window(thread_id="chat", system=value, query=value)
         assert window.messages[0].content[0]["text"] == value
         memory.get_memory(thread_id="chat", query=value)
 
-    @named(METADATA)
+    @by_name(METADATA)
     def test_documents(self, memory: Memory, thread: Thread, hostile: Kept) -> None:
         value = hostile.value
-        made = memory.create_thread(resource_id="bob", thread_id="new", metadata=value)
-        assert made.metadata == memory.get_thread(thread_id="new").metadata == value
+        created = memory.create_thread(resource_id="bob", thread_id="new", metadata=value)
+        assert created.metadata == memory.get_thread(thread_id="new").metadata == value
         merged = memory.update_thread(thread_id="chat", metadata=value)
         assert merged.metadata == memory.get_thread(thread_id="chat").metadata == value
         assert memory.clone_thread(thread_id="chat").metadata == value
         (saved,) = self.say(memory, "dog", metadata=value)
         assert saved.metadata == self.stored(memory)[1].metadata == value
-        (found,) = memory.recall(query="dog", thread_id="chat", top_k=1, message_range=(0, 0))
-        assert found.metadata == value
-        kept = memory.update_working_memory(thread_id="chat", content=value)
-        assert kept.data == memory.get_working_memory(thread_id="chat").data == value
+        (matches,) = memory.recall(query="dog", thread_id="chat", top_k=1, message_range=(0, 0))
+        assert matches.metadata == value
+        memory_state = memory.update_working_memory(thread_id="chat", content=value)
+        assert memory_state.data == memory.get_working_memory(thread_id="chat").data == value
         window = memory.get_context_window(thread_id="chat", working_memory=True)
         assert len(window) == (3 if value else 2)
 
-    @named([each for each in DOCUMENTS if each.name != "64 levels"])
+    @by_name([item for item in DOCUMENTS if item.name != "64 levels"])
     def test_parts(self, memory: Memory, thread: Thread, hostile: Kept) -> None:
         part = {**hostile.value, "type": "own"}
         (saved,) = self.say(memory, "", id=None, content=[part, {"type": "own", "in": part}])

@@ -38,7 +38,7 @@ def bm25(documents: dict[str, str], query: str) -> dict[str, float]:
         id: {word: min(n, 255) for word, n in Counter(text.split()).items()}
         for id, text in documents.items()
     }
-    average = sum(sum(each.values()) for each in counts.values()) / len(counts)
+    average = sum(sum(count.values()) for count in counts.values()) / len(counts)
     scores: dict[str, float] = {}
     for id, words in counts.items():
         length = sum(words.values()) / average
@@ -91,14 +91,14 @@ class TestHybridSearch:
         return engine.vectors.query(index_name="texts", query_text=query, **{**defaults, **options})
 
     def lexical(self, engine: MastraEngine, query: str, **options: Any) -> dict[str, float]:
-        found = self.search(engine, query, **options)
-        return {match.id: match.lexical for match in found if match.lexical}
+        matches = self.search(engine, query, **options)
+        return {match.id: match.lexical for match in matches if match.lexical}
 
     def by_words(self, engine: MastraEngine, query: str) -> list[str]:
         """Return what is found without a vector."""
-        found = self.search(engine, query, query_vector=None, hybrid=0.0)
-        assert all(match.similarity is None and match.lexical > 0 for match in found)
-        return [match.id for match in found]
+        matches = self.search(engine, query, query_vector=None, hybrid=0.0)
+        assert all(match.similarity is None and match.lexical > 0 for match in matches)
+        return [match.id for match in matches]
 
     # BM25
 
@@ -117,10 +117,10 @@ class TestHybridSearch:
         documents = generated(80)
         self.store(engine, documents)
         scores = bm25(documents, "w1 w20")
-        chosen = {id: score for id, score in scores.items() if int(id) < 20}
-        assert 0 < len(chosen) < len(scores)
-        found = self.lexical(engine, "w1 w20", filter={"n": {"$lt": 20}})
-        assert found == pytest.approx(chosen, rel=1e-6)
+        selected = {id: score for id, score in scores.items() if int(id) < 20}
+        assert 0 < len(selected) < len(scores)
+        matches = self.lexical(engine, "w1 w20", filter={"n": {"$lt": 20}})
+        assert matches == pytest.approx(selected, rel=1e-6)
 
     def test_other_namespaces_change_no_lexical_score(self, engine: MastraEngine) -> None:
         documents, others = generated(40), generated(60, seed=2)
@@ -128,10 +128,10 @@ class TestHybridSearch:
         self.store(engine, others, namespace="other")
         engine.vectors.create_index(index_name="unused", dimension=2)
         for namespace, texts in (("", documents), ("other", others)):
-            found = self.lexical(engine, "w1 w20", namespace=namespace)
-            assert found == pytest.approx(bm25(texts, "w1 w20"), rel=1e-6)
-        together = {f"{id} {n}": text for n, each in enumerate((documents, others))
-                    for id, text in each.items()}  # fmt: skip
+            result = self.lexical(engine, "w1 w20", namespace=namespace)
+            assert result == pytest.approx(bm25(texts, "w1 w20"), rel=1e-6)
+        together = {f"{id} {n}": text for n, item in enumerate((documents, others))
+                    for id, text in item.items()}  # fmt: skip
         matches = self.search(engine, "w1 w20", namespace=None)
         assert {
             f"{match.id} {int(match.namespace == 'other')}": match.lexical
@@ -147,12 +147,12 @@ class TestHybridSearch:
         scores = bm25(documents, "w2 w9")
         by_words = sorted(scores, key=lambda id: (-scores[id], id))
         for nothing in (0.0, 0):
-            found = [match.id for match in self.search(engine, "w2 w9", hybrid=nothing)]
-            assert found[: len(scores)] == by_words
-            assert set(found) == set(documents)
+            ids = [match.id for match in self.search(engine, "w2 w9", hybrid=nothing)]
+            assert ids[: len(scores)] == by_words
+            assert set(ids) == set(documents)
         for all_of_it in (1.0, 1):
-            found = [match.id for match in self.search(engine, "w2 w9", hybrid=all_of_it)]
-            assert found == list(documents)
+            ids = [match.id for match in self.search(engine, "w2 w9", hybrid=all_of_it)]
+            assert ids == list(documents)
         assert self.search(engine, "w2 w9") == self.search(engine, "w2 w9", hybrid=0.6)
         assert self.search(engine, "w2 w9") != self.search(engine, "w2 w9", hybrid=0.4)
 
@@ -193,10 +193,10 @@ class TestHybridSearch:
         self, engine: MastraEngine, mode: Any, floor: float
     ) -> None:
         self.store(engine, generated(90))
-        found = self.search(engine, "w0 w30", hybrid=mode, min_score=floor)
+        matches = self.search(engine, "w0 w30", hybrid=mode, min_score=floor)
         similar = {f"{n:03}" for n in range(90) if math.cos(n / 50) >= floor}
-        assert {match.id for match in found} == similar
-        assert all((match.similarity or 0.0) >= floor for match in found)
+        assert {match.id for match in matches} == similar
+        assert all((match.similarity or 0.0) >= floor for match in matches)
 
     def test_min_score_needs_a_vector(self, engine: MastraEngine) -> None:
         engine.vectors.embedder = None
@@ -246,7 +246,7 @@ class TestHybridSearch:
             stored = set((match.document or "").split())
             assert own.words.keys() == stored & {"w2", "w9"}
             assert parts == {}
-        assert all(each.explanation is None for each in self.search(engine, "w2", hybrid=mode))
+        assert all(item.explanation is None for item in self.search(engine, "w2", hybrid=mode))
 
     def test_explanations_without_a_vector(self, engine: MastraEngine) -> None:
         engine.vectors.embedder = None
@@ -312,10 +312,10 @@ class TestHybridSearch:
         engine.vectors.update_vector(index_name="texts", id="a", document=None)
         engine.vectors.upsert(index_name="texts", vectors=[[1, 0]], ids=["d"])
         assert self.by_words(engine, "kettle") == ["b"]
-        found = {match.id: match.lexical for match in self.search(engine, "kettle")}
+        values_by_key = {match.id: match.lexical for match in self.search(engine, "kettle")}
         # A vector without a document is not among those that a word is counted in.
         expected = bm25({"b": "blue kettle", "c": "big blue teapot"}, "kettle")
-        assert found == pytest.approx({"a": 0, "c": 0, "d": 0, **expected}, rel=1e-6)
+        assert values_by_key == pytest.approx({"a": 0, "c": 0, "d": 0, **expected}, rel=1e-6)
 
     @pytest.mark.parametrize("query", ["?! ...", "&|!()", "  ", "the of and", "The, and: of?"])
     def test_queries_without_words_are_about_vectors(
@@ -323,9 +323,9 @@ class TestHybridSearch:
     ) -> None:
         engine.vectors.embedder = None
         self.store(engine, {"c": "red kettle", "b": "teapot", "a": "pan"}, language="english")
-        found = self.search(engine, query)
-        assert [(match.id, match.lexical) for match in found] == [("c", 0), ("b", 0), ("a", 0)]
-        assert [match.similarity for match in found] == pytest.approx(
+        matches = self.search(engine, query)
+        assert [(match.id, match.lexical) for match in matches] == [("c", 0), ("b", 0), ("a", 0)]
+        assert [match.similarity for match in matches] == pytest.approx(
             [math.cos(n / 50) for n in range(3)], abs=1e-6
         )
         assert self.by_words(engine, query) == []
@@ -343,16 +343,18 @@ class TestHybridRecordSearch(WithIndex):
         self.index(engine, a="red kettle boils", b="blue teapot", c="kettle")
 
     def search(self, engine: MastraEngine, query: str, **options: Any) -> dict[str, float | None]:
-        found = engine.search_records(query=query, connection_id=CONNECTION, **options)
-        return {match.record.external_id: match.similarity for match in found}
+        matches = engine.search_records(query=query, connection_id=CONNECTION, **options)
+        return {match.record.external_id: match.similarity for match in matches}
 
     @pytest.mark.parametrize("mode", MODES)
     def test_min_score_is_about_similarity(self, engine: MastraEngine, mode: Any) -> None:
         similarities = {"a": 1 / math.sqrt(3), "b": 0, "c": 1}
         for floor in (0, 0.5, 0.9, 1.1):
-            found = self.search(engine, "kettle", hybrid=mode, min_score=floor)
-            expected = {id: each for id, each in similarities.items() if each >= floor}
-            assert found == pytest.approx(expected, abs=1e-6)
+            matches = self.search(engine, "kettle", hybrid=mode, min_score=floor)
+            expected = {
+                id: similarity for id, similarity in similarities.items() if similarity >= floor
+            }
+            assert matches == pytest.approx(expected, abs=1e-6)
         assert self.search(engine, "xyzzy", hybrid=mode, min_score=0.1) == {}
 
     def test_hybrid_is_the_default(self, engine: MastraEngine) -> None:
@@ -381,9 +383,9 @@ class TestHybridRecall(WithThread):
     @pytest.fixture
     def chat(self, memory: Memory, thread: Thread) -> Thread:
         """Small talk, with a question at 5 whose answer repeats none of its words."""
-        said = [f"weather {n} sunny" for n in range(1, 13)]
-        said[4:6] = "which kettle leaks", "your red Bodum"
-        self.say(memory, *said)
+        texts = [f"weather {n} sunny" for n in range(1, 13)]
+        texts[4:6] = "which kettle leaks", "your red Bodum"
+        self.say(memory, *texts)
         return thread
 
     def recall(self, memory: Memory, query: str, **options: Any) -> Any:
@@ -391,9 +393,9 @@ class TestHybridRecall(WithThread):
         return memory.recall(query=query, **options)
 
     def test_the_words_beside_a_message_count(self, memory: Memory, chat: Thread) -> None:
-        found = self.recall(memory, "kettle", top_k=3, explain=True)
-        assert {message.position for message in found} == {5, 4, 6}
-        question, *beside = found
+        matches = self.recall(memory, "kettle", top_k=3, explain=True)
+        assert {message.position for message in matches} == {5, 4, 6}
+        question, *beside = matches
         assert question.lexical > 0
         for message in beside:
             assert message.lexical == 0
@@ -409,9 +411,9 @@ class TestHybridRecall(WithThread):
 
     def test_hits_alone_are_ordered_by_score(self, memory: Memory, chat: Thread) -> None:
         for mode in MODES:
-            found = self.recall(memory, "kettle weather 11", top_k=12, hybrid=mode)
-            assert len(found) == 12
-            scores = [message.score for message in found]
+            matches = self.recall(memory, "kettle weather 11", top_k=12, hybrid=mode)
+            assert len(matches) == 12
+            scores = [message.score for message in matches]
             assert scores == sorted(scores, reverse=True)
         assert self.recall(memory, "kettle") == self.recall(memory, "kettle", hybrid=0.4)
         assert self.recall(memory, "kettle") != self.recall(memory, "kettle", hybrid=0.5)
@@ -421,10 +423,10 @@ class TestHybridRecall(WithThread):
         options = {"top_k": 12, "min_score": 0.5, "hybrid": mode}
         (hit,) = self.recall(memory, "kettle", **options)
         assert (hit.position, hit.similarity) == (5, pytest.approx(1 / math.sqrt(3), abs=1e-6))
-        found = self.recall(memory, "kettle", message_range=(1, 1), **options)
-        assert [message.position for message in found] == [4, 5, 6]
-        assert [message.score is None for message in found] == [True, False, True]
-        assert [message.similarity for message in found] == [None, hit.similarity, None]
+        matches = self.recall(memory, "kettle", message_range=(1, 1), **options)
+        assert [message.position for message in matches] == [4, 5, 6]
+        assert [message.score is None for message in matches] == [True, False, True]
+        assert [message.similarity for message in matches] == [None, hit.similarity, None]
         assert self.recall(memory, "xyzzy", **{**options, "min_score": 0.1}) == []
 
     @pytest.mark.parametrize("weight", NO_WEIGHTS)

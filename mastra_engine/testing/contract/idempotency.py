@@ -92,10 +92,10 @@ class TestIdempotency:
         assert engine.run_idempotent(**CALL, act=make) == b"entity 0"
 
     def test_failed_requests_can_be_repeated(self, engine: MastraEngine, make: Maker) -> None:
-        taken = engine.create_entity(name="entity 0", connection_id="crm")
+        entity = engine.create_entity(name="entity 0", connection_id="crm")
         with pytest.raises(EntityExists):
             engine.run_idempotent(**CALL, act=make)
-        engine.delete_entity_by_id(id=taken.id)
+        engine.delete_entity_by_id(id=entity.id)
         make.made.clear()
         # With another body too, since nothing came of the first.
         assert engine.run_idempotent(**{**CALL, "body": b"Deals"}, act=make) == b"entity 0"
@@ -153,8 +153,8 @@ class TestIdempotency:
         assert self.names(engine) == ["entity 0"]
 
     def test_async(self, engine: MastraEngine, make: Maker) -> None:
-        asked = [async_to_sync(engine.arun_idempotent)(**CALL, act=make) for _ in range(2)]
-        assert asked == [b"entity 0"] * 2
+        calls = [async_to_sync(engine.arun_idempotent)(**CALL, act=make) for _ in range(2)]
+        assert calls == [b"entity 0"] * 2
         assert async_to_sync(engine.aexpire_idempotency_records)() == 0
 
     @pytest.mark.parametrize("size", [0, 1, 100_000])
@@ -164,7 +164,7 @@ class TestIdempotency:
         assert engine.run_idempotent(**CALL, act=lambda: b"") == answer
 
     @pytest.mark.parametrize("argument", ["owner", "key"])
-    @pytest.mark.parametrize("unfit", UNFIT_NAMES, ids=lambda each: each.name)
+    @pytest.mark.parametrize("unfit", UNFIT_NAMES, ids=lambda item: item.name)
     def test_invalid_names_are_refused(
         self, engine: MastraEngine, make: Maker, argument: str, unfit: Any
     ) -> None:

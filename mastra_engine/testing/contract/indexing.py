@@ -54,10 +54,10 @@ class WithIndex:
             for id, note in notes.items()
             if note is not None
         }
-        records = [{"external_id": id, "data": each} for id, each in data.items()]
+        records = [{"external_id": id, "data": item} for id, item in data.items()]
         engine.upsert_records(entity_id=entity.id, records=records)
-        gone = [id for id, note in notes.items() if note is None]
-        engine.delete_records(entity_id=entity.id, external_ids=gone)
+        deleted = [id for id, note in notes.items() if note is None]
+        engine.delete_records(entity_id=entity.id, external_ids=deleted)
         return entity
 
     def index(self, engine: MastraEngine, **notes: Any) -> int:
@@ -68,19 +68,19 @@ class WithIndex:
     def stored(self, engine: MastraEngine, index_name: str = "notes") -> list[Match]:
         """Return all vectors of an index, by record and chunk."""
         number = engine.vectors.describe_index(index_name=index_name).count
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name=index_name,
             query_vector=[1.0] * BagOfWords.dimension,
             top_k=max(number, 1),
             include_vector=True,
         )
-        assert len(found) == number
+        assert len(matches) == number
         return sorted(
-            found, key=lambda each: (each.metadata["@external_id"], each.metadata["@chunk"])
+            matches, key=lambda item: (item.metadata["@external_id"], item.metadata["@chunk"])
         )
 
     def chunks(self, engine: MastraEngine, index_name: str = "notes") -> list[str | None]:
-        return [each.document for each in self.stored(engine, index_name)]
+        return [item.document for item in self.stored(engine, index_name)]
 
 
 class TestIndexing(WithIndex):
@@ -96,10 +96,10 @@ class TestIndexing(WithIndex):
             == 2
         )
         first, second, third = self.stored(engine)
-        assert [each.document for each in (first, second, third)] == ["one", "two", "three"]
-        assert [each.metadata["@chunk"] for each in (first, second, third)] == [0, 1, 0]
+        assert [item.document for item in (first, second, third)] == ["one", "two", "three"]
+        assert [item.metadata["@chunk"] for item in (first, second, third)] == [0, 1, 0]
         assert (second.metadata["by"], third.metadata["by"]) == ("Ann", 1)
-        assert {each.namespace for each in (first, second, third)} == {CONNECTION}
+        assert {item.namespace for item in (first, second, third)} == {CONNECTION}
         assert first.vector == BagOfWords().embed_query("one")
         assert engine.vectors.describe_index(index_name="notes").dimension == BagOfWords.dimension
 
@@ -167,21 +167,21 @@ class TestIndexing(WithIndex):
         assert engine.vectors.describe_index(index_name="notes").metric == "dotproduct"
 
     def test_indexes_can_be_prepared(self, engine: MastraEngine) -> None:
-        (made,) = engine.prepare_indexes()
-        assert (made.name, made.dimension, made.count) == ("notes", BagOfWords.dimension, 0)
+        (index,) = engine.prepare_indexes()
+        assert (index.name, index.dimension, index.count) == ("notes", BagOfWords.dimension, 0)
         engine.vectors.embedder = None
         assert engine.prepare_indexes() == []
 
     # When
 
     def test_writes_are_indexed_by_the_queue(self, engine: MastraEngine) -> None:
-        engine.queue, engine.record_search.indexes_at_once = (held := Held()), True
+        engine.queue, engine.record_search.indexes_at_once = (queue := Held()), True
         entity = self.put(engine, a="one")
         assert engine.list_indexings()[0].pending == 1
-        assert held.indexed in ([entity.id], [])  # within a test's transaction it is not sent
-        sent = len(held.indexed)
+        assert queue.indexed in ([entity.id], [])  # within a test's transaction it is not sent
+        sent = len(queue.indexed)
         self.put(engine, a="one")
-        assert len(held.indexed) == sent
+        assert len(queue.indexed) == sent
 
     def test_only_selected_records_are_indexed(self, engine: MastraEngine) -> None:
         self.declare(entity="Mails", index="mails")
@@ -220,8 +220,8 @@ class TestIndexing(WithIndex):
         (one,) = engine.list_indexings(connection_id=CONNECTION)
         assert (one.connections, one.complete, one.pending) == (1, 1, 0)
         engine.index_pending()
-        (done,) = engine.list_indexings()
-        assert (done.connections, done.complete, done.pending) == (2, 2, 0)
+        (indexing,) = engine.list_indexings()
+        assert (indexing.connections, indexing.complete, indexing.pending) == (2, 2, 0)
 
     # When it fails
 
@@ -276,9 +276,9 @@ class TestIndexing(WithIndex):
         self.index(engine, a="one", b="two")
         self.put(engine, "other", a="three")
         engine.index_pending()
-        found = engine.erase(connection_id=CONNECTION, dry_run=True)
-        assert found == Erasure(entities=1, records=2, vectors=2)
-        assert engine.erase(connection_id=CONNECTION) == found
+        erasure = engine.erase(connection_id=CONNECTION, dry_run=True)
+        assert erasure == Erasure(entities=1, records=2, vectors=2)
+        assert engine.erase(connection_id=CONNECTION) == erasure
         assert self.chunks(engine) == ["three"]
 
     def test_an_emptied_index_is_filled_again(self, engine: MastraEngine) -> None:
@@ -358,8 +358,10 @@ class TestIndexing(WithIndex):
         self.put(engine, a="one")
         self.put(engine, "other", a="two")
         own = engine.within(connection_ids=["other"], namespaces=["elsewhere"])
-        assert [each.pending for each in own.list_indexings()] == [1]
-        assert [each.pending for each in own.list_indexings(connection_id=CONNECTION)] == [0]
+        assert [indexing.pending for indexing in own.list_indexings()] == [1]
+        assert [indexing.pending for indexing in own.list_indexings(connection_id=CONNECTION)] == [
+            0
+        ]
         assert own.index_pending(connection_id=CONNECTION) == 0
         assert own.index_pending() == 1
         (match,) = own.search_records(query="two", connection_id="other")

@@ -230,8 +230,8 @@ class TestMemoryLimits(WithThread):
         self, memory: Memory, thread: Thread
     ) -> None:
         memory.save_memory(thread_id="chat", messages=[message("x")] * 40_000)
-        found = len(memory.get_memory(thread_id="chat", last=40_000).messages)
-        assert 25_000 < found < 35_000
+        count = len(memory.get_memory(thread_id="chat", last=40_000).messages)
+        assert 25_000 < count < 35_000
 
     def check_pages(self, memory: Memory, expected: list[str], **options: Any) -> None:
         cursor = None

@@ -121,10 +121,10 @@ class TestMessages(WithThread):
         assert memory.get_thread(thread_id="chat").message_count == 6
 
     def test_saved_messages_are_returned_unchanged(self, memory: Memory, thread: Thread) -> None:
-        given = MessageInput(
+        value = MessageInput(
             role="tool", content="18 °C", id="m", tool_call_id="c", metadata={"n": [1, None]}
         )
-        (saved,) = memory.save_memory(thread_id="chat", messages=iter([given]))
+        (saved,) = memory.save_memory(thread_id="chat", messages=iter([value]))
         assert saved == Message(
             id="m",
             thread_id="chat",
@@ -147,19 +147,19 @@ class TestMessages(WithThread):
     def test_parts_are_stored_in_every_notation(
         self, memory: Memory, thread: Thread, spelling: str
     ) -> None:
-        given, parts, tool_call_id = SPELLINGS[spelling]
-        (saved,) = memory.save_memory(thread_id="chat", messages=[given])
+        value, parts, tool_call_id = SPELLINGS[spelling]
+        (saved,) = memory.save_memory(thread_id="chat", messages=[value])
         assert (saved.content, saved.tool_call_id) == (parts, tool_call_id)
         assert self.stored(memory) == [saved]
 
     def test_a_message_may_have_its_own_time(self, memory: Memory, thread: Thread) -> None:
         past = datetime(2024, 5, 1, 12, tzinfo=UTC)
-        given: list[dict[str, Any]] = [
+        pages: list[dict[str, Any]] = [
             {"role": "user", "content": "Then", "created_at": past},
             {"role": "user", "content": "Later", "createdAt": "2024-05-01T16:00:00.000001+02:00"},
             {"role": "user", "content": "Now"},
         ]
-        saved = memory.save_memory(thread_id="chat", messages=given)
+        saved = memory.save_memory(thread_id="chat", messages=pages)
         later = past + timedelta(hours=2, microseconds=1)
         assert [message.created_at for message in saved[:2]] == [past, later]
         assert saved[2].created_at > thread.created_at
@@ -168,8 +168,8 @@ class TestMessages(WithThread):
     def test_saving_creates_the_thread(self, memory: Memory) -> None:
         for _ in range(2):
             memory.save_memory(thread_id="new", resource_id="alice", messages=HELLO)
-        made = memory.get_thread(thread_id="new")
-        assert (made.resource_id, made.message_count) == ("alice", 4)
+        thread = memory.get_thread(thread_id="new")
+        assert (thread.resource_id, thread.message_count) == ("alice", 4)
         assert memory.save_memory(thread_id="empty", resource_id="alice", messages=[]) == []
         assert memory.get_thread(thread_id="empty").message_count == 0
 
@@ -291,17 +291,17 @@ class TestMessages(WithThread):
             messages=[{"role": "user", "content": number} for number in numbers],
         )
         for limit in range(1, 9):
-            found, cursor = [], None
+            items, cursor = [], None
             while True:
                 page = memory.list_messages(
                     thread_id="chat", limit=limit, cursor=cursor, order=order
                 )
                 assert len(page) <= limit
-                found += texts(page)
+                items += texts(page)
                 cursor = page.next_cursor
                 if cursor is None:
                     break
-            assert found == (numbers if order == "asc" else numbers[::-1])
+            assert items == (numbers if order == "asc" else numbers[::-1])
         assert memory.list_messages(thread_id="chat", limit=0) == Page([])
 
     def test_roles_and_metadata_are_filters(self, memory: Memory, thread: Thread) -> None:
@@ -309,12 +309,12 @@ class TestMessages(WithThread):
             role = "assistant" if "i" in id else "user"
             self.say(memory, id, metadata=data, role=role)
         for role in ("user", "assistant", "tool"):
-            found = memory.list_messages(thread_id="chat", role=role)  # type: ignore[arg-type]
-            assert ids(found) == [m.id for m in self.stored(memory) if m.role == role]
+            messages = memory.list_messages(thread_id="chat", role=role)  # type: ignore[arg-type]
+            assert ids(messages) == [m.id for m in self.stored(memory) if m.role == role]
         for where, expected in MONGO:
             if "@" not in str(where):
-                found = memory.list_messages(thread_id="chat", metadata=where)
-                assert sorted(ids(found)) == sorted(expected), where
+                messages = memory.list_messages(thread_id="chat", metadata=where)
+                assert sorted(ids(messages)) == sorted(expected), where
         cheap = {"price": {"$lt": 10}}
         both = memory.list_messages(thread_id="chat", role="user", metadata=cheap)
         assert set(ids(both)) == set(

@@ -23,7 +23,7 @@ from mastra_engine.testing.contract.filter_cases import (
     but,
     nested_in,
 )
-from mastra_engine.testing.contract.records import inputs, named
+from mastra_engine.testing.contract.records import by_name, inputs
 from mastra_engine.testing.hostile import (
     DOCUMENTS,
     TEXTS,
@@ -66,20 +66,20 @@ class TestQueries:
     def page(self, engine: MastraEngine, options: Any) -> Page[Record]:
         return engine.get_records(entity_name="Products", connection_id="shop", options=options)
 
-    def found(self, engine: MastraEngine, **options: Any) -> list[str]:
+    def external_ids(self, engine: MastraEngine, **options: Any) -> list[str]:
         return [record.external_id for record in self.page(engine, QueryOptions(**options))]
 
     @pytest.mark.parametrize(("filters", "expected"), MONGO, ids=lambda value: str(value)[:60])
     def test_mongo_notation(
         self, engine: MastraEngine, products: Entity, filters: Any, expected: list[str]
     ) -> None:
-        assert self.found(engine, filters=filters) == expected
+        assert self.external_ids(engine, filters=filters) == expected
 
     @pytest.mark.parametrize(("filters", "expected"), LISTS, ids=lambda value: str(value)[:60])
     def test_list_notation(
         self, engine: MastraEngine, products: Entity, filters: Any, expected: list[str]
     ) -> None:
-        assert self.found(engine, filters=filters) == expected
+        assert self.external_ids(engine, filters=filters) == expected
 
     @pytest.mark.parametrize(("filters", "expected"), POSITIONS, ids=lambda value: str(value)[:60])
     def test_a_number_is_a_position_or_a_key(
@@ -89,18 +89,18 @@ class TestQueries:
         engine.sync_records(
             name="Products", connection_id="shop", records=inputs(rows), mode="full"
         )
-        assert self.found(engine, filters=filters) == expected
+        assert self.external_ids(engine, filters=filters) == expected
 
     def test_times_are_compared_as_times(self, engine: MastraEngine, products: Entity) -> None:
         soon = datetime.now(UTC) + timedelta(minutes=5)
         for field in ("@created_at", "@updated_at"):
-            assert self.found(engine, filters={field: {"$lt": soon}}) == ALL
-            assert self.found(engine, filters={field: {"$gt": soon.isoformat()}}) == []
+            assert self.external_ids(engine, filters={field: {"$lt": soon}}) == ALL
+            assert self.external_ids(engine, filters={field: {"$gt": soon.isoformat()}}) == []
 
     def test_deleted_records_are_not_found(self, engine: MastraEngine, products: Entity) -> None:
         engine.delete_records(entity_id=products.id, external_ids=["cheap"])
-        assert self.found(engine, filters={"price": 5}) == ["array"]
-        assert len(self.found(engine)) == len(ALL) - 1
+        assert self.external_ids(engine, filters={"price": 5}) == ["array"]
+        assert len(self.external_ids(engine)) == len(ALL) - 1
 
     @pytest.mark.parametrize(
         ("filters", "expected"),
@@ -111,7 +111,7 @@ class TestQueries:
         self, engine: MastraEngine, products: Entity, filters: Any, expected: list[str]
     ) -> None:
         """PostgreSQL compares long lists in another way than short ones."""
-        assert self.found(engine, filters=lengthened(filters)) == expected
+        assert self.external_ids(engine, filters=lengthened(filters)) == expected
 
     @pytest.mark.parametrize("operator", ["$and", "$or", "$nor"])
     def test_many_equalities_mean_the_same(
@@ -119,27 +119,31 @@ class TestQueries:
     ) -> None:
         values = [5, "red", ["red"], {"w": 1}, None, True, 0, 5.0, "5", [], {}, "blue"]
         for field in ("price", "tags", "dims", "nowhere", "dims.w", "tags.0"):
-            alone = [set(self.found(engine, filters={field: {"$eq": v}})) for v in values]
+            alone = [set(self.external_ids(engine, filters={field: {"$eq": v}})) for v in values]
             expected = {
                 "$and": set.intersection(*alone),
                 "$or": set[str]().union(*alone),
                 "$nor": {*ALL}.difference(*alone),
             }
             conditions = [{field: {"$eq": value}} for value in values]
-            assert {*self.found(engine, filters={operator: conditions})} == expected[operator]
+            assert {*self.external_ids(engine, filters={operator: conditions})} == expected[
+                operator
+            ]
 
     def test_operands_may_be_long(self, engine: MastraEngine, products: Entity) -> None:
-        said = "To be, or not? {x} %s \\ " * 10_000
-        within = {"a": [{"b": f"<{said}>"}], "d": said}
+        text = "To be, or not? {x} %s \\ " * 10_000
+        within = {"a": [{"b": f"<{text}>"}], "d": text}
         engine.upsert_records(
-            entity_id=products.id, records=inputs({"hit": within, "list": {"d": [f"<{said}>"]}})
+            entity_id=products.id, records=inputs({"hit": within, "list": {"d": [f"<{text}>"]}})
         )
         for field in ("a.b", "d"):
-            assert self.found(engine, filters={field: {"$contains": said.upper()}}) == ["hit"]
-            assert self.found(engine, filters={field: {"$contains": said + "!"}}) == []
+            assert self.external_ids(engine, filters={field: {"$contains": text.upper()}}) == [
+                "hit"
+            ]
+            assert self.external_ids(engine, filters={field: {"$contains": text + "!"}}) == []
         many = list(range(2, 30_000))
-        assert self.found(engine, filters={"price": {"$in": many}}) == ["array", "cheap"]
-        assert self.found(engine, filters={"price": {"$nin": [*many, None]}}) == [
+        assert self.external_ids(engine, filters={"price": {"$in": many}}) == ["array", "cheap"]
+        assert self.external_ids(engine, filters={"price": {"$nin": [*many, None]}}) == [
             *("bool", "dear", "nested", "text", "zero"),
         ]
 
@@ -155,14 +159,17 @@ class TestQueries:
     # Sorting
 
     def test_sorts_by_type_then_value(self, engine: MastraEngine, products: Entity) -> None:
-        assert self.found(engine, sort=[Sort("price")]) == BY_PRICE
-        assert self.found(engine, sort=[Sort("price", "DESC")]) == BY_PRICE[::-1]
+        assert self.external_ids(engine, sort=[Sort("price")]) == BY_PRICE
+        assert self.external_ids(engine, sort=[Sort("price", "DESC")]) == BY_PRICE[::-1]
 
     def test_ties_go_by_external_id(self, engine: MastraEngine, products: Entity) -> None:
         expected = ["null", "dear", *but("null", "dear")]
-        assert self.found(engine, sort=[Sort("dims.h", "desc"), Sort("dims.w", "desc")]) == expected
-        assert self.found(engine, sort=[Sort("nowhere")]) == ALL
-        assert self.found(engine, sort=[Sort("nowhere", "desc")]) == ALL
+        assert (
+            self.external_ids(engine, sort=[Sort("dims.h", "desc"), Sort("dims.w", "desc")])
+            == expected
+        )
+        assert self.external_ids(engine, sort=[Sort("nowhere")]) == ALL
+        assert self.external_ids(engine, sort=[Sort("nowhere", "desc")]) == ALL
 
     def test_numbers_sort_as_numbers_and_text_by_bytes(self, engine: MastraEngine) -> None:
         entity = engine.create_entity(name="Products", connection_id="shop")
@@ -202,9 +209,9 @@ class TestQueries:
         assert [record.data["v"] for record in page] == expected
 
     def test_columns_sort(self, engine: MastraEngine, products: Entity) -> None:
-        assert self.found(engine, sort=[Sort("@rev", "desc")]) == ALL[::-1]
-        assert self.found(engine, sort=[Sort("@external_id", "desc")]) == ALL[::-1]
-        assert self.found(engine, sort=[Sort("@updated_at"), Sort("@rev", "desc")]) in (
+        assert self.external_ids(engine, sort=[Sort("@rev", "desc")]) == ALL[::-1]
+        assert self.external_ids(engine, sort=[Sort("@external_id", "desc")]) == ALL[::-1]
+        assert self.external_ids(engine, sort=[Sort("@updated_at"), Sort("@rev", "desc")]) in (
             ALL,
             ALL[::-1],
         )
@@ -225,7 +232,7 @@ class TestQueries:
     def test_pages_add_up(
         self, engine: MastraEngine, products: Entity, sort: list[Sort], size: int
     ) -> None:
-        whole = self.found(engine, sort=sort)
+        full = self.external_ids(engine, sort=sort)
         seen: list[str] = []
         cursor = None
         while True:
@@ -235,7 +242,7 @@ class TestQueries:
             if cursor is None:
                 break
             assert len(page) == size
-        assert seen == whole
+        assert seen == full
 
     def test_pages_do_not_shift_under_writers(self, engine: MastraEngine, products: Entity) -> None:
         first = self.page(engine, QueryOptions(limit=4))
@@ -247,30 +254,30 @@ class TestQueries:
     def test_an_entity_that_was_created_again_is_read_anew(
         self, engine: MastraEngine, products: Entity
     ) -> None:
-        named: Any = {"entity_name": "Products", "connection_id": "shop"}
+        by_name: Any = {"entity_name": "Products", "connection_id": "shop"}
         first = self.page(engine, QueryOptions(limit=4))
-        assert engine.count_records(**named) == len(ALL)
+        assert engine.count_records(**by_name) == len(ALL)
         engine.delete_entity_by_id(id=products.id)
         for call in (
-            lambda: engine.get_records(**named),
-            lambda: engine.count_records(**named),
-            lambda: engine.iter_records(**named),
+            lambda: engine.get_records(**by_name),
+            lambda: engine.count_records(**by_name),
+            lambda: engine.iter_records(**by_name),
             lambda: engine.get_changes(entity_id=products.id),
         ):
             with pytest.raises(EntityNotFound):
                 call()
         again = engine.create_entity(name="Products", connection_id="shop")
-        assert engine.get_records(**named).items == []
+        assert engine.get_records(**by_name).items == []
         engine.upsert_records(entity_id=again.id, records=inputs({"zzz": {}}))
-        assert engine.count_records(**named) == 1
+        assert engine.count_records(**by_name) == 1
         rest = self.page(engine, QueryOptions(limit=4, cursor=first.next_cursor))
         assert [(record.entity_id, record.external_id) for record in rest] == [(again.id, "zzz")]
 
     def test_limits_and_offsets(self, engine: MastraEngine, products: Entity) -> None:
-        assert self.found(engine, limit=2, offset=1) == ALL[1:3]
-        assert self.found(engine, offset=7) == ALL[7:]
-        assert self.found(engine, limit=0) == []
-        assert self.found(engine, limit=10**9, offset=10**9) == []
+        assert self.external_ids(engine, limit=2, offset=1) == ALL[1:3]
+        assert self.external_ids(engine, offset=7) == ALL[7:]
+        assert self.external_ids(engine, limit=0) == []
+        assert self.external_ids(engine, limit=10**9, offset=10**9) == []
         exact = self.page(engine, QueryOptions(limit=len(ALL)))
         assert exact.next_cursor is None
 
@@ -300,7 +307,7 @@ class TestQueries:
         options = QueryOptions(filters={"price": {"$nin": same}}, cursor=first.next_cursor)
         assert [record.external_id for record in self.page(engine, options)] == but("array", "zero")
 
-    @named(UNFIT_CURSORS)
+    @by_name(UNFIT_CURSORS)
     def test_invalid_cursors_are_refused(
         self, engine: MastraEngine, products: Entity, hostile: Refused
     ) -> None:
@@ -354,7 +361,7 @@ class TestQueries:
 
     # Bad input
 
-    @named(UNFIT_FILTERS)
+    @by_name(UNFIT_FILTERS)
     def test_refuses_filters_that_say_nothing(
         self, engine: MastraEngine, products: Entity, hostile: Refused
     ) -> None:
@@ -362,7 +369,7 @@ class TestQueries:
             self.page(engine, {"filters": hostile.value})
         assert caught.value.path == f"/options/filters{hostile.pointer}"
 
-    @named(TOO_DEEP_FILTERS)
+    @by_name(TOO_DEEP_FILTERS)
     def test_refuses_deep_filters(
         self, engine: MastraEngine, products: Entity, hostile: Refused
     ) -> None:
@@ -378,7 +385,7 @@ class TestQueries:
             self.page(engine, {"sort": [Sort(f"a{i}") for i in range(33)]})
         assert caught.value.path == "/options/sort"
 
-    @named(TOO_DEEP)
+    @by_name(TOO_DEEP)
     def test_refuses_deep_operands(
         self, engine: MastraEngine, products: Entity, hostile: Refused
     ) -> None:
@@ -386,7 +393,7 @@ class TestQueries:
             with pytest.raises(InvalidFilter):
                 self.page(engine, {"filters": {"a": {operator: [hostile.value]}}})
 
-    @named(TEXTS)
+    @by_name(TEXTS)
     def test_values_and_paths_are_no_code(
         self, engine: MastraEngine, products: Entity, hostile: Kept
     ) -> None:
@@ -402,9 +409,9 @@ class TestQueries:
             {"w": [text]},
             {"x": {"$gte": text, "$lte": text}},
         ):
-            assert self.found(engine, filters=filters) == ["hit"]
+            assert self.external_ids(engine, filters=filters) == ["hit"]
 
-    @named([text for text in TEXTS if "." not in text.value and text.value[0] != "$"])
+    @by_name([text for text in TEXTS if "." not in text.value and text.value[0] != "$"])
     def test_any_key_without_dots_can_be_a_path(
         self, engine: MastraEngine, products: Entity, hostile: Kept
     ) -> None:
@@ -412,21 +419,23 @@ class TestQueries:
         rows = {"hit": {key: {"in": [{key: 7}]}}}
         engine.upsert_records(entity_id=products.id, records=inputs(rows))
         path = f"{key}.in.{key}"
-        assert self.found(engine, filters={path: 7}) == ["hit"]
-        assert self.found(engine, filters=[Filter(path, "exists", True)]) == ["hit"]
-        assert self.found(engine, sort=[Sort(key, "desc")])[0] == "hit"
+        assert self.external_ids(engine, filters={path: 7}) == ["hit"]
+        assert self.external_ids(engine, filters=[Filter(path, "exists", True)]) == ["hit"]
+        assert self.external_ids(engine, sort=[Sort(key, "desc")])[0] == "hit"
 
-    @named([document for document in DOCUMENTS if document.name != "64 levels"])
+    @by_name([document for document in DOCUMENTS if document.name != "64 levels"])
     def test_any_document_can_be_an_operand(
         self, engine: MastraEngine, products: Entity, hostile: Kept
     ) -> None:
         rows = {"hit": {"v": hostile.value, "w": [hostile.value]}}
         engine.upsert_records(entity_id=products.id, records=inputs(rows))
         for field in ("v", "w"):
-            assert self.found(engine, filters=[Filter(field, "eq", hostile.value)]) == ["hit"]
-            assert self.found(engine, filters={field: {"$in": [hostile.value]}}) == ["hit"]
+            assert self.external_ids(engine, filters=[Filter(field, "eq", hostile.value)]) == [
+                "hit"
+            ]
+            assert self.external_ids(engine, filters={field: {"$in": [hostile.value]}}) == ["hit"]
 
-    @named(UNFIT_COUNTS)
+    @by_name(UNFIT_COUNTS)
     @pytest.mark.parametrize("field", ["limit", "offset"])
     def test_invalid_numbers_are_refused(
         self, engine: MastraEngine, products: Entity, hostile: Refused, field: str

@@ -107,9 +107,9 @@ class TestRecall(WithThread):
     @pytest.fixture
     def pets(self, memory: Memory, thread: Thread) -> Thread:
         """Ten messages; those at 3 and 8 are about pets."""
-        said = [f"weather {n}" for n in range(1, 11)]
-        said[2], said[7] = "my dog is Bello", "the cat is Mia"
-        self.say(memory, *said)
+        texts = [f"weather {n}" for n in range(1, 11)]
+        texts[2], texts[7] = "my dog is Bello", "the cat is Mia"
+        self.say(memory, *texts)
         return memory.get_thread(thread_id="chat")
 
     def recall(self, memory: Memory, query: str, **options: Any) -> list[int]:
@@ -123,9 +123,9 @@ class TestRecall(WithThread):
     # Hits and what is around them
 
     def test_hits_come_with_their_neighbours(self, memory: Memory, pets: Thread) -> None:
-        found = memory.recall(query="dog Bello", thread_id="chat", top_k=1, hybrid=False)
-        assert [message.position for message in found] == [2, 3, 4]
-        before, hit, after = found
+        matches = memory.recall(query="dog Bello", thread_id="chat", top_k=1, hybrid=False)
+        assert [message.position for message in matches] == [2, 3, 4]
+        before, hit, after = matches
         assert (before.score, after.score) == (None, None)
         assert hit.score == pytest.approx(2 / math.sqrt(2 * 4), abs=1e-6)
         stored = memory.get_messages_by_id(ids=[hit.id])[0]
@@ -149,8 +149,8 @@ class TestRecall(WithThread):
         self, memory: Memory, pets: Thread, message_range: Any, expected: list[int]
     ) -> None:
         options: dict[str, Any] = {"top_k": 2, "message_range": message_range, "hybrid": False}
-        found = self.recall(memory, "dog Bello is", **options)
-        assert found == expected
+        matches = self.recall(memory, "dog Bello is", **options)
+        assert matches == expected
 
     def test_the_best_range_comes_first(self, memory: Memory, pets: Thread) -> None:
         options: dict[str, Any] = {"query": "cat Mia is", "hybrid": False}
@@ -172,9 +172,9 @@ class TestRecall(WithThread):
         self, memory: Memory, thread: Thread, mebibytes: int, expected: list[int]
     ) -> None:
         image = {"type": "image", "image": f"data:image/png;base64,{'A' * (mebibytes << 20)}"}
-        said = [f"weather {n}" for n in range(1, 13)]
-        said[3], said[9] = "the cat is Mia", "my dog is Bello"
-        for text in said:
+        texts = [f"weather {n}" for n in range(1, 13)]
+        texts[3], texts[9] = "the cat is Mia", "my dog is Bello"
+        for text in texts:
             self.say(memory, "", id=text, content=[{"type": "text", "text": text}, image])
         options: dict[str, Any] = {"top_k": 2, "message_range": (2, 2), "hybrid": False}
         # Both hits stay; then come the neighbours that are nearest to the better one.
@@ -200,14 +200,14 @@ class TestRecall(WithThread):
         lies = {"@thread_id": "other", "@position": 7}
         self.say(memory, "dog", metadata=lies)
         assert self.recall(memory, "dog", thread_id="other") == []
-        (found,) = memory.recall(query="dog", thread_id="chat")
-        assert (found.position, found.metadata) == (1, lies)
+        (matches,) = memory.recall(query="dog", thread_id="chat")
+        assert (matches.position, matches.metadata) == (1, lies)
 
     def test_vectors_of_users_are_not_recalled(self, memory: Memory, pets: Thread) -> None:
         memory.embed_pending()
         memory.vectors.upsert(index_name="memory", namespace="alice", documents=["dog Bello"])
-        found = memory.recall(query="dog Bello", resource_id="alice", top_k=1)
-        assert [message.position for message in found] == [2, 3, 4]
+        matches = memory.recall(query="dog Bello", resource_id="alice", top_k=1)
+        assert [message.position for message in matches] == [2, 3, 4]
 
     # Scope
 
@@ -218,9 +218,9 @@ class TestRecall(WithThread):
             self.say(memory, f"dog {id}", f"bird {id}", thread_id=id)
 
         def threads(**whose: Any) -> list[str]:
-            found = memory.recall(query="dog", top_k=10, message_range=(5, 5), **whose)
-            assert len(set(ids(found))) == len(found)
-            return sorted({message.thread_id for message in found})
+            matches = memory.recall(query="dog", top_k=10, message_range=(5, 5), **whose)
+            assert len(set(ids(matches))) == len(matches)
+            return sorted({message.thread_id for message in matches})
 
         assert threads(thread_id="chat") == ["chat"]
         assert threads(resource_id="alice") == ["chat", "second"]
@@ -298,16 +298,16 @@ class TestRecall(WithThread):
         assert self.recall(memory, "???") == []
 
     def test_a_queue_receives_threads_to_embed(self, memory: Memory, thread: Thread) -> None:
-        memory.queue = held = Held()
+        memory.queue = queue = Held()
         self.say(memory, "dog")
-        assert held.embedded in (["chat"], [])  # within a test's transaction it is not sent
+        assert queue.embedded in (["chat"], [])  # within a test's transaction it is not sent
         with pytest.raises(IndexNotFound):
             self.vectors(memory)
         assert memory.embed_pending(thread_id="chat") == 1
         memory.vectors.embedder = None
-        sent = len(held.embedded)
+        sent = len(queue.embedded)
         self.say(memory, "bird")
-        assert len(held.embedded) == sent
+        assert len(queue.embedded) == sent
 
     def test_messages_wait_while_the_embedder_fails(self, memory: Memory, thread: Thread) -> None:
         memory.vectors.embedder = Broken()
@@ -348,10 +348,10 @@ class TestRecall(WithThread):
         assert len(self.stored(memory)) == 2
 
     def test_the_index_can_be_created_in_advance(self, memory: Memory) -> None:
-        made = memory.prepare_index()
-        assert made is not None
-        assert (made.name, made.dimension, made.count) == ("memory", BagOfWords.dimension, 0)
-        assert memory.prepare_index() == made
+        index = memory.prepare_index()
+        assert index is not None
+        assert (index.name, index.dimension, index.count) == ("memory", BagOfWords.dimension, 0)
+        assert memory.prepare_index() == index
         memory.vectors.embedder = None
         assert memory.prepare_index() is None
 
@@ -471,11 +471,11 @@ class TestRecall(WithThread):
 
     def test_a_clone_is_recalled_by_itself(self, memory: Memory, pets: Thread) -> None:
         clone = memory.clone_thread(thread_id="chat", resource_id="bob")
-        found = memory.recall(query="dog Bello", resource_id="bob", top_k=1)
-        assert {message.thread_id for message in found} == {clone.id}
+        matches = memory.recall(query="dog Bello", resource_id="bob", top_k=1)
+        assert {message.thread_id for message in matches} == {clone.id}
         memory.delete_thread(thread_id="chat")
         again = memory.recall(query="dog Bello", thread_id=clone.id, top_k=1)
-        assert again == found
+        assert again == matches
 
     def test_async_variants(self, memory: Memory, thread: Thread) -> None:
         memory.embeds_at_once = False

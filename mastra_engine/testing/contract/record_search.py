@@ -28,7 +28,7 @@ class TestRecordSearch(WithIndex):
         options = {"connection_id": CONNECTION, "hybrid": False, **options}
         return engine.search_records(query=query, **options)
 
-    def found(self, engine: MastraEngine, query: str, **options: Any) -> list[str]:
+    def external_ids(self, engine: MastraEngine, query: str, **options: Any) -> list[str]:
         return [match.record.external_id for match in self.search(engine, query, **options)]
 
     # What comes back
@@ -67,8 +67,8 @@ class TestRecordSearch(WithIndex):
 
     def test_the_closest_come_first_and_ties_go_by_id(self, engine: MastraEngine) -> None:
         self.index(engine, c="dog", b="dog", a="cat and dog", d="fish")
-        assert self.found(engine, "dog") == ["b", "c", "a", "d"]
-        assert self.found(engine, "dog", top_k=2) == ["b", "c"]
+        assert self.external_ids(engine, "dog") == ["b", "c", "a", "d"]
+        assert self.external_ids(engine, "dog", top_k=2) == ["b", "c"]
 
     def test_a_record_is_returned_once_with_its_best_chunk(self, engine: MastraEngine) -> None:
         self.declare(chunk=lambda text: text.split("|"))
@@ -76,9 +76,9 @@ class TestRecordSearch(WithIndex):
         self.index(engine, long=f"{many}|dog", short="the dog sleeps", other="fish")
         for hybrid in (False, True):
             matches = self.search(engine, "dog", top_k=2, hybrid=hybrid)
-            assert [each.record.external_id for each in matches] == ["long", "short"]
-            assert [each.chunk for each in matches] == [300, 0]
-        assert self.found(engine, "dog") == ["long", "short", "other"]
+            assert [match.record.external_id for match in matches] == ["long", "short"]
+            assert [match.chunk for match in matches] == [300, 0]
+        assert self.external_ids(engine, "dog") == ["long", "short", "other"]
 
     def test_words_count_in_hybrid_search(self, engine: MastraEngine) -> None:
         self.index(engine, a="error code E1234", b="some other error")
@@ -96,7 +96,7 @@ class TestRecordSearch(WithIndex):
             scorer=lambda query, texts: [float("cat" in text) for text in texts],
         )
         matches = self.search(engine, "dog", top_k=1, reranker=reranker)
-        assert [(each.record.external_id, each.score) for each in matches] == [("c", 1.0)]
+        assert [(match.record.external_id, match.score) for match in matches] == [("c", 1.0)]
         assert matches[0].explanation is None
         (match,) = self.search(engine, "dog", top_k=1, reranker=reranker, explain=True)
         assert match.explanation is not None
@@ -113,22 +113,22 @@ class TestRecordSearch(WithIndex):
             for n in range(40)
         }
         self.index(engine, **notes)
-        odd = self.found(engine, "dog", top_k=100, filter={"kind": "odd"})
+        odd = self.external_ids(engine, "dog", top_k=100, filter={"kind": "odd"})
         assert sorted(odd) == [f"n{n:03}" for n in range(1, 40, 2)]
         where: dict[str, Any] = {"kind": "odd", "n": {"$gte": 30}}
-        assert len(self.found(engine, "dog", top_k=5, filter=where)) == 5
-        assert self.found(engine, "dog", filter={"@external_id": "n007"}) == ["n007"]
+        assert len(self.external_ids(engine, "dog", top_k=5, filter=where)) == 5
+        assert self.external_ids(engine, "dog", filter={"@external_id": "n007"}) == ["n007"]
         listed = [{"field": "n", "operator": "lt", "value": 2}]
-        assert sorted(self.found(engine, "dog", filter=listed)) == ["n000", "n001"]
-        assert self.found(engine, "dog", filter={"kind": "none"}) == []
-        assert len(self.found(engine, "dog", hybrid=True, filter={"n": {"$lt": 3}})) == 3
+        assert sorted(self.external_ids(engine, "dog", filter=listed)) == ["n000", "n001"]
+        assert self.external_ids(engine, "dog", filter={"kind": "none"}) == []
+        assert len(self.external_ids(engine, "dog", hybrid=True, filter={"n": {"$lt": 3}})) == 3
 
     def test_filters_see_the_current_record(self, engine: MastraEngine) -> None:
         self.index(engine, a={"text": "dog", "open": True}, b={"text": "dog", "open": True})
         self.put(engine, a={"text": "cat", "open": False})
         self.put(engine, b=None)
         engine.vectors.embedder = _Asleep()  # nothing is indexed meanwhile
-        assert self.found(engine, "dog", filter={"open": True}) == []
+        assert self.external_ids(engine, "dog", filter={"open": True}) == []
         (match,) = self.search(engine, "dog", filter={"open": False})
         assert match.record.data == {"text": "cat", "open": False}
         assert match.text == "dog"
@@ -157,7 +157,7 @@ class TestRecordSearch(WithIndex):
         self.index(engine, a="dog")
         self.put(engine, "other", a="dog", b="dog")
         engine.index_pending()
-        assert self.found(engine, "dog") == ["a"]
+        assert self.external_ids(engine, "dog") == ["a"]
         assert len(self.search(engine, "dog", connection_id="other")) == 2
         assert self.search(engine, "dog", connection_id="nobody") == []
         assert self.search(engine, "dog", connection_id="nobody", entity_name="Notes") == []
@@ -170,7 +170,7 @@ class TestRecordSearch(WithIndex):
         engine.vectors.upsert(**options, documents=["dog"], metadata=[{}])
         with pytest.raises(InvalidInput):
             engine.vectors.upsert(**options, documents=["dog"], metadata=[forged])
-        assert self.found(engine, "dog", hybrid=True) == ["a"]
+        assert self.external_ids(engine, "dog", hybrid=True) == ["a"]
 
     def test_an_empty_index_has_no_matches(self, engine: MastraEngine) -> None:
         assert self.search(engine, "dog") == []
@@ -186,13 +186,13 @@ class TestRecordSearch(WithIndex):
 
     def test_a_search_indexes_pending_changes(self, engine: MastraEngine) -> None:
         self.put(engine, a="dog", b="cat")
-        assert self.found(engine, "dog", top_k=1) == ["a"]
+        assert self.external_ids(engine, "dog", top_k=1) == ["a"]
         assert engine.index_pending() == 0
 
     def test_a_record_that_cannot_be_indexed_hides_no_other(self, engine: MastraEngine) -> None:
         self.index(engine, a="dog")
         self.put(engine, b={"no text": 1})
-        assert self.found(engine, "dog") == ["a"]
+        assert self.external_ids(engine, "dog") == ["a"]
 
     # Several indexes
 
@@ -203,9 +203,9 @@ class TestRecordSearch(WithIndex):
         mails = [{"external_id": "m", "data": {"text": "dog and cat"}}]
         engine.sync_records(name="Mails", connection_id=CONNECTION, records=mails)
         self.index(engine, a="dog", b="fish")
-        assert self.found(engine, "dog") == ["a", "m", "b"]
-        assert self.found(engine, "dog", entity_name="Mails") == ["m"]
-        assert self.found(engine, "dog", entity_name="Notes") == ["a", "b"]
+        assert self.external_ids(engine, "dog") == ["a", "m", "b"]
+        assert self.external_ids(engine, "dog", entity_name="Mails") == ["m"]
+        assert self.external_ids(engine, "dog", entity_name="Notes") == ["a", "b"]
 
     def test_indexes_of_one_model_are_searched_as_if_they_were_one(
         self, engine: MastraEngine
@@ -218,10 +218,10 @@ class TestRecordSearch(WithIndex):
         engine.sync_records(name="Mails", connection_id=CONNECTION, records=mails)
         self.index(engine, a="dog and cat", b="fish")
         matches = self.search(engine, "dog")
-        assert [each.record.external_id for each in matches] == ["m", "a", "n", "b"]
-        assert [each.index for each in matches] == ["mails", "notes", "mails", "notes"]
+        assert [match.record.external_id for match in matches] == ["m", "a", "n", "b"]
+        assert [match.index for match in matches] == ["mails", "notes", "mails", "notes"]
         assert matches[0].score == pytest.approx(1)
-        assert set(self.found(engine, "dog", hybrid=True, top_k=2)) == {"m", "a"}
+        assert set(self.external_ids(engine, "dog", hybrid=True, top_k=2)) == {"m", "a"}
 
     def test_a_record_of_two_indexes_comes_once(self, engine: MastraEngine) -> None:
         self.declare(index="titles", text=lambda data: data["title"])
@@ -241,14 +241,14 @@ class TestRecordSearch(WithIndex):
             embedder=Shouting(),
             replaces="notes",
         )
-        assert [each.index for each in self.search(engine, "dog")] == ["notes", "notes"]
+        assert [item.index for item in self.search(engine, "dog")] == ["notes", "notes"]
         self.put(engine, c="fish")
         assert engine.index_pending() == 1 + 3
         matches = self.search(engine, "dog")
-        assert [each.index for each in matches] == ["notes 2"] * 3
+        assert [match.index for match in matches] == ["notes 2"] * 3
         assert matches[0].record.external_id == "a"
         self.index(engine, d="dog")
-        assert self.found(engine, "dog", top_k=2) == ["a", "d"]
+        assert self.external_ids(engine, "dog", top_k=2) == ["a", "d"]
         assert len(self.chunks(engine)) == 4  # the old one is kept up to date as well
 
     def test_each_connection_changes_over_on_its_own(self, engine: MastraEngine) -> None:
@@ -264,7 +264,7 @@ class TestRecordSearch(WithIndex):
     ) -> None:
         self.declare(replaces="gone")
         self.put(engine, a="dog")
-        assert self.found(engine, "dog") == ["a"]
+        assert self.external_ids(engine, "dog") == ["a"]
 
     def test_a_chain_of_replacements_ends_at_the_newest_complete_one(
         self, engine: MastraEngine
@@ -275,7 +275,7 @@ class TestRecordSearch(WithIndex):
         served = []
         for index in ("notes", "notes 2", "notes 3"):
             engine.index_pending(index_name=index)
-            served.append({each.index for each in self.search(engine, "dog")})
+            served.append({item.index for item in self.search(engine, "dog")})
         assert served == [{"notes"}, {"notes 2"}, {"notes 3"}]
 
     def test_another_model_in_place_is_noticed(self, engine: MastraEngine) -> None:

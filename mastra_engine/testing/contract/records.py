@@ -40,7 +40,7 @@ def stored(engine: MastraEngine, entity: Entity) -> Rows:
     return {record.external_id: record.data for record in records}
 
 
-def named(entries: list[Any]) -> pytest.MarkDecorator:
+def by_name(entries: list[Any]) -> pytest.MarkDecorator:
     """Parametrize over a hostile corpus."""
     return pytest.mark.parametrize("hostile", entries, ids=lambda entry: entry.name)
 
@@ -261,7 +261,7 @@ class TestRecords(WithContacts):
         assert stored(engine, entity) == {}
         assert engine.get_entity_by_id(id=entity.id).rev == 0
 
-    @named(UNFIT_NAMES)
+    @by_name(UNFIT_NAMES)
     def test_invalid_external_ids_are_refused(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:
@@ -274,7 +274,7 @@ class TestRecords(WithContacts):
             with pytest.raises(InvalidInput):
                 call()
 
-    @named(UNFIT_VALUES)
+    @by_name(UNFIT_VALUES)
     def test_values_that_jsonb_cannot_hold_are_refused(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:
@@ -284,7 +284,7 @@ class TestRecords(WithContacts):
         assert caught.value.path == f"/records/1/data/field{hostile.pointer}"
         self.refused(engine, contacts, records, "/records/1/data/field")
 
-    @named(TOO_DEEP)
+    @by_name(TOO_DEEP)
     def test_refuses_deep_nesting(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:
@@ -331,7 +331,7 @@ class TestRecords(WithContacts):
         with pytest.raises(InvalidInput):
             engine.upsert_records(entity_id=contacts.id, records=[], mode="append")  # type: ignore[arg-type]
 
-    @named(DOCUMENTS)
+    @by_name(DOCUMENTS)
     def test_keeps_documents_exactly(
         self, engine: MastraEngine, contacts: Entity, hostile: Kept
     ) -> None:
@@ -343,14 +343,14 @@ class TestRecords(WithContacts):
         merged = engine.upsert_records(entity_id=contacts.id, records=records, mode="merge")
         assert merged.unchanged == 1
 
-    @named(TEXTS)
+    @by_name(TEXTS)
     def test_keeps_external_ids_exactly(
         self, engine: MastraEngine, contacts: Entity, hostile: Kept
     ) -> None:
         others: Rows = {"bystander": {}, f"{hostile.value} ": {}}
         engine.upsert_records(entity_id=contacts.id, records=inputs({hostile.value: {}, **others}))
-        found = engine.get_record(entity_id=contacts.id, external_id=hostile.value)
-        assert found.external_id == hostile.value
-        gone = engine.delete_records(entity_id=contacts.id, external_ids=[hostile.value])
-        assert gone == 1
+        record = engine.get_record(entity_id=contacts.id, external_id=hostile.value)
+        assert record.external_id == hostile.value
+        deleted = engine.delete_records(entity_id=contacts.id, external_ids=[hostile.value])
+        assert deleted == 1
         assert set(stored(engine, contacts)) == set(others)

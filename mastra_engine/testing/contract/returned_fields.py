@@ -64,7 +64,7 @@ class TestReturnedFields:
     def test_only_these_fields_are_returned(
         self, engine: MastraEngine, orders: Entity, fields: Any, expected: Any
     ) -> None:
-        (whole,) = engine.get_records(**NAMED)
+        (records,) = engine.get_records(**NAMED)
         for options in (
             QueryOptions(fields=fields),
             {"fields": fields},
@@ -72,8 +72,11 @@ class TestReturnedFields:
         ):
             (record,) = engine.get_records(**NAMED, options=options)
             assert record.data == expected
-            assert (record.id, record.external_id, record.rev) == (whole.id, "o1", whole.rev)
-            assert (record.created_at, record.updated_at) == (whole.created_at, whole.updated_at)
+            assert (record.id, record.external_id, record.rev) == (records.id, "o1", records.rev)
+            assert (record.created_at, record.updated_at) == (
+                records.created_at,
+                records.updated_at,
+            )
         (record,) = engine.iter_records(**NAMED, options={"fields": fields})
         assert record.data == expected
 

@@ -186,9 +186,9 @@ class TestConfinedEngine:
         assert [entity.connection_id for entity in confined.list_entities()] == ["alice"]
         assert confined.list_entities(connection_id="bob") == Page([])
         assert confined.get_entity(connection_id="bob") is None
-        found = confined.get_entity(name="Contacts")  # bob's of that name does not make it two
-        assert found is not None
-        assert found.connection_id == "alice"
+        result = confined.get_entity(name="Contacts")  # bob's of that name does not make it two
+        assert result is not None
+        assert result.connection_id == "alice"
         assert confined.list_sync_runs() == Page([])
         assert confined.list_sync_runs(connection_id="bob") == Page([])
         assert confined.list_syncs() == Page([])
@@ -239,11 +239,11 @@ class TestConfinedEngine:
             of_memory.erase(resource_id="bob")
         assert engine.within(namespaces=["x"]).memory.list_threads(resource_id="bob") == Page([])
 
-    @pytest.mark.parametrize("given", ["alice", 7, [None], ["\0"]])
+    @pytest.mark.parametrize("value", ["alice", 7, [None], ["\0"]])
     @pytest.mark.parametrize("what", ["resource_ids", "connection_ids", "namespaces"])
-    def test_scopes_are_lists_of_names(self, engine: MastraEngine, what: str, given: Any) -> None:
+    def test_scopes_are_lists_of_names(self, engine: MastraEngine, what: str, value: Any) -> None:
         with pytest.raises(InvalidInput) as caught:
-            engine.within(**{what: given})
+            engine.within(**{what: value})
         assert caught.value.path.startswith(f"/{what}")
 
     def test_a_namespace_may_be_empty(self, engine: MastraEngine) -> None:

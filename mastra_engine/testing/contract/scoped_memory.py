@@ -80,8 +80,8 @@ class TestScopedMemory(WithThread):
         """Alice's memory, where bob has some too."""
         memory.create_thread(resource_id="alice", thread_id="chat")
         memory.create_thread(resource_id="bob", thread_id="bobs")
-        said = [{"role": "user", "content": "my dog", "id": "bob's dog"}, MESSAGES[0]]
-        memory.save_memory(thread_id="bobs", messages=said, idempotency_key="k")
+        texts = [{"role": "user", "content": "my dog", "id": "bob's dog"}, MESSAGES[0]]
+        memory.save_memory(thread_id="bobs", messages=texts, idempotency_key="k")
         memory.update_working_memory(resource_id="bob", content="bob's")
         memory.update_working_memory(thread_id="bobs", content="bob's")
         return memory.within(resource_ids=["alice", "carol"])
@@ -115,9 +115,9 @@ class TestScopedMemory(WithThread):
 
     def test_messages_out_of_scope_do_not_exist(self, memory: Memory, scoped: Memory) -> None:
         before = self.all_of_bobs(memory)
-        theirs = ids(before[1])
-        assert scoped.get_messages_by_id(ids=theirs) == []
-        assert scoped.delete_messages(ids=theirs) == 0
+        others = ids(before[1])
+        assert scoped.get_messages_by_id(ids=others) == []
+        assert scoped.delete_messages(ids=others) == 0
         assert scoped.expire_messages(before="2999-01-01T00:00:00Z") == 0
         assert self.all_of_bobs(memory)[1] == before[1]
 
@@ -145,8 +145,8 @@ class TestScopedMemory(WithThread):
         scoped.save_memory(thread_id="carols", resource_id="carol", messages=MESSAGES)
         assert ids(scoped.list_threads(resource_id="carol")) == ["carols"]
         assert scoped.get_context_window(thread_id="chat").messages == saved
-        found = scoped.recall(query="dog", resource_id="alice", message_range=(0, 0), top_k=9)
-        assert ids(found) == ids(saved)
+        matches = scoped.recall(query="dog", resource_id="alice", message_range=(0, 0), top_k=9)
+        assert ids(matches) == ids(saved)
         scoped.update_working_memory(thread_id="chat", content="hers")
         assert memory.get_working_memory(thread_id="chat").content == "hers"
         assert scoped.update_thread(thread_id="chat", title="Hers", if_version=1).version == 2
@@ -167,8 +167,8 @@ class TestScopedMemory(WithThread):
             scoped.within(resource_ids=[]).get_thread(thread_id="chat")
         assert scoped.list_threads(resource_id="carol") == Page([])
 
-    @pytest.mark.parametrize("given", ["alice", None, 7, [""], [None]])
-    def test_resources_are_a_list_of_names(self, memory: Memory, given: Any) -> None:
+    @pytest.mark.parametrize("value", ["alice", None, 7, [""], [None]])
+    def test_resources_are_a_list_of_names(self, memory: Memory, value: Any) -> None:
         with pytest.raises(InvalidInput) as caught:
-            memory.within(resource_ids=given)
+            memory.within(resource_ids=value)
         assert caught.value.path.startswith("/resource_ids")

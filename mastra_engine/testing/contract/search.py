@@ -15,7 +15,7 @@ from mastra_engine.exceptions import (
 )
 from mastra_engine.retrieval.fusion import cosine
 from mastra_engine.testing.contract.filter_cases import MONGO, PRODUCTS
-from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.records import by_name
 from mastra_engine.testing.contract.vectors import AXES, ToyEmbedder, WithCompass
 from mastra_engine.testing.hostile import (
     TEXTS,
@@ -76,7 +76,7 @@ class TestVectorSearch(WithCompass):
         create(index_name="bits", storage="bit", **options)
         create(index_name="numbers", storage="vector", **options)
         rows = [[math.sin(i), math.cos(3 * i), math.sin(7 * i) / 2] for i in range(1, 60)]
-        found = []
+        items = []
         for index in ("bits", "numbers"):
             for space in ("a", "b"):
                 engine.vectors.upsert(
@@ -88,7 +88,7 @@ class TestVectorSearch(WithCompass):
                 )
             engine.vectors.build_index(index_name=index)
             options = {"index_name": index, "query_vector": [0.3, -0.8, 0.1]}
-            found.append(
+            items.append(
                 [
                     [
                         (match.id, match.namespace, match.vector, round(match.score, 5))
@@ -102,8 +102,8 @@ class TestVectorSearch(WithCompass):
                     )
                 ]
             )
-        assert found[0] == found[1]
-        assert [len(matches) for matches in found[0][:3]] == [10, 1, 40]
+        assert items[0] == items[1]
+        assert [len(matches) for matches in items[0][:3]] == [10, 1, 40]
 
     def test_ties_go_by_id(self, engine: MastraEngine) -> None:
         engine.vectors.create_index(index_name="compass", dimension=3)
@@ -113,8 +113,8 @@ class TestVectorSearch(WithCompass):
         assert self.query(engine, top_k=3) == sorted(ids)[:3]
 
     def test_min_score(self, engine: MastraEngine, compass: str) -> None:
-        found = self.query(engine, query_vector=[1, 0, 0], min_score=0.5)
-        assert found == ["east", "northeast"]
+        matches = self.query(engine, query_vector=[1, 0, 0], min_score=0.5)
+        assert matches == ["east", "northeast"]
 
     def test_a_match_has_its_document_and_metadata(
         self, engine: MastraEngine, compass: str
@@ -148,12 +148,12 @@ class TestVectorSearch(WithCompass):
     def test_filters_match_as_on_records(
         self, engine: MastraEngine, products: str, where: Any, expected: list[str]
     ) -> None:
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name=products, query_vector=[1, 0, 0], filter=where, top_k=20
         )
-        assert self.ids(found) == expected
+        assert self.ids(matches) == expected
 
-    @named(UNFIT_FILTERS)
+    @by_name(UNFIT_FILTERS)
     def test_refuses_filters_that_say_nothing(
         self, engine: MastraEngine, products: str, hostile: Refused
     ) -> None:
@@ -176,11 +176,11 @@ class TestVectorSearch(WithCompass):
             metadata=[{"tenant": i % 100} for i in range(1000)],
         )
         for tenant in range(0, 100, 10):
-            found = engine.vectors.query(
+            matches = engine.vectors.query(
                 index_name="many", query_vector=[0.1, 1, 0], filter={"tenant": tenant}
             )
-            assert {match.metadata["tenant"] for match in found} == {tenant}
-            assert len(found) == 10
+            assert {match.metadata["tenant"] for match in matches} == {tenant}
+            assert len(matches) == 10
 
     # Text
 
@@ -240,19 +240,19 @@ class TestVectorSearch(WithCompass):
         assert engine.vectors.describe_index(index_name="docs").count == 0
 
     def test_many_documents_are_embedded_some_at_a_time(self, engine: MastraEngine) -> None:
-        asked: list[int] = []
+        calls: list[int] = []
 
         class Counting(ToyEmbedder):
             def embed_documents(self, texts: list[str]) -> Any:
-                asked.append(len(texts))
+                calls.append(len(texts))
                 return super().embed_documents(texts)
 
         engine.vectors.embedder = Counting()
         engine.vectors.create_index(index_name="docs", dimension=3)
         documents = ["a" * (i % 7) + "b" * (i % 11) for i in range(1_000)]
         ids = engine.vectors.upsert(index_name="docs", documents=documents)
-        assert sum(asked) == 1_000
-        assert max(asked) <= 256
+        assert sum(calls) == 1_000
+        assert max(calls) <= 256
         for i in (0, 255, 256, 999):
             (stored,) = engine.vectors.get_vectors(index_name="docs", ids=[ids[i]])
             assert (stored.document, stored.vector) == (documents[i], [1 + i % 7, 1 + i % 11, 1])
@@ -272,15 +272,15 @@ class TestVectorSearch(WithCompass):
         self.fill(engine, "compass", language="simple")
         vector_only = self.query(engine, query_vector=[1, 0, 0], top_k=2)
         assert "up" not in vector_only
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name="compass", query_vector=[1, 0, 0], query_text="up", hybrid=True
         )
-        assert found[0].id == "up"
+        assert matches[0].id == "up"
         # The only one of five with the word is 2 deviations above the mean; its similarity is 0.
         mean, deviation = math.sqrt(0.5) / 5, math.sqrt(2.5 / 5 - 0.5 / 25)
         standardized = 0.4 * 2 - 0.6 * mean / deviation
-        assert found[0].score == pytest.approx(1 / (1 + math.exp(-standardized)))
-        assert set(self.ids(found)) == set(AXES)
+        assert matches[0].score == pytest.approx(1 / (1 + math.exp(-standardized)))
+        assert set(self.ids(matches)) == set(AXES)
         with pytest.raises(InvalidInput):
             engine.vectors.query(index_name="compass", query_vector=[1, 0, 0], hybrid=True)
 
@@ -288,7 +288,7 @@ class TestVectorSearch(WithCompass):
         """By those of the document that is stored, however many are replaced at once."""
         engine.vectors.create_index(index_name="weather", dimension=2, language="simple")
 
-        def found(text: str) -> list[str]:
+        def ids_of(text: str) -> list[str]:
             matches = engine.vectors.query(
                 index_name="weather", query_vector=[1, 0], query_text=text, hybrid=0.0, top_k=100
             )
@@ -303,7 +303,7 @@ class TestVectorSearch(WithCompass):
                     vectors=[[1, 0]] * number,
                     documents=[document] * number,
                 )
-                assert found("東京") == sorted(ids)
+                assert ids_of("東京") == sorted(ids)
             for other in ("!!!", None, "札幌", "!!!"):
                 engine.vectors.upsert(
                     index_name="weather",
@@ -311,8 +311,8 @@ class TestVectorSearch(WithCompass):
                     vectors=[[1, 0]] * number,
                     documents=None if other is None else [other] * number,
                 )
-                assert found("東京") == []
-                assert found("札幌") == (sorted(ids) if other == "札幌" else [])
+                assert ids_of("東京") == []
+                assert ids_of("札幌") == (sorted(ids) if other == "札幌" else [])
             engine.vectors.delete_vectors(index_name="weather", ids=ids)
 
     def test_hybrid_search_keeps_to_filter_and_namespace(self, engine: MastraEngine) -> None:
@@ -321,7 +321,7 @@ class TestVectorSearch(WithCompass):
         assert "up" not in self.query(engine, filter={"flat": True}, **options)
         assert self.query(engine, namespace="elsewhere", **options) == []
 
-    @named(TEXTS)
+    @by_name(TEXTS)
     def test_any_text_can_be_searched_for(
         self, engine: MastraEngine, compass: str, hostile: Kept
     ) -> None:
@@ -333,15 +333,15 @@ class TestVectorSearch(WithCompass):
             metadata=[{hostile.value: hostile.value}],
             namespace=hostile.value,
         )
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name=compass,
             query_vector=[0.5, 0.5, 0.5],
             query_text=hostile.value,
             hybrid=True,
             namespace=hostile.value,
         )
-        assert self.ids(found) == ids == [hostile.value]
-        assert found[0].metadata == {hostile.value: hostile.value}
+        assert self.ids(matches) == ids == [hostile.value]
+        assert matches[0].metadata == {hostile.value: hostile.value}
 
     @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dotproduct"])
     def test_min_score_applies_to_word_matches(self, engine: MastraEngine, metric: Any) -> None:
@@ -355,10 +355,10 @@ class TestVectorSearch(WithCompass):
         search: dict[str, Any] = {"index_name": "m", "query_vector": [1, 0], "top_k": 10}
         scores = {match.id: match.score for match in engine.vectors.query(**search)}
         for floor in (-2, -0.9, 0, scores["near"], scores["same"], 1.5):
-            found = engine.vectors.query(
+            matches = engine.vectors.query(
                 **search, query_text="kettle", hybrid=True, min_score=floor
             )
-            assert {match.id for match in found} == {
+            assert {match.id for match in matches} == {
                 id for id, score in scores.items() if score >= floor
             }
 
@@ -375,7 +375,7 @@ class TestVectorSearch(WithCompass):
     )
     def test_long_query_texts_are_answered(self, engine: MastraEngine, words: str) -> None:
         self.fill(engine, "compass", language="simple")
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name="compass",
             query_vector=[1, 0, 0],
             query_text=words,
@@ -383,7 +383,7 @@ class TestVectorSearch(WithCompass):
             reranker=True,
             top_k=2,
         )
-        assert len(found) == 2
+        assert len(matches) == 2
 
     @pytest.mark.parametrize("options", [{}, {"hybrid": True}, {"reranker": True}])
     def test_longer_query_texts_are_refused(
@@ -440,22 +440,22 @@ class TestVectorSearch(WithCompass):
             weights=Weights(semantic=1, vector=0, position=0),
             scorer=lambda query, texts: [float(query in text) for text in texts],
         )
-        found = engine.vectors.query(
+        matches = engine.vectors.query(
             index_name=compass,
             query_vector=[1, 0, 0],
             query_text="way up",
             reranker=only_text,
             top_k=2,
         )
-        assert (found[0].id, found[0].score) == ("up", 1)
-        assert len(found) == 2
+        assert (matches[0].id, matches[0].score) == ("up", 1)
+        assert len(matches) == 2
 
     def test_true_is_the_engines_own_reranker(self, engine: MastraEngine, compass: str) -> None:
-        asked = {"query_vector": [1, 0, 0.9], "query_text": "way up", "top_k": 1}
-        assert self.query(engine, **asked, reranker=False) == ["east"]
-        assert self.query(engine, **asked, reranker=True) == ["up"]
+        calls = {"query_vector": [1, 0, 0.9], "query_text": "way up", "top_k": 1}
+        assert self.query(engine, **calls, reranker=False) == ["east"]
+        assert self.query(engine, **calls, reranker=True) == ["up"]
         engine.vectors.reranker = LastFirst()
-        assert self.query(engine, **asked, reranker=True) == ["west"]
+        assert self.query(engine, **calls, reranker=True) == ["west"]
 
     @pytest.mark.parametrize("bad", ["mastra_engine.Reranker", 1, {}, lambda query, texts: [1.0]])
     def test_invalid_rerankers_are_refused(

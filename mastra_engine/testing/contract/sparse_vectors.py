@@ -33,8 +33,8 @@ class TestSparseVectors(WithCompass):
 
     def test_finds_the_nearest(self, engine: MastraEngine, terms: str) -> None:
         assert self.query(engine, **SPARSE, query_vector={7: 1}) == ["seven", "both", "last"]
-        found = engine.vectors.query(**SPARSE, query_vector={7: 3}, filter={"n": {"$ne": 1}})
-        assert [(match.id, round(match.score, 4)) for match in found] == [
+        matches = engine.vectors.query(**SPARSE, query_vector={7: 3}, filter={"n": {"$ne": 1}})
+        assert [(match.id, round(match.score, 4)) for match in matches] == [
             ("both", 0.7071),
             ("last", 0),
         ]
@@ -53,9 +53,9 @@ class TestSparseVectors(WithCompass):
     ) -> None:
         engine.vectors.create_index(**SPARSE, dimension=9, metric=metric, storage="sparsevec")
         engine.vectors.upsert(**SPARSE, vectors=[{2: 1}, {8: 1}], ids=["a", "b"])
-        found = engine.vectors.query(**SPARSE, query_vector={2: 3, 8: 4})
-        assert [match.id for match in found] == [id for id, _ in expected]
-        assert [match.score for match in found] == pytest.approx([score for _, score in expected])
+        matches = engine.vectors.query(**SPARSE, query_vector={2: 3, 8: 4})
+        assert [match.id for match in matches] == [id for id, _ in expected]
+        assert [match.score for match in matches] == pytest.approx([score for _, score in expected])
 
     def test_returns_all_numbers(self, engine: MastraEngine, terms: str) -> None:
         (last,) = engine.vectors.get_vectors(**SPARSE, ids=["last"])

@@ -61,8 +61,8 @@ class TestStateSearch(WithState):
         return engine.state
 
     def pets(self, state: State) -> None:
-        for key, said in (("dog", "the dog is Bello"), ("cat", "the cat is Mia")):
-            state.put(namespace=ANN, key=key, value={"said": said, "key": {"is": 1}})
+        for key, texts in (("dog", "the dog is Bello"), ("cat", "the cat is Mia")):
+            state.put(namespace=ANN, key=key, value={"said": texts, "key": {"is": 1}})
 
     def with_word(self, state: State, word: str) -> list[str]:
         """Return the keys of the items whose text has a word."""
@@ -133,12 +133,12 @@ class TestStateSearch(WithState):
         assert self.with_word(either, "Mia") == []
         assert either.vectors.describe_index(index_name="state").count == 0
 
-    @pytest.mark.parametrize(("value", "index", "found"), INDEXED, ids=repr)
+    @pytest.mark.parametrize(("value", "index", "expected"), INDEXED, ids=repr)
     def test_the_index_names_the_texts(
-        self, either: State, value: dict[str, Any], index: Any, found: str
+        self, either: State, value: dict[str, Any], index: Any, expected: str
     ) -> None:
         either.put(namespace=ANN, key="k", value=value, index=index)
-        assert [word for word in WORDS if self.with_word(either, word)] == found.split()
+        assert [word for word in WORDS if self.with_word(either, word)] == expected.split()
 
     # Indexing
 
@@ -210,10 +210,10 @@ class TestStateSearch(WithState):
     def test_a_search_may_be_by_meaning_only(self, embedding: State) -> None:
         self.pets(embedding)
         question: dict[str, Any] = {"namespace_prefix": ANN, "query": "Bello the dog"}
-        found = embedding.search(**question, hybrid=False)
-        assert keys(found) == ["dog", "cat"]
-        assert [match.score for match in found] == [match.similarity for match in found]
-        assert embedding.search(**question)[1].score != found[1].score
+        matches = embedding.search(**question, hybrid=False)
+        assert keys(matches) == ["dog", "cat"]
+        assert [match.score for match in matches] == [match.similarity for match in matches]
+        assert embedding.search(**question)[1].score != matches[1].score
         with pytest.raises(InvalidInput) as caught:
             embedding.search(**question, hybrid=2)
         assert caught.value.path == "/hybrid"
@@ -227,9 +227,9 @@ class TestStateSearch(WithState):
     def test_async_variants_do_the_same(self, embedding: State) -> None:
         async def work() -> Any:
             await embedding.aput(namespace=ANN, key="dog", value={"said": "Bello"})
-            found = await embedding.asearch(namespace_prefix=ANN, query="Bello")
+            matches = await embedding.asearch(namespace_prefix=ANN, query="Bello")
             operation = {"op": "delete", "namespace": ANN, "key": "dog"}
-            return keys(found), await embedding.abatch(operations=[operation])
+            return keys(matches), await embedding.abatch(operations=[operation])
 
         assert async_to_sync(work)() == (["dog"], [True])
         assert not asyncio.iscoroutinefunction(embedding.put)

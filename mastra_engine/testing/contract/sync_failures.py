@@ -10,7 +10,7 @@ import pytest
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.exceptions import InvalidInput, SyncNotFound
 from mastra_engine.registry import sync
-from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.records import by_name
 from mastra_engine.testing.contract.sync_runs import (
     CONNECTION,
     SourceFailed,
@@ -130,11 +130,11 @@ class TestSyncFailures(WithSyncs):
         assert (run.error.place or "").startswith(f"{__name__}:contacts:")
         assert run.finished_at is not None
         assert list(self.stored(engine)) == ["a", "b", "c"]
-        (logged,) = [each for each in caplog.records if each.levelno == logging.ERROR]
+        (logged,) = [record for record in caplog.records if record.levelno == logging.ERROR]
         assert logged.exc_info is not None
 
     @pytest.mark.parametrize(
-        ("message", "kept"),
+        ("message", "text"),
         [
             ("GET https://crm.example/v1/contacts?token=s3cret&page=2 failed", "crm.example/v1"),
             ("cannot connect to postgres://me:s3cret@db/crm", "db/crm"),
@@ -148,7 +148,7 @@ class TestSyncFailures(WithSyncs):
         ],
     )
     def test_errors_are_stored_without_secrets(
-        self, engine: MastraEngine, message: str, kept: str
+        self, engine: MastraEngine, message: str, text: str
     ) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:
@@ -156,7 +156,7 @@ class TestSyncFailures(WithSyncs):
 
         error = self.run(engine).error
         assert error is not None
-        assert kept in error.message
+        assert text in error.message
         assert "s3cret" not in error.message
         assert len(error.message) <= 500
 
@@ -193,7 +193,7 @@ class TestSyncFailures(WithSyncs):
         sync(entity="Contacts", name="contacts")(lambda ctx: result)
         assert self.run(engine).status == "failed"
 
-    @named(UNFIT_VALUES)
+    @by_name(UNFIT_VALUES)
     def test_unfit_checkpoints_fail(self, engine: MastraEngine, hostile: Refused) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:
@@ -205,7 +205,7 @@ class TestSyncFailures(WithSyncs):
         assert run.error is not None
         assert run.error.message.startswith(f"/checkpoint{hostile.pointer}: ")
 
-    @named(UNFIT_COUNTS)
+    @by_name(UNFIT_COUNTS)
     def test_unfit_progress_fails(self, engine: MastraEngine, hostile: Refused) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:
@@ -217,15 +217,15 @@ class TestSyncFailures(WithSyncs):
 
 class TestSyncParams(WithSyncs):
     def test_a_schema_checks_params(self, engine: MastraEngine) -> None:
-        given = []
+        pages = []
 
         @sync(entity="Contacts", params=SCHEMA)
         def contacts(ctx: Any) -> Any:
-            given.append(ctx.params)
+            pages.append(ctx.params)
             return []
 
         assert self.run(engine, params={"team": "a"}).status == "succeeded"
-        assert given == [{"team": "a"}]
+        assert pages == [{"team": "a"}]
         for params, pointer in (
             (None, "/params"),
             ({"team": 5}, "/params/team"),
@@ -239,22 +239,22 @@ class TestSyncParams(WithSyncs):
     def test_a_model_checks_params(self, engine: MastraEngine) -> None:
         pydantic = pytest.importorskip("pydantic")
         model = pydantic.create_model("Team", team=(str, ...), size=(int, 10))
-        given = []
+        pages = []
 
         @sync(entity="Contacts", params=model)
         def contacts(ctx: Any) -> Any:
-            given.append(ctx.params)
+            pages.append(ctx.params)
             return []
 
         run = self.run(engine, params={"team": "a"})
         assert (run.status, run.params) == ("succeeded", {"team": "a"})
-        assert given == [model(team="a", size=10)]
+        assert pages == [model(team="a", size=10)]
         for params, pointer in (({}, "/params/team"), ({"team": "a", "size": "x"}, "/params/size")):
             with pytest.raises(InvalidInput) as caught:
                 self.enqueue(engine, params=params)
             assert caught.value.path == pointer
 
-    @named(UNFIT_VALUES)
+    @by_name(UNFIT_VALUES)
     def test_refuses_unfit_params(self, engine: MastraEngine, hostile: Refused) -> None:
         sync(entity="Contacts", name="contacts")(lambda ctx: [])
         with pytest.raises(InvalidInput) as caught:
@@ -265,7 +265,7 @@ class TestSyncParams(WithSyncs):
         assert caught.value.path == "/params"
         assert engine.get_entity(name="Contacts") is None
 
-    @named(UNFIT_NAMES)
+    @by_name(UNFIT_NAMES)
     def test_invalid_names_are_refused(self, engine: MastraEngine, hostile: Refused) -> None:
         sync(entity="Contacts", name="contacts")(lambda ctx: [])
         for method in (engine.run_sync, engine.enqueue_sync):

@@ -28,7 +28,7 @@ def numbered(pages: Iterable[SyncPage]) -> list[int]:
     return [page.number for page in pages]
 
 
-def done(page: SyncPage) -> tuple[int, int, int, int]:
+def counts_of(page: SyncPage) -> tuple[int, int, int, int]:
     """Return (created, updated, unchanged, deleted)."""
     return page.created, page.updated, page.unchanged, page.deleted
 
@@ -41,7 +41,7 @@ class TestSyncPages(WithSyncs):
         """Return what the run did, which adds up to what it says of itself."""
         pages = engine.list_sync_pages(run_id=run.id).items
         assert numbered(pages) == list(range(1, run.pages + 1))
-        assert counts(run) == tuple(sum(done(page)[i] for page in pages) for i in range(4))
+        assert counts(run) == tuple(sum(counts_of(page)[i] for page in pages) for i in range(4))
         return pages
 
     @pytest.mark.parametrize("mode", ["incremental", "full"])
@@ -55,7 +55,11 @@ class TestSyncPages(WithSyncs):
         run = self.run(engine)
         pages = self.pages(engine, run)
         deleted = 1 if mode == "full" else 0
-        assert [done(page) for page in pages] == [(0, 1, 1, 0), (1, 0, 0, 0), (0, 0, 1, deleted)]
+        assert [counts_of(page) for page in pages] == [
+            (0, 1, 1, 0),
+            (1, 0, 0, 0),
+            (0, 0, 1, deleted),
+        ]
         assert [page.attempt for page in pages] == [1, 1, 1]
         times = [page.committed_at for page in pages]
         assert times == sorted(times)
@@ -79,7 +83,7 @@ class TestSyncPages(WithSyncs):
         engine.sync_records(name="Contacts", connection_id=CONNECTION, records=records("a", "b"))
         self.declare(lambda ctx: [], mode="full")
         (page,) = self.pages(engine, self.run(engine))
-        assert done(page) == (0, 0, 0, 2)
+        assert counts_of(page) == (0, 0, 0, 2)
         assert self.pages(engine, self.run(engine)) == []
 
     def test_a_page_is_there_as_soon_as_its_records_are(self, engine: MastraEngine) -> None:
@@ -101,7 +105,7 @@ class TestSyncPages(WithSyncs):
 
         run = self.run(engine)
         assert run.status == "failed"
-        assert [done(page) for page in self.pages(engine, run)] == [(1, 0, 0, 0)]
+        assert [counts_of(page) for page in self.pages(engine, run)] == [(1, 0, 0, 0)]
 
     @pytest.mark.parametrize("mode", ["incremental", "full"])
     def test_pages_say_in_which_attempt_they_came(self, engine: MastraEngine, mode: Any) -> None:
@@ -115,11 +119,11 @@ class TestSyncPages(WithSyncs):
                 yield records(id)
                 ctx.save_checkpoint((ctx.checkpoint or 0) + 1)
 
-        left = self.killed(engine)
-        assert numbered(self.pages(engine, left)) == [1]
+        remaining = self.killed(engine)
+        assert numbered(self.pages(engine, remaining)) == [1]
         alive[0] = True
         run = self.run(engine)
-        assert run.id == left.id
+        assert run.id == remaining.id
         pages = self.pages(engine, run)
         assert [(page.attempt, page.checkpoint) for page in pages] == [
             (1, 1),
@@ -146,7 +150,7 @@ class TestSyncPages(WithSyncs):
         assert [page.attempt for page in self.pages(engine, run)] == [1, 2, 2, 2]
 
     def test_a_run_that_is_tried_again_goes_on_counting(
-        self, engine: MastraEngine, held: Held
+        self, engine: MastraEngine, queue: Held
     ) -> None:
         mend = self.declare_failing(mode="full")
         failed = self.run(engine)
@@ -155,7 +159,7 @@ class TestSyncPages(WithSyncs):
         run = engine.perform_sync_run(id=engine.retry_sync_run(id=failed.id).id)
         pages = self.pages(engine, run)
         assert [page.attempt for page in pages] == [1, 1, 2]
-        assert done(pages[-1]) == (0, 0, 1, 0)
+        assert counts_of(pages[-1]) == (0, 0, 1, 0)
 
     # Reading
 
@@ -167,17 +171,17 @@ class TestSyncPages(WithSyncs):
             ("desc", [5, 4, 3, 2, 1]),
         ]
         for order, expected in orders:
-            found: list[int] = []
+            items: list[int] = []
             cursor = None
             while True:
                 page = engine.list_sync_pages(
                     run_id=str(run.id), limit=2, cursor=cursor, order=order
                 )
-                found += numbered(page)
+                items += numbered(page)
                 cursor = page.next_cursor
                 if cursor is None:
                     break
-            assert found == expected
+            assert items == expected
         assert len(engine.list_sync_pages(run_id=run.id, limit=0)) == 0
         assert async_to_sync(engine.alist_sync_pages)(run_id=run.id).items == self.pages(
             engine, run
@@ -228,8 +232,8 @@ class TestSyncPages(WithSyncs):
         other = engine.run_sync("contacts", connection_id="other")
         rare = self.run(engine, params={"rarely": True})
         runs = [self.run(engine) for _ in range(4)]
-        kept = [run.id for run in (*runs[-2:], rare)]
-        assert {run.id for run in engine.list_sync_runs(connection_id=CONNECTION)} == {*kept}
+        stored = [run.id for run in (*runs[-2:], rare)]
+        assert {run.id for run in engine.list_sync_runs(connection_id=CONNECTION)} == {*stored}
         assert engine.get_sync_run(id=other.id) == other
         assert len(self.pages(engine, rare)) == len(self.pages(engine, runs[-1])) == 1
         with pytest.raises(SyncNotFound):

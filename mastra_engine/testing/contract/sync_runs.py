@@ -13,7 +13,7 @@ from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.sync_runs.store import FromNow, Guard
 from mastra_engine.backends.base.sync_runs.worker import PAGE_RECORDS
 from mastra_engine.registry import registry, sync
-from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.records import by_name
 from mastra_engine.testing.hostile import (
     DOCUMENTS,
     Kept,
@@ -87,7 +87,7 @@ class WithSyncs:
             yield
 
     @pytest.fixture
-    def held(self, engine: MastraEngine) -> Held:
+    def queue(self, engine: MastraEngine) -> Held:
         queue = Held()
         engine.queue = queue
         return queue
@@ -115,8 +115,8 @@ class WithSyncs:
         return engine.enqueue_sync(name, connection_id=CONNECTION, **options)
 
     def stored(self, engine: MastraEngine) -> dict[str, dict[str, Any]]:
-        found = engine.get_records(entity_name="Contacts", connection_id=CONNECTION)
-        return {each.external_id: each.data for each in found}
+        records = engine.get_records(entity_name="Contacts", connection_id=CONNECTION)
+        return {match.external_id: match.data for match in records}
 
     def expire(self, engine: MastraEngine) -> None:
         """Let the lease of the running sync end, as if its worker had died long ago."""
@@ -217,8 +217,8 @@ class TestSyncRuns(WithSyncs):
 
         seen: list[SyncRun] = []
         run = self.run(engine, watch=seen.append)
-        assert [(each.pages, each.created) for each in seen] == [(1, 1), (2, 2), (3, 3)]
-        assert [each.progress for each in seen] == [Progress(done=i, total=3) for i in (1, 2, 3)]
+        assert [(item.pages, item.created) for item in seen] == [(1, 1), (2, 2), (3, 3)]
+        assert [item.progress for item in seen] == [Progress(done=i, total=3) for i in (1, 2, 3)]
         assert run.progress == Progress(done=3, total=3)
 
     def test_it_logs_with_its_name(self, engine: MastraEngine, caplog: Any) -> None:
@@ -238,10 +238,10 @@ class TestSyncRuns(WithSyncs):
     # Full mode
 
     def test_a_full_run_deletes_the_rest(self, engine: MastraEngine) -> None:
-        given = [records("a", "b"), records("c")]
-        sync(entity="Contacts", name="contacts", mode="full")(lambda ctx: iter(given))
+        pages = [records("a", "b"), records("c")]
+        sync(entity="Contacts", name="contacts", mode="full")(lambda ctx: iter(pages))
         assert counts(self.run(engine)) == (3, 0, 0, 0)
-        given[:] = [[record("a", new=1)], records("c", "d")]
+        pages[:] = [[record("a", new=1)], records("c", "d")]
         assert counts(self.run(engine)) == (1, 1, 1, 1)
         assert list(self.stored(engine)) == ["a", "c", "d"]
 
@@ -271,16 +271,16 @@ class TestSyncRuns(WithSyncs):
 
     def test_too_many_deletions_fail_the_run(self, engine: MastraEngine) -> None:
         self.fill(engine, *"abcdefghij")
-        given = records("a", "new")
+        value = records("a", "new")
         declare = sync(entity="Contacts", name="contacts", mode="full", max_delete_ratio=0.5)
-        declare(lambda ctx: [given])
+        declare(lambda ctx: [value])
         run = self.run(engine)
         assert run.error is not None
         assert (run.status, run.deleted) == ("failed", 0)
         assert run.error.type == "mastra_engine.exceptions.SyncAborted"
         assert run.error.message.startswith("9 of 10 records would be deleted")
         assert set("abcdefghij") <= set(self.stored(engine))
-        given[:] = records(*"abcde", "new")
+        value[:] = records(*"abcde", "new")
         assert self.run(engine).deleted == 5
 
     def test_concurrent_changes_are_not_overwritten(self, engine: MastraEngine) -> None:
@@ -332,7 +332,7 @@ class TestSyncRuns(WithSyncs):
 
         seen: list[SyncRun] = []
         run = self.run(engine, watch=seen.append)
-        assert [(each.created, each.checkpoint) for each in seen] == [(3, "c"), (4, "c")]
+        assert [(item.created, item.checkpoint) for item in seen] == [(3, "c"), (4, "c")]
         assert run.checkpoint == "c"
 
     def test_a_checkpoint_without_records_is_stored(self, engine: MastraEngine) -> None:
@@ -344,15 +344,15 @@ class TestSyncRuns(WithSyncs):
         run = self.run(engine)
         assert (run.checkpoint, run.pages) == ("there", 0)
 
-    @named(DOCUMENTS)
+    @by_name(DOCUMENTS)
     def test_keeps_checkpoints_and_params_exactly(
         self, engine: MastraEngine, hostile: Kept
     ) -> None:
-        given = []
+        pages = []
 
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:
-            given.append(ctx.params)
+            pages.append(ctx.params)
             ctx.save_checkpoint(
                 hostile.value["a"] if list(hostile.value) == ["a"] else hostile.value
             )
@@ -360,7 +360,7 @@ class TestSyncRuns(WithSyncs):
 
         run = self.run(engine, params=hostile.value)
         assert run.params == hostile.value
-        assert given == [hostile.value]
+        assert pages == [hostile.value]
         assert run.checkpoint in (hostile.value, hostile.value.get("a"))
         assert engine.get_sync_run(id=run.id) == run
 
@@ -381,11 +381,11 @@ class TestSyncRuns(WithSyncs):
 
     @pytest.mark.parametrize("mode", ["incremental", "full"])
     def test_a_dry_run_tells_and_changes_nothing(self, engine: MastraEngine, mode: Any) -> None:
-        given = records("a", "b", "c")
-        sync(entity="Contacts", name="contacts", mode=mode)(lambda ctx: [given])
+        value = records("a", "b", "c")
+        sync(entity="Contacts", name="contacts", mode=mode)(lambda ctx: [value])
         self.run(engine)
         before = engine.get_entity(name="Contacts")
-        given[:] = [record("a"), record("b", new=1), record("d"), record("e")]
+        value[:] = [record("a"), record("b", new=1), record("d"), record("e")]
         run = self.run(engine, dry_run=True)
         assert run.dry_run is True
         assert counts(run) == (2, 1, 1, 1 if mode == "full" else 0)

@@ -71,7 +71,7 @@ class TestSyncState(WithSyncs):
         self.run(engine)
         assert (self.state(engine).status, self.state(engine).checkpoint) == ("idle", "b")
 
-    def test_a_paused_sync_begins_no_runs(self, engine: MastraEngine, held: Held) -> None:
+    def test_a_paused_sync_begins_no_runs(self, engine: MastraEngine, queue: Held) -> None:
         checkpoints = self.declare_pages()
         queued = self.enqueue(engine)
         assert self.state(engine).status == "queued"
@@ -113,7 +113,7 @@ class TestSyncState(WithSyncs):
         assert (run.status, run.pages) == ("succeeded", 2)
         assert self.state(engine).status == "paused"
 
-    def test_a_reset_forgets_the_checkpoint(self, engine: MastraEngine, held: Held) -> None:
+    def test_a_reset_forgets_the_checkpoint(self, engine: MastraEngine, queue: Held) -> None:
         checkpoints = self.declare_pages()
         self.run(engine)
         assert engine.reset_sync("contacts", **OF).checkpoint is None
@@ -133,11 +133,11 @@ class TestSyncState(WithSyncs):
         engine.pause_sync("a", connection_id="1")
         first = engine.list_syncs(limit=3)
         rest = engine.list_syncs(limit=3, cursor=first.next_cursor)
-        listed = [(each.sync, each.connection_id) for each in [*first, *rest]]
+        listed = [(item.sync, item.connection_id) for item in [*first, *rest]]
         assert listed == [("a", "1"), ("a", "2"), ("contacts", "1"), ("contacts", "2")]
         assert rest.next_cursor is None
         paused = engine.list_syncs(status="paused")
-        assert [(each.sync, each.connection_id) for each in paused] == [("a", "1")]
+        assert [(item.sync, item.connection_id) for item in paused] == [("a", "1")]
         assert len(engine.list_syncs(status="idle")) == 3
         assert engine.list_syncs(status="running").items == []
         assert len(engine.list_syncs(sync="a", connection_id="2")) == 1

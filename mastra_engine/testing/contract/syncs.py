@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.exceptions import CursorExpired, InvalidInput, SyncAborted, SyncConflict
-from mastra_engine.testing.contract.records import Rows, WithContacts, inputs, named, stored
+from mastra_engine.testing.contract.records import Rows, WithContacts, by_name, inputs, stored
 from mastra_engine.testing.hostile import UNFIT_COUNTS, Refused
 from mastra_engine.types import Changes, Entity, RecordInput, SyncResult
 from mastra_engine.validation.inputs import CHUNK_RECORDS
@@ -284,9 +284,9 @@ class TestChangeFeed(WithContacts):
         self.upsert(engine, contacts, {"c1": {}, "c2": {}, "c3": {}, "c4": {}})
         engine.delete_records(entity_id=contacts.id, external_ids=["c2"])
         engine.purge_deleted_records(entity_id=contacts.id, up_to_rev=5)
-        whole = engine.get_changes(entity_id=contacts.id)
-        assert (len(whole), whole.next, whole.purged) == (3, 5, 5)
-        assert engine.get_changes(entity_id=contacts.id, after=whole.next).items == []
+        full = engine.get_changes(entity_id=contacts.id)
+        assert (len(full), full.next, full.purged) == (3, 5, 5)
+        assert engine.get_changes(entity_id=contacts.id, after=full.next).items == []
         part = engine.get_changes(entity_id=contacts.id, limit=2)
         assert (part.next, part.more, part.purged) == (3, True, 5)
         rest: dict[str, Any] = {"entity_id": contacts.id, "after": part.next, "limit": 2}
@@ -299,7 +299,7 @@ class TestChangeFeed(WithContacts):
         with pytest.raises(CursorExpired):
             engine.get_changes(**rest, purged=part.purged)
 
-    @named(UNFIT_COUNTS)
+    @by_name(UNFIT_COUNTS)
     def test_invalid_numbers_are_refused(
         self, engine: MastraEngine, contacts: Entity, hostile: Refused
     ) -> None:

@@ -11,7 +11,7 @@ from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.sync_runs.store import FromNow, Guard
 from mastra_engine.exceptions import InvalidInput, SyncConflict, SyncNotFound
 from mastra_engine.registry import sync
-from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.records import by_name
 from mastra_engine.testing.contract.sync_runs import (
     CONNECTION,
     Held,
@@ -44,11 +44,16 @@ class TestSyncTakeover(WithSyncs):
                     yield page
                     ctx.save_checkpoint(number + 1)
 
-        left = self.killed(engine, params={"own": True})
-        assert (left.status, left.pages, left.checkpoint, left.attempts) == ("running", 1, 1, 1)
+        remaining = self.killed(engine, params={"own": True})
+        assert (remaining.status, remaining.pages, remaining.checkpoint, remaining.attempts) == (
+            "running",
+            1,
+            1,
+            1,
+        )
         alive[0] = True
         run = self.run(engine, params={"other": True})
-        assert run.id == left.id
+        assert run.id == remaining.id
         assert (run.status, run.attempts, run.params) == ("succeeded", 2, {"own": True})
         assert counts(run) == (1, 0, 3, 1 if mode == "full" else 0)
         assert seen == [(None, {"own": True}), (1, {"own": True})]
@@ -173,7 +178,7 @@ class TestSyncQueue(WithSyncs):
         assert engine.perform_sync_run(id=str(queued.id)) == run
         assert list(self.stored(engine)) == ["a"]
 
-    def test_a_queued_run_is_not_queued_twice(self, engine: MastraEngine, held: Held) -> None:
+    def test_a_queued_run_is_not_queued_twice(self, engine: MastraEngine, queue: Held) -> None:
         self.declare()
         queued = self.enqueue(engine, params={"n": 1})
         assert self.enqueue(engine, params={"n": 1}) == queued
@@ -183,7 +188,7 @@ class TestSyncQueue(WithSyncs):
         assert self.run(engine, params={"n": 1}).id == queued.id
         assert len(engine.list_sync_runs()) == 1
 
-    def test_a_dead_workers_run_is_queued_again(self, engine: MastraEngine, held: Held) -> None:
+    def test_a_dead_workers_run_is_queued_again(self, engine: MastraEngine, queue: Held) -> None:
         @sync(entity="Contacts")
         def contacts(ctx: Any) -> Any:
             if ctx.checkpoint is None:
@@ -193,9 +198,9 @@ class TestSyncQueue(WithSyncs):
                 raise Killed
             yield records("b")
 
-        left = self.killed(engine)
+        remaining = self.killed(engine)
         queued = self.enqueue(engine)
-        assert (queued.id, queued.status, queued.checkpoint) == (left.id, "queued", "a")
+        assert (queued.id, queued.status, queued.checkpoint) == (remaining.id, "queued", "a")
         run = engine.perform_sync_run(id=queued.id)
         assert (run.status, run.attempts) == ("succeeded", 2)
 
@@ -208,7 +213,7 @@ class TestSyncQueue(WithSyncs):
 
         assert self.run(engine).status == "succeeded"
 
-    def test_a_run_that_kills_its_workers_fails(self, engine: MastraEngine, held: Held) -> None:
+    def test_a_run_that_kills_its_workers_fails(self, engine: MastraEngine, queue: Held) -> None:
         turns = []
 
         @sync(entity="Contacts", max_attempts=2)
@@ -228,7 +233,7 @@ class TestSyncQueue(WithSyncs):
         assert run.error is not None
         assert run.error.message == "2 workers died or were stopped"
 
-    def test_a_queued_run_can_be_cancelled(self, engine: MastraEngine, held: Held) -> None:
+    def test_a_queued_run_can_be_cancelled(self, engine: MastraEngine, queue: Held) -> None:
         self.declare()
         queued = self.enqueue(engine)
         cancelled = engine.cancel_sync_run(id=queued.id)
@@ -245,7 +250,7 @@ class TestSyncQueue(WithSyncs):
 
     @pytest.mark.parametrize("mode", ["incremental", "full"])
     def test_a_failed_run_goes_on_from_its_checkpoint(
-        self, engine: MastraEngine, held: Held, mode: Any
+        self, engine: MastraEngine, queue: Held, mode: Any
     ) -> None:
         engine.sync_records(name="Contacts", connection_id=CONNECTION, records=records("a", "gone"))
         mend = self.declare_failing(mode=mode)
@@ -259,7 +264,7 @@ class TestSyncQueue(WithSyncs):
         assert (run.error, counts(run)) == (None, (1, 0, 2, 1 if mode == "full" else 0))
 
     def test_only_the_latest_failed_run_can_be_retried(
-        self, engine: MastraEngine, held: Held
+        self, engine: MastraEngine, queue: Held
     ) -> None:
         mend = self.declare_failing()
         first, second = self.run(engine), self.run(engine)
@@ -285,7 +290,7 @@ class TestSyncQueue(WithSyncs):
         assert run.attempts == 3
         assert run.error is not None
 
-    def test_a_queue_that_cannot_wait_tries_once(self, engine: MastraEngine, held: Held) -> None:
+    def test_a_queue_that_cannot_wait_tries_once(self, engine: MastraEngine, queue: Held) -> None:
         self.declare_failing()
         assert engine.perform_sync_run(id=self.enqueue(engine).id).status == "failed"
 
@@ -311,16 +316,16 @@ class TestSyncQueue(WithSyncs):
         assert engine.list_sync_runs(sync="one", connection_id="c1").items == c1
         assert engine.list_sync_runs(status="succeeded").items == runs
         assert engine.list_sync_runs(status="failed").items == []
-        found, cursor = [], None
+        items, cursor = [], None
         while True:
             page = engine.list_sync_runs(limit=4, cursor=cursor)
-            found += page.items
+            items += page.items
             cursor = page.next_cursor
             if cursor is None:
                 break
-        assert found == runs
+        assert items == runs
 
-    @named(UNFIT_CURSORS)
+    @by_name(UNFIT_CURSORS)
     def test_invalid_cursors_are_refused(self, engine: MastraEngine, hostile: Refused) -> None:
         with pytest.raises(InvalidInput) as caught:
             engine.list_sync_runs(cursor=hostile.value)

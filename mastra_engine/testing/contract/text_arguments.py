@@ -157,7 +157,7 @@ def use_records(calls: Wrapped) -> None:
 
 
 def use_queries(calls: Wrapped) -> None:
-    named = {"entity_name": "Contacts", "connection_id": "user_123"}
+    by_name = {"entity_name": "Contacts", "connection_id": "user_123"}
     for options in (
         QueryOptions(filters=[Filter("by", "in", ["Ann", "Dan"])], sort=[Sort("by", "desc")]),
         {"filters": {"by": {"$in": ["Ann", "Bob"]}, "$or": [{"@external_id": "1"}, {"a": "x"}]}},
@@ -166,13 +166,13 @@ def use_queries(calls: Wrapped) -> None:
         {"filters": {"n": {"$all": [{"$elemMatch": {"k": {"$eq": "v"}}}]}}},
         {"fields": ["by", "n.k"]},
     ):
-        calls.call("", "get_records", **named, options=options)
-        calls.call("", "iter_records", **named, options=options)
-    first = calls.call("", "get_records", **named, options={"limit": 1, "sort": [Sort("by")]})
+        calls.call("", "get_records", **by_name, options=options)
+        calls.call("", "iter_records", **by_name, options=options)
+    first = calls.call("", "get_records", **by_name, options={"limit": 1, "sort": [Sort("by")]})
     again = {"limit": 1, "sort": [Sort("by")], "cursor": first.next_cursor}
-    calls.call("", "get_records", **named, options=again)
+    calls.call("", "get_records", **by_name, options=again)
     calls.call(
-        "", "count_records", **named, filters=[{"field": "by", "operator": "eq", "value": "Ann"}]
+        "", "count_records", **by_name, filters=[{"field": "by", "operator": "eq", "value": "Ann"}]
     )
 
 
@@ -230,8 +230,13 @@ def use_syncs(calls: Wrapped) -> None:
         index_name="notes",
         rebuild=True,
     )
-    found = {"query": "cat", "connection_id": "user_123", "filter": {"id": "2"}, "fields": ["id"]}
-    calls.call("", "search_records", **found)
+    values_by_key = {
+        "query": "cat",
+        "connection_id": "user_123",
+        "filter": {"id": "2"},
+        "fields": ["id"],
+    }
+    calls.call("", "search_records", **values_by_key)
     calls.call("", "list_indexings", connection_id="user_123")
     calls.target.queue = Held()
     queued = calls.call("", "enqueue_sync", sync="notes", connection_id="user_123", params={})

@@ -82,8 +82,8 @@ class TestThreads(WithThread):
         assert memory.get_thread(thread_id="chat") == thread
 
     def test_generated_ids_are_distinct(self, memory: Memory) -> None:
-        made = [memory.create_thread(resource_id="alice") for _ in range(3)]
-        assert len(set(ids(made))) == 3
+        created = [memory.create_thread(resource_id="alice") for _ in range(3)]
+        assert len(set(ids(created))) == 3
 
     def test_values_are_frozen_and_apart_from_the_store(
         self, memory: Memory, thread: Thread
@@ -134,17 +134,17 @@ class TestThreads(WithThread):
         for id in "edabc":
             memory.create_thread(resource_id="alice", thread_id=id)
         for limit in range(1, 7):
-            found, cursor = [], None
+            items, cursor = [], None
             while True:
                 page = memory.list_threads(
                     resource_id="alice", limit=limit, cursor=cursor, order=order
                 )
                 assert len(page) <= limit
-                found += ids(page)
+                items += ids(page)
                 cursor = page.next_cursor
                 if cursor is None:
                     break
-            assert found == list("edabc" if order == "asc" else "cbade")
+            assert items == list("edabc" if order == "asc" else "cbade")
         assert memory.list_threads(resource_id="alice", limit=0) == Page([])
 
     def test_a_cursor_belongs_to_its_query(self, memory: Memory) -> None:
@@ -196,8 +196,8 @@ class TestThreads(WithThread):
     ) -> None:
         for id, data in PRODUCTS.items():
             memory.create_thread(resource_id="alice", thread_id=id, metadata=data)
-        found = memory.list_threads(resource_id="alice", metadata=where)
-        assert sorted(ids(found)) == sorted(expected)
+        threads = memory.list_threads(resource_id="alice", metadata=where)
+        assert sorted(ids(threads)) == sorted(expected)
 
     def test_metadata_has_no_columns(self, memory: Memory, thread: Thread) -> None:
         with pytest.raises(InvalidFilter):
@@ -248,7 +248,7 @@ class TestThreads(WithThread):
 
     def test_a_thread_goes_to_another_resource_with_all_it_has(self, memory: Memory) -> None:
         memory.create_thread(resource_id="alice", thread_id="chat", title="Plan", metadata={"a": 1})
-        said = self.say(memory, "one", "two", "three")
+        messages = self.say(memory, "one", "two", "three")
         memory.delete_messages(ids=["two"])
         memory.update_working_memory(thread_id="chat", content="goes along")
         memory.update_working_memory(resource_id="alice", content="stays behind")
@@ -260,7 +260,7 @@ class TestThreads(WithThread):
         )
         assert memory.list_threads(resource_id="bob").items == [moved]
         assert memory.list_threads(resource_id="alice").items == []
-        assert self.stored(memory) == [said[0], said[2]]
+        assert self.stored(memory) == [messages[0], messages[2]]
         assert memory.get_working_memory(thread_id="chat").content == "goes along"
         assert memory.get_working_memory(resource_id="bob").version == 0
         assert memory.get_working_memory(resource_id="alice").content == "stays behind"

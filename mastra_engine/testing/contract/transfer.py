@@ -14,7 +14,7 @@ from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.exceptions import Conflict, InvalidInput, NotFound, ThreadExists, ThreadNotFound
 from mastra_engine.registry import registry, sync
 from mastra_engine.testing.contract.recall import BagOfWords
-from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.records import by_name
 from mastra_engine.testing.contract.threads import METADATA, WithThread, ids, texts
 from mastra_engine.testing.hostile import TEXTS, Kept
 from mastra_engine.types import Erasure, Thread
@@ -109,7 +109,7 @@ class TestTransfer(WithThread):
         assert caught.value.path == pointer
         assert memory.list_threads(resource_id="alice").items == []
 
-    @named([*TEXTS, *METADATA])
+    @by_name([*TEXTS, *METADATA])
     def test_every_stored_thread_can_be_exported_and_imported(
         self, memory: Memory, hostile: Kept
     ) -> None:
@@ -143,15 +143,15 @@ class TestErasure(WithThread):
         self.fill(memory, "alice")
         self.fill(memory, "bob")
         memory.embed_pending(resource_id="alice")
-        found = Erasure(threads=2, messages=4, working_memory=3, vectors=4)
-        assert engine.erase(resource_id="alice", dry_run=True) == found
-        assert engine.erase(resource_id="alice") == found
+        erasure = Erasure(threads=2, messages=4, working_memory=3, vectors=4)
+        assert engine.erase(resource_id="alice", dry_run=True) == erasure
+        assert engine.erase(resource_id="alice") == erasure
         assert engine.erase(resource_id="alice") == Erasure()
         assert memory.list_threads(resource_id="alice").items == []
         assert memory.get_messages_by_id(ids=["dog alice 1"]) == []
         assert memory.get_working_memory(resource_id="alice").version == 0
         assert memory.recall(query="dog", resource_id="alice") == []
-        assert engine.erase(resource_id="bob", dry_run=True) == replace(found, vectors=0)
+        assert engine.erase(resource_id="bob", dry_run=True) == replace(erasure, vectors=0)
         assert len(memory.recall(query="dog", resource_id="bob", top_k=9)) == 4
 
     def test_erasing_a_resource_deletes_its_other_vectors(
@@ -196,21 +196,21 @@ class TestErasure(WithThread):
                 records = [{"external_id": id, "data": {}} for id in "ab"]
                 engine.upsert_records(entity_id=entity.id, records=records)
                 engine.delete_records(entity_id=entity.id, external_ids=["a"])
-        found = Erasure(entities=2, records=4)
-        assert engine.erase(connection_id="crm", dry_run=True) == found
-        assert engine.erase(connection_id="crm") == found
+        erasure = Erasure(entities=2, records=4)
+        assert engine.erase(connection_id="crm", dry_run=True) == erasure
+        assert engine.erase(connection_id="crm") == erasure
         assert engine.list_entities(connection_id="crm").items == []
-        assert engine.erase(connection_id="shop", dry_run=True) == found
+        assert engine.erase(connection_id="shop", dry_run=True) == erasure
 
     def test_erasing_a_connection_deletes_its_runs(self, engine: MastraEngine) -> None:
         with registry.empty():
             sync(entity="Contacts", name="contacts")(lambda ctx: [])
             for connection in ("crm", "shop"):
                 engine.run_sync("contacts", connection_id=connection)
-        found = Erasure(entities=1, sync_runs=1)
-        assert engine.erase(connection_id="crm") == found
+        erasure = Erasure(entities=1, sync_runs=1)
+        assert engine.erase(connection_id="crm") == erasure
         assert [run.connection_id for run in engine.list_sync_runs()] == ["shop"]
-        assert engine.erase(connection_id="shop", dry_run=True) == found
+        assert engine.erase(connection_id="shop", dry_run=True) == erasure
 
     def test_one_subject_is_required(self, engine: MastraEngine) -> None:
         subjects: list[dict[str, Any]] = [
@@ -218,9 +218,9 @@ class TestErasure(WithThread):
             {"resource_id": "a", "connection_id": "b"},
             {"resource_id": ""},
         ]
-        for given in subjects:
+        for subject in subjects:
             with pytest.raises(InvalidInput) as caught:
-                engine.erase(**given)
+                engine.erase(**subject)
             assert caught.value.path == "/resource_id"
 
     # Age

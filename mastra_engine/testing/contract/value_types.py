@@ -198,21 +198,21 @@ class TestValueTypes:
             assert self.ids(engine, filters, Sort("v")) == later
 
     def test_metadata_holds_times_in_utc(self, engine: MastraEngine) -> None:
-        there = INSTANT.astimezone(ZoneInfo("Asia/Tokyo"))
+        local = INSTANT.astimezone(ZoneInfo("Asia/Tokyo"))
         memory = engine.memory
-        memory.create_thread(resource_id="ann", thread_id="t", metadata={"at": there})
+        memory.create_thread(resource_id="ann", thread_id="t", metadata={"at": local})
         memory.save_memory(
-            thread_id="t", messages=[{"role": "user", "content": "x", "metadata": {"at": there}}]
+            thread_id="t", messages=[{"role": "user", "content": "x", "metadata": {"at": local}}]
         )
-        for filters in ({"at": INSTANT}, {"at": {"$lte": INSTANT, "$gte": there}}):
+        for filters in ({"at": INSTANT}, {"at": {"$lte": INSTANT, "$gte": local}}):
             assert len(memory.list_threads(resource_id="ann", metadata=filters)) == 1
             assert len(memory.list_messages(thread_id="t", metadata=filters)) == 1
         engine.vectors.create_index(index_name="docs", dimension=2)
-        engine.vectors.upsert(index_name="docs", vectors=[[1, 0]], metadata=[{"at": there}])
-        found = engine.vectors.query(
+        engine.vectors.upsert(index_name="docs", vectors=[[1, 0]], metadata=[{"at": local}])
+        matches = engine.vectors.query(
             index_name="docs", query_vector=[1, 0], filter={"at": {"$gte": INSTANT}}
         )
-        assert [match.metadata for match in found] == [{"at": "2026-07-01T01:45:30.250000+00:00"}]
+        assert [match.metadata for match in matches] == [{"at": "2026-07-01T01:45:30.250000+00:00"}]
 
     def test_times_that_are_arguments_may_be_subclasses(self, engine: MastraEngine) -> None:
         before = Moment(2026, 1, 2, 3, 4, 5, tzinfo=ZONES[4])
@@ -244,8 +244,8 @@ class TestValueTypes:
         first = engine.get_records(**CONTACTS, options=QueryOptions(sort=sort, limit=2))
         rest = QueryOptions(sort=sort, limit=2, cursor=first.next_cursor)
         last = engine.get_records(**CONTACTS, options=rest)
-        found = [record.external_id for record in (*first, *last)]
-        assert sorted(found) == ["a", "b", "c"]
+        external_ids = [record.external_id for record in (*first, *last)]
+        assert sorted(external_ids) == ["a", "b", "c"]
         filters = {"@created_at": {"$lte": Faked(2100, 1, 1, tzinfo=UTC)}}
         assert sorted(self.ids(engine, filters)) == ["a", "b", "c"]
 

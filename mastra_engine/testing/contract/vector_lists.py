@@ -9,7 +9,7 @@ import pytest
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.exceptions import IndexNotFound, InvalidFilter, InvalidInput
 from mastra_engine.filters.ast import Field, Substring
-from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.records import by_name
 from mastra_engine.testing.contract.vectors import AXES, WithCompass
 from mastra_engine.testing.hostile import UNFIT_FILTERS, Refused
 from mastra_engine.types import Page
@@ -80,7 +80,7 @@ class TestVectorLists(WithCompass):
             if isinstance(name, str) and text in name
         ]
 
-    @named(UNFIT_FILTERS)
+    @by_name(UNFIT_FILTERS)
     def test_filters_that_say_nothing_are_refused(
         self, engine: MastraEngine, compass: str, hostile: Refused
     ) -> None:

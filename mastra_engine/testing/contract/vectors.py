@@ -16,7 +16,7 @@ from mastra_engine.exceptions import (
     InvalidVector,
     NotFound,
 )
-from mastra_engine.testing.contract.records import named
+from mastra_engine.testing.contract.records import by_name
 from mastra_engine.testing.contract.text_arguments import KINDS
 from mastra_engine.testing.hostile import (
     UNFIT_NAMES,
@@ -88,10 +88,10 @@ class TestVectors(WithCompass):
             engine.vectors.create_declared_indexes()
 
     def test_create_describe_and_list(self, engine: MastraEngine) -> None:
-        made = engine.vectors.create_index(index_name="docs", dimension=3)
-        assert (made.name, made.dimension, made.metric) == ("docs", 3, "cosine")
-        assert (made.index_type, made.storage, made.count) == ("hnsw", "vector", 0)
-        assert (made.status, made.progress) == ("ready", None)
+        created = engine.vectors.create_index(index_name="docs", dimension=3)
+        assert (created.name, created.dimension, created.metric) == ("docs", 3, "cosine")
+        assert (created.index_type, created.storage, created.count) == ("hnsw", "vector", 0)
+        assert (created.status, created.progress) == ("ready", None)
         assert engine.vectors.describe_index(index_name="docs").name == "docs"
         self.fill(engine, "another")
         listed = engine.vectors.list_indexes()
@@ -159,7 +159,7 @@ class TestVectors(WithCompass):
         large = engine.vectors.create_index(index_name="docs", dimension=3072, storage="halfvec")
         assert large.dimension == 3072
 
-    @named(UNFIT_NAMES)
+    @by_name(UNFIT_NAMES)
     def test_invalid_names_are_refused(self, engine: MastraEngine, hostile: Refused) -> None:
         for call in (
             lambda: engine.vectors.create_index(index_name=hostile.value, dimension=3),
@@ -327,10 +327,10 @@ class TestVectors(WithCompass):
         assert len(self.query(engine)) == 6
         assert self.query(engine, namespace="elsewhere") == []
         assert engine.vectors.delete_vectors(index_name=compass, ids=["east"]) == 1
-        (left,) = engine.vectors.get_vectors(index_name=compass, ids=["east"], namespace="space")
-        assert left.vector == [0, 0, 1]
-        gone = engine.vectors.delete_vectors(index_name=compass, ids=["east"], namespace=None)
-        assert gone == 1
+        (vectors,) = engine.vectors.get_vectors(index_name=compass, ids=["east"], namespace="space")
+        assert vectors.vector == [0, 0, 1]
+        deleted = engine.vectors.delete_vectors(index_name=compass, ids=["east"], namespace=None)
+        assert deleted == 1
 
     def test_update_replaces_parts(self, engine: MastraEngine, compass: str) -> None:
         update = engine.vectors.update_vector
@@ -361,15 +361,15 @@ class TestVectors(WithCompass):
         assert len(self.query(engine)) == 2
 
     def test_get_returns_the_order_of_the_ids(self, engine: MastraEngine, compass: str) -> None:
-        found = engine.vectors.get_vectors(index_name=compass, ids=["up", "down", "east"])
-        assert [each.id for each in found] == ["up", "east"]
+        vectors = engine.vectors.get_vectors(index_name=compass, ids=["up", "down", "east"])
+        assert [match.id for match in vectors] == ["up", "east"]
 
     def test_values_at_their_limits_are_accepted(self, engine: MastraEngine) -> None:
         engine.vectors.create_index(index_name="long", dimension=1, storage="halfvec")
         words = " ".join(f"{i:04x}-{i:04x}" for i in range(2**16))[: 2**18]
-        given: dict[str, Any] = {"index_name": "long", "namespace": "n" * 512}
-        engine.vectors.upsert(**given, vectors=[[1]], ids=["i" * 512], documents=[words])
-        (stored,) = engine.vectors.get_vectors(**given, ids=["i" * 512])
+        arguments: dict[str, Any] = {"index_name": "long", "namespace": "n" * 512}
+        engine.vectors.upsert(**arguments, vectors=[[1]], ids=["i" * 512], documents=[words])
+        (stored,) = engine.vectors.get_vectors(**arguments, ids=["i" * 512])
         assert stored.document == words
 
     def test_vectors_may_come_one_by_one(self, engine: MastraEngine, compass: str) -> None:
@@ -411,7 +411,7 @@ class TestVectors(WithCompass):
                 engine.vectors.upsert(index_name="half", vectors=[bad])
         engine.vectors.upsert(index_name="half", vectors=[[65_504, 65_504]])
 
-    @named(UNFIT_VALUES)
+    @by_name(UNFIT_VALUES)
     def test_refuses_metadata_that_jsonb_cannot_hold(
         self, engine: MastraEngine, compass: str, hostile: Refused
     ) -> None:
@@ -423,7 +423,7 @@ class TestVectors(WithCompass):
         assert engine.vectors.describe_index(index_name=compass).count == 5
 
     @pytest.mark.parametrize(
-        ("given", "pointer"),
+        ("value", "pointer"),
         [
             ({"vectors": "abc"}, "/vectors"),
             ({"vectors": 5}, "/vectors"),
@@ -445,10 +445,10 @@ class TestVectors(WithCompass):
         ],
     )
     def test_arguments_of_different_lengths_are_refused(
-        self, engine: MastraEngine, compass: str, given: dict[str, Any], pointer: str
+        self, engine: MastraEngine, compass: str, value: dict[str, Any], pointer: str
     ) -> None:
         with pytest.raises(InvalidInput) as caught:
-            engine.vectors.upsert(**{"index_name": compass, "vectors": [[1, 0, 0]], **given})
+            engine.vectors.upsert(**{"index_name": compass, "vectors": [[1, 0, 0]], **value})
         assert caught.value.path == pointer
         assert engine.vectors.describe_index(index_name=compass).count == 5
 

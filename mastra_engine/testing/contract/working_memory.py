@@ -61,9 +61,9 @@ class TestWorkingMemory(WithThread):
         memory.update_working_memory(**holder, patch={"name": "Ann"})
         memory.update_working_memory(**holder, content="Likes tea")
         memory.update_working_memory(**holder, patch={"age": 7})
-        kept = memory.update_working_memory(**holder, content="Likes coffee")
+        memory_state = memory.update_working_memory(**holder, content="Likes coffee")
         data = {"name": "Ann", "age": 7}
-        assert kept == WorkingMemory(content="Likes coffee", data=data, version=4)
+        assert memory_state == WorkingMemory(content="Likes coffee", data=data, version=4)
         replaced = memory.update_working_memory(**holder, content={"age": None})
         assert replaced == WorkingMemory(content="Likes coffee", data={"age": None}, version=5)
         assert memory.get_working_memory(**holder) == replaced
@@ -92,8 +92,8 @@ class TestWorkingMemory(WithThread):
         for outdated in (0, 1, 3):
             with pytest.raises(VersionConflict):
                 memory.update_working_memory(**holder, content="lost", if_version=outdated)
-        kept = WorkingMemory(content="first", data={"a": 1}, version=2)
-        assert memory.get_working_memory(**holder) == kept
+        stored = WorkingMemory(content="first", data={"a": 1}, version=2)
+        assert memory.get_working_memory(**holder) == stored
 
     def test_holders_are_independent(self, memory: Memory, thread: Thread) -> None:
         memory.create_thread(resource_id="alice", thread_id="alice")
@@ -103,10 +103,10 @@ class TestWorkingMemory(WithThread):
             {"thread_id": "chat"},
             {"thread_id": "alice"},
         ]
-        for number, each in enumerate(holders):
-            memory.update_working_memory(**each, content=f"{number}")
-        kept = [memory.get_working_memory(**each).content for each in holders]
-        assert kept == ["0", "1", "2", "3"]
+        for number, holder in enumerate(holders):
+            memory.update_working_memory(**holder, content=f"{number}")
+        stored = [memory.get_working_memory(**holder).content for holder in holders]
+        assert stored == ["0", "1", "2", "3"]
         both = {"resource_id": "alice", "thread_id": "chat"}
         assert memory.get_working_memory(**both).content == "2"
         with pytest.raises(ThreadNotFound):
@@ -122,7 +122,7 @@ class TestWorkingMemory(WithThread):
         assert memory.get_memory(thread_id="chat").working_memory.content == "its own"
 
     @pytest.mark.parametrize(
-        ("given", "pointer"),
+        ("value", "pointer"),
         [
             ({}, "/content"),
             ({"content": "x", "patch": {}}, "/content"),
@@ -135,10 +135,10 @@ class TestWorkingMemory(WithThread):
         ],
     )
     def test_invalid_changes_are_refused(
-        self, memory: Memory, holder: dict[str, Any], given: Any, pointer: str
+        self, memory: Memory, holder: dict[str, Any], value: Any, pointer: str
     ) -> None:
         with pytest.raises(InvalidInput) as caught:
-            memory.update_working_memory(**holder, **given)
+            memory.update_working_memory(**holder, **value)
         assert caught.value.path == pointer
         assert memory.get_working_memory(**holder).version == 0
 
@@ -170,11 +170,11 @@ class TestWorkingMemory(WithThread):
             memory.update_working_memory(**holder, patch={"pets": []})
         assert caught.value.path == "/patch"
         assert memory.get_working_memory(**holder).version == 0
-        kept = memory.update_working_memory(**holder, content={"name": "Ann"})
+        memory_state = memory.update_working_memory(**holder, content={"name": "Ann"})
         with pytest.raises(InvalidInput) as caught:
             memory.update_working_memory(**holder, **change)
         assert caught.value.path == pointer
-        assert memory.get_working_memory(**holder) == kept
+        assert memory.get_working_memory(**holder) == memory_state
 
     def test_text_needs_no_schema(self, memory: Memory, holder: dict[str, Any]) -> None:
         memory.working_memory_schema = SCHEMA

@@ -146,11 +146,11 @@ def test_random_commands_have_the_answers_of_local_files(
     each_engine: MastraEngine, tmp_path: Path, seed: int
 ) -> None:
     commands = Commands(Random(seed))
-    ours, theirs = tool(each_engine), BetaLocalFilesystemMemoryTool(str(tmp_path / "base"))
+    ours, others = tool(each_engine), BetaLocalFilesystemMemoryTool(str(tmp_path / "base"))
     kinds: dict[tuple[str, str], int] = {}
     for number in range(COMMANDS):
         command = commands.next()
-        kind, text = with_equal_sizes(*answer(theirs, command))
+        kind, text = with_equal_sizes(*answer(others, command))
         result = answer(ours, command)
         if kind == "failure":
             assert result[0] == "refusal", (number, command, text)
@@ -161,8 +161,8 @@ def test_random_commands_have_the_answers_of_local_files(
         assert kinds[name, "answer"] > 20, kinds
         assert kinds[name, "refusal"] > 20, kinds
     everything = answer(ours, {"command": "view", "path": "/memories"})
-    assert everything == with_equal_sizes(*answer(theirs, {"command": "view", "path": "/memories"}))
-    assert ours.clear_all_memory() == theirs.clear_all_memory()
+    assert everything == with_equal_sizes(*answer(others, {"command": "view", "path": "/memories"}))
+    assert ours.clear_all_memory() == others.clear_all_memory()
     assert list(each_engine.state.list_items(namespace_prefix=("ann",))) == []
 
 
@@ -181,10 +181,10 @@ def view(memory: EngineMemoryTool, path: str = "/memories") -> Any:
     "text", ["", "\n", "a\r\nb\r", "nul \0", "Ω 漢字 🎉", "\ufeffbom", "a\n" * 5_000]
 )
 def test_files_are_kept_as_they_are(each_engine: MastraEngine, tmp_path: Path, text: str) -> None:
-    ours, theirs = tool(each_engine), BetaLocalFilesystemMemoryTool(str(tmp_path))
-    for memory in (ours, theirs):
+    ours, others = tool(each_engine), BetaLocalFilesystemMemoryTool(str(tmp_path))
+    for memory in (ours, others):
         create(memory, "/memories/notes/a.txt", text)
-    assert view(ours, "/memories/notes/a.txt") == view(theirs, "/memories/notes/a.txt")
+    assert view(ours, "/memories/notes/a.txt") == view(others, "/memories/notes/a.txt")
 
 
 def test_the_async_tool_gives_the_same_answers(each_engine: MastraEngine) -> None:

@@ -45,7 +45,7 @@ def language_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_MODEL", "parrot-1")
 
 
-def kept(browser: Browser, thread_id: str) -> list[str]:
+def stored_texts(browser: Browser, thread_id: str) -> list[str]:
     """Return the texts of the conversation that the agent keeps."""
     store = EngineConversationStore(resource_id=str(browser.user.pk), engine=engine)
     conversation = async_to_sync(store.load)(thread_id)
@@ -62,7 +62,7 @@ def test_an_agent_without_a_language_model_answers_by_rules(ann: Browser) -> Non
     thread_id = ann.ask("What is the state of ticket #2?")
     ann.ask("Can a lambda contain several statements?", thread_id)
     messages = [item for item in remembered(thread_id) if item.content[0]["type"] == "text"]
-    assert kept(ann, thread_id) == [text_of(message) for message in messages]
+    assert stored_texts(ann, thread_id) == [text_of(message) for message in messages]
     assert "its state is **closed**" in text_of(messages[1])
 
 

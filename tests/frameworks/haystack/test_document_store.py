@@ -264,8 +264,8 @@ def test_the_retriever_runs_in_a_pipeline(notes: EngineDocumentStore) -> None:
 async def test_the_retriever_runs_in_an_event_loop(committing_engine: MastraEngine) -> None:
     store = EngineDocumentStore(index_name="notes", dimension=2, engine=committing_engine)
     await store.write_documents_async(NOTES)
-    found = await EngineEmbeddingRetriever(store).run_async([1.0, 0.0], top_k=1)
-    assert ids(found["documents"]) == ["1"]
+    result = await EngineEmbeddingRetriever(store).run_async([1.0, 0.0], top_k=1)
+    assert ids(result["documents"]) == ["1"]
 
 
 # Stores

@@ -184,10 +184,10 @@ async def test_async_variants_await_the_model(store: EngineVectorStore) -> None:
     assert await store.asimilarity_search("apple") == [FRUITS[2]]
     await store.adelete()
     assert await store.asimilarity_search("apple") == []
-    made = await EngineVectorStore.afrom_documents(
+    created = await EngineVectorStore.afrom_documents(
         FRUITS, AsyncOnly(), index_name="fruits", engine=store.engine
     )
-    assert len(await made.asimilarity_search("apple")) == 3
+    assert len(await created.asimilarity_search("apple")) == 3
 
 
 def test_documents_are_deleted_by_id_by_filter_and_all_of_a_namespace(

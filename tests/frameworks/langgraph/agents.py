@@ -31,7 +31,7 @@ def agent(saver: Any, *, channel: Any = DELTA, answers: Iterable[str] | None = N
     return graph.compile(checkpointer=saver)
 
 
-def said(text: str) -> dict[str, Any]:
+def message(text: str) -> dict[str, Any]:
     return {"messages": [HumanMessage(text)]}
 
 

@@ -61,7 +61,7 @@ class History:
         }
         metadata = {"source": self.random.choice(["loop", "input"]), "step": self.version % 5}
         stored, *others = self.call("put", config, checkpoint, metadata, new_versions)
-        assert all(each == stored for each in others)
+        assert all(other == stored for other in others)
         self.stored.append((stored, checkpoint["channel_versions"]))
 
     def put_writes(self) -> None:

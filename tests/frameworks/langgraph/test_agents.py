@@ -14,7 +14,7 @@ from langgraph.types import Command, Send, interrupt
 
 from mastra_engine.contrib.langgraph import DjangoCheckpointer
 from mastra_engine.contrib.langgraph.models import ChannelValue, Checkpoint, Write
-from tests.frameworks.langgraph.agents import DELTA, FULL, agent, said, texts, thread
+from tests.frameworks.langgraph.agents import DELTA, FULL, agent, message, texts, thread
 from tests.waiting import wait_until
 
 channels = pytest.mark.parametrize("channel", [DELTA, FULL], ids=["delta", "full"])
@@ -25,7 +25,9 @@ def test_a_conversation_goes_on_in_the_next_process(
     saver: DjangoCheckpointer, channel: Any
 ) -> None:
     for turn in range(3):
-        agent(DjangoCheckpointer(), channel=channel).invoke(said(f"question {turn}"), thread("a"))
+        agent(DjangoCheckpointer(), channel=channel).invoke(
+            message(f"question {turn}"), thread("a")
+        )
     state = agent(saver, channel=channel).get_state(thread("a"))
     assert texts(state) == [
         *("question 0", "answer 1"),
@@ -40,9 +42,9 @@ async def test_a_conversation_goes_on_asynchronously(
 ) -> None:
     graph = agent(saver, channel=channel)
     for turn in range(3):
-        await graph.ainvoke(said(f"question {turn}"), thread("a"))
+        await graph.ainvoke(message(f"question {turn}"), thread("a"))
     assert len(texts(await graph.aget_state(thread("a")))) == 6
-    assert len([each async for each in graph.aget_state_history(thread("a"))]) == 9
+    assert len([item async for item in graph.aget_state_history(thread("a"))]) == 9
 
 
 @channels
@@ -52,13 +54,13 @@ def test_the_state_is_that_of_the_framework_after_each_turn(
     graphs = agent(saver, channel=channel), agent(InMemorySaver(), channel=channel)
     for turn in range(5):
         for graph in graphs:
-            graph.invoke(said(f"question {turn}"), thread("a"))
-        ours, theirs = ([*graph.get_state_history(thread("a"))] for graph in graphs)
+            graph.invoke(message(f"question {turn}"), thread("a"))
+        ours, others = ([*graph.get_state_history(thread("a"))] for graph in graphs)
         assert [texts(s) if s.values else [] for s in ours] == [
-            texts(s) if s.values else [] for s in theirs
+            texts(s) if s.values else [] for s in others
         ]
-        assert [s.metadata for s in ours] == [s.metadata for s in theirs]
-        assert [s.next for s in ours] == [s.next for s in theirs]
+        assert [s.metadata for s in ours] == [s.metadata for s in others]
+        assert [s.next for s in ours] == [s.next for s in others]
 
 
 @channels
@@ -67,11 +69,11 @@ def test_an_older_checkpoint_continues_in_a_branch_of_its_own(
 ) -> None:
     graph = agent(saver, channel=channel)
     for turn in range(3):
-        graph.invoke(said(f"question {turn}"), thread("a"))
+        graph.invoke(message(f"question {turn}"), thread("a"))
     older = next(
         s for s in graph.get_state_history(thread("a")) if len(texts(s)) == 2 and not s.next
     )
-    graph.invoke(said("another question"), older.config)
+    graph.invoke(message("another question"), older.config)
     assert texts(graph.get_state(thread("a"))) == [
         *("question 0", "answer 1"),
         *("another question", "answer 3"),
@@ -83,10 +85,10 @@ def test_an_older_checkpoint_continues_in_a_branch_of_its_own(
 def test_all_kinds_of_durability(saver: DjangoCheckpointer, channel: Any, durability: str) -> None:
     graph = agent(saver, channel=channel)
     for turn in range(3):
-        graph.invoke(said(f"question {turn}"), thread("a"), durability=durability)
+        graph.invoke(message(f"question {turn}"), thread("a"), durability=durability)
     assert len(texts(graph.get_state(thread("a")))) == 6
     with transaction.atomic():
-        graph.invoke(said("undone"), thread("a"), durability=durability)
+        graph.invoke(message("undone"), thread("a"), durability=durability)
         transaction.set_rollback(True)
     assert len(texts(graph.get_state(thread("a")))) == 6
 
@@ -97,10 +99,10 @@ def test_all_kinds_of_durability(saver: DjangoCheckpointer, channel: Any, durabi
 @channels
 def test_a_rollback_takes_the_turn_with_it(saver: DjangoCheckpointer, channel: Any) -> None:
     graph = agent(saver, channel=channel)
-    graph.invoke(said("kept"), thread("a"))
+    graph.invoke(message("kept"), thread("a"))
     with transaction.atomic():
-        graph.invoke(said("undone"), thread("a"))
-        graph.invoke(said("undone"), thread("b"))
+        graph.invoke(message("undone"), thread("a"))
+        graph.invoke(message("undone"), thread("b"))
         assert len(texts(graph.get_state(thread("a")))) == 4
         transaction.set_rollback(True)
     assert texts(graph.get_state(thread("a"))) == ["kept", "answer 1"]
@@ -110,9 +112,9 @@ def test_a_rollback_takes_the_turn_with_it(saver: DjangoCheckpointer, channel: A
 def test_a_rollback_to_a_savepoint_takes_the_turn_with_it(saver: DjangoCheckpointer) -> None:
     graph = agent(saver)
     with transaction.atomic():
-        graph.invoke(said("kept"), thread("a"))
+        graph.invoke(message("kept"), thread("a"))
         with transaction.atomic():
-            graph.invoke(said("undone"), thread("a"))
+            graph.invoke(message("undone"), thread("a"))
             transaction.set_rollback(True)
     assert texts(graph.get_state(thread("a"))) == ["kept", "answer 1"]
 
@@ -125,7 +127,7 @@ def test_a_rollback_takes_an_asynchronous_turn_with_it(
 
     @async_to_sync
     async def turn() -> None:
-        await graph.ainvoke(said("undone"), thread("a"))
+        await graph.ainvoke(message("undone"), thread("a"))
 
     with transaction.atomic():
         turn()
@@ -144,7 +146,7 @@ def test_threads_of_a_graph_leave_no_connection_open(saver: DjangoCheckpointer) 
 
     before = backends()
     for turn in range(5):
-        agent(saver).invoke(said(f"question {turn}"), thread("a"))
+        agent(saver).invoke(message(f"question {turn}"), thread("a"))
         branching(saver).invoke({"items": [100]}, thread("b"))
     wait_until(lambda: backends() == before)  # a server process ends after its connection
 
@@ -160,7 +162,7 @@ def test_a_thread_of_ones_own_keeps_its_transaction(saver: DjangoCheckpointer) -
     def undone() -> None:
         try:
             with transaction.atomic():
-                graph.invoke(said("undone"), thread("a"))
+                graph.invoke(message("undone"), thread("a"))
                 transaction.set_rollback(True)
         finally:
             connections.close_all()
@@ -234,16 +236,16 @@ def test_parallel_tasks_and_subgraphs_join_the_transaction(
 
 def test_a_thread_begun_with_another_checkpointer_goes_on(saver: DjangoCheckpointer) -> None:
     memory = InMemorySaver()
-    agent(memory).invoke(said("before"), thread("a"))
-    for each in reversed([*memory.list(thread("a"))]):
+    agent(memory).invoke(message("before"), thread("a"))
+    for item in reversed([*memory.list(thread("a"))]):
         saver.put(
-            each.parent_config or thread("a"),
-            each.checkpoint,
-            each.metadata,
-            each.checkpoint["channel_versions"],
+            item.parent_config or thread("a"),
+            item.checkpoint,
+            item.metadata,
+            item.checkpoint["channel_versions"],
         )
-        for task_id, channel, value in each.pending_writes:
-            saver.put_writes(each.config, [(channel, value)], f"{task_id}:{channel}")
-    agent(saver).invoke(said("after"), thread("a"))
+        for task_id, channel, value in item.pending_writes:
+            saver.put_writes(item.config, [(channel, value)], f"{task_id}:{channel}")
+    agent(saver).invoke(message("after"), thread("a"))
     state = agent(saver).get_state(thread("a"))
     assert texts(state) == ["before", "answer 1", "after", "answer 3"]

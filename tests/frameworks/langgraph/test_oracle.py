@@ -32,38 +32,38 @@ def places() -> list[Any]:
 
 @pytest.mark.parametrize("seed", range(HISTORIES))
 def test_random_histories_leave_no_difference(db: None, seed: int) -> None:
-    ours, theirs = DjangoCheckpointer(), InMemorySaver()
-    history = History([ours, theirs], seed)
+    ours, others = DjangoCheckpointer(), InMemorySaver()
+    history = History([ours, others], seed)
     for operation in range(OPERATIONS // HISTORIES):
         history.step()
         if history.stored and operation % 5 == 0:
-            compare_one(history, ours, theirs)
-    compare_lists(history, ours, theirs)
+            compare_one(history, ours, others)
+    compare_lists(history, ours, others)
 
 
-def compare_one(history: History, ours: Any, theirs: Any) -> None:
+def compare_one(history: History, ours: Any, others: Any) -> None:
     config, _ = history.random.choice(history.stored)
     if history.random.random() < 0.3:
         config = history.random.choice(places())
-    assert comparable(ours.get_tuple(config)) == comparable(theirs.get_tuple(config))
+    assert comparable(ours.get_tuple(config)) == comparable(others.get_tuple(config))
     channels = history.random.sample(CHANNELS, history.random.randint(0, 4))
-    expected = theirs.get_delta_channel_history(config=config, channels=channels)
+    expected = others.get_delta_channel_history(config=config, channels=channels)
     assert ours.get_delta_channel_history(config=config, channels=channels) == expected
     inherited = BaseCheckpointSaver.get_delta_channel_history
     assert inherited(ours, config=config, channels=channels) == expected
 
 
-def compare_lists(history: History, ours: Any, theirs: Any) -> None:
+def compare_lists(history: History, ours: Any, others: Any) -> None:
     filters = {}, {"source": "loop"}, {"step": 2, "source": "input"}, {"missing": None}
     for place in places():
         before, _ = history.random.choice(history.stored)
         for options in ({}, {"limit": 3}, {"limit": 0}, {"before": before}):
             options["filter"] = history.random.choice(filters)
-            assert [comparable(each) for each in ours.list(place, **options)] == [
-                comparable(each) for each in theirs.list(place, **options)
+            assert [comparable(item) for item in ours.list(place, **options)] == [
+                comparable(item) for item in others.list(place, **options)
             ]
-    everything = sorted((comparable(each) for each in theirs.list(None)), key=by_id, reverse=True)
-    assert [comparable(each) for each in ours.list(None)] == everything
+    everything = sorted((comparable(item) for item in others.list(None)), key=by_id, reverse=True)
+    assert [comparable(item) for item in ours.list(None)] == everything
 
 
 def by_id(checkpoint: Any) -> tuple[str, ...]:
@@ -81,8 +81,8 @@ async def test_asynchronous_calls_answer_alike(saver: DjangoCheckpointer) -> Non
             **options
         ) == memory.get_delta_channel_history(**options)
     for place in places():
-        assert [comparable(each) async for each in saver.alist(place)] == [
-            comparable(each) for each in memory.list(place)
+        assert [comparable(item) async for item in saver.alist(place)] == [
+            comparable(item) for item in memory.list(place)
         ]
 
 

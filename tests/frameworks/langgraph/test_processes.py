@@ -14,7 +14,7 @@ from mastra_engine.contrib.langgraph import DjangoCheckpointer
 from mastra_engine.exceptions import Unavailable
 from tests.concurrency.conftest import Start
 from tests.frameworks.langgraph import work
-from tests.frameworks.langgraph.agents import DELTA, FULL, agent, said, texts, thread
+from tests.frameworks.langgraph.agents import DELTA, FULL, agent, message, texts, thread
 from tests.waiting import wait_until_gone
 
 THREADS, CALLS = 16, 10
@@ -45,12 +45,12 @@ def test_threads_that_store_in_one_conversation_lose_nothing(saver: DjangoCheckp
         return stored
 
     stored = {id: name for part in in_threads(store) for id, name in part.items()}
-    found = {each.checkpoint["id"]: each for each in saver.list(thread("a"))}
-    assert found.keys() == stored.keys()
+    values_by_key = {item.checkpoint["id"]: item for item in saver.list(thread("a"))}
+    assert values_by_key.keys() == stored.keys()
     for id, name in stored.items():
-        assert found[id].checkpoint["channel_values"] == {"shared": name}
+        assert values_by_key[id].checkpoint["channel_values"] == {"shared": name}
         writes = [(f"task {name}", channel, name) for channel in ("shared", "other")]
-        assert found[id].pending_writes == writes
+        assert values_by_key[id].pending_writes == writes
 
 
 def test_threads_that_write_after_one_checkpoint_lose_nothing(saver: DjangoCheckpointer) -> None:
@@ -70,7 +70,7 @@ def test_agents_in_one_conversation_lose_nothing(saver: DjangoCheckpointer) -> N
 
     def converse(number: int) -> list[Any]:
         return [
-            graph.invoke(said(f"{number} {turn}"), thread("a"))["messages"] for turn in range(2)
+            graph.invoke(message(f"{number} {turn}"), thread("a"))["messages"] for turn in range(2)
         ]
 
     conversations = [turn for part in in_threads(converse) for turn in part]
@@ -91,10 +91,10 @@ def test_concurrent_deletions_do_not_fail(saver: DjangoCheckpointer) -> None:
             elif number % 4 == 1:
                 saver.prune(["b", "a"], strategy="delete")
             else:
-                graph.invoke(said(f"{number} {turn}"), thread("ab"[number % 2]))
+                graph.invoke(message(f"{number} {turn}"), thread("ab"[number % 2]))
 
     in_threads(work)
-    graph.invoke(said("after all"), thread("a"))
+    graph.invoke(message("after all"), thread("a"))
     assert texts(graph.get_state(thread("a")))[-2] == "after all"
 
 
@@ -133,7 +133,7 @@ def test_a_killed_process_leaves_a_readable_conversation(
         assert said_or_answered.count("human") - said_or_answered.count("ai") in range(5)
         assert len(said_or_answered) >= before + 2
         before = len(said_or_answered)
-        for each in saver.list(thread("a"), limit=5):
-            graph.get_state(each.config)
-    graph.invoke(said("after all"), thread("a"))
+        for item in saver.list(thread("a"), limit=5):
+            graph.get_state(item.config)
+    graph.invoke(message("after all"), thread("a"))
     assert texts(graph.get_state(thread("a")))[-2] == "after all"

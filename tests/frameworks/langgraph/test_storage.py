@@ -17,7 +17,7 @@ from langgraph.graph.message import _messages_delta_reducer
 
 from mastra_engine.contrib.langgraph import DjangoCheckpointer
 from mastra_engine.contrib.langgraph.models import ChannelValue, Checkpoint, Write
-from tests.frameworks.langgraph.agents import DELTA, FULL, agent, said, texts, thread
+from tests.frameworks.langgraph.agents import DELTA, FULL, agent, message, texts, thread
 
 MODELS = (Checkpoint, ChannelValue, Write)
 TURNS = 200
@@ -46,7 +46,7 @@ def test_delta_channels_store_at_most_3_percent_of_full_checkpoints(
         answers = (random_text(random) for _ in range(TURNS))
         graph = agent(saver, channel=channel, answers=answers)
         for _ in range(TURNS):
-            graph.invoke(said(random_text(random)), thread("a"))
+            graph.invoke(message(random_text(random)), thread("a"))
         assert len(texts(graph.get_state(thread("a")))) == 2 * TURNS
         sizes.append(stored_bytes())
         with connection.cursor() as cursor:
@@ -146,7 +146,7 @@ def test_a_value_is_stored_once_for_all_checkpoints() -> None:
         }
         config = saver.put(config, checkpoint, {}, versions if number == 0 else {})
     assert ChannelValue.objects.count() == 1
-    values = [each.checkpoint["channel_values"] for each in saver.list(config)]
+    values = [item.checkpoint["channel_values"] for item in saver.list(config)]
     assert next(iter(saver.list(thread("a")))).checkpoint["channel_values"] == {"a": "the same"}
     assert values == [{"a": "the same"}]
 
@@ -175,15 +175,15 @@ def test_pruned_threads_have_the_same_state_and_go_on(
 ) -> None:
     graph = agent(saver, channel=channel)
     for turn in range(4):
-        graph.invoke(said(f"question {turn}"), thread("a"))
-        graph.invoke(said(f"question {turn}"), thread("b"))
+        graph.invoke(message(f"question {turn}"), thread("a"))
+        graph.invoke(message(f"question {turn}"), thread("b"))
     before = texts(graph.get_state(thread("a")))
     saver.prune(["a"])
     assert texts(graph.get_state(thread("a"))) == before
     assert len([*saver.list(thread("b"))]) == 12
-    kept = len([*saver.list(thread("a"))])
-    assert kept == 1 if channel is FULL else 1 < kept <= 12
-    graph.invoke(said("after"), thread("a"))
+    count = len([*saver.list(thread("a"))])
+    assert count == 1 if channel is FULL else 1 < count <= 12
+    graph.invoke(message("after"), thread("a"))
     assert texts(graph.get_state(thread("a"))) == [*before, "after", "answer 9"]
     saver.prune(["a", "b"], strategy="delete")
     assert not any(model.objects.exists() for model in MODELS)
@@ -192,7 +192,7 @@ def test_pruned_threads_have_the_same_state_and_go_on(
 def test_prune_keeps_no_ancestor_behind_a_snapshot(saver: DjangoCheckpointer) -> None:
     graph = agent(saver, channel=FEW)
     for turn in range(20):
-        graph.invoke(said(f"question {turn}"), thread("a"))
+        graph.invoke(message(f"question {turn}"), thread("a"))
     saver.prune(["a"])
     assert len([*saver.list(thread("a"))]) <= 2 * 5
     assert len(texts(graph.get_state(thread("a")))) == 40
@@ -204,15 +204,15 @@ def test_pruning_leaves_what_no_checkpoint_uses_nowhere(
 ) -> None:
     graph = agent(saver, channel=channel)
     for turn in range(3):
-        graph.invoke(said(f"question {turn}"), thread("a"))
+        graph.invoke(message(f"question {turn}"), thread("a"))
     saver.prune(["a"])
     checkpoints = [*saver.list(thread("a"))]
-    ids = {each.checkpoint["id"] for each in checkpoints}
+    ids = {checkpoint.checkpoint["id"] for checkpoint in checkpoints}
     assert {write.checkpoint_id for write in Write.objects.all()} <= ids
     used = {
         (channel, str(version))
-        for each in checkpoints
-        for channel, version in each.checkpoint["channel_versions"].items()
+        for checkpoint in checkpoints
+        for channel, version in checkpoint.checkpoint["channel_versions"].items()
     }
     assert {(value.channel, value.version) for value in ChannelValue.objects.all()} <= used
 
@@ -240,7 +240,7 @@ def test_values_of_a_deleted_run_stay_while_another_checkpoint_uses_them() -> No
         }
         config = saver.put(config, checkpoint, {"run_id": run}, new)
     saver.delete_for_runs(["r"])
-    assert [each.checkpoint["id"] for each in saver.list(None)] == ["s"]
+    assert [item.checkpoint["id"] for item in saver.list(None)] == ["s"]
     assert saver.get_tuple(config).checkpoint["channel_values"] == {"a": "shared", "b": "s"}
     assert ChannelValue.objects.count() == 2
 
@@ -248,11 +248,11 @@ def test_values_of_a_deleted_run_stay_while_another_checkpoint_uses_them() -> No
 @pytest.mark.parametrize("channel", [DELTA, FULL], ids=["delta", "full"])
 def test_copies_go_on_on_their_own(saver: DjangoCheckpointer, channel: Any) -> None:
     graph = agent(saver, channel=channel)
-    graph.invoke(said("shared"), thread("a"))
+    graph.invoke(message("shared"), thread("a"))
     saver.copy_thread("a", "b")
     saver.copy_thread("a", "a")
     saver.copy_thread("nothing", "c")
-    graph.invoke(said("of the copy"), thread("b"))
+    graph.invoke(message("of the copy"), thread("b"))
     saver.delete_thread("a")
     assert texts(graph.get_state(thread("b"))) == ["shared", "answer 1", "of the copy", "answer 3"]
-    assert {each.config["configurable"]["thread_id"] for each in saver.list(None)} == {"b"}
+    assert {item.config["configurable"]["thread_id"] for item in saver.list(None)} == {"b"}

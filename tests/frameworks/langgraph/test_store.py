@@ -136,10 +136,10 @@ def batches(seed: int, count: int) -> Iterator[list[Any]]:
 
 
 def test_random_operations_leave_no_difference(each_engine: MastraEngine) -> None:
-    ours, theirs = EngineStore(engine=each_engine, fields=False), InMemoryStore()
+    ours, others = EngineStore(engine=each_engine, fields=False), InMemoryStore()
     for batch in batches(1, OPERATIONS):
-        forget_empty_namespaces(theirs)
-        pairs = zip(batch, ours.batch(batch), theirs.batch(batch), strict=True)
+        forget_empty_namespaces(others)
+        pairs = zip(batch, ours.batch(batch), others.batch(batch), strict=True)
         for operation, our_result, their_result in pairs:
             assert comparable(operation, our_result) == comparable(operation, their_result)
 
@@ -147,18 +147,18 @@ def test_random_operations_leave_no_difference(each_engine: MastraEngine) -> Non
 async def test_asynchronous_operations_leave_no_difference(
     committing_engine: MastraEngine,
 ) -> None:
-    ours, theirs = EngineStore(engine=committing_engine, fields=False), InMemoryStore()
+    ours, others = EngineStore(engine=committing_engine, fields=False), InMemoryStore()
     for batch in batches(2, 1_000):
-        forget_empty_namespaces(theirs)
-        pairs = zip(batch, await ours.abatch(batch), await theirs.abatch(batch), strict=True)
+        forget_empty_namespaces(others)
+        pairs = zip(batch, await ours.abatch(batch), await others.abatch(batch), strict=True)
         for operation, our_result, their_result in pairs:
             assert comparable(operation, our_result) == comparable(operation, their_result)
 
 
 def semantic(engine: MastraEngine) -> tuple[EngineStore, InMemoryStore]:
     engine.vectors.embedder = Letters()
-    theirs = InMemoryStore(index={"dims": 10, "embed": Letters(), "fields": ["text"]})
-    return EngineStore(engine=engine, fields=["text"]), theirs
+    others = InMemoryStore(index={"dims": 10, "embed": Letters(), "fields": ["text"]})
+    return EngineStore(engine=engine, fields=["text"]), others
 
 
 def scores(result: list[Any]) -> list[float | None]:
@@ -178,13 +178,13 @@ def test_searches_by_meaning_rank_alike(each_engine: MastraEngine) -> None:
         query = " ".join(random.choices(WORDS, k=2))
         prefix, filter = operations.namespace(least=0), operations.filter()
         options = {"query": query, "filter": filter}
-        ours, theirs = (store.search(prefix, **options, limit=EVERYTHING) for store in stores)
-        assert scores(ours) == scores(theirs)
-        assert comparable(SearchOp(()), ours) == comparable(SearchOp(()), theirs)
+        ours, others = (store.search(prefix, **options, limit=EVERYTHING) for store in stores)
+        assert scores(ours) == scores(others)
+        assert comparable(SearchOp(()), ours) == comparable(SearchOp(()), others)
         # The oracle repeats items without a vector on each page.
         for offset in (0, 2):
             page = stores[0].search(prefix, **options, limit=3, offset=offset)
-            assert scores(page) == scores(theirs)[offset : offset + 3]
+            assert scores(page) == scores(others)[offset : offset + 3]
 
 
 def op_index(op: Any) -> Any:
@@ -195,8 +195,8 @@ async def test_asynchronous_searches_rank_alike(committing_engine: MastraEngine)
     for store in (stores := semantic(committing_engine)):
         for key, text in enumerate(WORDS):
             await store.aput(("a",), str(key), {"text": text})
-    ours, theirs = [await store.asearch(("a",), query="milk") for store in stores]
-    assert scores(ours) == scores(theirs)
+    ours, others = [await store.asearch(("a",), query="milk") for store in stores]
+    assert scores(ours) == scores(others)
     assert ours[0].value == {"text": "milk"}
 
 
@@ -228,10 +228,10 @@ def test_numbers_are_compared_as_numbers(each_engine: MastraEngine) -> None:
     store = EngineStore(engine=each_engine)
     for score in (2, 9, 10, 100, None, [11], "high", "2026"):
         store.put(("a",), repr(score), {"score": score})
-    found = store.search(("a",), filter={"score": {"$gte": 10}})
-    assert {item.value["score"] for item in found} == {10, 100, "2026"}
-    found = store.search(("a",), filter={"score": {"$gt": "a"}})
-    assert {item.value["score"] for item in found} == {"high"}
+    matches = store.search(("a",), filter={"score": {"$gte": 10}})
+    assert {item.value["score"] for item in matches} == {10, 100, "2026"}
+    matches = store.search(("a",), filter={"score": {"$gt": "a"}})
+    assert {item.value["score"] for item in matches} == {"high"}
 
 
 def test_the_filter_of_the_engine_excludes_no_match() -> None:

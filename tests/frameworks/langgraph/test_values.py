@@ -238,7 +238,7 @@ def test_deletions_touch_no_other_thread() -> None:
         saver.put(thread(name), empty_checkpoint(), {}, {})
     saver.delete_thread("a%")
     saver.delete_thread("a_")
-    assert {each.config["configurable"]["thread_id"] for each in saver.list(None)} == {
+    assert {item.config["configurable"]["thread_id"] for item in saver.list(None)} == {
         *("a", "ab", "A")
     }
 

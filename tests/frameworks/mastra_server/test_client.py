@@ -70,12 +70,12 @@ def test_the_unmodified_client_makes_every_call(
     script = MODULES.parent / "session.mjs"
     script.write_text((HERE / "session.mjs").read_text())
     sent = json.loads(run_node(script, client, live_server.url, json.dumps(users)))
-    made = {
+    created = {
         key
         for key, pattern in patterns().items()
         for request in sent
         if request.startswith(f"{key[0]} ") and pattern.fullmatch(request.split()[1])
     }
     assert len(patterns()) == 23
-    missing = {name for _, name in patterns().keys() - made}
+    missing = {name for _, name in patterns().keys() - created}
     assert missing == LATER.get(client, set())

@@ -21,7 +21,7 @@ PACKAGES = {
 }
 
 
-def done(directory: Path, *command: str) -> str:
+def completed(directory: Path, *command: str) -> str:
     """Return what a command prints; it has to succeed."""
     ended = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -35,7 +35,7 @@ def npm(tmp_path: Path) -> Callable[..., Path]:
     def install(*packages: str) -> Path:
         pinned = [f"{package}@{PACKAGES[package]}" for package in packages]
         quietly = ["--prefer-offline", "--no-audit", "--no-fund", "--silent"]
-        done(tmp_path, "npm", "install", *quietly, *pinned)
+        completed(tmp_path, "npm", "install", *quietly, *pinned)
         return tmp_path
 
     return install

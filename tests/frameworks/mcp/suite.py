@@ -50,6 +50,6 @@ def static(caller: Caller, id: str = "") -> WorkingMemory:
 def register() -> None:
     """Add the tools and the resources of the suite to those of the server."""
     tools = (test_simple_text, test_error_handling, test_tool_with_progress)
-    TOOLS.update({each.name: each for each in tools})
+    TOOLS.update({tool.name: tool for tool in tools})
     for uri in ("test://static-text", "test://template/{id}/data"):
         TEMPLATES.append(Template(UriTemplate.parse(uri), static))

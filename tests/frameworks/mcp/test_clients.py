@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from mastra_engine.mcp.tools import TOOLS
-from tests.frameworks.mcp.conftest import done
+from tests.frameworks.mcp.conftest import completed
 from tests.mcp.data import Owner, calls
 from tests.served.servers import COMMANDS, served
 
@@ -34,14 +34,14 @@ def test_a_session_with_every_tool(
     thread = f"mastra-engine://threads/{ann.thread_id}"
     record = f"mastra-engine://entities/{ann.entity_id}/records/{quote('c/1', safe='')}"
     with served(server, directory, "tests.frameworks.mcp.settings") as running:
-        said = {
+        body = {
             "address": f"{running.address}/mcp/",
             "token": ann.token,
             "calls": calls(ann),
             "foreign": calls(bob),
             "uris": [thread, record],
         }
-        results = json.loads(done(directory, "node", str(script), package, json.dumps(said)))
+        results = json.loads(completed(directory, "node", str(script), package, json.dumps(body)))
         assert "Traceback" not in running.said()
     assert results["version"] == CLIENTS[package]
     assert results["server"]["name"] == "mastra_engine"

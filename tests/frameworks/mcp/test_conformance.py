@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.frameworks.mcp.conftest import done
+from tests.frameworks.mcp.conftest import completed
 from tests.mcp.data import Owner
 from tests.served.servers import COMMANDS, served
 
@@ -36,7 +36,7 @@ def test_every_scenario_passes_that_applies(
     suite = ["node_modules/.bin/node", "node_modules/.bin/conformance", "server", "--suite", "all"]
     with served(server, directory, "tests.frameworks.mcp.suite_settings") as running:
         url = ["--url", f"{running.address}/mcp/"]
-        report = done(directory, *suite, *url, "--expected-failures", str(BASELINE))
+        report = completed(directory, *suite, *url, "--expected-failures", str(BASELINE))
         assert "Traceback" not in running.said()
     for scenario, checks in PASSED.items():
         assert f"✓ {scenario}: {checks} passed, 0 failed" in report

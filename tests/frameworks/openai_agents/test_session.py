@@ -62,13 +62,13 @@ def test_random_operations_have_the_results_of_the_sqlite_session(
         for number in range(OPERATIONS // 500):
             settings = random.choice([None, {"limit": random.randrange(-1, 5)}])
             ours = session(each_engine, f"chat-{number}", session_settings=settings)
-            theirs = SQLiteSession("chat", session_settings=settings)
+            others = SQLiteSession("chat", session_settings=settings)
             for operation in range(500):
                 name, arguments = random_operation(random)
-                expected = await getattr(theirs, name)(*arguments)
+                expected = await getattr(others, name)(*arguments)
                 result = await getattr(ours, name)(*arguments)
                 assert written(result) == written(expected), (number, operation, name, arguments)
-            theirs.close()
+            others.close()
 
     async_to_sync(compare)()
 
@@ -82,7 +82,7 @@ def random_operation(random: Random) -> tuple[str, tuple[Any, ...]]:
     return ("pop_item" if chance < 0.97 else "clear_session"), ()
 
 
-@pytest.mark.parametrize("item_type", ITEM_TYPES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("item_type", ITEM_TYPES, ids=lambda item: item.__name__)
 def test_every_type_of_item_comes_back_unchanged(each_engine: MastraEngine, item_type: Any) -> None:
     random = Random(item_type.__name__)
     items = [typed_value(item_type, random) for _ in range(50)]

@@ -188,10 +188,10 @@ class Operations:
     def learn(self, result: Any) -> None:
         """Continue from the conversations and the entries that an operation has returned."""
         results = result if isinstance(result, list) else [result]
-        for each in results:
-            if isinstance(each, Conversation):
-                self.stale = [*self.stale[-5:], self.loaded.get(each.conversation_id, each)]
-                self.loaded[each.conversation_id] = each
+        for item in results:
+            if isinstance(item, Conversation):
+                self.stale = [*self.stale[-5:], self.loaded.get(item.conversation_id, item)]
+                self.loaded[item.conversation_id] = item
         if results and isinstance(results[0], list):
             self.entry_ids = [*self.entry_ids[-60:], *(entry.id for entry in results[0])]
 
@@ -307,7 +307,7 @@ def test_random_operations_have_the_results_of_the_store_in_memory(
     each_engine: MastraEngine, ids: Ids, seed: int
 ) -> None:
     operations = Operations(Random(seed))
-    ours, theirs = store(each_engine), InMemoryConversationStore()
+    ours, others = store(each_engine), InMemoryConversationStore()
 
     sizes: list[int] = []
 
@@ -315,14 +315,14 @@ def test_random_operations_have_the_results_of_the_store_in_memory(
         for number in range(OPERATIONS):
             ids.operation = number
             operation = operations.next()
-            expected = await outcome(operation, theirs, ids)
+            expected = await outcome(operation, others, ids)
             result = await outcome(operation, ours, ids)
             assert result == expected, (number, operation)
             operations.learn(result)
-            sizes.append(len(theirs._entries))
+            sizes.append(len(others._entries))
 
     async_to_sync(compare)()
-    records, entries = theirs._records, theirs._entries
+    records, entries = others._records, others._entries
     assert {item.key for item in items(each_engine)} == {*records, *entries}
     assert max(sizes) > 5 * STRIDE  # Histories have milestones.
 
@@ -367,11 +367,11 @@ def test_a_history_is_read_in_four_statements(postgres_engine: PostgresEngine) -
     record = ConversationRecord(conversation_id="c", head_id=entries[-1].id)
     write = partial(ours.write_record, record, new_entries=entries, expected_revision=None)
     async_to_sync(write)()
-    with CaptureQueriesContext(connection) as whole:
+    with CaptureQueriesContext(connection) as full:
         assert async_to_sync(ours.read_history)(entries[-1].id) == entries
     with CaptureQueriesContext(connection) as newest:
         assert len(async_to_sync(ours.read_history)(entries[-1].id, limit=20)) == 20
-    assert (statements(whole), statements(newest)) == (4, 3)
+    assert (statements(full), statements(newest)) == (4, 3)
 
 
 def statements(queries: CaptureQueriesContext) -> int:
@@ -381,7 +381,7 @@ def statements(queries: CaptureQueriesContext) -> int:
 
 def test_records_are_listed_by_their_time(each_engine: MastraEngine) -> None:
     random, moment = Random(1), datetime(2026, 1, 1, tzinfo=UTC)
-    ours, theirs = store(each_engine), InMemoryConversationStore()
+    ours, others = store(each_engine), InMemoryConversationStore()
 
     async def check() -> None:
         for number in range(40):
@@ -391,11 +391,11 @@ def test_records_are_listed_by_their_time(each_engine: MastraEngine) -> None:
                 scope=random.choice(["x", "y", None]),
                 updated_at=moment + timedelta(days=random.randrange(10)),
             )
-            for each in (ours, theirs):
-                await each.write_record(record, expected_revision=None)
+            for item in (ours, others):
+                await item.write_record(record, expected_revision=None)
         for scope in ("x", "y", "z", None):
             for limit in (None, 0, 1, 7):
-                expected = await theirs.read_records(scope=scope, limit=limit)
+                expected = await others.read_records(scope=scope, limit=limit)
                 assert await ours.read_records(scope=scope, limit=limit) == expected
 
     async_to_sync(check)()
@@ -500,7 +500,7 @@ def test_an_agent_continues_a_stored_conversation(each_engine: MastraEngine) -> 
         return loaded.messages
 
     ours = async_to_sync(converse)(store(each_engine))
-    theirs = async_to_sync(converse)(InMemoryConversationStore())
+    others = async_to_sync(converse)(InMemoryConversationStore())
     assert [type(part) for message in ours for part in message.parts] == [
-        type(part) for message in theirs for part in message.parts
+        type(part) for message in others for part in message.parts
     ]
