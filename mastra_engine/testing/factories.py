@@ -1,7 +1,7 @@
 """Factories for test data, with factory-boy, over any engine.
 
-`create()` and `create_batch()` write to an engine and return what it stored; `build()` returns the
-input alone. The engine is the default one unless `engine` is passed. A batch is one write.
+`create()` and `create_batch()` write to an engine and return the stored value; `build()` returns
+the input alone. The engine is the default one unless `engine` is passed. A batch is one write.
 
 Requires the extra `testing`.
 """

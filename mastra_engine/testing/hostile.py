@@ -1,6 +1,6 @@
 """Hostile input, as one corpus for every way into the engine.
 
-Each entry has a name for the test report. What is refused carries the JSON pointer, below the
+Each entry has a name for the test report. A refused value carries the JSON pointer, below the
 place where it is given, that the error must name.
 """
 
@@ -110,7 +110,7 @@ TOO_DEEP = [
     Refused("100,000 levels", nested(100_000)),
 ]
 
-#: What is no external id, name or connection id.
+#: Invalid external ids, names and connection ids.
 UNFIT_NAMES = [
     Refused("empty", ""),
     Refused("none", None),
@@ -125,7 +125,7 @@ UNFIT_NAMES = [
     Refused("3,000 bytes", "x" * 3_000),
 ]
 
-#: What is no text, of whatever length.
+#: Values that are not text.
 UNFIT_TEXTS = [
     Refused("integer", 7),
     Refused("boolean", False),
@@ -135,7 +135,7 @@ UNFIT_TEXTS = [
     Refused("lone surrogate", "\ud800"),
 ]
 
-#: What is no number of things.
+#: Values that are not a count.
 UNFIT_COUNTS = [
     Refused("negative", -1),
     Refused("boolean", True),
@@ -144,7 +144,7 @@ UNFIT_COUNTS = [
     Refused("beyond bigint", 2**63),
 ]
 
-#: What is no moment.
+#: Values that are not an instant.
 UNFIT_MOMENTS = [
     Refused("number", 1_700_000_000),
     Refused("boolean", True),
@@ -158,7 +158,7 @@ UNFIT_MOMENTS = [
     Refused("year 0 in UTC", "0001-01-01T00:00:00+23:59"),
 ]
 
-#: What is no cursor; made ones are in the contract suite.
+#: Values that are not a cursor; forged ones are in the contract suite.
 UNFIT_CURSORS = [
     Refused("number", 7),
     Refused("empty", ""),
@@ -264,7 +264,7 @@ TOO_DEEP_FILTERS = [
 ]
 
 
-#: What is no vector of three dimensions under cosine.
+#: Values that are not a vector of three dimensions under cosine.
 UNFIT_VECTORS = [
     Refused("text", "1,0,0"),
     Refused("number", 1.0),
@@ -293,7 +293,7 @@ def _calling(call: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": None, "tool_calls": [call]}
 
 
-#: What is no message; the pointer begins at the message.
+#: Values that are not a message; the pointer begins at the message.
 UNFIT_MESSAGES = [
     Refused("none", None),
     Refused("text", "Hi"),

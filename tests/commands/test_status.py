@@ -65,7 +65,13 @@ def test_migrated_database_is_healthy(project: Project, database: str) -> None:
         "changes_since": None,
         "lagging": [],
     }
-    assert document["runs"] == {"queued": 0, "running": 0, "stalled": 0, "failures": [], "silent": []}
+    assert document["runs"] == {
+        "queued": 0,
+        "running": 0,
+        "stalled": 0,
+        "failures": [],
+        "silent": [],
+    }
     assert document["growth"][-1]["records"] == 0
 
     text = project.must("engine_status", DATABASE_URL=database)

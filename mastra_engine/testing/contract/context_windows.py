@@ -31,7 +31,7 @@ def result(id: str) -> dict[str, Any]:
 
 
 class TestContextWindows(WithThread):
-    #: What a message of up to four letters takes.
+    #: The tokens of a message of up to four letters.
     TOKENS = 5
 
     def window(self, memory: Memory, **options: Any) -> list[str]:
@@ -236,7 +236,7 @@ class TestContextWindows(WithThread):
         assert self.window(memory, max_tokens=budget) == ["again", "answered"]
         assert self.window(memory, max_tokens=budget + 5) == ["again", "answered"]
 
-    # What comes in front
+    # The leading system message
 
     def test_the_preamble_comes_first_and_counts(self, memory: Memory, thread: Thread) -> None:
         self.say(memory, "a", "b", "c")
@@ -275,7 +275,7 @@ class TestContextWindows(WithThread):
         self.say(memory, "the dog is called Bello", "a", "b", "c")
         options: dict[str, Any] = {"query": "called Bello", "top_k": 1, "message_range": (0, 0)}
         full = memory.get_context_window(thread_id="chat", **options)
-        assert len(full) == 4  # what is shown anyway is not there twice
+        assert len(full) == 4  # a message of the window is not recalled again
         for budget in range(100):
             window = memory.get_context_window(thread_id="chat", max_tokens=budget, **options)
             assert window.tokens <= budget

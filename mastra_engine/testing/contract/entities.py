@@ -1,4 +1,4 @@
-"""What every engine does with entities."""
+"""The contract of entities."""
 
 from __future__ import annotations
 

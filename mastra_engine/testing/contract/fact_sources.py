@@ -110,7 +110,8 @@ class TestFactSources:
         assert versions(engine) == ["Hamburg"]
         with pytest.raises(FactNotFound):
             engine.facts.get_fact(id=new.id)
-        # What superseded it is gone, but it stays superseded: the claim has no current version.
+        # The superseding version was deleted, but this one stays superseded: the claim has no
+        # current version.
         assert engine.facts.get_fact(id=old.id).superseded_at == new.created_at
         assert list(engine.facts.list_facts(resource_id="user")) == []
         rome = remember(engine, object="Rome")

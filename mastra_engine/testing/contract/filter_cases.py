@@ -1,4 +1,4 @@
-"""What filters find of some documents: MongoDB's semantics, for every test of them."""
+"""Filters and the documents that match them by MongoDB's semantics, for every test of filters."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ MONGO: list[tuple[Any, list[str]]] = [
     ({"items.sku": "a"}, ["nested", "text"]),
     ({"items.n": {"$gt": 5}}, ["nested", "text"]),
     ({"tags.x": "red"}, []),
-    # Negations keep what lacks the field.
+    # Negations match documents that lack the field.
     ({"price": {"$ne": 5}}, but("array", "cheap")),
     ({"price": {"$ne": None}}, but("missing", "null")),
     ({"price": {"$nin": [5, None]}}, but("array", "cheap", "missing", "null")),
@@ -187,10 +187,10 @@ LISTS: list[tuple[list[Any], list[str]]] = [
     ([Filter("items.n", "eq", 9)], ["nested", "text"]),
 ]
 
-#: What lies in arrays (a) and in objects with the key "0" (o), up to four deep, by what it lies in.
+#: Values in arrays (a) and in objects with the key "0" (o), up to four deep, by their containers.
 NESTED = ["".join(kinds) for depth in range(1, 5) for kinds in product("ao", repeat=depth)]
 
-#: What MongoDB's own tests say of these (jstests/core/match_numeric_components.js).
+#: The expectations of MongoDB's own tests (jstests/core/match_numeric_components.js).
 POSITIONS: list[tuple[Any, list[str]]] = [
     ({"a.0": 42}, ["a", "ao", "aoa", "o", "oa"]),
     ({"a.0": {"$gt": 41}}, ["a", "ao", "aoa", "o", "oa"]),

@@ -166,7 +166,7 @@ class TestFollowing(WithContacts):
         def once(**options: Any) -> Any:
             nonlocal calls
             calls += 1
-            if calls > 1:  # in the middle of what there is
+            if calls > 1:  # between two pages
                 raise Unavailable
             return read(**options)
 

@@ -78,7 +78,7 @@ FILTERS = {
     ("list_messages", "metadata"),
     ("recall", "filter"),
 }
-#: What has tests of its own, below.
+#: Arguments with tests of their own, below.
 OTHERS = {"messages", "ids", "resource_ids", "lines", "cursor", "content", "patch"}
 OTHERS |= {"dry_run", "explain", "facts", "hybrid", "message_range", "min_score", "working_memory"}
 

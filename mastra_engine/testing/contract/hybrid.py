@@ -1,4 +1,4 @@
-"""What every engine finds by words and by vectors together."""
+"""The contract of hybrid search."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def generated(number: int, seed: int = 1) -> dict[str, str]:
 
 
 def on_arc(n: int) -> list[float]:
-    """Return a vector whose similarity to (1, 0) is less, the larger n is."""
+    """Return a vector with a lower similarity to (1, 0) for a larger n."""
     return [math.cos(n / 50), math.sin(n / 50)]
 
 
@@ -95,7 +95,7 @@ class TestHybridSearch:
         return {match.id: match.lexical for match in matches if match.lexical}
 
     def by_words(self, engine: MastraEngine, query: str) -> list[str]:
-        """Return what is found without a vector."""
+        """Return the matches of a search without a vector."""
         matches = self.search(engine, query, query_vector=None, hybrid=0.0)
         assert all(match.similarity is None and match.lexical > 0 for match in matches)
         return [match.id for match in matches]
@@ -382,7 +382,7 @@ class TestHybridRecall(WithThread):
 
     @pytest.fixture
     def chat(self, memory: Memory, thread: Thread) -> Thread:
-        """Small talk, with a question at 5 whose answer repeats none of its words."""
+        """Small talk, with a question at 5; its answer repeats none of its words."""
         texts = [f"weather {n} sunny" for n in range(1, 13)]
         texts[4:6] = "which kettle leaks", "your red Bodum"
         self.say(memory, *texts)

@@ -1,4 +1,4 @@
-"""What every engine does once, however often it is asked to."""
+"""The contract of idempotency keys."""
 
 from __future__ import annotations
 

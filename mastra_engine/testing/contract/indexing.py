@@ -61,7 +61,7 @@ class WithIndex:
         return entity
 
     def index(self, engine: MastraEngine, **notes: Any) -> int:
-        """Write notes and index what waits."""
+        """Write notes and index the pending records."""
         self.put(engine, **notes)
         return engine.index_pending()
 
@@ -84,7 +84,7 @@ class WithIndex:
 
 
 class TestIndexing(WithIndex):
-    # What is in an index
+    # The contents of an index
 
     def test_records_become_chunks(self, engine: MastraEngine) -> None:
         self.declare(
@@ -260,7 +260,7 @@ class TestIndexing(WithIndex):
         with pytest.raises(InvalidInput, match="EMBEDDER"):
             engine.index_pending()
 
-    # What goes with what
+    # Deletion of entities, connections and indexes
 
     def test_vectors_go_with_their_entity(self, engine: MastraEngine) -> None:
         entity = self.put(engine, a="one", b="two")
@@ -325,7 +325,7 @@ class TestIndexing(WithIndex):
         assert engine.index_pending() == 4
         assert engine.index_pending() == 0
         assert engine.list_indexings()[0].complete == 1
-        # What was deleted since counts, be it read anew or not, and under the same id again.
+        # Later deletions count, whether the record is read again or not, and under the same id.
         for rebuild in (False, True):
             self.put(engine, a=None)
             rev = engine.get_entity_by_id(id=entity.id).rev
@@ -404,7 +404,7 @@ class TestIndexing(WithIndex):
 
         engine.prepare_indexes()
         engine.vectors.embedder = Meanwhile()
-        assert engine.index_pending() == 2  # with what came after it began
+        assert engine.index_pending() == 2  # including records written after it began
         assert seen == [0, 0]
         assert self.chunks(engine) == ["one", "two"]
 

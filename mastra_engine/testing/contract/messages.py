@@ -1,4 +1,4 @@
-"""What every engine does with messages."""
+"""The contract of messages."""
 
 from __future__ import annotations
 

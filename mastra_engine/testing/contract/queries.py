@@ -1,4 +1,4 @@
-"""What every engine's filters, sorts and pages mean: MongoDB's semantics."""
+"""The contract of filters, sorts and pages: MongoDB's semantics."""
 
 from __future__ import annotations
 
@@ -328,7 +328,7 @@ class TestQueries:
         assert genuine is not None
         made_by = orjson.loads(base64.urlsafe_b64decode(genuine + "=="))[0]
         cursor = base64.urlsafe_b64encode(orjson.dumps([made_by, *forged])).decode()
-        with suppress(InvalidInput):  # what passes for a position is one, and no more than that
+        with suppress(InvalidInput):  # a valid position is accepted, everything else refused
             page = self.page(engine, QueryOptions(limit=1, sort=sort, cursor=cursor))
             assert {record.entity_id for record in page} <= {products.id}
 

@@ -1,4 +1,4 @@
-"""What every engine recalls of messages by their meaning."""
+"""The contract of recall."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class BagOfWords:
 
 
 class Broken(BagOfWords):
-    """An embedder that is away or, of cats, answers with what is no vector."""
+    """An embedder that is away or, of cats, answers with an invalid vector."""
 
     def __init__(self, answer: float | None = None) -> None:
         self.answer = answer
@@ -120,7 +120,7 @@ class TestRecall(WithThread):
     def vectors(self, memory: Memory) -> int:
         return memory.vectors.describe_index(index_name="memory").count
 
-    # Hits and what is around them
+    # Hits and their neighbours
 
     def test_hits_come_with_their_neighbours(self, memory: Memory, pets: Thread) -> None:
         matches = memory.recall(query="dog Bello", thread_id="chat", top_k=1, hybrid=False)
@@ -241,7 +241,7 @@ class TestRecall(WithThread):
         wide = memory.get_memory(thread_id="new", scope="resource", **options)
         assert [message.position for message in wide.recalled] == [2, 3, 4]
         assert ids(wide.messages) == ["hello"]
-        # What is among the latest messages anyway is not recalled as well.
+        # A message among the latest ones is not recalled again.
         near = memory.get_memory(thread_id="chat", query="Mia", top_k=1, last=2)
         assert [message.position for message in near.messages] == [9, 10]
         assert [message.position for message in near.recalled] == [7, 8]

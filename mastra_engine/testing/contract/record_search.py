@@ -31,7 +31,7 @@ class TestRecordSearch(WithIndex):
     def external_ids(self, engine: MastraEngine, query: str, **options: Any) -> list[str]:
         return [match.record.external_id for match in self.search(engine, query, **options)]
 
-    # What comes back
+    # Matches
 
     def test_a_match_is_the_record_with_its_chunk(self, engine: MastraEngine) -> None:
         self.declare(metadata=lambda data: {"by": data["by"]}, chunk=lambda text: text.split("|"))
@@ -182,7 +182,7 @@ class TestRecordSearch(WithIndex):
         assert self.search(engine, "?!") == []
         assert self.search(engine, "?!", hybrid=True) == []
 
-    # What waits
+    # Pending records
 
     def test_a_search_indexes_pending_changes(self, engine: MastraEngine) -> None:
         self.put(engine, a="dog", b="cat")

@@ -1,4 +1,4 @@
-"""What every engine does with records."""
+"""The contract of records."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def inputs(rows: Rows) -> list[RecordInput]:
 
 
 def stored(engine: MastraEngine, entity: Entity) -> Rows:
-    """Return what the engine holds of an entity as {external_id: data}."""
+    """Return the live records of an entity as {external_id: data}."""
     records = engine.get_records_by_entity_id(entity_id=entity.id)
     return {record.external_id: record.data for record in records}
 

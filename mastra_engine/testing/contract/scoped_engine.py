@@ -1,4 +1,4 @@
-"""What an engine that is confined shows of others' records, syncs, runs and vectors: nothing."""
+"""A scoped engine shows no records, syncs, runs and vectors outside its scope."""
 
 from __future__ import annotations
 

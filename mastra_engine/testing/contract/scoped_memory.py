@@ -1,4 +1,4 @@
-"""What memory that is scoped to some resources shows of the others': nothing."""
+"""Memory scoped to some resources shows nothing of the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine's vector search finds."""
+"""The contract of vector search."""
 
 from __future__ import annotations
 

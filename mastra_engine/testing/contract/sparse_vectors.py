@@ -1,4 +1,4 @@
-"""Sparse vectors: what every engine stores and finds."""
+"""The contract of sparse vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine does with agent state."""
+"""The contract of agent state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine finds in agent state by text, and what batches of operations do."""
+"""The contract of searches and batches in agent state."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TestStateSearch(WithState):
             state.put(namespace=ANN, key=key, value={"said": texts, "key": {"is": 1}})
 
     def with_word(self, state: State, word: str) -> list[str]:
-        """Return the keys of the items whose text has a word."""
+        """Return the keys of the items with a word in their text."""
         return keys(
             match for match in state.search(namespace_prefix=(), query=word) if match.lexical
         )

@@ -1,4 +1,4 @@
-"""What every engine does when a sync fails, and with what it is given."""
+"""The contract of syncs that fail, and of invalid pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine remembers of a run, page by page, and for how long."""
+"""The contract of the pages of a run and their retention."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TestSyncPages(WithSyncs):
         sync(entity="Contacts", name="contacts", **options)(source)
 
     def pages(self, engine: MastraEngine, run: SyncRun) -> list[SyncPage]:
-        """Return what the run did, which adds up to what it says of itself."""
+        """Return the numbers of the pages; their sums are the numbers of the run."""
         pages = engine.list_sync_pages(run_id=run.id).items
         assert numbered(pages) == list(range(1, run.pages + 1))
         assert counts(run) == tuple(sum(counts_of(page)[i] for page in pages) for i in range(4))

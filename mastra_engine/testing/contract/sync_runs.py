@@ -1,4 +1,4 @@
-"""What every engine does with declared syncs and their runs."""
+"""The contract of declared syncs and their runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def counts(run: SyncRun) -> tuple[int, int, int, int]:
 
 
 class Killed(BaseException):
-    """Ends a worker as its process would: nobody handles it."""
+    """Ends a worker as a killed process would: no code handles it."""
 
 
 class SourceFailed(Exception):
@@ -45,7 +45,7 @@ class SourceFailed(Exception):
 
 
 class Held:
-    """A queue whose tasks nobody performs."""
+    """A queue without workers."""
 
     can_wait = False
 

@@ -1,4 +1,4 @@
-"""What every engine does with syncs and the change feed."""
+"""The contract of syncs and the change feed."""
 
 from __future__ import annotations
 

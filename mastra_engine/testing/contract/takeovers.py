@@ -1,4 +1,4 @@
-"""What every engine does when workers die, wake up, or are told to stop, and with its queue."""
+"""The contract of runs whose workers die, wake up late or are cancelled, and of the queue."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mastra_engine.testing.hostile import UNFIT_CURSORS, Refused
 class TestSyncTakeover(WithSyncs):
     @pytest.mark.parametrize("mode", ["incremental", "full"])
     def test_the_run_of_a_dead_worker_is_resumed(self, engine: MastraEngine, mode: Any) -> None:
-        """What pages before its death saw is known after it."""
+        """The next worker knows the pages that were written before the death."""
         engine.sync_records(
             name="Contacts", connection_id=CONNECTION, records=records("a", "b", "c", "gone")
         )

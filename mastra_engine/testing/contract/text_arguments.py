@@ -46,7 +46,7 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "Enum": lambda text: Enum("Dynamic", {"MEMBER": text}).MEMBER,  # type: ignore[attr-defined]
 }
 
-#: Arguments whose annotations mention text, but that are not text themselves.
+#: Arguments that mention text in their annotations, but are not text themselves.
 _OPAQUE = {"body", "act", "search", "watch", "reranker"}
 
 
@@ -92,7 +92,7 @@ def replaced(value: Any, wrap: Callable[[str], Any]) -> Any:
 
 
 def plain(result: Any) -> Any:
-    """Return a result with what differs from run to run left out; all text must be `str`."""
+    """Return a result without the values that differ from run to run; all text must be `str`."""
     if isinstance(result, str):
         assert type(result) is str, repr(result)
         if result.startswith("{"):  # a line of an export; engines order its keys differently
@@ -377,7 +377,7 @@ def create_indexes(calls: Wrapped) -> None:
 
 
 def use_sparse_vectors(calls: Wrapped) -> None:
-    """Pass vectors whose indices are text, as in JSON."""
+    """Pass vectors with indices as text, as in JSON."""
     terms = {"index_name": "terms"}
     calls.call("vectors", "upsert", **terms, vectors=[{"7": 1.0, "30": 0.5}], ids=["1"])
     calls.call("vectors", "query", **terms, query_vector={"7": 1.0}, include_vector=True)

@@ -1,4 +1,4 @@
-"""What every engine does with the threads of agent memory."""
+"""The contract of the threads of agent memory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class WithThread:
     def say(
         self, memory: Memory, *texts: str, thread_id: str = "chat", **message: Any
     ) -> list[Message]:
-        """Save messages, one call each, whose ids are their texts unless one is given."""
+        """Save messages, one call each, with their texts as ids unless an id is passed."""
         return [
             memory.save_memory(
                 thread_id=thread_id,

@@ -1,4 +1,4 @@
-"""What every engine moves out and in again, and what it erases."""
+"""The contract of export, import and erasure."""
 
 from __future__ import annotations
 

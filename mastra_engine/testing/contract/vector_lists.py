@@ -1,4 +1,4 @@
-"""What every engine lists and counts of vectors."""
+"""The contract of lists and counts of vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine does with vectors."""
+"""The contract of vectors."""
 
 from __future__ import annotations
 

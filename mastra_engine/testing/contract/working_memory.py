@@ -1,4 +1,4 @@
-"""What every engine keeps in mind."""
+"""The contract of working memory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SCHEMA = {
 class TestWorkingMemory(WithThread):
     @pytest.fixture(params=["resource_id", "thread_id"])
     def holder(self, request: pytest.FixtureRequest, thread: Thread) -> dict[str, Any]:
-        """Whose it is: each test is about a resource's and about a thread's."""
+        """The holder: each test runs with a resource and with a thread."""
         return {"resource_id": "alice"} if request.param == "resource_id" else {"thread_id": "chat"}
 
     def test_working_memory_is_empty_at_first(self, memory: Memory, holder: dict[str, Any]) -> None:
