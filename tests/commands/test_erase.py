@@ -177,7 +177,7 @@ def remember_facts() -> bytes:
         (old,) = engine.memory.save_memory(
             thread_id=f"{resource}-before",
             resource_id=resource,
-            messages=[{**said(resource, 1), "created_at": before}],
+            messages=[{**message(resource, 1), "created_at": before}],
         )
         quote = f"{resource}-quote"
         fact = {key: text.replace("ann", resource) for key, text in FACT.items()}
