@@ -16,6 +16,7 @@ from mastra_engine.admin.memory import (
 from mastra_engine.admin.records import EntityAdmin, RecordAdmin
 from mastra_engine.admin.state import StateItemAdmin
 from mastra_engine.admin.sync_runs import SyncPageAdmin, SyncRunAdmin
+from mastra_engine.admin.syncs import SyncAdmin
 from mastra_engine.admin.vectors import EmbeddingAdmin, IndexProgressAdmin, VectorIndexAdmin
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "MessageAdmin",
     "RecordAdmin",
     "StateItemAdmin",
+    "SyncAdmin",
     "SyncPageAdmin",
     "SyncRunAdmin",
     "ThreadAdmin",

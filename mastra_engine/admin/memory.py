@@ -24,7 +24,7 @@ from mastra_engine.admin.filters import DayFilter, RoleFilter, by_day
 from mastra_engine.admin.paging import counted, table_rows
 from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import sources
-from mastra_engine.admin.transcript import load_content, message_range
+from mastra_engine.admin.transcript import load_content, message_range, note_gaps
 from mastra_engine.admin.word_search import (
     distinct_words,
     excerpt_of,
@@ -130,6 +130,7 @@ class ThreadAdmin(ContextWindows):
         if self.reads(request, Message):
             load_content(messages, page_range.messages)
             links = sources(self, page_range.messages)
+        note_gaps(page_range.messages)
         return {
             "message_range": page_range,
             "transcript": zip(page_range.messages, links, strict=False),

@@ -48,10 +48,9 @@ QUESTIONS = (
         text=_("What did the model see before an answer?"), model=Thread, page="thread_changelist"
     ),
     Question(
-        text=_("Which records of a connection changed?"),
+        text=_("Which records of a connection changed on a day?"),
         model=Entity,
-        page="entity_changelist",
-        label=_("Connection or entity"),
+        page="changed_records",
     ),
     Question(
         text=_("In which conversation was it said?"),

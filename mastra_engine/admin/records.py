@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, query_number
+from mastra_engine.admin.days import ChangesOfDays
 from mastra_engine.admin.forms import FilterField, PageForm
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
 from mastra_engine.exceptions import CursorExpired, InvalidInput
@@ -21,6 +25,16 @@ from mastra_engine.types import Record as RecordValue
 PAGE = 50
 #: The most indexes of an entity, and the most vectors of a record, that a page lists.
 RELATED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change of a record, and the sync run that made it, where there was one."""
+
+    label: str
+    time: datetime
+    rev: int
+    run: SyncRun | None = None
 
 
 class RecordsForm(PageForm):
@@ -41,10 +55,10 @@ class RecordsForm(PageForm):
 
 
 @admin.register(Entity)
-class EntityAdmin(EngineAdmin):
+class EntityAdmin(ChangesOfDays):
     """Entities; the page of an entity lists its records."""
 
-    views = (View("changes", "<path:object_id>/changes/"),)
+    views = (*ChangesOfDays.views, View("changes", "<path:object_id>/changes/"))
     list_display = ("name", "connection_id", "rev", "updated_at")
     search_fields = ("connection_id", "name")
     search_help_text = "The beginning of a connection ID or an entity name"
@@ -152,32 +166,36 @@ class RecordAdmin(EngineAdmin):
             (row, self.embedding_url(row.vector_index_id, row.row_id))
             for row in embeddings[:RELATED]
         ]
-        return {"vectors": vectors}
+        return {"vectors": vectors, "history": self._history(row)}
 
     def heading(self, request: HttpRequest, row: Record) -> str:
         return f"{row.external_id}, a record"
 
     def tools(self, request: HttpRequest, row: Record) -> list[Link]:
-        links = [
+        return [
             Link("Entity", self.url("entity_change", row.entity_id)),
             Link("Changes from here", self.url("changes", row.entity_id, after=row.rev - 1)),
         ]
-        run = self._written_by(row)
-        if run is not None:
-            links.append(Link("Sync run that wrote it", self.url("syncrun_change", run.pk)))
-        return links
 
-    def _written_by(self, record: Record) -> SyncRun | None:
-        """Return the sync run that was running when the record was last written, or None."""
-        written_at = record.updated_at
-        ended_later = Q(finished_at=None) | Q(finished_at__gte=written_at)
+    def _history(self, record: Record) -> list[Event]:
+        """Return the changes of a record that are kept, the first one and the last one."""
+        created = Event(_("Created"), record.created_at, record.created_rev)
+        last = _("Last updated") if record.deleted_at is None else _("Deleted")
+        changes = [created, Event(last, record.updated_at, record.rev)]
+        if record.rev == record.created_rev:
+            changes = [created]
+        return [replace(change, run=self._running_at(record, change)) for change in changes]
+
+    def _running_at(self, record: Record, change: Event) -> SyncRun | None:
+        """Return the sync run that was running when a record was changed, or None."""
+        ended_later = Q(finished_at=None) | Q(finished_at__gte=change.time)
         runs = self.rows(SyncRun).filter(
             ended_later,
             entity_id=record.entity_id,
-            start_rev__lt=record.rev,
-            started_at__lte=written_at,
+            start_rev__lt=change.rev,
+            started_at__lte=change.time,
         )
-        return runs.order_by("-id").first()
+        return runs.defer("params", "checkpoint", "log").order_by("-id").first()
 
 
 def _field_of(error: InvalidInput) -> str | None:

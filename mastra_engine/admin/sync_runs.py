@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain, pairwise
 from typing import Any, get_args
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Link, View
+from mastra_engine.admin.filters import DayFilter, by_day
+from mastra_engine.admin.times import duration_text
 from mastra_engine.handler import engine
 from mastra_engine.models import Sync, SyncPage, SyncRun
 from mastra_engine.types import ACTIVE, RunStatus
@@ -22,10 +29,18 @@ COUNTS = ("pages", "created", "updated", "unchanged", "deleted")
 LATEST = 10
 
 
+@dataclass(frozen=True, slots=True)
+class TimedPage:
+    """A page of a run, and the time from the page before it, or from the start, to its commit."""
+
+    row: SyncPage
+    took: timedelta | None
+
+
 class StatusFilter(admin.SimpleListFilter):
     """A filter by status with fixed choices: Django would read them from all runs."""
 
-    title = "status"
+    title = gettext_lazy("status")
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
@@ -33,90 +48,6 @@ class StatusFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(status=self.value()) if self.value() else queryset
-
-
-@admin.register(Sync)
-class SyncAdmin(EngineAdmin):
-    """Declared syncs of connections: pausing, resuming and resetting them."""
-
-    views = (
-        View("pause", "<path:object_id>/pause/", needs="change"),
-        View("resume", "<path:object_id>/resume/", needs="change"),
-        View("reset", "<path:object_id>/reset/", needs="change"),
-    )
-    list_display = ("sync", "connection_id", "mode", "last_succeeded_at", "paused_at")
-    search_fields = ("sync", "connection_id")
-    search_help_text = "The beginning of a sync name or a connection ID"
-    lookups = frozenset({"entity__id__exact"})
-    facts = (*list_display, "created_at", "updated_at")
-    documents = ("checkpoints",)
-
-    def heading(self, request: HttpRequest, row: Sync) -> str:
-        return f"{row.sync} of {row.connection_id}"
-
-    def tools(self, request: HttpRequest, row: Sync) -> list[Link]:
-        links = [Link("Entity", self.url("entity_change", row.entity_id))]
-        if row.last_run_id is not None:
-            links.append(Link("Last run", self.url("syncrun_change", row.last_run_id)))
-        if self.may(request, "change"):
-            name, label = ("pause", "Pause") if row.paused_at is None else ("resume", "Resume")
-            links.append(Link(label, self.url(name, row.pk)))
-            links.append(Link("Reset", self.url("reset", row.pk), danger=True))
-        return links
-
-    def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Pause a sync."""
-        return self._change(
-            request,
-            object_id,
-            engine.pause_sync,
-            label="Pause",
-            question="A running run ends after its next page; no new runs begin.",
-            success="The sync is paused.",
-        )
-
-    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Resume a paused sync."""
-        return self._change(
-            request,
-            object_id,
-            engine.resume_sync,
-            label="Resume",
-            question="New runs may begin again; the next one begins at the checkpoint.",
-            success="The sync is resumed.",
-        )
-
-    def reset(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Delete the checkpoints of a sync."""
-        return self._change(
-            request,
-            object_id,
-            engine.reset_sync,
-            label="Reset",
-            question="The checkpoints are deleted, so the next run begins at the start.",
-            success="The sync was reset.",
-        )
-
-    def _change(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        change: Callable[..., object],
-        *,
-        label: str,
-        question: str,
-        success: str,
-    ) -> HttpResponse:
-        """Show a question; on POST, change the sync."""
-        row = self.row(request, object_id)
-        return self.confirm(
-            request,
-            row,
-            question=question,
-            label=label,
-            act=lambda: change(row.sync, connection_id=row.connection_id),
-            success=success,
-        )
 
 
 @admin.register(SyncRun)
@@ -129,46 +60,77 @@ class SyncRunAdmin(EngineAdmin):
         View("cancel", "<path:object_id>/cancel/", needs="change"),
     )
     list_display = (
-        *("sync", "connection_id", "status"),
-        *("created", "updated", "deleted", "started_at"),
+        *("sync", "connection_id", "status", "started_at", "took"),
+        *("created", "updated", "deleted"),
     )
-    list_filter = (StatusFilter,)
+    list_filter = (StatusFilter, ("created_at", DayFilter))
     search_fields = ("sync", "connection_id")
-    search_help_text = "The beginning of a sync name or a connection ID"
-    lookups = frozenset({"status", "entity__id__exact"})
+    search_help_text = gettext_lazy("The beginning of a sync name or a connection ID")
+    lookups = frozenset(
+        {
+            *("status", "entity__id__exact", "sync__exact", "connection_id__exact"),
+            *by_day("created_at"),
+        }
+    )
     facts = (
         *("sync", "connection_id", "mode", "attempts", "created_at"),
         *("started_at", "finished_at", "lease_expires_at"),
     )
     documents = ("params", "checkpoint")
+    unread = ("log",)
     template = "run.html"
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Add the reason why a run failed: its message for users who may read content."""
+        with_content = self.reads(request, SyncRun)
+
+        @admin.display(description=gettext_lazy("error"))
+        def reason(row: SyncRun) -> str:
+            return Truncator(reason_of(row, with_content=with_content)).chars(200)
+
+        return [*super().get_list_display(request), reason]
+
+    @admin.display(description=gettext_lazy("duration"))
+    def took(self, row: SyncRun) -> str:
+        duration = duration_of(row)
+        return "" if duration is None else duration_text(duration)
+
     def heading(self, request: HttpRequest, row: SyncRun) -> str:
-        return f"{row.sync} of {row.connection_id}"
+        return _("%(sync)s of %(connection)s") % {
+            "sync": row.sync,
+            "connection": row.connection_id,
+        }
 
     def tools(self, request: HttpRequest, row: SyncRun) -> list[Link]:
         links = [
-            Link("Entity", self.url("entity_change", row.entity_id)),
-            Link("Changes", self.url("changes", row.entity_id, after=row.start_rev or 0)),
+            Link(_("Entity"), self.url("entity_change", row.entity_id)),
+            *self._sync_link(row),
+            Link(_("Changes"), self.url("changes", row.entity_id, after=row.start_rev or 0)),
         ]
         if self.may(request, "change"):
             if row.status in _RETRYABLE:
-                links.append(Link("Retry", self.url("retry", row.pk)))
+                links.append(Link(_("Retry"), self.url("retry", row.pk)))
             if row.status in ACTIVE:
-                links.append(Link("Cancel", self.url("cancel", row.pk), danger=True))
+                links.append(Link(_("Cancel"), self.url("cancel", row.pk), danger=True))
         return links
 
     def details(self, request: HttpRequest, row: SyncRun) -> dict[str, Any]:
+        pages = self.rows(SyncPage).filter(run_id=row.pk).defer("checkpoint", "unchanged_revs")
+        log = self.only(row).values_list("log", flat=True)
         return {
             "counts": [fact._replace(help="") for fact in self.labelled(row, COUNTS)],
-            "duration": _duration(row),
+            "duration": duration_of(row),
             "active": row.status in ACTIVE,
-            "latest": self.rows(SyncPage)
-            .filter(run_id=row.pk)
-            .defer("checkpoint", "unchanged_revs")
-            .order_by("-number")[:LATEST],
+            "latest": _timed(row, list(pages.order_by("-number")[: LATEST + 1]))[:LATEST],
             "pages_url": self.url("syncpage_changelist", run__id__exact=row.pk),
+            "log": list(map(_log_line, log.first() or [])) if self.reads(request, SyncRun) else [],
         }
+
+    def _sync_link(self, row: SyncRun) -> Iterator[Link]:
+        of = {"sync": row.sync, "connection_id": row.connection_id}
+        key = self.rows(Sync).filter(**of).values_list("pk", flat=True).first()
+        if key is not None:
+            yield Link(_("Sync"), self.url("sync_change", key))
 
     def progress(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show the part of a run's page that a script reloads while the run is active."""
@@ -183,10 +145,10 @@ class SyncRunAdmin(EngineAdmin):
         return self.confirm(
             request,
             row,
-            question="The run will resume from its checkpoint.",
-            label="Retry",
+            question=_("The run will resume from its checkpoint."),
+            label=_("Retry"),
             act=lambda: engine.retry_sync_run(id=row.pk),
-            success="The run was queued again.",
+            success=_("The run was queued again."),
         )
 
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -195,10 +157,10 @@ class SyncRunAdmin(EngineAdmin):
         return self.confirm(
             request,
             row,
-            question="Committed pages stay. Its worker will not write any more.",
-            label="Cancel run",
+            question=_("Committed pages stay. Its worker will not write any more."),
+            label=_("Cancel run"),
             act=lambda: engine.cancel_sync_run(id=row.pk),
-            success="The run was cancelled.",
+            success=_("The run was cancelled."),
         )
 
 
@@ -218,15 +180,38 @@ class SyncPageAdmin(EngineAdmin):
     unread = ("unchanged_revs",)
 
     def heading(self, request: HttpRequest, row: SyncPage) -> str:
-        return f"Page {row.number:,}"
+        return _("Page %(number)s") % {"number": f"{row.number:,}"}
 
     def tools(self, request: HttpRequest, row: SyncPage) -> list[Link]:
-        return [Link("Sync run", self.url("syncrun_change", row.run_id))]
+        return [Link(_("Sync run"), self.url("syncrun_change", row.run_id))]
 
 
-def _duration(run: SyncRun) -> timedelta | None:
-    """Return the duration of a run so far, rounded to seconds; None before its start."""
+def reason_of(run: SyncRun, *, with_content: bool) -> str:
+    """Return the error of a run: its type, and its message for users who may read content."""
+    if not run.error:
+        return ""
+    kind, message = run.error["type"], run.error["message"]
+    return f"{kind}: {message}" if with_content and message else kind
+
+
+def duration_of(run: SyncRun) -> timedelta | None:
+    """Return the duration of a run so far; None before its start."""
     if run.started_at is None:
         return None
-    duration = (run.finished_at or timezone.now()) - run.started_at
-    return timedelta(seconds=round(duration.total_seconds()))
+    return (run.finished_at or timezone.now()) - run.started_at
+
+
+def _timed(run: SyncRun, newest_first: Sequence[SyncPage]) -> list[TimedPage]:
+    """Return the pages of a run with their durations; that of the first begins with the run."""
+    pages = list(newest_first)
+    begins = run.started_at if pages and pages[-1].number == 1 else None
+    commits: list[datetime | None] = [page.committed_at for page in pages]
+    times = pairwise(chain(commits, [begins]))
+    return [
+        TimedPage(page, None if end is None or begin is None else end - begin)
+        for page, (end, begin) in zip(pages, times, strict=True)
+    ]
+
+
+def _log_line(line: dict[str, Any]) -> dict[str, Any]:
+    return {**line, "at": datetime.fromisoformat(line["at"])}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
 
 from django.db.models import QuerySet
 
@@ -75,3 +77,12 @@ def load_content(messages: QuerySet[Message], page: Sequence[Message]) -> None:
         if message.id not in contents:
             message.too_long = True  # type: ignore[attr-defined]
             message.size = sizes.get(message.id)  # type: ignore[attr-defined]
+
+
+def note_gaps(page: Sequence[Message]) -> None:
+    """Give each message the attribute `gap`, the time since the message before it on the page.
+
+    Messages that a caller stores with times of their own may be earlier than the one before.
+    """
+    for before, message in pairwise(page):
+        message.gap = max(message.created_at - before.created_at, timedelta())  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ imported. So the modules of the admin are imported inside the functions that nee
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -16,7 +16,6 @@ from django.apps import apps
 from django.contrib.admin.sites import AdminSite, all_sites
 from django.http import HttpRequest
 from django.template import Context
-from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -115,15 +114,14 @@ def brief(value: Any) -> str:
 @register.filter
 def shown(value: Any) -> SafeString | str:
     """Return a fact as HTML; text is isolated, so that its direction does not affect the page."""
+    from mastra_engine.admin.times import duration_text, time_tag
+
     if value is None or value == "":
         return "\N{EN DASH}"
     if isinstance(value, datetime):
-        local = timezone.localtime(value)
-        return format_html(
-            '<time datetime="{}">{}</time>',
-            local.isoformat(),
-            formats.date_format(local, "DATETIME_FORMAT"),
-        )
+        return time_tag(value)
+    if isinstance(value, timedelta):
+        return duration_text(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return format_html("<bdi>{}</bdi>", value)

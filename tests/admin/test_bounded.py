@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from mastra_engine import engine
 from mastra_engine.admin import memory, paging
@@ -18,6 +19,7 @@ from mastra_engine.models import (
     Message,
     Record,
     StateItem,
+    Sync,
     SyncPage,
     SyncRun,
     Thread,
@@ -29,6 +31,12 @@ from tests.integration.queries import plan_of, statements
 
 #: Statements that every page sends: the session, the user, and how long others may take.
 WHO = 3
+
+
+def changes_of_today() -> str:
+    today = timezone.localdate().isoformat()
+    return view("changed_records", connection_id="crm-1", day=today)
+
 
 PAGES: dict[str, tuple[Callable[[], str], int]] = {
     "threads": (lambda: list_of(Thread), 3),
@@ -54,8 +62,12 @@ PAGES: dict[str, tuple[Callable[[], str], int]] = {
     "entity": (lambda: page_of(first(Entity)), 3),
     "changes": (lambda: view("changes", first(Entity).pk), 2),
     "record": (lambda: page_of(first(Record)), 6),
-    "run": (lambda: page_of(first(SyncRun)), 3),
-    "progress of a run": (lambda: view("progress", first(SyncRun).pk), 2),
+    "changes of a day": (changes_of_today, 4),
+    "connections that changed": (lambda: view("changed_records"), 2),
+    "syncs": (lambda: list_of(Sync), 2),
+    "sync": (lambda: page_of(first(Sync)), 3),
+    "run": (lambda: page_of(first(SyncRun)), 5),
+    "progress of a run": (lambda: view("progress", first(SyncRun).pk), 3),
     "pages of a run": (lambda: list_of(SyncPage, run__id__exact=first(SyncRun).pk), 2),
     "page of a run": (lambda: page_of(first(SyncPage)), 2),
     "index": (lambda: page_of(VectorIndex.objects.get(name="docs")), 3),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from mastra_engine import engine
+from mastra_engine import engine, sync
 from mastra_engine.models import Entity, Record, SyncRun
+from mastra_engine.registry import registry
 from mastra_engine.testing.hostile import TOO_DEEP_FILTERS, UNFIT_FILTERS
 from tests.admin.conftest import page_of, view
+from tests.admin.html import Page
 from tests.admin.store import SECRET
 
 
@@ -167,3 +171,72 @@ def test_deleting_an_entity_goes_through_the_engine(owner: Client, store: dict[s
     owner.post(address)
     assert not Entity.objects.exists()
     assert not Record.objects.exists()
+
+
+def test_a_record_has_a_history_with_its_runs(owner: Client, db: None) -> None:
+    with registry.empty():
+        sync(entity="Contacts", name="contacts")(lambda ctx: [{"external_id": "c", "data": {}}])
+        run = engine.run_sync("contacts", connection_id="crm")
+    page = owner.get(page_of(Record.objects.get())).content.decode()
+    assert page.count('<th scope="row">Created</th>') == 1
+    assert page_of(SyncRun.objects.get(id=run.id)) in page
+    assert "Last updated" not in page
+    engine.upsert_records(
+        entity_id=run.entity_id, records=[{"external_id": "c", "data": {"new": True}}]
+    )
+    assert "Last updated" in owner.get(page_of(Record.objects.get())).content.decode()
+    engine.delete_records(entity_id=run.entity_id, external_ids=["c"])
+    page = owner.get(page_of(Record.objects.get())).content.decode()
+    assert '<th scope="row">Deleted</th>' in page
+    assert page.count(page_of(SyncRun.objects.get(id=run.id))) == 1
+
+
+def changed(client: Client, **query: Any) -> Page:
+    answer = client.get(view("changed_records", **query))
+    assert answer.status_code == 200
+    return Page(answer.content.decode())
+
+
+def test_the_changes_of_a_day_are_listed(owner: Client, db: None) -> None:
+    engine.sync_records(
+        name="Contacts",
+        connection_id="crm",
+        records=[{"external_id": f"c{i}", "data": {}} for i in range(3)],
+    )
+    for connection, id in (("crm", "d1"), ("other", "o1")):
+        engine.sync_records(
+            name="Deals", connection_id=connection, records=[{"external_id": id, "data": {}}]
+        )
+    yesterday = timezone.now() - timedelta(days=1)
+    Record.objects.filter(external_id__in=["c0", "c1"]).update(updated_at=yesterday)
+    page = changed(owner, connection_id="crm", day=timezone.localdate(yesterday).isoformat())
+    assert [id for id in ("c0", "c1", "c2", "d1", "o1") if id in page.text] == ["c0", "c1"]
+    assert changed(owner, connection_id="crm").text == page.text  # yesterday is asked for first
+    page = changed(owner, connection_id="crm", day=timezone.localdate().isoformat())
+    assert [id for id in ("c0", "c1", "c2", "d1", "o1") if id in page.text] == ["c2", "d1"]
+    assert "added" in page.text
+
+
+def test_connections_lead_to_their_changes(owner: Client, store: dict[str, Any]) -> None:
+    page = changed(owner)
+    yesterday = (timezone.localdate() - timedelta(days=1)).isoformat()
+    hrefs = [element.attributes.get("href", "") for element in page.elements]
+    assert f"?connection_id=crm-1&day={yesterday}" in hrefs
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"connection_id": "crm-1", "day": "yesterday"},
+        {"connection_id": "crm-1", "day": "9999-12-31"},
+        {"connection_id": "crm-1", "day": "0001-01-01"},
+        {"connection_id": "crm-1", "day": "2026-02-30"},
+        {"connection_id": "\0", "day": "2026-02-01"},
+        {"connection_id": "unknown", "day": "2026-02-01"},
+        {"day": "x"},
+    ],
+)
+def test_wrong_days_and_connections_are_explained(
+    owner: Client, store: dict[str, Any], query: dict[str, str]
+) -> None:
+    changed(owner, **query)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 
 from mastra_engine import engine, sync
 from mastra_engine.admin.sync_runs import LATEST
-from mastra_engine.models import SyncPage, SyncRun
+from mastra_engine.models import Sync, SyncPage, SyncRun
 from mastra_engine.registry import registry
 from tests.admin.conftest import list_of, page_of, signed_in, view
 
@@ -158,3 +161,164 @@ def test_a_run_shows_its_latest_pages_and_leads_to_all(
     assert address in text
     for page in (newest, oldest):
         assert page_of(page) in owner.get(address).content.decode()
+
+
+def test_a_run_shows_durations_and_its_log(owner: Client, db: None) -> None:
+    with registry.empty():
+
+        @sync(entity="Contacts")
+        def contacts(ctx: Any) -> Any:
+            for number in range(2):
+                ctx.log.warning("reading page %d", number)
+                yield [{"external_id": str(number), "data": {}}]
+
+        run = engine.run_sync("contacts", connection_id="crm-1")
+    began = timezone.now() - timedelta(hours=1)
+    SyncRun.objects.update(started_at=began, finished_at=began + timedelta(seconds=83))
+    for page, seconds in zip(SyncPage.objects.order_by("number"), (1.5, 80), strict=True):
+        SyncPage.objects.filter(pk=page.pk).update(committed_at=began + timedelta(seconds=seconds))
+    text = owner.get(page_of(SyncRun.objects.get(id=run.id))).content.decode()
+    text = text.replace("\N{NO-BREAK SPACE}", " ")
+    for part in ("after 1 min 23 s", "1.5 s", "1 min 18 s", "reading page 0", "WARNING"):
+        assert part in text, part
+
+
+def test_an_onlooker_sees_no_log(onlooker: Client, db: None) -> None:
+    with registry.empty():
+
+        @sync(entity="Contacts")
+        def contacts(ctx: Any) -> Any:
+            ctx.log.warning("about a person")
+            return []
+
+        engine.run_sync("contacts", connection_id="crm-1")
+    assert "about a person" not in onlooker.get(page_of(SyncRun.objects.get())).content.decode()
+
+
+def test_the_list_tells_why_runs_failed(owner: Client, onlooker: Client, failed: SyncRun) -> None:
+    text = owner.get(list_of(SyncRun, status="failed")).content.decode()
+    assert "ConnectionError: The source said secret-token-17" in text
+    text = onlooker.get(list_of(SyncRun, status="failed")).content.decode()
+    assert "ConnectionError" in text
+    assert "secret-token-17" not in text
+
+
+# Syncs of connections
+
+
+def own_sync() -> Sync:
+    return Sync.objects.get(sync="contacts", connection_id="crm-1")
+
+
+def shown_messages(answer: Any) -> str:
+    return " ".join(str(message) for message in answer.context["messages"])
+
+
+def test_a_sync_shows_its_runs(owner: Client, failed: SyncRun) -> None:
+    text = owner.get(page_of(own_sync())).content.decode()
+    assert page_of(failed) in text
+    assert "secret-token-17" in text
+    assert "failed" in owner.get(list_of(Sync)).content.decode()
+    runs = list_of(SyncRun, sync__exact="contacts", connection_id__exact="crm-1")
+    assert runs.replace("&", "&amp;") in text
+    assert str(failed.pk) in owner.get(runs).content.decode()
+
+
+@pytest.mark.parametrize(("action", "resumed_from"), [("start", {"page": 1}), ("rerun", None)])
+def test_a_sync_is_started(
+    owner: Client,
+    contacts: list[Exception],
+    action: str,
+    resumed_from: Any,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    engine.run_sync("contacts", connection_id="crm-1")
+    address = view(action, own_sync().pk)
+    assert address in owner.get(page_of(own_sync())).content.decode()
+    assert owner.get(address).status_code == 200
+    assert SyncRun.objects.count() == 1
+    answer = owner.post(address, follow=True)
+    assert "The sync was started" in shown_messages(answer)
+    run = SyncRun.objects.latest("created_at")
+    assert (run.status, run.checkpoint) == ("queued", resumed_from)
+    entry = LogEntry.objects.get()
+    assert entry.object_id == str(own_sync().pk)
+
+
+def test_a_start_keeps_the_parameters(owner: Client, contacts: list[Exception]) -> None:
+    engine.run_sync("contacts", connection_id="crm-1", params={"since": "May"})
+    owner.post(view("start", own_sync().pk))
+    assert SyncRun.objects.latest("created_at").params == {"since": "May"}
+
+
+def test_a_refused_start_is_explained(owner: Client, contacts: list[Exception]) -> None:
+    engine.run_sync("contacts", connection_id="crm-1")
+    engine.pause_sync("contacts", connection_id="crm-1")
+    assert "paused" in shown_messages(owner.post(view("start", own_sync().pk), follow=True))
+    with registry.empty():
+        answer = owner.post(view("start", own_sync().pk), follow=True)
+    assert "unknown sync" in shown_messages(answer)
+    key = own_sync().pk
+    engine.erase(connection_id="crm-1")
+    assert owner.post(view("start", key)).status_code == 404
+
+
+def test_any_declared_sync_is_started(owner: Client, contacts: list[Exception]) -> None:
+    address = view("start_sync")
+    assert address in owner.get("/admin/mastra_engine/").content.decode()
+    assert "contacts" in owner.get(address).content.decode()
+    form = {"sync": "contacts", "connection_id": "crm-9", "params": '{"since": "May"}'}
+    answer = owner.post(address, form, follow=True)
+    assert "The sync was started." in shown_messages(answer)
+    run = SyncRun.objects.get(connection_id="crm-9")
+    assert (run.status, run.params) == ("queued", {"since": "May"})
+    row = Sync.objects.get(connection_id="crm-9")
+    assert answer.request["PATH_INFO"] == page_of(row)
+    assert LogEntry.objects.get().object_id == str(row.pk)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sync": "other"}, "other is not one of the available choices"),
+        ({"connection_id": ""}, "This field is required"),
+        ({"params": "{"}, "Invalid JSON at line 1"),
+        ({"params": "[1]"}, "/params"),
+    ],
+)
+def test_a_wrong_start_is_explained(
+    owner: Client, contacts: list[Exception], change: dict[str, str], message: str
+) -> None:
+    answer = owner.post(
+        view("start_sync"), {"sync": "contacts", "connection_id": "crm-9", **change}
+    )
+    assert answer.status_code == 200
+    assert message in answer.content.decode()
+    assert not SyncRun.objects.exists()
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("action", ["start", "rerun", "pause", "resume", "reset"])
+def test_actions_on_syncs_need_the_permission_to_change(
+    onlooker: Client, failed: SyncRun, action: str
+) -> None:
+    for method in (onlooker.get, onlooker.post):
+        assert method(view(action, own_sync().pk)).status_code == 403
+        assert method(view("start_sync")).status_code == 403
+    assert view(action, own_sync().pk) not in onlooker.get(page_of(own_sync())).content.decode()
+    assert view("start_sync") not in onlooker.get("/admin/mastra_engine/").content.decode()
+
+
+def test_the_runs_that_failed_today_are_listed(owner: Client, failed: SyncRun) -> None:
+    def listed(label: str) -> bool:
+        page = owner.get(list_of(SyncRun, status="failed")).content.decode()
+        links = re.findall(rf'<a href="(\?[^"]*)"[^>]*>\s*{label}\s*</a>', page)
+        (address,) = (unescape(link) for link in links if "created_at" in link)
+        assert "status=failed" in address
+        return str(failed.pk) in owner.get(list_of(SyncRun) + address).content.decode()
+
+    assert listed("Today")
+    assert not listed("Yesterday")
+    SyncRun.objects.update(created_at=timezone.now() - timedelta(days=1))
+    assert listed("Yesterday")
+    assert not listed("Today")

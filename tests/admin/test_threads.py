@@ -11,6 +11,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 
 from mastra_engine import engine
 from mastra_engine.admin.transcript import PAGE
@@ -230,3 +231,17 @@ def test_sources_without_a_record_have_no_link(
 ) -> None:
     save_message_with(source)
     assert "me-sources" not in transcript(owner, "chat/1")
+
+
+def test_a_transcript_tells_seconds_and_gaps(owner: Client, db: None) -> None:
+    times = ["2026-01-02T03:04:05Z", "2026-01-02T03:06:17Z", "2026-01-02T03:06:17Z"]
+    engine.memory.save_memory(
+        thread_id="t",
+        resource_id="r",
+        messages=[{"role": "user", "content": "Hi", "created_at": time} for time in times],
+    )
+    with timezone.override("Europe/Berlin"):
+        page = transcript(owner, "t")
+    assert "04:04:05 CET" in page
+    assert page.count("later</span>") == 1
+    assert "2 min 12 s later" in page.replace("\N{NO-BREAK SPACE}", " ")

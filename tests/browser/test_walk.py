@@ -58,6 +58,6 @@ def test_a_conversation_and_its_sources_are_in_the_admin(served: Any) -> None:
     follow(page.locator(".me-list").get_by_role("link"))
     page.locator(".me-document", has_text="Update the README").first.wait_for()
     follow(page.get_by_role("link", name="Record", exact=True))
-    follow(page.get_by_role("link", name="Sync run that wrote it"))
+    follow(page.get_by_role("row", name="Created").get_by_role("link"))
     page.locator(".me-page h1", has_text="tickets of example").wait_for()
     page.locator(".me-succeeded").wait_for()
