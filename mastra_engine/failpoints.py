@@ -36,7 +36,13 @@ SYNC_RUN_FAILPOINTS = (
 IDEMPOTENCY_FAILPOINTS = ("acted", "response_stored")
 
 #: The failpoints of facts.
-FACT_FAILPOINTS = ("facts_written", "facts_indexed")
+FACT_FAILPOINTS = (
+    "facts_written",
+    "facts_indexed",
+    "messages_claimed",
+    "facts_extracted",
+    "messages_read",
+)
 
 #: The failpoints of the indexer of records.
 INDEX_FAILPOINTS = (

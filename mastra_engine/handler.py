@@ -16,7 +16,7 @@ from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.conf import engine_settings
 from mastra_engine.exceptions import EngineConfigError, InvalidInput
-from mastra_engine.protocols import AccessPolicy, Embedder, Reranks, RunQueue
+from mastra_engine.protocols import AccessPolicy, Embedder, FactExtractor, Reranks, RunQueue
 from mastra_engine.validation.inputs import count, days, seconds
 from mastra_engine.validation.suggestions import unknown
 
@@ -25,6 +25,7 @@ DEFAULT_ALIAS = "default"
 PLUG_INS: dict[str, Any] = {
     "ACCESS_POLICY": Callable,
     "EMBEDDER": Embedder,
+    "FACT_EXTRACTOR": FactExtractor,
     "RERANKER": Reranks,
     "TOKENIZER": Callable,
 }

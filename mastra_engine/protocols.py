@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from mastra_engine.types import Match, RerankedMatch, Scope
+    from mastra_engine.types import (
+        Fact,
+        FactInput,
+        Match,
+        Message,
+        RerankedMatch,
+        Retraction,
+        Scope,
+    )
 
 
 @runtime_checkable
@@ -47,6 +55,22 @@ class Reranks(Protocol):
         """Return the `top_k` best of `results`, best first."""
 
 
+@runtime_checkable
+class FactExtractor(Protocol):
+    """Reads facts from messages. `OpenAIFactExtractor` is one that asks a language model."""
+
+    def extract(
+        self, messages: Sequence[Message], known_facts: Sequence[Fact]
+    ) -> Sequence[FactInput | Retraction]:
+        """Return the facts that messages tell, and the claims that no longer hold by them.
+
+        The messages are of one thread, oldest first. `known_facts` are current facts about its
+        resource, pinned ones first, then those remembered last. Retractions take effect before the
+        facts are remembered. A fact without sources rests on all of the messages; its sources may
+        be no others.
+        """
+
+
 class AccessPolicy(Protocol):
     """Sets the scope of an API request. Any callable with this signature satisfies it."""
 
@@ -83,3 +107,6 @@ class RunQueue(Protocol):
 
     def index_facts(self, resource_id: str) -> None:
         """Have a worker call `facts.index_pending` for the resource."""
+
+    def extract_facts(self, thread_id: str) -> None:
+        """Have a worker call `facts.extract_pending` for the thread."""

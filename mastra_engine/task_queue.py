@@ -68,6 +68,12 @@ class TaskQueue:
 
         index_facts.using(**self.options).enqueue(self.alias, resource_id)
 
+    def extract_facts(self, thread_id: str) -> None:
+        """Enqueue the task that extracts facts from a thread's messages."""
+        from mastra_engine.tasks import extract_facts
+
+        extract_facts.using(**self.options).enqueue(self.alias, thread_id)
+
     def _task(self, **options: Any) -> Any:
         from mastra_engine.tasks import perform_sync_run
 

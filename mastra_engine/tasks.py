@@ -65,6 +65,17 @@ def index_facts(alias: str, resource_id: str) -> None:
 
 
 @task()
+def extract_facts(alias: str = DEFAULT_ALIAS, thread_id: str | None = None) -> None:
+    """Extract facts from the unread messages of a thread. Repeating it is safe.
+
+    Without a thread these are the threads with unread messages: schedule that with your task
+    system, for messages whose task was lost or failed.
+    """
+    with suppress(ThreadNotFound):  # it was deleted together with its messages
+        engines[alias].facts.extract_pending(thread_id=thread_id)
+
+
+@task()
 def build_index(alias: str, index_name: str) -> None:
     """Build the search structure of a vector index. Repeating it is safe."""
     engines[alias].vectors.build_index(index_name=index_name)

@@ -5,7 +5,7 @@ Django imports this package where `django.contrib.admin` is installed.
 
 from __future__ import annotations
 
-from mastra_engine.admin.facts import FactAdmin, FactSourceAdmin
+from mastra_engine.admin.facts import FactAdmin, FactReadingAdmin, FactSourceAdmin
 from mastra_engine.admin.idempotency import IdempotencyRecordAdmin
 from mastra_engine.admin.memory import (
     IdempotentAppendAdmin,
@@ -23,6 +23,7 @@ __all__ = [
     "EmbeddingAdmin",
     "EntityAdmin",
     "FactAdmin",
+    "FactReadingAdmin",
     "FactSourceAdmin",
     "IdempotencyRecordAdmin",
     "IdempotentAppendAdmin",

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from mastra_engine.admin.base import EngineAdmin, Link
 from mastra_engine.handler import engine
-from mastra_engine.models import Fact, FactSource
+from mastra_engine.models import Fact, FactReading, FactSource
 
 
 @admin.register(Fact)
@@ -72,3 +72,15 @@ class FactSourceAdmin(EngineAdmin):
         if row.record_id is not None:
             links.append(Link("Record", self.url("record_change", row.record_id)))
         return links
+
+
+@admin.register(FactReading)
+class FactReadingAdmin(EngineAdmin):
+    """How far the messages of each thread were read for facts."""
+
+    list_display = ("thread_id", "position", "claimed_until")
+    listed = False
+    facts = ("thread_id", "position", "claimed_until")
+
+    def tools(self, request: HttpRequest, row: FactReading) -> list[Link]:
+        return [Link("Thread", self.url("thread_change", row.thread_id))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mastra_engine.models.facts import Fact, FactSource
+from mastra_engine.models.facts import Fact, FactReading, FactSource
 from mastra_engine.models.idempotency import IdempotencyRecord
 from mastra_engine.models.memory import IdempotentAppend, Message, Thread, WorkingMemory
 from mastra_engine.models.record_search import IndexProgress
@@ -15,6 +15,7 @@ __all__ = [
     "Embedding",
     "Entity",
     "Fact",
+    "FactReading",
     "FactSource",
     "IdempotencyRecord",
     "IdempotentAppend",

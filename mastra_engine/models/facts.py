@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from mastra_engine.models.fields import ArrayField, new_id
-from mastra_engine.models.memory import Message
+from mastra_engine.models.memory import Message, Thread
 from mastra_engine.models.records import Record
 
 
@@ -137,3 +137,29 @@ class FactSource(models.Model):
 
     def __str__(self) -> str:
         return f"Source {self.pk}"
+
+
+class FactReading(models.Model):
+    """The position up to which the messages of a thread were read for facts.
+
+    A worker that reads the messages after it sets `claimed_until`, so that other workers do not
+    do the same work.
+    """
+
+    # The migration adds the constraint, with ON DELETE CASCADE in the database.
+    thread = models.OneToOneField(
+        Thread,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        primary_key=True,
+        related_name="fact_reading",
+    )
+    position = models.BigIntegerField(
+        db_default=0, help_text="The messages up to this position were read."
+    )
+    claimed_until = models.DateTimeField(
+        null=True, editable=False, help_text="Until then, a worker is reading further messages."
+    )
+
+    def __str__(self) -> str:
+        return f"Reading of thread {self.pk}"

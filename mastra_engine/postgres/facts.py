@@ -111,6 +111,16 @@ CROSS JOIN LATERAL (
     OFFSET 0 FOR NO KEY UPDATE
 ) AS version
 """
+_LOCK_CURRENT = f"""
+SELECT version.* FROM unnest(%s::uuid[], %s::uuid[]) AS of (subject, predicate)
+CROSS JOIN LATERAL (
+    SELECT {_ROW}, {_CLAIM} FROM mastra_engine_fact
+    WHERE resource_id = %s AND subject_key = of.subject AND predicate_key = of.predicate
+      AND {_CURRENT}
+    OFFSET 0 FOR NO KEY UPDATE
+) AS version
+ORDER BY version.created_at, version.id
+"""
 _LOCK_VERSION = f"""
 SELECT {_ROW}, {_CLAIM} FROM mastra_engine_fact WHERE id = %s FOR NO KEY UPDATE
 """
@@ -267,6 +277,15 @@ def lock_versions(
     """Lock the current versions of claims and those valid after a time; return them."""
     columns = [list(column) for column in zip(*sorted(claims), strict=True)]
     rows = read_rows(connection, _LOCK_VERSIONS, [*columns, valid_after])
+    return [(row[-3:], _fact(row[:-3])) for row in rows]
+
+
+def lock_current(
+    connection: BaseDatabaseWrapper, resource_id: str, claims: Collection[tuple[UUID, UUID]]
+) -> list[tuple[tuple[UUID, UUID, UUID], Fact]]:
+    """Lock the current versions of claims by subject and predicate; return them."""
+    columns = [list(column) for column in zip(*sorted(claims), strict=True)]
+    rows = read_rows(connection, _LOCK_CURRENT, [*columns, resource_id])
     return [(row[-3:], _fact(row[:-3])) for row in rows]
 
 

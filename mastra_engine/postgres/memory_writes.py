@@ -116,6 +116,8 @@ WITH moved AS (
     UPDATE mastra_engine_workingmemory SET resource_id = %(resource)s WHERE thread_id = %(id)s
 ), unembedded AS (
     UPDATE mastra_engine_message SET embedded_at = NULL WHERE thread_id = %(id)s
+), unread AS (
+    DELETE FROM mastra_engine_factreading WHERE thread_id = %(id)s
 )
 UPDATE mastra_engine_thread
 SET resource_id = %(resource)s,

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.utils import timezone
 
 from mastra_engine import engine, sync
-from mastra_engine.models import IndexProgress, SyncRun, VectorIndex
+from mastra_engine.models import FactReading, IndexProgress, SyncRun, VectorIndex
 from mastra_engine.registry import registry
 from mastra_engine.web import APP
 
@@ -22,6 +22,7 @@ def fill() -> dict[str, Any]:
     run()
     run_row, index = SyncRun.objects.get(), VectorIndex.objects.get(name="docs")
     IndexProgress.objects.create(entity=run_row.entity, vector_index=index)
+    FactReading.objects.create(thread_id="chat/1", position=4)
     return {
         model._meta.model_name: model._default_manager.last()
         for model in apps.get_app_config(APP).get_models()

@@ -310,7 +310,13 @@ def test_every_public_method_is_tested_on_both_engines(
 
 @pytest.mark.parametrize("owner", [MastraEngine, Memory, Vectors, State, Facts])
 def test_every_public_method_is_tested_in_a_scope(owner: type) -> None:
-    files = "scoped_engine.py", "scoped_memory.py", "state.py", "fact_sources.py"
+    files = (
+        "scoped_engine.py",
+        "scoped_memory.py",
+        "state.py",
+        "fact_sources.py",
+        "fact_extraction.py",
+    )
     paths = [CONTRACT / file for file in files]
     missing = sync_methods(owner) - mentioned(paths) - IN_EVERY_SCOPE.keys()
     assert not missing, (

@@ -9,9 +9,11 @@ import signal
 from mastra_engine import failpoints
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import MessageNotFound
+from mastra_engine.testing.contract.fact_extraction import Scripted, told
 from mastra_engine.types import FactInput, FactSource
 
 CLAIMS = 5
+TURNS = 5
 
 
 def engine() -> PostgresEngine:
@@ -65,3 +67,37 @@ def remember_until_killed() -> None:
 
     failpoints.handler = die
     engine().facts.remember(resource_id="ann", facts=[claim(0, "Rome"), claim(1, "Rome")])
+
+
+def extracting() -> PostgresEngine:
+    """Return an engine whose extractor takes each message for the place where Anna lives."""
+    return PostgresEngine(lock_timeout=60, fact_extractor=Scripted(told))
+
+
+def extract() -> list[str]:
+    """Extract facts, and return the objects that are new."""
+    changes = extracting().facts.extract(thread_id="t")
+    return [change.fact.object for change in changes if change.action != "unchanged"]
+
+
+def say(text: str) -> None:
+    messages = [{"role": "user", "content": text}]
+    engine().memory.save_memory(thread_id="t", resource_id="user", messages=messages)
+
+
+def say_and_extract(worker: int) -> None:
+    """Save messages, each followed by the task that a queue would perform."""
+    for turn in range(TURNS):
+        say(f"{worker}.{turn}")
+        extracting().facts.extract_pending(thread_id="t")
+
+
+def extract_until_killed(place: str) -> None:
+    """Extract facts, and die at a failpoint."""
+
+    def die(name: str) -> None:
+        if name == place:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    failpoints.handler = die
+    extracting().facts.extract(thread_id="t")

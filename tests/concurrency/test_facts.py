@@ -9,7 +9,9 @@ from itertools import pairwise
 import pytest
 
 from mastra_engine.backends.postgres import PostgresEngine
+from mastra_engine.failpoints import FACT_FAILPOINTS
 from mastra_engine.models import Fact, FactSource
+from mastra_engine.testing.contract.fact_extraction import current
 from tests.concurrency import fact_work as work
 from tests.concurrency.conftest import Start
 from tests.concurrency.processes import run_at_once
@@ -67,3 +69,36 @@ def test_facts_of_a_killed_process_are_not_remembered(engine: PostgresEngine, st
     assert worker.exit_code() == -signal.SIGKILL
     wait_until_gone(worker.backend_pid)
     assert list(engine.facts.list_facts(resource_id="ann", include_superseded=True)) == [old]
+
+
+@pytest.mark.parametrize("place", [name for name in FACT_FAILPOINTS if name != "facts_indexed"])
+def test_facts_that_a_killed_process_extracts_are_neither_lost_nor_doubled(
+    engine: PostgresEngine, start: Start, place: str
+) -> None:
+    work.say("Berlin")
+    (worker,) = start(work.extract_until_killed, [{"place": place}])
+    worker.go()
+    assert worker.exit_code() == -signal.SIGKILL
+    wait_until_gone(worker.backend_pid)
+    assert Fact.objects.count() == 0
+    assert work.extract() == ["Berlin"]
+    assert work.extract() == []
+    assert Fact.objects.count() == FactSource.objects.count() == 1
+
+
+def test_a_message_is_read_once_by_many_processes(engine: PostgresEngine, start: Start) -> None:
+    texts = [f"{number}" for number in range(60)]
+    for text in texts:
+        work.say(text)
+    by_worker = run_at_once(start(work.extract, [{}] * WRITERS))
+    assert sorted(text for own in by_worker for text in own) == sorted(texts)
+    assert Fact.objects.count() == FactSource.objects.count() == len(texts)
+
+
+def test_messages_that_are_saved_while_a_thread_is_read_are_read_too(
+    engine: PostgresEngine, start: Start
+) -> None:
+    """Each worker saves a message and performs its task; the reader of the thread reads all."""
+    run_at_once(start(work.say_and_extract, [{"worker": worker} for worker in range(WRITERS)]))
+    assert current(work.extracting()) != []
+    assert Fact.objects.count() == WRITERS * work.TURNS

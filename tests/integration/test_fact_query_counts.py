@@ -10,7 +10,8 @@ import pytest
 
 from mastra_engine.backends.base.facts.service import Facts
 from mastra_engine.backends.postgres import PostgresEngine
-from mastra_engine.types import Fact, FactInput, FactSource
+from mastra_engine.testing.contract.fact_extraction import Scripted
+from mastra_engine.types import Fact, FactChange, FactInput, FactSource, Retraction
 from tests.integration.queries import statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,11 +46,24 @@ COUNTS: list[tuple[str, str, int, Callable[[Facts, Fact], Any]]] = [
     ("get_fact", "", 1, lambda f, fact: f.get_fact(id=fact.id)),
     ("history", "", 2, lambda f, fact: f.history(id=fact.id)),
     ("sources", "", 2, lambda f, fact: f.sources(id=fact.id)),
+    # the new reading, its messages, the known facts, the claim; the locks of the resource and of
+    # the messages, the move of the reading; the reading again, without messages, and its thread
+    ("extract", "nothing", 12, lambda f, _: extract(f)),
+    # besides it: the sources, aliases, versions, the write
+    ("extract", "a fact", 16, lambda f, _: extract(f, FactInput("Bob", "is", "old"))),
+    ("extract", "many", 16, lambda f, _: extract(f, *OTHERS)),
+    # besides it: aliases, versions, the write
+    ("extract", "a retraction", 15, lambda f, _: extract(f, Retraction("Anna", "likes"))),
     # the fact, the lock of the resource and of the version, the write
     ("retract", "", 5, lambda f, fact: f.retract(id=fact.id)),
     # the fact, the lock, the fact again and its versions, the deletion
     ("forget", "", 6, lambda f, fact: f.forget(id=fact.id)),
 ]
+
+
+def extract(facts: Facts, *answer: FactInput | Retraction) -> list[FactChange]:
+    facts.extraction.extractor = Scripted(lambda _: list(answer))
+    return facts.extract(thread_id="t")
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,21 @@ class FactModel:
             version.cut(self.event, at or (EVENT, self.event))
             version.retracted = self.event
 
+    def retract_claim(self, name: str, predicate: str, object: str | None) -> list[Version]:
+        """Retract the current versions of a claim, or those with an object, as one event."""
+        self.event += 1
+        claim = self.subject_of(name).lower(), predicate.lower()
+        retracted = [
+            version
+            for version in self.versions
+            if version.is_current and version.claim[:2] == claim
+            if object is None or version.object.lower() == object.lower()
+        ]
+        for version in retracted:
+            version.cut(self.event, (EVENT, self.event))
+            version.retracted = self.event
+        return retracted
+
     def forget(self, version: Version) -> int:
         gone = [other for other in self.versions if other.claim == version.claim]
         self.versions = [other for other in self.versions if other not in gone]

@@ -20,7 +20,8 @@ from hypothesis.stateful import (
 )
 
 from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine
-from mastra_engine.types import Fact
+from mastra_engine.testing.contract.fact_extraction import Scripted
+from mastra_engine.types import Fact, FactChange, FactInput, Retraction
 from tests.property.fact_model import (
     EVENT,
     FUTURE,
@@ -64,15 +65,22 @@ class Recorded:
         ]
 
     def source(self, number: int) -> dict[str, Any]:
-        if number in MESSAGES:
-            return {"message_id": f"m{number}"}
-        return {"record_id": self.records[number - RECORDS.start]}
+        if number in RECORDS:
+            return {"record_id": self.records[number - RECORDS.start]}
+        return {"message_id": f"m{number}"}
 
     def delete_source(self, number: int) -> None:
-        if number in MESSAGES:
-            self.engine.memory.delete_messages(ids=[f"m{number}"])
-        else:
+        if number in RECORDS:
             self.engine.delete_records(entity_id=self.entity.id, external_ids=[str(number)])
+        else:
+            self.engine.memory.delete_messages(ids=[f"m{number}"])
+
+    def extract(self, number: int, answer: FactInput | Retraction) -> list[FactChange]:
+        """Have an extractor give an answer to one more message."""
+        self.engine.facts.extraction.extractor = Scripted(lambda _: [answer])
+        message = {"id": f"m{number}", "role": "user", "content": "x"}
+        self.engine.memory.save_memory(thread_id="u", resource_id="user", messages=[message])
+        return self.engine.facts.extract(thread_id="u")
 
     def time(self, symbol: Time | None) -> datetime | None:
         """Return the time of this engine that a symbol stands for."""
@@ -124,6 +132,7 @@ class Claims(RuleBasedStateMachine):
         self.engines = [Recorded(mock), Recorded(PostgresEngine())]
         self.model = FactModel()
         self.left = {*MESSAGES, *RECORDS}
+        self.next_message = RECORDS.stop
 
     def teardown(self) -> None:
         transaction.set_rollback(True)
@@ -162,6 +171,50 @@ class Claims(RuleBasedStateMachine):
                 recorded.ids.append(remembered.id)
                 recorded.moments[self.model.event] = remembered.created_at
             assert recorded.shown(remembered) == version.shown()
+
+    @rule(subject=NAMES, predicate=PREDICATES, object=OBJECTS, many=st.booleans())
+    def extract(self, **fact: Any) -> None:
+        number, count = self.say(), self.model.count
+        current = [version for version in self.model.versions if version.is_current]
+        source = "", str(number)
+        version = self.model.remember(
+            **fact, start=None, end=None, aliases=(), pinned=False, sources=[source]
+        )
+        action = "remembered"
+        if version in current:
+            action = "unchanged"
+        elif any(not other.is_current for other in current):
+            action = "superseded"
+        for recorded in self.engines:
+            (change,) = recorded.extract(number, FactInput(**fact))
+            if version.number == count:
+                recorded.ids.append(change.fact.id)
+                recorded.moments[self.model.event] = change.fact.created_at
+            assert (change.action, recorded.shown(change.fact)) == (action, version.shown())
+
+    @rule(subject=NAMES, predicate=PREDICATES, object=st.none() | OBJECTS)
+    def extract_a_retraction(self, subject: str, predicate: str, object: str | None) -> None:
+        number = self.say()
+        versions = self.model.retract_claim(subject, predicate, object)
+        for recorded in self.engines:
+            changes = recorded.extract(number, Retraction(subject, predicate, object))
+            facts = [change.fact for change in changes]
+            if facts and (moment := facts[0].retracted_at):
+                recorded.moments[self.model.event] = moment
+            assert {change.action for change in changes} <= {"retracted"}
+            self.same(recorded, facts, versions)
+
+    @rule()
+    def extract_pending(self) -> None:
+        for recorded in self.engines:
+            recorded.engine.facts.extraction.extractor = Scripted(lambda _: [])
+            assert recorded.engine.facts.extract_pending() == 0
+
+    def say(self) -> int:
+        """Return the number of the next message, which can be a source and be deleted."""
+        self.left.add(self.next_message)
+        self.next_message += 1
+        return self.next_message - 1
 
     @precondition(lambda self: self.model.versions)
     @rule(data=st.data(), at=STARTS)

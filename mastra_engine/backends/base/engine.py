@@ -16,6 +16,7 @@ from mastra_engine.backends.base.erasure.service import ErasureService
 from mastra_engine.backends.base.erasure.store import ErasureStore
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
 from mastra_engine.backends.base.facts.current import current_facts
+from mastra_engine.backends.base.facts.extraction import Extraction
 from mastra_engine.backends.base.facts.service import Facts
 from mastra_engine.backends.base.facts.store import FactStore
 from mastra_engine.backends.base.idempotency.service import Idempotency
@@ -30,7 +31,7 @@ from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.sync_runs.service import SyncRuns
 from mastra_engine.backends.base.sync_runs.store import RunStore
 from mastra_engine.backends.base.vectors.service import Vectors
-from mastra_engine.protocols import RunQueue
+from mastra_engine.protocols import FactExtractor, RunQueue
 from mastra_engine.retrieval import evaluation
 from mastra_engine.signals import facts_changed, records_changed
 from mastra_engine.types import Entity, Evaluation
@@ -73,6 +74,7 @@ class MastraEngine(ABC):
         sync_lease: float,
         sync_history: int,
         index_lease: float,
+        fact_extractor: FactExtractor | None = None,
     ) -> None:
         self.alias = alias
         self.scope = UNRESTRICTED
@@ -98,19 +100,29 @@ class MastraEngine(ABC):
             stores.sync_runs, self.records, lease_seconds=sync_lease, history=sync_history
         )
         self.idempotency = Idempotency(stores.idempotency)
-        self.facts = Facts(
-            stores.facts,
-            vectors,
-            self.idempotency,
-            after_commit=[partial(_send_fact_signal, type(self), alias)],
-        )
-        memory.context.current_facts = partial(current_facts, stores.facts)
+        self.facts = self._new_facts(stores.facts, fact_extractor, lease=index_lease)
         self.erasure = ErasureService(
             stores.erasure,
             records=self.records,
             memory=memory,
             state=state,
             responses=stores.idempotency,
+        )
+
+    def _new_facts(
+        self, store: FactStore, extractor: FactExtractor | None, *, lease: float
+    ) -> Facts:
+        """Return the service of facts, connected with that of memory in both directions."""
+        context = self.memory.context
+        extraction = Extraction(store, context.store, extractor=extractor, lease=lease)
+        context.current_facts = partial(current_facts, store)
+        context.messages_saved = extraction.enqueue
+        return Facts(
+            store,
+            self.vectors,
+            self.idempotency,
+            extraction,
+            after_commit=[partial(_send_fact_signal, type(self), self.alias)],
         )
 
     @property
@@ -121,7 +133,8 @@ class MastraEngine(ABC):
     @queue.setter
     def queue(self, queue: RunQueue | None) -> None:
         self.sync_runs.queue = self.record_search.queue = queue
-        self.memory.queue = self.state.index.queue = self.facts.index.queue = queue
+        self.memory.queue = self.state.index.queue = queue
+        self.facts.index.queue = self.facts.extraction.queue = queue
 
     def within(
         self,

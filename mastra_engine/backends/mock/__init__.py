@@ -21,7 +21,7 @@ from mastra_engine.backends.mock.sync_runs import MockRunStore
 from mastra_engine.backends.mock.vectors import MockVectorStore
 from mastra_engine.conversations.tokens import estimate
 from mastra_engine.exceptions import EngineConfigError
-from mastra_engine.protocols import Embedder, Reranks, Tokenizer
+from mastra_engine.protocols import Embedder, FactExtractor, Reranks, Tokenizer
 
 __all__ = ["MockMastraEngine"]
 
@@ -43,6 +43,7 @@ class MockMastraEngine(MastraEngine):
         index_lease: float = 60.0,
         embedder: Embedder | None = None,
         reranker: Reranks | None = None,
+        fact_extractor: FactExtractor | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
         tokenizer: Tokenizer = estimate,
         working_memory_schema: Mapping[str, Any] | None = None,
@@ -80,6 +81,7 @@ class MockMastraEngine(MastraEngine):
             sync_lease=sync_lease,
             sync_history=sync_history,
             index_lease=index_lease,
+            fact_extractor=fact_extractor,
         )
 
     def reset(self) -> None:

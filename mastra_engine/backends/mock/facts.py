@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -13,10 +13,11 @@ from mastra_engine.backends.base.facts.store import (
     FactSelection,
     FactStore,
     FactWrite,
+    Reading,
 )
 from mastra_engine.backends.base.vectors.search import Instant
 from mastra_engine.backends.mock.match import matches
-from mastra_engine.backends.mock.rows import FactRow, now
+from mastra_engine.backends.mock.rows import FactRow, ThreadRow, now
 from mastra_engine.backends.mock.store import Store
 from mastra_engine.types import Fact, FactSource
 from mastra_engine.validation.jsonb import canonical, written_size
@@ -69,6 +70,15 @@ class MockFactStore(FactStore):
             (row.claim, row.fact)
             for row in self._rows([resource_id])
             if row.claim in claims and (row.is_current or row.end > valid_after)
+        ]
+
+    def lock_current(
+        self, resource_id: str, claims: Collection[tuple[UUID, UUID]]
+    ) -> Sequence[tuple[Claim, Fact]]:
+        return [
+            (row.claim, row.fact)
+            for row in self._rows([resource_id])
+            if row.is_current and (row.claim.subject_key, row.claim.predicate_key) in claims
         ]
 
     def lock_version(self, id: UUID) -> tuple[Claim, Fact] | None:
@@ -144,6 +154,51 @@ class MockFactStore(FactStore):
         with self._store.lock:
             row = self._store.facts.get(id)
         return [] if row is None else list(row.sources)
+
+    # How far threads were read
+
+    def open_reading(self, thread_id: str) -> Reading | None:
+        with self._store.lock:
+            row = self._store.threads.get(thread_id)
+            return None if row is None else Reading(row.id, row.resource_id, row.read_position)
+
+    def claim_reading(self, reading: Reading, seconds: float, *, takeover: bool) -> bool:
+        with self._store.lock:
+            row, moment = self._thread_at(reading), now()
+            if row is None or not (takeover or row.read_until is None or row.read_until <= moment):
+                return False
+            row.read_until = moment + timedelta(seconds=seconds)
+            return True
+
+    def release_reading(self, reading: Reading) -> None:
+        with self._store.lock:
+            if (row := self._thread_at(reading)) is not None:
+                row.read_until = None
+
+    def move_reading(self, reading: Reading, position: int) -> bool:
+        row = self._thread_at(reading)
+        if row is None:
+            return False
+        row.read_position, row.read_until = position, None
+        return True
+
+    def list_unread(
+        self, resource_ids: Collection[str] | None, *, after: str, limit: int
+    ) -> list[str]:
+        with self._store.lock:
+            ids = [
+                row.id
+                for row in self._store.threads.values()
+                if resource_ids is None or row.resource_id in resource_ids
+                if row.id > after and row.last_position > row.read_position
+            ]
+        return sorted(ids)[:limit]
+
+    def _thread_at(self, reading: Reading) -> ThreadRow | None:
+        """Return the thread, unless its reading has moved."""
+        row = self._store.threads.get(reading.thread_id)
+        at = None if row is None else Reading(row.id, row.resource_id, row.read_position)
+        return row if at == reading else None
 
     # Which facts are indexed
 

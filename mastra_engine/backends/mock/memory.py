@@ -156,7 +156,7 @@ class MockMemoryStore(MemoryStore):
         memories = self._store.working_memory
         if (memory := memories.pop(MemoryHolder(row.resource_id, thread_id), None)) is not None:
             memories[MemoryHolder(resource_id, thread_id)] = memory
-        row.resource_id = resource_id
+        row.resource_id, row.read_position = resource_id, 0
         self._mark(row, list(row.messages), embedded=False)
         return _changed(row)
 

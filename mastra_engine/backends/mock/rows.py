@@ -158,6 +158,9 @@ class ThreadRow:
     updated_at: datetime
     version: int = 1
     last_position: int = 0
+    #: The position up to which the messages were read for facts, and the claim on the next ones.
+    read_position: int = 0
+    read_until: datetime | None = None
     messages: dict[str, MessageRow] = field(default_factory=dict)
     appends: dict[str, AppendRow] = field(default_factory=dict)
 

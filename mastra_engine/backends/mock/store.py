@@ -122,16 +122,19 @@ class Store:
 
     @contextmanager
     def restoring(self) -> Iterator[None]:
-        """Hold the lock; restore facts and the vectors of all indexes if the block raises."""
+        """Hold the lock; restore facts, vectors and readings if the block raises."""
         with self.lock:
             before = {name: dict(index.rows) for name, index in self.indexes.items()}
             facts = dict(self.facts)
+            positions = {id: row.read_position for id, row in self.threads.items()}
             try:
                 yield
             except BaseException:
                 for name, rows in before.items():
                     self.indexes[name].rows = rows
                 self.facts = facts
+                for id, position in positions.items():
+                    self.threads[id].read_position = position
                 raise
 
     def clear(self) -> None:

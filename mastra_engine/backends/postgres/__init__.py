@@ -25,7 +25,7 @@ from mastra_engine.backends.postgres.sync_runs import PostgresRunStore
 from mastra_engine.backends.postgres.vectors import PostgresVectorStore
 from mastra_engine.conf import INVALID_URL
 from mastra_engine.conversations.tokens import estimate
-from mastra_engine.protocols import Embedder, Reranks, Tokenizer
+from mastra_engine.protocols import Embedder, FactExtractor, Reranks, Tokenizer
 
 __all__ = ["PostgresEngine"]
 
@@ -53,6 +53,7 @@ class PostgresEngine(MastraEngine):
         index_lease: float = 60.0,
         embedder: Embedder | None = None,
         reranker: Reranks | None = None,
+        fact_extractor: FactExtractor | None = None,
         indexes: Mapping[str, Mapping[str, Any]] | None = None,
         tokenizer: Tokenizer = estimate,
         working_memory_schema: Mapping[str, Any] | None = None,
@@ -74,14 +75,7 @@ class PostgresEngine(MastraEngine):
             retention_days=retention_days,
         )
         super().__init__(
-            Stores(
-                records=PostgresRecordStore(session),
-                sync_runs=PostgresRunStore(session),
-                index_progress=PostgresIndexProgressStore(session),
-                facts=PostgresFactStore(session),
-                idempotency=PostgresIdempotencyStore(session),
-                erasure=PostgresErasureStore(session),
-            ),
+            _stores(session),
             alias=alias,
             vectors=vectors,
             memory=memory,
@@ -89,6 +83,7 @@ class PostgresEngine(MastraEngine):
             sync_lease=sync_lease,
             sync_history=sync_history,
             index_lease=index_lease,
+            fact_extractor=fact_extractor,
         )
 
     def _location(self) -> list[str]:
@@ -124,3 +119,14 @@ class PostgresEngine(MastraEngine):
                 )
             ]
         return []
+
+
+def _stores(session: Session) -> Stores:
+    return Stores(
+        records=PostgresRecordStore(session),
+        sync_runs=PostgresRunStore(session),
+        index_progress=PostgresIndexProgressStore(session),
+        facts=PostgresFactStore(session),
+        idempotency=PostgresIdempotencyStore(session),
+        erasure=PostgresErasureStore(session),
+    )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 from uuid_utils.compat import uuid7
 
 from mastra_engine.backends.base.facts.arguments import NewFact
@@ -15,9 +18,13 @@ from mastra_engine.backends.base.facts.store import (
     FactSelection,
     FactStore,
     FactWrite,
+    Reading,
 )
 from mastra_engine.backends.base.vectors.search import Instant
 from mastra_engine.backends.postgres.session import SessionStore
+from mastra_engine.backends.postgres.sync_runs import CLOCK
+from mastra_engine.models import FactReading
+from mastra_engine.models import Thread as ThreadRow
 from mastra_engine.postgres import facts
 from mastra_engine.postgres.compile import Sql, both
 from mastra_engine.types import Fact, FactAction, FactSource
@@ -45,6 +52,12 @@ class PostgresFactStore(SessionStore, FactStore):
         self, resource_id: str, claims: Collection[Claim], *, valid_after: datetime
     ) -> Sequence[tuple[Claim, Fact]]:
         rows = facts.lock_versions(self.session.connection, claims, valid_after=valid_after)
+        return [(Claim(*keys), fact) for keys, fact in rows]
+
+    def lock_current(
+        self, resource_id: str, claims: Collection[tuple[UUID, UUID]]
+    ) -> Sequence[tuple[Claim, Fact]]:
+        rows = facts.lock_current(self.session.connection, resource_id, claims)
         return [(Claim(*keys), fact) for keys, fact in rows]
 
     def lock_version(self, id: UUID) -> tuple[Claim, Fact] | None:
@@ -130,6 +143,60 @@ class PostgresFactStore(SessionStore, FactStore):
     def list_sources(self, id: UUID) -> list[FactSource]:
         with self.session.translated():
             return facts.list_sources(self.session.connection, id)
+
+    # How far threads were read
+
+    def open_reading(self, thread_id: str) -> Reading | None:
+        thread = ThreadRow.objects.using(self.session.alias).filter(id=thread_id)
+        with self.session.translated():
+            row = thread.values_list("resource_id", "fact_reading__position").first()
+        if row is None:
+            return None
+        resource_id, position = row
+        if position is None and not self._add_reading(thread_id):
+            return None
+        return Reading(thread_id, resource_id, position or 0)
+
+    def claim_reading(self, reading: Reading, seconds: float, *, takeover: bool) -> bool:
+        rows = self._at(reading)
+        if not takeover:
+            rows = rows.filter(Q(claimed_until=None) | Q(claimed_until__lte=CLOCK))
+        until = CLOCK + timedelta(seconds=seconds)
+        return bool(self.session.run(lambda: rows.update(claimed_until=until), single=True))
+
+    def release_reading(self, reading: Reading) -> None:
+        self.session.run(lambda: self._at(reading).update(claimed_until=None), single=True)
+
+    def move_reading(self, reading: Reading, position: int) -> bool:
+        # The update locks the row: of two transactions with the same messages, one moves it.
+        return bool(self._at(reading).update(position=position, claimed_until=None))
+
+    def list_unread(
+        self, resource_ids: Collection[str] | None, *, after: str, limit: int
+    ) -> list[str]:
+        position = Coalesce("fact_reading__position", 0)
+        threads = ThreadRow.objects.using(self.session.alias).annotate(read=position)
+        threads = threads.filter(id__gt=after, last_position__gt=F("read"))
+        if resource_ids is not None:
+            threads = threads.filter(resource_id__in=resource_ids)
+        with self.session.translated():
+            return list(threads.order_by("id").values_list("id", flat=True)[:limit])
+
+    def _add_reading(self, thread_id: str) -> bool:
+        """Add the reading of a thread; return False if the thread was deleted."""
+        new = FactReading(thread_id=thread_id)
+        try:
+            self.session.run(lambda: self._readings().bulk_create([new], ignore_conflicts=True))
+        except IntegrityError:
+            return False
+        return True
+
+    def _readings(self) -> QuerySet[FactReading]:
+        return FactReading.objects.using(self.session.alias)
+
+    def _at(self, reading: Reading) -> QuerySet[FactReading]:
+        """Select the row, unless the reading has moved or the thread has another resource."""
+        return self._readings().filter(thread=reading.thread_id, position=reading.position)
 
     # Which facts are indexed
 

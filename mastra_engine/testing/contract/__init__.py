@@ -14,6 +14,10 @@ from mastra_engine.testing.contract.entities import TestEntities
 from mastra_engine.testing.contract.equal_ids import TestEqualIds
 from mastra_engine.testing.contract.evaluation import TestEvaluation
 from mastra_engine.testing.contract.event_loop import TestEventLoop
+from mastra_engine.testing.contract.fact_extraction import (
+    TestFactExtraction,
+    TestScopedFactExtraction,
+)
 from mastra_engine.testing.contract.fact_search import TestFactSearch
 from mastra_engine.testing.contract.fact_sources import TestFactSources, TestScopedFacts
 from mastra_engine.testing.contract.facts import TestFacts
@@ -66,6 +70,7 @@ __all__ = [
     "TestErasure",
     "TestEvaluation",
     "TestEventLoop",
+    "TestFactExtraction",
     "TestFactSearch",
     "TestFactSources",
     "TestFacts",
@@ -87,6 +92,7 @@ __all__ = [
     "TestRecordSearch",
     "TestRecords",
     "TestReturnedFields",
+    "TestScopedFactExtraction",
     "TestScopedFacts",
     "TestScopedMemory",
     "TestSparseVectors",

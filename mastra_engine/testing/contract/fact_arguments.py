@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from mastra_engine.types import Fact, FactInput, Message, Retraction
 
 if TYPE_CHECKING:
     from mastra_engine.testing.contract.text_arguments import Wrapped
+
+
+class Learned:
+    """An extractor whose facts and retractions have texts of the kind that the calls have."""
+
+    def __init__(self, wrap: Callable[[str], Any]) -> None:
+        self.wrap = wrap
+
+    def extract(self, messages: Sequence[Message], known_facts: Sequence[Fact]) -> Any:
+        texts = [self.wrap(text) for text in ("Ann", "lives in", "Berlin")]
+        return [Retraction(*texts), FactInput(*texts)]
 
 
 def use_facts(calls: Wrapped) -> None:
@@ -45,6 +59,9 @@ def use_facts(calls: Wrapped) -> None:
         **filter,
     )
     calls.call("facts", "search", query="Berlin", resource_id="ann", **criteria, **filter)
+    calls.target.facts.extraction.extractor = Learned(calls.wrap)
+    calls.call("facts", "extract", thread_id="of facts")
+    calls.call("facts", "extract_pending", thread_id="of facts")
     for method in ("get_fact", "history", "sources"):
         calls.call("facts", method, id=str(first.id))
     calls.call("facts", "within", resource_ids=["ann"], connection_ids=["crm"])

@@ -55,6 +55,7 @@ class Held:
         self.embedded: list[str] = []
         self.state_indexed: list[str] = []
         self.facts_indexed: list[str] = []
+        self.facts_extracted: list[str] = []
 
     def send(self, run_id: UUID, *, delay: float = 0) -> None:
         self.sent.append((run_id, delay > 0))
@@ -70,6 +71,9 @@ class Held:
 
     def index_facts(self, resource_id: str) -> None:
         self.facts_indexed.append(resource_id)
+
+    def extract_facts(self, thread_id: str) -> None:
+        self.facts_extracted.append(thread_id)
 
 
 class Patient(Held):

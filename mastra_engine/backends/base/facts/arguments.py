@@ -42,8 +42,8 @@ class NewFact:
 
 def new_facts(values: Any, path: str = "/facts") -> list[NewFact]:
     """Return validated facts; raise InvalidInput that names the place of an invalid value."""
-    values = _listed(values, path, "facts", MAX_FACTS)
-    return [_new_fact(value, f"{path}/{position}") for position, value in enumerate(values)]
+    values = listed(values, path, "facts", MAX_FACTS)
+    return [new_fact(value, f"{path}/{position}") for position, value in enumerate(values)]
 
 
 def limited_text(value: Any, path: str) -> str:
@@ -62,7 +62,8 @@ def object_text(value: Any, path: str) -> str:
     return valid_text
 
 
-def _new_fact(value: Any, path: str) -> NewFact:
+def new_fact(value: Any, path: str) -> NewFact:
+    """Return a validated fact."""
     fact = _as(FactInput, value, path, "a fact")
     valid_from = None if fact.valid_from is None else moment(fact.valid_from, f"{path}/valid_from")
     return NewFact(
@@ -96,7 +97,7 @@ def later(end: datetime, start: datetime, path: str) -> datetime:
 
 
 def _sources(values: Any, path: str) -> tuple[FactSource, ...]:
-    values = _listed(values, path, "sources", MAX_SOURCES)
+    values = listed(values, path, "sources", MAX_SOURCES)
     sources = (_source(value, f"{path}/{position}") for position, value in enumerate(values))
     return tuple(dict.fromkeys(sources))
 
@@ -121,7 +122,7 @@ def _aliases(values: Any, path: str) -> tuple[str, ...]:
     return tuple(aliases)
 
 
-def _listed(values: Any, path: str, kind: str, most: int) -> list[Any]:
+def listed(values: Any, path: str, kind: str, most: int) -> list[Any]:
     """Return the items of an iterable, of which at most one more than allowed is consumed."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         message = f"must be a list of {kind}, not {type(values).__name__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from datetime import datetime
@@ -14,9 +15,13 @@ import orjson
 from mastra_engine import failpoints
 from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
+from mastra_engine.backends.base.facts.answers import Answer
 from mastra_engine.backends.base.facts.arguments import NewFact, limited_text, new_facts
 from mastra_engine.backends.base.facts.claims import name_key
+from mastra_engine.backends.base.facts.extraction import Extraction
 from mastra_engine.backends.base.facts.index import FactIndex, everything
+from mastra_engine.backends.base.facts.retractions import retract_claims
+from mastra_engine.backends.base.facts.sources import lock_sources
 from mastra_engine.backends.base.facts.store import FactSelection, FactStore
 from mastra_engine.backends.base.facts.subjects import Subjects, claim_of, keys_of
 from mastra_engine.backends.base.facts.versions import Versions
@@ -29,12 +34,16 @@ from mastra_engine.backends.base.vectors.search import (
     vector_query,
 )
 from mastra_engine.backends.base.vectors.service import Vectors
-from mastra_engine.exceptions import FactNotFound, MessageNotFound, RecordNotFound
+from mastra_engine.exceptions import (
+    EngineConfigError,
+    FactNotFound,
+)
 from mastra_engine.filters.cursors import decode, encode, fingerprint
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.types import (
     Fact,
     FactAction,
+    FactChange,
     FactLike,
     FactMatch,
     FactSource,
@@ -43,6 +52,8 @@ from mastra_engine.types import (
     VectorIndex,
 )
 from mastra_engine.validation.inputs import count, flag, moment, name, uuid
+
+logger = logging.getLogger("mastra_engine")
 
 #: Called after a commit with the resource, and the versions that were written or deleted.
 CommitListener = Callable[[str, Sequence[UUID]], None]
@@ -62,12 +73,14 @@ class Facts:
         store: FactStore,
         vectors: Vectors,
         idempotency: Idempotency,
+        extraction: Extraction,
         *,
         after_commit: Iterable[CommitListener] = (),
     ) -> None:
         self.store = store
         self.vectors = vectors
         self.idempotency = idempotency
+        self.extraction = extraction
         self.index = FactIndex(store, vectors)
         self.after_commit = list(after_commit)
         self.scope: Scope = UNRESTRICTED
@@ -248,6 +261,46 @@ class Facts:
         numbers = yield from self.index.prepare_search(request, selection)
         return self._with_facts(self.index.search(request, numbers, selection)[: request.limit])
 
+    # Extraction
+
+    @in_steps
+    def extract(self, *, thread_id: str) -> Steps[list[FactChange]]:
+        """Have the FactExtractor read the unread messages of a thread, and return the changes.
+
+        The extractor gets the messages oldest first, at most 50 at a time and about 128 KiB, with
+        current facts about the resource. Its facts and retractions are stored in the transaction
+        that records the messages as read. When it fails between two calls of the extractor, the
+        changes of the earlier ones stay. If a worker reads the same messages at the same time, one
+        of the two answers is stored.
+
+        Raises EngineConfigError without FACT_EXTRACTOR, ThreadNotFound, what the extractor raises,
+        InvalidInput for an invalid part of its answer, and MessageNotFound for a source that is
+        none of the messages. Then nothing of that answer was stored, and its messages are unread.
+        """
+        return (yield from self._extract(name(thread_id, "/thread_id"), takeover=True))
+
+    @in_steps
+    def extract_pending(self, *, thread_id: str | None = None) -> Steps[int]:
+        """Do as extract() for a thread, unless a worker is reading it; return how many changes.
+
+        Without an argument these are all threads in scope with unread messages. A failure of one
+        of them is logged, and its messages stay unread.
+        """
+        if thread_id is not None:
+            id = name(thread_id, "/thread_id")
+            return len((yield from self._extract(id, takeover=False)))
+        changes, last = 0, ""
+        while ids := self.extraction.list_unread(self.scope.resource_ids, after=last):
+            for id in ids:
+                try:
+                    changes += len((yield from self._extract(id, takeover=False)))
+                except EngineConfigError:
+                    raise
+                except Exception:
+                    logger.exception("Messages of thread %s wait to be read for facts", id)
+            last = ids[-1]
+        return changes
+
     # The index
 
     @in_steps
@@ -284,6 +337,8 @@ class Facts:
     aforget = derive_async(forget)
     asources = derive_async(sources)
     asearch = derive_async(search)
+    aextract = derive_async(extract)
+    aextract_pending = derive_async(extract_pending)
     aindex_pending = derive_async(index_pending)
     areindex = derive_async(reindex)
     aprepare_index = derive_async(prepare_index)
@@ -322,12 +377,29 @@ class Facts:
         facts = self.store.find(ids, resource_ids=None)
         return [facts[id] for id in ids if id in facts]
 
+    def _extract(self, thread_id: str, *, takeover: bool) -> Steps[list[FactChange]]:
+        changes = yield from self.extraction.read(
+            thread_id, self.scope.resource_ids, self._write_answer, takeover=takeover
+        )
+        resources = {change.fact.resource_id for change in changes}
+        yield from self.index.index_later(sorted(resources))
+        return changes
+
+    def _write_answer(self, resource_id: str, answer: Answer, now: datetime) -> list[FactChange]:
+        changes: list[tuple[FactAction, Fact]] = []
+        if answer.retractions:
+            versions = retract_claims(self.store, resource_id, answer.retractions, now)
+            self._write(versions)
+            changes += [("retracted", write.fact) for write in versions.writes()]
+        changes += self._remember(resource_id, answer.facts, now)
+        return [FactChange(action=action, fact=fact) for action, fact in changes]
+
     def _remember(
         self, resource_id: str, new: Sequence[NewFact], now: datetime
     ) -> list[tuple[FactAction, Fact]]:
         if not new:
             return []
-        self._lock_sources(resource_id, new)
+        lock_sources(self.store, resource_id, new, connection_ids=self.scope.connection_ids)
         subjects = Subjects(resource_id, self.store.resolve(resource_id, keys_of(resource_id, new)))
         targets = [subjects.target_of(fact) for fact in new]
         earliest = min([now, *(fact.valid_from for fact in new if fact.valid_from)])
@@ -338,22 +410,6 @@ class Facts:
         results = [versions.remember(*pair) for pair in zip(new, targets, strict=True)]
         self._write(versions)
         return [(action, versions.facts[id]) for action, id in results]
-
-    def _lock_sources(self, resource_id: str, new: Sequence[NewFact]) -> None:
-        """Keep the sources of facts from deletion; raise NotFound for one out of reach."""
-        sources = [source for fact in new for source in fact.sources]
-        messages = sorted({source.message_id for source in sources if source.message_id})
-        records = sorted({source.record_id for source in sources if source.record_id})
-        if messages:
-            own_messages = self.store.lock_messages(messages, resource_id)
-            for message in messages:
-                if message not in own_messages:
-                    raise MessageNotFound(id=message)
-        if records:
-            own_records = self.store.lock_records(records, connection_ids=self.scope.connection_ids)
-            for record in records:
-                if record not in own_records:
-                    raise RecordNotFound(id=record)
 
     def _retract(self, fact: Fact, reason: str, at: datetime | None) -> Fact:
         now = self.store.lock_resource(fact.resource_id)

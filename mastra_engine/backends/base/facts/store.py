@@ -52,6 +52,15 @@ class FactWrite:
     sources: Sequence[FactSource]
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The position up to which the messages of a thread were read for facts."""
+
+    thread_id: str
+    resource_id: str
+    position: int
+
+
 class FactStore(ABC):
     """Stores versions of claims with their sources.
 
@@ -98,6 +107,15 @@ class FactStore(ABC):
         self, resource_id: str, claims: Collection[Claim], *, valid_after: datetime
     ) -> Sequence[tuple[Claim, Fact]]:
         """Return, locked, the current versions of claims and those valid after a time.
+
+        They are ordered by the time of remembering.
+        """
+
+    @abstractmethod
+    def lock_current(
+        self, resource_id: str, claims: Collection[tuple[UUID, UUID]]
+    ) -> Sequence[tuple[Claim, Fact]]:
+        """Return, locked, the current versions of claims by subject and predicate, of any object.
 
         They are ordered by the time of remembering.
         """
@@ -152,6 +170,34 @@ class FactStore(ABC):
     @abstractmethod
     def delete_versions(self, ids: Sequence[UUID]) -> int:
         """Delete versions with their sources and vectors; return how many there were."""
+
+    @abstractmethod
+    def open_reading(self, thread_id: str) -> Reading | None:
+        """Return the reading of a thread, which starts at position 0; None without a thread.
+
+        A thread that is given to another resource is read from the start again.
+        """
+
+    @abstractmethod
+    def claim_reading(self, reading: Reading, seconds: float, *, takeover: bool) -> bool:
+        """Claim the next messages of a thread for some seconds.
+
+        Returns False if the reading has moved or, unless `takeover`, another process has a claim.
+        """
+
+    @abstractmethod
+    def release_reading(self, reading: Reading) -> None:
+        """Release a claim, unless the reading has moved."""
+
+    @abstractmethod
+    def move_reading(self, reading: Reading, position: int) -> bool:
+        """Move a reading to a position and release its claim; return False if it has moved."""
+
+    @abstractmethod
+    def list_unread(
+        self, resource_ids: Collection[str] | None, *, after: str, limit: int
+    ) -> list[str]:
+        """Return ids greater than `after`, in order, of those resources' threads to read."""
 
     @abstractmethod
     def list_unindexed(self, resource_ids: Collection[str] | None, *, limit: int) -> list[Fact]:

@@ -91,6 +91,7 @@ class Messages:
         except Conflict:
             saved = self._stored_before(append)
         yield from self._index.embed_later(id)
+        self._context.messages_saved(id)
         return saved
 
     def list_messages(

@@ -36,6 +36,8 @@ class MemoryContext:
     queue: RunQueue | None = None
     #: Returns the current facts about a resource, pinned ones first; an engine sets it.
     current_facts: Callable[[str], list[Fact]] = lambda resource_id: []
+    #: Called with the id of a thread to which messages were appended; an engine sets it.
+    messages_saved: Callable[[str], None] = lambda thread_id: None
     #: The resources in scope; None for all.
     resource_ids: frozenset[str] | None = None
 
