@@ -51,7 +51,11 @@ class Source:
 def search(desk: MastraEngine, question: str) -> list[RecordMatch]:
     """Return the chunks that fit a question best, at most one of each record, or none."""
     return desk.search_records(
-        query=question, connection_id=CONNECTION, top_k=TOP_K, min_score=MIN_SIMILARITY
+        query=question,
+        connection_id=CONNECTION,
+        top_k=TOP_K,
+        min_score=MIN_SIMILARITY,
+        explain=True,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Any
 
 from example_project.desk import knowledge
@@ -59,6 +60,7 @@ class Turn:
                 "score": round(match.score, 4),
                 "similarity": round(match.similarity or 0, 4),
                 "lexical": round(match.lexical, 4),
+                "explanation": asdict(match.explanation) if match.explanation else None,
             }
             self._add_source(match.record, match.text, origin)
 

@@ -25,6 +25,7 @@ from mastra_engine.admin.paging import counted, table_rows
 from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import sources
 from mastra_engine.admin.transcript import load_content, message_range, note_gaps
+from mastra_engine.admin.why import Reasons, context_before, reasons_for
 from mastra_engine.admin.word_search import (
     distinct_words,
     excerpt_of,
@@ -130,6 +131,8 @@ class ThreadAdmin(ContextWindows):
         if self.reads(request, Message):
             load_content(messages, page_range.messages)
             links = sources(self, page_range.messages)
+            for message in page_range.messages:
+                message.reasons = list(reasons_for(self, message))  # type: ignore[attr-defined]
         note_gaps(page_range.messages)
         return {
             "message_range": page_range,
@@ -204,7 +207,7 @@ def _sums(threads: QuerySet[Thread]) -> Iterator[Fact]:
 
 
 @admin.register(Message)
-class MessageAdmin(EngineAdmin):
+class MessageAdmin(Reasons):
     """Messages, each with a link to its place in the transcript of its thread."""
 
     list_display = ("place", "role", "conversation", "tokens", "created_at")
@@ -263,7 +266,10 @@ class MessageAdmin(EngineAdmin):
         return in_messages(rows, words, "pk") if words else set()
 
     def tools(self, request: HttpRequest, row: Message) -> list[Link]:
-        return [Link("Transcript", self.url("thread_change", row.thread_id, at=row.position))]
+        links = [Link(_("Transcript"), self.url("thread_change", row.thread_id, at=row.position))]
+        if self.reads(request, Message):
+            links += [Link(_("Why?"), self.url("why", row.pk)), *context_before(self, row)]
+        return links
 
 
 @admin.register(WorkingMemory)

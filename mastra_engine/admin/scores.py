@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ SIMILARITY, WORD, NEIGHBOUR, RERANKER = range(4)
 class Score:
     """A value that a search gave to a result, as a line with a bar.
 
-    `weight` is the share with which it counts, None where it is a part of another value.
+    `weight` is the share with which it counts, None where that is not known, and for words.
     """
 
     label: SafeString | str
@@ -66,7 +67,7 @@ def _score(label: SafeString | str, part: Part, most: float, colour: int) -> Sco
         label=label,
         value=part.value,
         bar=bar([(_share(part.value, most), colour)]),
-        weight=part.weight,
+        weight=None if math.isnan(part.weight) else part.weight,
     )
 
 

@@ -9,6 +9,7 @@ from django.core.management import call_command
 
 from example_project.management.commands import serve
 from tests.browser.conftest import follow, log_in
+from tests.browser.looking import look
 from tests.browser.test_desk import ask
 
 pytestmark = pytest.mark.browser
@@ -52,6 +53,21 @@ def test_a_conversation_and_its_sources_are_in_the_admin(served: Any) -> None:
     transcript.get_by_text('"number": 2').first.wait_for()
     transcript.get_by_text("Result of").click()
     transcript.get_by_text("Update the README").first.wait_for()
+
+    # Why the passages of the first answer were found, and the context before it
+    conversation = page.url
+    follow(page.get_by_role("link", name="Why?").first)
+    assert page.get_by_role("rowheader", name="Similarity").first.is_visible()
+    assert page.get_by_role("rowheader", name="except").first.is_visible()
+    assert page.get_by_text("not cited").first.is_visible()
+    assert look(page, "why") == []
+    follow(page.get_by_role("button", name="Search again in the playground"))
+    assert page.get_by_role("region", name="Results").get_by_role("link").first.is_visible()
+    page.goto(conversation)
+    follow(page.get_by_role("link", name="Context before").first)
+    assert page.get_by_text("The messages before #2").is_visible()
+    assert page.locator(".me-messages > li").count() == 1
+    page.goto(conversation)
 
     # Its record, the vector made from it, and the sync that brought it
     follow(transcript.get_by_role("link", name="Codertocat/Hello-World#2"))
