@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from mastra_engine.exceptions import (
-    EngineConfigError,
-    EngineError,
-    InvalidInput,
-    InvalidVector,
-    Unavailable,
-)
+from mastra_engine.exceptions import InvalidInput, InvalidVector
+from mastra_engine.openai_server import OpenAIServer, translated
 from mastra_engine.optional_deps import require
 from mastra_engine.retrieval.embedding import Vectors, check_shape
 from mastra_engine.validation.inputs import count, name
@@ -130,11 +125,12 @@ class OpenAIEmbedder:
         batch_size: int = 128,
         client: OpenAI | None = None,
     ) -> None:
-        require("openai", "openai", by="OpenAIEmbedder")
         self.model = name(model, "/model")
         self.dimensions = None if dimensions is None else count(dimensions, "/dimensions", least=1)
         self.batch_size = count(batch_size, "/batch_size", least=1)
-        self._base_url, self._api_key, self._custom_client = base_url, api_key, client
+        self._server = OpenAIServer(
+            "OpenAIEmbedder", base_url=base_url, api_key=api_key, custom_client=client
+        )
 
     def __repr__(self) -> str:
         return f"OpenAIEmbedder(model={self.model!r}, dimensions={self.dimensions})"
@@ -150,46 +146,17 @@ class OpenAIEmbedder:
         """Return the vector of a query text."""
         return self._request([text], "/query_text")[0]
 
-    @cached_property
-    def _client(self) -> OpenAI:
-        if self._custom_client is not None:
-            return self._custom_client
-        from openai import OpenAI, OpenAIError
-
-        key = self._api_key or (self._base_url and "none")
-        try:
-            return OpenAI(api_key=key, base_url=self._base_url)
-        except OpenAIError as error:
-            message = "OpenAIEmbedder needs an api_key, or OPENAI_API_KEY in the environment"
-            raise EngineConfigError(message) from error
-
     def _request(self, texts: list[str], path: str) -> Vectors:
-        client = self._client
-        from openai import APIConnectionError, InternalServerError, OpenAIError, RateLimitError
-
         shorter: Any = {} if self.dimensions is None else {"dimensions": self.dimensions}
-        try:
+        with translated("embedding server", "vectors"):
             # The library requests base64 by default, which not every server supports.
-            answer = client.embeddings.create(
+            answer = self._server.client.embeddings.create(
                 model=self.model, input=texts, encoding_format="float", **shorter
             )
-        except (APIConnectionError, InternalServerError, RateLimitError) as error:
-            raise Unavailable(
-                f"The embedding server is unavailable or busy: {_kind(error)}"
-            ) from error
-        except (OpenAIError, ValueError) as error:  # ValueError: the answer is not JSON
-            raise EngineError(
-                f"The embedding server returned no vectors: {_kind(error)}"
-            ) from error
         source = f"the server of {self.model!r}"
         vectors = _in_order(getattr(answer, "data", None) or [], path, source)
         checked: Vectors = check_shape(vectors, len(texts), self.dimensions, path, source)
         return checked
-
-
-def _kind(error: Exception) -> str:
-    status = getattr(error, "status_code", None)
-    return f"{type(error).__name__} {status}" if status else type(error).__name__
 
 
 def _in_order(data: Sequence[Any], path: str, source: str) -> list[Any]:

@@ -16,3 +16,9 @@ records_changed = Signal()
 #: arguments are `alias`, `resource_id` and `fact_ids`, the ids of the versions that were written or
 #: deleted. Facts that go with their last source, or with an erased resource, are not reported.
 facts_changed = Signal()
+
+#: Sent after each request of OpenAIFactExtractor to its language model, in the thread that sent the
+#: request. The sender is the extractor's class. The arguments are `model`, `thread_id`,
+#: `input_tokens` and `output_tokens` as the server counts them, and `cost`, a Decimal, or None
+#: without `prices`. An exception in a receiver is logged and does not affect the extraction.
+tokens_used = Signal()

@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 
 from mastra_engine.conf import database_from_url
 from mastra_engine.registry import registry
-from mastra_engine.signals import facts_changed, records_changed
+from mastra_engine.signals import facts_changed, records_changed, tokens_used
 from tests.docs.pages import (
     CLIENTS,
     DOCS,
@@ -74,7 +74,7 @@ def test_python_runs_and_prints_what_is_shown(
     vars(module)["BASE_DIR"] = tmp_path  # what pages show of settings relies on
     monkeypatch.setitem(sys.modules, module.__name__, module)
     # Until the collector comes, a page's receiver would hear of what another page does.
-    for signal in (facts_changed, records_changed):
+    for signal in (facts_changed, records_changed, tokens_used):
         monkeypatch.setattr(signal, "receivers", [*signal.receivers])
     with registry.empty():  # what the example project declares may have the same names
         run_python(page, module, request)
