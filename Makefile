@@ -21,7 +21,7 @@ help:
 	@echo "make test-pgbouncer  run those behind PgBouncer that it might matter to"
 	@echo "make test-frameworks run the suites of agent frameworks, each in an environment of its own"
 	@echo "make coverage        measure which lines the unit tests, the contract and the faces reach"
-	@echo "make lint      style, language, types, import contracts, missing migrations"
+	@echo "make lint      style, language, translations, types, import contracts, missing migrations"
 	@echo "make docs      build the documentation site in build/docs/"
 	@echo "make openapi   write the API's description and its reference"
 	@echo "make lock      write constraints.txt, the versions that development uses"
@@ -109,6 +109,7 @@ coverage: $(VENV)/ready
 
 lint: $(VENV)/ready
 	$(BIN)/python tools/prose.py
+	$(BIN)/python tools/messages.py --check
 	$(BIN)/typos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
