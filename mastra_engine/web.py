@@ -1,11 +1,13 @@
-"""Permissions to read content, and transactions of views: shared by the API and the admin."""
+"""Permissions to read content, transactions of views, and streams: shared by API and admin."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.db import connections, transaction
+from django.http import StreamingHttpResponse
 
 from mastra_engine.types import (
     Entity,
@@ -91,3 +93,35 @@ def non_atomic(view: V) -> V:
     for alias in connections:
         transaction.non_atomic_requests(using=alias)(view)
     return view
+
+
+class Streamed(StreamingHttpResponse):
+    """Stream blocks of bytes, none of them empty, under WSGI and under ASGI.
+
+    Under ASGI a slow client holds no database connection: the connections of the request's thread
+    are closed after each block, and the next block opens them again.
+    """
+
+    def __init__(self, blocks: Iterator[bytes], *, asynchronous: bool, content_type: str) -> None:
+        super().__init__(
+            _async_blocks(blocks) if asynchronous else blocks, content_type=content_type
+        )
+
+
+def close_connections() -> None:
+    """Close the database connections of this thread, except inside a transaction."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+async def _async_blocks(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    def read_block() -> bytes:
+        try:
+            return next(blocks, b"")
+        finally:
+            close_connections()
+
+    # Under ASGI Django reads a synchronous iterator into memory before it sends anything.
+    while block := await sync_to_async(read_block)():
+        yield block

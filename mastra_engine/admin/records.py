@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
-from django import forms
 from django.contrib import admin
+from django.core.handlers.asgi import ASGIRequest
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.http import content_disposition_header, urlencode
+from django.utils.text import get_valid_filename
 from django.utils.translation import gettext as _
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, query_number
+from mastra_engine.admin.bounds import bounded
 from mastra_engine.admin.days import ChangesOfDays
-from mastra_engine.admin.forms import FilterField, PageForm
+from mastra_engine.admin.downloads import FORMATS
+from mastra_engine.admin.reading import database
+from mastra_engine.admin.record_table import OFFERED, SHOWN, Table
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
 from mastra_engine.exceptions import CursorExpired, InvalidInput
 from mastra_engine.handler import engine
 from mastra_engine.models import Embedding, Entity, IndexProgress, Record, SyncRun
 from mastra_engine.types import Page
 from mastra_engine.types import Record as RecordValue
+from mastra_engine.validation.suggestions import unknown
+from mastra_engine.web import Streamed
 
 PAGE = 50
+#: The records that a download reads at once.
+DOWNLOADED = 1_000
 #: The most indexes of an entity, and the most vectors of a record, that a page lists.
 RELATED = 50
 
@@ -37,28 +50,15 @@ class Event:
     run: SyncRun | None = None
 
 
-class RecordsForm(PageForm):
-    """The filter and the order of an entity's records."""
-
-    filter = FilterField(
-        required=False, help_text='JSON, such as {"state": "open", "priority": {"$gte": 3}}'
-    )
-    sort = forms.CharField(
-        required=False, help_text="A field, such as priority; -priority sorts in descending order"
-    )
-
-    def clean_sort(self) -> list[dict[str, str]]:
-        field: str = self.cleaned_data["sort"]
-        if not field:
-            return []
-        return [{"field": field.lstrip("-"), "direction": "desc" if field[0] == "-" else "asc"}]
-
-
 @admin.register(Entity)
 class EntityAdmin(ChangesOfDays):
     """Entities; the page of an entity lists its records."""
 
-    views = (*ChangesOfDays.views, View("changes", "<path:object_id>/changes/"))
+    views = (
+        *ChangesOfDays.views,
+        View("changes", "<path:object_id>/changes/"),
+        View("download", "<path:object_id>/download/", content="record"),
+    )
     list_display = ("name", "connection_id", "rev", "updated_at")
     search_fields = ("connection_id", "name")
     search_help_text = "The beginning of a connection ID or an entity name"
@@ -83,22 +83,61 @@ class EntityAdmin(ChangesOfDays):
         ]
 
     def details(self, request: HttpRequest, row: Entity) -> dict[str, Any]:
-        """List the records, for users who may read content by a filter and a sort."""
+        """Show the records, as a table for users who may read content."""
         index_progress = self.rows(IndexProgress).filter(entity=row).select_related("vector_index")
         indexed = {"index_progress": index_progress.order_by("id")[:RELATED]}
         if not self.reads(request, Record):
-            return {"records": _records(row, {}, request.GET.get("cursor")), **indexed}
-        form = RecordsForm(request.GET)
-        records: Page[RecordValue] = Page([])
-        if form.is_valid():
-            filters, sort = form.cleaned_data["filter"], form.cleaned_data["sort"]
-            options = {"filters": {} if filters is None else filters, "sort": sort}
+            records = _records(row, {}, request.GET.get("cursor"))
+            more = f"?{urlencode({'cursor': records.next_cursor or ''})}"
+            return {"records": records, "more": more, **indexed}
+        table = self._table(request, row)
+        records = Page[RecordValue]([])
+        if table.form.is_valid():
             try:
-                records = _records(row, options, request.GET.get("cursor"))
+                records = _records(row, table.options, request.GET.get("cursor"))
             except InvalidInput as error:
-                form.add_error(_field_of(error), str(error))
-        query = {name: request.GET[name] for name in ("filter", "sort") if name in request.GET}
-        return {"form": form, "records": records, "query": query, **indexed}
+                table.form.add_error(_field_of(error), str(error))
+        return {
+            "form": table.form,
+            "table": table,
+            "records": records,
+            "rows": [(record, table.cells(record)) for record in records],
+            "more": table.address(cursor=records.next_cursor) if records.next_cursor else "",
+            "download": self.url("download", row.pk),
+            **indexed,
+        }
+
+    def download(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Send the records that a filter selects, in the order of their external IDs."""
+        entity = self.row(request, object_id)
+        table = self._table(request, entity, shown=OFFERED)
+        ending = request.GET.get("format", "")
+        if ending not in FORMATS:
+            raise InvalidInput(unknown("format", ending, FORMATS), path="/format")
+        content_type, lines, whole = FORMATS[ending]
+        try:
+            if not table.form.is_valid():
+                raise InvalidInput("has a fault", path="/filter")
+            fields = None if whole else table.columns
+            pages = _pages(entity, {"filters": table.options["filters"], "fields": fields})
+            first = next(pages)
+        except InvalidInput:  # the page of the entity says why
+            return redirect(f"{self.url('entity_change', entity.pk)}?{request.GET.urlencode()}")
+        self.log_change(request, entity, f"Downloaded records as {ending.upper()}.")
+        response = Streamed(
+            lines(chain([first], pages), table.columns),
+            asynchronous=isinstance(request, ASGIRequest),
+            content_type=content_type,
+        )
+        filename = get_valid_filename(f"{entity.name[:100]}.{ending}")
+        response["Content-Disposition"] = content_disposition_header(True, filename)
+        return response
+
+    def _table(self, request: HttpRequest, entity: Entity, *, shown: int = SHOWN) -> Table:
+        """Return the table that a request asks for, with the fields of the latest records."""
+        latest = {"sort": [{"field": "@rev", "direction": "desc"}]}
+        documents = [record.data for record in _records(entity, latest, None)]
+        return Table(request.GET, documents, shown=shown)
 
     def changes(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show the changes after a revision; without one in the address, the latest changes."""
@@ -202,6 +241,26 @@ def _field_of(error: InvalidInput) -> str | None:
     """Return the name of the form's field that caused an error of the engine, or None."""
     _, _, option = error.path.partition("/options/")
     return {"filters": "filter", "sort": "sort"}.get(option.partition("/")[0])
+
+
+def _pages(entity: Entity, options: dict[str, Any]) -> Iterator[Page[RecordValue]]:
+    """Yield the records of a filter, each page in a transaction with a time limit of its own.
+
+    A slow client holds neither a transaction nor a snapshot. A failure breaks the transfer off, so
+    that no part of a file is taken for all of it.
+    """
+    cursor = None
+    while True:
+        with bounded(database()):
+            page = engine.get_records(
+                entity_name=entity.name,
+                connection_id=entity.connection_id,
+                options={**options, "limit": DOWNLOADED, "cursor": cursor},
+            )
+        yield page
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 def _records(entity: Entity, options: dict[str, Any], cursor: str | None) -> Page[RecordValue]:

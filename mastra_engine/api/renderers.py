@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 import orjson
-from asgiref.sync import sync_to_async
-from django.db import connections
-from django.http import StreamingHttpResponse
 from rest_framework.renderers import BaseRenderer
 
 from mastra_engine.api.parsers import JSON_LINES
+from mastra_engine.web import Streamed
 
 _LINES = 1_000
 
@@ -34,19 +32,11 @@ class JsonRenderer(BaseRenderer):
         return b"" if data is None else dumps(data)
 
 
-class JsonLines(StreamingHttpResponse):
-    """Stream lines of JSON in blocks of up to 1,000 lines, under WSGI and under ASGI.
-
-    Under ASGI a slow client holds no database connection: the connections of the request's thread
-    are closed after each block, and the next block opens them again.
-    """
+class JsonLines(Streamed):
+    """Stream lines of JSON in blocks of up to 1,000 lines."""
 
     def __init__(self, lines: Iterable[bytes], *, asynchronous: bool) -> None:
-        blocks = _blocks(iter(lines))
-        super().__init__(
-            _async_blocks(blocks) if asynchronous else blocks,
-            content_type=JSON_LINES,
-        )
+        super().__init__(_blocks(iter(lines)), asynchronous=asynchronous, content_type=JSON_LINES)
 
 
 def dumps(value: Any) -> bytes:
@@ -64,22 +54,3 @@ def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
     return str(value)
-
-
-def close_connections() -> None:
-    """Close the database connections of this thread, except inside a transaction."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close()
-
-
-async def _async_blocks(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    def read_block() -> bytes:
-        try:
-            return next(blocks, b"")
-        finally:
-            close_connections()
-
-    # Under ASGI Django reads a synchronous iterator into memory before it sends anything.
-    while block := await sync_to_async(read_block)():
-        yield block

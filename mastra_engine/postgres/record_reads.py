@@ -150,6 +150,8 @@ def _selection(
     data, params = ("data", []) if query.fields is None else projected("data", query.fields)
     document = f"{data}::text" if as_text else data
     columns = f"{_BEFORE_DATA}, {document} AS data, {_AFTER_DATA}"
+    if query.sort and query.sort[0].field.column == "rev":
+        condition = both(condition, ("rev >= 0", []))  # of the partial index that has this order
     live, live_params = _live(entity, condition)
     sql, params = f"SELECT {columns} {live}", [*params, *live_params]
     order, order_params = _order(query.sort)

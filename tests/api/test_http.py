@@ -23,10 +23,11 @@ from rest_framework.throttling import ScopedRateThrottle
 from mastra_engine.api import parsers
 from mastra_engine.api.memory import ThreadsView
 from mastra_engine.api.records import ExportRecordsView, RecordsView
-from mastra_engine.api.renderers import JsonLines, close_connections, dumps
+from mastra_engine.api.renderers import JsonLines, dumps
 from mastra_engine.api.request_id import RequestIdFilter
 from mastra_engine.api.views import Throttle
 from mastra_engine.exceptions import Unavailable
+from mastra_engine.web import close_connections
 from tests.api.conftest import World, state
 
 CHAT = "/api/v1/threads/chat-1/"

@@ -17,8 +17,8 @@ from tests.browser.filling import fill_with_hostile, fill_with_much
 from tests.browser.looking import look, look_by_phone
 
 pytestmark = pytest.mark.browser
-#: Parts of pages that are there while something goes on, which they fetch anew.
-FETCHED = {"progress", "structure"}
+#: Parts of pages that are there while something goes on, which they fetch anew, and files.
+FETCHED = {"progress", "structure", "download"}
 #: Pages that depend on the state of a run or a sync, of which one of each kind is opened below.
 #: test_runs opens those of runs, and the hostile test both of syncs.
 OF_RUNS = {"retry", "cancel", "pause", "resume"}
