@@ -93,7 +93,7 @@ class EngineAdmin(ReadOnlyAdmin):
     facts: tuple[str, ...] = ()
     template = "row.html"
     #: The rows that are deleted together with a row, which the confirmation page names.
-    deleted_with = ""
+    deleted_with: Text = ""
 
     def get_urls(self) -> list[URLPattern]:
         own = [
@@ -155,7 +155,7 @@ class EngineAdmin(ReadOnlyAdmin):
         tools = self.tools(request, row)
         if self.has_delete_permission(request, row):
             url = self.url(f"{self.opts.model_name}_delete", row.pk)
-            tools.append(Link("Delete", url, danger=True))
+            tools.append(Link(_("Delete"), url, danger=True))
         context = {
             "row": row,
             "heading": self.heading(request, row),
@@ -176,10 +176,10 @@ class EngineAdmin(ReadOnlyAdmin):
         return self.confirm(
             request,
             row,
-            question=f"This also deletes {self.deleted_with}.",
-            label="Delete",
+            question=_("This also deletes %(rows)s.") % {"rows": self.deleted_with},
+            label=_("Delete"),
             act=lambda: self.delete_model(request, row),
-            success="Deleted.",
+            success=_("Deleted."),
             deletes=True,
         )
 
@@ -232,7 +232,8 @@ class EngineAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """Show a question; on POST, act on the row and redirect to its page.
 
-        An action that `deletes` the row redirects to the list.
+        An action that `deletes` the row redirects to the page of after_deletion(), and an error
+        because it does not exist to the list.
         """
         back = self.url(f"{self.opts.model_name}_change", row.pk)
         if request.method != "POST":
@@ -252,13 +253,18 @@ class EngineAdmin(ReadOnlyAdmin):
             act()
         except EngineError as error:
             messages.error(request, str(error))
-            return redirect(back)
+            gone = isinstance(error, NotFound) and not self.only(row).exists()
+            return redirect(self._list_url() if gone else back)
         messages.success(request, success)
         if deletes:
             self.log_deletions(request, cast("QuerySet[Any]", [row]))
-            return redirect(self.url(f"{self.opts.model_name}_changelist"))
+            return redirect(self.after_deletion(row))
         self.log_change(request, row, success)
         return redirect(back)
+
+    def after_deletion(self, row: Any) -> str:
+        """Return the address of the page that is shown after a row was deleted."""
+        return self._list_url()
 
     def embedding_url(self, index_id: int, row_id: Any) -> str:
         """Return the address of an embedding's page, which holds the key of its table."""
@@ -273,6 +279,9 @@ class EngineAdmin(ReadOnlyAdmin):
         return f"{address}?{urlencode(query)}" if query and address else address
 
     # Steps
+
+    def _list_url(self) -> str:
+        return self.url(f"{self.opts.model_name}_changelist")
 
     def _documents(self, row: Any) -> list[Fact]:
         facts = []

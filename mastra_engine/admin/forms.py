@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as _
 
 
 class PageForm(forms.Form):
@@ -32,3 +33,20 @@ class FilterField(forms.CharField):
             raise forms.ValidationError("The JSON is nested too deeply") from None
         except ValueError:  # Python limits the digits of an integer
             raise forms.ValidationError("The JSON has a number with too many digits") from None
+
+
+class JSONObjectField(FilterField):
+    """A JSON object; an empty field is an empty one."""
+
+    widget = forms.Textarea(attrs={"rows": 12, "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+    def to_python(self, value: Any) -> Any:
+        data = super().to_python(value)
+        if data is None:
+            return {}
+        if not isinstance(data, dict):
+            raise forms.ValidationError(_("It must be a JSON object"))
+        return data

@@ -14,12 +14,14 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from mastra_engine.admin.addresses import linked
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View, query_number
 from mastra_engine.admin.beginnings import as_text
 from mastra_engine.admin.context import ContextWindows
+from mastra_engine.admin.editing import MessageDeletion, ThreadEditing, WorkingMemoryEditing
 from mastra_engine.admin.filters import DayFilter, RoleFilter, by_day
 from mastra_engine.admin.paging import counted, table_rows
 from mastra_engine.admin.reading import database
@@ -45,6 +47,7 @@ from mastra_engine.models import (
 )
 from mastra_engine.postgres.samples import resource_ids
 from mastra_engine.types import COUNTED
+from mastra_engine.web import APP
 
 #: The most threads that a list sorts by their last use, which no index supports.
 SORTED_BY_USE = 100_000
@@ -55,11 +58,12 @@ TITLE, EXCERPT = 200, 10_000
 
 
 @admin.register(Thread)
-class ThreadAdmin(ContextWindows):
+class ThreadAdmin(ContextWindows, ThreadEditing):
     """Threads; the page of a thread is its transcript."""
 
     views = (
         *ContextWindows.views,
+        *ThreadEditing.views,
         View("resources", "resources/", label="Resources"),
     )
     list_display = (
@@ -82,7 +86,10 @@ class ThreadAdmin(ContextWindows):
     )
     documents = ("title", "metadata")
     template = "thread.html"
-    deleted_with = "its messages, the vectors made from them, and its working memory"
+    deleted_with = _(
+        "its messages, the vectors made from them, its working memory, and the facts that rest on "
+        "its messages alone"
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
@@ -118,10 +125,12 @@ class ThreadAdmin(ContextWindows):
         return row.beginning if row.beginning and self.reads(request, Thread) else str(row)
 
     def tools(self, request: HttpRequest, row: Thread) -> list[Link]:
-        resource = Link("Resource", self.url("resources", resource_id=row.resource_id))
-        if not self.reads(request, Message):
-            return [resource]
-        return [Link("Context window", self.url("context", row.id)), resource]
+        links = [Link(gettext("Resource"), self.url("resources", resource_id=row.resource_id))]
+        if self.reads(request, Message):
+            links.insert(0, Link(gettext("Context window"), self.url("context", row.id)))
+        if self.may_open(request, "rename_thread"):
+            links.append(Link(gettext("Rename"), self.url("rename_thread", row.id)))
+        return links
 
     def details(self, request: HttpRequest, row: Thread) -> dict[str, Any]:
         messages = self.rows(Message).filter(thread=row)
@@ -138,6 +147,9 @@ class ThreadAdmin(ContextWindows):
             "message_range": page_range,
             "transcript": zip(page_range.messages, links, strict=False),
             "last": row.last_position,
+            "delete_messages": self.url("delete_messages")
+            if request.user.has_perm(f"{APP}.delete_message")
+            else "",
         }
 
     def resources(self, request: HttpRequest) -> HttpResponse:
@@ -207,9 +219,10 @@ def _sums(threads: QuerySet[Thread]) -> Iterator[Fact]:
 
 
 @admin.register(Message)
-class MessageAdmin(Reasons):
+class MessageAdmin(Reasons, MessageDeletion):
     """Messages, each with a link to its place in the transcript of its thread."""
 
+    views = (*Reasons.views, *MessageDeletion.views)
     list_display = ("place", "role", "conversation", "tokens", "created_at")
     list_display_links = None
     search_fields = ("id",)
@@ -273,7 +286,7 @@ class MessageAdmin(Reasons):
 
 
 @admin.register(WorkingMemory)
-class WorkingMemoryAdmin(EngineAdmin):
+class WorkingMemoryAdmin(WorkingMemoryEditing):
     """Working memory of resources and of threads."""
 
     list_display = ("resource_id", "thread_id", "version", "updated_at")
@@ -282,6 +295,7 @@ class WorkingMemoryAdmin(EngineAdmin):
     lookups = frozenset({"resource_id__exact", "thread__id__exact"})
     facts = ("resource_id", "thread_id", "version", "created_at", "updated_at")
     documents = ("content", "data")
+    template = "working_memory.html"
 
     def heading(self, request: HttpRequest, row: WorkingMemory) -> str:
         return f"Working memory of {row.resource_id}"
@@ -290,6 +304,8 @@ class WorkingMemoryAdmin(EngineAdmin):
         links = [Link("Resource", self.url("resources", resource_id=row.resource_id))]
         if row.thread_id is not None:
             links.append(Link("Transcript", self.url("thread_change", row.thread_id)))
+        if self.may_open(request, "edit_memory"):
+            links.append(Link(gettext("Edit"), self.url("edit_memory", row.pk)))
         return links
 
 
