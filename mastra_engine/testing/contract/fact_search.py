@@ -11,6 +11,7 @@ from asgiref.sync import async_to_sync
 from mastra_engine import MastraEngine
 from mastra_engine.backends.base.facts.service import Facts
 from mastra_engine.exceptions import IndexNotFound, InvalidInput, InvalidVector, NotFound
+from mastra_engine.testing.contract.embedders import EMBEDDERS
 from mastra_engine.testing.contract.fact_sources import save_messages
 from mastra_engine.testing.contract.facts import DAY, day
 from mastra_engine.testing.contract.recall import BagOfWords, Broken
@@ -34,10 +35,10 @@ def with_word(facts: Facts, word: str, **criteria: Any) -> list[str]:
 
 
 class TestFactSearch:
-    @pytest.fixture(params=[True, False], ids=["embedder", "words only"])
+    @pytest.fixture(params=EMBEDDERS)
     def facts(self, engine: MastraEngine, request: pytest.FixtureRequest) -> Facts:
         """Facts about pets, with an embedder and without one."""
-        engine.vectors.embedder = BagOfWords() if request.param else None
+        engine.vectors.embedder = EMBEDDERS[request.param]
         engine.facts.remember(resource_id="user", facts=PETS)
         return engine.facts
 

@@ -18,6 +18,7 @@ from mastra_engine.exceptions import (
     InvalidVector,
     VersionConflict,
 )
+from mastra_engine.testing.contract.embedders import EMBEDDERS
 from mastra_engine.testing.contract.page_sizes import text
 from mastra_engine.testing.contract.recall import BagOfWords, Broken
 from mastra_engine.testing.contract.state import ANN, WithState, keys
@@ -49,10 +50,10 @@ WORDS = ("tea", "milk", "sugar")
 
 
 class TestStateSearch(WithState):
-    @pytest.fixture(params=[True, False], ids=["embedder", "words only"])
+    @pytest.fixture(params=EMBEDDERS)
     def either(self, engine: MastraEngine, request: pytest.FixtureRequest) -> State:
         """State with an embedder, and without one."""
-        engine.vectors.embedder = BagOfWords() if request.param else None
+        engine.vectors.embedder = EMBEDDERS[request.param]
         return engine.state
 
     @pytest.fixture

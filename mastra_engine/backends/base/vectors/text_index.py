@@ -191,11 +191,11 @@ class TextIndex(ABC, Generic[S]):
     def _matches(
         self, query: VectorQuery, numbers: Numbers, selection: S, index: IndexDefinition
     ) -> list[Match]:
-        if numbers and not self._index.fits(index, len(numbers)):
+        if len(numbers) > 0 and not self._index.fits(index, len(numbers)):
             message = "Vector index %r has vectors of another model, and is searched by words only"
             logger.warning(f"{message}: {self.remedy}", index.name)
             numbers = ()
-        target = query_target(numbers, index, "/query") if numbers else None
+        target = query_target(numbers, index, "/query") if len(numbers) > 0 else None
         by_words = replace(query, hybrid=0.0)
         searched = by_words if target is None else query
         scope = self.scope(index, selection)
@@ -227,7 +227,7 @@ class TextIndex(ABC, Generic[S]):
             return False
         numbers = yield from self._embedded([text.text for text in with_words])
         by_id = dict(zip((text.id for text in with_words), numbers, strict=True))
-        dimension = len(numbers[0]) if numbers else 0
+        dimension = len(numbers[0]) if len(numbers) > 0 else 0
 
         def store(index: IndexDefinition | None) -> None:
             self._rows.transact(partial(self._store_vectors, index, texts, by_id))
@@ -280,7 +280,7 @@ def _is_words_only(index: IndexDefinition) -> bool:
 
 def _has_place(numbers: Numbers, index: IndexDefinition | None) -> bool:
     """Return whether an index can hold a vector: zeros have no cosine distance."""
-    return index is not None and bool(numbers) and (any(numbers) or _is_words_only(index))
+    return index is not None and len(numbers) > 0 and (any(numbers) or _is_words_only(index))
 
 
 def _vector(text: PendingText, numbers: Numbers) -> EngineVector:
