@@ -64,6 +64,7 @@ def _round(client: OpenAI, turn: Turn) -> Generator[str, None, list[tools.Call]]
         scope="resource",
         system=system(turn),
         working_memory=True,
+        facts=True,
     )
     chunks = client.chat.completions.create(
         model=name() or "",

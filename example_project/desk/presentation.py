@@ -69,11 +69,11 @@ def items(messages: Iterable[Message]) -> Iterator[Statement | ToolUse]:
                     yield _statement(message, part["text"])
 
 
-def facts(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def notes(data: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the values of a JSON object at any depth, each with its name."""
     if isinstance(data, dict):
         for key, value in data.items():
-            yield from facts(value, key)
+            yield from notes(value, key)
     else:
         yield name, data
 

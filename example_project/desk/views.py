@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django import forms
@@ -20,15 +20,15 @@ from django.views import View
 from django.views.decorators.http import require_GET, require_POST
 
 from example_project.desk import knowledge, model
-from example_project.desk.presentation import facts, items
+from example_project.desk.presentation import items, notes
 from example_project.desk.streams import EVENTS, answer_events, stream
 from example_project.desk.turns import Turn
 from example_project.sources import CONNECTION
 from mastra_engine import MastraEngine, engine
-from mastra_engine.exceptions import InvalidInput, NotFound
+from mastra_engine.exceptions import FactNotFound, InvalidInput, NotFound
 from mastra_engine.types import Message
 
-CONVERSATIONS, MESSAGES = 30, 200
+CONVERSATIONS, MESSAGES, FACTS = 30, 200, 100
 EXAMPLES = (
     "Can a lambda contain several statements?",
     "What is the state of ticket #2?",
@@ -118,8 +118,13 @@ def source(request: HttpRequest, entity: str, external_id: str) -> HttpResponse:
 @login_required
 @require_POST
 def forget(request: HttpRequest) -> HttpResponse:
-    """Empty the user's working memory."""
-    desk(request).memory.update_working_memory(resource_id=resource_id(request), content={})
+    """Empty the user's working memory, and erase the facts about the user."""
+    own, resource = desk(request), resource_id(request)
+    own.memory.update_working_memory(resource_id=resource, content={})
+    while facts := own.facts.list_facts(resource_id=resource, include_superseded=True, limit=FACTS):
+        for id in {fact.id for fact in facts}:
+            with suppress(FactNotFound):  # it was a version of a claim that is forgotten by now
+                own.facts.forget(id=id)
     return redirect("start")
 
 
@@ -158,7 +163,11 @@ def page(
         "items": list(items(messages)),
         "unanswered": last if last and last.role == "user" else None,
         "conversations": memory.list_threads(resource_id=resource, limit=CONVERSATIONS),
-        "facts": list(facts(memory.get_working_memory(resource_id=resource).data)),
+        "notes": list(notes(memory.get_working_memory(resource_id=resource).data)),
+        "facts": [
+            (fact, admin_url(request, "fact", fact.id))
+            for fact in desk(request).facts.list_facts(resource_id=resource, limit=FACTS)
+        ],
         "form": form or QuestionForm(),
         "examples": EXAMPLES,
         "model": model.name(),
