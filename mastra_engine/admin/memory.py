@@ -22,6 +22,7 @@ from mastra_engine.admin.base import EngineAdmin, Fact, Link, View, query_number
 from mastra_engine.admin.beginnings import as_text
 from mastra_engine.admin.context import ContextWindows
 from mastra_engine.admin.editing import MessageDeletion, ThreadEditing, WorkingMemoryEditing
+from mastra_engine.admin.facts import facts_of_resource
 from mastra_engine.admin.filters import DayFilter, RoleFilter, by_day
 from mastra_engine.admin.paging import counted, table_rows
 from mastra_engine.admin.reading import database
@@ -199,6 +200,7 @@ class ThreadAdmin(ContextWindows, ThreadEditing):
                 Fact("state items", counted(state)),
             ],
             resource_id=resource_id,
+            **facts_of_resource(self, request, resource_id),
             state=self.url("stateitem_changelist", q=json.dumps([resource_id])),
             threads=threads,
             memories=memories.order_by("-updated_at"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils import dateformat, formats, timezone
 from django.utils.html import format_html
@@ -14,7 +14,10 @@ _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 def time_tag(value: datetime) -> SafeString:
     """Return a time as HTML, in the current time zone."""
-    local = timezone.localtime(value)
+    try:
+        local = timezone.localtime(value)
+    except OverflowError:  # the first and the last hours that there are
+        local = value.astimezone(UTC)
     day = formats.date_format(local, "DATE_FORMAT")
     text = f"{day}, {dateformat.format(local, 'H:i:s T')}"
     return format_html('<time datetime="{}">{}</time>', local.isoformat(), text)

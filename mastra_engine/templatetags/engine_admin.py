@@ -125,3 +125,11 @@ def shown(value: Any) -> SafeString | str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return format_html("<bdi>{}</bdi>", value)
+
+
+@register.filter
+def fact_state(fact: Any) -> str:
+    """Return in a word whether a version of a claim holds now."""
+    from mastra_engine.admin.facts import state_of
+
+    return state_of(fact)

@@ -13,6 +13,7 @@ from mastra_engine import engine
 from mastra_engine.models import (
     Embedding,
     Entity,
+    Fact,
     Message,
     Record,
     SyncPage,
@@ -29,6 +30,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "threads": lambda: list_of(Thread),
     "thread": lambda: page_of(Thread.objects.get(id="chat/1")),
     "resource": lambda: view("resources", resource_id="ann"),
+    "fact": lambda: page_of(Fact.objects.get(valid_to=None)),
+    "facts": lambda: list_of(Fact),
+    "facts of a resource": lambda: view("resource_facts", resource_id="ann"),
     "messages": lambda: list_of(Message),
     "message": lambda: page_of(Message.objects.order_by("-position")[0]),
     "working memory": lambda: page_of(WorkingMemory.objects.all()[0]),
@@ -52,6 +56,8 @@ def long_values(store: dict[str, Any]) -> None:
         )
         engine.memory.create_thread(resource_id="ann", thread_id=f"t{number}", title="t")
         engine.memory.update_working_memory(thread_id=f"t{number}", content=LONG)
+        fact = {"subject": "Ann", "predicate": "says", "object": f"{number} {LONG[:16_000]}"}
+        engine.facts.remember(resource_id="ann", facts=[fact])
     Thread.objects.update(title=LONG, metadata={"long": LONG})
     Record.objects.update(data={"long": LONG})
     SyncRun.objects.update(params={"long": LONG}, checkpoint={"long": LONG})

@@ -70,7 +70,8 @@ def name_of(kind: str) -> str:
     """Name the page without its parameters, except for a parameter that changes its layout."""
     view, *question = kind.split()
     name = view.removeprefix("admin:").removeprefix(f"{APP}_")
-    return "resource" if question == ["resource_id"] else name
+    is_resource = name == "resources" and question == ["resource_id"]
+    return "resource" if is_resource else name
 
 
 def reachable() -> set[str]:
