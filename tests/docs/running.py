@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
 from inspect import CO_COROUTINE, isfunction, signature
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -17,10 +19,14 @@ def run_python(page: Path, module: ModuleType, request: pytest.FixtureRequest) -
     """Run the blocks of a page in one module; each has to print the output shown after it.
 
     Blocks may await. Then database calls run in this thread, in the transaction of the test.
-    Tests that a block defines are called, and its `MASTRA_ENGINE` becomes the setting.
+    Tests that a block defines are called, and its `MASTRA_ENGINE` becomes the setting. A block that
+    begins with the name of a file, as in `# shop/learning.py`, can be imported as that module.
     """
     capsys, settings = map(request.getfixturevalue, ("capsys", "settings"))
+    monkeypatch = request.getfixturevalue("monkeypatch")
     for block, expected in steps(page, "python"):
+        if file := re.match(r"# (\w+/\w+)\.py\n", block.text):
+            monkeypatch.setitem(sys.modules, file[1].replace("/", "."), module)
         before = set(vars(module))
         source = "\n" * (block.line - 1) + block.text
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
