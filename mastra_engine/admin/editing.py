@@ -26,6 +26,8 @@ from mastra_engine.models import Message, Thread, WorkingMemory
 
 #: The most characters of working memory that a page edits: as a form they have at most 2 MB.
 EDITED = 200_000
+#: The number of positions before a deleted message from which its thread is shown.
+BEFORE = 10
 #: The most characters of a message on the page that asks whether to delete it.
 EXCERPT = 200
 
@@ -101,7 +103,7 @@ class MessageDeletion(EngineAdmin):
         engine.memory.delete_messages(ids=[obj.id])
 
     def after_deletion(self, row: Message) -> str:
-        return self.url("thread_change", row.thread_id, at=row.position)
+        return self.url("thread_change", row.thread_id, at=max(1, row.position - BEFORE))
 
     def delete_messages(self, request: HttpRequest) -> HttpResponse:
         """Ask whether to delete the messages that a form names, and delete them."""

@@ -22,6 +22,7 @@ from mastra_engine.admin.base import EngineAdmin, Fact, Link, View, query_number
 from mastra_engine.admin.beginnings import as_text
 from mastra_engine.admin.context import ContextWindows
 from mastra_engine.admin.editing import MessageDeletion, ThreadEditing, WorkingMemoryEditing
+from mastra_engine.admin.erasure import ResourceActions
 from mastra_engine.admin.facts import facts_of_resource
 from mastra_engine.admin.filters import DayFilter, RoleFilter, by_day
 from mastra_engine.admin.paging import counted, table_rows
@@ -59,12 +60,13 @@ TITLE, EXCERPT = 200, 10_000
 
 
 @admin.register(Thread)
-class ThreadAdmin(ContextWindows, ThreadEditing):
+class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
     """Threads; the page of a thread is its transcript."""
 
     views = (
         *ContextWindows.views,
         *ThreadEditing.views,
+        *ResourceActions.views,
         View("resources", "resources/", label="Resources"),
     )
     list_display = (
@@ -200,6 +202,7 @@ class ThreadAdmin(ContextWindows, ThreadEditing):
                 Fact("state items", counted(state)),
             ],
             resource_id=resource_id,
+            tools=self.resource_tools(request, resource_id),
             **facts_of_resource(self, request, resource_id),
             state=self.url("stateitem_changelist", q=json.dumps([resource_id])),
             threads=threads,

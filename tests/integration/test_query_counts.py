@@ -250,6 +250,13 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         lambda engine, entity: engine.expire_idempotency_records(),
     ),
     # only those of the search, which here has none
+    # nothing of it: working memory, threads, items, facts
+    (
+        "export_resource",
+        "",
+        4,
+        lambda engine, entity: list(engine.export_resource(resource_id="x")),
+    ),
     ("evaluate", "", 0, lambda engine, entity: engine.evaluate(CASES, search=lambda q, top_k: [])),
     ("vacuum", "", 1, lambda engine, entity: engine.vacuum()),
     ("close", "", 0, lambda engine, entity: engine.close()),

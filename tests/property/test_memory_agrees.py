@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -332,6 +333,17 @@ class Memories(RuleBasedStateMachine):
             return memory.import_thread(lines=lines, thread_id=new)
 
         self.call(reimport)
+
+    @rule(resource=RESOURCE)
+    def export(self, resource: str) -> None:
+        """Compare the exports without their ids and times."""
+
+        def lines(engine: MastraEngine) -> list[list[str]]:
+            exported = map(json.loads, engine.export_resource(resource_id=resource))
+            columns = ("kind", "title", "position", "content", "data", "version")
+            return sorted([repr(line.get(column)) for column in columns] for line in exported)
+
+        self.pair.call(lines)
 
     @rule(resource=RESOURCE, dry_run=st.booleans())
     def erase(self, resource: str, dry_run: bool) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, Self
 from uuid import UUID
+
+from asgiref.sync import sync_to_async
 
 from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.delegation import delegate
 from mastra_engine.backends.base.erasure.service import ErasureService
 from mastra_engine.backends.base.erasure.store import ErasureStore
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
+from mastra_engine.backends.base.export import EXPORT_PAGE, exported
 from mastra_engine.backends.base.facts.current import current_facts
 from mastra_engine.backends.base.facts.extraction import Extraction
 from mastra_engine.backends.base.facts.service import Facts
@@ -26,7 +30,7 @@ from mastra_engine.backends.base.record_search.service import RecordSearch
 from mastra_engine.backends.base.record_search.store import IndexProgressStore
 from mastra_engine.backends.base.records.service import Records
 from mastra_engine.backends.base.records.store import RecordStore
-from mastra_engine.backends.base.scope import UNRESTRICTED, narrow
+from mastra_engine.backends.base.scope import UNRESTRICTED, narrow, resource_in
 from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.sync_runs.service import SyncRuns
 from mastra_engine.backends.base.sync_runs.store import RunStore
@@ -35,6 +39,7 @@ from mastra_engine.protocols import FactExtractor, RunQueue
 from mastra_engine.retrieval import evaluation
 from mastra_engine.signals import facts_changed, records_changed
 from mastra_engine.types import Entity, Evaluation
+from mastra_engine.validation.inputs import name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +213,24 @@ class MastraEngine(ABC):
         first search.
         """
         return evaluation.evaluate(cases, search=search, k=k)
+
+    def export_resource(self, *, resource_id: str) -> Iterator[str]:
+        """Return an iterator over everything of a resource as lines of JSON.
+
+        Each line has a `kind`: "working_memory", "thread", which its working memory and its
+        "message" lines follow, "state_item", and "fact" with its sources, for all versions. They
+        are read in pages, not in one transaction: rows that are deleted meanwhile are left out.
+        Raises NotFound for a resource out of scope at once, not while iterating.
+        """
+        owner = resource_in(self.scope, name(resource_id, "/resource_id"))
+        return exported(owner, self.memory, self.state, self.facts)
+
+    async def aexport_resource(self, *, resource_id: str) -> AsyncIterator[str]:
+        """See export_resource()."""
+        lines = await sync_to_async(self.export_resource)(resource_id=resource_id)
+        while batch := await sync_to_async(lambda: list(islice(lines, EXPORT_PAGE)))():
+            for line in batch:
+                yield line
 
     # Entities and records
 

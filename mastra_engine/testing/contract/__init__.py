@@ -14,6 +14,7 @@ from mastra_engine.testing.contract.entities import TestEntities
 from mastra_engine.testing.contract.equal_ids import TestEqualIds
 from mastra_engine.testing.contract.evaluation import TestEvaluation
 from mastra_engine.testing.contract.event_loop import TestEventLoop
+from mastra_engine.testing.contract.export import TestExport
 from mastra_engine.testing.contract.fact_extraction import (
     TestFactExtraction,
     TestScopedFactExtraction,
@@ -70,6 +71,7 @@ __all__ = [
     "TestErasure",
     "TestEvaluation",
     "TestEventLoop",
+    "TestExport",
     "TestFactExtraction",
     "TestFactSearch",
     "TestFactSources",

@@ -237,6 +237,8 @@ class TestConfinedEngine:
             of_memory.memory.list_threads(resource_id="bob")
         with pytest.raises(NotFound):
             of_memory.erase(resource_id="bob")
+        with pytest.raises(NotFound):
+            of_memory.export_resource(resource_id="bob")
         assert engine.within(namespaces=["x"]).memory.list_threads(resource_id="bob") == Page([])
 
     @pytest.mark.parametrize("value", ["alice", 7, [None], ["\0"]])

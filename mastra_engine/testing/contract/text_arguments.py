@@ -184,6 +184,7 @@ def use_other_methods(calls: Wrapped) -> None:
         Case(query="dog", expected_ids=["1"], connection_id="user_123"),
         {"query": "cat", "expected_ids": ["2"]},
     ]
+    calls.call("", "export_resource", resource_id="user_123")
     calls.call("", "evaluate", cases=cases, search=lambda query, **_: ["1", "2"])
     calls.call(
         "", "within", connection_ids={"user_123"}, resource_ids=["ann"], namespaces=("space",)
