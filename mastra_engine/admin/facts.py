@@ -44,7 +44,7 @@ class MomentField(forms.DateTimeField):
 class FactsForm(PageForm):
     """The arguments of a list of facts."""
 
-    resource_id = forms.CharField(label=_("Resource ID"))
+    resource_id = forms.CharField(label=_("Resource ID"), strip=False)
     valid_at = MomentField(label=_("True at"), help_text=_("Empty for now."))
     known_at = MomentField(
         label=_("Known at"), help_text=_("Only facts remembered by then. Empty for now.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from django.test import Client
@@ -10,7 +11,7 @@ from django.test import Client
 from mastra_engine import engine
 from mastra_engine.admin import content
 from mastra_engine.admin.content import markdown
-from mastra_engine.models import Embedding, Entity, Message, Record, Thread, VectorIndex
+from mastra_engine.models import Embedding, Entity, Fact, Message, Record, Thread, VectorIndex
 from mastra_engine.testing.hostile import DOCUMENTS, TEXTS
 from tests.admin.conftest import list_of, page_of, view
 from tests.admin.html import Page
@@ -87,6 +88,26 @@ def test_threads_of_any_name(owner: Client, db: None, text: str) -> None:
 
 
 @every_text
+def test_facts_of_any_name(owner: Client, db: None, text: str) -> None:
+    said: list[Any] = [{"role": "user", "content": text}]
+    (message,) = engine.memory.save_memory(thread_id=text, resource_id=text, messages=said)
+    source = {"message_id": message.id, "quote": text}
+    fact = {"subject": text, "predicate": text, "object": text, "aliases": [f"{text}!"]}
+    (remembered,) = engine.facts.remember(resource_id=text, facts=[{**fact, "sources": [source]}])
+    opened(owner, view("retract", remembered.id))
+    opened(owner, view("forget", remembered.id))
+    engine.facts.retract(id=remembered.id, reason=text, at="2100-01-01T00:00:00Z")
+    row = Fact.objects.get()
+    shown = opened(owner, page_of(row))
+    assert text.strip() in shown.text
+    opened(owner, list_of(Fact))
+    opened(owner, page_of(row.sources.get()))
+    short = normalize("NFC", text.strip())  # as Django cuts texts
+    for address in (view("resources"), view("resource_facts")):
+        assert short in normalize("NFC", opened(owner, address, resource_id=text).text)
+
+
+@every_text
 def test_records_and_vectors_of_any_name(owner: Client, db: None, text: str) -> None:
     engine.sync_records(
         name=text, connection_id=text, records=[{"external_id": text, "data": {text: text}}]
@@ -119,7 +140,18 @@ def test_records_of_any_kind(owner: Client, db: None, document: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["context", "changes", "retry", "cancel", "progress", "structure", "build"]
+    "name",
+    [
+        "context",
+        "changes",
+        "retry",
+        "cancel",
+        "progress",
+        "structure",
+        "build",
+        "retract",
+        "forget",
+    ],
 )
 def test_an_address_of_no_row_is_not_found(owner: Client, db: None, name: str) -> None:
     for text in TEXTS:
