@@ -22,3 +22,9 @@ facts_changed = Signal()
 #: `input_tokens` and `output_tokens` as the server counts them, and `cost`, a Decimal, or None
 #: without `prices`. An exception in a receiver is logged and does not affect the extraction.
 tokens_used = Signal()
+
+#: Sent in the transaction that erases a resource on PostgreSQL, so that other apps can delete what
+#: they have of it. The sender is the class of the engine's store. The arguments are `database` (its
+#: alias), `resource_id` and `thread_ids` (of the resource's threads). An exception in a receiver
+#: rolls the erasure back.
+resource_erased = Signal()

@@ -30,6 +30,7 @@ from mastra_engine.models import (
     WorkingMemory,
 )
 from mastra_engine.postgres.expressions import matching_document
+from mastra_engine.signals import resource_erased
 from mastra_engine.types import Erasure
 
 # By default the server may skip the cleanup of an index with few dead rows. ANALYZE is needed
@@ -64,7 +65,14 @@ class PostgresErasureStore(ErasureStore):
 
     def delete_resource(self, resource_id: str) -> None:
         alias = self.session.alias
-        Thread.objects.using(alias).filter(resource_id=resource_id).delete()
+        threads = Thread.objects.using(alias).filter(resource_id=resource_id)
+        resource_erased.send(
+            type(self),
+            database=alias,
+            resource_id=resource_id,
+            thread_ids=[*threads.values_list("pk", flat=True)],
+        )
+        threads.delete()
         WorkingMemory.objects.using(alias).filter(resource_id=resource_id).delete()
         self._items(resource_id).delete()
         self._facts(resource_id).delete()
@@ -98,7 +106,8 @@ class PostgresErasureStore(ErasureStore):
                     "VACUUM cannot run within a transaction; call vacuum() outside of atomic()"
                 )
             with connection.cursor() as cursor, _warnings(cursor.connection) as warnings:
-                cursor.execute(f"{_REWRITE if full else _VACUUM} {', '.join(_tables())}")
+                tables = _tables(connection.introspection.table_names(cursor))
+                cursor.execute(f"{_REWRITE if full else _VACUUM} {', '.join(tables)}")
         # The server only warns of a table that it skips because another role owns it.
         if warnings:
             raise EngineError(f"The server did not vacuum every table: {warnings[0]}")
@@ -174,6 +183,11 @@ def _warnings(driver: Connection[Any]) -> Iterator[list[str]]:
         driver.remove_notice_handler(note)
 
 
-def _tables() -> list[str]:
-    """Return the names of all tables of the engine."""
-    return [model._meta.db_table for model in apps.get_app_config("mastra_engine").get_models()]
+def _tables(existing: Sequence[str]) -> list[str]:
+    """Return the names of all tables of the engine and of its adapters in this database."""
+    models = (model for app in apps.get_app_configs() for model in app.get_models())
+    return [
+        model._meta.db_table
+        for model in models
+        if model.__module__.startswith("mastra_engine.") and model._meta.db_table in existing
+    ]

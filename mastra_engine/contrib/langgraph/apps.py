@@ -10,3 +10,9 @@ class LangGraphConfig(AppConfig):
     label = "mastra_langgraph"
     verbose_name = "LangGraph"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from mastra_engine.contrib.langgraph.erasure import delete_checkpoints
+        from mastra_engine.signals import resource_erased
+
+        resource_erased.connect(delete_checkpoints)

@@ -48,6 +48,11 @@ class Checkpoint(Stored):
                 condition=models.Q(metadata__has_key="run_id"),
                 name="mastra_langgraph_run",
             ),
+            models.Index(
+                KT("metadata__resource_id"),
+                condition=models.Q(metadata__has_key="resource_id"),
+                name="mastra_langgraph_resource",
+            ),
         ]
 
     def __str__(self) -> str:
