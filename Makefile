@@ -8,7 +8,8 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 # The demo and the desk need few packages; an environment for development has them all.
 RUNNABLE := $(or $(wildcard $(VENV)/ready),$(VENV)/demo)
 
-.PHONY: help demo serve test test-all test-browser test-celery test-frameworks test-fuzz test-pgbouncer coverage lint docs openapi lock bench up down clean
+.PHONY: help demo serve test test-all test-browser test-celery test-frameworks test-fuzz \
+	test-pgbouncer test-pgbouncer-langgraph coverage lint docs openapi lock bench up down clean
 
 help:
 	@echo "make demo      sync real data into an embedded PostgreSQL and query it"
@@ -65,19 +66,27 @@ POOLED := tests/pooled tests/integration/test_transactions.py \
 	$(patsubst %,tests/api/test_%.py,examples fuzz http once) \
 	$(addprefix tests/contract/test_postgres.py::Test,Syncs SyncTakeover Following Indexing Recall WorkingMemory)
 # PgBouncer does not let go of the tests' database: --reuse-db leaves it to its server.
-test-pgbouncer: $(VENV)/ready
-	.ci/debian pgbouncer
-	PATH="$$PATH:/usr/sbin:$(CURDIR)/.debian/bin" $(BIN)/pytest -p tests.pooled.plugin \
-		--ds=tests.pooled.settings --reuse-db --create-db $(PARALLEL) \
+BEHIND_PGBOUNCER := -p tests.pooled.plugin --ds=tests.pooled.settings --reuse-db --create-db
+WITH_PGBOUNCER := PATH="$$PATH:/usr/sbin:$(CURDIR)/.debian/bin"
+test-pgbouncer: $(VENV)/ready test-pgbouncer-langgraph
+	$(WITH_PGBOUNCER) $(BIN)/pytest $(BEHIND_PGBOUNCER) $(PARALLEL) \
 		-m "not long" -k "not mock and not flat" $(or $(TESTS),$(POOLED))
+
+# The checkpointer and the store in their own environment, but for tests that end a session.
+test-pgbouncer-langgraph: $(VENV)-frameworks/langgraph/ready
+	.ci/debian pgbouncer
+	$(WITH_PGBOUNCER) $(VENV)-frameworks/langgraph/bin/pytest $(FRAMEWORK_OPTIONS) $(BEHIND_PGBOUNCER) \
+		-k "not mock and not random and not killed and not lost_connection" \
+		$(patsubst %,tests/frameworks/langgraph/test_%.py,agents conformance processes store)
 
 # Each framework has an environment of its own, with the versions that its requirements.txt pins:
 # together they cannot be installed. `make test-framework-langgraph` runs one.
 FRAMEWORKS := $(patsubst tests/frameworks/%/requirements.txt,%,$(wildcard tests/frameworks/*/requirements.txt))
+FRAMEWORK_OPTIONS = -c tests/frameworks/pytest.ini --rootdir=. --confcutdir=.
 test-frameworks: $(FRAMEWORKS:%=test-framework-%)
 
 test-framework-%: $(VENV)-frameworks/%/ready
-	$(VENV)-frameworks/$*/bin/pytest -c tests/frameworks/pytest.ini --rootdir=. --confcutdir=. \
+	$(VENV)-frameworks/$*/bin/pytest $(FRAMEWORK_OPTIONS) \
 		$(or $(TESTS),tests/frameworks/$*) $(if $(wildcard tests/frameworks/$*/settings.py),--ds=tests.frameworks.$*.settings)
 
 .PRECIOUS: $(VENV)-frameworks/%/ready
