@@ -171,6 +171,7 @@ class BatchView(EngineView):
     def post(self, **arguments: Any) -> StateResults:
         """Read, write and delete several items of agent state.
 
+        The operations are `put`, `get` and `delete`; lists and searches are requests of their own.
         All takes effect, or nothing. Reads see the state before the batch; if a key is written more
         than once, only the last write counts.
         """
