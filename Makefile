@@ -20,7 +20,8 @@ help:
 	@echo "make test-fuzz       send 10,000 requests to the API, and to the MCP server; with EXAMPLES=n, n to each operation"
 	@echo "make test-celery     run those of syncs on Celery, with a Redis of their own"
 	@echo "make test-pgbouncer  run those behind PgBouncer that it might matter to"
-	@echo "make test-frameworks run the suites of agent frameworks, each in an environment of its own"
+	@echo "make test-frameworks run the suites of agent frameworks, each in an environment of its own;"
+	@echo "                     with OPERATIONS=20000, that many random ones beside each oracle"
 	@echo "make coverage        measure which lines the unit tests, the contract and the faces reach"
 	@echo "make lint      style, language, translations, types, import contracts, missing migrations"
 	@echo "make docs      build the documentation site in build/docs/"
@@ -98,7 +99,7 @@ $(VENV)-frameworks/%/ready: tests/frameworks/%/requirements.txt tests/frameworks
 		npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D); fi
 	@touch $@
 
-$(VENV)-frameworks/mastra_server/ready: tests/frameworks/mastra_server/package.json
+$(foreach name,mastra_server mcp,$(eval $(VENV)-frameworks/$(name)/ready: tests/frameworks/$(name)/package.json))
 
 openapi: $(VENV)/ready
 	WRITE_GOLDEN=1 $(BIN)/pytest -q tests/api/test_openapi.py tests/api/test_pages.py

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from mastra_engine.mcp.tools import TOOLS
-from tests.frameworks.mcp.conftest import completed
+from tests.frameworks.mcp.conftest import MODULES, output_of
 from tests.mcp.data import Owner, calls
 from tests.served.servers import COMMANDS, served
 
@@ -27,13 +26,13 @@ CLIENTS = {
 @pytest.mark.parametrize("package", CLIENTS)
 @pytest.mark.parametrize("server", COMMANDS)
 def test_a_session_with_every_tool(
-    package: str, server: str, npm: Callable[..., Path], ann: Owner, bob: Owner
+    package: str, server: str, ann: Owner, bob: Owner, tmp_path: Path
 ) -> None:
-    directory = npm(package)
-    script = shutil.copy(SCRIPT, directory)
+    # Packages are found from where the script is.
+    script = shutil.copy(SCRIPT, MODULES.parent)
     thread = f"mastra-engine://threads/{ann.thread_id}"
     record = f"mastra-engine://entities/{ann.entity_id}/records/{quote('c/1', safe='')}"
-    with served(server, directory, "tests.frameworks.mcp.settings") as running:
+    with served(server, tmp_path, "tests.frameworks.mcp.settings") as running:
         body = {
             "address": f"{running.address}/mcp/",
             "token": ann.token,
@@ -41,7 +40,7 @@ def test_a_session_with_every_tool(
             "foreign": calls(bob),
             "uris": [thread, record],
         }
-        results = json.loads(completed(directory, "node", str(script), package, json.dumps(body)))
+        results = json.loads(output_of("node", script, package, json.dumps(body)))
         assert "Traceback" not in running.said()
     assert results["version"] == CLIENTS[package]
     assert results["server"]["name"] == "mastra_engine"

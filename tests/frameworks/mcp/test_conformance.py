@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.frameworks.mcp.conftest import completed
+from tests.frameworks.mcp.conftest import MODULES, output_of
 from tests.mcp.data import Owner
 from tests.served.servers import COMMANDS, served
 
@@ -29,14 +28,12 @@ PASSED = {
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("server", COMMANDS)
-def test_every_scenario_passes_that_applies(
-    server: str, npm: Callable[..., Path], ann: Owner
-) -> None:
-    directory = npm("@modelcontextprotocol/conformance", "node")
-    suite = ["node_modules/.bin/node", "node_modules/.bin/conformance", "server", "--suite", "all"]
-    with served(server, directory, "tests.frameworks.mcp.suite_settings") as running:
+def test_every_scenario_passes_that_applies(server: str, ann: Owner, tmp_path: Path) -> None:
+    (node,) = MODULES.glob("node-*/bin/node")  # 22, which the suite needs
+    suite = [MODULES / ".bin" / "conformance", "server", "--suite", "all"]
+    with served(server, tmp_path, "tests.frameworks.mcp.suite_settings") as running:
         url = ["--url", f"{running.address}/mcp/"]
-        report = completed(directory, *suite, *url, "--expected-failures", str(BASELINE))
+        report = output_of(node, *suite, *url, "--expected-failures", BASELINE)
         assert "Traceback" not in running.said()
     for scenario, checks in PASSED.items():
         assert f"✓ {scenario}: {checks} passed, 0 failed" in report
