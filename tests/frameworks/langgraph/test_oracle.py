@@ -17,9 +17,10 @@ from tests.frameworks.langgraph.histories import (
     History,
     comparable,
 )
+from tests.frameworks.random_operations import seeds
 
-OPERATIONS = 20_000
-HISTORIES = 20
+#: Random operations in one history.
+OPERATIONS = 1_000
 
 
 def places() -> list[Any]:
@@ -30,11 +31,11 @@ def places() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("seed", range(HISTORIES))
+@pytest.mark.parametrize("seed", seeds(OPERATIONS))
 def test_random_histories_leave_no_difference(db: None, seed: int) -> None:
     ours, others = DjangoCheckpointer(), InMemorySaver()
     history = History([ours, others], seed)
-    for operation in range(OPERATIONS // HISTORIES):
+    for operation in range(OPERATIONS):
         history.step()
         if history.stored and operation % 5 == 0:
             compare_one(history, ours, others)

@@ -19,10 +19,11 @@ from mastra_engine import MastraEngine, MockMastraEngine
 from mastra_engine.contrib.openai_agents import EngineSession
 from mastra_engine.exceptions import EngineConfigError, InvalidInput, ThreadNotFound
 from tests.frameworks.openai_agents.scripted import ScriptedModel, calls, says
+from tests.frameworks.random_operations import seeds
 from tests.frameworks.random_values import TEXTS, json_value, typed_value
 
-#: 20,000 random operations, in parts.
-SEEDS, OPERATIONS = range(4), 5_000
+#: Random operations in one session.
+OPERATIONS = 500
 ITEM_TYPES = get_args(ResponseInputItemParam)
 
 pytestmark = pytest.mark.django_db
@@ -52,23 +53,22 @@ def test_it_implements_the_protocol(each_engine: MastraEngine) -> None:
 # The oracle
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(OPERATIONS))
 def test_random_operations_have_the_results_of_the_sqlite_session(
     each_engine: MastraEngine, seed: int
 ) -> None:
     random = Random(seed)
 
     async def compare() -> None:
-        for number in range(OPERATIONS // 500):
-            settings = random.choice([None, {"limit": random.randrange(-1, 5)}])
-            ours = session(each_engine, f"chat-{number}", session_settings=settings)
-            others = SQLiteSession("chat", session_settings=settings)
-            for operation in range(500):
-                name, arguments = random_operation(random)
-                expected = await getattr(others, name)(*arguments)
-                result = await getattr(ours, name)(*arguments)
-                assert written(result) == written(expected), (number, operation, name, arguments)
-            others.close()
+        settings = random.choice([None, {"limit": random.randrange(-1, 5)}])
+        ours = session(each_engine, session_settings=settings)
+        others = SQLiteSession("chat", session_settings=settings)
+        for operation in range(OPERATIONS):
+            name, arguments = random_operation(random)
+            expected = await getattr(others, name)(*arguments)
+            result = await getattr(ours, name)(*arguments)
+            assert written(result) == written(expected), (operation, name, arguments)
+        others.close()
 
     async_to_sync(compare)()
 

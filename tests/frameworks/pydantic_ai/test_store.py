@@ -49,9 +49,10 @@ from mastra_engine.contrib.pydantic_ai import STRIDE, EngineConversationStore
 from mastra_engine.exceptions import EngineConfigError, InvalidInput, NotFound
 from mastra_engine.types import StateItem
 from tests.frameworks.pydantic_ai.random_messages import as_json, random_message, read_again
+from tests.frameworks.random_operations import seeds
 
-#: 20,000 random operations, in parts.
-SEEDS, OPERATIONS = range(4), 5_000
+#: Random operations in one store.
+OPERATIONS = 3_000
 
 pytestmark = pytest.mark.django_db
 
@@ -302,7 +303,7 @@ def undated(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(OPERATIONS))
 def test_random_operations_have_the_results_of_the_store_in_memory(
     each_engine: MastraEngine, ids: Ids, seed: int
 ) -> None:
