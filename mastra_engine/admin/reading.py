@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.apps import apps
-from django.contrib.admin import ShowFacets
+from django.contrib.admin import ShowFacets, display
 from django.contrib.auth import get_permission_codename
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
 from mastra_engine.admin.paging import BoundedPaginator
+from mastra_engine.admin.times import time_tag
 from mastra_engine.handler import engine
 from mastra_engine.web import APP, READS, allowed
 
@@ -67,7 +70,14 @@ class ReadOnlyAdmin(Themed):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         hidden = () if self.reads(request, self.model) else self.content_columns
-        return [column for column in self.list_display if column not in hidden]
+        times = {
+            field.name for field in self.opts.concrete_fields if isinstance(field, DateTimeField)
+        }
+        return [
+            self._time_column(column) if column in times else column
+            for column in self.list_display
+            if column not in hidden
+        ]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow the parameters in `lookups` only: a filter by a column reveals its values."""
@@ -99,6 +109,17 @@ class ReadOnlyAdmin(Themed):
     def with_words(self, rows: QuerySet[Any], search_term: str) -> set[Any]:
         """Return the keys of rows whose content has the words of a term, a bounded number."""
         return set()
+
+    def _time_column(self, name: Any) -> Callable[[Any], SafeString | None]:
+        """Return a column of times with seconds and their zone, which Django's formats lack."""
+
+        @display(description=self.opts.get_field(name).verbose_name, ordering=name)  # type: ignore[union-attr]
+        def column(row: Any) -> SafeString | None:
+            value = getattr(row, name)
+            return None if value is None else time_tag(value)
+
+        column.__name__ = name
+        return column
 
     # Permissions
 

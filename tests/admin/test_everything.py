@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -74,3 +75,18 @@ def test_users_without_permissions_see_nothing(model: Any, store: dict[str, Any]
     stranger = signed_in("stranger", Permission.objects.none())
     for address in (list_of(model), page_of(store[model._meta.model_name])):
         assert stranger.get(address).status_code == 403
+
+
+@every_model
+def test_its_list_has_times_with_seconds_and_zone(
+    model: Any, owner: Client, store: dict[str, Any]
+) -> None:
+    listed = set(admin.site.get_model_admin(model).list_display)
+    times = {field.name for field in model._meta.concrete_fields if "_at" in field.name} & listed
+    page = owner.get(list_of(model)).content.decode()
+    cells = re.findall(r'class="field-(\w+)[^"]*">([^<]*<time[^>]*>[^<]*</time>)', page)
+    for name in times:
+        values = [value for column, value in cells if column == name]
+        present = getattr(store[model._meta.model_name], name) is not None
+        assert bool(values) or not present, name
+        assert all(re.search(r"\d\d:\d\d:\d\d [A-Z]+<", value) for value in values)

@@ -20,8 +20,10 @@ pytestmark = pytest.mark.browser
 #: Parts of pages that are there while something goes on, which they fetch anew, and files.
 FETCHED = {"progress", "structure", "download"}
 #: Pages that depend on the state of a run or a sync, of which one of each kind is opened below.
-#: test_runs opens those of runs, and the hostile test both of syncs.
-OF_RUNS = {"retry", "cancel", "pause", "resume"}
+#: test_runs opens those of runs, and the hostile test those of syncs.
+OF_RUNS = {"retry", "cancel", "start", "rerun", "pause", "resume"}
+#: Pages that forms lead to, which test_actions sends.
+OF_FORMS = {"delete_messages", "erase"}
 #: Pages of the site that lead to ours; what else it has is others'.
 LEADING = ("admin:index", "admin:app_list")
 
@@ -85,7 +87,7 @@ def reachable() -> set[str]:
         if item.listed
         for page in ("changelist", "change")
     }
-    return lists | {view.name for item in admins for view in item.views} - FETCHED
+    return lists | {view.name for item in admins for view in item.views} - FETCHED - OF_FORMS
 
 
 @pytest.fixture
