@@ -18,7 +18,7 @@ from mastra_engine.types import Match, Weights
 PARAGRAPHS = 2
 #: Paragraphs are ranked by the words they share with the question and by similarity of meaning.
 WEIGHTS = Weights(semantic=0.5, vector=0.5, position=0)
-#: The lowest score of a paragraph that is quoted, and similarity of a message that is recalled.
+#: The lowest score of a paragraph that is quoted, and the lowest similarity of a message or a fact.
 MIN_QUOTED, MIN_RECALLED = 0.3, 0.5
 
 _REMEMBER = re.compile(
@@ -54,7 +54,8 @@ def answer(turn: Turn) -> Iterator[str]:
         yield from _list(turn, listing)
     else:
         turn.search()
-        quotes = [*_recalled(turn), *_quoted(turn)]
+        told = [*_known(turn)] or [*_recalled(turn)]
+        quotes = [*told, *_quoted(turn)]
         yield from quotes or _closest(turn)
 
 
@@ -109,6 +110,16 @@ def _described(ticket: dict[str, Any]) -> str:
         f"{comment['author']} commented: “{comment['body']}”" for comment in ticket["comments"]
     ]
     return "\n\n".join(lines)
+
+
+def _known(turn: Turn) -> Iterator[str]:
+    """Yield the facts about the user that are close to the question."""
+    matches = turn.desk.facts.search(
+        query=turn.question, resource_id=turn.resource_id, top_k=3, min_score=MIN_RECALLED
+    )
+    for fact in (match.fact for match in matches):
+        claim = f"{fact.subject} {fact.predicate} {fact.object}"
+        yield f"On {fact.valid_from:%B %-d} you told me: “{claim}”\n\n"
 
 
 def _recalled(turn: Turn) -> Iterator[str]:

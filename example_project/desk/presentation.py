@@ -34,6 +34,7 @@ class Citation:
 class Statement:
     """A question or an answer; `model` is the language model that made it, if one did."""
 
+    id: str
     role: str
     html: SafeString
     at: datetime
@@ -100,6 +101,7 @@ def _statement(message: Message, text: str) -> Statement:
         if reference["cited"]
     ]
     return Statement(
+        id=message.id,
         role=message.role,
         html=with_links(markdown(text), sources),
         at=message.created_at,

@@ -11,6 +11,8 @@ from example_project.desk import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("conversations/", views.start, name="start"),
+    path("conversations/<path:thread_id>/rename/", views.rename, name="rename"),
+    path("conversations/<path:thread_id>/delete/", views.delete, name="delete"),
     path("conversations/<path:thread_id>/", views.ConversationView.as_view(), name="conversation"),
     path("sources/<str:entity>/<path:external_id>/", views.source, name="source"),
     path("forget/", views.forget, name="forget"),

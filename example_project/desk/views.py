@@ -31,8 +31,12 @@ from mastra_engine.types import Message
 CONVERSATIONS, MESSAGES, FACTS = 30, 200, 100
 EXAMPLES = (
     "Can a lambda contain several statements?",
+    "How do I catch two exceptions in one handler?",
+    "What is the nonlocal statement for?",
     "What is the state of ticket #2?",
+    "Show me all open tickets",
     "Remember that our servers run Python 3.11.",
+    "Which Python do our servers run?",
 )
 
 
@@ -47,6 +51,12 @@ class QuestionForm(forms.Form):
         ),
     )
     turn = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+
+class TitleForm(forms.Form):
+    """The new title of a conversation."""
+
+    title = forms.CharField(label="Title", max_length=200)
 
 
 class ConversationView(LoginRequiredMixin, View):
@@ -78,6 +88,28 @@ class ConversationView(LoginRequiredMixin, View):
             if "error" in event:
                 notices.error(request, event["error"])
         return redirect("conversation", thread_id)
+
+
+@login_required
+@require_POST
+def rename(request: HttpRequest, thread_id: str) -> HttpResponse:
+    """Give a conversation of the user another title."""
+    form = TitleForm(request.POST)
+    if form.is_valid():
+        with not_found_as_404():
+            desk(request).memory.update_thread(thread_id=thread_id, **form.cleaned_data)
+    else:
+        notices.error(request, f"The title was not changed: {form.errors['title'][0]}")
+    return redirect("conversation", thread_id)
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, thread_id: str) -> HttpResponse:
+    """Delete a conversation of the user, with the facts that rest on it alone."""
+    with not_found_as_404():
+        desk(request).memory.delete_thread(thread_id=thread_id)
+    return redirect("start")
 
 
 @require_GET
@@ -157,18 +189,21 @@ def page(
 ) -> HttpResponse:
     memory, resource = desk(request).memory, resource_id(request)
     last = messages[-1] if messages else None
+    facts = desk(request).facts.list_facts(resource_id=resource, limit=FACTS)
+    claims = {f"{fact.subject} {fact.predicate} {fact.object}": fact for fact in facts}
+    noted = notes(memory.get_working_memory(resource_id=resource).data)
     context = {
         "title": title,
         "thread_id": thread_id,
         "items": list(items(messages)),
         "unanswered": last if last and last.role == "user" else None,
         "conversations": memory.list_threads(resource_id=resource, limit=CONVERSATIONS),
-        "notes": list(notes(memory.get_working_memory(resource_id=resource).data)),
+        "notes": [(name, value) for name, value in noted if name not in claims],
         "facts": [
-            (fact, admin_url(request, "fact", fact.id))
-            for fact in desk(request).facts.list_facts(resource_id=resource, limit=FACTS)
+            (claim, fact, admin_url(request, "fact", fact.id)) for claim, fact in claims.items()
         ],
         "form": form or QuestionForm(),
+        "title_form": TitleForm({"title": title}, auto_id="title") if messages else None,
         "examples": EXAMPLES,
         "model": model.name(),
         "admin_url": admin_url(request, "thread", thread_id) if messages else None,

@@ -11,7 +11,7 @@ import pytest
 from example_project.desk.learning import DeskExtractor
 from mastra_engine import engine
 from mastra_engine.types import Retraction
-from tests.example.conftest import Browser, links_in, remembered
+from tests.example.conftest import Browser, links_in, remembered, text_of
 from tests.unit.answering import answering
 from tests.unit.test_fact_extractor import FACT, facts, message
 
@@ -68,6 +68,14 @@ def test_facts_are_remembered_across_conversations(ann: Browser, ask: Callable[.
     assert "<dt>I live in Berlin</dt>" in page
     assert "Hamburg" not in page.partition("Remembered about you")[2].partition("</details>")[0]
     assert "Why?" not in page
+
+
+def test_a_question_is_answered_from_the_facts(ann: Browser, ask: Callable[..., str]) -> None:
+    ask(ann, "Our servers run Python 3.10.")
+    ask(ann, "Our servers run Python 3.11.")
+    answer = text_of(remembered(ask(ann, "Which Python do our servers run?"))[-1])
+    assert "“Our servers run Python 3.11”" in answer
+    assert "3.10" not in answer
 
 
 def test_the_admin_shows_staff_why_the_desk_knows_a_fact(
