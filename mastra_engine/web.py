@@ -61,6 +61,7 @@ READ_CONTENT = "read_content"
 CONTENT = frozenset(
     {
         "view_embedding",
+        "view_evaluationcase",
         "view_fact",
         "view_factsource",
         "view_message",

@@ -5,6 +5,7 @@ Django imports this package where `django.contrib.admin` is installed.
 
 from __future__ import annotations
 
+from mastra_engine.admin.evaluations import EvaluationCaseAdmin, EvaluationResultAdmin
 from mastra_engine.admin.facts import FactAdmin, FactReadingAdmin, FactSourceAdmin
 from mastra_engine.admin.idempotency import IdempotencyRecordAdmin
 from mastra_engine.admin.memory import (
@@ -22,6 +23,8 @@ from mastra_engine.admin.vectors import EmbeddingAdmin, IndexProgressAdmin, Vect
 __all__ = [
     "EmbeddingAdmin",
     "EntityAdmin",
+    "EvaluationCaseAdmin",
+    "EvaluationResultAdmin",
     "FactAdmin",
     "FactReadingAdmin",
     "FactSourceAdmin",

@@ -15,12 +15,13 @@ from django.utils.translation import gettext_lazy
 from mastra_engine.admin.base import EngineAdmin, View
 from mastra_engine.admin.forms import FilterField, PageForm
 from mastra_engine.admin.hits import Hit, hits_of
+from mastra_engine.admin.openable import openable
 from mastra_engine.admin.searching import errors_in
 from mastra_engine.backends.base.vectors.search import DEFAULT_WEIGHT
 from mastra_engine.evaluations.targets import Target
 from mastra_engine.exceptions import EngineError, IndexNotFound, InvalidFilter, InvalidInput
 from mastra_engine.handler import engine
-from mastra_engine.models import Message, Record, VectorIndex
+from mastra_engine.models import EvaluationCase, Message, Record, VectorIndex
 from mastra_engine.registry import registry
 
 #: The most indexes to choose from, and the most results.
@@ -164,6 +165,7 @@ class Playground(EngineAdmin):
             other=other,
             settings=[form[name] for name in _SETTINGS],
             rankings=rankings,
+            save=openable(self, request, EvaluationCase, "save_case") if rankings else "",
         )
 
     def targets(self, request: HttpRequest) -> list[Any]:

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from mastra_engine.admin.base import EngineAdmin, Link, View
+from mastra_engine.admin.openable import openable
 from mastra_engine.admin.retrievals import Retrieval, Retrieved, names_retrieved, retrievals
 from mastra_engine.admin.scores import Score, score_lines
 from mastra_engine.admin.transcript import load_content
@@ -69,7 +70,7 @@ class Reasons(EngineAdmin):
             row=message,
             question=question,
             searches=[self._search(retrieval, rows) for retrieval in found],
-            playground=self._playground(request),
+            playground=openable(self, request, VectorIndex, "playground"),
             tools=[
                 Link(
                     _("Transcript"),
@@ -100,14 +101,6 @@ class Reasons(EngineAdmin):
         ]
         places = filter(None, map(rows.place, items)) if retrieval.query else iter(())
         return Search(retrieval=retrieval, reasons=reasons, place=next(places, None))
-
-    def _playground(self, request: HttpRequest) -> str:
-        """Return the address of the playground, empty for users who may not open it."""
-        if not self.admin_site.is_registered(VectorIndex):
-            return ""
-        admin = self.admin_site.get_model_admin(VectorIndex)
-        may_open = isinstance(admin, EngineAdmin) and admin.may_open(request, "playground")
-        return self.url("playground") if may_open else ""
 
 
 class _Rows:

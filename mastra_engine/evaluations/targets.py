@@ -47,6 +47,12 @@ class Target:
         return f"{place}?{urlencode(options)}" if options else place
 
     @property
+    def place(self) -> Target:
+        """The target without options but the namespace, which a case has no field for."""
+        kept = {name: value for name, value in self.options.items() if name == "namespace"}
+        return Target(self.kind, self.name, kept)
+
+    @property
     def owner(self) -> str:
         """The argument that names the owner of the data."""
         return OWNERS[self.kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mastra_engine.models.evaluations import EvaluationCase, EvaluationResult
 from mastra_engine.models.facts import Fact, FactReading, FactSource
 from mastra_engine.models.idempotency import IdempotencyRecord
 from mastra_engine.models.memory import IdempotentAppend, Message, Thread, WorkingMemory
@@ -14,6 +15,8 @@ from mastra_engine.models.vectors import Embedding, VectorIndex
 __all__ = [
     "Embedding",
     "Entity",
+    "EvaluationCase",
+    "EvaluationResult",
     "Fact",
     "FactReading",
     "FactSource",

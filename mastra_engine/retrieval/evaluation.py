@@ -44,7 +44,7 @@ def evaluate(cases: Cases, *, search: Search, k: Sequence[int] = (1, 5, 10)) -> 
     cutoffs = sorted({count(cutoff, f"/k/{i}", least=1) for i, cutoff in enumerate(k)})
     if not cutoffs:
         raise InvalidInput("must have at least one number", path="/k")
-    parsed = list(_parse(cases))
+    parsed = list(parse_cases(cases))
     if not parsed:
         raise InvalidInput("must have at least one case", path="/cases")
     results = [_run(case, search, cutoffs[-1]) for case in parsed]
@@ -163,7 +163,8 @@ def _id(match: Any) -> str:
     return str(match.id if record is None else record.external_id)
 
 
-def _parse(cases: Cases) -> Iterator[Case]:
+def parse_cases(cases: Cases) -> Iterator[Case]:
+    """Yield validated cases; raises InvalidInput that names the case and the field."""
     cases = plain_text(cases)
     if isinstance(cases, str | PathLike):
         listed: Iterable[Any] = _read(Path(fspath(cases)))

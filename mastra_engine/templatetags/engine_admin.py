@@ -106,6 +106,12 @@ def readable(value: Any) -> SafeString:
 
 
 @register.filter
+def entry(mapping: dict[str, Any], key: str) -> Any:
+    """Return the value of a key that a template has in a variable, or None."""
+    return mapping.get(key)
+
+
+@register.filter
 def brief(value: Any) -> str:
     """Return the beginning of JSON, on one line."""
     return Truncator(json.dumps(value, ensure_ascii=False)).chars(200)

@@ -18,3 +18,4 @@ class Erasure:
     entities: int = 0
     records: int = 0
     sync_runs: int = 0
+    evaluation_cases: int = 0

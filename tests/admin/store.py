@@ -8,7 +8,9 @@ from django.apps import apps
 from django.utils import timezone
 
 from mastra_engine import engine, sync
-from mastra_engine.models import FactReading, IndexProgress, SyncRun, VectorIndex
+from mastra_engine.evaluations.saved import save_result
+from mastra_engine.evaluations.targets import Target
+from mastra_engine.models import EvaluationCase, FactReading, IndexProgress, SyncRun, VectorIndex
 from mastra_engine.registry import registry
 from mastra_engine.web import APP
 
@@ -22,6 +24,9 @@ def fill() -> dict[str, Any]:
     run()
     run_row, index = SyncRun.objects.get(), VectorIndex.objects.get(name="docs")
     IndexProgress.objects.create(entity=run_row.entity, vector_index=index)
+    case = EvaluationCase.objects.create(target="vectors:docs", query=SECRET, expected_ids=["a"])
+    evaluation = engine.evaluate([case.to_value()], search=lambda query, top_k: ["a"])
+    save_result("default", Target("vectors", "docs"), evaluation)
     FactReading.objects.create(thread_id="chat/1", position=4)
     return {
         model._meta.model_name: model._default_manager.last()

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from mastra_engine import engine, sync
-from mastra_engine.models import SyncRun
+from mastra_engine.models import EvaluationCase, EvaluationResult, SyncRun
 from mastra_engine.registry import registry
 from mastra_engine.testing.hostile import DOCUMENTS, TEXTS
 
@@ -26,6 +26,7 @@ ACTIVE = [
 ]
 HOSTILE = [*ACTIVE, *(text.value for text in TEXTS)]
 TOPICS = ["billing", "shipping", "returns", "accounts"]
+METRIC = {"value": 0.5, "low": 0.25, "high": 0.75}
 WORDS = ["invoices and refunds", "parcels and carriers", "labels and boxes", "passwords and names"]
 
 
@@ -48,6 +49,10 @@ def fill_with_hostile() -> None:
         engine.state.put(namespace=(text, text), key=text, value={text: text})
         _remember(text, text, thread_id=text)
         _sync(text, text, [text], error=text, paused=i % 2 == 1)
+        EvaluationCase.objects.create(
+            target=text, owner=text, query=text, expected_ids=[text], filter={text: text}
+        )
+        EvaluationResult.objects.create(target=text, case_count=i, metrics={"mrr": METRIC})
     documents = [document.value for document in DOCUMENTS]
     records = [{"external_id": str(i), "data": data} for i, data in enumerate(documents)]
     engine.sync_records(name="Documents", connection_id="hostile", records=records)
@@ -81,6 +86,12 @@ def fill_with_much() -> None:
         error = "" if i else "no answer"
         _sync(f"tickets-{i % 3}", f"desk-{i}", [f"T-{i}"], error=error, paused=i % 2 == 1)
     leave_a_run_going()
+    for i in range(60):
+        EvaluationCase.objects.create(
+            target="vectors:articles", query=f"Question {i}", expected_ids=[f"article-{i:04}"]
+        )
+        metrics = {name: {**METRIC, "value": 0.5 + i / 120} for name in ("recall@10", "mrr")}
+        EvaluationResult.objects.create(target="vectors:articles", case_count=i, metrics=metrics)
 
 
 def fill_with_articles(number: int) -> None:

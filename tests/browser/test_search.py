@@ -52,6 +52,32 @@ def test_a_search_result_links_to_its_chunk(articles: Any) -> None:
     assert "Billing" in page.locator("body").inner_text()
 
 
+def test_a_question_is_saved_and_measured_over_time(articles: Any) -> None:
+    page = articles
+    page.goto(reverse("admin:mastra_engine_playground"))
+    page.get_by_label("Query").fill("When do I get a refund for my invoice?")
+    follow(page.get_by_role("button", name="Search", exact=True))
+    hits = page.get_by_role("region", name="Results").locator(".me-hits > li")
+    for hit in (hits.nth(1), hits.nth(3)):
+        hit.get_by_label("right").check()
+    follow(page.get_by_role("button", name="Save as evaluation case"))
+    assert page.get_by_text("When do I get a refund").first.is_visible()
+    assert look(page, "evaluation-case") == []
+
+    follow(page.get_by_role("link", name="Evaluations"))
+    for weight in ("", "", "1"):
+        follow(page.get_by_role("link", name="Measure"))
+        page.get_by_label("Weight of vectors").fill(weight)
+        follow(page.get_by_role("button", name="Measure"))
+    follow(page.get_by_role("link", name="Measure"))
+    assert look(page, "evaluate") == []
+    page.goto(reverse("admin:mastra_engine_evaluations"))
+    page.get_by_label("Search", exact=True).select_option("vectors:articles")
+    follow(page.get_by_role("button", name="Show"))
+    assert page.locator(".me-page tbody tr").count() == 2
+    assert look(page, "evaluations-two") == []
+
+
 def test_an_error_is_shown_at_its_field_and_can_be_corrected(articles: Any) -> None:
     page = articles
     page.goto(reverse("admin:mastra_engine_playground"))

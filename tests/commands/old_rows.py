@@ -14,6 +14,7 @@ MEMORIES = [f"01900000-0000-7000-8000-00000000004{i}" for i in range(1, 3)]
 IDEMPOTENCY_RECORD = "01900000-0000-7000-8000-000000000051"
 STATE_ITEM = "01900000-0000-7000-8000-000000000061"
 FACT, FACT_SOURCE = (f"01900000-0000-7000-8000-00000000007{i}" for i in range(1, 3))
+EVALUATION = "01900000-0000-7000-8000-000000000081"
 HASH = "00000000-0000-0000-0000-000000000000"
 
 
@@ -217,6 +218,27 @@ _ROWS = (
         VALUES ('{FACT_SOURCE}', '{FACT}', 'm1', 'Hi')
         """,
         first=21,
+    ),
+    Rows(
+        "factreading",
+        "INSERT INTO mastra_engine_factreading (thread_id, position) VALUES ('t1', 2)",
+        first=24,
+    ),
+    Rows(
+        "evaluationcase",
+        f"""
+        INSERT INTO mastra_engine_evaluationcase (id, target, query, expected_ids)
+        VALUES ('{EVALUATION}', 'vectors:docs', 'sled', '{{v1}}')
+        """,
+        first=25,
+    ),
+    Rows(
+        "evaluationresult",
+        f"""
+        INSERT INTO mastra_engine_evaluationresult (id, target, case_count, metrics)
+        VALUES ('{EVALUATION}', 'vectors:docs', 1, '{{"mrr": {{"value": 1}}}}')
+        """,
+        first=25,
     ),
 )
 

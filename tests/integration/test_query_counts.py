@@ -234,7 +234,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     ("reset_sync", "", 4, of_sync("reset_sync", "cancelled")),
     ("list_sync_runs", "", 1, lambda engine, entity: engine.list_sync_runs(sync="full new")),
     # four counts before and four after; the entities of it, each deleted under its lock; answers
-    ("erase", "a connection", 16, lambda engine, entity: engine.erase(connection_id="crm")),
+    ("erase", "a connection", 21, lambda engine, entity: engine.erase(connection_id="crm")),
     # its lock, what came of it before, what comes of it now; a few that expired
     ("run_idempotent", "", 5, once()),
     (

@@ -65,6 +65,9 @@ class MockErasureStore(ErasureStore):
                 vectors=vectors + sum(row.is_indexed for row in facts),
             )
 
+    def delete_evaluation_cases(self, connection_id: str) -> None:
+        """Do nothing: evaluation cases are saved in PostgreSQL only."""
+
     def count_namespace(self, namespace: str) -> Erasure:
         with self.store.lock:
             return Erasure(vectors=sum(len(keys) for _, keys in self._own_vectors(namespace)))

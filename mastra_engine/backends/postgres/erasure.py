@@ -19,6 +19,7 @@ from mastra_engine.exceptions import EngineError
 from mastra_engine.models import (
     Embedding,
     Entity,
+    EvaluationCase,
     Fact,
     IndexProgress,
     Message,
@@ -61,6 +62,7 @@ class PostgresErasureStore(ErasureStore):
                 state_items=self._items(resource_id).filter(value__isnull=False).count(),
                 facts=self._facts(resource_id).count(),
                 vectors=sum(self._vectors_of(resource_id, index) for index in indexes),
+                evaluation_cases=self._cases(resource_id, "recall").count(),
             )
 
     def delete_resource(self, resource_id: str) -> None:
@@ -76,6 +78,7 @@ class PostgresErasureStore(ErasureStore):
         WorkingMemory.objects.using(alias).filter(resource_id=resource_id).delete()
         self._items(resource_id).delete()
         self._facts(resource_id).delete()
+        self._cases(resource_id, "recall").delete()
 
     def count_connection(self, connection_id: str) -> Erasure:
         alias = self.session.alias
@@ -88,15 +91,22 @@ class PostgresErasureStore(ErasureStore):
                 records=Record.objects.using(alias).filter(entity__in=entities).count(),
                 sync_runs=SyncRun.objects.using(alias).filter(entity__in=entities).count(),
                 vectors=self._record_vectors(entities) + fact_vectors,
+                evaluation_cases=self._cases(connection_id, "records:").count(),
             )
+
+    def delete_evaluation_cases(self, connection_id: str) -> None:
+        self._cases(connection_id, "records:").delete()
 
     def count_namespace(self, namespace: str) -> Erasure:
         with self.session.translated():
-            return Erasure(vectors=sum(rows.count() for rows in self._own_vectors(namespace)))
+            vectors = sum(rows.count() for rows in self._own_vectors(namespace))
+            cases = self._cases(namespace, "vectors:").count()
+            return Erasure(vectors=vectors, evaluation_cases=cases)
 
     def delete_namespace(self, namespace: str) -> None:
         for rows in self._own_vectors(namespace):
             rows.delete()
+        self._cases(namespace, "vectors:").delete()
 
     def vacuum(self, *, full: bool) -> None:
         connection = self.session.connection
@@ -131,6 +141,11 @@ class PostgresErasureStore(ErasureStore):
             facts=Count("pk"), vectors=Count("pk", filter=Q(is_indexed=True))
         )
         return counts["facts"], counts["vectors"]
+
+    def _cases(self, owner: str, target: str) -> QuerySet[EvaluationCase]:
+        """Return the evaluation cases of an owner: of a target, or of vectors in a namespace."""
+        cases = EvaluationCase.objects.using(self.session.alias).filter(owner=owner)
+        return cases.filter(Q(target__startswith=target) | Q(target__startswith="vectors:"))
 
     def _vectors_of(self, resource_id: str, index_name: str) -> int:
         alias = self.session.alias

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from typing import Any
 import orjson
 from django.core.management.base import CommandError
 
-from mastra_engine import engines
+from mastra_engine import MastraEngine, engines
+from mastra_engine.evaluations.saved import read_cases, save_result
 from mastra_engine.evaluations.targets import SYNTAX, Target
 from mastra_engine.management.base import EngineCommand
 from mastra_engine.retrieval.evaluation import compare
-from mastra_engine.types import Estimate, Evaluation
+from mastra_engine.types import Case, Estimate, Evaluation
 
 
 class Command(EngineCommand):
@@ -25,7 +26,12 @@ class Command(EngineCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("cases", help="a JSON Lines file")
+        parser.add_argument(
+            "cases",
+            nargs="?",
+            help="a JSON Lines file (default: the cases that were saved for the target in the "
+            "admin; the result is then saved, too)",
+        )
         parser.add_argument(
             "--target",
             required=True,
@@ -54,12 +60,16 @@ class Command(EngineCommand):
         engine = engines[options["engine"]]
         k = options["k"] or (1, 5, 10)
         floors = dict(map(_floor, options["fail_under"]))
-        targets = [options["target"], *filter(None, [options["compare"]])]
-        searches = {target: Target.parse(target).search(engine) for target in targets}
-        evaluations = {
-            target: engine.evaluate(options["cases"], search=search, k=k)
-            for target, search in searches.items()
-        }
+        targets = [Target.parse(text) for text in (options["target"], options["compare"]) if text]
+        cases = options["cases"] or _saved_cases(engine, targets)
+        runs = [
+            (target, engine.evaluate(cases, search=target.search(engine), k=k))
+            for target in targets
+        ]
+        if not options["cases"]:
+            for target, result in runs:
+                save_result(_database(engine), target, result)
+        evaluations = {str(target): result for target, result in runs}
         evaluation, *others = evaluations.values()
         if missing := sorted(floors.keys() - evaluation.metrics):
             raise CommandError(
@@ -76,6 +86,17 @@ class Command(EngineCommand):
             if evaluation.metrics[metric].value < floor:
                 value = evaluation.metrics[metric].value
                 raise CommandError(f"{metric} is {value:.3f}, below {floor}.")
+
+
+def _saved_cases(engine: MastraEngine, targets: Sequence[Target]) -> list[Case]:
+    """Return the cases that were saved for the first target."""
+    return read_cases(_database(engine), targets[0])
+
+
+def _database(engine: MastraEngine) -> str:
+    if engine.database is None:
+        raise CommandError("This engine saves no cases; name a file with cases.")
+    return engine.database
 
 
 def _floor(argument: str) -> tuple[str, float]:

@@ -66,12 +66,12 @@ class ErasureService:
 
         Of a resource: threads, messages, working memory, agent state, facts, and the vectors of
         all. Of a connection: entities, records, their vectors, sync runs, and facts that rest on
-        its records alone. Of a namespace: its vectors in every index, except those of messages,
-        state, facts and records, which belong to a resource or a connection. Stored responses of
-        idempotent calls are erased as well. The deletion is one transaction; afterwards the rows
-        are counted again, and Unavailable is raised if new ones were written meanwhile: erase
-        again. With `dry_run` nothing is deleted. The bytes stay in the tables
-        until vacuum().
+        its records alone. Of all: the saved evaluation cases. Of a namespace: its vectors in every
+        index, except those of messages, state, facts and records, which belong to a resource or a
+        connection. Stored responses of idempotent calls are erased as well. The deletion is one
+        transaction; afterwards the rows are counted again, and Unavailable is raised if new ones
+        were written meanwhile: erase again. With `dry_run` nothing is deleted. The bytes stay in
+        the tables until vacuum().
         """
         count, delete = self._subject(resource_id, connection_id, namespace)
         erasure = count()
@@ -137,4 +137,5 @@ class ErasureService:
         for entity in entities:
             with suppress(EntityNotFound):  # another process deleted it since
                 self.records.delete_entity_by_id(id=entity.id)
+        self.store.delete_evaluation_cases(connection_id)
         self.responses.erase_responses()

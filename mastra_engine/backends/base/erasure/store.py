@@ -21,7 +21,7 @@ class ErasureStore(ABC):
 
     @abstractmethod
     def delete_resource(self, resource_id: str) -> None:
-        """Delete a resource's threads, messages, working memory, state and facts.
+        """Delete a resource's threads, messages, working memory, state, facts and evaluation cases.
 
         Of its state, tombstones are deleted too. The vectors of facts go with them, others do not.
         """
@@ -31,12 +31,19 @@ class ErasureStore(ABC):
         """Count the data of a connection, with the vectors of its records."""
 
     @abstractmethod
+    def delete_evaluation_cases(self, connection_id: str) -> None:
+        """Delete the saved evaluation cases of a connection."""
+
+    @abstractmethod
     def count_namespace(self, namespace: str) -> Erasure:
-        """Count the vectors in a namespace that were not made of messages, records or state."""
+        """Count the evaluation cases of a namespace, and those of its vectors that users stored.
+
+        Vectors that were made of messages, records or state are not counted.
+        """
 
     @abstractmethod
     def delete_namespace(self, namespace: str) -> None:
-        """Delete the vectors that count_namespace() counts."""
+        """Delete what count_namespace() counts."""
 
     @abstractmethod
     def vacuum(self, *, full: bool) -> None:
