@@ -12,7 +12,7 @@ from mastra_engine import PostgresEngine
 from mastra_engine.contrib.langgraph import DjangoCheckpointer
 from mastra_engine.contrib.langgraph.models import ChannelValue, Checkpoint, Write
 from mastra_engine.signals import resource_erased
-from tests.frameworks.langgraph.agents import FULL, agent, said, thread
+from tests.frameworks.langgraph.agents import FULL, agent, message, thread
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def threads(db: None) -> None:
     graph = agent(DjangoCheckpointer(), channel=FULL)
     for name, resource_id in [("a", None), ("b", None), ("c", "ann"), ("d", "anna"), ("e", None)]:
         owner = {} if resource_id is None else {"resource_id": resource_id}
-        graph.invoke(said("Hello"), {"configurable": {"thread_id": name, **owner}})
-    graph.invoke(said("Again"), thread("c"))  # without the resource
+        graph.invoke(message("Hello"), {"configurable": {"thread_id": name, **owner}})
+    graph.invoke(message("Again"), thread("c"))  # without the resource
 
 
 def kept(*models: Any) -> list[set[str]]:
