@@ -71,6 +71,13 @@ class FactExtractor(Protocol):
         """
 
 
+class FactJudge(Protocol):
+    """Tells duplicates from similar facts. Any callable with this signature satisfies it."""
+
+    def __call__(self, fact: Fact, duplicate: Fact, /) -> bool:
+        """Return whether both facts state the same."""
+
+
 class AccessPolicy(Protocol):
     """Sets the scope of an API request. Any callable with this signature satisfies it."""
 

@@ -102,3 +102,17 @@ class FactChange:
 
     action: FactAction
     fact: Fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactDuplicate:
+    """Two current facts with similar texts; `similarity` is that of their vectors.
+
+    If they were merged, `fact` was kept and `duplicate` was retracted. Otherwise `fact` is the one
+    that was remembered first.
+    """
+
+    fact: Fact
+    duplicate: Fact
+    similarity: float
+    merged: bool

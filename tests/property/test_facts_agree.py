@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import transaction
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,6 +22,7 @@ from hypothesis.stateful import (
 
 from mastra_engine import MastraEngine, MockMastraEngine, PostgresEngine
 from mastra_engine.testing.contract.fact_extraction import Scripted
+from mastra_engine.testing.contract.recall import BagOfWords
 from mastra_engine.types import Fact, FactChange, FactInput, Retraction
 from tests.property.fact_model import (
     EVENT,
@@ -338,3 +340,44 @@ def test_both_engines_remember_what_the_model_does() -> None:
     run_state_machine_as_test(
         Claims, settings=settings(max_examples=60, stateful_step_count=30, **QUIET)
     )
+
+
+def same_object(fact: Fact, duplicate: Fact) -> bool:
+    return fact.object.lower() == duplicate.object.lower()
+
+
+def of_user(engine: MastraEngine) -> list[Fact]:
+    return list(engine.facts.list_facts(resource_id="user"))
+
+
+@pytest.mark.django_db
+@settings(max_examples=40, **QUIET)
+@given(
+    facts=st.lists(
+        st.builds(FactInput, NAMES, PREDICATES, OBJECTS, many=st.just(True)), min_size=2, max_size=5
+    )
+)
+def test_both_engines_find_the_same_duplicates_and_merge_all_of_them(
+    facts: list[FactInput],
+) -> None:
+    mock = MockMastraEngine(url="mock://consolidation")
+    mock.reset()
+    reports = []
+    with transaction.atomic():
+        for engine in (mock, PostgresEngine()):
+            engine.vectors.embedder = BagOfWords()
+            engine.facts.remember(resource_id="user", facts=facts)
+            ids = [fact.id for fact in of_user(engine)]
+            consolidate = partial(engine.facts.consolidate, resource_id="user", min_score=0.55)
+            pairs = {
+                (ids.index(pair.fact.id), ids.index(pair.duplicate.id), round(pair.similarity, 3))
+                for pair in consolidate()
+            }
+            reports.append(pairs)
+            objects = {fact.object.lower() for fact in of_user(engine)}
+            merged = [pair for pair in consolidate(judge=same_object) if pair.merged]
+            assert len(of_user(engine)) == len(ids) - len(merged)
+            assert {fact.object.lower() for fact in of_user(engine)} == objects
+            assert not any(pair.merged for pair in consolidate(judge=same_object))
+        transaction.set_rollback(True)
+    assert reports[0] == reports[1]

@@ -15,6 +15,7 @@ from mastra_engine.testing.contract.equal_ids import TestEqualIds
 from mastra_engine.testing.contract.evaluation import TestEvaluation
 from mastra_engine.testing.contract.event_loop import TestEventLoop
 from mastra_engine.testing.contract.export import TestExport
+from mastra_engine.testing.contract.fact_consolidation import TestFactConsolidation
 from mastra_engine.testing.contract.fact_extraction import (
     TestFactExtraction,
     TestScopedFactExtraction,
@@ -72,6 +73,7 @@ __all__ = [
     "TestEvaluation",
     "TestEventLoop",
     "TestExport",
+    "TestFactConsolidation",
     "TestFactExtraction",
     "TestFactSearch",
     "TestFactSources",

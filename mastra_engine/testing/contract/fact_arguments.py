@@ -62,6 +62,7 @@ def use_facts(calls: Wrapped) -> None:
     calls.target.facts.extraction.extractor = Learned(calls.wrap)
     calls.call("facts", "extract", thread_id="of facts")
     calls.call("facts", "extract_pending", thread_id="of facts")
+    calls.call("facts", "consolidate", resource_id="ann")
     for method in ("get_fact", "history", "sources"):
         calls.call("facts", method, id=str(first.id))
     calls.call("facts", "within", resource_ids=["ann"], connection_ids=["crm"])

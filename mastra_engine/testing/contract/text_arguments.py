@@ -47,7 +47,7 @@ KINDS: dict[str, Callable[[str], Any]] = {
 }
 
 #: Arguments that mention text in their annotations, but are not text themselves.
-_OPAQUE = {"body", "act", "search", "watch", "reranker"}
+_OPAQUE = {"body", "act", "search", "watch", "reranker", "judge"}
 
 
 #: Ids and times in the lines of an exported thread.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from mastra_engine.backends.base.facts.claims import FACT_INDEX
 from mastra_engine.backends.base.facts.store import FactSelection, FactStore
@@ -12,7 +14,7 @@ from mastra_engine.backends.base.vectors.text_index import PendingText, TextInde
 from mastra_engine.filters.ast import ALL
 from mastra_engine.protocols import RunQueue
 from mastra_engine.retrieval.embedding import EXCERPT
-from mastra_engine.types import Fact
+from mastra_engine.types import Fact, FactMatch, Match
 from mastra_engine.validation.vectors import IndexDefinition
 
 
@@ -48,6 +50,21 @@ class FactIndex(TextIndex[FactSelection]):
             source=FactScope(selection.instant, selection.where),
         )
 
+    def with_facts(self, matches: Sequence[Match]) -> list[FactMatch]:
+        """Return matches with their facts; one that was deleted since is left out."""
+        ids = [UUID(match.id) for match in matches]
+        facts = self._store.find(ids, resource_ids=None) if ids else {}
+        return [
+            FactMatch(
+                fact=facts[id],
+                score=match.score,
+                similarity=match.similarity,
+                lexical=match.lexical,
+            )
+            for id, match in zip(ids, matches, strict=True)
+            if id in facts
+        ]
+
     def enqueue(self, queue: RunQueue, resource_id: str) -> None:
         queue.index_facts(resource_id)
 
@@ -57,13 +74,18 @@ def everything(resource_ids: frozenset[str] | None) -> FactSelection:
     return FactSelection(resource_ids=resource_ids, instant=Instant(all_versions=True))
 
 
-def _pending(fact: Fact) -> PendingText:
-    """Return the text of a fact. Only its aliases change: their number grows."""
+def text_of(fact: Fact) -> str:
+    """Return the text of a fact that is embedded."""
     names = ", ".join((fact.subject, *fact.aliases))
+    return f"{names} {fact.predicate} {fact.object}"[:EXCERPT]
+
+
+def _pending(fact: Fact) -> PendingText:
+    """Return what is to be indexed. Only the aliases of a fact change: their number grows."""
     return PendingText(
         id=fact.id,
         resource_id=fact.resource_id,
-        text=f"{names} {fact.predicate} {fact.object}"[:EXCERPT],
+        text=text_of(fact),
         metadata={FACT: str(fact.id)},
         version=len(fact.aliases),
     )

@@ -18,6 +18,7 @@ from mastra_engine.backends.base.event_loop import refuse_in_event_loop
 from mastra_engine.backends.base.facts.answers import Answer
 from mastra_engine.backends.base.facts.arguments import NewFact, limited_text, new_facts
 from mastra_engine.backends.base.facts.claims import name_key
+from mastra_engine.backends.base.facts.consolidation import Consolidation
 from mastra_engine.backends.base.facts.extraction import Extraction
 from mastra_engine.backends.base.facts.index import FactIndex, everything
 from mastra_engine.backends.base.facts.retractions import retract_claims
@@ -34,24 +35,23 @@ from mastra_engine.backends.base.vectors.search import (
     vector_query,
 )
 from mastra_engine.backends.base.vectors.service import Vectors
-from mastra_engine.exceptions import (
-    EngineConfigError,
-    FactNotFound,
-)
+from mastra_engine.exceptions import EngineConfigError, FactNotFound
 from mastra_engine.filters.cursors import decode, encode, fingerprint
 from mastra_engine.filters.parsing import parse_optional_filter
+from mastra_engine.protocols import FactJudge
+from mastra_engine.retrieval.embedding import require_embedder
 from mastra_engine.types import (
     Fact,
     FactAction,
     FactChange,
+    FactDuplicate,
     FactLike,
     FactMatch,
     FactSource,
-    Match,
     Page,
     VectorIndex,
 )
-from mastra_engine.validation.inputs import count, flag, moment, name, uuid
+from mastra_engine.validation.inputs import count, flag, moment, name, share, uuid
 
 logger = logging.getLogger("mastra_engine")
 
@@ -259,7 +259,8 @@ class Facts:
             explain=False,
         )
         numbers = yield from self.index.prepare_search(request, selection)
-        return self._with_facts(self.index.search(request, numbers, selection)[: request.limit])
+        matches = self.index.search(request, numbers, selection)[: request.limit]
+        return self.index.with_facts(matches)
 
     # Extraction
 
@@ -301,6 +302,33 @@ class Facts:
             last = ids[-1]
         return changes
 
+    @in_steps
+    def consolidate(
+        self,
+        *,
+        resource_id: str,
+        judge: FactJudge | None = None,
+        min_score: float = 0.9,
+        limit: int = 100,
+    ) -> Steps[list[FactDuplicate]]:
+        """Return pairs of current facts about a resource that are similar, the closest first.
+
+        The `limit` facts that come first in context windows, at most 1,000, are compared with the
+        five facts that are closest to each. `judge(fact, duplicate)` tells whether two facts state
+        the same; without it nothing changes. A duplicate is retracted, and the other fact gets its
+        sources and its pin; of two facts of which one has no sources, that one is kept. Each merge
+        is a transaction of its own.
+
+        Raises NotFound for a resource out of scope, InvalidInput, also without an embedder, and
+        what the judge raises; then earlier merges stay.
+        """
+        owner = resource_in(self.scope, name(resource_id, "/resource_id"))
+        embedder = require_embedder(self.vectors.embedder, "/embedder")
+        least = share(min_score, "/min_score")
+        size = count(limit, "/limit", least=1, most=1_000)
+        consolidation = Consolidation(self.store, self.index, self._write)
+        return (yield from consolidation.run(owner, embedder, judge, min_score=least, limit=size))
+
     # The index
 
     @in_steps
@@ -339,6 +367,7 @@ class Facts:
     asearch = derive_async(search)
     aextract = derive_async(extract)
     aextract_pending = derive_async(extract_pending)
+    aconsolidate = derive_async(consolidate)
     aindex_pending = derive_async(index_pending)
     areindex = derive_async(reindex)
     aprepare_index = derive_async(prepare_index)
@@ -432,21 +461,6 @@ class Facts:
         """Call the listeners after the commit of a change of versions."""
         for listener in self.after_commit:
             self.store.after_commit(partial(listener, resource_id, ids))
-
-    def _with_facts(self, matches: Sequence[Match]) -> list[FactMatch]:
-        """Return matches with their facts; one that was deleted since is left out."""
-        ids = [UUID(match.id) for match in matches]
-        facts = self.store.find(ids, resource_ids=None) if ids else {}
-        return [
-            FactMatch(
-                fact=facts[id],
-                score=match.score,
-                similarity=match.similarity,
-                lexical=match.lexical,
-            )
-            for id, match in zip(ids, matches, strict=True)
-            if id in facts
-        ]
 
     def _subject_keys(self, resource_id: str, subject: str | None) -> frozenset[UUID] | None:
         """Return the key of a subject and, if it is an alias, that of its subject."""

@@ -71,6 +71,13 @@ class Versions:
         self._put(replace(self.facts[id], retracted_at=self.moment, reason=reason))
         return True
 
+    def merge(self, id: UUID, duplicate_id: UUID, sources: Sequence[FactSource]) -> None:
+        """Retract a duplicate of a version, which gets its sources and its pin."""
+        self.retract(duplicate_id, f"Duplicate of the fact {id}", None)
+        if self.facts[duplicate_id].pinned:
+            self._put(replace(self.facts[id], pinned=True))
+        self._change(id).sources += sources
+
     def writes(self) -> list[FactWrite]:
         """Return the changes to store."""
         return [
@@ -91,7 +98,7 @@ class Versions:
 
     def _current(self, claim: Claim) -> Fact | None:
         facts = (self.facts[id] for id in self._by_claim.get(claim, ()))
-        return next((fact for fact in facts if _is_current(fact)), None)
+        return next((fact for fact in facts if is_current(fact)), None)
 
     def _create(self, new: NewFact, target: Target, start: datetime) -> UUID:
         fact = Fact(
@@ -151,7 +158,8 @@ class Versions:
         return self._changes.setdefault(id, _Change())
 
 
-def _is_current(fact: Fact) -> bool:
+def is_current(fact: Fact) -> bool:
+    """Return whether no other version and no retraction has replaced a version."""
     return fact.superseded_at is None and fact.retracted_at is None
 
 
