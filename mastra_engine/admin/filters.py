@@ -7,9 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import ValidationError
+from django.db import connections
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+
+from mastra_engine.admin.reading import database
+from mastra_engine.models import Entity
+from mastra_engine.postgres.samples import connection_ids, resource_ids
+
+#: The most values that a filter offers.
+FEW = 20
 
 
 class RoleFilter(admin.SimpleListFilter):
@@ -28,6 +38,67 @@ class RoleFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(role=self.value()) if self.value() else queryset
+
+
+class FewFilter(admin.SimpleListFilter):
+    """A filter with the values of a column as its choices, if there are few.
+
+    Where there are many, it only shows the value that an address has.
+    """
+
+    def values(self, limit: int) -> list[tuple[str, str]]:
+        """Return up to `limit` values of the parameter, with their labels."""
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
+        values = self.values(FEW + 1)
+        if len(values) <= FEW:
+            return values
+        value = self.value()
+        return [(value, value)] if value else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        try:
+            return (
+                queryset.filter(**{self.parameter_name or "": self.value()})
+                if self.value()
+                else queryset
+            )
+        except (ValidationError, ValueError) as error:
+            raise IncorrectLookupParameters(error) from error
+
+
+class ConnectionFilter(FewFilter):
+    """A filter by connection, of those that have entities."""
+
+    title = _("connection")
+    parameter_name = "connection_id__exact"
+
+    def values(self, limit: int) -> list[tuple[str, str]]:
+        return [(id, id) for id in connection_ids(connections[database()], limit=limit)]
+
+
+class EntityFilter(FewFilter):
+    """A filter of rows by their entity."""
+
+    title = _("entity")
+    parameter_name = "entity__id__exact"
+
+    def values(self, limit: int) -> list[tuple[str, str]]:
+        entities = Entity.objects.using(database()).order_by("connection_id", "name")
+        rows = entities.values_list("pk", "name", "connection_id")[:limit]
+        return [(str(pk), f"{name} ({connection})") for pk, name, connection in rows]
+
+
+class ResourceFilter(FewFilter):
+    """A filter of threads by their resource."""
+
+    title = _("resource")
+    parameter_name = "resource_id__exact"
+
+    def values(self, limit: int) -> list[tuple[str, str]]:
+        ids = resource_ids(connections[database()], begins="", after="", limit=limit)
+        return [(id, id) for id in ids]
 
 
 class DayFilter(admin.DateFieldListFilter):

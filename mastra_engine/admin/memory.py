@@ -24,8 +24,8 @@ from mastra_engine.admin.context import ContextWindows
 from mastra_engine.admin.editing import MessageDeletion, ThreadEditing, WorkingMemoryEditing
 from mastra_engine.admin.erasure import ResourceActions
 from mastra_engine.admin.facts import facts_of_resource
-from mastra_engine.admin.filters import DayFilter, RoleFilter, by_day
-from mastra_engine.admin.paging import counted, table_rows
+from mastra_engine.admin.filters import DayFilter, ResourceFilter, RoleFilter, by_day
+from mastra_engine.admin.paging import counted
 from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import sources
 from mastra_engine.admin.transcript import load_content, message_range, note_gaps
@@ -51,8 +51,6 @@ from mastra_engine.postgres.samples import resource_ids
 from mastra_engine.types import COUNTED
 from mastra_engine.web import APP
 
-#: The most threads that a list sorts by their last use, which no index supports.
-SORTED_BY_USE = 100_000
 #: The most related rows of each kind that a page lists.
 RELATED = 50
 #: The most characters of a title in a list, and of working memory on the page of a resource.
@@ -78,7 +76,8 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
     search_help_text = _(
         "Words of the title or of a message, or the beginning of a thread ID or a resource ID"
     )
-    lookups = frozenset({"resource_id__exact"})
+    list_filter = (ResourceFilter, ("updated_at", DayFilter))
+    lookups = frozenset({"resource_id__exact", *by_day("updated_at")})
     facts = (
         "resource_id",
         "message_count",
@@ -104,10 +103,9 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
         return str(row.beginning)
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        few = table_rows(Thread, database()) <= SORTED_BY_USE
-        return ("-updated_at", "-id") if few else ("-id",)
+        return ("-updated_at", "-id") if self.is_small(request) else ("-id",)
 
-    def with_words(self, rows: QuerySet[Any], search_term: str) -> set[Any]:
+    def with_words(self, request: HttpRequest, rows: QuerySet[Any], search_term: str) -> set[Any]:
         """Find the threads with the words in the title, or in a message."""
         words = distinct_words(search_term)
         if not words:
@@ -279,7 +277,7 @@ class MessageAdmin(Reasons, MessageDeletion):
         text = row.thread_title or row.thread_id
         return linked(self.url("thread_change", row.thread_id), text)
 
-    def with_words(self, rows: QuerySet[Any], search_term: str) -> set[Any]:
+    def with_words(self, request: HttpRequest, rows: QuerySet[Any], search_term: str) -> set[Any]:
         words = distinct_words(search_term)
         return in_messages(rows, words, "pk") if words else set()
 

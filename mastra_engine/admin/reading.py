@@ -13,7 +13,7 @@ from django.db.models import DateTimeField, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from mastra_engine.admin.paging import BoundedPaginator
+from mastra_engine.admin.paging import BoundedPaginator, table_rows
 from mastra_engine.admin.times import time_tag
 from mastra_engine.handler import engine
 from mastra_engine.web import APP, READS, allowed
@@ -31,6 +31,8 @@ else:
 READ_PERMISSIONS = {kind.__name__.lower(): permission for kind, permission in READS.items()}
 #: The most rows that a search finds by each column.
 MATCHES = 1_000
+#: The most rows of a table that its list sorts without an index.
+SORTED = 100_000
 
 
 class ReadOnlyAdmin(Themed):
@@ -49,7 +51,8 @@ class ReadOnlyAdmin(Themed):
 
     actions = None
     ordering: ClassVar[tuple[str, ...]] = ("-pk",)
-    sortable_by = ()
+    #: The columns by which a large table may be sorted, because an index has their order.
+    sortable_by: ClassVar[tuple[str, ...]] = ()
     list_per_page = list_max_show_all = 50
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
@@ -79,6 +82,17 @@ class ReadOnlyAdmin(Themed):
             if column not in hidden
         ]
 
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        """Allow to sort a small table by any column, which None stands for."""
+        return None if self.is_small(request) else self.sortable_by
+
+    def is_small(self, request: HttpRequest) -> bool:
+        """Say whether the list may sort the table without an index; it is estimated once."""
+        if not hasattr(request, "small_table"):
+            small = table_rows(self.model, database()) <= SORTED
+            request.small_table = small  # type: ignore[attr-defined]
+        return bool(request.small_table)  # type: ignore[attr-defined]
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow the parameters in `lookups` only: a filter by a column reveals its values."""
         return lookup in self.lookups and "\0" not in value
@@ -95,18 +109,22 @@ class ReadOnlyAdmin(Themed):
         if "\0" in search_term:  # PostgreSQL's text cannot hold it
             return queryset.none(), False
         if search_term and self.search_fields:
-            rows = queryset.order_by()
-            first, *others = (
-                rows.filter(**{f"{field}__startswith": search_term}).values_list("pk")[:MATCHES]
-                for field in self.search_fields
-            )
-            keys = {pk for (pk,) in first.union(*others, all=True)}
+            keys = self.beginning_with(queryset, search_term)
             if self.reads(request, self.model):
-                keys |= self.with_words(queryset, search_term)
+                keys |= self.with_words(request, queryset, search_term)
             queryset = queryset.filter(pk__in=keys)
         return queryset, False
 
-    def with_words(self, rows: QuerySet[Any], search_term: str) -> set[Any]:
+    def beginning_with(self, rows: QuerySet[Any], search_term: str) -> set[Any]:
+        """Return the keys of rows of which a search field begins with a term."""
+        rows = rows.order_by()
+        first, *others = (
+            rows.filter(**{f"{field}__startswith": search_term}).values_list("pk")[:MATCHES]
+            for field in self.search_fields
+        )
+        return {pk for (pk,) in first.union(*others, all=True)}
+
+    def with_words(self, request: HttpRequest, rows: QuerySet[Any], search_term: str) -> set[Any]:
         """Return the keys of rows whose content has the words of a term, a bounded number."""
         return set()
 

@@ -10,25 +10,30 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.handlers.asgi import ASGIRequest
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.http import content_disposition_header, urlencode
 from django.utils.text import get_valid_filename
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, query_number
+from mastra_engine.admin.beginnings import as_text
 from mastra_engine.admin.bounds import bounded
 from mastra_engine.admin.days import ChangesOfDays
 from mastra_engine.admin.downloads import FORMATS
-from mastra_engine.admin.reading import database
+from mastra_engine.admin.filters import ConnectionFilter, EntityFilter
+from mastra_engine.admin.reading import MATCHES, database
 from mastra_engine.admin.record_table import OFFERED, SHOWN, Table
+from mastra_engine.admin.word_search import distinct_words, in_records, scanned
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
 from mastra_engine.exceptions import CursorExpired, InvalidInput
 from mastra_engine.handler import engine
 from mastra_engine.models import Embedding, Entity, IndexProgress, Record, SyncRun
-from mastra_engine.types import Page
+from mastra_engine.postgres.word_search import records_beginning_with
+from mastra_engine.types import COUNTED, Page
 from mastra_engine.types import Record as RecordValue
 from mastra_engine.validation.suggestions import unknown
 from mastra_engine.web import Streamed
@@ -61,7 +66,9 @@ class EntityAdmin(ChangesOfDays):
     )
     list_display = ("name", "connection_id", "rev", "updated_at")
     search_fields = ("connection_id", "name")
-    search_help_text = "The beginning of a connection ID or an entity name"
+    search_help_text = _lazy("The beginning of a connection ID or an entity name")
+    list_filter = (ConnectionFilter,)
+    sortable_by = ("connection_id",)
     lookups = frozenset({"connection_id__exact"})
     facts = ("name", "connection_id", "rev", "last_sync_id", "created_at", "updated_at")
     template = "entity.html"
@@ -177,10 +184,30 @@ class RecordAdmin(EngineAdmin):
 
     list_display = ("external_id", "kind", "connection", "rev", "updated_at", "deleted_at")
     list_select_related = ("entity",)
+    list_filter = (EntityFilter,)
+    search_fields = ("external_id",)
+    search_help_text = _lazy("Words of the data, or the beginning of an external ID")
     lookups = frozenset({"entity__id__exact"})
     facts = ("external_id", "rev", "created_rev", "created_at", "updated_at", "deleted_at")
     documents = ("data",)
     template = "record.html"
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        return ("-rev",) if "entity__id__exact" in request.GET else self.ordering
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(rev__gte=0)  # as the index of revisions
+
+    def beginning_with(self, rows: QuerySet[Any], search_term: str) -> set[Any]:
+        ids = records_beginning_with(search_term, entities=COUNTED, limit=MATCHES)
+        return set(rows.order_by().filter(pk__in=ids).values_list("pk", flat=True)[:MATCHES])
+
+    def with_words(self, request: HttpRequest, rows: QuerySet[Any], search_term: str) -> set[Any]:
+        words = distinct_words(search_term)
+        if not words:
+            return set()
+        newest = rows.order_by(*self.get_ordering(request))
+        return in_records(rows, words) | scanned(newest, as_text("data", Record), words)
 
     @admin.display(description="entity")
     def kind(self, row: Record) -> str:

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Link, View
-from mastra_engine.admin.filters import DayFilter, by_day
+from mastra_engine.admin.filters import ConnectionFilter, DayFilter, by_day
 from mastra_engine.admin.times import duration_text
 from mastra_engine.handler import engine
 from mastra_engine.models import Sync, SyncPage, SyncRun
@@ -63,7 +63,7 @@ class SyncRunAdmin(EngineAdmin):
         *("sync", "connection_id", "status", "started_at", "took"),
         *("created", "updated", "deleted"),
     )
-    list_filter = (StatusFilter, ("created_at", DayFilter))
+    list_filter = (StatusFilter, ConnectionFilter, ("created_at", DayFilter))
     search_fields = ("sync", "connection_id")
     search_help_text = gettext_lazy("The beginning of a sync name or a connection ID")
     lookups = frozenset(

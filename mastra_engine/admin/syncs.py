@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.actions import form_page
 from mastra_engine.admin.base import EngineAdmin, Link, View
+from mastra_engine.admin.filters import ConnectionFilter
 from mastra_engine.admin.forms import FilterField, PageForm
 from mastra_engine.admin.sync_runs import duration_of, reason_of
 from mastra_engine.handler import engine
@@ -62,7 +63,8 @@ class SyncAdmin(EngineAdmin):
     list_display = ("sync", "connection_id", "mode", "status", "last_succeeded_at", "paused_at")
     search_fields = ("sync", "connection_id")
     search_help_text = gettext_lazy("The beginning of a sync name or a connection ID")
-    lookups = frozenset({"entity__id__exact"})
+    list_filter = (ConnectionFilter,)
+    lookups = frozenset({"entity__id__exact", "connection_id__exact"})
     facts = (
         *("sync", "connection_id", "mode", "last_succeeded_at", "paused_at"),
         *("created_at", "updated_at"),

@@ -136,6 +136,9 @@ class EmbeddingAdmin(EngineAdmin):
         address = self.embedding_url(row.vector_index_id, row.row_id)
         return format_html('<a href="{}"><bdi>{}</bdi></a>', address, row.vector_id)
 
+    def is_small(self, request: HttpRequest) -> bool:
+        return False  # the table of all partitions has no estimate
+
     def only(self, row: Embedding) -> QuerySet[Any]:
         return super().only(row).filter(vector_index_id=row.vector_index_id)
 

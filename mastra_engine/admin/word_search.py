@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import connections
-from django.db.models import CharField, F, QuerySet, Value
+from django.db.models import CharField, Exists, F, OuterRef, QuerySet, Value
 from django.db.models.functions import Greatest, Left, Lower, StrIndex, Substr
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from mastra_engine.admin.reading import MATCHES
 from mastra_engine.handler import engine
-from mastra_engine.models import Message, VectorIndex
+from mastra_engine.models import IndexProgress, Message, Record, VectorIndex
 from mastra_engine.postgres.partitions import Partition
-from mastra_engine.postgres.word_search import scan, vectors_with_words
+from mastra_engine.postgres.word_search import records_with_words, scan, vectors_with_words
 from mastra_engine.retrieval.embedding import EXCERPT
 from mastra_engine.retrieval.words import query_words
 
@@ -30,6 +30,8 @@ from mastra_engine.retrieval.words import query_words
 SCANNED = 20_000
 #: The characters of an excerpt, and those of them before the first word.
 _LENGTH, _BEFORE = 240, 60
+#: The most vector indexes of records that are searched.
+INDEXES = 10
 
 
 def distinct_words(term: str) -> list[str]:
@@ -56,7 +58,18 @@ def _with_vectors(messages: QuerySet[Message], words: Sequence[str], column: str
     return set(matches.values_list(column, flat=True))
 
 
-def scanned(rows: QuerySet[Any], text: str, words: Sequence[str], column: str = "pk") -> set[Any]:
+def in_records(records: QuerySet[Record], words: Sequence[str]) -> set[Any]:
+    """Return the keys of up to MATCHES records that have all the words in a vector index."""
+    read = IndexProgress.objects.filter(vector_index=OuterRef("pk"))
+    indexes = VectorIndex.objects.using(records.db).filter(Exists(read)).order_by("pk")[:INDEXES]
+    partitions = [Partition(connections[records.db], index.to_definition()) for index in indexes]
+    if not partitions:
+        return set()
+    ids = records_with_words(partitions, words, limit=SCANNED)
+    return set(records.order_by().filter(pk__in=ids).values_list("pk", flat=True)[:MATCHES])
+
+
+def scanned(rows: QuerySet[Any], text: Any, words: Sequence[str], column: str = "pk") -> set[Any]:
     """Return a column of up to MATCHES rows whose text has all the words, of the first SCANNED.
 
     The words may be parts of others. Long texts are read up to the length of an embedder's.

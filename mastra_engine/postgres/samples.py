@@ -20,20 +20,22 @@ SELECT sum(pg_relation_size(part)) / current_setting('block_size')::int
 FROM (SELECT %s::regclass AS part UNION SELECT relid FROM pg_partition_tree(%s)) parts
 """
 
-# A recursive query reads one index entry per resource. DISTINCT would read the entries of all
-# threads, and one resource may have most of them.
-_RESOURCES = """
+# A recursive query reads one index entry per value. DISTINCT would read the entries of all rows,
+# and one value may have most of them.
+_DISTINCT = """
 WITH RECURSIVE known (id) AS (
-    (SELECT resource_id FROM mastra_engine_thread
-     WHERE resource_id > %(after)s AND resource_id >= %(begins)s ORDER BY 1 LIMIT 1)
+    (SELECT {column} FROM {table}
+     WHERE {column} > %(after)s AND {column} >= %(begins)s ORDER BY 1 LIMIT 1)
     UNION ALL
     SELECT next.id FROM known, LATERAL (
-        SELECT resource_id AS id FROM mastra_engine_thread
-        WHERE resource_id > known.id AND starts_with(known.id, %(begins)s) ORDER BY 1 LIMIT 1
+        SELECT {column} AS id FROM {table}
+        WHERE {column} > known.id AND starts_with(known.id, %(begins)s) ORDER BY 1 LIMIT 1
     ) next
 )
 SELECT id FROM known WHERE starts_with(id, %(begins)s) LIMIT %(limit)s
 """
+_RESOURCES = _DISTINCT.format(table="mastra_engine_thread", column="resource_id")
+_CONNECTIONS = _DISTINCT.format(table="mastra_engine_entity", column="connection_id")
 
 
 def rows_by_day(connection: BaseDatabaseWrapper, table: str, *, since: datetime) -> dict[date, int]:
@@ -75,9 +77,20 @@ def resource_ids(
     connection: BaseDatabaseWrapper, *, begins: str, after: str, limit: int
 ) -> list[str]:
     """Return the next resources that have threads, by one index lookup for each."""
+    return _distinct(connection, _RESOURCES, begins, after, limit)
+
+
+def connection_ids(connection: BaseDatabaseWrapper, *, limit: int) -> list[str]:
+    """Return the first connections that have entities, by one index lookup for each."""
+    return _distinct(connection, _CONNECTIONS, "", "", limit)
+
+
+def _distinct(
+    connection: BaseDatabaseWrapper, sql: str, begins: str, after: str, limit: int
+) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute(_RESOURCES, {"begins": begins, "after": after, "limit": limit})
-        return [resource_id for (resource_id,) in cursor.fetchall()]
+        cursor.execute(sql, {"begins": begins, "after": after, "limit": limit})
+        return [value for (value,) in cursor.fetchall()]
 
 
 def _share(cursor: CursorWrapper, table: str) -> float:

@@ -10,7 +10,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from mastra_engine.models import Message
+from mastra_engine import engine
+from mastra_engine.admin import filters, reading
+from mastra_engine.models import Entity, Message, Record, Thread
 from tests.admin.conftest import list_of
 
 
@@ -54,3 +56,55 @@ def test_a_wrong_filter_is_reported(
     answer = owner.get(list_of(Message, **{name: value}), follow=True)
     assert answer.status_code == 200
     assert "filter that is not valid" in answer.content.decode()
+
+
+@pytest.fixture
+def two_connections(db: None) -> None:
+    for connection in ("a", "b"):
+        for name in ("Contacts", "Tickets"):
+            records = [{"external_id": f"{connection}-{name}", "data": {"n": 1}}]
+            engine.sync_records(name=name, connection_id=connection, records=records)
+        engine.memory.create_thread(thread_id=f"t-{connection}", resource_id=connection)
+
+
+def test_entities_and_records_are_filtered_by_click(owner: Client, two_connections: None) -> None:
+    by_connection = choices(owner, Entity, "connection")
+    assert list(by_connection) == ["All", "a", "b"]
+    of_a = listed(owner, list_of(Entity) + by_connection["a"])
+    assert {(row.connection_id, row.name) for row in of_a} == {("a", "Contacts"), ("a", "Tickets")}
+    by_entity = choices(owner, Record, "entity")
+    assert len(by_entity) == 5
+    (record,) = listed(owner, list_of(Record) + by_entity["Tickets (b)"])
+    assert record.external_id == "b-Tickets"
+    by_resource = choices(owner, Thread, "resource")
+    (thread,) = listed(owner, list_of(Thread) + by_resource["b"])
+    assert thread.pk == "t-b"
+
+
+def test_a_filter_with_many_values_offers_only_the_one_of_the_address(
+    owner: Client, two_connections: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filters, "FEW", 1)
+    specs = owner.get(list_of(Entity)).context["cl"].filter_specs
+    assert [spec.title for spec in specs] == []
+    answer = owner.get(list_of(Entity, connection_id__exact="b"))
+    (spec,) = answer.context["cl"].filter_specs
+    assert [str(one["display"]) for one in spec.choices(answer.context["cl"])] == ["All", "b"]
+    assert {row.connection_id for row in answer.context["cl"].result_list} == {"b"}
+
+
+def test_a_filter_by_no_entity_is_reported(owner: Client, two_connections: None) -> None:
+    answer = owner.get(list_of(Record, entity__id__exact="nonsense"), follow=True)
+    assert answer.status_code == 200
+    assert "filter that is not valid" in answer.content.decode()
+
+
+def test_small_tables_are_sorted_by_any_column_and_large_ones_by_an_index(
+    owner: Client, two_connections: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [row.name for row in listed(owner, list_of(Entity, o="-0"))]
+    assert names == ["Tickets", "Tickets", "Contacts", "Contacts"]
+    headers = '<div class="text"><a href="?o='
+    assert owner.get(list_of(Entity)).content.decode().count(headers) == 4
+    monkeypatch.setattr(reading, "SORTED", -1)
+    assert owner.get(list_of(Entity)).content.decode().count(headers) == 1

@@ -12,10 +12,11 @@ from django.utils.html import strip_tags
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mastra_engine import PostgresEngine, engine
+from mastra_engine import PostgresEngine, engine, index_records
 from mastra_engine.admin import word_search
-from mastra_engine.admin.word_search import distinct_words, in_messages, marked
-from mastra_engine.models import Message, Thread
+from mastra_engine.admin.word_search import distinct_words, in_messages, in_records, marked
+from mastra_engine.models import Entity, Message, Record, Thread
+from mastra_engine.registry import registry
 from mastra_engine.testing.contract.vectors import ToyEmbedder
 from tests.admin.conftest import list_of, signed_in
 from tests.integration.queries import plan_of, statements
@@ -139,6 +140,59 @@ def test_a_scan_reads_no_message_that_has_a_vector(talks: None) -> None:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {scan}")
         ((explained,),) = cursor.fetchall()
     assert explained[0]["Plan"]["Actual Rows"] == 0
+
+
+@pytest.fixture
+def tickets(db: None) -> Entity:
+    """Store two entities with records, of which one has a word in its data."""
+    for connection_id in ("desk", "shop"):
+        records = [
+            {"external_id": f"T-{i}", "data": {"title": f"{connection_id} quince" if i else "x"}}
+            for i in range(2)
+        ]
+        engine.sync_records(name="Tickets", connection_id=connection_id, records=records)
+    return Entity.objects.get(connection_id="desk")
+
+
+def test_records_are_found_by_external_id_and_words(owner: Client, tickets: Entity) -> None:
+    def found(**query: Any) -> set[str]:
+        rows = owner.get(list_of(Record, **query)).context["cl"].result_list
+        return {f"{row.entity.connection_id} {row.external_id}" for row in rows}
+
+    assert found(q="T-1") == {"desk T-1", "shop T-1"}
+    assert found(q="T-1", entity__id__exact=tickets.pk) == {"desk T-1"}
+    assert found(q="T_1") == found(q="%-1") == set()
+    assert found(q="quince") == {"desk T-1", "shop T-1"}
+    assert found(q="quince desk") == {"desk T-1"}
+    assert found(q="quince", entity__id__exact=tickets.pk) == {"desk T-1"}
+
+
+def test_words_of_records_are_found_in_their_indexes(tickets: Entity) -> None:
+    indexing = PostgresEngine(embedder=ToyEmbedder())
+    with registry.empty():
+        # A word that only the index has.
+        index_records(entity="Tickets", index="tickets", text=lambda data: f"{data} medlar")
+        indexing.record_search.index_pending()
+    words = distinct_words("medlars")
+    assert len(in_records(Record.objects.using("default"), words)) == 4
+    of_desk = Record.objects.using("default").filter(entity=tickets)
+    assert in_records(of_desk, words) == set(of_desk.values_list("pk", flat=True))
+
+
+def test_onlookers_do_not_search_the_data_of_records(onlooker: Client, tickets: Entity) -> None:
+    assert shown(onlooker, Record, q="quince") == set()
+    assert len(shown(onlooker, Record, q="T-1")) == 2
+
+
+def test_external_ids_are_looked_up_by_their_index(owner: Client, tickets: Entity) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # of small tables it is the best plan
+        cursor.execute("SET LOCAL enable_hashjoin = off")
+    sent = statements(lambda: owner.get(list_of(Record, q="T-1")))
+    (search,) = (sql for sql in sent if "LATERAL" in sql)
+    nodes = plan_of(search)
+    conditions = [node.get("Index Cond", "") for node in nodes]
+    assert any("external_id >= 'T-1'" in condition for condition in conditions), nodes
 
 
 @given(st.text(max_size=60), st.text(max_size=10))
