@@ -87,7 +87,20 @@ def enqueue_build(alias: str, index_name: str) -> None:
     """
     from mastra_engine.tasks import build_index
 
+    _enqueue(build_index, alias, index_name, failure="The build failed")
+
+
+def enqueue_rebuild(alias: str, index_name: str) -> None:
+    """Enqueue the task that reads all records of a declared vector index again.
+
+    Raises EngineError if the task backend runs tasks immediately and one failed.
+    """
+    from mastra_engine.tasks import rebuild_index
+
+    _enqueue(rebuild_index, alias, index_name, failure="Reading the records again failed")
+
+
+def _enqueue(task: Any, alias: str, index_name: str, *, failure: str) -> None:
     options = engine_settings()[alias].get("TASKS", {})
-    result = build_index.using(**options).enqueue(alias, index_name)
-    for error in result.errors:
-        raise EngineError(f"The build failed: {error.exception_class_path}")
+    for error in task.using(**options).enqueue(alias, index_name).errors:
+        raise EngineError(f"{failure}: {error.exception_class_path}")

@@ -79,3 +79,9 @@ def extract_facts(alias: str = DEFAULT_ALIAS, thread_id: str | None = None) -> N
 def build_index(alias: str, index_name: str) -> None:
     """Build the search structure of a vector index. Repeating it is safe."""
     engines[alias].vectors.build_index(index_name=index_name)
+
+
+@task()
+def rebuild_index(alias: str, index_name: str) -> None:
+    """Read all records of a declared index again. Repeating it is safe."""
+    engines[alias].index_pending(index_name=index_name, rebuild=True)

@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View
 from mastra_engine.admin.beginnings import read_beginnings
@@ -25,7 +26,8 @@ from mastra_engine.admin.sources import origins
 from mastra_engine.handler import DEFAULT_ALIAS, engine
 from mastra_engine.models import Embedding, IndexProgress, VectorIndex
 from mastra_engine.postgres.structures import Structure, read_structures
-from mastra_engine.task_queue import enqueue_build
+from mastra_engine.registry import registry
+from mastra_engine.task_queue import enqueue_build, enqueue_rebuild
 from mastra_engine.types import Match
 
 NEIGHBOURS = 10
@@ -43,6 +45,7 @@ class VectorIndexAdmin(Overview, Playground, Map):
         *Map.views,
         View("structure", "<path:object_id>/structure/"),
         View("build", "<path:object_id>/build/", needs="change"),
+        View("rebuild", "<path:object_id>/rebuild/", needs="change"),
     )
     list_display = ("name", "dimension", "metric", "index_type", "storage")
     search_fields = ("name",)
@@ -80,6 +83,8 @@ class VectorIndexAdmin(Overview, Playground, Map):
             ]
         if self.may(request, "change"):
             links.append(Link("Build", self.url("build", row.pk)))
+            if any(declared.index == row.name for declared in registry.indexes.values()):
+                links.append(Link(_("Read all records again"), self.url("rebuild", row.pk)))
         return links
 
     def details(self, request: HttpRequest, row: VectorIndex) -> dict[str, Any]:
@@ -102,6 +107,21 @@ class VectorIndexAdmin(Overview, Playground, Map):
             label="Build",
             act=lambda: enqueue_build(DEFAULT_ALIAS, row.name),
             success="The build was started.",
+        )
+
+    def rebuild(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Read all records of a declared index again, in a task where the project has workers."""
+        row = self.row(request, object_id)
+        return self.confirm(
+            request,
+            row,
+            question=_(
+                "All records of the index are read and embedded again, by a worker if the project "
+                "has one. Searches use the old vectors until they are replaced."
+            ),
+            label=_("Read all records again"),
+            act=lambda: enqueue_rebuild(DEFAULT_ALIAS, row.name),
+            success=_("Reading the records again was started."),
         )
 
     def _structure(self, row: VectorIndex) -> dict[str, Any]:

@@ -6,16 +6,28 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from mastra_engine import engine
+from mastra_engine import engine, index_records
 from mastra_engine.models import Embedding, IndexProgress, VectorIndex
+from mastra_engine.registry import registry
 from tests.admin.conftest import list_of, page_of, view
 from tests.admin.store import SECRET
 
 pytestmark = pytest.mark.usefixtures("store")
+
+
+class FixedEmbedder:
+    """An embedder whose vectors do not depend on the text."""
+
+    def embed_query(self, text: str) -> list[float]:
+        return [1.0, 0.0]
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
 
 
 @pytest.fixture
@@ -163,3 +175,33 @@ def test_forged_metadata_has_no_link(
     assert page.status_code == 200
     assert ">Message<" not in page.content.decode()
     assert ">Record<" not in page.content.decode()
+
+
+def test_the_records_of_a_declared_index_are_read_again(owner: Client, db: None) -> None:
+    texts = {"word": "old"}
+    with registry.empty():
+        index_records(
+            entity="Notes", index="notes", text=lambda data: texts["word"], embedder=FixedEmbedder()
+        )
+        engine.sync_records(
+            name="Notes", connection_id="c", records=[{"external_id": "n", "data": {}}]
+        )
+        engine.index_pending()
+        index = VectorIndex.objects.get(name="notes")
+        assert Embedding.objects.get(vector_index=index).document == "old"
+        texts["word"] = "new"
+        address = view("rebuild", index.pk)
+        assert address in owner.get(page_of(index)).content.decode()
+        assert owner.get(address).status_code == 200
+        assert Embedding.objects.get(vector_index=index).document == "old"
+        answer = owner.post(address, follow=True)
+        assert "was started" in "".join(str(message) for message in answer.context["messages"])
+        assert Embedding.objects.get(vector_index=index).document == "new"
+    assert LogEntry.objects.get().object_id == str(index.pk)
+    answer = owner.post(address, follow=True)  # it is no longer declared
+    assert "IndexNotFound" in "".join(str(message) for message in answer.context["messages"])
+    assert address not in owner.get(page_of(index)).content.decode()
+
+
+def test_reading_again_needs_the_permission_to_change(onlooker: Client, docs: VectorIndex) -> None:
+    assert onlooker.post(view("rebuild", docs.pk)).status_code == 403
