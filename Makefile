@@ -144,6 +144,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks memory
 	$(BIN)/python -m benchmarks vectors
 	$(BIN)/python -m benchmarks state
+	$(BIN)/python -m benchmarks facts
 	$(BIN)/python -m benchmarks storages
 	$(BIN)/python -m benchmarks peers
 	$(BIN)/python -m benchmarks retrieval

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import (
     api,
+    facts,
     fusion,
     hybrid,
     indexing,
@@ -29,6 +30,7 @@ from benchmarks.database import own_database
 
 BENCHMARKS = {
     "api": api,
+    "facts": facts,
     "fusion": fusion,
     "hybrid": hybrid,
     "indexing": indexing,

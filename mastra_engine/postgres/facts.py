@@ -12,34 +12,17 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from mastra_engine.filters.ast import Node
 from mastra_engine.postgres.compile import TRUE, Sql, both, where
-from mastra_engine.postgres.pages import bounded_page
 from mastra_engine.postgres.prepared import server_cursor
-from mastra_engine.postgres.rows import read_rows
+from mastra_engine.postgres.rows import as_values, columns_of, read_rows
 from mastra_engine.types import Fact, FactAction, FactSource
-from mastra_engine.validation.jsonb import loads
+from mastra_engine.validation.sizes import page_bytes
 
-#: All texts of a fact in one document, which the size of a page is measured by.
-_TEXTS = "jsonb_build_array(subject, predicate, object, reason, to_jsonb(aliases))"
 #: The document that filters apply to.
 _DOCUMENT = """jsonb_build_object(
     'subject', subject, 'predicate', predicate, 'object', object, 'confidence', confidence,
     'aliases', to_jsonb(aliases), 'pinned', pinned, 'many', many, 'reason', reason
 )"""
-_COLUMNS = (
-    "id",
-    "resource_id",
-    "data",
-    "valid_from",
-    "valid_to",
-    "created_at",
-    "superseded_at",
-    "retracted_at",
-    "confidence",
-    "pinned",
-    "many",
-)
-_SELECT = "SELECT " + ", ".join(_COLUMNS).replace("data", f"{_TEXTS} AS data")
-_ROW = ", ".join(_COLUMNS).replace("data", f"{_TEXTS}::text")
+_ROW = columns_of(Fact)
 _CLAIM = "subject_key, predicate_key, object_key"
 
 _CURRENT = "superseded_at IS NULL AND retracted_at IS NULL"
@@ -115,8 +98,7 @@ _LOCK_CURRENT = f"""
 SELECT version.* FROM unnest(%s::uuid[], %s::uuid[]) AS of (subject, predicate)
 CROSS JOIN LATERAL (
     SELECT {_ROW}, {_CLAIM} FROM mastra_engine_fact
-    WHERE resource_id = %s AND subject_key = of.subject AND predicate_key = of.predicate
-      AND {_CURRENT}
+    WHERE subject_key = of.subject AND predicate_key = of.predicate AND {_CURRENT}
     OFFSET 0 FOR NO KEY UPDATE
 ) AS version
 ORDER BY version.created_at, version.id
@@ -182,6 +164,21 @@ INSERT INTO mastra_engine_factsource (id, fact_id, message_id, record_id, quote)
 SELECT id, fact_id, message_id, record_id, quote FROM source
 """
 
+# A page ends with the fact that fills it in bytes. The windows have no ORDER BY: they see the rows
+# in the order of the page. Large texts are read last, so that those of other facts are not read.
+_PAGE = f"""
+SELECT {_ROW}, rows FROM (
+    SELECT *, count(*) OVER () AS rows, coalesce(sum(size) OVER before, 0) AS bytes_before
+    FROM (
+        SELECT {_ROW},
+               octet_length(subject) + octet_length(predicate) + octet_length(object)
+                   + octet_length(reason) + octet_length(array_to_string(aliases, '')) AS size
+        FROM mastra_engine_fact WHERE {{condition}} ORDER BY created_at, id LIMIT {{limit}}
+    ) AS page
+    WINDOW before AS (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+) AS sized
+WHERE bytes_before < {{most}}
+"""
 _FIND = f"""
 SELECT {_ROW} FROM mastra_engine_fact
 WHERE id = ANY(%s) AND (%s::text[] IS NULL OR resource_id = ANY(%s))
@@ -243,7 +240,7 @@ def remember(
         "sources": orjson.dumps(sources).decode() if sources else None,
     }
     rows = read_rows(connection, _REMEMBER, params)
-    return (rows[0][-1], _fact(rows[0][:-1])) if rows else None
+    return (rows[0][-1], as_values(Fact, rows)[0]) if rows else None
 
 
 def lock_messages(
@@ -277,16 +274,16 @@ def lock_versions(
     """Lock the current versions of claims and those valid after a time; return them."""
     columns = [list(column) for column in zip(*sorted(claims), strict=True)]
     rows = read_rows(connection, _LOCK_VERSIONS, [*columns, valid_after])
-    return [(row[-3:], _fact(row[:-3])) for row in rows]
+    return list(zip((row[-3:] for row in rows), as_values(Fact, rows), strict=True))
 
 
 def lock_current(
-    connection: BaseDatabaseWrapper, resource_id: str, claims: Collection[tuple[UUID, UUID]]
+    connection: BaseDatabaseWrapper, claims: Collection[tuple[UUID, UUID]]
 ) -> list[tuple[tuple[UUID, UUID, UUID], Fact]]:
     """Lock the current versions of claims by subject and predicate; return them."""
     columns = [list(column) for column in zip(*sorted(claims), strict=True)]
-    rows = read_rows(connection, _LOCK_CURRENT, [*columns, resource_id])
-    return [(row[-3:], _fact(row[:-3])) for row in rows]
+    rows = read_rows(connection, _LOCK_CURRENT, columns)
+    return list(zip((row[-3:] for row in rows), as_values(Fact, rows), strict=True))
 
 
 def lock_version(
@@ -294,7 +291,7 @@ def lock_version(
 ) -> tuple[tuple[UUID, UUID, UUID], Fact] | None:
     """Lock a version and return it with the keys of its claim, or None."""
     rows = read_rows(connection, _LOCK_VERSION, [id])
-    return (rows[0][-3:], _fact(rows[0][:-3])) if rows else None
+    return (rows[0][-3:], as_values(Fact, rows)[0]) if rows else None
 
 
 def write(
@@ -313,7 +310,7 @@ def find(
 ) -> list[Fact]:
     """Return the facts of some resources by their ids, in any order."""
     owners = None if resource_ids is None else sorted(resource_ids)
-    return [_fact(row) for row in read_rows(connection, _FIND, [list(ids), owners, owners])]
+    return as_values(Fact, read_rows(connection, _FIND, [list(ids), owners, owners]))
 
 
 def list_facts(
@@ -322,21 +319,24 @@ def list_facts(
     *,
     after: tuple[datetime, UUID] | None,
     limit: int,
+    one_plan: bool,
 ) -> tuple[list[Fact], bool]:
-    """Return a page of facts by the time of remembering, and whether others follow."""
+    """Return a page of facts by the time of remembering, and whether others follow.
+
+    `one_plan` says that the statement has one good plan, whatever its parameters.
+    """
     if after is not None:
         condition = both(condition, ("(created_at, id) > (%s, %s)", list(after)))
     sql, params = condition
-    rows = (
-        f"{_SELECT} FROM mastra_engine_fact WHERE {sql} ORDER BY created_at, id LIMIT {limit + 1}"
-    )
-    page, has_more = bounded_page(connection, rows, _COLUMNS, params, limit=limit, one_plan=False)
-    return [_fact(row) for row in page], has_more
+    statement = _PAGE.format(condition=sql, limit=limit + 1, most=page_bytes(limit))
+    rows = read_rows(connection, statement, params, one_plan=one_plan)
+    page = as_values(Fact, rows[:limit])
+    return page, bool(rows) and len(page) < rows[0][-1]
 
 
 def list_versions(connection: BaseDatabaseWrapper, id: UUID) -> list[Fact]:
     """Return the versions of a fact's claim, oldest first."""
-    return [_fact(row) for row in read_rows(connection, _VERSIONS, [id])]
+    return as_values(Fact, read_rows(connection, _VERSIONS, [id]))
 
 
 def list_sources(connection: BaseDatabaseWrapper, id: UUID) -> list[FactSource]:
@@ -357,7 +357,7 @@ def list_unindexed(
     """Return facts of some resources that wait for their vectors."""
     sql, params = of_resources(resource_ids)
     rows = f"SELECT {_ROW} FROM mastra_engine_fact WHERE NOT is_indexed AND {sql} LIMIT {limit}"
-    return [_fact(row) for row in read_rows(connection, rows, params, one_plan=False)]
+    return as_values(Fact, read_rows(connection, rows, params, one_plan=False))
 
 
 def mark_indexed(
@@ -424,26 +424,3 @@ def remembered_by(known_at: datetime | None) -> Sql:
 def on_document(node: Node) -> Sql:
     """Return the condition of a filter on the document of a fact."""
     return where(node, {"data": _DOCUMENT})
-
-
-def _fact(row: Sequence[Any]) -> Fact:
-    id, resource_id, data, *times, confidence, pinned, many = row
-    subject, predicate, object, reason, aliases = loads(data)
-    valid_from, valid_to, created_at, superseded_at, retracted_at = times
-    return Fact(
-        id=id,
-        resource_id=resource_id,
-        subject=subject,
-        predicate=predicate,
-        object=object,
-        valid_from=valid_from,
-        valid_to=valid_to,
-        created_at=created_at,
-        superseded_at=superseded_at,
-        retracted_at=retracted_at,
-        reason=reason,
-        confidence=confidence,
-        aliases=tuple(aliases),
-        pinned=pinned,
-        many=many,
-    )

@@ -18,6 +18,8 @@ V = TypeVar("V")
 Setter = Callable[[Any, Any], None]
 
 _DOCUMENTS = ("content", "data", "metadata")
+#: Functions that read the columns whose values are others in a dataclass.
+_READERS: dict[str, Callable[[Any], Any]] = {**dict.fromkeys(_DOCUMENTS, loads), "aliases": tuple}
 
 
 def columns_of(kind: type, *, without: Sequence[str] = (), **expressions: str) -> str:
@@ -53,9 +55,8 @@ def as_values(kind: type[V], rows: Sequence[Sequence[Any]], **constants: Any) ->
     """
     values = [kind.__new__(kind) for _ in rows]
     of_columns, of_constants = _setters(kind, tuple(constants))  # type: ignore[arg-type]
-    for (set_value, is_document), column in zip(of_columns, zip(*rows, strict=True), strict=False):
-        read = map(loads, column) if is_document else column
-        deque(map(set_value, values, read), maxlen=0)
+    for (set_value, reader), column in zip(of_columns, zip(*rows, strict=True), strict=False):
+        deque(map(set_value, values, map(reader, column) if reader else column), maxlen=0)
     for set_value, constant in zip(of_constants, constants.values(), strict=True):
         for value in values:
             set_value(value, constant)
@@ -65,14 +66,14 @@ def as_values(kind: type[V], rows: Sequence[Sequence[Any]], **constants: Any) ->
 @cache
 def _setters(
     kind: type, constants: tuple[str, ...]
-) -> tuple[list[tuple[Setter, bool]], list[Setter]]:
+) -> tuple[list[tuple[Setter, Callable[[Any], Any] | None]], list[Setter]]:
     """Return the setters of the fields that are columns, and of those that are constants.
 
-    With the former comes whether the column is a JSON document.
+    With the former comes the function that reads the column, if it has one.
     """
     columns = [name for name in _fields(kind) if name not in constants]
     return (
-        [(getattr(kind, name).__set__, name in _DOCUMENTS) for name in columns],
+        [(getattr(kind, name).__set__, _READERS.get(name)) for name in columns],
         [getattr(kind, name).__set__ for name in constants],
     )
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import random
 import signal
+from itertools import count
 
 from mastra_engine import failpoints
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import MessageNotFound
 from mastra_engine.testing.contract.fact_extraction import Scripted, told
 from mastra_engine.types import FactInput, FactSource
+from tests.concurrency.processes import report
 
-CLAIMS = 5
+CLAIMS = 50
 TURNS = 5
 
 
@@ -25,16 +27,34 @@ def claim(number: int, object: str, **fact: object) -> FactInput:
 
 
 def remember(times: int, worker: int) -> list[str]:
-    """Remember an object for two of the claims at once, in any order, and return all objects."""
-    chance = random.Random(worker)
-    objects = []
+    """Remember objects of the claims, and return all of them.
+
+    Most calls have one fact, which takes one statement. Others take several: they have two facts in
+    any order, an alias or a key.
+    """
+    chance, facts, objects = random.Random(worker), engine().facts, []
     for turn in range(times):
-        numbers = chance.sample(range(CLAIMS), 2)
+        numbers = chance.sample(range(CLAIMS), 2 if turn % 4 == 0 else 1)
         object = f"{worker}.{turn}"
-        facts = [claim(number, object) for number in numbers]
-        engine().facts.remember(resource_id="ann", facts=facts)
+        facts.remember(
+            resource_id="ann",
+            facts=[
+                claim(number, object, aliases=[f"p. {number}"] if turn % 4 == 1 else [])
+                for number in numbers
+            ],
+            idempotency_key=object if turn % 50 == 2 else None,
+        )
         objects += [f"person {number} {object}" for number in numbers]
     return objects
+
+
+def remember_one_after_the_other(first: int) -> None:
+    """Remember an object of two claims in one call, and of another one in a call of its own."""
+    facts = engine().facts
+    for number in count(first):
+        facts.remember(resource_id="ann", facts=[claim(0, str(number)), claim(1, str(number))])
+        facts.remember(resource_id="ann", facts=[claim(2, str(number))])
+        report(number)
 
 
 def remember_with_key(worker: int) -> str:

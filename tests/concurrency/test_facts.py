@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import signal
+import time
 from collections import Counter
 from itertools import pairwise
 
 import pytest
 
+from mastra_engine import types
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.failpoints import FACT_FAILPOINTS
 from mastra_engine.models import Fact, FactSource
@@ -15,29 +18,67 @@ from mastra_engine.testing.contract.fact_extraction import current
 from tests.concurrency import fact_work as work
 from tests.concurrency.conftest import Start
 from tests.concurrency.processes import run_at_once
-from tests.waiting import wait_until_gone
+from tests.waiting import PATIENCE, wait_until_gone
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WRITERS = 8
 
 
+@pytest.mark.parametrize(
+    ("writers", "times"),
+    [(8, 25), pytest.param(16, 1_000, marks=[pytest.mark.long, pytest.mark.timeout(1_800)])],
+)
 def test_every_claim_has_one_current_fact_and_a_complete_history(
-    engine: PostgresEngine, start: Start
+    engine: PostgresEngine, start: Start, writers: int, times: int
 ) -> None:
-    arguments = [{"times": 20, "worker": worker} for worker in range(WRITERS)]
-    by_worker = run_at_once(start(work.remember, arguments))
-    current = engine.facts.list_facts(resource_id="ann")
-    assert sorted(fact.subject for fact in current) == [f"person {n}" for n in range(work.CLAIMS)]
-    remembered = []
-    for fact in current:
+    arguments = [{"times": times, "worker": worker} for worker in range(writers)]
+    by_worker = run_at_once(start(work.remember, arguments), patience=PATIENCE + times)
+    expected = Counter(object for own in by_worker for object in own)
+    histories = histories_of_current_facts(engine)
+    assert {fact.subject for fact in Fact.objects.all()} == histories.keys()
+    assert (
+        Counter(f"{subject} {fact.object}" for subject, own in histories.items() for fact in own)
+        == expected
+    )
+
+
+def histories_of_current_facts(engine: PostgresEngine) -> dict[str, list[types.Fact]]:
+    """Return the versions of each claim, of which the last one is current, by its subject."""
+    histories: dict[str, list[types.Fact]] = {}
+    for fact in engine.facts.list_facts(resource_id="ann"):
         history = engine.facts.history(id=fact.id)
-        remembered += [f"{version.subject} {version.object}" for version in history]
         for old, new in pairwise(history):
             assert old.superseded_at == new.created_at
             assert old.valid_to == new.valid_from
         assert history[-1] == fact
-    assert Counter(remembered) == Counter(object for own in by_worker for object in own)
+        assert fact.subject not in histories
+        histories[fact.subject] = history
+    return histories
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.long)])
+def test_a_killed_process_leaves_calls_whole_or_undone(
+    engine: PostgresEngine, start: Start, kills: int
+) -> None:
+    first = 0
+    for _ in range(kills):
+        (worker,) = start(work.remember_one_after_the_other, [{"first": first}])
+        worker.go()
+        reported = [worker.report() for _ in range(random.randint(1, 10))]
+        time.sleep(random.uniform(0, 0.02))
+        worker.kill()
+        wait_until_gone(worker.backend_pid)
+        histories = histories_of_current_facts(engine)
+        both, also, alone = (
+            [int(fact.object) for fact in histories[f"person {number}"]] for number in range(3)
+        )
+        assert both == also == list(range(len(both)))
+        assert alone in (both, both[:-1])
+        assert reported[-1] in alone
+        first = len(both)
+        for number in range(3):  # the next worker continues all claims at the same object
+            engine.facts.remember(resource_id="ann", facts=[work.claim(number, str(first - 1))])
 
 
 def test_concurrent_calls_with_one_key_remember_one_fact(

@@ -20,7 +20,6 @@ from mastra_engine.backends.mock.match import matches
 from mastra_engine.backends.mock.rows import FactRow, ThreadRow, now
 from mastra_engine.backends.mock.store import Store
 from mastra_engine.types import Fact, FactSource
-from mastra_engine.validation.jsonb import canonical, written_size
 from mastra_engine.validation.sizes import fitting, page_bytes
 
 R = TypeVar("R")
@@ -246,8 +245,8 @@ def _place(row: FactRow) -> tuple[datetime, UUID]:
 
 
 def _size(fact: Fact) -> int:
-    texts = [fact.subject, fact.predicate, fact.object, fact.reason, list(fact.aliases)]
-    return written_size(canonical(texts))
+    texts = (fact.subject, fact.predicate, fact.object, fact.reason, *fact.aliases)
+    return sum(len(text.encode()) for text in texts)
 
 
 def document_of(fact: Fact) -> dict[str, object]:

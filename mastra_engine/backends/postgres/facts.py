@@ -23,6 +23,7 @@ from mastra_engine.backends.base.facts.store import (
 from mastra_engine.backends.base.vectors.search import Instant
 from mastra_engine.backends.postgres.session import SessionStore
 from mastra_engine.backends.postgres.sync_runs import CLOCK
+from mastra_engine.filters.ast import ALL
 from mastra_engine.models import FactReading
 from mastra_engine.models import Thread as ThreadRow
 from mastra_engine.postgres import facts
@@ -57,7 +58,7 @@ class PostgresFactStore(SessionStore, FactStore):
     def lock_current(
         self, resource_id: str, claims: Collection[tuple[UUID, UUID]]
     ) -> Sequence[tuple[Claim, Fact]]:
-        rows = facts.lock_current(self.session.connection, resource_id, claims)
+        rows = facts.lock_current(self.session.connection, claims)
         return [(Claim(*keys), fact) for keys, fact in rows]
 
     def lock_version(self, id: UUID) -> tuple[Claim, Fact] | None:
@@ -134,7 +135,13 @@ class PostgresFactStore(SessionStore, FactStore):
             facts.on_document(selection.where),
         )
         with self.session.translated():
-            return facts.list_facts(self.session.connection, condition, after=after, limit=limit)
+            return facts.list_facts(
+                self.session.connection,
+                condition,
+                after=after,
+                limit=limit,
+                one_plan=after is None and selection.where is ALL,
+            )
 
     def list_versions(self, id: UUID) -> list[Fact]:
         with self.session.translated():

@@ -36,7 +36,7 @@ from mastra_engine.postgres.bit_search import BitSearch
 from mastra_engine.postgres.compile import TRUE, Sql, both, on_metadata
 from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
-from mastra_engine.postgres.facts import on_document, vectors_of_facts
+from mastra_engine.postgres.facts import of_resources, on_document, vectors_of_facts
 from mastra_engine.postgres.lexical import EXACT_DOCUMENTS, LexicalResult, LexicalSearch
 from mastra_engine.postgres.locks import lock_index_name
 from mastra_engine.postgres.partitions import Partition
@@ -339,7 +339,9 @@ def _filter(scope: VectorScope) -> Sql:
         case ItemScope(where):
             source = vectors_of_items(where, keys=(ITEM, VERSION))
         case FactScope(instant, where):
-            at = both(at_instant(instant), on_document(where))
+            # The resource is that of the vector. It lets the planner read its facts once.
+            own = of_resources(scope.namespaces)
+            at = both(own, at_instant(instant), on_document(where))
             source = vectors_of_facts(at, key=FACT)
     return on_metadata(scope.where, source)
 

@@ -169,10 +169,11 @@ class Facts:
             where=parse_optional_filter(filter),
         )
         size = count(limit, "/limit")
-        query = fingerprint("facts", selection)
-        after = None if cursor is None else _position(cursor, query)
+        after = None if cursor is None else _position(cursor, _query(selection))
         facts, has_more = self.store.list_facts(selection, after=after, limit=size)
-        return Page(facts, encode(query, *_place(facts[-1])) if has_more and facts else None)
+        if not (facts and has_more):
+            return Page(facts, None)
+        return Page(facts, encode(_query(selection), *_place(facts[-1])))
 
     def get_fact(self, *, id: UUID | str) -> Fact:
         """Return a fact by its id; raise FactNotFound."""
@@ -481,6 +482,10 @@ def _instant(valid_at: Any, known_at: Any, include_superseded: Any) -> Instant:
         known_at=None if known_at is None else moment(known_at, "/known_at"),
         all_versions=flag(include_superseded, "/include_superseded"),
     )
+
+
+def _query(selection: FactSelection) -> str:
+    return fingerprint("facts", selection)
 
 
 def _place(fact: Fact) -> tuple[str, str]:
