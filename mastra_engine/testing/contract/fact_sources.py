@@ -17,7 +17,7 @@ from mastra_engine.exceptions import (
     RecordNotFound,
     SyncAborted,
 )
-from mastra_engine.types import Erasure, Fact, FactSource, SourceLike
+from mastra_engine.types import Erasure, Fact, FactInput, FactSource, SourceLike
 
 
 def save_messages(
@@ -72,6 +72,13 @@ class TestFactSources:
             FactSource(record_id=record),
             FactSource(message_id=first),
         ]
+
+    def test_facts_of_one_call_add_a_source_once(self, engine: MastraEngine) -> None:
+        (message,) = save_messages(engine, "I moved to Berlin")
+        fact = FactInput("Anna", "lives in", "Berlin", sources=[FactSource(message_id=message)])
+        first, again = engine.facts.remember(resource_id="user", facts=[fact, fact])
+        assert again == first
+        assert engine.facts.sources(id=first.id) == [FactSource(message_id=message)]
 
     def test_a_source_of_another_resource_is_not_found(self, engine: MastraEngine) -> None:
         (own,) = save_messages(engine, "I moved")

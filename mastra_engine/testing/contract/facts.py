@@ -211,6 +211,12 @@ class TestFacts:
         remember(engine, "Rome", subject="Alex", aliases=["A."])
         assert remember(engine, "Berlin", subject="A.").subject == "Anna"
 
+    def test_an_alias_stays_with_every_fact_that_has_it(self, engine: MastraEngine) -> None:
+        first = remember(engine, "Hamburg", aliases=["Annie"])
+        remember(engine, "tea", subject="ANNA", predicate="likes", aliases=["Annie"])
+        engine.facts.forget(id=first.id)
+        assert remember(engine, "Berlin", subject="annie").subject == "ANNA"
+
     def test_aliases_do_not_lead_in_a_circle(self, engine: MastraEngine) -> None:
         facts = [
             FactInput("Anna", "likes", "tea", aliases=["Annie", "ANNA"]),

@@ -35,7 +35,8 @@ class Subjects:
         """Return the claim and the subject of a new fact, and learn the fact's aliases."""
         subject = self.resolve(new.subject)
         keys = {self._key(alias) for alias in new.aliases} - {subject.key}
-        free = {key for key in keys if self._find(key) in (None, subject)}
+        # Not the subjects are compared, but their keys: a subject may have several spellings.
+        free = {key for key in keys if (self._find(key) or subject).key == subject.key}
         for key in free - self._by_alias.keys():
             self._added.setdefault(key, subject)
         claim = claim_of(self._resource_id, subject.key, new)

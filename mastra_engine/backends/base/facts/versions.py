@@ -87,7 +87,7 @@ class Versions:
                 alias_keys=change.alias_keys,
                 ends=change.ends,
                 known_at=self.moment,
-                sources=change.sources,
+                sources=list(dict.fromkeys(change.sources)),
             )
             for id, change in self._changes.items()
         ]
