@@ -21,11 +21,12 @@ from mastra_engine.backends.base.facts.claims import name_key
 from mastra_engine.backends.base.facts.consolidation import Consolidation
 from mastra_engine.backends.base.facts.extraction import Extraction
 from mastra_engine.backends.base.facts.index import FactIndex, everything
+from mastra_engine.backends.base.facts.paging import place_of, position_of, query_of
 from mastra_engine.backends.base.facts.retractions import retract_claims
 from mastra_engine.backends.base.facts.sources import lock_sources
 from mastra_engine.backends.base.facts.store import FactSelection, FactStore
 from mastra_engine.backends.base.facts.subjects import Subjects, claim_of, keys_of
-from mastra_engine.backends.base.facts.versions import Versions
+from mastra_engine.backends.base.facts.versions import Versions, written_with
 from mastra_engine.backends.base.idempotency.service import Idempotency
 from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, narrow, resource_in
 from mastra_engine.backends.base.steps import Steps, in_steps
@@ -36,7 +37,7 @@ from mastra_engine.backends.base.vectors.search import (
 )
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.exceptions import EngineConfigError, FactNotFound
-from mastra_engine.filters.cursors import decode, encode, fingerprint
+from mastra_engine.filters.cursors import encode
 from mastra_engine.filters.parsing import parse_optional_filter
 from mastra_engine.protocols import FactJudge
 from mastra_engine.retrieval.embedding import require_embedder
@@ -169,11 +170,11 @@ class Facts:
             where=parse_optional_filter(filter),
         )
         size = count(limit, "/limit")
-        after = None if cursor is None else _position(cursor, _query(selection))
+        after = None if cursor is None else position_of(cursor, query_of(selection))
         facts, has_more = self.store.list_facts(selection, after=after, limit=size)
         if not (facts and has_more):
             return Page(facts, None)
-        return Page(facts, encode(_query(selection), *_place(facts[-1])))
+        return Page(facts, encode(query_of(selection), *place_of(facts[-1])))
 
     def get_fact(self, *, id: UUID | str) -> Fact:
         """Return a fact by its id; raise FactNotFound."""
@@ -384,7 +385,13 @@ class Facts:
         remembered = self.store.remember_alone(
             resource_id, fact, claim, connection_ids=self.scope.connection_ids
         )
-        return [] if remembered is None else [remembered[1]]
+        if remembered is None:
+            return []
+        action, version = remembered
+        if action != "unchanged" or fact.sources or fact.pinned:
+            own = self.store.list_versions(version.id) if action == "superseded" else [version]
+            self._announce(resource_id, written_with(version, own))
+        return [version]
 
     def _remember_once(
         self, resource_id: str, new: Sequence[NewFact], key: str | None
@@ -482,19 +489,6 @@ def _instant(valid_at: Any, known_at: Any, include_superseded: Any) -> Instant:
         known_at=None if known_at is None else moment(known_at, "/known_at"),
         all_versions=flag(include_superseded, "/include_superseded"),
     )
-
-
-def _query(selection: FactSelection) -> str:
-    return fingerprint("facts", selection)
-
-
-def _place(fact: Fact) -> tuple[str, str]:
-    return fact.created_at.isoformat(), str(fact.id)
-
-
-def _position(cursor: str, query: str) -> tuple[datetime, UUID]:
-    created_at, id = decode(cursor, query, str, str)
-    return moment(created_at, "/cursor"), uuid(id, "/cursor")
 
 
 def _body(new: Sequence[NewFact]) -> bytes:
