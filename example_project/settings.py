@@ -82,3 +82,4 @@ MASTRA_ENGINE = {
         "SYNC_LEASE": 10.0,  # seconds until the sync of a killed demo can be resumed
     },
 }
+MASTRA_ENGINE_ADMIN = {"RESOURCE_NAMES": "example_project.names.names_of_users"}

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_origin, get_type_hints
 
 from django.conf import settings
 from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 from dotenv import dotenv_values
 
 from mastra_engine.database_urls import database_from_url
@@ -56,15 +57,27 @@ class ApiSettings:
     throttle_rates: Mapping[str, str] = field(default_factory=dict)
 
 
+ResourceNames = Callable[[list[str]], Mapping[str, str]]
+
+
+def no_names(resource_ids: list[str]) -> Mapping[str, str]:
+    """Return no name for any resource."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminSettings:
-    """`MASTRA_ENGINE_ADMIN`; its keys are these names in upper case. Times are in seconds."""
+    """`MASTRA_ENGINE_ADMIN`; its keys are these names in upper case. Times are in seconds.
+
+    `resource_names` maps a list of resource ids to the names of those that it knows.
+    """
 
     statement_timeout: float = 10.0
+    resource_names: ResourceNames = no_names
 
 
-def _rates(value: Any, path: str) -> None:
-    """Raise InvalidInput unless `value` maps throttle scopes to rates of REST framework."""
+def _rates(value: Any, path: str) -> Mapping[str, str]:
+    """Return `value` if it maps throttle scopes to rates of REST framework."""
     if not isinstance(value, Mapping):
         raise InvalidInput(f"must be a dict of rates, not {type(value).__name__}", path=path)
     for scope, rate in value.items():
@@ -75,6 +88,19 @@ def _rates(value: Any, path: str) -> None:
                 f"must be a number per s, min, hour or day, such as 1000/min, got {rate!r:.80}"
             )
             raise InvalidInput(message, path=f"{path}/{scope}")
+    return value
+
+
+def _function(value: Any, path: str) -> Callable[..., Any]:
+    """Return the function that `value` is, or that it names by its dotted path."""
+    try:
+        function = import_string(value) if isinstance(value, str) else value
+    except ImportError as error:
+        raise InvalidInput(str(error), path=path) from error
+    if not callable(function):
+        message = f"must be a function or its dotted path, not {type(function).__name__}"
+        raise InvalidInput(message, path=path)
+    return cast("Callable[..., Any]", function)
 
 
 S = TypeVar("S", ApiSettings, AdminSettings)
@@ -86,6 +112,7 @@ _VALIDATORS: dict[Any, Callable[[Any, str], Any]] = {
     int: count,
     float: seconds,
     Mapping: _rates,
+    Callable: _function,
 }
 
 
@@ -114,8 +141,7 @@ def _read(kind: type[S], name: str) -> S:
             if field_name is None:
                 raise InvalidInput(unknown("key", key, names))
             hint = hints[field_name]
-            _VALIDATORS[get_origin(hint) or hint](value, f"/{key}")
-            values[field_name] = value
+            values[field_name] = _VALIDATORS[get_origin(hint) or hint](value, f"/{key}")
     except InvalidInput as error:
         raise EngineConfigError(f"{name} is not valid: {error}") from error
     return kind(**values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.admin.utils import quote
 from django.urls import NoReverseMatch, reverse
@@ -12,16 +13,17 @@ from django.utils.safestring import SafeString
 from mastra_engine.web import APP
 
 
-def admin_url(site: str, name: str, *keys: Any) -> str:
+def admin_url(site: str, name: str, *keys: Any, **query: Any) -> str:
     """Return the address of a view of this app at the admin site of a name; `keys` name a row.
 
     It is empty where the site has no such view.
     """
     args = [quote(key) for key in keys]
     try:
-        return reverse(f"admin:{APP}_{name}", args=args, current_app=site)
+        address = reverse(f"admin:{APP}_{name}", args=args, current_app=site)
     except NoReverseMatch:
         return ""
+    return f"{address}?{urlencode(query)}" if query else address
 
 
 def linked(address: str, text: Any) -> SafeString:

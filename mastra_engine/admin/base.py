@@ -19,11 +19,10 @@ engine become an error page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, NamedTuple, TypeAlias, cast
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
@@ -40,7 +39,9 @@ from django.utils.translation import gettext as _
 from mastra_engine.admin.addresses import admin_url
 from mastra_engine.admin.beginnings import read_beginnings
 from mastra_engine.admin.bounds import bounded
-from mastra_engine.admin.reading import ReadOnlyAdmin, Reads, database
+from mastra_engine.admin.names import embedding_key
+from mastra_engine.admin.naming import NamingAdmin
+from mastra_engine.admin.reading import Reads, database
 from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
 from mastra_engine.validation.inputs import count
 from mastra_engine.web import APP, non_atomic
@@ -82,7 +83,7 @@ class Fact(NamedTuple):
     help: Text = ""
 
 
-class EngineAdmin(ReadOnlyAdmin):
+class EngineAdmin(NamingAdmin):
     """Lists and pages of a table, read-only, with a bounded number of queries of bounded cost."""
 
     class Media:
@@ -119,7 +120,9 @@ class EngineAdmin(ReadOnlyAdmin):
 
     def heading(self, request: HttpRequest, row: Any) -> str:
         """Return the heading of a row's page; unlike the title, it may hold content."""
-        return str(row)
+        own = self.reference(row)
+        name = self.names(request, [own])[own]
+        return name.text or str(row)
 
     def tools(self, request: HttpRequest, row: Any) -> list[Link]:
         """Return the links of a row's page."""
@@ -160,7 +163,7 @@ class EngineAdmin(ReadOnlyAdmin):
             "row": row,
             "heading": self.heading(request, row),
             "tools": [link for link in tools if link.url],
-            "facts": self.labelled(row, self.facts),
+            "facts": self.labelled(request, row, self.facts),
             "documents": self._documents(row) if self.reads(request, self.model) else [],
             "hides": bool(self.documents) and not self.reads(request, self.model),
         }
@@ -183,9 +186,10 @@ class EngineAdmin(ReadOnlyAdmin):
             deletes=True,
         )
 
-    def labelled(self, row: Any, names: tuple[str, ...]) -> list[Fact]:
+    def labelled(self, request: HttpRequest, row: Any, columns: Collection[str]) -> list[Fact]:
         """Return columns of a row with the labels and the help texts of the model's fields."""
-        return [self._fact(name, getattr(row, name)) for name in names]
+        values = self.named_values(request, row, columns)
+        return [self._fact(column, values[column]) for column in columns]
 
     def content_of(self, row: Any) -> dict[str, Any]:
         """Return the documents of a row, long ones as the text that they begin with."""
@@ -268,15 +272,14 @@ class EngineAdmin(ReadOnlyAdmin):
 
     def embedding_url(self, index_id: int, row_id: Any) -> str:
         """Return the address of an embedding's page, which holds the key of its table."""
-        return self.url("embedding_change", f"{index_id}.{row_id}")
+        return self.url("embedding_change", embedding_key(index_id, row_id))
 
     def url(self, name: str, *keys: Any, **query: Any) -> str:
         """Return the address of a view of this app at this admin site; `keys` name a row.
 
         It is empty where the site has no such view: a project may register some of the models.
         """
-        address = admin_url(self.admin_site.name, name, *keys)
-        return f"{address}?{urlencode(query)}" if query and address else address
+        return admin_url(self.admin_site.name, name, *keys, **query)
 
     # Steps
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from mastra_engine.conversations.fields import first
 from mastra_engine.conversations.media import media_of
@@ -35,31 +36,48 @@ class MessagePart:
     folded: Any = None
 
 
-def message_parts(content: Iterable[ContentPart], role: str) -> list[MessagePart]:
-    """Return the parts of a message for a transcript: text in full, other parts folded."""
-    return [_message_part(part, role) for part in content]
+def tool_names(contents: Iterable[Iterable[ContentPart]]) -> dict[str, str]:
+    """Return the names of the tools that messages call, by the id of the call."""
+    calls = (part for content in contents for part in content if part["type"] in CALLS)
+    return {call_id(call) or "": _tool_name(call) for call in calls}
 
 
-def _message_part(part: ContentPart, role: str) -> MessagePart:
+def message_parts(
+    content: Iterable[ContentPart], role: str, tools: Mapping[str, str]
+) -> list[MessagePart]:
+    """Return the parts of a message for a transcript: text in full, other parts folded.
+
+    `tools` has the names of tools by the id of their call, for the labels of results.
+    """
+    return [_message_part(part, role, tools) for part in content]
+
+
+def _message_part(part: ContentPart, role: str, tools: Mapping[str, str]) -> MessagePart:
     kind = part["type"]
     if kind in CALLS:
-        name = first(part, "tool_name", "toolName", "name")
-        return MessagePart(f"Calls {name}", folded=first(part, "args", "input", "arguments"))
+        label = _("Calls %(tool)s") % {"tool": _tool_name(part)}
+        return MessagePart(label, folded=first(part, "args", "input", "arguments"))
     if kind in RESULTS:
-        answer = first(part, "result", "output", "content")
-        return MessagePart(f"Result of {call_id(part) or 'a tool'}", folded=answer)
+        id = call_id(part) or ""
+        tool = tools.get(id) or _tool_name(part) or id or _("a tool")
+        label = _("Result of %(tool)s") % {"tool": tool}
+        return MessagePart(label, folded=first(part, "result", "output", "content"))
     if kind == "text":
         if role == "tool":
-            return MessagePart("Result", folded=part["text"])
+            return MessagePart(_("Result"), folded=part["text"])
         return MessagePart(html=markdown(part["text"]))
     if kind in ("reasoning", "thinking"):
-        return MessagePart("Reasoning", folded=first(part, "text", "thinking", "reasoning") or part)
+        reasoning = first(part, "text", "thinking", "reasoning") or part
+        return MessagePart(_("Reasoning"), folded=reasoning)
     media = media_of(part)
     if media is not None:  # not loaded: that would tell the author who reads it
-        return MessagePart(
-            f"{'Image' if media.is_image else 'File'} {media.media_type}", folded=part
-        )
+        label = _("Image %(type)s") if media.is_image else _("File %(type)s")
+        return MessagePart(label % {"type": media.media_type}, folded=part)
     return MessagePart(kind, folded=part)
+
+
+def _tool_name(part: ContentPart) -> str:
+    return str(first(part, "tool_name", "toolName", "name") or "")
 
 
 def markdown(text: str) -> SafeString:

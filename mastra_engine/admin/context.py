@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 from mastra_engine.admin.bars import bar
 from mastra_engine.admin.base import EngineAdmin, Link, Text, View
 from mastra_engine.admin.beginnings import size_of
-from mastra_engine.admin.content import markdown
+from mastra_engine.admin.content import markdown, tool_names
 from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.hits import Hit, hits_of
 from mastra_engine.admin.readable import readable_memory
@@ -124,7 +124,7 @@ class ContextWindows(EngineAdmin):
         shown = {}
         if form.is_valid():
             with errors_in(form.add_engine_error):
-                shown = self._shown(thread, form.cleaned_data)
+                shown = self._shown(request, thread, form.cleaned_data)
         return self.page(
             request,
             "context.html",
@@ -137,7 +137,9 @@ class ContextWindows(EngineAdmin):
             **shown,
         )
 
-    def _shown(self, thread: Thread, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _shown(
+        self, request: HttpRequest, thread: Thread, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
         """Return the parts of the page about a window."""
         before = self._until(thread, arguments["before"])
         budget = arguments["max_tokens"] + sum(message.tokens for message in before)
@@ -161,7 +163,7 @@ class ContextWindows(EngineAdmin):
             "query": query,
             "payload": _payload(window, arguments["format"]),
             **_segments(window, arguments["max_tokens"]),
-            "hits": self._hits(thread, query, arguments["scope"]) if query else [],
+            "hits": self._hits(request, thread, query, arguments["scope"]) if query else [],
         }
 
     def _until(self, thread: Thread, position: int | None) -> list[Message]:
@@ -186,7 +188,7 @@ class ContextWindows(EngineAdmin):
             questions = questions.filter(position__lt=before)
         return questions.order_by("-position").values_list("text", flat=True).first() or ""
 
-    def _hits(self, thread: Thread, query: str, scope: str) -> list[Hit]:
+    def _hits(self, request: HttpRequest, thread: Thread, query: str, scope: str) -> list[Hit]:
         """Return the messages that the query recalls, with their scores."""
         of_thread = scope == "thread"
         recalled = engine.memory.recall(
@@ -196,7 +198,7 @@ class ContextWindows(EngineAdmin):
             message_range=(0, 0),
             explain=True,
         )
-        return hits_of(self, Target("recall"), recalled)
+        return hits_of(self, request, Target("recall"), recalled)
 
     def _messages(self, thread: Thread) -> QuerySet[Any]:
         return self.rows(Message).filter(thread=thread)
@@ -259,6 +261,7 @@ def _segments(window: ContextWindow, budget: int) -> dict[str, Any]:
         "free": max(0, budget - window.tokens),
         "preamble": list(_preamble(preamble)),
         "newest": history[-SHOWN:],
+        "tool_names": tool_names(message.content for message in history),
         "history": len(history),
     }
 

@@ -56,9 +56,12 @@ class ChangesOfDays(EngineAdmin):
         connection_id = request.GET.get("connection_id", request.GET.get("q", ""))
         day = request.GET.get("day", yesterday.isoformat())
         form = DayForm({"connection_id": connection_id, "day": day})
-        records: list[Record] | None = None
+        records: list[Any] | None = None
         if connection_id and form.is_valid():
             records = self._changed(**form.cleaned_data)
+            names = self.names(request, [("record", record.pk) for record in records])
+            for record in records:
+                record.name = names["record", record.pk]
         elif not connection_id:
             form = DayForm(initial={"day": yesterday})
         return self.page(
@@ -73,7 +76,7 @@ class ChangesOfDays(EngineAdmin):
             connections=[] if connection_id else self._last_changed(),
         )
 
-    def _changed(self, *, connection_id: str, day: date) -> list[Record]:
+    def _changed(self, *, connection_id: str, day: date) -> list[Any]:
         """Return the records that changed on a day, the last ones first, and one more than shown.
 
         A record stands in the revision of its last change only, so it is listed on one day.

@@ -179,7 +179,7 @@ class EvaluationCaseAdmin(EngineAdmin):
 
     def details(self, request: HttpRequest, row: EvaluationCase) -> dict[str, Any]:
         answers = Fact(_("right answers"), ", ".join(row.expected_ids))
-        return {"facts": [*self.labelled(row, self.facts), answers]}
+        return {"facts": [*self.labelled(request, row, self.facts), answers]}
 
     def tools(self, request: HttpRequest, row: EvaluationCase) -> list[Link]:
         return [Link(_("Evaluations"), self.url("evaluations"))]

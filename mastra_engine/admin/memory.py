@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db import connections
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
@@ -20,11 +20,13 @@ from django.utils.translation import gettext_lazy as _
 from mastra_engine.admin.addresses import linked
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View, query_number
 from mastra_engine.admin.beginnings import as_text
+from mastra_engine.admin.content import tool_names
 from mastra_engine.admin.context import ContextWindows
 from mastra_engine.admin.editing import MessageDeletion, ThreadEditing, WorkingMemoryEditing
 from mastra_engine.admin.erasure import ResourceActions
 from mastra_engine.admin.facts import facts_of_resource
 from mastra_engine.admin.filters import DayFilter, ResourceFilter, RoleFilter, by_day
+from mastra_engine.admin.names import RESOURCE, Name
 from mastra_engine.admin.paging import counted
 from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import sources
@@ -53,8 +55,8 @@ from mastra_engine.web import APP
 
 #: The most related rows of each kind that a page lists.
 RELATED = 50
-#: The most characters of a title in a list, and of working memory on the page of a resource.
-TITLE, EXCERPT = 200, 10_000
+#: The most characters of working memory on the page of a resource.
+EXCERPT = 10_000
 
 
 @admin.register(Thread)
@@ -68,10 +70,9 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
         View("resources", "resources/", label="Resources"),
     )
     list_display = (
-        *("id", "resource_id", "short_title"),
+        *("id", "resource_id"),
         *("message_count", "total_tokens", "updated_at"),
     )
-    content_columns = ("short_title",)
     search_fields = ("id", "resource_id")
     search_help_text = _(
         "Words of the title or of a message, or the beginning of a thread ID or a resource ID"
@@ -93,15 +94,6 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
         "its messages alone"
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        with_beginning: QuerySet[Any] = rows.annotate(beginning=Left("title", TITLE))
-        return with_beginning
-
-    @admin.display(description="title")
-    def short_title(self, row: Any) -> str:
-        return str(row.beginning)
-
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         return ("-updated_at", "-id") if self.is_small(request) else ("-id",)
 
@@ -122,9 +114,6 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
     def delete_model(self, request: HttpRequest, obj: Thread) -> None:
         engine.memory.delete_thread(thread_id=obj.id)
 
-    def heading(self, request: HttpRequest, row: Any) -> str:
-        return row.beginning if row.beginning and self.reads(request, Thread) else str(row)
-
     def tools(self, request: HttpRequest, row: Thread) -> list[Link]:
         links = [Link(gettext("Resource"), self.url("resources", resource_id=row.resource_id))]
         if self.reads(request, Message):
@@ -137,10 +126,12 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
         messages = self.rows(Message).filter(thread=row)
         at, before = query_number(request, "at"), query_number(request, "before")
         page_range = message_range(messages, row, at=at, before=before)
-        links: Iterable[list[Link]] = repeat([])
+        links: Iterable[list[Name]] = repeat([])
+        tools: dict[str, str] = {}
         if self.reads(request, Message):
             load_content(messages, page_range.messages)
-            links = sources(self, page_range.messages)
+            links = sources(self, request, page_range.messages)
+            tools = tool_names(message.content for message in page_range.messages)
             for message in page_range.messages:
                 message.reasons = list(reasons_for(self, message))  # type: ignore[attr-defined]
         note_gaps(page_range.messages)
@@ -151,6 +142,7 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
             "delete_messages": self.url("delete_messages")
             if request.user.has_perm(f"{APP}.delete_message")
             else "",
+            "tool_names": tools,
         }
 
     def resources(self, request: HttpRequest) -> HttpResponse:
@@ -160,12 +152,14 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
         begins = request.GET.get("q", "").replace("\0", "")
         after = request.GET.get("after", "").replace("\0", "")
         ids = resource_ids(connections[database()], begins=begins, after=after, limit=RELATED + 1)
+        references = [(RESOURCE, resource_id) for resource_id in ids[:RELATED]]
+        names = self.names(request, references)
         return self.page(
             request,
             "resources.html",
-            title="Resources",
+            title=gettext("Resources"),
             begins=begins,
-            resources=ids[:RELATED],
+            resources=[names[reference] for reference in references],
             more=self.url("resources", q=begins, after=ids[RELATED - 1])
             if len(ids) > RELATED
             else None,
@@ -174,8 +168,10 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
     def _resource(self, request: HttpRequest, resource_id: str) -> HttpResponse:
         """Show the threads, the working memory and the entities of a resource."""
         all_threads = self.rows(Thread).filter(resource_id=resource_id)
-        newest = all_threads.annotate(beginning=Left("title", TITLE)).order_by("-updated_at", "-id")
+        newest = all_threads.order_by("-updated_at", "-id")
         threads = list(newest.defer(*self.documents)[:RELATED])
+        own = (RESOURCE, resource_id)
+        names = self.names(request, [own, *map(self.reference, threads)])
         listed = Q(thread=None) | Q(thread__in=[thread.pk for thread in threads])
         memories = (
             self.rows(WorkingMemory)
@@ -192,7 +188,8 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
         return self.page(
             request,
             "resource.html",
-            title=f"Resource {resource_id}",
+            title=gettext("Resource %(id)s") % {"id": resource_id},
+            heading=names[own],
             facts=[
                 Fact("threads", counted(all_threads)),
                 *_sums(all_threads),
@@ -203,7 +200,7 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
             tools=self.resource_tools(request, resource_id),
             **facts_of_resource(self, request, resource_id),
             state=self.url("stateitem_changelist", q=json.dumps([resource_id])),
-            threads=threads,
+            threads=[(thread, names[self.reference(thread)]) for thread in threads],
             memories=memories.order_by("-updated_at"),
             entities=self.rows(Entity).filter(connection_id=resource_id).order_by("name")[:RELATED],
         )
@@ -226,7 +223,7 @@ class MessageAdmin(Reasons, MessageDeletion):
     """Messages, each with a link to its place in the transcript of its thread."""
 
     views = (*Reasons.views, *MessageDeletion.views)
-    list_display = ("place", "role", "conversation", "tokens", "created_at")
+    list_display = ("place", "role", "thread_id", "tokens", "created_at")
     list_display_links = None
     search_fields = ("id",)
     search_help_text = _("Words of a message, or the beginning of a message ID")
@@ -240,19 +237,9 @@ class MessageAdmin(Reasons, MessageDeletion):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         words = distinct_words(request.GET.get(SEARCH_VAR, ""))
-        # A subquery, because a join would be part of searches and counts as well.
-        titles = (
-            self.rows(Thread).filter(pk=OuterRef("thread_id")).values_list(Left("title", TITLE))
-        )
-        rows: QuerySet[Any] = (
-            super()
-            .get_queryset(request)
-            .annotate(
-                excerpt=excerpt_of("text", words),
-                thread_title=Subquery(titles) if self.reads(request, Thread) else Value(""),
-            )
-        )
-        return rows
+        rows = super().get_queryset(request)
+        with_excerpts: QuerySet[Any] = rows.annotate(excerpt=excerpt_of("text", words))
+        return with_excerpts
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Add the text of each message, in which the words of the search are marked."""
@@ -272,19 +259,16 @@ class MessageAdmin(Reasons, MessageDeletion):
     def place(self, row: Message) -> SafeString:
         return linked(self.url("message_change", row.pk), f"#{row.position}")
 
-    @admin.display(description=_("thread"))
-    def conversation(self, row: Any) -> SafeString:
-        text = row.thread_title or row.thread_id
-        return linked(self.url("thread_change", row.thread_id), text)
-
     def with_words(self, request: HttpRequest, rows: QuerySet[Any], search_term: str) -> set[Any]:
         words = distinct_words(search_term)
         return in_messages(rows, words, "pk") if words else set()
 
     def tools(self, request: HttpRequest, row: Message) -> list[Link]:
-        links = [Link(_("Transcript"), self.url("thread_change", row.thread_id, at=row.position))]
+        links = [
+            Link(gettext("Transcript"), self.url("thread_change", row.thread_id, at=row.position))
+        ]
         if self.reads(request, Message):
-            links += [Link(_("Why?"), self.url("why", row.pk)), *context_before(self, row)]
+            links += [Link(gettext("Why?"), self.url("why", row.pk)), *context_before(self, row)]
         return links
 
 
@@ -301,7 +285,8 @@ class WorkingMemoryAdmin(WorkingMemoryEditing):
     template = "working_memory.html"
 
     def heading(self, request: HttpRequest, row: WorkingMemory) -> str:
-        return f"Working memory of {row.resource_id}"
+        owner = self.names(request, [(RESOURCE, row.resource_id)])[RESOURCE, row.resource_id]
+        return gettext("Working memory of %(resource)s") % {"resource": owner}
 
     def tools(self, request: HttpRequest, row: WorkingMemory) -> list[Link]:
         links = [Link("Resource", self.url("resources", resource_id=row.resource_id))]

@@ -156,7 +156,7 @@ class Playground(EngineAdmin):
         )
         other = OtherForm(data)
         valid = [each.is_valid() for each in (form, other)]  # both show their errors
-        rankings = self._rankings(form, other) if all(valid) else []
+        rankings = self._rankings(request, form, other) if all(valid) else []
         return self.page(
             request,
             "playground.html",
@@ -185,15 +185,15 @@ class Playground(EngineAdmin):
             choices.append((_("Conversations"), recall))
         return choices
 
-    def _rankings(self, form: SearchForm, other: OtherForm) -> list[Ranking]:
+    def _rankings(self, request: HttpRequest, form: SearchForm, other: OtherForm) -> list[Ranking]:
         """Return the hits by the first setting, and by the second one if it differs."""
         first = {name: form.cleaned_data[name] for name in _SETTINGS}
         second = other.setting(first)
         if second is None:
-            return self._searched(form, form, _("Results"), first)
+            return self._searched(request, form, form, _("Results"), first)
         rankings = [
-            *self._searched(form, form, _("First setting"), first),
-            *self._searched(form, other, _("Second setting"), second),
+            *self._searched(request, form, form, _("First setting"), first),
+            *self._searched(request, form, other, _("Second setting"), second),
         ]
         if len(rankings) < 2:
             return []
@@ -203,7 +203,12 @@ class Playground(EngineAdmin):
         return [rankings[0], replace(rankings[1], compares=True)]
 
     def _searched(
-        self, form: SearchForm, asking: SettingForm, title: str, setting: Setting
+        self,
+        request: HttpRequest,
+        form: SearchForm,
+        asking: SettingForm,
+        title: str,
+        setting: Setting,
     ) -> list[Ranking]:
         """Return the ranking by a setting, or show the error in the form that caused it."""
         target = Target.parse(form.cleaned_data["target"])
@@ -215,7 +220,7 @@ class Playground(EngineAdmin):
         with errors_in(asking.add_engine_error):
             results = list(target.search(engine)(form.cleaned_data["query"], **arguments))
             milliseconds = 1000 * (perf_counter() - started)
-            hits = hits_of(self, target, results)
+            hits = hits_of(self, request, target, results)
             return [Ranking(title=title, milliseconds=milliseconds, hits=hits)]
         return []
 

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from mastra_engine.admin.paging import BoundedPaginator, table_rows
 from mastra_engine.admin.times import time_tag
 from mastra_engine.handler import engine
-from mastra_engine.web import APP, READS, allowed
+from mastra_engine.web import APP, READ_CONTENT, READS, allowed
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -29,6 +29,8 @@ else:
 
 #: The permission to read the content of a model, by the model's name, as the API has it.
 READ_PERMISSIONS = {kind.__name__.lower(): permission for kind, permission in READS.items()}
+#: The name of a resource, which is no model, is content.
+READ_PERMISSIONS["resource"] = READ_CONTENT
 #: The most rows that a search finds by each column.
 MATCHES = 1_000
 #: The most rows of a table that its list sorts without an index.
@@ -64,7 +66,7 @@ class ReadOnlyAdmin(Themed):
 
     def rows(self, model: type[Model]) -> QuerySet[Any]:
         """Return the rows of a table in the default engine's database."""
-        return model._default_manager.using(database())
+        return rows_of(model)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -170,6 +172,15 @@ class Reads:
 
     def __getitem__(self, model_name: str) -> bool:
         return allowed(self.user, READ_PERMISSIONS.get(model_name, f"view_{model_name}"))
+
+    def views(self, model_name: str) -> bool:
+        """Say whether the user may view the rows of a model, without their content."""
+        return bool(self.user.has_perm(f"{APP}.view_{model_name}"))
+
+
+def rows_of(model: type[Model]) -> QuerySet[Any]:
+    """Return the rows of a table in the default engine's database."""
+    return model._default_manager.using(database())
 
 
 def database() -> str:

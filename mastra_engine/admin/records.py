@@ -25,6 +25,7 @@ from mastra_engine.admin.bounds import bounded
 from mastra_engine.admin.days import ChangesOfDays
 from mastra_engine.admin.downloads import FORMATS
 from mastra_engine.admin.filters import ConnectionFilter, EntityFilter
+from mastra_engine.admin.names import embedding_key
 from mastra_engine.admin.reading import MATCHES, database
 from mastra_engine.admin.record_table import OFFERED, SHOWN, Table
 from mastra_engine.admin.word_search import distinct_words, in_records, scanned
@@ -156,8 +157,10 @@ class EntityAdmin(ChangesOfDays):
             raise CursorExpired(after=after, purged=entity.purged_rev)
         rows = self.rows(Record).filter(entity=entity, rev__gt=after).order_by("rev")
         changes = list(rows.defer("data")[: PAGE + 1])
-        for record in changes:
-            record.action = action_of(record, after)
+        references = [("record", record.pk) for record in changes]
+        names = self.names(request, references)
+        for record, reference in zip(changes, references, strict=True):
+            record.action, record.name = action_of(record, after), names[reference]
         return self.page(
             request,
             "changes.html",
@@ -182,7 +185,7 @@ def action_of(record: Record, after: int) -> str:
 class RecordAdmin(EngineAdmin):
     """Records and tombstones."""
 
-    list_display = ("external_id", "kind", "connection", "rev", "updated_at", "deleted_at")
+    list_display = ("id", "kind", "connection", "rev", "updated_at", "deleted_at")
     list_select_related = ("entity",)
     list_filter = (EntityFilter,)
     search_fields = ("external_id",)
@@ -225,17 +228,16 @@ class RecordAdmin(EngineAdmin):
             namespace=row.entity.connection_id,
             metadata__contains={ENTITY: str(row.entity_id), RECORD: row.external_id},
         )
-        embeddings = embeddings.select_related("vector_index").defer(
-            "embedding", "sparse_embedding", "metadata"
-        )
-        vectors = [
-            (row, self.embedding_url(row.vector_index_id, row.row_id))
-            for row in embeddings[:RELATED]
-        ]
-        return {"vectors": vectors, "history": self._history(row)}
-
-    def heading(self, request: HttpRequest, row: Record) -> str:
-        return f"{row.external_id}, a record"
+        vectors = embeddings.values_list("vector_index_id", "row_id", "vector_index__name")
+        references = {
+            ("embedding", embedding_key(index_id, row_id)): index_name
+            for index_id, row_id, index_name in vectors[:RELATED]
+        }
+        names = self.names(request, references)
+        return {
+            "vectors": [(names[reference], index) for reference, index in references.items()],
+            "history": self._history(row),
+        }
 
     def tools(self, request: HttpRequest, row: Record) -> list[Link]:
         return [

@@ -6,7 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
 from mastra_engine.admin.base import EngineAdmin, Link
+from mastra_engine.admin.names import Name
 from mastra_engine.backends.base.memory.message_search import POSITION, THREAD
 from mastra_engine.backends.base.vectors.search import ENTITY, ITEM, RECORD
 from mastra_engine.models import Message, Record, StateItem, Thread
@@ -20,8 +24,10 @@ RecordKey = tuple[UUID, str]
 Vector = tuple[str, dict[str, Any]]
 
 
-def origins(admin: EngineAdmin, vectors: Sequence[Vector]) -> list[Link | None]:
-    """Return a link to the message, record or item that each vector was made from.
+def origins(
+    admin: EngineAdmin, request: HttpRequest, vectors: Sequence[Vector]
+) -> list[Link | None]:
+    """Return a link, by name, to the message, record or item that each vector was made from.
 
     A vector is its namespace and its metadata. The metadata may be forged: users write to
     namespaces of their own. So the owner of the row has to be the namespace, as it is for vectors
@@ -33,6 +39,8 @@ def origins(admin: EngineAdmin, vectors: Sequence[Vector]) -> list[Link | None]:
     rows = _records(admin, {key for key in records if key is not None})
     items = [_uuid(metadata.get(ITEM)) for _, metadata in vectors]
     owners = _owners_of_items(admin, {id for id in items if id is not None})
+    references = [("record", record) for record, _owner in rows.values()]
+    names = admin.names(request, [*references, *(("thread", id) for id in threads)])
 
     def origin(
         namespace: str, message: MessageKey | None, record: RecordKey | None, item: UUID | None
@@ -40,11 +48,14 @@ def origins(admin: EngineAdmin, vectors: Sequence[Vector]) -> list[Link | None]:
         if message is not None and message[0] in threads:
             owner, last_position = threads[message[0]]
             if owner == namespace and message[1] <= last_position:
-                return _link("Message", admin.url("thread_change", message[0], at=message[1]))
+                values = {"position": message[1], "thread": names["thread", message[0]]}
+                label = _("Message %(position)s of %(thread)s") % values
+                return _link(label, admin.url("thread_change", message[0], at=message[1]))
         if record in rows and rows[record][1] == namespace:
-            return _link("Record", admin.url("record_change", rows[record][0]))
+            label = _("Record %(name)s") % {"name": names["record", rows[record][0]]}
+            return _link(label, admin.url("record_change", rows[record][0]))
         if owners.get(item) == namespace:
-            return _link("State", admin.url("stateitem_change", item))
+            return _link(_("State"), admin.url("stateitem_change", item))
         return None
 
     return [
@@ -55,16 +66,17 @@ def origins(admin: EngineAdmin, vectors: Sequence[Vector]) -> list[Link | None]:
     ]
 
 
-def sources(admin: EngineAdmin, messages: Sequence[Message]) -> list[list[Link]]:
-    """Return links to the records that each message names as its sources and that exist."""
+def sources(
+    admin: EngineAdmin, request: HttpRequest, messages: Sequence[Message]
+) -> list[list[Name]]:
+    """Return the names of the records that each message names as its sources and that exist."""
     ids_by_message = [list(dict.fromkeys(_source_ids(message.metadata))) for message in messages]
     ids = {id for source_ids in ids_by_message for id in source_ids}
-    rows = admin.rows(Record).filter(id__in=ids).values_list("id", "external_id")
-    links = {
-        id: Link(external_id, admin.url("record_change", id))
-        for id, external_id in (rows if ids and admin.url("record_change", 0) else ())
-    }
-    return [[links[id] for id in source_ids if id in links] for source_ids in ids_by_message]
+    names = admin.names(request, [("record", id) for id in ids])
+    return [
+        [names["record", id] for id in source_ids if ("record", id) in names]
+        for source_ids in ids_by_message
+    ]
 
 
 def _source_ids(metadata: dict[str, Any]) -> Iterator[UUID]:

@@ -118,7 +118,7 @@ class SyncRunAdmin(EngineAdmin):
         pages = self.rows(SyncPage).filter(run_id=row.pk).defer("checkpoint", "unchanged_revs")
         log = self.only(row).values_list("log", flat=True)
         return {
-            "counts": [fact._replace(help="") for fact in self.labelled(row, COUNTS)],
+            "counts": [fact._replace(help="") for fact in self.labelled(request, row, COUNTS)],
             "duration": duration_of(row),
             "active": row.status in ACTIVE,
             "latest": _timed(row, list(pages.order_by("-number")[: LATEST + 1]))[:LATEST],

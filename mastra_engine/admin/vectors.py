@@ -12,13 +12,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View
 from mastra_engine.admin.beginnings import read_beginnings
 from mastra_engine.admin.map import Map
+from mastra_engine.admin.names import Name, Reference, embedding_key, vector_title
 from mastra_engine.admin.overview import Overview
 from mastra_engine.admin.playground import Playground
 from mastra_engine.admin.reading import database
@@ -140,21 +139,18 @@ class VectorIndexAdmin(Overview, Playground, Map):
 class EmbeddingAdmin(EngineAdmin):
     """Vectors with their documents and metadata, listed by index: each has its own partition."""
 
-    list_display = ("link", "namespace", "created_at", "updated_at")
-    list_display_links = None
+    list_display = ("row_id", "namespace", "created_at", "updated_at")
     search_fields = ("vector_id", "namespace")
     search_help_text = "The beginning of a vector ID or a namespace"
     lookups = frozenset({"vector_index__id__exact"})
     listed = False
-    facts = ("vector_id", "namespace", "created_at", "updated_at")
+    facts = ("vector_id", "vector_index_id", "namespace", "created_at", "updated_at")
     documents = ("document", "metadata")
     unread = ("embedding", "sparse_embedding")
     template = "embedding.html"
 
-    @admin.display(description="ID")
-    def link(self, row: Embedding) -> SafeString:
-        address = self.embedding_url(row.vector_index_id, row.row_id)
-        return format_html('<a href="{}"><bdi>{}</bdi></a>', address, row.vector_id)
+    def reference(self, row: Embedding) -> Reference:
+        return "embedding", embedding_key(row.vector_index_id, row.row_id)
 
     def is_small(self, request: HttpRequest) -> bool:
         return False  # the table of all partitions has no estimate
@@ -183,28 +179,24 @@ class EmbeddingAdmin(EngineAdmin):
         except (Embedding.DoesNotExist, ValidationError, ValueError):
             return None
 
-    def heading(self, request: HttpRequest, row: Embedding) -> str:
-        return f"Vector {row.vector_id}"
-
     def tools(self, request: HttpRequest, row: Embedding) -> list[Link]:
         links = [Link("Index", self.url("vectorindex_change", row.vector_index_id))]
         if self.reads(request, Embedding):
             metadata = read_beginnings(self.only(row), ["metadata"])["metadata"]
             if isinstance(metadata, dict):  # not too long
-                links += filter(None, origins(self, [(row.namespace, metadata)]))
+                links += filter(None, origins(self, request, [(row.namespace, metadata)]))
         return links
 
     def details(self, request: HttpRequest, row: Embedding) -> dict[str, Any]:
         vector = row.numbers()
         length = math.sqrt(math.fsum(number * number for number in vector))
-        facts = [Fact("Index", row.vector_index.name), *self.labelled(row, self.facts)]
         return {
-            "facts": [*facts, Fact("Dimension", len(vector)), Fact("Length", f"{length:.3f}")],
+            "numbers": [Fact(_("Dimension"), len(vector)), Fact(_("Length"), f"{length:.3f}")],
             "neighbours": self._neighbours(row, vector) if self.reads(request, Embedding) else [],
         }
 
-    def _neighbours(self, row: Embedding, vector: list[float]) -> list[tuple[Match, str]]:
-        """Return the nearest vectors of the same namespace, each with the address of its page."""
+    def _neighbours(self, row: Embedding, vector: list[float]) -> list[tuple[Match, Name]]:
+        """Return the nearest vectors of the same namespace, each with its name."""
         matches = engine.vectors.query(
             index_name=row.vector_index.name,
             query_vector=vector,
@@ -219,7 +211,14 @@ class EmbeddingAdmin(EngineAdmin):
         )
         keys = dict(rows.values_list("vector_id", "row_id"))
         return [
-            (match, self.embedding_url(row.vector_index_id, keys[match.id]))
+            (
+                match,
+                Name(
+                    text=vector_title(match.metadata, match.document),
+                    id=match.id,
+                    url=self.embedding_url(row.vector_index_id, keys[match.id]),
+                ),
+            )
             for match in others
             if match.id in keys  # it may have been deleted after the search
         ]

@@ -16,7 +16,7 @@ from django.apps import apps
 from django.contrib.admin.sites import AdminSite, all_sites
 from django.http import HttpRequest
 from django.template import Context
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
@@ -62,12 +62,12 @@ def _site(request: HttpRequest) -> AdminSite:
     return next(site for site in all_sites if site.name == request.current_app)
 
 
-@register.simple_tag
-def engine_message_parts(message: Message | types.Message) -> list[MessagePart]:
-    """Return the parts of a message for a transcript."""
+@register.simple_tag(takes_context=True)
+def engine_message_parts(context: Context, message: Message | types.Message) -> list[MessagePart]:
+    """Return the parts of a message for a transcript, with the names of tools in its context."""
     from mastra_engine.admin.content import message_parts
 
-    return message_parts(message.content, message.role)
+    return message_parts(message.content, message.role, context.get("tool_names") or {})
 
 
 @register.simple_tag(takes_context=True)
@@ -124,6 +124,8 @@ def shown(value: Any) -> SafeString | str:
 
     if value is None or value == "":
         return "\N{EN DASH}"
+    if hasattr(value, "__html__"):
+        return conditional_escape(value)
     if isinstance(value, datetime):
         return time_tag(value)
     if isinstance(value, timedelta):

@@ -95,7 +95,6 @@ def test_a_long_message_is_named_in_the_transcript(owner: Client, long_values: N
 def test_a_window_that_is_too_long_for_a_page_is_refused(owner: Client, long_values: None) -> None:
     address = view("context", "chat/1", max_tokens=2**31 - 1, format="raw")
     response = owner.get(address)
-    assert response.status_code == 400
     assert "choose a smaller budget" in response.content.decode()
     small = owner.get(view("context", "chat/1", max_tokens=300_000, format="raw"))
     assert small.status_code == 200

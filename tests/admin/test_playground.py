@@ -169,7 +169,7 @@ def test_messages_are_recalled_with_the_words_beside_them(owner: Client, address
     assert "Words of a message beside it" in str(beside.scores[-1].label)
     assert beside.scores[-1].value > 0
     thread = reverse("admin:mastra_engine_thread_change", args=["chat"])
-    assert ranking.hits[0].url == f"{thread}?at=9"
+    assert ranking.hits[0].name.url == f"{thread}?at=9"
 
 
 def test_records_of_a_connection_are_searched(owner: Client, address: str) -> None:
@@ -181,7 +181,7 @@ def test_records_of_a_connection_are_searched(owner: Client, address: str) -> No
         (ranking,) = owner.post(address, arguments).context["rankings"]
         assert ranking.hits[0].id == "north"
         record = Record.objects.get(external_id="north")
-        assert ranking.hits[0].url == page_of(record)
+        assert ranking.hits[0].name.url == page_of(record)
         answer = owner.post(address, {**arguments, "owner": ""})
         assert list(answer.context["form"].errors) == ["owner"]
         none = owner.post(address, {**arguments, "filter": '{"name": "nowhere"}'})
