@@ -11,7 +11,15 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from mastra_engine import engine, sync
-from mastra_engine.models import Embedding, IndexProgress, Record, Sync, SyncRun, VectorIndex
+from mastra_engine.models import (
+    Embedding,
+    EvaluationCase,
+    IndexProgress,
+    Record,
+    Sync,
+    SyncRun,
+    VectorIndex,
+)
 from mastra_engine.registry import registry
 from mastra_engine.web import CONTENT, READ_CONTENT
 from tests.admin.conftest import signed_in, view
@@ -20,6 +28,7 @@ from tests.admin.test_sites import visit
 #: A word in the content of each model, which is nowhere else.
 SECRETS = {
     "view_embedding": "Embeddingsecret",
+    "view_evaluationcase": "Evaluationsecret",
     "view_fact": "Factsecret",
     "view_factsource": "Quotesecret",
     "view_message": "Messagesecret",
@@ -85,6 +94,11 @@ def secrets(db: None, settings: Any) -> None:
             "@entity_id": str(run.entity_id),
             "@external_id": "c1",
         }
+    )
+    EvaluationCase.objects.create(
+        target="vectors:docs",
+        query=word["view_evaluationcase"],
+        expected_ids=["a"],
     )
     index = VectorIndex.objects.get(name="docs")
     IndexProgress.objects.create(entity_id=run.entity_id, vector_index=index)
