@@ -36,7 +36,8 @@ def extract_template(
     file: BinaryIO, keywords: Any, comment_tags: Any, options: Any
 ) -> Iterator[tuple[Any, ...]]:
     """Yield the texts of a Django template, which Django turns into calls of gettext."""
-    calls = templatize(file.read().decode(), origin=file.name)
+    lines = templatize(file.read().decode(), origin=file.name).splitlines()
+    calls = "\n".join(line.lstrip() for line in lines)  # indentation would mean blocks
     return extract_python(BytesIO(calls.encode()), keywords, comment_tags, options)
 
 

@@ -336,7 +336,7 @@ class EngineAdmin(NamingAdmin):
                 raise Http404(str(error)) from error
             except EngineError as error:
                 return self.page(
-                    request, "error.html", title="Error", status=status_of(error), error=error
+                    request, "error.html", title=_("Error"), status=status_of(error), error=error
                 )
 
         return handled

@@ -282,7 +282,7 @@ class FactReadingAdmin(EngineAdmin):
     facts = ("thread_id", "position", "claimed_until")
 
     def tools(self, request: HttpRequest, row: FactReading) -> list[Link]:
-        return [Link("Thread", self.url("thread_change", row.thread_id))]
+        return [Link(gettext("Thread"), self.url("thread_change", row.thread_id))]
 
 
 def state_of(fact: Fact | types.Fact) -> str:

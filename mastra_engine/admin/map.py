@@ -13,6 +13,8 @@ from django.db import connections
 from django.db.models import F, Func, QuerySet, TextField, Value
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Link, View
 from mastra_engine.admin.forms import PageForm
@@ -62,7 +64,7 @@ class _FieldText(Func):
 class ColourForm(PageForm):
     """The metadata field that colours the points."""
 
-    by = forms.ChoiceField(label="Colour by")
+    by = forms.ChoiceField(label=gettext_lazy("Colour by"))
 
     def __init__(self, *args: Any, fields: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -87,9 +89,9 @@ class Map(EngineAdmin):
         return self.page(
             request,
             "map.html",
-            title="Map",
-            heading=f"Map of {index.name}",
-            tools=[Link("Index", self.url("vectorindex_change", index.pk))],
+            title=_("Map"),
+            heading=_("Map of %(index)s") % {"index": index.name},
+            tools=[Link(_("Index"), self.url("vectorindex_change", index.pk))],
             row=index,
             form=ColourForm({"by": by}, fields=fields),
             groups=groups,

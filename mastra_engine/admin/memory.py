@@ -67,7 +67,7 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
         *ContextWindows.views,
         *ThreadEditing.views,
         *ResourceActions.views,
-        View("resources", "resources/", label="Resources"),
+        View("resources", "resources/", label=_("Resources")),
     )
     list_display = (
         *("id", "resource_id"),
@@ -278,7 +278,7 @@ class WorkingMemoryAdmin(WorkingMemoryEditing):
 
     list_display = ("resource_id", "thread_id", "version", "updated_at")
     search_fields = ("resource_id",)
-    search_help_text = "The beginning of a resource ID"
+    search_help_text = _("The beginning of a resource ID")
     lookups = frozenset({"resource_id__exact", "thread__id__exact"})
     facts = ("resource_id", "thread_id", "version", "created_at", "updated_at")
     documents = ("content", "data")
@@ -289,9 +289,9 @@ class WorkingMemoryAdmin(WorkingMemoryEditing):
         return gettext("Working memory of %(resource)s") % {"resource": owner}
 
     def tools(self, request: HttpRequest, row: WorkingMemory) -> list[Link]:
-        links = [Link("Resource", self.url("resources", resource_id=row.resource_id))]
+        links = [Link(gettext("Resource"), self.url("resources", resource_id=row.resource_id))]
         if row.thread_id is not None:
-            links.append(Link("Transcript", self.url("thread_change", row.thread_id)))
+            links.append(Link(gettext("Transcript"), self.url("thread_change", row.thread_id)))
         if self.may_open(request, "edit_memory"):
             links.append(Link(gettext("Edit"), self.url("edit_memory", row.pk)))
         return links

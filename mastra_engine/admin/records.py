@@ -17,7 +17,7 @@ from django.shortcuts import redirect
 from django.utils.http import content_disposition_header, urlencode
 from django.utils.text import get_valid_filename
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Link, View, query_number
 from mastra_engine.admin.beginnings import as_text
@@ -67,7 +67,7 @@ class EntityAdmin(ChangesOfDays):
     )
     list_display = ("name", "connection_id", "rev", "updated_at")
     search_fields = ("connection_id", "name")
-    search_help_text = _lazy("The beginning of a connection ID or an entity name")
+    search_help_text = gettext_lazy("The beginning of a connection ID or an entity name")
     list_filter = (ConnectionFilter,)
     sortable_by = ("connection_id",)
     lookups = frozenset({"connection_id__exact"})
@@ -86,8 +86,8 @@ class EntityAdmin(ChangesOfDays):
 
     def tools(self, request: HttpRequest, row: Entity) -> list[Link]:
         return [
-            Link("Changes", self.url("changes", row.pk)),
-            Link("Sync runs", self.url("syncrun_changelist", entity__id__exact=row.pk)),
+            Link(_("Changes"), self.url("changes", row.pk)),
+            Link(_("Sync runs"), self.url("syncrun_changelist", entity__id__exact=row.pk)),
         ]
 
     def details(self, request: HttpRequest, row: Entity) -> dict[str, Any]:
@@ -131,7 +131,9 @@ class EntityAdmin(ChangesOfDays):
             first = next(pages)
         except InvalidInput:  # the page of the entity says why
             return redirect(f"{self.url('entity_change', entity.pk)}?{request.GET.urlencode()}")
-        self.log_change(request, entity, f"Downloaded records as {ending.upper()}.")
+        self.log_change(
+            request, entity, _("Downloaded records as %(format)s.") % {"format": ending.upper()}
+        )
         response = Streamed(
             lines(chain([first], pages), table.columns),
             asynchronous=isinstance(request, ASGIRequest),
@@ -164,13 +166,13 @@ class EntityAdmin(ChangesOfDays):
         return self.page(
             request,
             "changes.html",
-            title=f"Changes of {entity}",
-            heading=f"Changes of {self.heading(request, entity)}",
+            title=_("Changes of %(entity)s") % {"entity": entity},
+            heading=_("Changes of %(entity)s") % {"entity": self.heading(request, entity)},
             row=entity,
             changes=changes[:PAGE],
             next=changes[PAGE - 1].rev if len(changes) > PAGE else None,
             earlier=max(after - PAGE, entity.purged_rev) if after > entity.purged_rev else None,
-            tools=[Link("Records", self.url("entity_change", entity.pk))],
+            tools=[Link(_("Records"), self.url("entity_change", entity.pk))],
         )
 
 
@@ -189,7 +191,7 @@ class RecordAdmin(EngineAdmin):
     list_select_related = ("entity",)
     list_filter = (EntityFilter,)
     search_fields = ("external_id",)
-    search_help_text = _lazy("Words of the data, or the beginning of an external ID")
+    search_help_text = gettext_lazy("Words of the data, or the beginning of an external ID")
     lookups = frozenset({"entity__id__exact"})
     facts = ("external_id", "rev", "created_rev", "created_at", "updated_at", "deleted_at")
     documents = ("data",)
@@ -241,8 +243,8 @@ class RecordAdmin(EngineAdmin):
 
     def tools(self, request: HttpRequest, row: Record) -> list[Link]:
         return [
-            Link("Entity", self.url("entity_change", row.entity_id)),
-            Link("Changes from here", self.url("changes", row.entity_id, after=row.rev - 1)),
+            Link(_("Entity"), self.url("entity_change", row.entity_id)),
+            Link(_("Changes from here"), self.url("changes", row.entity_id, after=row.rev - 1)),
         ]
 
     def _history(self, record: Record) -> list[Event]:

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from mastra_engine.admin.base import EngineAdmin, Link
 from mastra_engine.handler import engine
@@ -54,8 +55,8 @@ class StateItemAdmin(EngineAdmin):
     def tools(self, request: HttpRequest, row: StateItem) -> list[Link]:
         namespace = json.dumps(row.namespace)
         return [
-            Link("Resource", self.url("resources", resource_id=row.namespace[0])),
-            Link("Namespace", self.url("stateitem_changelist", q=namespace)),
+            Link(_("Resource"), self.url("resources", resource_id=row.namespace[0])),
+            Link(_("Namespace"), self.url("stateitem_changelist", q=namespace)),
         ]
 
 

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View
 from mastra_engine.admin.beginnings import read_beginnings
@@ -48,7 +49,7 @@ class VectorIndexAdmin(Overview, Playground, Map):
     )
     list_display = ("name", "dimension", "metric", "index_type", "storage")
     search_fields = ("name",)
-    search_help_text = "The beginning of an index name"
+    search_help_text = gettext_lazy("The beginning of an index name")
     facts = (
         *("name", "dimension", "metric", "index_type", "storage", "language"),
         *("m", "ef_construction", "created_at"),
@@ -71,17 +72,19 @@ class VectorIndexAdmin(Overview, Playground, Map):
         return [*super().get_list_display(request), status, vectors, size]
 
     def heading(self, request: HttpRequest, row: VectorIndex) -> str:
-        return f"Vector index {row.name}"
+        return _("Vector index %(name)s") % {"name": row.name}
 
     def tools(self, request: HttpRequest, row: VectorIndex) -> list[Link]:
-        links = [Link("Vectors", self.url("embedding_changelist", vector_index__id__exact=row.pk))]
+        links = [
+            Link(_("Vectors"), self.url("embedding_changelist", vector_index__id__exact=row.pk))
+        ]
         if self.reads(request, Embedding):
             links += [
-                Link("Search", self.url("playground", target=f"vectors:{row.name}")),
-                Link("Map", self.url("map", row.pk)),
+                Link(_("Search"), self.url("playground", target=f"vectors:{row.name}")),
+                Link(_("Map"), self.url("map", row.pk)),
             ]
         if self.may(request, "change"):
-            links.append(Link("Build", self.url("build", row.pk)))
+            links.append(Link(_("Build"), self.url("build", row.pk)))
             if any(declared.index == row.name for declared in registry.indexes.values()):
                 links.append(Link(_("Read all records again"), self.url("rebuild", row.pk)))
         return links
@@ -101,11 +104,13 @@ class VectorIndexAdmin(Overview, Playground, Map):
         return self.confirm(
             request,
             row,
-            question="The search structure will be built, by a worker if the project has one. "
-            "During the build, the index can be searched and written to.",
-            label="Build",
+            question=_(
+                "The search structure will be built, by a worker if the project has one. "
+                "During the build, the index can be searched and written to."
+            ),
+            label=_("Build"),
             act=lambda: enqueue_build(DEFAULT_ALIAS, row.name),
-            success="The build was started.",
+            success=_("The build was started."),
         )
 
     def rebuild(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -129,8 +134,8 @@ class VectorIndexAdmin(Overview, Playground, Map):
         if state is None:
             return {"state": None}
         sizes = [
-            Fact("Vectors", _estimate(state.vectors)),
-            Fact("Size", filesizeformat(state.bytes)),
+            Fact(_("Vectors"), _estimate(state.vectors)),
+            Fact(_("Size"), filesizeformat(state.bytes)),
         ]
         return {"state": state, "sizes": sizes, "active": state.status == "building"}
 
@@ -141,7 +146,7 @@ class EmbeddingAdmin(EngineAdmin):
 
     list_display = ("row_id", "namespace", "created_at", "updated_at")
     search_fields = ("vector_id", "namespace")
-    search_help_text = "The beginning of a vector ID or a namespace"
+    search_help_text = gettext_lazy("The beginning of a vector ID or a namespace")
     lookups = frozenset({"vector_index__id__exact"})
     listed = False
     facts = ("vector_id", "vector_index_id", "namespace", "created_at", "updated_at")
@@ -162,7 +167,7 @@ class EmbeddingAdmin(EngineAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         if "vector_index__id__exact" not in request.GET and self.has_view_permission(request):
-            messages.info(request, "Choose a vector index to list its vectors.")
+            messages.info(request, _("Choose a vector index to list its vectors."))
             return redirect(self.url("vectorindex_changelist") or f"{self.admin_site.name}:index")
         return super().changelist_view(request, extra_context)
 
@@ -180,7 +185,7 @@ class EmbeddingAdmin(EngineAdmin):
             return None
 
     def tools(self, request: HttpRequest, row: Embedding) -> list[Link]:
-        links = [Link("Index", self.url("vectorindex_change", row.vector_index_id))]
+        links = [Link(_("Index"), self.url("vectorindex_change", row.vector_index_id))]
         if self.reads(request, Embedding):
             metadata = read_beginnings(self.only(row), ["metadata"])["metadata"]
             if isinstance(metadata, dict):  # not too long

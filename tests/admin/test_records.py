@@ -140,8 +140,8 @@ def test_changes_lead_on_where_numbers_are_grouped(
     several = [{"external_id": f"T-{i}", "data": {}} for i in range(1_000, 2_000)]
     engine.upsert_records(entity_id=tickets.id, records=several)
     text = owner.get(view("changes", tickets.pk, after=1_010)).content.decode()
-    addresses = re.findall(r'href="\?(after=[^"]*)">(Earlier|Later)', text)
-    assert [label for _, label in addresses] == ["Earlier", "Later"]
+    addresses = re.findall(r'href="\?(after=[^"]*)">(Frühere|Spätere)', text)
+    assert [label for _, label in addresses] == ["Frühere", "Spätere"]
     for query, _ in addresses:
         assert owner.get(f"{view('changes', tickets.pk)}?{query}").status_code == 200
 
