@@ -77,7 +77,7 @@ MASTRA_ENGINE = {
     "default": {
         "BACKEND": "mastra_engine.PostgresEngine",
         "EMBEDDER": "mastra_engine.embedders.WordLlamaEmbedder",
-        # The desk remembers what users tell it; see docs/reference/facts.md.
+        # The desk remembers the facts that users tell it; see docs/reference/facts.md.
         "FACT_EXTRACTOR": "example_project.desk.learning.DeskExtractor",
         "SYNC_LEASE": 10.0,  # seconds until the sync of a killed demo can be resumed
     },

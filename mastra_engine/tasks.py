@@ -69,7 +69,7 @@ def extract_facts(alias: str = DEFAULT_ALIAS, thread_id: str | None = None) -> N
     """Extract facts from the unread messages of a thread. Repeating it is safe.
 
     Without a thread these are the threads with unread messages: schedule that with your task
-    system, for messages whose task was lost or failed.
+    system, for messages that a lost or failed task has left unread.
     """
     with suppress(ThreadNotFound):  # it was deleted together with its messages
         engines[alias].facts.extract_pending(thread_id=thread_id)

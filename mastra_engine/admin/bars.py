@@ -1,4 +1,4 @@
-"""Bars whose lengths are attributes of SVG, which a strict Content-Security-Policy allows."""
+"""Bars with lengths as attributes of SVG, which a strict Content-Security-Policy allows."""
 
 from __future__ import annotations
 

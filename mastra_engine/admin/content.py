@@ -47,7 +47,7 @@ def message_parts(
 ) -> list[MessagePart]:
     """Return the parts of a message for a transcript: text in full, other parts folded.
 
-    `tools` has the names of tools by the id of their call, for the labels of results.
+    `tools` has the names of tools by the id of their call, which label the results.
     """
     return [_message_part(part, role, tools) for part in content]
 

@@ -25,7 +25,7 @@ from mastra_engine.postgres.record_days import revisions_at
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9000, 1, 1)
 #: The most records of a day that the page lists.
 SHOWN = 200
-#: The most entities of a connection whose records it reads.
+#: The most entities of a connection for which it reads records.
 ENTITIES = 100
 #: The most connections that it offers, and the most entities that it sorts to find them.
 OFFERED, SORTED = 20, 100_000
@@ -101,7 +101,7 @@ class ChangesOfDays(EngineAdmin):
         return records
 
     def _last_changed(self) -> list[tuple[str, datetime]]:
-        """Return the connections whose entities changed last, with the time."""
+        """Return the connections of the entities that changed last, with the time."""
         if table_rows(Entity, database()) > SORTED:
             return []
         rows = self.rows(Entity).order_by("-updated_at").values_list("connection_id", "updated_at")
@@ -112,7 +112,7 @@ class ChangesOfDays(EngineAdmin):
 
 
 def _action(record: Record, first_rev: int) -> str:
-    """Return what was done to a record from a revision on."""
+    """Return the word for the change of a record from a revision on."""
     if record.deleted_at is not None:
         return _("deleted")
     return _("added") if record.created_rev >= first_rev else _("updated")

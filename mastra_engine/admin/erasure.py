@@ -1,4 +1,4 @@
-"""Exporting a resource, and erasing it after a preview of what goes."""
+"""Exporting a resource, and erasing it after a preview of the data to delete."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from mastra_engine.models import Fact as FactRow
 from mastra_engine.validation.inputs import name
 from mastra_engine.web import APP
 
-#: The models whose rows an erasure deletes by permission, and those that an export reads.
+#: The models of rows that an erasure deletes by permission, and of those that an export reads.
 ERASED: tuple[type[Model], ...] = (Thread, Message, WorkingMemory, StateItem, FactRow)
 EXPORTED: tuple[type[Model], ...] = (*ERASED, FactSource)
-#: The words for what the engine counts of a resource.
+#: The words for the rows of a resource that the engine counts.
 NOUNS: dict[str, Text] = {
     "threads": gettext_lazy("threads"),
     "messages": gettext_lazy("messages"),
@@ -66,7 +66,7 @@ class ResourceActions(EngineAdmin):
         return [Link(_("Export"), self.url("export", resource_id=resource_id)), preview]
 
     def erasure(self, request: HttpRequest) -> HttpResponse:
-        """Show what would be deleted, and a form that erases it for users who may delete it."""
+        """Show the data to delete, and a form that erases it for users who may delete it."""
         resource_id = _resource_id(request.GET)
         rows_by_noun = self._rows_of(resource_id)
         return self.page(

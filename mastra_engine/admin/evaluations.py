@@ -266,7 +266,7 @@ class EvaluationResultAdmin(EngineAdmin):
         )
 
     def _measured(self, form: RunForm) -> EvaluationResult | None:
-        """Return the result, or show in the form why there is none."""
+        """Return the result, or show the error in the form."""
         target = form.search()
         with errors_in(form.add_engine_error):
             cases = read_cases(database(), target, most=MOST_CASES)

@@ -307,7 +307,7 @@ def _version(fact: Fact) -> Version:
 
 
 def facts_of_resource(page: EngineAdmin, request: HttpRequest, resource_id: str) -> dict[str, Any]:
-    """Return the facts that are true now, for the page of a resource."""
+    """Return the facts that are true now as context for the page of a resource."""
     address = page.url("resource_facts", resource_id=resource_id)
     facts: list[types.Fact] = []
     if address and page.reads(request, Fact):

@@ -22,7 +22,7 @@ Result = Match | RecordMatch | RecalledMessage
 
 @dataclass(slots=True, kw_only=True)
 class Hit:
-    """A search result. `id` is what an evaluation case expects: of a record its external id.
+    """A search result. `id` is the id that evaluation cases expect, of a record its external id.
 
     `rank` is its place in the results that it is compared with, None if it is not among them.
     """

@@ -1,7 +1,7 @@
 """The home page of the section: the state of the engine, and where each question is answered.
 
 It is the page of Django's admin that lists the models of this app, so the index and the sidebar of
-every admin site lead to it. The site renders it; a tag of its template reads what it shows.
+every admin site lead to it. The site renders it; a tag of its template reads the data.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A sync run that failed, or whose worker is silent."""
+    """A sync run that failed, or that has a silent worker."""
 
     sync: str
     connection_id: str

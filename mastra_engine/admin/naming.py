@@ -14,7 +14,7 @@ from mastra_engine.admin.reading import ReadOnlyAdmin
 
 
 class NamingAdmin(ReadOnlyAdmin):
-    """A table whose primary key, and whose columns in `REFERENCES`, are shown as names."""
+    """A table that shows its primary key, and its columns in `REFERENCES`, as names."""
 
     def reference(self, row: Any) -> Reference:
         """Return the reference to a row, by which it is named."""

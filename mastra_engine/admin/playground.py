@@ -169,7 +169,7 @@ class Playground(EngineAdmin):
         )
 
     def targets(self, request: HttpRequest) -> list[Any]:
-        """Return the searches whose results the user may read, as choices by group."""
+        """Return the searches with results that the user may read, as choices by group."""
         names = self.rows(VectorIndex).order_by("name").values_list("name", flat=True)[:CHOICES]
         groups = [(_("Vector indexes"), [Target("vectors", name) for name in names])]
         if self.reads(request, Record):

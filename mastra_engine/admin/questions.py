@@ -15,7 +15,7 @@ from mastra_engine.models import Entity, Message, SyncRun, Thread, VectorIndex
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question, the model whose admin answers it, and the name and parameters of the page.
+    """A question, the model of the admin that answers it, and the page's name and parameters.
 
     A question with a `label` is asked by a form, which sends its text as the parameter `q`.
     """
@@ -74,7 +74,7 @@ QUESTIONS = (
 
 
 def answers(request: HttpRequest, admins: Mapping[type[Model], EngineAdmin]) -> Iterator[Answer]:
-    """Yield the questions whose pages the user may open."""
+    """Yield the questions with pages that the user may open."""
     for question in QUESTIONS:
         admin = admins.get(question.model)
         if admin is not None and admin.may_open(request, question.page):

@@ -127,7 +127,7 @@ class ReadOnlyAdmin(Themed):
         return {pk for (pk,) in first.union(*others, all=True)}
 
     def with_words(self, request: HttpRequest, rows: QuerySet[Any], search_term: str) -> set[Any]:
-        """Return the keys of rows whose content has the words of a term, a bounded number."""
+        """Return the keys of a bounded number of rows with the words of a term in their content."""
         return set()
 
     def _time_column(self, name: Any) -> Callable[[Any], SafeString | None]:

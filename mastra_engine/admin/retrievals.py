@@ -1,11 +1,11 @@
-"""What a message says that was retrieved for it, with the scores of that time.
+"""The results that a message names as retrieved for it, with the scores of that time.
 
-A message names what was retrieved in two places, which programs of the project write:
+A message names retrieved results in two places, which programs of the project write:
 
 - `sources` in its metadata is a list of objects. Each has a `record_id`, or a `message_id`, or the
-  `index`, the `id` and the `namespace` of a vector; and what is known of a `title`, a `text`, a
-  `score`, a `similarity`, a `lexical` score and the `explanation`, as `dataclasses.asdict()` or the
-  API write it. `query` beside `sources` is the text of the search.
+  `index`, the `id` and the `namespace` of a vector; and, if known, a `title`, a `text`, a `score`,
+  a `similarity`, a `lexical` score and the `explanation`, as `dataclasses.asdict()` or the API
+  write it. `query` beside `sources` is the text of the search.
 - The result of a tool holds results of the engine's searches as JSON, as the API and the MCP server
   write them. `query` or `query_text` in the call's arguments is the text of the search.
 
@@ -71,7 +71,7 @@ class _Call:
 
 
 def retrievals(messages: Sequence[Message]) -> list[Retrieval]:
-    """Return what messages name as retrieved, in their order; they begin with the question."""
+    """Return the retrievals that messages name, in order; the messages begin with the question."""
     calls: dict[str, _Call] = {}
     question, found = "", []
     for message in messages:

@@ -56,7 +56,7 @@ class Reasons(EngineAdmin):
     views: tuple[View, ...] = (View("why", "<path:object_id>/why/", content="message"),)
 
     def why(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show what was retrieved since the user's question up to a message."""
+        """Show the results that were retrieved since the user's question up to a message."""
         message = self.row(request, object_id)
         turn = self._turn(message)
         found = retrievals(turn)

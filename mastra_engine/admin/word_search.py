@@ -47,7 +47,7 @@ def in_messages(messages: QuerySet[Message], words: Sequence[str], column: str) 
 
 
 def _with_vectors(messages: QuerySet[Message], words: Sequence[str], column: str) -> set[Any]:
-    """Return a column of messages whose search vectors have all the words."""
+    """Return a column of messages that have all the words in their search vectors."""
     indexes = VectorIndex.objects.using(messages.db)
     index = indexes.filter(name=engine.memory.index_name).first()
     if index is None:
@@ -70,7 +70,7 @@ def in_records(records: QuerySet[Record], words: Sequence[str]) -> set[Any]:
 
 
 def scanned(rows: QuerySet[Any], text: Any, words: Sequence[str], column: str = "pk") -> set[Any]:
-    """Return a column of up to MATCHES rows whose text has all the words, of the first SCANNED.
+    """Return a column of up to MATCHES rows with all the words, of the first SCANNED.
 
     The words may be parts of others. Long texts are read up to the length of an embedder's.
     """

@@ -44,7 +44,7 @@ _BY_TYPE: dict[Any, Schema] = {
     Any: {},
 }
 _ARRAYS = (list, Iterable, Sequence)
-#: Values that requests contain, besides those whose name ends with "Input".
+#: Values that requests contain, besides those with a name that ends with "Input".
 _OF_REQUESTS = (types.FactSource, types.Filter, types.Sort)
 _ENUMS = {hint: name for name, hint in vars(types).items() if get_origin(hint) is Literal}
 

@@ -13,7 +13,7 @@ from mastra_engine.types import Case, Evaluation
 def read_cases(alias: str, target: Target, *, most: int | None = None) -> list[Case]:
     """Return the cases that were saved for a target, the oldest first.
 
-    Raises InvalidInput if there are none, or more than `most`.
+    Raises InvalidInput if no cases were saved, or more than `most`.
     """
     rows = EvaluationCase.objects.using(alias).filter(target=str(target.place)).order_by("id")
     cases = [row.to_value() for row in rows[: None if most is None else most + 1]]

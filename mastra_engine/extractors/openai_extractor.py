@@ -160,7 +160,7 @@ def _received(parts: Iterable[bytes]) -> Iterable[bytes]:
 def _document(
     messages: Sequence[Message], texts: Sequence[str], known_facts: Sequence[Fact]
 ) -> str:
-    """Return what the model reads, as JSON, so that no text can end its message."""
+    """Return the model's input as JSON, so that no text can end its message."""
     document = {
         "known_facts": [
             {"subject": fact.subject, "predicate": fact.predicate, "object": fact.object}

@@ -97,7 +97,7 @@ def _source(source: _Source, messages: Sequence[Message], texts: Sequence[str]) 
     position = source.message - 1
     if not 0 <= position < len(messages):
         raise EngineError(f"The language model cited message {source.message} of {len(messages)}")
-    # Models alter what they quote. A quote that the message does not contain is none.
+    # Models alter quotes. A quote that the message does not contain is dropped.
     quote = source.quote if source.quote in texts[position] else ""
     return FactSource(message_id=messages[position].id, quote=quote)
 

@@ -58,7 +58,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SilentRun:
-    """A run whose worker is silent; it lost the run at `lease_expired_at`."""
+    """A run with a silent worker, which lost the run at `lease_expired_at`."""
 
     id: UUID
     sync: str

@@ -39,7 +39,7 @@ class RunningCall:
         self._interval = None if request.progress_token is None else INTERVAL
 
     def cancel(self) -> None:
-        """Stop the work. What it has not committed is rolled back, and there is no answer."""
+        """Stop the work. Uncommitted changes are rolled back, and there is no answer."""
         self._cancellation.request()
 
     def messages(self) -> Generator[Answer]:
@@ -100,7 +100,7 @@ class EventStream(StreamingHttpResponse):
 
     def __init__(self, call: RunningCall, *, asynchronous: bool) -> None:
         events = _async_events(call) if asynchronous else _events(call)
-        # Proxies must neither keep nor compress what arrives while the call runs.
+        # Proxies must neither keep nor compress events that arrive while the call runs.
         headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
         super().__init__(events, content_type="text/event-stream", headers=headers)
 

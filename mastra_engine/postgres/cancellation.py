@@ -1,4 +1,4 @@
-"""Cancelling statements that run too long, or whose client has left.
+"""Cancelling statements that run too long, or after their client has left.
 
 No setting of the session and no transaction is needed.
 """
@@ -62,7 +62,7 @@ def _watch(connection: Any, seconds: float, ended: Event) -> None:
 
 
 class Cancellation:
-    """A way to stop what a thread does in its databases, from another thread.
+    """A way to stop the work of a thread in its databases, from another thread.
 
     The thread enters it as a context, in which no connection may be passed to another thread. After
     the request the running statement is cancelled, and no other one is begun: both raise

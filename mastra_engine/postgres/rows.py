@@ -18,7 +18,7 @@ V = TypeVar("V")
 Setter = Callable[[Any, Any], None]
 
 _DOCUMENTS = ("content", "data", "metadata")
-#: Functions that read the columns whose values are others in a dataclass.
+#: Functions that convert values of columns to those of a dataclass, where they differ.
 _READERS: dict[str, Callable[[Any], Any]] = {**dict.fromkeys(_DOCUMENTS, loads), "aliases": tuple}
 
 

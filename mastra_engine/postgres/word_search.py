@@ -36,7 +36,7 @@ CROSS JOIN LATERAL (
 
 
 def vectors_with_words(partition: Partition, words: Sequence[str], *, limit: int) -> RawSQL:
-    """Return a subquery of the ids of up to `limit` vectors whose documents have all the words."""
+    """Return a subquery of the ids of up to `limit` vectors with all the words in their text."""
     condition = "words @@ plainto_tsquery(%s::regconfig, %s)"
     sql = f"SELECT id FROM {partition.table} WHERE {condition} LIMIT %s"
     return RawSQL(sql, [partition.index.language, " ".join(words), limit])  # noqa: S611 - our names
@@ -57,7 +57,7 @@ def records_with_words(
 
 
 def records_beginning_with(beginning: str, *, entities: int, limit: int) -> RawSQL:
-    """Return a subquery of the ids of records whose external id begins with a text.
+    """Return a subquery of the ids of records with an external id that begins with a text.
 
     The index needs the entity, so `limit` records of each of the first `entities` are looked up.
     """
@@ -72,7 +72,7 @@ def scan(
     *,
     limit: int,
 ) -> set[Any]:
-    """Return the keys of up to `limit` rows whose text has all the words.
+    """Return the keys of up to `limit` rows that have all the words in their text.
 
     `rows` is a statement that selects their keys and their texts in lower case.
     """

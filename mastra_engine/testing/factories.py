@@ -266,5 +266,5 @@ class VectorFactory(EngineFactory[StoredVector]):
 
 
 def _direction(dimension: int) -> Sequence[float]:
-    """Return a random vector; directions are what indexes compare."""
+    """Return a random vector; indexes compare directions."""
     return [random.gauss(0, 1) for _ in range(dimension)]

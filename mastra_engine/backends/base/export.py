@@ -1,4 +1,4 @@
-"""Exporting what is stored of a resource as JSON Lines."""
+"""Exporting the stored data of a resource as JSON Lines."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from mastra_engine.contrib.langgraph.models import Checkpoint
 def delete_checkpoints(
     *, database: str, resource_id: str, thread_ids: Sequence[str], **_: Any
 ) -> None:
-    """Delete the checkpoints of the resource's threads, and of threads whose metadata names it.
+    """Delete the checkpoints of the resource's threads, and of threads that name it in metadata.
 
-    LangGraph adds to the metadata of a checkpoint what the configuration of its run has besides the
-    thread's id.
+    LangGraph copies the configuration of a run, except the thread's id, to the metadata of its
+    checkpoints.
     """
     connection = connections[database]
     if Checkpoint._meta.db_table not in connection.introspection.table_names():

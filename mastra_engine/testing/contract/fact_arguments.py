@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Learned:
-    """An extractor whose facts and retractions have texts of the kind that the calls have."""
+    """An extractor of facts and retractions with texts of the kind that the calls have."""
 
     def __init__(self, wrap: Callable[[str], Any]) -> None:
         self.wrap = wrap

@@ -1,4 +1,4 @@
-"""The contract of runs whose workers die, wake up late or are cancelled, and of the queue."""
+"""The contract of runs with workers that die, wake up late or are cancelled, and of the queue."""
 
 from __future__ import annotations
 

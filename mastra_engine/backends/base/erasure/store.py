@@ -43,7 +43,7 @@ class ErasureStore(ABC):
 
     @abstractmethod
     def delete_namespace(self, namespace: str) -> None:
-        """Delete what count_namespace() counts."""
+        """Delete the data that count_namespace() counts."""
 
     @abstractmethod
     def vacuum(self, *, full: bool) -> None:

@@ -36,7 +36,7 @@ def checked_answer(values: Any, messages: Sequence[Message]) -> Answer:
     """Return a validated answer; a fact without sources rests on all messages.
 
     Raises InvalidInput that names the place of an invalid value, and MessageNotFound for a source
-    that is none of the messages.
+    that is not one of the messages.
     """
     facts, retractions = [], []
     size = 0

@@ -130,8 +130,8 @@ class Extraction:
     ) -> list[FactChange] | None:
         """Write an answer; return None if a message or the reading has changed meanwhile.
 
-        An answer may tell what a message said that was deleted since, or that belongs to another
-        resource by now. Then the remaining messages are read again.
+        An answer may rest on a message that was deleted since, or that belongs to another resource
+        by now. Then the remaining messages are read again.
         """
         moment = self._store.lock_resource(reading.resource_id)
         ids = sorted(message.id for message in messages)

@@ -81,7 +81,7 @@ def text_of(fact: Fact) -> str:
 
 
 def _pending(fact: Fact) -> PendingText:
-    """Return what is to be indexed. Only the aliases of a fact change: their number grows."""
+    """Return the text to index. Only the aliases of a fact change: their number grows."""
     return PendingText(
         id=fact.id,
         resource_id=fact.resource_id,

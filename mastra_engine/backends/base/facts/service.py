@@ -276,9 +276,10 @@ class Facts:
         changes of the earlier ones stay. If a worker reads the same messages at the same time, one
         of the two answers is stored.
 
-        Raises EngineConfigError without FACT_EXTRACTOR, ThreadNotFound, what the extractor raises,
-        InvalidInput for an invalid part of its answer, and MessageNotFound for a source that is
-        none of the messages. Then nothing of that answer was stored, and its messages are unread.
+        Raises EngineConfigError without FACT_EXTRACTOR, ThreadNotFound, the errors of the
+        extractor, InvalidInput for an invalid part of its answer, and MessageNotFound for a source
+        that is not one of the messages. Then nothing of that answer was stored, and its
+        messages are unread.
         """
         return (yield from self._extract(name(thread_id, "/thread_id"), takeover=True))
 
@@ -322,7 +323,7 @@ class Facts:
         is a transaction of its own.
 
         Raises NotFound for a resource out of scope, InvalidInput, also without an embedder, and
-        what the judge raises; then earlier merges stay.
+        the errors of the judge; then earlier merges stay.
         """
         owner = resource_in(self.scope, name(resource_id, "/resource_id"))
         embedder = require_embedder(self.vectors.embedder, "/embedder")
