@@ -70,10 +70,10 @@ def test_a_conversation_and_its_sources_are_in_the_admin(served: Any) -> None:
     page.goto(conversation)
 
     # Its record, the vector made from it, and the sync that brought it
-    follow(transcript.get_by_role("link", name="Codertocat/Hello-World#2"))
+    follow(transcript.get_by_role("link", name="Update the README"))
     follow(page.locator(".me-list").get_by_role("link"))
     page.locator(".me-document", has_text="Update the README").first.wait_for()
-    follow(page.get_by_role("link", name="Record", exact=True))
+    follow(page.get_by_role("link", name="Record Update the README"))
     follow(page.get_by_role("row", name="Created").get_by_role("link"))
     page.locator(".me-page h1", has_text="tickets of example").wait_for()
     page.locator(".me-succeeded").wait_for()
