@@ -61,13 +61,13 @@ def use_sites(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return use
 
 
-def visit(client: Client, start: str, *, allow: Collection[int] = (200,)) -> set[str]:
-    """Open the pages that links reach from `start`; return their addresses.
+def visit(client: Client, start: str, *, allow: Collection[int] = (200,)) -> dict[str, str]:
+    """Open the pages that links reach from `start`; return them by address.
 
     Links combine filters, columns and orders without end, so only some addresses of a page with
     the same parameters are opened, and none with more parameters than two.
     """
-    waiting, visited = [start], set()
+    waiting, visited = [start], dict[str, str]()
     opened: Counter[tuple[str, ...]] = Counter()
     while waiting:
         address = waiting.pop()
@@ -78,10 +78,10 @@ def visit(client: Client, start: str, *, allow: Collection[int] = (200,)) -> set
         opened[(place.path, *names)] += 1
         if len(names) > 2 or opened[(place.path, *names)] > ALIKE:
             continue
-        visited.add(address)
         response = client.get(address, follow=True)
         assert response.status_code in allow, address
-        for element in Page(response.content.decode()).elements:
+        visited[address] = response.content.decode()
+        for element in Page(visited[address]).elements:
             href = element.attributes.get("href", "")
             page = href.partition("#")[0]
             if element.tag == "a" and page not in ("", "/") and not urlsplit(href).netloc:

@@ -60,7 +60,7 @@ def engine(transactional_db: None, embedder: Watchful) -> PostgresEngine:
 
 
 @pytest.fixture
-def theirs(other: PostgresEngine) -> PostgresEngine:
+def others(other: PostgresEngine) -> PostgresEngine:
     """Somebody else's engine."""
     other.vectors.embedder = BagOfWords()
     other.record_search.indexes_at_once = False

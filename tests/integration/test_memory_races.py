@@ -38,7 +38,7 @@ def memory(transactional_db: None) -> Memory:
 
 
 @pytest.fixture
-def theirs(other: PostgresEngine, memory: Memory) -> Memory:
+def others(other: PostgresEngine, memory: Memory) -> Memory:
     """Somebody else's memory of the same."""
     other.memory.vectors.embedder = Letters()
     other.memory.embeds_at_once = False

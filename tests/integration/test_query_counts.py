@@ -258,7 +258,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
         lambda engine, entity: list(engine.export_resource(resource_id="x")),
     ),
     ("evaluate", "", 0, lambda engine, entity: engine.evaluate(CASES, search=lambda q, top_k: [])),
-    ("vacuum", "", 1, lambda engine, entity: engine.vacuum()),
+    ("vacuum", "", 2, lambda engine, entity: engine.vacuum()),
     ("close", "", 0, lambda engine, entity: engine.close()),
 ]
 

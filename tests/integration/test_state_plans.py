@@ -37,6 +37,7 @@ def state(db: None) -> State:
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {TABLE}")  # indexes without the dead rows of other tests
         cursor.execute(_FILL, [OWNERS, EACH])
+        cursor.execute("SET LOCAL default_statistics_target = 1000")  # all rows, not a sample
         cursor.execute(f"ANALYZE {TABLE}")
     return PostgresEngine().state
 

@@ -161,7 +161,7 @@ def test_writers_of_the_same_ids(start: Start, vectors: Any) -> None:  # noqa: F
 @pytest.mark.parametrize("is_known", [False, True], ids=["new ids", "some known ids"])
 def test_an_upsert_that_is_killed(start: Start, vectors: Any, is_known: bool) -> None:  # noqa: F811
     vectors.upsert(index_name="shared", vectors=[[1, 2, 3]], ids=["5"])
-    (worker,) = start(upsert_and_hang, [{"rows": 5_000, "known": is_known}])
+    (worker,) = start(upsert_and_hang, [{"rows": 5_000, "is_known": is_known}])
     worker.go()
     worker.report()
     worker.kill()
