@@ -99,6 +99,7 @@ def quiet(caplog: Any) -> None:
     caplog.set_level("CRITICAL")
 
 
+@pytest.mark.timeout(1_500)  # hundreds of pages, beside other tests in CI
 @pytest.mark.usefixtures("quiet")
 def test_hostile_content_breaks_no_page(admin: Any) -> None:
     fill_with_hostile()
@@ -111,6 +112,7 @@ def test_hostile_content_breaks_no_page(admin: Any) -> None:
     assert reachable() - OF_RUNS - OF_DECLARED <= visited
 
 
+@pytest.mark.timeout(1_500)
 @pytest.mark.usefixtures("quiet")
 def test_every_page_is_accessible(admin: Any) -> None:
     fill_with_much()
