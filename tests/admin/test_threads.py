@@ -92,8 +92,8 @@ def test_positions_in_links_are_not_localized(
     page = transcript(owner, long_thread, at=1_000)
     assert positions(page) == list(range(1_000, 1_000 + PAGE))
     assert f'max="{last}"' in page
-    assert link(page, "Earlier messages") == "before=1000"
-    assert link(page, "Later messages") == f"at={1_000 + PAGE}"
+    assert link(page, "Frühere Nachrichten") == "before=1000"
+    assert link(page, "Spätere Nachrichten") == f"at={1_000 + PAGE}"
     window = owner.get(view("context", long_thread, before=1_000)).content.decode()
     assert re.search(r'value="4000"[^>]* min="0" max="\d+"', window)
     assert '<input type="hidden" name="before" value="1000">' in window
