@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 
 from benchmarks.comparison import Pair, Rows, measure, ratio_table, ratios, targets
 from benchmarks.database import settle
-from benchmarks.harness import environment, progress, target_table
+from benchmarks.harness import RandomEmbedder, environment, progress, target_table
 
 PACKAGES = ["django-mastra-engine", "Django", "psycopg", "orjson", "uuid-utils"]
 EACH = 20
@@ -172,24 +172,11 @@ def _pairs() -> list[Pair]:
     ]
 
 
-class _Embedder:
-    """Returns random vectors at once: the time of a model is not measured."""
-
-    def __init__(self) -> None:
-        self._random = Random(1)
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [self.embed_query(text) for text in texts]
-
-    def embed_query(self, _: str) -> list[float]:
-        return [self._random.gauss(0, 1) for _ in range(DIMENSION)]
-
-
 def _searches(size: int) -> list[Pair]:
     """Return comparisons of searches with `vectors.query` in an index of the same texts."""
     from mastra_engine import PostgresEngine
 
-    embedder = _Embedder()
+    embedder = RandomEmbedder(DIMENSION)
     engine = PostgresEngine(embedder=embedder)
     facts, vectors, query = engine.facts, engine.vectors, "does Anna like honey cake"
     remembered = [fact for batch in _batches(size) for fact in facts.remember(**batch)]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from random import Random
 from statistics import median
 from typing import Any, Literal, TypeVar
 
@@ -159,3 +160,17 @@ def installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+class RandomEmbedder:
+    """Returns random vectors at once: the time of a model is not measured."""
+
+    def __init__(self, dimension: int) -> None:
+        self._dimension = dimension
+        self._random = Random(1)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, _: str) -> list[float]:
+        return [self._random.gauss(0, 1) for _ in range(self._dimension)]

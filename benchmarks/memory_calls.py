@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from itertools import count
-from random import Random
 from typing import Any
 
 import orjson
@@ -17,6 +16,7 @@ from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from benchmarks.comparison import Pair, Rows
+from benchmarks.harness import RandomEmbedder
 from benchmarks.memory_data import LONG, OURS, RAW
 from mastra_engine import PostgresEngine, engine
 
@@ -165,22 +165,10 @@ def unprepared(call: Callable[[], Rows]) -> Callable[[], Rows]:
     return planned
 
 
-class _Embedder:
-    """Returns random vectors at once: the time of a model is not measured."""
-
-    def __init__(self) -> None:
-        self._random = Random(1)
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [self.embed_query(text) for text in texts]
-
-    def embed_query(self, _: str) -> list[float]:
-        return [self._random.gauss(0, 1) for _ in range(DIMENSION)]
-
-
 def _saved_with_vector(raw: Raw) -> Pair:
     """Compare a save with an embedder to a transaction that inserts the message and its vector."""
-    memory, embedder = PostgresEngine(embedder=_Embedder()).memory, _Embedder()
+    memory = PostgresEngine(embedder=RandomEmbedder(DIMENSION)).memory
+    embedder = RandomEmbedder(DIMENSION)
     memory.index_name = "benchmark"
     memory.prepare_index()
     definition = memory.vectors.indexes.require("benchmark")

@@ -257,8 +257,8 @@ class EngineAdmin(NamingAdmin):
             act()
         except EngineError as error:
             messages.error(request, str(error))
-            gone = isinstance(error, NotFound) and not self.only(row).exists()
-            return redirect(self._list_url() if gone else back)
+            is_deleted = isinstance(error, NotFound) and not self.only(row).exists()
+            return redirect(self._list_url() if is_deleted else back)
         messages.success(request, success)
         if deletes:
             self.log_deletions(request, cast("QuerySet[Any]", [row]))

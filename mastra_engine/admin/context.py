@@ -92,10 +92,10 @@ class WindowForm(PageForm):
     )
 
     def __init__(self, data: dict[str, Any], *, thread: Thread) -> None:
-        given = {"max_tokens": BUDGET, "scope": "thread", "format": "raw", **data}
+        values = {"max_tokens": BUDGET, "scope": "thread", "format": "raw", **data}
         if "max_tokens" not in data:  # opened by a link, not by the form
-            given = {"working_memory": "on", "facts": "on", **given}
-        super().__init__(given)
+            values = {"working_memory": "on", "facts": "on", **values}
+        super().__init__(values)
         end = min(max(LEAST_END, thread.total_tokens), MOST_END)
         widget = self.fields["max_tokens"].widget
         widget.attrs |= {"min": 0, "max": -(-end // 1_000) * 1_000}
@@ -121,10 +121,10 @@ class ContextWindows(EngineAdmin):
         for name, model in (("working_memory", WorkingMemory), ("facts", Fact)):
             if not self.reads(request, model):
                 del form.fields[name]
-        shown = {}
+        parts = {}
         if form.is_valid():
             with errors_in(form.add_engine_error):
-                shown = self._shown(request, thread, form.cleaned_data)
+                parts = self._window_parts(request, thread, form.cleaned_data)
         return self.page(
             request,
             "context.html",
@@ -134,10 +134,10 @@ class ContextWindows(EngineAdmin):
             kept=[(name, value) for name, value in form.data.items() if name in _KEPT],
             before=form.cleaned_data.get("before"),
             tools=[Link(_("Transcript"), self.url("thread_change", thread.id))],
-            **shown,
+            **parts,
         )
 
-    def _shown(
+    def _window_parts(
         self, request: HttpRequest, thread: Thread, arguments: dict[str, Any]
     ) -> dict[str, Any]:
         """Return the parts of the page about a window."""
@@ -247,9 +247,9 @@ def _segments(window: ContextWindow, budget: int) -> dict[str, Any]:
     tokens: dict[Segment, int] = defaultdict(int)
     for message in window.messages:
         tokens[segment_of(message)] += message.tokens
-    whole = max(budget, window.tokens, 1)
+    total = max(budget, window.tokens, 1)
     shares = [
-        Share(label=label, tokens=tokens[name], percent=100 * tokens[name] / whole, colour=colour)
+        Share(label=label, tokens=tokens[name], percent=100 * tokens[name] / total, colour=colour)
         for colour, (name, label) in enumerate(SEGMENTS.items())
         if tokens[name]
     ]

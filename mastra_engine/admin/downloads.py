@@ -47,17 +47,17 @@ def json_lines(pages: Iterable[Page[Record]], columns: Sequence[str]) -> Iterato
 
 
 class Format(NamedTuple):
-    """A format of a file; `whole` says whether it has all fields rather than some columns."""
+    """A format of a file; `is_complete` says whether it has all fields rather than some columns."""
 
     content_type: str
     lines: Lines
-    whole: bool
+    is_complete: bool
 
 
 #: The formats, by the end of a file's name.
 FORMATS: Mapping[str, Format] = {
-    "csv": Format("text/csv; charset=utf-8", csv_lines, whole=False),
-    "jsonl": Format("application/x-ndjson", json_lines, whole=True),
+    "csv": Format("text/csv; charset=utf-8", csv_lines, is_complete=False),
+    "jsonl": Format("application/x-ndjson", json_lines, is_complete=True),
 }
 
 

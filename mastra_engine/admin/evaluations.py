@@ -18,7 +18,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View
-from mastra_engine.admin.forms import FilterField, PageForm
+from mastra_engine.admin.forms import (
+    FilterField,
+    PageForm,
+    min_score_field,
+    owner_field,
+    rerank_field,
+)
 from mastra_engine.admin.openable import openable
 from mastra_engine.admin.reading import database
 from mastra_engine.admin.searching import errors_in
@@ -52,15 +58,7 @@ class CaseForm(PageForm):
         label=gettext_lazy("Search in"),
         help_text=gettext_lazy("vectors:INDEX, records:ENTITY or recall"),
     )
-    owner = forms.CharField(
-        required=False,
-        label=gettext_lazy("Owner"),
-        help_text=gettext_lazy(
-            "The namespace of vectors, empty for all; the connection of records; "
-            "the resource of messages"
-        ),
-        strip=False,
-    )
+    owner = owner_field()
     expected_ids = forms.CharField(
         label=gettext_lazy("Right answers"),
         help_text=gettext_lazy(
@@ -106,16 +104,8 @@ class RunForm(PageForm):
         max_value=1,
         help_text=gettext_lazy("Empty for the default of the search"),
     )
-    min_score = forms.FloatField(
-        required=False,
-        label=gettext_lazy("Least similarity"),
-        help_text=gettext_lazy("Empty for any similarity"),
-    )
-    reranker = forms.BooleanField(
-        required=False,
-        label=gettext_lazy("Rerank"),
-        help_text=gettext_lazy("by the engine's reranker"),
-    )
+    min_score = min_score_field()
+    reranker = rerank_field()
 
     def __init__(self, *args: Any, targets: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -235,7 +225,7 @@ class EvaluationResultAdmin(EngineAdmin):
         target = request.GET.get("target", "").replace("\0", "")
         if not target and (latest := newest.values_list("target", flat=True).first()):
             target = latest
-        shown = list(newest.filter(target=target)[:RESULTS])
+        latest_results = list(newest.filter(target=target)[:RESULTS])
         links = [
             Link(_("Measure"), openable(self, request, EvaluationResult, "evaluate")),
             Link(_("Questions"), self.url("evaluationcase_changelist")),
@@ -247,9 +237,9 @@ class EvaluationResultAdmin(EngineAdmin):
             title=_("Evaluations"),
             targets=targets,
             target=target,
-            results=shown,
-            names=list(shown[0].metrics) if shown else [],
-            lines=list(_lines(shown[::-1])),
+            results=latest_results,
+            names=list(latest_results[0].metrics) if latest_results else [],
+            lines=list(_lines(latest_results[::-1])),
             tools=[link for link in links if link.url],
         )
 
@@ -284,8 +274,8 @@ def _lines(results: Sequence[EvaluationResult]) -> Iterator[Line]:
     if not results:
         return
     names = list(results[-1].metrics)
-    chosen = {name.partition("@")[0]: name for name in names}  # the last of each has the largest k
-    for colour, name in enumerate(chosen.values()):
+    largest = {name.partition("@")[0]: name for name in names}  # the last of each has the largest k
+    for colour, name in enumerate(largest.values()):
         values = [
             (i, result.metrics[name]["value"])
             for i, result in enumerate(results)

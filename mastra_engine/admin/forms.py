@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 
 class PageForm(forms.Form):
@@ -15,6 +16,37 @@ class PageForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix = ""
+
+
+def owner_field() -> forms.CharField:
+    """Return the field of the owner of the data that a search reads."""
+    return forms.CharField(
+        required=False,
+        label=gettext_lazy("Owner"),
+        help_text=gettext_lazy(
+            "The namespace of vectors, empty for all; the connection of records; "
+            "the resource of messages"
+        ),
+        strip=False,
+    )
+
+
+def min_score_field() -> forms.FloatField:
+    """Return the field of the least similarity of a search."""
+    return forms.FloatField(
+        required=False,
+        label=gettext_lazy("Least similarity"),
+        help_text=gettext_lazy("Empty for any similarity"),
+    )
+
+
+def rerank_field() -> forms.BooleanField:
+    """Return the field that has the engine's reranker sort the results."""
+    return forms.BooleanField(
+        required=False,
+        label=gettext_lazy("Rerank"),
+        help_text=gettext_lazy("by the engine's reranker"),
+    )
 
 
 class FilterField(forms.CharField):

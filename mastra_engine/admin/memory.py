@@ -252,8 +252,8 @@ class MessageAdmin(Reasons, MessageDeletion):
                 f"{address}#m{row.position}" if address else "", marked(row.excerpt, words)
             )
 
-        shown = [text] if self.reads(request, Message) else []
-        return [*shown, *super().get_list_display(request)]
+        columns = [text] if self.reads(request, Message) else []
+        return [*columns, *super().get_list_display(request)]
 
     @admin.display(description=_("place"))
     def place(self, row: Message) -> SafeString:

@@ -82,8 +82,8 @@ class Name:
     def __html__(self) -> SafeString:
         """Return the name as a link, followed by the id, which a click selects for copying."""
         template = "<bdi>{}</bdi>" if self.text else '<bdi class="me-id">{}</bdi>'
-        shown = format_html(template, str(self))
-        link = format_html('<a href="{}">{}</a>', self.url, shown) if self.url else shown
+        text = format_html(template, str(self))
+        link = format_html('<a href="{}">{}</a>', self.url, text) if self.url else text
         if not self.text or self.text == self.id:
             return link
         return format_html('{} <bdi class="me-id">{}</bdi>', link, self.id)
@@ -106,7 +106,7 @@ class Names:
         for kind, own in keys.items():
             if kind in _READERS and (self._reads[kind] or self._is_open(kind)):
                 self._named.update(
-                    {(kind, named.key): named for named in _READERS[kind](self._reads, own)}
+                    {(kind, row.key): row for row in _READERS[kind](self._reads, own)}
                 )
 
     def __contains__(self, reference: Reference) -> bool:
@@ -115,10 +115,10 @@ class Names:
     def __getitem__(self, reference: Reference) -> Name:
         """Return the name of a row, which is its id for a user who may not read it."""
         kind, key = reference
-        named = self._named.get(reference, Named(key))
+        row = self._named.get(reference, Named(key))
         return Name(
-            text=_shortened(named.text or ""),
-            id=named.id or str(key),
+            text=_shortened(row.text or ""),
+            id=row.id or str(key),
             url=self._address(kind, key),
         )
 
@@ -175,8 +175,8 @@ def _title(field: str) -> Any:
 
 
 def _texts(model: type[Model], keys: set[Any], text: Any) -> Texts:
-    named: QuerySet[Any] = rows_of(model).filter(pk__in=keys).annotate(text_of_name=text)
-    for key, value in named.order_by().values_list("pk", "text_of_name"):
+    rows: QuerySet[Any] = rows_of(model).filter(pk__in=keys).annotate(text_of_name=text)
+    for key, value in rows.order_by().values_list("pk", "text_of_name"):
         yield Named(key, value)
 
 
@@ -213,8 +213,8 @@ def _embeddings(reads: Reads, keys: set[Any]) -> Texts:
     indexes, rows = zip(*(key.split(".", 1) for key in keys), strict=True)
     embeddings = rows_of(Embedding).filter(vector_index__in=indexes, row_id__in=rows)
     title = Coalesce(_title("metadata"), _beginning("document"))
-    named = embeddings.annotate(title=title if reads["embedding"] else Value(""))
-    for index_id, row_id, vector_id, text in named.values_list(
+    titled = embeddings.annotate(title=title if reads["embedding"] else Value(""))
+    for index_id, row_id, vector_id, text in titled.values_list(
         "vector_index_id", "row_id", "vector_id", "title"
     ):
         yield Named(embedding_key(index_id, row_id), text or vector_id, vector_id)

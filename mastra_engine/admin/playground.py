@@ -13,7 +13,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, View
-from mastra_engine.admin.forms import FilterField, PageForm
+from mastra_engine.admin.forms import (
+    FilterField,
+    PageForm,
+    min_score_field,
+    owner_field,
+    rerank_field,
+)
 from mastra_engine.admin.hits import Hit, hits_of
 from mastra_engine.admin.openable import openable
 from mastra_engine.admin.searching import errors_in
@@ -60,16 +66,8 @@ class SettingForm(PageForm):
         initial=DEFAULT_WEIGHT,
         help_text=gettext_lazy("0 searches by words alone, 1 by vectors alone"),
     )
-    min_score = forms.FloatField(
-        required=False,
-        label=gettext_lazy("Least similarity"),
-        help_text=gettext_lazy("Empty for any similarity"),
-    )
-    rerank = forms.BooleanField(
-        required=False,
-        label=gettext_lazy("Rerank"),
-        help_text=gettext_lazy("by the engine's reranker"),
-    )
+    min_score = min_score_field()
+    rerank = rerank_field()
     filter = FilterField(
         required=False,
         label=gettext_lazy("Filter"),
@@ -96,15 +94,7 @@ class SearchForm(SettingForm):
 
     query = forms.CharField(label=gettext_lazy("Query"), widget=forms.Textarea(attrs={"rows": 2}))
     target = forms.ChoiceField(label=gettext_lazy("Search in"))
-    owner = forms.CharField(
-        required=False,
-        label=gettext_lazy("Owner"),
-        help_text=gettext_lazy(
-            "The namespace of vectors, empty for all; the connection of records; "
-            "the resource of messages"
-        ),
-        strip=False,
-    )
+    owner = owner_field()
 
     def __init__(self, *args: Any, targets: list[Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -155,7 +145,7 @@ class Playground(EngineAdmin):
             data, targets=self.targets(request), initial={"target": request.GET.get("target")}
         )
         other = OtherForm(data)
-        valid = [each.is_valid() for each in (form, other)]  # both show their errors
+        valid = [posted.is_valid() for posted in (form, other)]  # both show their errors
         rankings = self._rankings(request, form, other) if all(valid) else []
         return self.page(
             request,

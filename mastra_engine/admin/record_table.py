@@ -102,13 +102,13 @@ class Table:
     """
 
     def __init__(
-        self, data: QueryDict, documents: Sequence[Mapping[str, Any]], *, shown: int = SHOWN
+        self, data: QueryDict, documents: Sequence[Mapping[str, Any]], *, limit: int = SHOWN
     ) -> None:
         self.form = RecordsForm(data, documents)
         self.observed = observed_columns(documents)
-        chosen = [path for path in data.getlist("columns") if is_column(path)]
-        self.columns = list(dict.fromkeys(chosen))[:OFFERED] or self.observed[:shown]
-        self._query: dict[str, Any] = {"columns": chosen, "sort": data.get("sort", "")}
+        selected = [path for path in data.getlist("columns") if is_column(path)]
+        self.columns = list(dict.fromkeys(selected))[:OFFERED] or self.observed[:limit]
+        self._query: dict[str, Any] = {"columns": selected, "sort": data.get("sort", "")}
 
     @cached_property
     def options(self) -> dict[str, Any]:

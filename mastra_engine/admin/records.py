@@ -118,15 +118,15 @@ class EntityAdmin(ChangesOfDays):
     def download(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Send the records that a filter selects, in the order of their external IDs."""
         entity = self.row(request, object_id)
-        table = self._table(request, entity, shown=OFFERED)
+        table = self._table(request, entity, limit=OFFERED)
         ending = request.GET.get("format", "")
         if ending not in FORMATS:
             raise InvalidInput(unknown("format", ending, FORMATS), path="/format")
-        content_type, lines, whole = FORMATS[ending]
+        content_type, lines, is_complete = FORMATS[ending]
         try:
             if not table.form.is_valid():
                 raise InvalidInput("has a fault", path="/filter")
-            fields = None if whole else table.columns
+            fields = None if is_complete else table.columns
             pages = _pages(entity, {"filters": table.options["filters"], "fields": fields})
             first = next(pages)
         except InvalidInput:  # the page of the entity says why
@@ -143,11 +143,11 @@ class EntityAdmin(ChangesOfDays):
         response["Content-Disposition"] = content_disposition_header(True, filename)
         return response
 
-    def _table(self, request: HttpRequest, entity: Entity, *, shown: int = SHOWN) -> Table:
+    def _table(self, request: HttpRequest, entity: Entity, *, limit: int = SHOWN) -> Table:
         """Return the table that a request asks for, with the fields of the latest records."""
         latest = {"sort": [{"field": "@rev", "direction": "desc"}]}
         documents = [record.data for record in _records(entity, latest, None)]
-        return Table(request.GET, documents, shown=shown)
+        return Table(request.GET, documents, limit=limit)
 
     def changes(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show the changes after a revision; without one in the address, the latest changes."""

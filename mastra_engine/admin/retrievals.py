@@ -73,7 +73,7 @@ class _Call:
 def retrievals(messages: Sequence[Message]) -> list[Retrieval]:
     """Return the retrievals that messages name, in order; the messages begin with the question."""
     calls: dict[str, _Call] = {}
-    question, found = "", []
+    question, searches = "", []
     for message in messages:
         if message.role == "user":
             question = text_of(message.content)
@@ -82,13 +82,13 @@ def retrievals(messages: Sequence[Message]) -> list[Retrieval]:
                 calls[call_id(part) or ""] = _call(part)
         query = string(message.metadata.get(QUERY)) or question
         if items := sources_of(message):
-            found.append(Retrieval(message=message, tool="", query=query, items=items))
+            searches.append(Retrieval(message=message, tool="", query=query, items=items))
         for id, results in _results(message):
             call = calls.get(id, _Call())
             items = [_in_index(item, call.index) for item in results]
             query = call.query or question
-            found.append(Retrieval(message=message, tool=call.name, query=query, items=items))
-    return found
+            searches.append(Retrieval(message=message, tool=call.name, query=query, items=items))
+    return searches
 
 
 def names_retrieved(message: Message) -> bool:
@@ -214,10 +214,10 @@ def _call(part: Mapping[str, Any]) -> _Call:
             arguments = json.loads(arguments)
         except (ValueError, RecursionError):
             arguments = None
-    asked = arguments if isinstance(arguments, Mapping) else {}
+    values = arguments if isinstance(arguments, Mapping) else {}
     name = string(first(part, "tool_name", "toolName", "name"))
-    query = string(asked.get("query")) or string(asked.get("query_text"))
-    return _Call(name, query, string(asked.get("index_name")))
+    query = string(values.get("query")) or string(values.get("query_text"))
+    return _Call(name, query, string(values.get("index_name")))
 
 
 def _in_index(item: Retrieved, index: str) -> Retrieved:

@@ -34,12 +34,12 @@ def _in_units(value: timedelta) -> str:
         return _("%(number)d ms") % {"number": seconds * 1_000}
     if seconds < _MINUTE:
         return _("%(number)s s") % {"number": formats.number_format(seconds, 1)}
-    whole = int(seconds)
-    if whole < _HOUR:
-        minutes, rest = divmod(whole, _MINUTE)
+    rounded = int(seconds)
+    if rounded < _HOUR:
+        minutes, rest = divmod(rounded, _MINUTE)
         return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
-    if whole < _DAY:
-        hours, rest = divmod(whole, _HOUR)
+    if rounded < _DAY:
+        hours, rest = divmod(rounded, _HOUR)
         return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": rest // _MINUTE}
-    days, rest = divmod(whole, _DAY)
+    days, rest = divmod(rounded, _DAY)
     return _("%(days)d d %(hours)d h") % {"days": days, "hours": rest // _HOUR}

@@ -59,8 +59,8 @@ class Reasons(EngineAdmin):
         """Show the results that were retrieved since the user's question up to a message."""
         message = self.row(request, object_id)
         turn = self._turn(message)
-        found = retrievals(turn)
-        rows = _Rows(self, [item for retrieval in found for item in retrieval.items])
+        searches = retrievals(turn)
+        rows = _Rows(self, [item for retrieval in searches for item in retrieval.items])
         question = turn[0] if turn and turn[0].role == "user" else None
         return self.page(
             request,
@@ -69,7 +69,7 @@ class Reasons(EngineAdmin):
             heading=_("Why was this retrieved?"),
             row=message,
             question=question,
-            searches=[self._search(retrieval, rows) for retrieval in found],
+            searches=[self._search(retrieval, rows) for retrieval in searches],
             playground=openable(self, request, VectorIndex, "playground"),
             tools=[
                 Link(

@@ -49,8 +49,8 @@ class Target:
     @property
     def place(self) -> Target:
         """The target without options but the namespace, which a case has no field for."""
-        kept = {name: value for name, value in self.options.items() if name == "namespace"}
-        return Target(self.kind, self.name, kept)
+        options = {name: value for name, value in self.options.items() if name == "namespace"}
+        return Target(self.kind, self.name, options)
 
     @property
     def owner(self) -> str:

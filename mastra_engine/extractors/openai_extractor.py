@@ -88,7 +88,7 @@ class OpenAIFactExtractor:
         """Return facts and retractions; messages without text of a user make no request."""
         spoken = [message for message in messages if message.role in ("user", "assistant")]
         texts = [_text(message) for message in spoken]
-        if not any(said and m.role == "user" for m, said in zip(spoken, texts, strict=True)):
+        if not any(text and m.role == "user" for m, text in zip(spoken, texts, strict=True)):
             return []
         answer = self._ask(spoken, texts, known_facts[:MAX_KNOWN])
         from mastra_engine.extractors.schema import parsed_answer
@@ -167,8 +167,8 @@ def _document(
             for fact in known_facts
         ],
         "messages": [
-            {"number": number, "role": message.role, "at": message.created_at, "text": said}
-            for number, (message, said) in enumerate(zip(messages, texts, strict=True), start=1)
+            {"number": number, "role": message.role, "at": message.created_at, "text": text}
+            for number, (message, text) in enumerate(zip(messages, texts, strict=True), start=1)
         ],
     }
     return orjson.dumps(document).decode()

@@ -13,8 +13,20 @@ from django.test import Client
 from django.urls import reverse
 
 from mastra_engine.models import Embedding, VectorIndex
+from mastra_engine.testing.contract.recall import BagOfWords
 from mastra_engine.web import APP
 from tests.admin.store import fill
+
+
+class Words(BagOfWords):
+    """An embedder that can lose its server."""
+
+    error: Exception | None = None
+
+    def embed_query(self, text: str) -> list[float]:
+        if self.error is not None:
+            raise self.error
+        return super().embed_query(text)
 
 
 @pytest.fixture

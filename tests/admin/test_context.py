@@ -14,8 +14,7 @@ from django.test import Client
 from mastra_engine import engine
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.models import Fact, Message
-from mastra_engine.testing.contract.recall import BagOfWords
-from tests.admin.conftest import page_of, signed_in, view
+from tests.admin.conftest import Words, page_of, signed_in, view
 from tests.admin.store import SECRET
 
 ALL = {"max_tokens": 4_000, "working_memory": "on", "facts": "on"}
@@ -41,17 +40,6 @@ def told(store: dict[str, Any]) -> Fact:
     fact = {"subject": "Ann", "predicate": "lives in", "object": "Xanadu", "pinned": True}
     (remembered,) = engine.facts.remember(resource_id="ann", facts=[fact])
     return Fact.objects.get(id=remembered.id)
-
-
-class Words(BagOfWords):
-    """An embedder that can lose its server."""
-
-    error: Exception | None = None
-
-    def embed_query(self, text: str) -> list[float]:
-        if self.error is not None:
-            raise self.error
-        return super().embed_query(text)
 
 
 @pytest.fixture

@@ -17,24 +17,12 @@ from mastra_engine.admin import evaluations
 from mastra_engine.evaluations.targets import Target
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.models import EvaluationCase, EvaluationResult
-from mastra_engine.testing.contract.recall import BagOfWords
-from tests.admin.conftest import page_of, signed_in, view
+from tests.admin.conftest import Words, page_of, signed_in, view
 from tests.admin.html import Page
 from tests.integration.queries import statements
 
 DOCUMENTS = {"a": "red kettle", "b": "green teapot", "c": "red teapot"}
 CASE = {"query": "red kettle", "target": "vectors:docs", "expected_ids": "a\nc"}
-
-
-class Words(BagOfWords):
-    """An embedder that can lose its server."""
-
-    error: Exception | None = None
-
-    def embed_query(self, text: str) -> list[float]:
-        if self.error is not None:
-            raise self.error
-        return super().embed_query(text)
 
 
 @pytest.fixture(autouse=True)

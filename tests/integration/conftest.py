@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.db import connection, connections
+from django.dispatch import Signal
 
+from mastra_engine import MastraEngine
 from mastra_engine.backends.postgres import PostgresEngine
 
 Elsewhere = Callable[..., PostgresEngine]
+#: The arguments of the signals that were received.
+Received = list[dict[str, Any]]
 
 NAME = {"name": "Contacts", "connection_id": "crm"}
 
@@ -21,6 +26,25 @@ def record(id: str, **data: Any) -> dict[str, Any]:
 def engine(db: None) -> PostgresEngine:
     """The engine on Django's own connection."""
     return PostgresEngine()
+
+
+@pytest.fixture(params=["mock_engine", "engine"], ids=["mock", "postgres"])
+def store(request: pytest.FixtureRequest) -> MastraEngine:
+    engine: MastraEngine = request.getfixturevalue(request.param)
+    return engine
+
+
+@contextmanager
+def receiving(signal: Signal) -> Iterator[Received]:
+    """Collect the arguments of a signal."""
+    received: Received = []
+
+    def receive(signal: Any, **arguments: Any) -> None:
+        received.append(arguments)
+
+    signal.connect(receive)
+    yield received
+    signal.disconnect(receive)
 
 
 @pytest.fixture

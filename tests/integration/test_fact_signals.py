@@ -12,29 +12,16 @@ from mastra_engine import MastraEngine, PostgresEngine
 from mastra_engine.exceptions import IdempotencyConflict, InvalidInput
 from mastra_engine.signals import facts_changed
 from mastra_engine.types import Fact
+from tests.integration.conftest import Received, receiving
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Signals = list[dict[str, Any]]
-
 
 @pytest.fixture
-def signals() -> Iterator[Signals]:
+def signals() -> Iterator[Received]:
     """Collect the arguments of the signals."""
-    received: Signals = []
-
-    def receive(signal: Any, **arguments: Any) -> None:
-        received.append(arguments)
-
-    facts_changed.connect(receive)
-    yield received
-    facts_changed.disconnect(receive)
-
-
-@pytest.fixture(params=["mock_engine", "engine"], ids=["mock", "postgres"])
-def store(request: pytest.FixtureRequest) -> MastraEngine:
-    engine: MastraEngine = request.getfixturevalue(request.param)
-    return engine
+    with receiving(facts_changed) as received:
+        yield received
 
 
 @pytest.fixture
@@ -48,13 +35,13 @@ def remember(engine: MastraEngine, city: str, **options: Any) -> Fact:
     return remembered
 
 
-def changed(signals: Signals) -> list[set[Any]]:
+def changed(signals: Received) -> list[set[Any]]:
     """Return the ids of each signal."""
     return [set(arguments["fact_ids"]) for arguments in signals]
 
 
 def test_the_signal_names_the_versions_that_were_written_or_deleted(
-    store: MastraEngine, signals: Signals
+    store: MastraEngine, signals: Received
 ) -> None:
     hamburg, berlin = remember(store, "Hamburg"), remember(store, "Berlin")
     assert signals[0] == {
@@ -69,7 +56,7 @@ def test_the_signal_names_the_versions_that_were_written_or_deleted(
     assert changed(signals) == [{hamburg.id}, both, {berlin.id}, both]
 
 
-def test_a_call_without_a_change_sends_no_signal(store: MastraEngine, signals: Signals) -> None:
+def test_a_call_without_a_change_sends_no_signal(store: MastraEngine, signals: Received) -> None:
     berlin = remember(store, "Berlin", idempotency_key="1")
     store.facts.retract(id=berlin.id)
     signals.clear()
@@ -100,7 +87,7 @@ def test_a_receiver_finds_the_committed_fact(store: MastraEngine) -> None:
     assert cities == ["Berlin"]
 
 
-def test_the_signal_follows_the_callers_commit(engine: PostgresEngine, signals: Signals) -> None:
+def test_the_signal_follows_the_callers_commit(engine: PostgresEngine, signals: Received) -> None:
     with transaction.atomic():
         berlin = remember(engine, "Berlin")
         with transaction.atomic():

@@ -13,30 +13,16 @@ from mastra_engine import MastraEngine, PostgresEngine
 from mastra_engine.registry import registry
 from mastra_engine.registry import sync as declare
 from mastra_engine.signals import records_changed
-from tests.integration.conftest import NAME, record
+from tests.integration.conftest import NAME, Received, receiving, record
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Told = list[dict[str, Any]]
-
 
 @pytest.fixture
-def reported() -> Iterator[Told]:
+def reported() -> Iterator[Received]:
     """What a receiver is told."""
-    arguments: Told = []
-
-    def receive(signal: Any, **value: Any) -> None:
-        arguments.append(value)
-
-    records_changed.connect(receive)
-    yield arguments
-    records_changed.disconnect(receive)
-
-
-@pytest.fixture(params=["mock_engine", "engine"], ids=["mock", "postgres"])
-def store(request: pytest.FixtureRequest) -> MastraEngine:
-    engine: MastraEngine = request.getfixturevalue(request.param)
-    return engine
+    with receiving(records_changed) as received:
+        yield received
 
 
 @pytest.fixture
@@ -44,11 +30,11 @@ def engine(transactional_db: None) -> PostgresEngine:
     return PostgresEngine()
 
 
-def revs(reported: Told) -> list[tuple[int, int]]:
+def revs(reported: Received) -> list[tuple[int, int]]:
     return [(item["after"], item["rev"]) for item in reported]
 
 
-def test_a_write_is_told_without_its_content(store: MastraEngine, reported: Told) -> None:
+def test_a_write_is_told_without_its_content(store: MastraEngine, reported: Received) -> None:
     entity = store.sync_records(**NAME, records=[record("1"), record("2")]).entity
     assert reported == [
         {
@@ -80,7 +66,7 @@ def test_it_says_what_to_read(store: MastraEngine) -> None:
     assert seen == [("added", "1"), ("added", "2"), ("updated", "2"), ("deleted", "1")]
 
 
-def test_where_nothing_changed_nothing_is_told(store: MastraEngine, reported: Told) -> None:
+def test_where_nothing_changed_nothing_is_told(store: MastraEngine, reported: Received) -> None:
     entity = store.sync_records(**NAME, records=[record("1")]).entity
     store.delete_records(entity_id=entity.id, external_ids=["1"])
     reported.clear()
@@ -91,7 +77,7 @@ def test_where_nothing_changed_nothing_is_told(store: MastraEngine, reported: To
     assert reported == []
 
 
-def test_each_page_of_a_declared_sync_is_told(store: MastraEngine, reported: Told) -> None:
+def test_each_page_of_a_declared_sync_is_told(store: MastraEngine, reported: Received) -> None:
     with registry.empty():
         declare(entity="Contacts", name="contacts")(
             lambda ctx: [[record("1"), record("2")], [record("1")], [record("3")]]
@@ -109,7 +95,7 @@ def test_a_receiver_that_fails_neither_breaks_the_write_nor_keeps_others_from_it
         raise ZeroDivisionError
 
     records_changed.connect(fail)
-    arrived: Told = []
+    arrived: Received = []
     last = arrived.append
     records_changed.connect(receiver := lambda **given: last(given))
     try:
@@ -126,7 +112,7 @@ def test_a_receiver_that_fails_neither_breaks_the_write_nor_keeps_others_from_it
 
 def test_a_write_of_which_nobody_can_be_woken_is_a_write(
     store: MastraEngine,
-    reported: Told,
+    reported: Received,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -142,7 +128,9 @@ def test_a_write_of_which_nobody_can_be_woken_is_a_write(
 # Transactions
 
 
-def test_nothing_is_told_before_the_callers_commit(engine: PostgresEngine, reported: Told) -> None:
+def test_nothing_is_told_before_the_callers_commit(
+    engine: PostgresEngine, reported: Received
+) -> None:
     with transaction.atomic():
         entity = engine.sync_records(**NAME, records=[record("1")]).entity
         engine.upsert_records(entity_id=entity.id, records=[record("2")])
@@ -150,7 +138,7 @@ def test_nothing_is_told_before_the_callers_commit(engine: PostgresEngine, repor
     assert revs(reported) == [(0, 1), (1, 2)]
 
 
-def test_what_is_rolled_back_is_not_told(engine: PostgresEngine, reported: Told) -> None:
+def test_what_is_rolled_back_is_not_told(engine: PostgresEngine, reported: Received) -> None:
     with transaction.atomic():
         engine.sync_records(**NAME, records=[record("1")])
         transaction.set_rollback(True)
@@ -158,7 +146,7 @@ def test_what_is_rolled_back_is_not_told(engine: PostgresEngine, reported: Told)
 
 
 def test_a_savepoint_that_is_rolled_back_takes_back_its_own(
-    engine: PostgresEngine, reported: Told
+    engine: PostgresEngine, reported: Received
 ) -> None:
     with transaction.atomic():
         entity = engine.sync_records(**NAME, records=[record("1")]).entity
@@ -170,7 +158,7 @@ def test_a_savepoint_that_is_rolled_back_takes_back_its_own(
     assert revs(reported) == [(0, 1), (1, 2)]
 
 
-def test_a_write_that_fails_is_not_told(store: MastraEngine, reported: Told) -> None:
+def test_a_write_that_fails_is_not_told(store: MastraEngine, reported: Received) -> None:
     def source() -> Iterator[Any]:
         yield record("1")
         raise ConnectionError

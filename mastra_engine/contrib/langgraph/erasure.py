@@ -24,11 +24,11 @@ def delete_checkpoints(
     connection = connections[database]
     if Checkpoint._meta.db_table not in connection.introspection.table_names():
         return
-    named = (
+    of_resource = (
         Checkpoint._default_manager.using(database)
         .alias(owner=KT("metadata__resource_id"))
         .filter(metadata__has_key="resource_id", owner=resource_id)
         .values_list("thread_id", flat=True)
         .distinct()
     )
-    execute(connection, statements.DELETE_THREADS, {"thread_ids": [*{*thread_ids, *named}]})
+    execute(connection, statements.DELETE_THREADS, {"thread_ids": [*{*thread_ids, *of_resource}]})

@@ -102,19 +102,21 @@ class Consolidation:
         """
         moment = self._store.lock_resource(pair.fact.resource_id)
         sources = self._sources(pair.duplicate)
-        kept, duplicate = pair.fact, pair.duplicate
-        if not self._store.list_sources(kept.id):
+        survivor, duplicate = pair.fact, pair.duplicate
+        if not self._store.list_sources(survivor.id):
             sources = []
         elif not sources:
-            kept, duplicate = duplicate, kept
-        stored = [self._store.lock_version(fact.id) for fact in (kept, duplicate)]
-        versions = Versions(kept.resource_id, moment, [row for row in stored if row is not None])
+            survivor, duplicate = duplicate, survivor
+        stored = [self._store.lock_version(fact.id) for fact in (survivor, duplicate)]
+        versions = Versions(
+            survivor.resource_id, moment, [row for row in stored if row is not None]
+        )
         if not all(row is not None and is_current(row[1]) for row in stored):
             return pair
-        versions.merge(kept.id, duplicate.id, sources)
+        versions.merge(survivor.id, duplicate.id, sources)
         self._write(versions)
         facts = versions.facts
-        return replace(pair, fact=facts[kept.id], duplicate=facts[duplicate.id], merged=True)
+        return replace(pair, fact=facts[survivor.id], duplicate=facts[duplicate.id], merged=True)
 
     def _sources(self, fact: Fact) -> list[FactSource]:
         """Return the sources of a fact that still exist, kept from deletion by a lock."""

@@ -112,8 +112,8 @@ class Extraction:
     ) -> Steps[list[FactChange]]:
         """Store the extractor's answer, unless it is outdated; return the changes."""
         try:
-            known = current_facts(self._store, reading.resource_id)[:MAX_KNOWN]
-            values: Any = yield partial(extractor.extract, messages, known)
+            known_facts = current_facts(self._store, reading.resource_id)[:MAX_KNOWN]
+            values: Any = yield partial(extractor.extract, messages, known_facts)
             answer = checked_answer(values, messages)
             failpoints.hit("facts_extracted")
             changes = self._store.transact(partial(self._write, reading, messages, answer, write))
