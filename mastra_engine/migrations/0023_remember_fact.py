@@ -23,7 +23,7 @@ CREATE FUNCTION %s.mastra_engine_remember_fact(
     of_subject uuid, of_predicate uuid, of_object uuid, starts_at timestamptz, ends_at timestamptz,
     new_confidence float8, is_pinned boolean, is_many boolean,
     messages text[], records uuid[], connections text[], sources json,
-    OUT action text, OUT fact mastra_engine_fact
+    OUT action text, OUT fact mastra_engine_fact, OUT written uuid[]
 ) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $body$
 DECLARE
     latest timestamptz;
@@ -89,14 +89,18 @@ BEGIN
                 action := 'superseded';
             END IF;
             -- The end of a version is the earliest of its ends.
-            UPDATE mastra_engine_fact
-            SET superseded_at = CASE WHEN id = fact.id THEN moment ELSE superseded_at END,
-                valid_to = least(valid_to, start),
-                ends = ends || start,
-                ends_known_at = ends_known_at || moment
-            WHERE subject_key = of_subject AND predicate_key = of_predicate
-              AND object_key = of_object
-              AND (id = fact.id OR coalesce(valid_to, 'infinity') > start);
+            WITH ended AS (
+                UPDATE mastra_engine_fact
+                SET superseded_at = CASE WHEN id = fact.id THEN moment ELSE superseded_at END,
+                    valid_to = least(valid_to, start),
+                    ends = ends || start,
+                    ends_known_at = ends_known_at || moment
+                WHERE subject_key = of_subject AND predicate_key = of_predicate
+                  AND object_key = of_object
+                  AND (id = fact.id OR coalesce(valid_to, 'infinity') > start)
+                RETURNING id, created_at
+            )
+            SELECT array_agg(id ORDER BY created_at, id) INTO written FROM ended;
         END IF;
     END IF;
 
@@ -112,6 +116,7 @@ BEGIN
             is_pinned, is_many, coalesce(json_array_length(sources), 0)
         ) RETURNING * INTO fact;
     END IF;
+    written := array_append(written, fact.id);
     IF sources IS NOT NULL THEN
         INSERT INTO mastra_engine_factsource (id, fact_id, message_id, record_id, quote)
         SELECT source.id, fact.id, source.message_id, source.record_id, source.quote

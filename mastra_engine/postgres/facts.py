@@ -50,8 +50,8 @@ ORDER BY record.id FOR SHARE OF record
 
 # The columns of the function's fact are read once; see migration 0023.
 _REMEMBER = f"""
-SELECT {_ROW}, action FROM (
-    SELECT action, (fact).* FROM mastra_engine_remember_fact(
+SELECT {_ROW}, action, written FROM (
+    SELECT action, written, (fact).* FROM mastra_engine_remember_fact(
         %(resource_id)s, {_FACTS}, %(lock_wait)s, %(id)s, %(subject)s, %(predicate)s, %(object)s,
         %(subject_key)s, %(predicate_key)s, %(object_key)s, %(valid_from)s, %(valid_to)s,
         %(confidence)s, %(pinned)s, %(many)s, %(messages)s, %(records)s, %(connections)s,
@@ -229,8 +229,11 @@ def remember(
     *,
     connection_ids: Collection[str] | None,
     lock_wait: str | None,
-) -> tuple[FactAction, Fact] | None:
-    """Remember a fact by the function of migration 0023; return None if it has to be done else."""
+) -> tuple[FactAction, Fact, Sequence[UUID]] | None:
+    """Remember a fact by the function of migration 0023; return None if it refuses.
+
+    The last item has the ids of the versions that were written, in the order of remembering.
+    """
     params = {
         **fact,
         "lock_wait": lock_wait,
@@ -240,7 +243,10 @@ def remember(
         "sources": orjson.dumps(sources).decode() if sources else None,
     }
     rows = read_rows(connection, _REMEMBER, params)
-    return (rows[0][-1], as_values(Fact, rows)[0]) if rows else None
+    if not rows:
+        return None
+    *_, action, written = rows[0]
+    return action, as_values(Fact, rows)[0], written
 
 
 def lock_messages(

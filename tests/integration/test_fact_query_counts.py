@@ -27,8 +27,7 @@ KNOWN = FactInput("Carl", "is", "young", aliases=["Charly"])
 # A transaction of the engine's own begins with its lock timeout.
 COUNTS: list[tuple[str, str, int, Callable[[Facts, Fact], Any]]] = [
     ("remember", "", 1, lambda f, _: f.remember(**USER, facts=[FactInput("Bob", "is", "old")])),
-    # the versions that were ended are read for the signal
-    ("remember", "superseding", 2, lambda f, _: f.remember(**USER, facts=[OTHER])),
+    ("remember", "superseding", 1, lambda f, _: f.remember(**USER, facts=[OTHER])),
     # the refusal of an alias, the lock of the resource, aliases, versions, the write
     ("remember", "an alias", 6, lambda f, _: f.remember(**USER, facts=[ALIAS])),
     ("remember", "many", 5, lambda f, _: f.remember(**USER, facts=OTHERS)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.db import transaction
 from mastra_engine import MastraEngine, PostgresEngine
 from mastra_engine.exceptions import IdempotencyConflict, InvalidInput
 from mastra_engine.signals import facts_changed
-from mastra_engine.types import Fact
+from mastra_engine.types import Fact, FactInput
 from tests.integration.conftest import Received, receiving
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,6 +55,17 @@ def test_the_signal_names_the_versions_that_were_written_or_deleted(
     store.facts.forget(id=berlin.id)
     both = {hamburg.id, berlin.id}
     assert changed(signals) == [{hamburg.id}, both, {berlin.id}, both]
+
+
+def test_the_signal_leaves_out_a_version_that_had_ended_before(
+    store: MastraEngine, signals: Received
+) -> None:
+    start, end, later = (datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2021, 2022))
+    _, berlin, rome = [
+        store.facts.remember(resource_id="ann", facts=[FactInput("Ann", "lives in", *fact)])[0]
+        for fact in (("Hamburg", start, end), ("Berlin", later), ("Rome", end))
+    ]
+    assert changed(signals)[-1] == {berlin.id, rome.id}
 
 
 def test_a_call_without_a_change_sends_no_signal(store: MastraEngine, signals: Received) -> None:

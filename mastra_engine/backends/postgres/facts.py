@@ -74,7 +74,7 @@ class PostgresFactStore(SessionStore, FactStore):
         claim: Claim,
         *,
         connection_ids: Collection[str] | None,
-    ) -> tuple[FactAction, Fact] | None:
+    ) -> tuple[FactAction, Fact, Sequence[UUID]] | None:
         fact = {
             "id": uuid7(),
             "resource_id": resource_id,
@@ -89,7 +89,7 @@ class PostgresFactStore(SessionStore, FactStore):
             "many": new.many,
         }
 
-        def remember() -> tuple[FactAction, Fact] | None:
+        def remember() -> tuple[FactAction, Fact, Sequence[UUID]] | None:
             return facts.remember(
                 self.session.connection,
                 fact,

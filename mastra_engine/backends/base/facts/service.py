@@ -26,7 +26,7 @@ from mastra_engine.backends.base.facts.retractions import retract_claims
 from mastra_engine.backends.base.facts.sources import lock_sources
 from mastra_engine.backends.base.facts.store import FactSelection, FactStore
 from mastra_engine.backends.base.facts.subjects import Subjects, claim_of, keys_of
-from mastra_engine.backends.base.facts.versions import Versions, written_with
+from mastra_engine.backends.base.facts.versions import Versions
 from mastra_engine.backends.base.idempotency.service import Idempotency
 from mastra_engine.backends.base.scope import UNRESTRICTED, Scope, narrow, resource_in
 from mastra_engine.backends.base.steps import Steps, in_steps
@@ -388,10 +388,9 @@ class Facts:
         )
         if remembered is None:
             return []
-        action, version = remembered
+        action, version, written = remembered
         if action != "unchanged" or fact.sources or fact.pinned:
-            own = self.store.list_versions(version.id) if action == "superseded" else [version]
-            self._announce(resource_id, written_with(version, own))
+            self._announce(resource_id, written)
         return [version]
 
     def _remember_once(

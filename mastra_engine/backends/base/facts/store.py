@@ -131,12 +131,12 @@ class FactStore(ABC):
         claim: Claim,
         *,
         connection_ids: Collection[str] | None,
-    ) -> tuple[FactAction, Fact] | None:
+    ) -> tuple[FactAction, Fact, Sequence[UUID]] | None:
         """Remember a fact without aliases in a transaction of its own; return None to refuse.
 
         A backend may implement this to save statements. It follows the rules of Versions, and
         refuses a subject that is an alias, an invalid interval, and a source that does not exist in
-        those connections.
+        those connections. The last item has the ids of the versions that were written.
         """
         return None
 

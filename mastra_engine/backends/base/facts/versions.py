@@ -165,14 +165,3 @@ def is_current(fact: Fact) -> bool:
 
 def _is_valid_after(fact: Fact, moment: datetime) -> bool:
     return fact.valid_to is None or fact.valid_to > moment
-
-
-def written_with(new: Fact, versions: Sequence[Fact]) -> list[UUID]:
-    """Return the ids of the versions of a claim that were written with one of them."""
-    return [
-        version.id
-        for version in versions
-        if version.id == new.id
-        or version.superseded_at == new.created_at
-        or version.valid_to == new.valid_from
-    ]
