@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
 
-from mastra_engine.contrib.paging import all_items
+from mastra_engine.backends.base.paging import all_items
 from mastra_engine.exceptions import InvalidInput, VersionConflict
 from mastra_engine.handler import engine as default_engine
 from mastra_engine.optional_deps import require

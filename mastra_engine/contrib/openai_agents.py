@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mastra_engine.backends.base.memory.limits import checked_messages
-from mastra_engine.contrib.paging import PAGE
+from mastra_engine.backends.base.paging import PAGE
 from mastra_engine.conversations.parts import text_of
 from mastra_engine.conversations.tokens import estimate
 from mastra_engine.exceptions import InvalidInput, ThreadNotFound

@@ -8,8 +8,8 @@ from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from mastra_engine.backends.base.paging import PAGE
 from mastra_engine.backends.base.state.batch import MAX_OPERATIONS
-from mastra_engine.contrib.paging import PAGE
 from mastra_engine.exceptions import EngineConfigError, InvalidInput, VersionConflict
 from mastra_engine.handler import engine as default_engine
 from mastra_engine.optional_deps import require

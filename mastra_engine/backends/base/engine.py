@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, Self
 from uuid import UUID
 
@@ -18,7 +17,7 @@ from mastra_engine.backends.base.delegation import delegate
 from mastra_engine.backends.base.erasure.service import ErasureService
 from mastra_engine.backends.base.erasure.store import ErasureStore
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
-from mastra_engine.backends.base.export import EXPORT_PAGE, exported
+from mastra_engine.backends.base.export import exported
 from mastra_engine.backends.base.facts.current import current_facts
 from mastra_engine.backends.base.facts.extraction import Extraction
 from mastra_engine.backends.base.facts.service import Facts
@@ -26,6 +25,7 @@ from mastra_engine.backends.base.facts.store import FactStore
 from mastra_engine.backends.base.idempotency.service import Idempotency
 from mastra_engine.backends.base.idempotency.store import IdempotencyStore
 from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.paging import aiter_items
 from mastra_engine.backends.base.record_search.service import RecordSearch
 from mastra_engine.backends.base.record_search.store import IndexProgressStore
 from mastra_engine.backends.base.records.service import Records
@@ -228,9 +228,8 @@ class MastraEngine(ABC):
     async def aexport_resource(self, *, resource_id: str) -> AsyncIterator[str]:
         """See export_resource()."""
         lines = await sync_to_async(self.export_resource)(resource_id=resource_id)
-        while batch := await sync_to_async(lambda: list(islice(lines, EXPORT_PAGE)))():
-            for line in batch:
-                yield line
+        async for line in aiter_items(lines):
+            yield line
 
     # Entities and records
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
-from functools import partial
-from typing import Any, TypeVar
-
-import orjson
+from typing import Any
 
 from mastra_engine.backends.base.facts.service import Facts
 from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.memory.transfer import json_line
+from mastra_engine.backends.base.paging import all_items
 from mastra_engine.backends.base.state.service import State
 from mastra_engine.exceptions import FactNotFound, ThreadNotFound
-from mastra_engine.types import Page
-
-T = TypeVar("T")
-
-EXPORT_PAGE = 1_000
 
 
 def exported(resource_id: str, memory: Memory, state: State, facts: Facts) -> Iterator[str]:
@@ -28,17 +21,17 @@ def exported(resource_id: str, memory: Memory, state: State, facts: Facts) -> It
     Rows that are deleted meanwhile are left out.
     """
     yield from _working_memory(memory, resource_id=resource_id)
-    list_threads = partial(memory.list_threads, order="asc", order_by="created_at")
-    for thread in _pages(partial(list_threads, resource_id=resource_id)):
+    for thread in all_items(
+        memory.list_threads, resource_id=resource_id, order="asc", order_by="created_at"
+    ):
         with suppress(ThreadNotFound):
             yield _line("thread", asdict(thread))
             yield from _working_memory(memory, thread_id=thread.id)
-            for message in _pages(partial(memory.list_messages, thread_id=thread.id)):
+            for message in all_items(memory.list_messages, thread_id=thread.id):
                 yield _line("message", asdict(message))
-    for item in _pages(partial(state.list_items, namespace_prefix=(resource_id,))):
+    for item in all_items(state.list_items, namespace_prefix=(resource_id,)):
         yield _line("state_item", asdict(item))
-    versions = partial(facts.list_facts, resource_id=resource_id, include_superseded=True)
-    for fact in _pages(versions):
+    for fact in all_items(facts.list_facts, resource_id=resource_id, include_superseded=True):
         with suppress(FactNotFound):
             sources = [asdict(source) for source in facts.sources(id=fact.id)]
             yield _line("fact", {**asdict(fact), "sources": sources})
@@ -50,20 +43,5 @@ def _working_memory(memory: Memory, **holder: str) -> Iterator[str]:
         yield _line("working_memory", {**holder, **asdict(stored)})
 
 
-def _pages(read: Callable[..., Page[T]]) -> Iterator[T]:
-    cursor = None
-    while True:
-        page = read(limit=EXPORT_PAGE, cursor=cursor)
-        yield from page
-        cursor = page.next_cursor
-        if cursor is None:
-            return
-
-
 def _line(kind: str, values: dict[str, Any]) -> str:
-    """Return a line, with times in UTC whatever the time zone of the database is."""
-    in_utc = {
-        name: value.astimezone(UTC) if isinstance(value, datetime) else value
-        for name, value in values.items()
-    }
-    return orjson.dumps({"kind": kind, **in_utc}, option=orjson.OPT_UTC_Z).decode()
+    return json_line({"kind": kind, **values})

@@ -13,11 +13,11 @@ from haystack.document_stores.types import DuplicatePolicy
 
 import mastra_engine
 from mastra_engine import MastraEngine, engines
+from mastra_engine.backends.base.paging import all_items
 from mastra_engine.backends.base.scope import UNRESTRICTED
 from mastra_engine.contrib.haystack import metadata
 from mastra_engine.contrib.haystack.documents import document_of, in_order, merged, upserted
 from mastra_engine.contrib.haystack.filters import parse_filters
-from mastra_engine.contrib.paging import all_items
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound
 from mastra_engine.filters.ast import And, Equals, Exists, Field, Node
 from mastra_engine.types import Metric, StoredVector

@@ -12,8 +12,8 @@ from langchain_core.messages import BaseMessage
 import mastra_engine
 from mastra_engine import MastraEngine
 from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.paging import all_items
 from mastra_engine.contrib.langchain.messages import from_engine, to_engine
-from mastra_engine.contrib.paging import all_items
 from mastra_engine.exceptions import ThreadNotFound
 from mastra_engine.types import Message
 

@@ -31,6 +31,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from mastra_engine.backends.base.async_derivation import derive_async
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
+from mastra_engine.backends.base.paging import aiter_items
 from mastra_engine.contrib.langgraph import statements
 from mastra_engine.contrib.langgraph.connections import (
     CallersMethod,
@@ -115,9 +116,8 @@ class DjangoCheckpointer(BaseCheckpointSaver[int]):
         checkpoints = await sync_to_async(self.list)(
             config, filter=filter, before=before, limit=limit
         )
-        while page := await sync_to_async(lambda: [*islice(checkpoints, PAGE)])():
-            for checkpoint in page:
-                yield checkpoint
+        async for checkpoint in aiter_items(checkpoints, size=PAGE):
+            yield checkpoint
 
     def put(
         self,

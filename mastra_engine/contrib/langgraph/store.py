@@ -29,11 +29,11 @@ from langgraph.store.base import (
 
 from mastra_engine.backends.base import MastraEngine
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
+from mastra_engine.backends.base.paging import PAGE, all_items
 from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.steps import Steps, arun_steps, run_steps
 from mastra_engine.contrib.langgraph.connections import joined_connection
 from mastra_engine.contrib.langgraph.store_filters import checked_filter, matches, prefilter
-from mastra_engine.contrib.paging import PAGE, all_items
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.handler import engine as default_engine
 from mastra_engine.types import StateItem

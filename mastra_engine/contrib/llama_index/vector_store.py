@@ -20,12 +20,12 @@ from llama_index.core.vector_stores.types import (
 
 import mastra_engine
 from mastra_engine import MastraEngine, engines
+from mastra_engine.backends.base.paging import all_items
 from mastra_engine.backends.base.scope import UNRESTRICTED
 from mastra_engine.backends.base.vectors.search import MAX_TOP_K
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.contrib.llama_index.filters import parse_filters
 from mastra_engine.contrib.llama_index.nodes import node_of, upserted
-from mastra_engine.contrib.paging import all_items
 from mastra_engine.contrib.stored_vectors import equals
 from mastra_engine.exceptions import EngineConfigError, IndexNotFound, InvalidInput
 from mastra_engine.filters.ast import ALL, And, Exists, Field, Node

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from mastra_engine.api.parsers import strict_loads
+from mastra_engine.backends.base.paging import PAGE
 from mastra_engine.conf import api_settings
-from mastra_engine.contrib.paging import PAGE
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.validation.inputs import count
 from mastra_engine.validation.jsonb import pointer

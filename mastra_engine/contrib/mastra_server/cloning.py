@@ -9,11 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.paging import all_items
 from mastra_engine.conf import api_settings
 from mastra_engine.contrib.mastra_server.arguments import date_text, moment
 from mastra_engine.contrib.mastra_server.message_format import from_engine
 from mastra_engine.contrib.mastra_server.selection import MessageFilter, bounded
-from mastra_engine.contrib.paging import all_items
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Message, Thread
 from mastra_engine.validation.inputs import count, names

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from mastra_engine.api.views import route
 from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.paging import all_items
 from mastra_engine.conf import api_settings
 from mastra_engine.contrib.mastra_server.arguments import (
     Paging,
@@ -28,7 +29,6 @@ from mastra_engine.contrib.mastra_server.selection import (
     included,
 )
 from mastra_engine.contrib.mastra_server.views import MastraView, call
-from mastra_engine.contrib.paging import all_items
 from mastra_engine.exceptions import Conflict, InvalidInput
 from mastra_engine.types import Message, Thread
 from mastra_engine.validation.inputs import name, names

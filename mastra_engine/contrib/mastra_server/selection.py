@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from mastra_engine.api.renderers import dumps
 from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.paging import all_items
 from mastra_engine.conf import api_settings
 from mastra_engine.contrib.mastra_server.arguments import moment
 from mastra_engine.contrib.mastra_server.message_format import role_of
-from mastra_engine.contrib.paging import all_items
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Message, Thread
 from mastra_engine.validation.inputs import count, name, names

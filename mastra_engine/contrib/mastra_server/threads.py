@@ -8,6 +8,7 @@ from typing import Any
 
 from mastra_engine.api.views import route
 from mastra_engine.backends.base.memory.service import Memory
+from mastra_engine.backends.base.paging import all_items
 from mastra_engine.contrib.mastra_server.arguments import (
     Paging,
     date_text,
@@ -17,7 +18,6 @@ from mastra_engine.contrib.mastra_server.arguments import (
 from mastra_engine.contrib.mastra_server.cloning import clone
 from mastra_engine.contrib.mastra_server.selection import bounded, exact_filter
 from mastra_engine.contrib.mastra_server.views import MastraView, call
-from mastra_engine.contrib.paging import all_items
 from mastra_engine.exceptions import InvalidInput, ThreadExists
 from mastra_engine.types import Thread
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any, Generic, Self, TypeVar, overload
 
 from asgiref.sync import sync_to_async
@@ -20,9 +19,10 @@ from mastra_engine.backends.base.memory.recall import Recall
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import MemoryStore
 from mastra_engine.backends.base.memory.threads import Threads
-from mastra_engine.backends.base.memory.transfer import EXPORT_PAGE, Transfer
+from mastra_engine.backends.base.memory.transfer import Transfer
 from mastra_engine.backends.base.memory.views import Views
 from mastra_engine.backends.base.memory.working_memory import WorkingMemories
+from mastra_engine.backends.base.paging import aiter_items
 from mastra_engine.backends.base.vectors.service import Vectors
 from mastra_engine.conversations.tokens import estimate
 from mastra_engine.protocols import RunQueue, Tokenizer
@@ -183,6 +183,5 @@ class Memory:
     async def aexport_thread(self, *, thread_id: str) -> AsyncIterator[str]:
         """See export_thread()."""
         lines = await sync_to_async(self.export_thread)(thread_id=thread_id)
-        while batch := await sync_to_async(lambda: list(islice(lines, EXPORT_PAGE)))():
-            for line in batch:
-                yield line
+        async for line in aiter_items(lines):
+            yield line

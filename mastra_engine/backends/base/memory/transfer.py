@@ -18,6 +18,7 @@ from mastra_engine.backends.base.memory.message_index import MessageIndex
 from mastra_engine.backends.base.memory.messages import with_ids
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import MessageAppend, MessageSelection, NewThread
+from mastra_engine.backends.base.paging import PAGE
 from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.exceptions import InvalidInput, ThreadExists
 from mastra_engine.types import Thread
@@ -25,7 +26,6 @@ from mastra_engine.validation.inputs import name
 from mastra_engine.validation.jsonb import plain_keys, plain_text
 from mastra_engine.validation.sizes import MAX_PAGE_BYTES
 
-EXPORT_PAGE = 1_000
 _EXPORTED = ("id", "role", "content", "tool_call_id", "metadata", "created_at")
 
 
@@ -96,13 +96,13 @@ class Transfer:
             "title": thread.title,
             "metadata": thread.metadata,
         }
-        yield _line(header)
-        page = MessageSelection(descending=False, limit=EXPORT_PAGE, max_bytes=MAX_PAGE_BYTES)
+        yield json_line(header)
+        page = MessageSelection(descending=False, limit=PAGE, max_bytes=MAX_PAGE_BYTES)
         has_more = True
         while has_more:
             messages, has_more = self._store.list_messages(thread.id, page)
             for message in messages:
-                yield _line({key: getattr(message, key) for key in _EXPORTED})
+                yield json_line({key: getattr(message, key) for key in _EXPORTED})
             page = replace(page, after=messages[-1].position if messages else None)
 
 
@@ -112,7 +112,7 @@ def _argument_or_header(argument: str | None, header: dict[str, Any], key: str, 
     return name(argument, path)
 
 
-def _line(value: dict[str, Any]) -> str:
+def json_line(value: dict[str, Any]) -> str:
     """Return a line of an export, with times in UTC whatever the time zone of the database is."""
     in_utc = {
         key: item.astimezone(UTC) if isinstance(item, datetime) else item

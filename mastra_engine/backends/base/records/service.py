@@ -9,13 +9,13 @@ from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from itertools import islice
 from math import inf
 from typing import Any, Self, TypeVar, cast
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
+from mastra_engine.backends.base.paging import aiter_items
 from mastra_engine.backends.base.records.changes import changes_of
 from mastra_engine.backends.base.records.chunks import Chunks
 from mastra_engine.backends.base.records.following import Follower, follow
@@ -251,9 +251,8 @@ class Records:
         records = await sync_to_async(self.iter_records)(
             entity_name=entity_name, connection_id=connection_id, options=options
         )
-        while batch := await sync_to_async(lambda: list(islice(records, ITER_PAGE)))():
-            for record in batch:
-                yield record
+        async for record in aiter_items(records, size=ITER_PAGE):
+            yield record
 
     def count_records(
         self, *, entity_name: str, connection_id: str, filters: Filters | None = None

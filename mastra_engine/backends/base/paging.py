@@ -1,9 +1,12 @@
-"""Reading lists of the engine to their end."""
+"""Reading lists and iterators to their end, some items at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
 
 from mastra_engine.types import Page
 
@@ -21,3 +24,10 @@ def all_items(list_page: Callable[..., Page[T]], *, limit: int = PAGE, **query: 
         yield from page.items
         if (cursor := page.next_cursor) is None:
             return
+
+
+async def aiter_items(items: Iterator[T], *, size: int = PAGE) -> AsyncIterator[T]:
+    """Yield the items of an iterator, which the database thread advances by `size` at once."""
+    while batch := await sync_to_async(lambda: [*islice(items, size)])():
+        for item in batch:
+            yield item
