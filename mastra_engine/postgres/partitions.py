@@ -6,12 +6,11 @@ This is the only DDL outside migrations.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from threading import Event, Thread
 from typing import Any
 
-import psycopg
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pgvector import SparseVector, Vector
@@ -38,9 +37,12 @@ _WAITING_KILOBYTES = 1_024
 #: Seconds between two checks for transactions that still write, and of a build's progress.
 _PAUSE, _WATCH_PAUSE = 0.05, 0.2
 
+# A prepared transaction has no process.
 _BUILD_PHASE = """
-SELECT pid, phase FROM pg_stat_progress_create_index
-WHERE relid = to_regclass(%s) AND datname = current_database()
+SELECT build.pid, phase, holder.pid, holder.state, holder.application_name
+FROM pg_stat_progress_create_index build
+LEFT JOIN pg_stat_activity holder ON holder.pid = current_locker_pid
+WHERE relid = to_regclass(%s) AND build.datname = current_database()
 """
 
 # This statement has no parameters: with parameters bound on the server, the transaction would keep
@@ -88,7 +90,8 @@ SELECT ({_VALID}),
 """
 
 _WRITERS = """
-SELECT virtualtransaction FROM pg_locks
+SELECT virtualtransaction, pid, state, application_name
+FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)
 WHERE relation = to_regclass(%s) AND pid IS DISTINCT FROM pg_backend_pid() AND granted
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
@@ -104,6 +107,15 @@ WHERE inhparent = to_regclass('mastra_engine_embedding')
   AND NOT EXISTS (SELECT FROM mastra_engine_vectorindex
                   WHERE child.relname = 'mastra_engine_embedding_' || id)
 """
+
+
+def _described(pid: int | None, state: str | None, application: str | None) -> str:
+    """Return whose transaction it is, for whoever may want to end it."""
+    if pid is None:
+        return "a prepared transaction"
+    # The state of another role's session is not told everybody.
+    known = ", ".join(text for text in (state, application) if text)
+    return f"process {pid} ({known})" if known else f"process {pid}"
 
 
 def drop_orphans(connection: BaseDatabaseWrapper) -> None:
@@ -243,10 +255,10 @@ class Partition:
         if not self.connection.get_autocommit():
             self._build("")
             return
-        with self._only_builder() as (alone, guard):
+        with self._only_builder() as alone:
             if alone:
                 self._wait_for_writers(patience)
-                with self._bounded_waits(guard, patience):
+                with self._bounded_waits(patience):
                     self._build("CONCURRENTLY ")
 
     def _build(self, concurrently: str) -> None:
@@ -264,8 +276,8 @@ class Partition:
         self._query("SELECT gin_clean_pending_list(to_regclass(%s))", [self.words])
 
     @contextmanager
-    def _only_builder(self) -> Iterator[tuple[bool, Any]]:
-        """Yield whether this process may build the structure, and the connection with the lock.
+    def _only_builder(self) -> Iterator[bool]:
+        """Yield whether this process may build the structure, with a lock if so.
 
         Two CREATE INDEX CONCURRENTLY on one table end in a deadlock after all the work is done.
         CREATE INDEX CONCURRENTLY cannot run in a transaction, and the lock has to be scoped to a
@@ -279,7 +291,7 @@ class Partition:
                 cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                 cursor.execute(_TRY_LOCK.format(number))
                 try:
-                    yield cursor.fetchone()[0], guard.connection
+                    yield cursor.fetchone()[0]
                 finally:
                     with suppress(Error):  # the connection may be lost by now
                         cursor.execute("ROLLBACK")
@@ -287,28 +299,31 @@ class Partition:
             guard.close()
 
     @contextmanager
-    def _bounded_waits(self, guard: psycopg.Connection[Any], patience: float) -> Iterator[None]:
+    def _bounded_waits(self, patience: float) -> Iterator[None]:
         """Cancel the build if it waits for more than `patience` seconds, unless that is 0.
 
         It waits for transactions that have written to the table, and at the end for all that have
         an older snapshot, for example a backup. `lock_timeout` would bound this, but it cannot be
         set for a statement that runs outside of a transaction. So a thread looks at the progress
-        of the build, through the connection that holds the lock.
+        of the build, in one transaction each time: a longer one would see the same progress again
+        and again, and the build would wait for the snapshots that it takes.
         """
-        ended, cancelled = Event(), Event()
+        ended = Event()
+        waited_for: list[str] = []
 
         def watch() -> None:
             phase, since = "", time.monotonic()
-            with suppress(psycopg.Error):  # the connection may be lost by now
+            with closing(separate_connection(self.connection)) as connection:
                 while not ended.wait(_WATCH_PAUSE):
-                    row = guard.execute(_BUILD_PHASE, [self.table]).fetchone()
-                    pid, now = row or (0, "")
-                    if now != phase:
-                        phase, since = now, time.monotonic()
-                    elif now.startswith("waiting for") and time.monotonic() - since > patience:
-                        cancelled.set()
-                        guard.execute("SELECT pg_cancel_backend(%s)", [pid])
-                        return
+                    with suppress(Error), connection.cursor() as cursor:  # or look again later
+                        cursor.execute(_BUILD_PHASE, [self.table])
+                        builder, now, *holder = cursor.fetchone() or (None, "")
+                        if now != phase:
+                            phase, since = now, time.monotonic()
+                        elif now.startswith("waiting for") and time.monotonic() - since > patience:
+                            waited_for.append(_described(*holder))
+                            cursor.execute("SELECT pg_cancel_backend(%s)", [builder])
+                            return
 
         watcher = Thread(target=watch, name="mastra_engine build", daemon=True)
         if patience:
@@ -316,12 +331,10 @@ class Partition:
         try:
             yield
         except Error as error:
-            if not cancelled.is_set():
+            if not waited_for:
                 raise
-            raise Unavailable(
-                f"Vector index {self.index.name!r} is not built: older transactions, for example "
-                f"a backup, have been open for {patience:g} seconds; try again when they have ended"
-            ) from DatabaseError(type(error).__name__, sqlstate(error))
+            cause = DatabaseError(type(error).__name__, sqlstate(error))
+            raise self._waited("older transactions have been open", patience, waited_for) from cause
         finally:
             ended.set()
             if patience:
@@ -333,15 +346,24 @@ class Partition:
         CREATE INDEX CONCURRENTLY would wait for them itself, but without a bound.
         """
         deadline = time.monotonic() + patience
-        writers = earlier_writers = set(self._query(_WRITERS, [self.table]))
+        writers = self._writers()
         while patience and writers:
             if time.monotonic() > deadline:
-                raise Unavailable(
-                    f"Vector index {self.index.name!r} is not built: other transactions have been "
-                    f"writing to it for {patience:g} seconds; try again when they have ended"
-                )
+                what = "other transactions have been writing to it"
+                raise self._waited(what, patience, writers.values())
             time.sleep(_PAUSE)
-            writers = earlier_writers.intersection(self._query(_WRITERS, [self.table]))
+            writers = {key: who for key, who in self._writers().items() if key in writers}
+
+    def _writers(self) -> dict[str, str]:
+        """Return the transactions that write to the table, with whose they are."""
+        rows = self._query(_WRITERS, [self.table])
+        return {transaction: _described(*holder) for transaction, *holder in rows}
+
+    def _waited(self, what: str, patience: float, holders: Iterable[str]) -> Unavailable:
+        return Unavailable(
+            f"Vector index {self.index.name!r} is not built: {what} for {patience:g} seconds, by "
+            f"{', '.join(holders)}; try again when they have ended"
+        )
 
     def drop_structure(self) -> None:
         """Drop the search structure; searches are exact until it is built."""
@@ -353,7 +375,7 @@ class Partition:
 
         While another process builds an index of this table, it is left to a later call.
         """
-        with self._only_builder() as (alone, _):
+        with self._only_builder() as alone:
             if not alone:
                 return False
             stored = self._query(_VALID, [self.words, self.table])

@@ -14,13 +14,14 @@ from django.db import InternalError, connection, connections
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import Unavailable
 from mastra_engine.models import Embedding, VectorIndex
+from mastra_engine.postgres import partitions
 from tests.integration.conftest import Elsewhere
 from tests.integration.test_vectors import sql
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def partitions() -> list[str]:
+def tables() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT inhrelid::regclass::text FROM pg_inherits "
@@ -37,12 +38,12 @@ def filled(engine: PostgresEngine, name: str) -> None:
 def test_flush_drops_partitions(engine: PostgresEngine) -> None:
     for name in ("one", "two"):
         filled(engine, name)
-    assert len(partitions()) == 2
+    assert len(tables()) == 2
     call_command("flush", interactive=False, verbosity=0)
-    assert partitions() == []
+    assert tables() == []
     filled(engine, "one")
     call_command("migrate", verbosity=0)
-    assert len(partitions()) == 1
+    assert len(tables()) == 1
     assert engine.vectors.describe_index(index_name="one").count == 2
 
 
@@ -66,7 +67,7 @@ def test_loaddata_into_another_database(engine: PostgresEngine, tmp_path: Path) 
     call_command("loaddata", str(fixture), verbosity=0)  # again, over what is there
     assert engine.vectors.describe_index(index_name="one").count == 2
     filled(engine, "three")
-    assert len(partitions()) == 3
+    assert len(tables()) == 3
 
 
 def test_documents_that_django_writes_have_words(engine: PostgresEngine, tmp_path: Path) -> None:
@@ -128,19 +129,38 @@ def test_concurrent_ddl_is_tried_again(engine: PostgresEngine) -> None:
 
 
 @pytest.mark.parametrize("snapshot", [True, False], ids=["a backup", "a writer"])
-def test_a_build_does_not_wait_forever(elsewhere: Elsewhere, snapshot: bool) -> None:
+def test_a_build_does_not_wait_forever(
+    elsewhere: Elsewhere, snapshot: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says whom it waited for, and is looked at before it waits, too."""
+    monkeypatch.setattr(partitions, "_WATCH_PAUSE", 0)
     engine = elsewhere(lock_timeout=1.0)
     engine.vectors.create_index(index_name="few", dimension=2, index_type="ivfflat")
     engine.vectors.upsert(index_name="few", vectors=[[1, 0], [0, 1]], ids=["a", "b"])
-    other: Any = connections[elsewhere().database]
+    other: Any = connections[elsewhere(application_name="nightly").database]
     with other.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        process = other.connection.info.backend_pid
         if snapshot:
             cursor.execute("SELECT count(*) FROM mastra_engine_thread")
         else:
             cursor.execute("DELETE FROM mastra_engine_embedding WHERE id = 'b'")
-        with pytest.raises(Unavailable, match="try again when they have ended"):
+        holder = rf"by process {process} \(idle in transaction, nightly\); try again"
+        with pytest.raises(Unavailable, match=holder):
             engine.vectors.build_index(index_name="few")
         assert engine.vectors.describe_index(index_name="few").status in ("missing", "invalid")
         cursor.execute("ROLLBACK")
+    assert engine.vectors.build_index(index_name="few").status == "ready"
+
+
+def test_a_build_does_not_wait_for_who_looks_at_it(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even if somebody looks at it all the time, and slowly."""
+    slowly = partitions._BUILD_PHASE.replace("WHERE", "WHERE pg_sleep(0.01) IS NOT NULL AND")
+    monkeypatch.setattr(partitions, "_WATCH_PAUSE", 0)
+    monkeypatch.setattr(partitions, "_BUILD_PHASE", slowly)
+    engine = elsewhere(lock_timeout=30.0)
+    engine.vectors.create_index(index_name="few", dimension=2, index_type="ivfflat")
+    engine.vectors.upsert(index_name="few", vectors=[[1, 0], [0, 1]])
     assert engine.vectors.build_index(index_name="few").status == "ready"
