@@ -62,7 +62,8 @@ class _OpenCalls:
 
     Some models use the same ids again in every turn, so the order decides which call a result
     belongs to: the first without a result of the latest message that has a call with this id.
-    Calls of an earlier message with the same id remain without a result.
+    Calls of an earlier message with the same id remain without a result. A part that holds a call
+    and its result needs no id.
     """
 
     def __init__(self) -> None:
@@ -74,9 +75,13 @@ class _OpenCalls:
         parallel = [other for other in waiting if other.call_place[0] == message]
         self._calls[id] = [*parallel, exchange]
 
-    def pop(self, id: str) -> Exchange | None:
+    def pop(self, id: str, place: Place) -> Exchange | None:
+        """Return the call that a result at a place answers; it waits no longer."""
         waiting = self._calls.get(id)
-        return waiting.pop(0) if waiting else None
+        if not waiting:
+            return None
+        indices = (i for i, exchange in enumerate(waiting) if exchange.call_place == place)
+        return waiting.pop(next(indices, 0))
 
 
 def group_turns(messages: Iterable[Message]) -> Turns:
@@ -142,7 +147,7 @@ class _Grouping:
     def _add_result(self, result: ToolResult, place: Place) -> None:
         # The assistant writes the parts after a result knowing it: they are a new turn.
         self._turn = None
-        exchange = self._open_calls.pop(result.call_id)
+        exchange = self._open_calls.pop(result.call_id, place)
         if exchange is None:
             self.stray_results.append(place)
         else:

@@ -67,12 +67,24 @@ CITATION = {
     "end_char_index": 4,
     "file_id": None,
 }
+#: A citation without some of its keys: responses may lack those that are optional.
+CITATIONS = st.sets(st.sampled_from(sorted(CITATION))).map(
+    lambda keys: {key: CITATION[key] for key in CITATION if key not in keys}
+)
 STATEMENTS = st.one_of(
     TEXTS.map(lambda text: {"type": "text", "text": text}),
     TEXTS.map(lambda text: {"type": "input_text", "text": text}),
     TEXTS.map(lambda text: {"type": "output_text", "text": text, "annotations": []}),
     TEXTS.map(lambda text: {"type": "refusal", "refusal": text}),
-    TEXTS.map(lambda text: {"type": "text", "text": text, "citations": [CITATION, {"type": []}]}),
+    st.builds(
+        lambda text, citation: {
+            "type": "text",
+            "text": text,
+            "citations": [citation, {"type": []}],
+        },
+        TEXTS,
+        CITATIONS,
+    ),
     st.builds(lambda text, c: {"type": "text", "text": text, "cache_control": c}, TEXTS, CACHED),
 )
 SIGNED = {"anthropic": {"signature": "signed"}}
@@ -317,6 +329,8 @@ NOTATIONS = [
     mastra,
     ui,
 ]
+#: The notations whose parts hold a call and its result.
+WITH_RESULTS = [mastra, ui]
 
 
 @st.composite
@@ -367,7 +381,8 @@ def _add_exchange(conversation: Conversation, draw: st.DrawFn) -> None:
         if call.is_answered:
             call.output, call.failed = output(number, draw(st.sampled_from(KINDS)))
         calls.append(call)
-    if scheme in REPEATING:  # Only their order tells the calls apart: the last are interrupted.
+    by_order = scheme in REPEATING and notation not in WITH_RESULTS
+    if by_order:  # Only their order tells the calls apart: the last are interrupted.
         calls.sort(key=lambda call: not call.is_answered)
     before = draw(st.lists(STATEMENTS | THINKING, max_size=2))
     messages, result = notation(calls, before)
@@ -383,7 +398,7 @@ def _add_exchange(conversation: Conversation, draw: st.DrawFn) -> None:
     if result is None:
         return
     answers = [call for call in calls if call.is_answered]
-    order = answers if scheme in REPEATING else draw(st.permutations(answers))
+    order = answers if by_order else draw(st.permutations(answers))
     for call in order:
         if draw(st.integers(0, 5)) == 0:
             conversation.messages.append(draw(_statement()))

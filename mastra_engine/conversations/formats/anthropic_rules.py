@@ -37,7 +37,7 @@ def _citation(citation: Any) -> ContentPart | None:
     keys = _CITATION_KEYS.get(citation["type"])
     if keys is None or any(not _fits(key, citation.get(key)) for key in keys):
         return None
-    return {"type": citation["type"], **{key: citation[key] for key in keys}}
+    return {"type": citation["type"], **{key: citation.get(key) for key in keys}}
 
 
 def _fits(key: str, value: Any) -> bool:

@@ -236,6 +236,22 @@ class TestContextWindows(WithThread):
         assert self.window(memory, max_tokens=budget) == ["again", "answered"]
         assert self.window(memory, max_tokens=budget + 5) == ["again", "answered"]
 
+    def test_a_part_with_a_call_and_its_result_needs_no_id(
+        self, memory: Memory, thread: Thread
+    ) -> None:
+        interrupted = {"toolCallId": "1", "toolName": "mail", "args": {}, "state": "call"}
+        finished = {**interrupted, "toolName": "pay", "state": "result", "result": "PAID 4000 EUR"}
+        parts = [
+            {"type": "tool-invocation", "toolInvocation": inner}
+            for inner in (interrupted, finished)
+        ]
+        self.save(memory, {"role": "assistant", "content": parts})
+        self.say(memory, "Did it work?")
+        window = memory.get_context_window(thread_id="chat", format="openai")
+        (tool_call,) = window.messages[0]["tool_calls"]
+        assert tool_call["function"]["name"] == "pay"
+        assert window.messages[1]["content"] == "PAID 4000 EUR"
+
     # The leading system message
 
     def test_the_preamble_comes_first_and_counts(self, memory: Memory, thread: Thread) -> None:
@@ -361,3 +377,14 @@ class TestContextWindows(WithThread):
         assert window.system == "Be kind"
         raw = memory.get_context_window(thread_id="chat", system="Be kind")
         assert window.tokens == raw.tokens
+
+    def test_citations_may_lack_what_is_optional(self, memory: Memory, thread: Thread) -> None:
+        place = {"document_index": 0, "start_char_index": 0, "end_char_index": 4}
+        cited = {"type": "char_location", "cited_text": "Once", **place}
+        incomplete = {"type": "char_location", "document_title": "A tale"}
+        block = {"type": "text", "text": "It is.", "citations": [cited, incomplete]}
+        self.save(memory, {"role": "assistant", "content": [block]})
+        self.say(memory, "Is it?")
+        window = memory.get_context_window(thread_id="chat", format="anthropic")
+        (sent,) = window.messages[1]["content"]
+        assert sent["citations"] == [{**cited, "document_title": None}]
