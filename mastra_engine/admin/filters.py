@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import connections
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mastra_engine.admin.reading import database
@@ -113,6 +114,12 @@ class DayFilter(admin.DateFieldListFilter):
             self.lookup_kwarg_until: begin,
         }
         self.links = (any_date, (today_label, today), (_("Yesterday"), yesterday), *longer)
+
+
+def on_day_of(moment: datetime, column: str) -> dict[str, str]:
+    """Return the parameters that filter by the day of a time, as the links of DayFilter do."""
+    begin = timezone.localtime(moment).replace(hour=0, minute=0, second=0, microsecond=0)
+    return {f"{column}__gte": str(begin), f"{column}__lt": str(begin + timedelta(days=1))}
 
 
 def by_day(column: str) -> frozenset[str]:

@@ -21,6 +21,7 @@ from django.utils.translation import ngettext
 
 from mastra_engine.admin.base import EngineAdmin
 from mastra_engine.admin.bounds import bounded
+from mastra_engine.admin.lags import Behind, behind
 from mastra_engine.admin.overview import cached_growth
 from mastra_engine.admin.paging import bounded_count
 from mastra_engine.admin.questions import QUESTIONS, Answer, answers
@@ -95,13 +96,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """A vector index, and the changes of records that it has not read."""
+    """A vector index, and how far it is behind the changes of its records."""
 
     name: str
     url: str
     status: str
-    changes: int
-    since: datetime | None
+    behind: Behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +169,8 @@ def _failures(runs: list[Run]) -> Iterator[Notice]:
 
 def _lags(indexes: list[Index]) -> Iterator[Notice]:
     for index in indexes:
-        if index.since is not None and index.since < timezone.now() - LATE:
+        since = index.behind.since
+        if since is not None and since < timezone.now() - LATE:
             text = _(
                 "The index %(index)s has not read all changes of its records: searches do not find "
                 "them yet. Check that a worker is running, or run engine_index."
@@ -220,15 +221,13 @@ def _runs(request: HttpRequest, health: Health, admin: EngineAdmin) -> Iterator[
 def _indexes(health: Health, admin: EngineAdmin) -> list[Index]:
     """Return the vector indexes, those that need attention first."""
     lags = health.waiting.lagging if health.waiting is not None else []
-    indexes = []
-    for structure in health.indexes:
-        own = [lag for lag in lags if lag.index == structure.name]
-        index = Index(
+    indexes = [
+        Index(
             name=structure.name,
             url=admin.url("vectorindex_change", structure.id),
             status=structure.status,
-            changes=sum(lag.changes for lag in own),
-            since=min((lag.since for lag in own if lag.since), default=None),
+            behind=behind(structure.name, lags),
         )
-        indexes.append(index)
-    return sorted(indexes, key=lambda index: (not index.changes, index.status == "ready"))
+        for structure in health.indexes
+    ]
+    return sorted(indexes, key=lambda index: (not index.behind.changes, index.status == "ready"))

@@ -13,6 +13,8 @@ from django.db import connections
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -27,6 +29,7 @@ from mastra_engine.admin.erasure import ResourceActions
 from mastra_engine.admin.facts import facts_of_resource
 from mastra_engine.admin.filters import DayFilter, ResourceFilter, RoleFilter, by_day
 from mastra_engine.admin.names import RESOURCE, Name
+from mastra_engine.admin.openable import may_open
 from mastra_engine.admin.paging import counted
 from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import sources
@@ -146,12 +149,14 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
         }
 
     def resources(self, request: HttpRequest) -> HttpResponse:
-        """List resources, or show the threads and the memory of one."""
+        """List resources, or show the threads and the memory of one or of the only match."""
         if (resource_id := request.GET.get("resource_id", "")) and "\0" not in resource_id:
             return self._resource(request, resource_id)
         begins = request.GET.get("q", "").replace("\0", "")
         after = request.GET.get("after", "").replace("\0", "")
         ids = resource_ids(connections[database()], begins=begins, after=after, limit=RELATED + 1)
+        if begins and not after and len(ids) == 1:
+            return redirect(self.url("resources", resource_id=ids[0]))
         references = [(RESOURCE, resource_id) for resource_id in ids[:RELATED]]
         names = self.names(request, references)
         return self.page(
@@ -159,6 +164,7 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
             "resources.html",
             title=gettext("Resources"),
             begins=begins,
+            other=self.url("resources", resource_id=begins) if begins and not ids else "",
             resources=[names[reference] for reference in references],
             more=self.url("resources", q=begins, after=ids[RELATED - 1])
             if len(ids) > RELATED
@@ -242,7 +248,7 @@ class MessageAdmin(Reasons, MessageDeletion):
         return with_excerpts
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Add the text of each message, in which the words of the search are marked."""
+        """Add the text of each message, with the words of the search marked, and its context."""
         words = distinct_words(request.GET.get(SEARCH_VAR, ""))
 
         @admin.display(description=_("text"))
@@ -252,8 +258,16 @@ class MessageAdmin(Reasons, MessageDeletion):
                 f"{address}#m{row.position}" if address else "", marked(row.excerpt, words)
             )
 
-        columns = [text] if self.reads(request, Message) else []
-        return [*columns, *super().get_list_display(request)]
+        columns = super().get_list_display(request)
+        if not self.reads(request, Message):
+            return columns
+        has_context = may_open(self, request, Thread, "context")
+        return [text, *columns, *([self.context] if has_context else [])]
+
+    @admin.display(description=_("context"))
+    def context(self, row: Message) -> SafeString:
+        links = ((link.url, link.label) for link in context_before(self, row))
+        return format_html_join(" ", '<a href="{}">{}</a>', links)
 
     @admin.display(description=_("place"))
     def place(self, row: Message) -> SafeString:

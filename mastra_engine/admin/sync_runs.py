@@ -25,6 +25,8 @@ from mastra_engine.types import ACTIVE, RunStatus
 
 _RETRYABLE = ("failed", "cancelled")
 COUNTS = ("pages", "created", "updated", "unchanged", "deleted")
+#: The counts that the list shows.
+CHANGES = ("created", "updated", "deleted")
 #: The number of pages that a run's page shows; a link leads to the list of all.
 LATEST = 10
 
@@ -59,17 +61,20 @@ class SyncRunAdmin(EngineAdmin):
         View("retry", "<path:object_id>/retry/", needs="change"),
         View("cancel", "<path:object_id>/cancel/", needs="change"),
     )
-    list_display = (
-        *("sync", "connection_id", "status", "started_at", "took"),
-        *("created", "updated", "deleted"),
+    list_display = ("sync", "connection_id", "status", "started_at", "took", *CHANGES)
+    list_filter = (
+        StatusFilter,
+        ConnectionFilter,
+        ("created_at", DayFilter),
+        ("finished_at", DayFilter),
     )
-    list_filter = (StatusFilter, ConnectionFilter, ("created_at", DayFilter))
     search_fields = ("sync", "connection_id")
     search_help_text = gettext_lazy("The beginning of a sync name or a connection ID")
     lookups = frozenset(
         {
             *("status", "entity__id__exact", "sync__exact", "connection_id__exact"),
             *by_day("created_at"),
+            *by_day("finished_at"),
         }
     )
     facts = (
@@ -81,14 +86,18 @@ class SyncRunAdmin(EngineAdmin):
     template = "run.html"
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Add the reason why a run failed: its message for users who may read content."""
+        """Add the reason why a run failed, before the counts: wide lists are cut on the right.
+
+        It has the error's message for users who may read content.
+        """
         with_content = self.reads(request, SyncRun)
 
         @admin.display(description=gettext_lazy("error"))
         def reason(row: SyncRun) -> str:
             return Truncator(reason_of(row, with_content=with_content)).chars(200)
 
-        return [*super().get_list_display(request), reason]
+        *columns, created, updated, deleted = super().get_list_display(request)
+        return [*columns, reason, created, updated, deleted]
 
     @admin.display(description=gettext_lazy("duration"))
     def took(self, row: SyncRun) -> str:

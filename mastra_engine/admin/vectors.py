@@ -12,11 +12,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, View
 from mastra_engine.admin.beginnings import read_beginnings
+from mastra_engine.admin.lags import behind
 from mastra_engine.admin.map import Map
 from mastra_engine.admin.names import Name, Reference, embedding_key, vector_title
 from mastra_engine.admin.overview import Overview
@@ -24,6 +26,7 @@ from mastra_engine.admin.playground import Playground
 from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import origins
 from mastra_engine.handler import DEFAULT_ALIAS, engine
+from mastra_engine.health import read_lags
 from mastra_engine.models import Embedding, IndexProgress, VectorIndex
 from mastra_engine.postgres.structures import Structure, read_structures
 from mastra_engine.registry import registry
@@ -57,7 +60,8 @@ class VectorIndexAdmin(Overview, Playground, Map):
     template = "index.html"
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Add the status and the size of each index, which one query reads for all indexes."""
+        """Add the status, the size and the lag of each index, read for all indexes together."""
+        lags = read_lags(database())
         structures = {state.name: state for state in read_structures(connections[database()])}
 
         def status(row: VectorIndex) -> str | None:
@@ -69,7 +73,11 @@ class VectorIndexAdmin(Overview, Playground, Map):
         def size(row: VectorIndex) -> str | None:
             return filesizeformat(structures[row.name].bytes) if row.name in structures else None
 
-        return [*super().get_list_display(request), status, vectors, size]
+        @admin.display(description=gettext_lazy("changes to read"))
+        def lag(row: VectorIndex) -> SafeString:
+            return behind(row.name, lags).__html__()
+
+        return [*super().get_list_display(request), status, vectors, size, lag]
 
     def heading(self, request: HttpRequest, row: VectorIndex) -> str:
         return _("Vector index %(name)s") % {"name": row.name}

@@ -17,7 +17,16 @@ from django.db import connections
 
 from mastra_engine.health.growth import Day, read_growth
 from mastra_engine.health.server import Server, Table, read_server, read_tables, unapplied
-from mastra_engine.health.work import Lag, Run, Runs, SilentRun, Waiting, read_runs, read_waiting
+from mastra_engine.health.work import (
+    Lag,
+    Run,
+    Runs,
+    SilentRun,
+    Waiting,
+    read_lags,
+    read_runs,
+    read_waiting,
+)
 from mastra_engine.postgres.structures import Structure, read_structures
 
 __all__ = [
@@ -33,6 +42,7 @@ __all__ = [
     "Waiting",
     "read_growth",
     "read_health",
+    "read_lags",
 ]
 
 _NO_PGVECTOR = (

@@ -14,7 +14,7 @@ from mastra_engine.models import Entity, Fact, IndexProgress, Message, Record, S
 from mastra_engine.registry import IndexDeclaration, registry
 from mastra_engine.types import ACTIVE, COUNTED
 
-#: The number of latest runs that are searched for failures, and the most to report.
+#: The number of runs that ended last, which are searched for failures, and the most to report.
 _LATEST, _LISTED = 1_000, 5
 
 
@@ -70,8 +70,8 @@ class SilentRun:
 class Runs:
     """The number of active runs; the lease of a `stalled` one has expired.
 
-    `failures` are the last failed runs among the latest 1,000 runs, `silent` the stalled runs
-    that began last.
+    `failures` are the last failed runs among the 1,000 runs that ended last, `silent` the stalled
+    runs that began last.
     """
 
     queued: int
@@ -87,15 +87,21 @@ def read_waiting(alias: str) -> Waiting:
     messages = Message.objects.using(alias).filter(~Q(text=""), embedded_at=None)
     facts = Fact.objects.using(alias).filter(is_indexed=False)
     items = StateItem.objects.using(alias).filter(is_pending=True)
-    lags = [_lag(alias, declared) for declared in registry.indexes.values()]
+    lags = read_lags(alias)
     return Waiting(
         messages=_counted(messages),
         state_items=_counted(items),
         facts=_counted(facts),
         changes=sum(lag.changes for lag in lags),
         changes_since=min((lag.since for lag in lags if lag.since), default=None),
-        lagging=[lag for lag in lags if lag.changes],
+        lagging=lags,
     )
+
+
+def read_lags(alias: str) -> list[Lag]:
+    """Return the declared indexes that have not read all changes of an entity."""
+    lags = (_lag(alias, declared) for declared in registry.indexes.values())
+    return [lag for lag in lags if lag.changes]
 
 
 def read_runs(alias: str) -> Runs:
@@ -107,8 +113,8 @@ def read_runs(alias: str) -> Runs:
         running=Count("id", filter=Q(status="running")),
         stalled=Count("id", filter=silent),
     )
-    latest = runs.order_by("-id").values("id")[:_LATEST]
-    failed = runs.filter(id__in=latest, status="failed").order_by("-id")[:_LISTED]
+    ended = runs.filter(finished_at__isnull=False).order_by("-finished_at", "-id")
+    failed = ended.filter(id__in=ended.values("id")[:_LATEST], status="failed")[:_LISTED]
     stalled = runs.filter(silent).order_by("-id")[:_LISTED]
     return Runs(
         **counts,

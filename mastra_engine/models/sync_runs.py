@@ -121,6 +121,7 @@ class SyncRun(models.Model):
                 name="mastra_engine_syncrun_of",
             ),
             models.Index(fields=["created_at", "id"], name="mastra_engine_syncrun_age"),
+            models.Index(fields=["finished_at", "id"], name="mastra_engine_syncrun_end"),
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,11 +103,11 @@ def test_growth_is_cached(owner: Client) -> None:
 
 def test_each_question_leads_to_a_page(owner: Client, store: dict[str, Any]) -> None:
     links = re.findall(r"<ul class=\"me-questions\">.*?</ul>", home(owner), re.DOTALL)[0]
-    urls = [url.replace("&amp;", "&") for url in re.findall(r'(?:href|action)="([^"]*)"', links)]
+    urls = [html.unescape(url) for url in re.findall(r'(?:href|action)="([^"]*)"', links)]
     assert len(urls) == len(QUESTIONS) == 8
     for url in urls:
         assert owner.get(url).status_code == 200, url
-        assert owner.get(url, {"q": "a"}).status_code == 200, url
+        assert owner.get(url, {"q": "a"}, follow=True).status_code == 200, url
 
 
 def test_it_names_no_table_and_no_setting(owner: Client, store: dict[str, Any]) -> None:
@@ -119,13 +120,23 @@ def test_it_names_no_table_and_no_setting(owner: Client, store: dict[str, Any]) 
 def test_it_shows_what_the_user_may_view(store: dict[str, Any]) -> None:
     only_threads = signed_in("clerk", Permission.objects.filter(codename="view_thread"))
     page = home(only_threads)
-    assert re.findall(r'<a href="[^"]*">([^<>]+)</a></p>', page) == [
-        "What did the model see before an answer?",
-        "Threads",
+    assert re.findall(r"<p>([^<>]+\?)</p>", page) == [
+        "What does the agent know about a user?",
+        "What would be deleted if a user were erased?",
     ]
+    assert re.findall(r'<a href="[^"]*">([^<>]+)</a></p>', page) == ["Threads"]
     assert view("playground") not in page
     assert "me-indexes" not in page
     assert "failed" not in page
+
+
+def test_it_asks_for_words_only_users_who_may_search_them(
+    onlooker: Client, store: dict[str, Any]
+) -> None:
+    page = home(onlooker)
+    assert "What does the agent know about a user?" in page
+    assert "In which conversation was it said?" not in page
+    assert "What did the model see before an answer?" not in page
 
 
 def test_it_shows_no_content_to_onlookers(onlooker: Client, store: dict[str, Any]) -> None:

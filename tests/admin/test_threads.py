@@ -122,10 +122,26 @@ def test_resources_are_found_by_the_beginning_of_their_ids(
 ) -> None:
     engine.memory.create_thread(resource_id="bob")
     everybody = owner.get(view("resources")).content.decode()
+    engine.memory.create_thread(resource_id="anna")
     some = owner.get(view("resources"), {"q": "an"}).content.decode()
     assert "resource_id=ann" in everybody
     assert "resource_id=bob" in everybody
+    assert "resource_id=anna" in some
     assert "resource_id=bob" not in some
+
+
+def test_a_search_that_matches_one_resource_opens_it(owner: Client, store: dict[str, Any]) -> None:
+    answer = owner.get(view("resources"), {"q": "an"})
+    assert (answer.status_code, answer["Location"]) == (302, view("resources", resource_id="ann"))
+
+
+def test_a_resource_without_threads_is_opened_by_its_id(owner: Client, db: None) -> None:
+    fact = {"subject": "Eve", "predicate": "likes", "object": "sleds"}
+    engine.facts.remember(resource_id="<eve>", facts=[fact])
+    page = Page(owner.get(view("resources"), {"q": "<eve>"}).content.decode())
+    address = view("resources", resource_id="<eve>")
+    assert [link for link in page.elements if link.attributes.get("href") == address]
+    assert "sleds" in owner.get(address).content.decode()
 
 
 def test_resources_come_in_pages(owner: Client, db: None) -> None:
