@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from mastra_engine.backends.base.state.service import State
 from mastra_engine.backends.base.state.store import StateSelection
@@ -31,14 +31,19 @@ FROM generate_series(1, %s) AS owner, generate_series(0, %s - 1) AS i
 """
 
 
-@pytest.fixture
-def state(db: None) -> State:
-    """The state of many resources, of which one item waits to be indexed."""
+def fill(owners: int) -> None:
+    """Store the items of some resources alone. One item of them waits to be indexed."""
     with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {TABLE}")  # indexes without the dead rows of other tests
-        cursor.execute(_FILL, [OWNERS, EACH])
+        cursor.execute(f"TRUNCATE {TABLE}")  # indexes without the dead rows of other calls
+        cursor.execute(_FILL, [owners, EACH])
         cursor.execute("SET LOCAL default_statistics_target = 1000")  # all rows, not a sample
         cursor.execute(f"ANALYZE {TABLE}")
+
+
+@pytest.fixture
+def state(db: None) -> State:
+    """The state of many resources."""
+    fill(OWNERS)
     return PostgresEngine().state
 
 
@@ -88,3 +93,24 @@ def test_a_call_reads_indexes(state: State, items: int, call: Callable[[State], 
             *("Index Scan", "Index Only Scan", "Bitmap Heap Scan", "ModifyTable", "Tid Scan"),
         }, plan
         assert pages_of(plan) <= PAGES * items, plan
+
+
+def pages_of_calls() -> dict[str, int]:
+    """Return how many pages each of the calls reads. They change nothing."""
+    state, pages = PostgresEngine().state, {}
+    for name, (_, call) in CALLS.items():
+        with transaction.atomic(), explained(TABLE) as plans:
+            call(state)
+            transaction.set_rollback(True)
+        pages[name] = sum(map(pages_of, plans))
+    return pages
+
+
+def test_a_call_reads_as_many_pages_among_many_items_as_among_few(db: None) -> None:
+    """More items add a level to an index, and one page for each item that is not beside others."""
+    fill(OWNERS // 40)
+    among_few = pages_of_calls()
+    fill(OWNERS)
+    among_many = pages_of_calls()
+    for name, (items, _) in CALLS.items():
+        assert among_many[name] <= 2 * among_few[name] + items, (name, among_few, among_many)
