@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from benchmarks.comparison import OURS, Pair, Rows, measure, ratio_table, ratios, targets
 from benchmarks.harness import Target, Timings, environment, middle, progress, target_table
+from benchmarks.state_pages import index_items, page_targets, pages_read, pages_table
 
 PACKAGES = ["django-mastra-engine", "Django", "psycopg", "orjson"]
 VALUE = {"theme": "dark", "cups": 2, "said": "word " * 40, "tags": ["a", "b", "c"]}
@@ -54,17 +55,24 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """Run the benchmark; return a report as text, and its figures."""
     compared: list[Pair] = []
     timings: dict[int, Timings] = {}
+    pages: dict[int, dict[str, int]] = {}
     loaded = 0
     for size in (options.few, options.many):
         progress(f"loading {size:,} items")
         load(loaded, size)
+        index_items(loaded, size)
         loaded = size
+        pages[size] = pages_read()
         compared = pairs()
         for pair in compared:
             pair.check()
         timings[size] = measure(compared, rounds=options.rounds, calls=options.calls)
     few, many = timings.values()
-    arrived = [*targets(compared, many), *_flat(compared, few, many)]
+    arrived = [
+        *targets(compared, many),
+        *_flat(compared, few, many),
+        *page_targets(*pages.values()),
+    ]
     data = {
         "benchmark": "state",
         "items": list(timings),
@@ -74,6 +82,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             size: {pair.name: ratios(pair, of_size) for pair in compared}
             for size, of_size in timings.items()
         },
+        "pages": pages,
         "targets": [{**asdict(target), "met": target.met} for target in arrived],
     }
     tables = [
@@ -81,7 +90,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         for size, of_size in timings.items()
     ]
     title = f"Medians of {options.rounds} interleaved rounds of {options.calls} calls"
-    return "\n\n".join([title, *tables, target_table(arrived)]), data
+    return "\n\n".join([title, *tables, pages_table(pages), target_table(arrived)]), data
 
 
 def load(start: int, stop: int) -> None:
