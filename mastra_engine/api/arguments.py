@@ -17,6 +17,7 @@ from mastra_engine.conf import ApiSettings, api_settings
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import UNSET, Unset
 from mastra_engine.validation.jsonb import pointer
+from mastra_engine.validation.suggestions import unknown
 
 if TYPE_CHECKING:
     from mastra_engine.api.access import Scoped
@@ -101,7 +102,8 @@ class Arguments:
 
     def _check_name(self, name: str, reserved: Collection[str]) -> None:
         if name not in self.parameters or name in reserved:
-            raise InvalidInput("is not known here", path=pointer((name,)))
+            known_names = (known for known in self.parameters if known not in reserved)
+            raise InvalidInput(unknown("argument", name, known_names), path=pointer((name,)))
 
 
 def alternatives(hint: Any) -> list[Any]:

@@ -20,20 +20,33 @@ _CONCURRENT_DDL, _INTERNAL = "tuple concurrently ", "XX000"
 MISSING_TABLE = "42P01"
 #: A statement was cancelled, by a timeout or by another session.
 CANCELLED = "57014"
-_NOT_ALLOWED = "42501"
+NOT_ALLOWED = "42501"
 #: Program limit exceeded: the same request can never succeed.
 _TOO_LARGE = "54"
 #: Classes and codes of PostgreSQL's appendix "Error Codes" for temporary conditions: connection
 #: errors, a read-only transaction, one that timed out, rollbacks, too few resources, a lock that is
 #: not available, and interventions such as a cancelled statement or a shutdown.
 _NOT_NOW = ("08", "25006", "25P03", "25P04", "40", "53", "55P03", "57")
+READ_ONLY = "25006"
+_REASONS = {
+    READ_ONLY: "The database is read-only",
+    "40001": "The transaction was in conflict with another one",
+    "40P01": "The transaction was in a deadlock with another one",
+    "53100": "The disk of the database is full",
+    "55P03": "Another transaction holds a lock, which it did not release in time",
+}
 
 
 class DatabaseError(Exception):
-    """The cause of a translated error: the class and the SQLSTATE of the driver's error."""
+    """The cause of a translated error, without the data that the driver's text may quote.
 
-    def __init__(self, name: str, sqlstate: str) -> None:
-        super().__init__(f"{name} (SQLSTATE {sqlstate})" if sqlstate else name)
+    It has the class and the SQLSTATE of the driver's error. An error without a SQLSTATE is not the
+    server's: its text is kept, because it tells why there is no connection, and quotes no data.
+    """
+
+    def __init__(self, error: Error, sqlstate: str) -> None:
+        name = type(error).__name__
+        super().__init__(f"{name} (SQLSTATE {sqlstate})" if sqlstate else f"{name}: {error}")
         self.sqlstate = sqlstate
 
 
@@ -51,7 +64,7 @@ def translated() -> Iterator[None]:
     """Raise the engine's error instead of the driver's.
 
     The text of the driver's error may quote the statement and its data, and loggers write the
-    causes of an error. So the cause is another error, which has the SQLSTATE alone.
+    causes of an error. So the cause is another error.
     Errors that do not depend on the server's state or on the input's size are bugs, and pass.
     """
     try:
@@ -62,7 +75,7 @@ def translated() -> Iterator[None]:
         state = sqlstate(error)
         if state == _INTERNAL:
             state = _SERIALIZATION_FAILURE  # see _CONCURRENT_DDL
-        raise translation from DatabaseError(type(error).__name__, state)
+        raise translation from DatabaseError(error, state)
 
 
 def _translation(error: Error) -> EngineError | None:
@@ -71,7 +84,7 @@ def _translation(error: Error) -> EngineError | None:
         return Unavailable("Another transaction has changed the same table's definition")
     if state == MISSING_TABLE:
         return EngineConfigError("The engine's tables are missing; run manage.py engine_migrate")
-    if state == _NOT_ALLOWED:
+    if state == NOT_ALLOWED:
         return EngineConfigError(
             "The database role may not do this. To make, build or delete a vector index it has to "
             "own the engine's tables, or be a member of the role that does, and takes "
@@ -87,7 +100,8 @@ def _translation(error: Error) -> EngineError | None:
             "operator cancelled it"
         )
     if state.startswith(_NOT_NOW):
-        return Unavailable(f"The database cannot do this now (SQLSTATE {state})")
+        reason = _REASONS.get(state, "The database cannot do this now")
+        return Unavailable(f"{reason} (SQLSTATE {state})")
     if not state and isinstance(error, OperationalError | InterfaceError):
         return Unavailable("There is no connection to the database")
     return None

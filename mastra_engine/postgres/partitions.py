@@ -333,7 +333,7 @@ class Partition:
         except Error as error:
             if not waited_for:
                 raise
-            cause = DatabaseError(type(error).__name__, sqlstate(error))
+            cause = DatabaseError(error, sqlstate(error))
             raise self._waited("older transactions have been open", patience, waited_for) from cause
         finally:
             ended.set()

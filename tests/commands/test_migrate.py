@@ -105,6 +105,25 @@ def test_says_how_to_install_pgvector(project: Project, database: str) -> None:
     project.must("engine_migrate", DATABASE_URL=f"{database} user={role}")
 
 
+def test_says_that_the_database_is_read_only(project: Project, database: str) -> None:
+    read_only = f"{database} options='-c default_transaction_read_only=on'"
+    code, _, err = project.run("engine_migrate", DATABASE_URL=read_only)
+    assert (code, "read-only" in err, "Traceback" in err) == (1, True, False)
+
+    project.must("engine_migrate", DATABASE_URL=database)
+    project.must("engine_migrate", DATABASE_URL=read_only)  # there is nothing to write
+    run_sql(database, "DELETE FROM django_migrations WHERE app = 'mastra_engine'")
+    code, _, err = project.run("engine_migrate", DATABASE_URL=read_only)
+    assert (code, "read-only" in err, "Traceback" in err) == (1, True, False)
+
+
+def test_says_what_the_role_may_not_do(project: Project, database: str) -> None:
+    role = f"limited_{uuid.uuid4().hex}"
+    run_sql(database, f"CREATE ROLE {role} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    code, _, err = project.run("engine_migrate", DATABASE_URL=f"{database} user={role}")
+    assert (code, "permission denied" in err, "Traceback" in err) == (1, True, False)
+
+
 def test_waits_for_its_turn(project: Project, database: str) -> None:
     with psycopg.connect(database, autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])

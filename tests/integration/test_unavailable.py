@@ -411,6 +411,25 @@ def test_users_who_cannot_be_looked_up_are_503(
     assert client.get("/api/v1/threads/").status_code == 403
 
 
+def test_the_cause_tells_why_there_is_no_connection(elsewhere: Elsewhere) -> None:
+    away = elsewhere()
+    connections[away.session.alias].settings_dict["HOST"] = "/nowhere"
+    with pytest.raises(Unavailable, match="no connection to the database") as caught:
+        away.list_entities()
+    assert "/nowhere" in str(caught.value.__cause__)
+
+
+def test_the_cause_of_a_refused_statement_quotes_nothing(
+    elsewhere: Elsewhere, other: PostgresEngine, entity_id: Any
+) -> None:
+    hasty = elsewhere(lock_timeout=0.1)
+    with transaction.atomic(using=other.session.alias):
+        other.upsert_records(entity_id=entity_id, records=[record("1", by="other")])
+        with fails_by(LOCK_TIMEOUT) as caught:
+            hasty.upsert_records(entity_id=entity_id, records=[record("1", by="secret")])
+    assert str(caught.value.__cause__) == f"OperationalError (SQLSTATE {LOCK_TIMEOUT})"
+
+
 # Not for writing, not set up
 
 
@@ -419,7 +438,7 @@ def test_a_read_only_database_is_unavailable_for_writes(
     elsewhere: Elsewhere, entity_id: Any, call: Call
 ) -> None:
     before = contents()
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="read-only"):
         call(elsewhere(default_transaction_read_only="on"), entity_id)
     assert contents() == before
 

@@ -120,7 +120,7 @@ def test_anonymous_calls_are_401(ann: Owner, name: str) -> None:
     [
         ("recall", {"query": 7}, "/query: must be text, not int"),
         ("recall", {"top_k": 1001}, "/top_k: must be at most 1000, got 1001"),
-        ("recall", {"surprise": 1}, "/surprise: is not known here"),
+        ("recall", {"topk": 1}, '/topk: unknown argument "topk"; did you mean "top_k"?'),
         ("recall", {"query": "a\0b"}, "/query"),
         ("recall", {"query": "\ud800"}, "/query"),
         ("recall", {"explain": "yes"}, "/explain: must be true or false"),

@@ -190,12 +190,19 @@ def test_a_missing_database_is_checked() -> None:
         assert check_ids() == ["mastra_engine.E002"]
 
 
-def test_another_kind_of_database_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    dummy = connections.configure_settings({"default": {}, "none": {}})["none"]
-    monkeypatch.setitem(connections.settings, "none", dummy)
-    backend = {"BACKEND": "mastra_engine.PostgresEngine", "DATABASE": "none"}
+@pytest.mark.parametrize(
+    ("database", "state"),
+    [({}, "not configured"), ({"ENGINE": "django.db.backends.sqlite3"}, "sqlite")],
+)
+def test_another_kind_of_database_is_checked(
+    monkeypatch: pytest.MonkeyPatch, database: dict[str, str], state: str
+) -> None:
+    configured = connections.configure_settings({"default": {}, state: database})[state]
+    monkeypatch.setitem(connections.settings, state, configured)
+    backend = {"BACKEND": "mastra_engine.PostgresEngine", "DATABASE": state}
     with override_settings(MASTRA_ENGINE={"default": backend}):
-        assert check_ids() == ["mastra_engine.E003"]
+        (message,) = (found for found in run_checks() if found.id == "mastra_engine.E003")
+    assert message.msg.endswith(f"the database '{state}' is {state}.")
 
 
 @pytest.mark.parametrize(

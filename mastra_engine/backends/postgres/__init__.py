@@ -108,11 +108,13 @@ class PostgresEngine(MastraEngine):
         if connections.settings[alias]["ENGINE"] == INVALID_URL:
             problem = connections.settings[alias]["OPTIONS"]["problem"]
             return [checks.Error(f"DB_URL is not valid. {problem}.", id="mastra_engine.E003")]
-        if connections[alias].vendor != "postgresql":
+        vendor = connections[alias].vendor
+        if vendor != "postgresql":
+            found = "not configured" if vendor == "unknown" else vendor  # "unknown": the dummy
             return [
                 checks.Error(
                     f"The engine {self.alias!r} needs PostgreSQL; the database {alias!r} is "
-                    f"{connections[alias].vendor}.",
+                    f"{found}.",
                     hint="DATABASES = {'default': mastra_engine.conf.database(BASE_DIR)} takes it "
                     "from DB_URL, which manage.py engine_add sets for a development database.",
                     id="mastra_engine.E003",

@@ -7,12 +7,14 @@ from typing import Any
 
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections
+from django.db.migrations.exceptions import MigrationSchemaMissing
 
 from mastra_engine import engines
 from mastra_engine.devstack.database import conninfo, explained, selected_database
 from mastra_engine.devstack.server import address, migration_lock, wait_until_ready
 from mastra_engine.exceptions import InvalidVector
 from mastra_engine.management.base import DatabaseCommand
+from mastra_engine.postgres.errors import NOT_ALLOWED, READ_ONLY, sqlstate
 from mastra_engine.postgres.word_filling import add_words, without_words
 
 NO_PGVECTOR = """\
@@ -54,9 +56,13 @@ class Command(DatabaseCommand):
                 stderr=self.stderr,
             )
         except DatabaseError as error:
-            if "vector" not in str(error):
-                raise
-            raise CommandError(f"{error}\n{NO_PGVECTOR}") from error
+            if "vector" in str(error):
+                raise CommandError(f"{error}\n{NO_PGVECTOR}") from error
+            # Django wraps the refusal of its first table without the driver's error as its cause.
+            refused = isinstance(error, MigrationSchemaMissing)
+            if refused or sqlstate(error) in (NOT_ALLOWED, READ_ONLY):
+                raise CommandError(str(error)) from error
+            raise
         finally:
             self.stdout.ending = "\n"
 
