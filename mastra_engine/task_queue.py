@@ -91,13 +91,13 @@ def enqueue_build(alias: str, index_name: str) -> None:
 
 
 def enqueue_rebuild(alias: str, index_name: str) -> None:
-    """Enqueue the task that reads all records of a declared vector index again.
+    """Enqueue the task that indexes again all that a vector index is made from.
 
     Raises EngineError if the task backend runs tasks immediately and one failed.
     """
     from mastra_engine.tasks import rebuild_index
 
-    _enqueue(rebuild_index, alias, index_name, failure="Reading the records again failed")
+    _enqueue(rebuild_index, alias, index_name, failure="Indexing everything again failed")
 
 
 def _enqueue(task: Any, alias: str, index_name: str, *, failure: str) -> None:

@@ -83,5 +83,16 @@ def build_index(alias: str, index_name: str) -> None:
 
 @task()
 def rebuild_index(alias: str, index_name: str) -> None:
-    """Read all records of a declared index again. Repeating it is safe."""
-    engines[alias].index_pending(index_name=index_name, rebuild=True)
+    """Index again all that an index is made from: messages, state, facts, or records.
+
+    Repeating it is safe.
+    """
+    engine = engines[alias]
+    if index_name == engine.memory.index_name:
+        engine.memory.reembed()
+    elif index_name == engine.state.index.name:
+        engine.state.reindex()
+    elif index_name == engine.facts.index.name:
+        engine.facts.reindex()
+    else:
+        engine.index_pending(index_name=index_name, rebuild=True)

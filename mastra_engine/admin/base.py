@@ -264,7 +264,7 @@ class EngineAdmin(NamingAdmin):
             self.log_deletions(request, cast("QuerySet[Any]", [row]))
             return redirect(self.after_deletion(row))
         self.log_change(request, row, success)
-        return redirect(back)
+        return redirect(back if self.only(row).exists() else self._list_url())
 
     def after_deletion(self, row: Any) -> str:
         """Return the address of the page that is shown after a row was deleted."""
@@ -294,8 +294,8 @@ class EngineAdmin(NamingAdmin):
         return facts
 
     def _fact(self, name: str, value: Any) -> Fact:
-        field: Any = self.opts.get_field(name)
-        return Fact(str(field.verbose_name), value, str(field.help_text))
+        label, help_text = self.label_of(name)
+        return Fact(str(label), value, str(help_text))
 
     def _may_open(self, request: HttpRequest, view: View) -> bool:
         allowed = self.has_view_permission(request)

@@ -12,6 +12,8 @@ from typing import Any
 from django.db.models import F, JSONField, Model, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Coalesce, Left, Length
 
+from mastra_engine.admin.wording import left_out
+
 #: The most characters of a value that a page reads; the filter `pretty` shows more.
 LONGEST = 40_000
 
@@ -55,5 +57,5 @@ def read_beginnings(
 
 def _value(start: str | None, size: int, *, is_json: bool) -> Any:
     if start is not None and size > len(start):
-        return f"{start}\n… {size - len(start):,} more characters"
+        return f"{start}\n{left_out(size - len(start))}"
     return json.loads(start) if start is not None and is_json else start

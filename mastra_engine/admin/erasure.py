@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -18,8 +17,8 @@ from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, Text, View
 from mastra_engine.admin.paging import counted
-from mastra_engine.admin.reading import Reads, database
-from mastra_engine.backends.base.facts.claims import FACT_INDEX
+from mastra_engine.admin.reading import Reads, database, own_index_names
+from mastra_engine.admin.wording import number_text
 from mastra_engine.exceptions import EngineError, InvalidInput
 from mastra_engine.handler import engine
 from mastra_engine.models import (
@@ -125,7 +124,7 @@ class ResourceActions(EngineAdmin):
 
     def _rows_of(self, resource_id: str) -> dict[str, QuerySet[Any]]:
         """Return the rows that an erasure deletes, by noun."""
-        indexes = self.rows(VectorIndex).filter(name__in=_index_names())
+        indexes = self.rows(VectorIndex).filter(name__in=own_index_names())
         vectors = self.rows(Embedding).filter(
             vector_index__in=list(indexes.values_list("pk", flat=True)), namespace=resource_id
         )
@@ -152,10 +151,6 @@ def _resource_id(parameters: Any) -> str:
     return name(resource_id, "/resource_id")
 
 
-def _index_names() -> Iterable[str]:
-    return engine.memory.index_name, engine.state.index.name, FACT_INDEX
-
-
 def _may_erase(request: HttpRequest) -> bool:
     permissions = [f"{APP}.delete_{model._meta.model_name}" for model in ERASED]
     return request.user.has_perms(permissions)
@@ -167,7 +162,9 @@ def _may_export(request: HttpRequest) -> bool:
 
 
 def _in_words(amounts: dict[str, int]) -> str:
-    words = [f"{word}: {amounts[noun]:,}" for noun, word in NOUNS.items() if amounts[noun]]
+    words = [
+        f"{word}: {number_text(amounts[noun])}" for noun, word in NOUNS.items() if amounts[noun]
+    ]
     if not words:
         return _("Nothing was stored of the resource.")
     return _("The resource was erased (%(amounts)s).") % {"amounts": ", ".join(words)}

@@ -163,7 +163,7 @@ class FactAdmin(EngineAdmin):
             "aliases": self._aliases(row) if self.reads(request, Fact) else (),
             "timeline": [_version(version) for version in reversed(versions[:LISTED])],
             "all_versions": self.url("fact_changelist", **claim) if versions[LISTED:] else "",
-            "sources": list(self._sources(row)),
+            "sources": list(self._sources(request, row)),
             "all_sources": self.url("factsource_changelist", fact__id__exact=row.pk),
         }
 
@@ -239,19 +239,24 @@ class FactAdmin(EngineAdmin):
     def _aliases(self, row: Fact) -> list[str]:
         return list(self.only(row).values_list("aliases", flat=True).get())
 
-    def _sources(self, row: Fact) -> Iterator[Source]:
+    def _sources(self, request: HttpRequest, row: Fact) -> Iterator[Source]:
         rows = self.rows(FactSource).filter(fact=row).defer("quote")
         rows = rows.annotate(quote_start=Left("quote", QUOTED))
         rows = rows.select_related("message", "record").only(
             *("fact_id", "message__thread_id", "message__position", "record__external_id")
         )
-        for source in rows.order_by("id")[:LISTED]:
+        sources = list(rows.order_by("id")[:LISTED])
+        messages = [("message", source.message_id) for source in sources]
+        records = [("record", source.record_id) for source in sources]
+        names = self.names(request, [*messages, *records])
+        for source in sources:
             if (message := source.message) is not None:
                 address = self.url("thread_change", message.thread_id, at=message.position)
-                label = f"{message.thread_id} #{message.position}"
+                label = f"#{message.position} {names['message', message.pk]}"
                 yield Source(source, Link(label, address and f"{address}#m{message.position}"))
             elif (record := source.record) is not None:
-                yield Source(source, Link(record.external_id, self.url("record_change", record.pk)))
+                label = str(names["record", record.pk])
+                yield Source(source, Link(label, self.url("record_change", record.pk)))
 
 
 @admin.register(FactSource)

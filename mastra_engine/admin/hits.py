@@ -12,6 +12,7 @@ from mastra_engine.admin.base import EngineAdmin, Link
 from mastra_engine.admin.names import Name, vector_title
 from mastra_engine.admin.scores import Score, score_lines
 from mastra_engine.admin.sources import origins
+from mastra_engine.admin.wording import term
 from mastra_engine.conversations.parts import text_of
 from mastra_engine.evaluations.targets import Target
 from mastra_engine.models import Embedding
@@ -81,7 +82,7 @@ def _of_message(admin: EngineAdmin, message: RecalledMessage) -> Hit:
     return Hit(
         id=message.id,
         name=Name(
-            f"{message.role} #{message.position}",
+            f"{term(message.role)} #{message.position}",
             message.id,
             admin.url("thread_change", message.thread_id, at=message.position),
         ),

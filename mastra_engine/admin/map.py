@@ -35,7 +35,7 @@ _FIELD_SAMPLE = 200
 #: The most characters shown of a value and of a document.
 LABEL, EXCERPT = 60, 120
 NAMESPACE = "@namespace"
-OTHERS, NOTHING = "others", "(none)"
+OTHERS, NOTHING = gettext_lazy("others"), gettext_lazy("(none)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class ColourForm(PageForm):
     def __init__(self, *args: Any, fields: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = [(name, name) for name in fields]
-        self.fields["by"].choices = [*names, (NAMESPACE, "namespace")]  # type: ignore[attr-defined]
+        self.fields["by"].choices = [*names, (NAMESPACE, gettext_lazy("namespace"))]  # type: ignore[attr-defined]
 
 
 class Map(EngineAdmin):
@@ -110,11 +110,11 @@ class Map(EngineAdmin):
             "vector_index_id", "row_id", "vector_id", "value", "excerpt"
         ):
             address = self.embedding_url(index_id, row_id)
-            points[label or NOTHING].append([*places[row_id], address, excerpt or vector_id])
+            points[label or str(NOTHING)].append([*places[row_id], address, excerpt or vector_id])
         ordered = sorted(points, key=lambda label: (-len(points[label]), label))
         groups = [Group(label=label, points=points[label]) for label in ordered[:COLOURS]]
         if rest := [point for label in ordered[COLOURS:] for point in points[label]]:
-            groups.append(Group(label=OTHERS, points=rest))
+            groups.append(Group(label=str(OTHERS), points=rest))
         return groups
 
 

@@ -28,7 +28,7 @@ from mastra_engine.admin.editing import MessageDeletion, ThreadEditing, WorkingM
 from mastra_engine.admin.erasure import ResourceActions
 from mastra_engine.admin.facts import facts_of_resource
 from mastra_engine.admin.filters import DayFilter, ResourceFilter, RoleFilter, by_day
-from mastra_engine.admin.names import RESOURCE, Name
+from mastra_engine.admin.names import RESOURCE, TOOL, Name, message_title
 from mastra_engine.admin.openable import may_open
 from mastra_engine.admin.paging import counted
 from mastra_engine.admin.reading import database
@@ -197,10 +197,10 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
             title=gettext("Resource %(id)s") % {"id": resource_id},
             heading=names[own],
             facts=[
-                Fact("threads", counted(all_threads)),
+                Fact(gettext("threads"), counted(all_threads)),
                 *_sums(all_threads),
-                Fact("vectors", counted(vectors)),
-                Fact("state items", counted(state)),
+                Fact(gettext("vectors"), counted(vectors)),
+                Fact(gettext("state items"), counted(state)),
             ],
             resource_id=resource_id,
             tools=self.resource_tools(request, resource_id),
@@ -221,7 +221,8 @@ def _sums(threads: QuerySet[Thread]) -> Iterator[Fact]:
         tokens=Sum("total_tokens", default=0),
     )
     if sums.pop("threads") <= COUNTED:
-        yield from (Fact(label, number) for label, number in sums.items())
+        yield Fact(gettext("messages"), sums["messages"])
+        yield Fact(gettext("tokens"), sums["tokens"])
 
 
 @admin.register(Message)
@@ -231,6 +232,7 @@ class MessageAdmin(Reasons, MessageDeletion):
     views = (*Reasons.views, *MessageDeletion.views)
     list_display = ("place", "role", "thread_id", "tokens", "created_at")
     list_display_links = None
+    terms = ("role",)
     search_fields = ("id",)
     search_help_text = _("Words of a message, or the beginning of a message ID")
     list_filter = (RoleFilter, ("created_at", DayFilter))
@@ -244,7 +246,7 @@ class MessageAdmin(Reasons, MessageDeletion):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         words = distinct_words(request.GET.get(SEARCH_VAR, ""))
         rows = super().get_queryset(request)
-        with_excerpts: QuerySet[Any] = rows.annotate(excerpt=excerpt_of("text", words))
+        with_excerpts: QuerySet[Any] = rows.annotate(excerpt=excerpt_of("text", words), tool=TOOL)
         return with_excerpts
 
     def get_list_display(self, request: HttpRequest) -> Any:
@@ -254,9 +256,8 @@ class MessageAdmin(Reasons, MessageDeletion):
         @admin.display(description=_("text"))
         def text(row: Any) -> SafeString:
             address = self.url("thread_change", row.thread_id, at=row.position)
-            return linked(
-                f"{address}#m{row.position}" if address else "", marked(row.excerpt, words)
-            )
+            shown = marked(row.excerpt, words) or message_title(row.role, row.tool)
+            return linked(f"{address}#m{row.position}" if address else "", shown)
 
         columns = super().get_list_display(request)
         if not self.reads(request, Message):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import F, Model, OuterRef, QuerySet, Subquery, TextField, Value
+from django.db.models import Case, F, Model, OuterRef, QuerySet, Subquery, TextField, Value, When
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Concat, Left, NullIf
 from django.http import HttpRequest
@@ -28,6 +28,7 @@ from django.utils.translation import gettext as _
 
 from mastra_engine.admin.addresses import admin_url
 from mastra_engine.admin.reading import Reads, database, rows_of
+from mastra_engine.admin.wording import term
 from mastra_engine.conf import admin_settings, no_names
 from mastra_engine.models import (
     Embedding,
@@ -146,6 +147,12 @@ def vector_title(metadata: Mapping[str, Any], document: str | None) -> str:
     return _shortened(title or document or "")
 
 
+def message_title(role: str, tool: str | None) -> str:
+    """Return the name of a message without text: the tool that it uses, or its role."""
+    use = _("Result of %(tool)s") if role == "tool" else _("Calls %(tool)s")
+    return use % {"tool": tool} if tool else term(role)
+
+
 def _shortened(text: str) -> str:
     return Truncator(" ".join(text[: 2 * LONGEST_NAME].split())).chars(LONGEST_NAME)
 
@@ -167,6 +174,11 @@ Texts = Iterator[Named]
 def _beginning(field: Any) -> Any:
     """Return the expression of the beginning of a text, null if it is empty."""
     return NullIf(Left(field, 2 * LONGEST_NAME), Value(""))
+
+
+#: The expression of the tool that a message without text uses first.
+_FIRST_TOOL = Coalesce(KT("content__0__tool_name"), KT("content__0__toolName"))
+TOOL = Case(When(text="", then=_beginning(_FIRST_TOOL)))
 
 
 def _title(field: str) -> Any:
@@ -192,12 +204,10 @@ def _threads(reads: Reads, keys: set[Any]) -> Texts:
 
 def _messages(reads: Reads, keys: set[Any]) -> Texts:
     """Yield the texts of messages, else the names of the tools that they call."""
-    tool = Coalesce(KT("content__0__tool_name"), KT("content__0__toolName"))
     rows = rows_of(Message).filter(pk__in=keys)
-    words = rows.annotate(words=_beginning("text"), tool=_beginning(tool))
+    words = rows.annotate(words=_beginning("text"), tool=TOOL)
     for key, role, text, name in words.values_list("pk", "role", "words", "tool"):
-        use = _("Result of %(tool)s") if role == "tool" else _("Calls %(tool)s")
-        yield Named(key, text or (use % {"tool": name} if name else role))
+        yield Named(key, text or message_title(role, name))
 
 
 def _records(reads: Reads, keys: set[Any]) -> Texts:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import FieldDoesNotExist
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from mastra_engine.admin.names import REFERENCES, Names, Reference
 from mastra_engine.admin.reading import ReadOnlyAdmin
+from mastra_engine.admin.wording import term
 
 
 class NamingAdmin(ReadOnlyAdmin):
@@ -57,7 +59,7 @@ class NamingAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, row: Any, columns: Iterable[str]
     ) -> dict[str, Any]:
         """Return the values of columns of a row, names for those that refer to rows."""
-        values = {column: getattr(row, column) for column in columns}
+        values = {column: self._value(row, column) for column in columns}
         references = {
             column: (REFERENCES[column], key)
             for column, key in values.items()
@@ -66,6 +68,18 @@ class NamingAdmin(ReadOnlyAdmin):
         names = self.names(request, references.values())
         return values | {column: names[reference] for column, reference in references.items()}
 
+    def label_of(self, column: str) -> tuple[Any, Any]:
+        """Return the label and the help text of a column: a field, or a method of this class."""
+        try:
+            field: Any = self.opts.get_field(column)
+        except FieldDoesNotExist:
+            return getattr(self, column).short_description, ""
+        return field.verbose_name, field.help_text
+
+    def _value(self, row: Any, column: str) -> Any:
+        value = getattr(row, column) if hasattr(row, column) else getattr(self, column)(row)
+        return term(value) if column in self.terms else value
+
     def _refers(self, column: Any) -> bool:
         return column in REFERENCES or column == self.opts.pk.name
 
@@ -73,13 +87,12 @@ class NamingAdmin(ReadOnlyAdmin):
         """Return the reference of a column of a row; its primary key refers to the row itself."""
         if column == self.opts.pk.name:
             return self.reference(row)
-        return REFERENCES[column], getattr(row, column)
+        return REFERENCES[column], self._value(row, column)
 
     def _name_column(self, column: str) -> Callable[[Any], SafeString | None]:
         is_own = column == self.opts.pk.name
-        field: Any = self.opts.pk if is_own else self.opts.get_field(column)
 
-        @admin.display(description=self.opts.verbose_name if is_own else field.verbose_name)
+        @admin.display(description=self.opts.verbose_name if is_own else self.label_of(column)[0])
         def name(row: Any) -> SafeString | None:
             reference = self._reference(row, column)
             return None if reference[1] is None else row.names[reference].__html__()

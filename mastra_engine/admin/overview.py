@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Fact, View
 from mastra_engine.admin.reading import database
+from mastra_engine.admin.wording import number_text
 from mastra_engine.health import Day, Health, Runs, Waiting, read_growth, read_health
 from mastra_engine.types import COUNTED
 
@@ -66,7 +67,7 @@ def _active(runs: Runs) -> Iterator[Fact]:
 def _bounded(number: int) -> str | int:
     if number < COUNTED:
         return number
-    return _("%(number)s or more") % {"number": f"{COUNTED:,}"}
+    return _("%(number)s or more") % {"number": number_text(COUNTED)}
 
 
 def cached_growth(alias: str) -> list[Day]:

@@ -11,6 +11,7 @@ from django.db import connections
 from django.db.models import Model, QuerySet
 from django.utils.translation import gettext as _
 
+from mastra_engine.admin.wording import number_text
 from mastra_engine.types import COUNTED
 
 _ROWS = "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)"
@@ -37,16 +38,17 @@ def counted(queryset: QuerySet[Any]) -> str:
     """Return the number of rows as text, exact up to COUNTED."""
     number = queryset.order_by()[: COUNTED + 1].count()
     return (
-        f"{number:,}"
+        number_text(number)
         if number <= COUNTED
-        else _("more than %(number)s") % {"number": f"{COUNTED:,}"}
+        else _("more than %(number)s") % {"number": number_text(COUNTED)}
     )
 
 
 def bounded_count(queryset: QuerySet[Any]) -> str:
     """Return the number of rows as text, exact up to COUNTED, then the planner's estimate."""
     number = BoundedPaginator(queryset, 1).count
-    return f"{number:,}" if number <= COUNTED else _("about %(number)s") % {"number": f"{number:,}"}
+    text = number_text(number)
+    return text if number <= COUNTED else _("about %(number)s") % {"number": text}
 
 
 def estimate(queryset: QuerySet[Any]) -> int:

@@ -11,10 +11,11 @@ from django.contrib.auth import get_permission_codename
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import DateTimeField, Model, QuerySet
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
 
 from mastra_engine.admin.paging import BoundedPaginator, table_rows
 from mastra_engine.admin.times import time_tag
+from mastra_engine.admin.wording import term
+from mastra_engine.backends.base.facts.claims import FACT_INDEX
 from mastra_engine.handler import engine
 from mastra_engine.web import APP, READ_CONTENT, READS, allowed
 
@@ -48,6 +49,8 @@ class ReadOnlyAdmin(Themed):
     documents: tuple[str, ...] = ()
     #: Further columns that pages do not read.
     unread: tuple[str, ...] = ()
+    #: The columns with words of the engine, such as a status.
+    terms: tuple[str, ...] = ()
     #: Whether the app's index has a link to the list; otherwise only other pages have one.
     listed = True
 
@@ -75,11 +78,16 @@ class ReadOnlyAdmin(Themed):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         hidden = () if self.reads(request, self.model) else self.content_columns
-        times = {
-            field.name for field in self.opts.concrete_fields if isinstance(field, DateTimeField)
+        texts: dict[str, Callable[[Any], str]] = {
+            **{
+                field.name: time_tag
+                for field in self.opts.concrete_fields
+                if isinstance(field, DateTimeField)
+            },
+            **dict.fromkeys(self.terms, term),
         }
         return [
-            self._time_column(column) if column in times else column
+            self._text_column(column, texts[column]) if column in texts else column
             for column in self.list_display
             if column not in hidden
         ]
@@ -130,13 +138,13 @@ class ReadOnlyAdmin(Themed):
         """Return the keys of a bounded number of rows with the words of a term in their content."""
         return set()
 
-    def _time_column(self, name: Any) -> Callable[[Any], SafeString | None]:
-        """Return a column of times with seconds and their zone, which Django's formats lack."""
+    def _text_column(self, name: Any, text: Callable[[Any], str]) -> Callable[[Any], str | None]:
+        """Return a column that shows its values by a function, which Django's formats lack."""
 
         @display(description=self.opts.get_field(name).verbose_name, ordering=name)  # type: ignore[union-attr]
-        def column(row: Any) -> SafeString | None:
+        def column(row: Any) -> str | None:
             value = getattr(row, name)
-            return None if value is None else time_tag(value)
+            return None if value is None else text(value)
 
         column.__name__ = name
         return column
@@ -181,6 +189,11 @@ class Reads:
 def rows_of(model: type[Model]) -> QuerySet[Any]:
     """Return the rows of a table in the default engine's database."""
     return model._default_manager.using(database())
+
+
+def own_index_names() -> tuple[str, ...]:
+    """Return the names of the indexes that the engine makes from its own tables."""
+    return engine.memory.index_name, engine.state.index.name, FACT_INDEX
 
 
 def database() -> str:

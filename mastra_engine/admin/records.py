@@ -82,7 +82,10 @@ class EntityAdmin(ChangesOfDays):
         engine.delete_entity_by_id(id=obj.id)
 
     def heading(self, request: HttpRequest, row: Entity) -> str:
-        return f"{row.name} of {row.connection_id}"
+        return _("%(name)s of %(connection)s") % {
+            "name": row.name,
+            "connection": row.connection_id,
+        }
 
     def tools(self, request: HttpRequest, row: Entity) -> list[Link]:
         return [
@@ -214,11 +217,11 @@ class RecordAdmin(EngineAdmin):
         newest = rows.order_by(*self.get_ordering(request))
         return in_records(rows, words) | scanned(newest, as_text("data", Record), words)
 
-    @admin.display(description="entity")
+    @admin.display(description=gettext_lazy("entity"))
     def kind(self, row: Record) -> str:
         return row.entity.name
 
-    @admin.display(description="connection")
+    @admin.display(description=gettext_lazy("connection"))
     def connection(self, row: Record) -> str:
         return row.entity.connection_id
 

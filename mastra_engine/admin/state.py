@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Link
 from mastra_engine.handler import engine
@@ -20,17 +21,27 @@ from mastra_engine.models import StateItem
 class StateItemAdmin(EngineAdmin):
     """Items of agent state; a search lists those below a namespace."""
 
-    list_display = ("key", "path", "version", "updated_at", "expires_at")
+    list_display = ("key", "path", "resource_id", "version", "updated_at", "expires_at")
     search_fields = ("namespace",)
-    search_help_text = 'The beginning of a namespace, such as ann/prefs or ["ann", "prefs"]'
+    search_help_text = gettext_lazy(
+        'The beginning of a namespace, such as ann/prefs or ["ann", "prefs"]'
+    )
     ordering = ("namespace", "key")
-    facts = ("namespace", "key", "version", "is_pending", "created_at", "updated_at", "expires_at")
+    facts = (
+        *("resource_id", "path", "key", "version", "is_pending"),
+        *("created_at", "updated_at", "expires_at"),
+    )
     documents = ("value",)
-    deleted_with = "its vector"
+    deleted_with = gettext_lazy("its vector")
 
-    @admin.display(description="namespace")
+    @admin.display(description=gettext_lazy("namespace"), ordering="namespace")
     def path(self, row: StateItem) -> str:
         return path_of(row.namespace)
+
+    @admin.display(description=gettext_lazy("resource"))
+    def resource_id(self, row: StateItem) -> str:
+        """Return the owner of an item, which pages show by name."""
+        return str(row.namespace[0])
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).filter(value__isnull=False)  # without tombstones
@@ -50,7 +61,10 @@ class StateItemAdmin(EngineAdmin):
         engine.state.delete(namespace=obj.namespace, key=obj.key)
 
     def heading(self, request: HttpRequest, row: StateItem) -> str:
-        return f"{row.key} in {path_of(row.namespace)}"
+        return _("%(key)s in %(namespace)s") % {
+            "key": row.key,
+            "namespace": path_of(row.namespace),
+        }
 
     def tools(self, request: HttpRequest, row: StateItem) -> list[Link]:
         namespace = json.dumps(row.namespace)

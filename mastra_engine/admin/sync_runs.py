@@ -12,13 +12,14 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.text import Truncator
+from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Link, View
 from mastra_engine.admin.filters import ConnectionFilter, DayFilter, by_day
 from mastra_engine.admin.times import duration_text
+from mastra_engine.admin.wording import number_text, term
 from mastra_engine.handler import engine
 from mastra_engine.models import Sync, SyncPage, SyncRun
 from mastra_engine.types import ACTIVE, RunStatus
@@ -46,7 +47,7 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        return [(status, status.capitalize()) for status in get_args(RunStatus)]
+        return [(status, capfirst(term(status))) for status in get_args(RunStatus)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(status=self.value()) if self.value() else queryset
@@ -68,6 +69,7 @@ class SyncRunAdmin(EngineAdmin):
         ("created_at", DayFilter),
         ("finished_at", DayFilter),
     )
+    terms = ("status",)
     search_fields = ("sync", "connection_id")
     search_help_text = gettext_lazy("The beginning of a sync name or a connection ID")
     lookups = frozenset(
@@ -189,7 +191,7 @@ class SyncPageAdmin(EngineAdmin):
     unread = ("unchanged_revs",)
 
     def heading(self, request: HttpRequest, row: SyncPage) -> str:
-        return _("Page %(number)s") % {"number": f"{row.number:,}"}
+        return _("Page %(number)s") % {"number": number_text(row.number)}
 
     def tools(self, request: HttpRequest, row: SyncPage) -> list[Link]:
         return [Link(_("Sync run"), self.url("syncrun_change", row.run_id))]

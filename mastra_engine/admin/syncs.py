@@ -18,6 +18,7 @@ from mastra_engine.admin.base import EngineAdmin, Link, View
 from mastra_engine.admin.filters import ConnectionFilter
 from mastra_engine.admin.forms import FilterField, PageForm
 from mastra_engine.admin.sync_runs import duration_of, reason_of
+from mastra_engine.admin.wording import term
 from mastra_engine.handler import engine
 from mastra_engine.models import Sync, SyncRun
 from mastra_engine.registry import registry
@@ -77,9 +78,12 @@ class SyncAdmin(EngineAdmin):
         rows: QuerySet[Any] = super().get_queryset(request).annotate(last_status=Subquery(last_run))
         return rows
 
+    def status_of(self, row: Any) -> str:
+        return sync_status(paused=row.paused_at is not None, last_status=row.last_status)
+
     @admin.display(description=gettext_lazy("status"))
     def status(self, row: Any) -> str:
-        return sync_status(paused=row.paused_at is not None, last_status=row.last_status)
+        return term(self.status_of(row))
 
     def heading(self, request: HttpRequest, row: Sync) -> str:
         return _("%(sync)s of %(connection)s") % {
@@ -107,7 +111,7 @@ class SyncAdmin(EngineAdmin):
         with_content = self.reads(request, SyncRun)
         listed = {f"{column}__exact": value for column, value in of.items()}
         return {
-            "sync_status": self.status(row),
+            "sync_status": self.status_of(row),
             "runs": [
                 (run, duration_of(run), reason_of(run, with_content=with_content))
                 for run in runs.defer("params", "checkpoint", "log")[:LATEST]

@@ -23,8 +23,9 @@ from mastra_engine.admin.map import Map
 from mastra_engine.admin.names import Name, Reference, embedding_key, vector_title
 from mastra_engine.admin.overview import Overview
 from mastra_engine.admin.playground import Playground
-from mastra_engine.admin.reading import database
+from mastra_engine.admin.reading import database, own_index_names
 from mastra_engine.admin.sources import origins
+from mastra_engine.admin.wording import number_text, term
 from mastra_engine.handler import DEFAULT_ALIAS, engine
 from mastra_engine.health import read_lags
 from mastra_engine.models import Embedding, IndexProgress, VectorIndex
@@ -64,12 +65,15 @@ class VectorIndexAdmin(Overview, Playground, Map):
         lags = read_lags(database())
         structures = {state.name: state for state in read_structures(connections[database()])}
 
+        @admin.display(description=gettext_lazy("status"))
         def status(row: VectorIndex) -> str | None:
-            return structures[row.name].status if row.name in structures else None
+            return term(structures[row.name].status) if row.name in structures else None
 
+        @admin.display(description=gettext_lazy("vectors"))
         def vectors(row: VectorIndex) -> str | None:
             return _estimate(structures[row.name].vectors) if row.name in structures else None
 
+        @admin.display(description=gettext_lazy("size"))
         def size(row: VectorIndex) -> str | None:
             return filesizeformat(structures[row.name].bytes) if row.name in structures else None
 
@@ -93,8 +97,8 @@ class VectorIndexAdmin(Overview, Playground, Map):
             ]
         if self.may(request, "change"):
             links.append(Link(_("Build"), self.url("build", row.pk)))
-            if any(declared.index == row.name for declared in registry.indexes.values()):
-                links.append(Link(_("Read all records again"), self.url("rebuild", row.pk)))
+            if _is_declared(row) or row.name in own_index_names():
+                links.append(Link(_("Index everything again"), self.url("rebuild", row.pk)))
         return links
 
     def details(self, request: HttpRequest, row: VectorIndex) -> dict[str, Any]:
@@ -122,18 +126,23 @@ class VectorIndexAdmin(Overview, Playground, Map):
         )
 
     def rebuild(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Read all records of a declared index again, in a task where the project has workers."""
+        """Index again all that an index is made from, in a task where the project has workers."""
         row = self.row(request, object_id)
         return self.confirm(
             request,
             row,
             question=_(
+                "The index is deleted, and all that it was made from is embedded again, by a "
+                "worker if the project has one. Until that ends, searches find only a part."
+            )
+            if row.name in own_index_names()
+            else _(
                 "All records of the index are read and embedded again, by a worker if the project "
                 "has one. Searches use the old vectors until they are replaced."
             ),
-            label=_("Read all records again"),
+            label=_("Index everything again"),
             act=lambda: enqueue_rebuild(DEFAULT_ALIAS, row.name),
-            success=_("Reading the records again was started."),
+            success=_("Indexing everything again was started."),
         )
 
     def _structure(self, row: VectorIndex) -> dict[str, Any]:
@@ -247,5 +256,11 @@ class IndexProgressAdmin(EngineAdmin):
     facts = ("entity_id", "vector_index_id", "rev", "complete", "claimed_until", "updated_at")
 
 
+def _is_declared(index: VectorIndex) -> bool:
+    return any(declared.index == index.name for declared in registry.indexes.values())
+
+
 def _estimate(vectors: int | None) -> str:
-    return "unknown" if vectors is None else f"about {vectors:,}"
+    if vectors is None:
+        return _("unknown")
+    return _("about %(number)s") % {"number": number_text(vectors)}

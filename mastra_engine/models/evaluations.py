@@ -4,35 +4,41 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from mastra_engine import types
-from mastra_engine.models.fields import ArrayField, Decoder, new_id
+from mastra_engine.models.fields import ArrayField, Decoder, EngineModel, new_id
 
 
-class EvaluationCase(models.Model):
+class EvaluationCase(EngineModel):
     """A question with the ids that a good search finds for it."""
 
-    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
+    id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
     target = models.TextField(
+        _("target"),
         db_collation="C",
         db_index=True,
-        help_text="The search that should find them: vectors:INDEX, records:ENTITY or recall.",
+        help_text=_("The search that should find them: vectors:INDEX, records:ENTITY or recall."),
     )
-    query = models.TextField()
+    query = models.TextField(_("query"))
     expected_ids = ArrayField(
-        models.TextField(), verbose_name="right answers", help_text="The ids to be found."
+        models.TextField(), verbose_name=_("right answers"), help_text=_("The ids to be found.")
     )
-    filter = models.JSONField(decoder=Decoder, null=True, help_text="The filter of the search.")
+    filter = models.JSONField(
+        _("filter"), decoder=Decoder, null=True, help_text=_("The filter of the search.")
+    )
     owner = models.TextField(
+        _("owner"),
         db_collation="C",
         db_default="",
         blank=True,
-        help_text="The namespace, the connection or the resource that is searched.",
+        help_text=_("The namespace, the connection or the resource that is searched."),
     )
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
 
-    def __str__(self) -> str:
-        return f"Evaluation case {self.pk}"
+    class Meta:
+        verbose_name = _("evaluation case")
+        verbose_name_plural = _("evaluation cases")
 
     def to_value(self) -> types.Case:
         """Return the row as the value that engines evaluate; a namespace is in its target."""
@@ -45,19 +51,26 @@ class EvaluationCase(models.Model):
         )
 
 
-class EvaluationResult(models.Model):
+class EvaluationResult(EngineModel):
     """The metrics of a search over all cases that were saved for it."""
 
-    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
+    id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
     target = models.TextField(
-        db_collation="C", db_index=True, help_text="The search that was measured, with its options."
+        _("target"),
+        db_collation="C",
+        db_index=True,
+        help_text=_("The search that was measured, with its options."),
     )
-    case_count = models.IntegerField("cases")
+    case_count = models.IntegerField(_("cases"))
     metrics = models.JSONField(
+        _("metrics"),
         decoder=Decoder,
-        help_text="The value of each metric, and the limits of its 95 % confidence interval.",
+        help_text=_(
+            "The value of each metric, and the limits of its confidence interval of 95 percent."
+        ),
     )
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
 
-    def __str__(self) -> str:
-        return f"Evaluation result {self.pk}"
+    class Meta:
+        verbose_name = _("evaluation result")
+        verbose_name_plural = _("evaluation results")

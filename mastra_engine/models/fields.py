@@ -1,4 +1,4 @@
-"""Parts that several models share: ids, arrays, decoding of JSON, conversion to values."""
+"""Parts that several models share: names, ids, arrays, decoding of JSON, conversion to values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField as PostgresArrayField
 from django.core.checks import CheckMessage
-from django.db.models import Model
+from django.db import models
+from django.utils.text import capfirst
 from uuid_utils.compat import uuid7
 
 from mastra_engine.validation.jsonb import loads
@@ -16,7 +17,17 @@ from mastra_engine.validation.jsonb import loads
 T = TypeVar("T")
 
 
-def as_value(row: Model, kind: type[T]) -> T:
+class EngineModel(models.Model):
+    """A table of the engine; pages call a row by its model and its key, never by its content."""
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{capfirst(self._meta.verbose_name)} {self.pk}"
+
+
+def as_value(row: models.Model, kind: type[T]) -> T:
     """Return a row as a value: each of its fields is filled from the column of the same name."""
     return kind(**{name: getattr(row, name) for name in kind.__slots__})  # type: ignore[attr-defined]
 

@@ -4,38 +4,44 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from mastra_engine import types
-from mastra_engine.models.fields import Decoder, as_value, new_id
+from mastra_engine.models.fields import Decoder, EngineModel, as_value, new_id
 
 
-class Entity(models.Model):
+class Entity(EngineModel):
     """A collection of records of one kind, such as the contacts of a connection."""
 
-    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
+    id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
     connection_id = models.TextField(
-        "connection ID",
+        _("connection ID"),
         db_collation="C",
-        help_text="The connection that the records come from, such as a customer's account.",
+        help_text=_("The connection that the records come from, such as a customer's account."),
     )
-    name = models.TextField(db_collation="C")
+    name = models.TextField(_("name"), db_collation="C")
     last_sync_id = models.TextField(  # noqa: DJ001 - null means "never synced"
-        "last sync ID", null=True, help_text="The cursor that the last sync_records() stored."
+        _("last sync ID"), null=True, help_text=_("The cursor that the last sync_records() stored.")
     )
     rev = models.BigIntegerField(
-        "revision", db_default=0, help_text="Numbers the changes to the records of the entity."
+        _("revision"),
+        db_default=0,
+        help_text=_("Numbers the changes to the records of the entity."),
     )
     purged_rev = models.BigIntegerField(
-        "purged revision",
+        _("purged revision"),
         db_default=0,
-        help_text="Tombstones up to this revision were deleted: readers of the change feed that "
-        "stopped before it start over.",
+        help_text=_(
+            "Tombstones up to this revision were deleted: readers of the change feed that "
+            "stopped before it start over."
+        ),
     )
-    created_at = models.DateTimeField(db_default=Now())
-    updated_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    updated_at = models.DateTimeField(_("updated at"), db_default=Now())
 
     class Meta:
-        verbose_name_plural = "entities"
+        verbose_name = _("entity")
+        verbose_name_plural = _("entities")
         constraints = [
             models.UniqueConstraint(
                 fields=["connection_id", "name"], name="mastra_engine_entity_name"
@@ -44,9 +50,6 @@ class Entity(models.Model):
         indexes = [
             models.Index(fields=["created_at", "id"], name="mastra_engine_entity_age"),
         ]
-
-    def __str__(self) -> str:
-        return f"Entity {self.pk}"
 
     def to_value(self) -> types.Entity:
         """Return the row as the value that the engine returns."""
@@ -59,41 +62,48 @@ class RecordQuerySet(models.QuerySet["Record"]):
         return self.filter(deleted_at=None)
 
 
-class Record(models.Model):
+class Record(EngineModel):
     """A record of an entity. A deleted record stays as a tombstone that the change feed reports."""
 
-    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
+    id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
     # The migration adds the constraint, with ON DELETE CASCADE in the database: Django's own
     # cascade would load every record of an entity to delete it.
     entity = models.ForeignKey(
         Entity,
+        verbose_name=_("entity"),
         on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,
         related_name="records",
     )
     external_id = models.TextField(
-        "external ID", db_collation="C", help_text="The ID of the record at its connection."
+        _("external ID"), db_collation="C", help_text=_("The ID of the record at its connection.")
     )
-    data = models.JSONField(decoder=Decoder)
+    data = models.JSONField(_("data"), decoder=Decoder)
     content_hash = models.UUIDField(editable=False)
     rev = models.BigIntegerField(
-        "revision", editable=False, help_text="The entity's revision at the record's last change."
+        _("revision"),
+        editable=False,
+        help_text=_("The entity's revision at the record's last change."),
     )
     created_rev = models.BigIntegerField(
-        "created revision",
+        _("created revision"),
         editable=False,
-        help_text="The entity's revision when the record was created.",
+        help_text=_("The entity's revision when the record was created."),
     )
-    created_at = models.DateTimeField(db_default=Now())
-    updated_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    updated_at = models.DateTimeField(_("updated at"), db_default=Now())
     deleted_at = models.DateTimeField(
-        null=True, help_text="Set on a tombstone: a deleted record that the change feed reports."
+        _("deleted at"),
+        null=True,
+        help_text=_("Set on a tombstone: a deleted record that the change feed reports."),
     )
 
     objects = RecordQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("record")
+        verbose_name_plural = _("records")
         constraints = [
             models.UniqueConstraint(
                 fields=["entity", "external_id"], name="mastra_engine_record_external_id"
@@ -108,9 +118,6 @@ class Record(models.Model):
         ]
         # The migration adds a GIN index on `data` in SQL: Django's GinIndex would force every
         # project to put django.contrib.postgres into INSTALLED_APPS.
-
-    def __str__(self) -> str:
-        return f"Record {self.pk}"
 
     def to_value(self, entity_type: str) -> types.Record:
         """Return the row as the value that the engine returns."""

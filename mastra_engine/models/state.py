@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
-from mastra_engine.models.fields import ArrayField, Decoder, new_id
+from mastra_engine.models.fields import ArrayField, Decoder, EngineModel, new_id
 
 
 class StateItemQuerySet(models.QuerySet["StateItem"]):
@@ -25,51 +26,66 @@ class StateItemQuerySet(models.QuerySet["StateItem"]):
         return self.filter(namespace__gte=list(prefix), namespace__lt=after)
 
 
-class StateItem(models.Model):
+class StateItem(EngineModel):
     """A JSON document that an agent keeps under a namespace and a key.
 
     A deleted item keeps its row, without a value: the tombstone holds the version from which a new
     item of the same key goes on.
     """
 
-    id = models.UUIDField("ID", primary_key=True, default=new_id, editable=False)
+    id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
     # Arrays are ordered by their elements. So the namespaces that begin with some elements are one
     # range of the key's index, and no element is ever taken for the beginning of another.
     namespace = ArrayField(
         models.TextField(db_collation="C"),
-        help_text="The path to the item; its first element is the owner, such as a user.",
+        verbose_name=_("namespace"),
+        help_text=_("The path to the item; its first element is the owner, such as a user."),
     )
-    key = models.TextField(db_collation="C", help_text="The name of the item in its namespace.")
+    key = models.TextField(
+        _("key"), db_collation="C", help_text=_("The name of the item in its namespace.")
+    )
     value = models.JSONField(
-        decoder=Decoder, null=True, help_text="The document; empty if the item was deleted."
+        _("value"),
+        decoder=Decoder,
+        null=True,
+        help_text=_("The document; empty if the item was deleted."),
     )
     version = models.BigIntegerField(
-        help_text="Grows with each write of the key, and goes on after a deletion."
+        _("version"), help_text=_("Grows with each write of the key, and goes on after a deletion.")
     )
     fields = ArrayField(
         models.TextField(),
         null=True,
         editable=False,
-        help_text="The paths that searches by text cover; null stands for every text.",
+        help_text=_("The paths that searches by text cover; null stands for every text."),
     )
     is_pending = models.BooleanField(
-        editable=False, help_text="Whether the text is still to be indexed for searches."
+        _("is pending"),
+        editable=False,
+        help_text=_("Whether the text is still to be indexed for searches."),
     )
     is_indexed = models.BooleanField(
-        db_default=False, editable=False, help_text="Whether a vector was stored of the item."
+        _("is indexed"),
+        db_default=False,
+        editable=False,
+        help_text=_("Whether a vector was stored of the item."),
     )
-    created_at = models.DateTimeField(db_default=Now())
-    updated_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    updated_at = models.DateTimeField(_("updated at"), db_default=Now())
     expires_at = models.DateTimeField(
-        null=True, help_text="From then on the item is not found any more."
+        _("expires at"), null=True, help_text=_("From then on the item is not found any more.")
     )
     lifetime = models.FloatField(
-        null=True, editable=False, help_text="The seconds after which it expires, if not renewed."
+        null=True,
+        editable=False,
+        help_text=_("The seconds after which it expires, if not renewed."),
     )
 
     objects = StateItemQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("state item")
+        verbose_name_plural = _("state items")
         constraints = [
             models.UniqueConstraint(
                 fields=["namespace", "key"], name="mastra_engine_stateitem_key"
@@ -87,6 +103,3 @@ class StateItem(models.Model):
                 name="mastra_engine_state_expiry",
             ),
         ]
-
-    def __str__(self) -> str:
-        return f"State item {self.pk}"

@@ -16,6 +16,7 @@ from django.apps import apps
 from django.contrib.admin.sites import AdminSite, all_sites
 from django.http import HttpRequest
 from django.template import Context
+from django.template.defaultfilters import yesno
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -93,8 +94,10 @@ def engine_query(parameters: dict[str, Any] | None = None, **more: Any) -> str:
 @register.filter
 def pretty(value: Any) -> str:
     """Return JSON with indentation, or text as it is, cut at LONGEST characters."""
+    from mastra_engine.admin.wording import left_out
+
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n… {len(text) - LONGEST:,} more"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n{left_out(len(text) - LONGEST)}"
 
 
 @register.filter
@@ -121,6 +124,7 @@ def brief(value: Any) -> str:
 def shown(value: Any) -> SafeString | str:
     """Return a fact as HTML; text is isolated, so that its direction does not affect the page."""
     from mastra_engine.admin.times import duration_text, time_tag
+    from mastra_engine.admin.wording import number_text
 
     if value is None or value == "":
         return "\N{EN DASH}"
@@ -130,9 +134,19 @@ def shown(value: Any) -> SafeString | str:
         return time_tag(value)
     if isinstance(value, timedelta):
         return duration_text(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
+    if isinstance(value, bool):
+        return str(yesno(value))
+    if isinstance(value, int):
+        return number_text(value)
     return format_html("<bdi>{}</bdi>", value)
+
+
+@register.filter
+def term(word: str) -> str:
+    """Return a word of the engine, such as a status, in the language of the page."""
+    from mastra_engine.admin import wording
+
+    return wording.term(word)
 
 
 @register.filter

@@ -18,12 +18,13 @@ class Element(NamedTuple):
 
 
 class Page(HTMLParser):
-    """The elements of a page, its title and its text."""
+    """The elements of a page, its title, its text, and the parts of its text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.elements: list[Element] = []
         self.title = self.text = ""
+        self.parts: set[str] = set()
         self._open: list[str] = []
         self.feed(text)
         self.close()
@@ -40,6 +41,8 @@ class Page(HTMLParser):
         if self._open and self._open[-1] == "title":
             self.title += data
         self.text += data
+        if self._open and self._open[-1] not in ("script", "style"):
+            self.parts.add(" ".join(data.split()))
 
     def faults(self) -> Iterator[str]:
         """Yield violations of a strict Content-Security-Policy, and links with other schemes."""

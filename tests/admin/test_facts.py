@@ -79,7 +79,7 @@ def test_the_timeline_tells_when_each_version_was_true_and_known(
 def test_sources_quote_their_text_and_lead_to_it(owner: Client, rows: tuple[Fact, Fact]) -> None:
     hamburg, berlin = rows
     page = opened(owner, page_of(hamburg))
-    assert "Message chat #1 live in Hamburg" in page.text
+    assert "Message #1 I live in Hamburg live in Hamburg" in page.text
     assert view("thread_change", "chat", at=1) + "#m1" in links(page)
     page = opened(owner, page_of(berlin))
     assert "Record c-ann city: Berlin" in page.text

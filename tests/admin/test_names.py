@@ -19,6 +19,7 @@ from mastra_engine.models import (
     IndexProgress,
     Message,
     Record,
+    StateItem,
     SyncPage,
     Thread,
     WorkingMemory,
@@ -181,6 +182,8 @@ def test_the_project_names_resources(owner: Client, store: dict[str, Any], named
         list_of(Fact),
         view("resources", resource_id="ann"),
         page_of(WorkingMemory.objects.all()[0]),
+        list_of(StateItem),
+        page_of(StateItem.objects.get()),
     ):
         CALLS.clear()
         assert name in text(owner, address).replace("Working memory of Ann", "<bdi>Ann"), address

@@ -205,5 +205,33 @@ def test_the_records_of_a_declared_index_are_read_again(owner: Client, db: None)
     assert address not in owner.get(page_of(index)).content.decode()
 
 
+@pytest.mark.parametrize("name", ["memory", "state", "facts"])
+def test_an_index_of_the_engine_is_made_again(
+    owner: Client, db: None, settings: Any, name: str
+) -> None:
+    settings.MASTRA_ENGINE = {
+        "default": {"BACKEND": "mastra_engine.PostgresEngine", "EMBEDDER": FixedEmbedder()}
+    }
+    engine.memory.save_memory(
+        thread_id="chat", resource_id="ann", messages=[{"role": "user", "content": "a sled"}]
+    )
+    engine.memory.embed_pending()
+    engine.state.put(namespace=("ann",), key="toy", value={"name": "a sled"})
+    engine.state.index_pending()
+    fact = {"subject": "ann", "predicate": "owns", "object": "a sled"}
+    engine.facts.remember(resource_id="ann", facts=[fact])
+    engine.facts.index_pending()
+    index = VectorIndex.objects.get(name=name)
+    before = set(Embedding.objects.filter(vector_index=index).values_list("vector_id", "document"))
+    assert view("rebuild", index.pk) in owner.get(page_of(index)).content.decode()
+    answer = owner.post(view("rebuild", index.pk), follow=True)
+    assert "was started" in "".join(str(message) for message in answer.context["messages"])
+    assert answer.status_code == 200  # the list of the indexes: this one was replaced
+    again = Embedding.objects.filter(vector_index__name=name)
+    assert set(again.values_list("vector_id", "document")) == before
+    assert not VectorIndex.objects.filter(pk=index.pk).exists()
+    assert LogEntry.objects.get().object_id == str(index.pk)
+
+
 def test_reading_again_needs_the_permission_to_change(onlooker: Client, docs: VectorIndex) -> None:
     assert onlooker.post(view("rebuild", docs.pk)).status_code == 403
