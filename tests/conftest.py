@@ -11,10 +11,22 @@ import pytest
 from hypothesis import settings
 
 from mastra_engine import PostgresEngine
+from mastra_engine.registry import registry
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+# What the installed apps declare: no module of tests is imported yet.
+INSTALLED = registry.syncs.copy(), registry.indexes.copy()
+
+
+@pytest.fixture(autouse=True)
+def declarations() -> Iterator[None]:
+    """Begin with what the installed apps declare, whatever other tests and their modules did."""
+    with registry.empty():
+        registry.syncs, registry.indexes = (declared.copy() for declared in INSTALLED)
+        yield
 
 
 @pytest.fixture

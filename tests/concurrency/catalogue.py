@@ -32,7 +32,6 @@ def sync(engine: MastraEngine, version: int) -> SyncResult:
     )
 
 
-@declare(entity=NAME["name"], mode="full")
 def catalogue_pages(ctx: Any) -> Iterator[list[dict[str, Any]]]:
     """Bring in the version that is asked for, page by page."""
     full = list(records(ctx.params["version"]))
@@ -43,6 +42,7 @@ def catalogue_pages(ctx: Any) -> Iterator[list[dict[str, Any]]]:
 
 def run(engine: MastraEngine, version: int) -> SyncRun:
     """Bring in a version by a run of the declared sync."""
+    declare(entity=NAME["name"], mode="full")(catalogue_pages)
     return engine.run_sync(
         "catalogue_pages", connection_id=NAME["connection_id"], params={"version": version}
     )

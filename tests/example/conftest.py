@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass
+from importlib import import_module, reload
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ SHARED = (
     "STATIC_URL",
     "TEMPLATES",
 )
+#: The modules that declare syncs and indexes.
+DECLARING = ("example_project.syncs", "example_project.desk.syncs")
 #: The topics that the desk knows in tests; all of them would take seconds to embed.
 TOPICS = {"lambda", "try", "nonlocal"}
 
@@ -74,6 +77,8 @@ def example_settings(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -
         setattr(settings, name, getattr(example, name))
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"  # needs no table
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    for module in DECLARING:  # Django has imported it, but perhaps for another test
+        reload(import_module(module))
 
 
 @pytest.fixture
