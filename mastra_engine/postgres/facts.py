@@ -173,7 +173,7 @@ SELECT {_ROW}, rows FROM (
         SELECT {_ROW},
                octet_length(subject) + octet_length(predicate) + octet_length(object)
                    + octet_length(reason) + octet_length(array_to_string(aliases, '')) AS size
-        FROM mastra_engine_fact WHERE {{condition}} ORDER BY created_at, id LIMIT {{limit}}
+        FROM mastra_engine_fact WHERE {{condition}} ORDER BY {{order}} LIMIT {{limit}}
     ) AS page
     WINDOW before AS (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ) AS sized
@@ -191,7 +191,8 @@ WHERE (resource_id, {_CLAIM}) = (
 ORDER BY created_at, id
 """
 _SOURCES = """
-SELECT message_id, record_id, quote FROM mastra_engine_factsource WHERE fact_id = %s ORDER BY id
+SELECT fact_id, message_id, record_id, quote FROM mastra_engine_factsource
+WHERE fact_id = ANY(%s) ORDER BY fact_id, id
 """
 # Rows are locked in the order of their ids, so that two processes that index the same facts cannot
 # deadlock.
@@ -334,10 +335,20 @@ def list_facts(
     if after is not None:
         condition = both(condition, ("(created_at, id) > (%s, %s)", list(after)))
     sql, params = condition
-    statement = _PAGE.format(condition=sql, limit=limit + 1, most=page_bytes(limit))
+    statement = _PAGE.format(
+        condition=sql, order="created_at, id", limit=limit + 1, most=page_bytes(limit)
+    )
     rows = read_rows(connection, statement, params, one_plan=one_plan)
     page = as_values(Fact, rows[:limit])
     return page, bool(rows) and len(page) < rows[0][-1]
+
+
+def list_current(connection: BaseDatabaseWrapper, condition: Sql, *, limit: int) -> list[Fact]:
+    """Return a page of facts, pinned ones first, then those remembered last."""
+    sql, params = condition
+    order = "pinned DESC, created_at DESC, id DESC"
+    statement = _PAGE.format(condition=sql, order=order, limit=limit, most=page_bytes(limit))
+    return as_values(Fact, read_rows(connection, statement, params))
 
 
 def list_versions(connection: BaseDatabaseWrapper, id: UUID) -> list[Fact]:
@@ -345,9 +356,14 @@ def list_versions(connection: BaseDatabaseWrapper, id: UUID) -> list[Fact]:
     return as_values(Fact, read_rows(connection, _VERSIONS, [id]))
 
 
-def list_sources(connection: BaseDatabaseWrapper, id: UUID) -> list[FactSource]:
-    """Return the sources of a fact in the order in which they were added."""
-    return [FactSource(*row) for row in read_rows(connection, _SOURCES, [id])]
+def list_sources(
+    connection: BaseDatabaseWrapper, fact_ids: Sequence[UUID]
+) -> dict[UUID, list[FactSource]]:
+    """Return the sources of facts in the order in which they were added."""
+    sources: dict[UUID, list[FactSource]] = {}
+    for fact_id, *source in read_rows(connection, _SOURCES, [list(fact_ids)]):
+        sources.setdefault(fact_id, []).append(FactSource(*source))
+    return sources
 
 
 def delete_facts(connection: BaseDatabaseWrapper, ids: Sequence[UUID]) -> int:

@@ -78,3 +78,19 @@ def test_a_method_sends_a_fixed_number_of_statements(
     fact, *_ = engine.facts.remember(**USER, facts=[*MANY, KNOWN])
     sent = statements(lambda: call(engine.facts, fact))
     assert len(sent) == count, sent
+
+
+def test_an_export_reads_a_page_of_facts_with_their_sources() -> None:
+    engine = PostgresEngine()
+    message = {"id": "m", "role": "user", "content": "x"}
+    engine.memory.save_memory(thread_id="t", resource_id="user", messages=[message])
+    facts = [replace(fact, sources=[FactSource("m")]) for fact in MANY]
+
+    def read() -> set[str]:
+        return set(engine.export_resource(resource_id="user"))
+
+    engine.facts.remember(**USER, facts=facts[:1])
+    of_one = statements(read)
+    engine.facts.remember(**USER, facts=facts)
+    assert len(statements(read)) == len(of_one)
+    assert sum('"sources":[{"message_id":"m"' in line for line in read()) == SIZE

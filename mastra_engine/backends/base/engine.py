@@ -18,7 +18,6 @@ from mastra_engine.backends.base.erasure.service import ErasureService
 from mastra_engine.backends.base.erasure.store import ErasureStore
 from mastra_engine.backends.base.event_loop import refuse_in_event_loop
 from mastra_engine.backends.base.export import exported
-from mastra_engine.backends.base.facts.current import current_facts
 from mastra_engine.backends.base.facts.extraction import Extraction
 from mastra_engine.backends.base.facts.service import Facts
 from mastra_engine.backends.base.facts.store import FactStore
@@ -120,7 +119,7 @@ class MastraEngine(ABC):
         """Return the service of facts, connected with that of memory in both directions."""
         context = self.memory.context
         extraction = Extraction(store, context.store, extractor=extractor, lease=lease)
-        context.current_facts = partial(current_facts, store)
+        context.current_facts = store.list_current
         context.messages_saved = extraction.enqueue
         return Facts(
             store,

@@ -10,9 +10,9 @@ from typing import Any
 from mastra_engine.backends.base.facts.service import Facts
 from mastra_engine.backends.base.memory.service import Memory
 from mastra_engine.backends.base.memory.transfer import json_line
-from mastra_engine.backends.base.paging import all_items
+from mastra_engine.backends.base.paging import all_items, batches
 from mastra_engine.backends.base.state.service import State
-from mastra_engine.exceptions import FactNotFound, ThreadNotFound
+from mastra_engine.exceptions import ThreadNotFound
 
 
 def exported(resource_id: str, memory: Memory, state: State, facts: Facts) -> Iterator[str]:
@@ -31,10 +31,14 @@ def exported(resource_id: str, memory: Memory, state: State, facts: Facts) -> It
                 yield _line("message", asdict(message))
     for item in all_items(state.list_items, namespace_prefix=(resource_id,)):
         yield _line("state_item", asdict(item))
-    for fact in all_items(facts.list_facts, resource_id=resource_id, include_superseded=True):
-        with suppress(FactNotFound):
-            sources = [asdict(source) for source in facts.sources(id=fact.id)]
-            yield _line("fact", {**asdict(fact), "sources": sources})
+    versions = all_items(facts.list_facts, resource_id=resource_id, include_superseded=True)
+    for batch in batches(versions):
+        ids = [fact.id for fact in batch]
+        sources = facts.store.list_sources(ids)
+        existing = facts.store.find(ids, resource_ids=[resource_id])
+        for fact in (existing[id] for id in ids if id in existing):
+            of_fact = [asdict(source) for source in sources.get(fact.id, ())]
+            yield _line("fact", {**asdict(fact), "sources": of_fact})
 
 
 def _working_memory(memory: Memory, **holder: str) -> Iterator[str]:

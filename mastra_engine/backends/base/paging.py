@@ -26,6 +26,12 @@ def all_items(list_page: Callable[..., Page[T]], *, limit: int = PAGE, **query: 
             return
 
 
+def batches(items: Iterator[T], *, size: int = PAGE) -> Iterator[list[T]]:
+    """Yield the items of an iterator in lists of `size`."""
+    while batch := [*islice(items, size)]:
+        yield batch
+
+
 async def aiter_items(items: Iterator[T], *, size: int = PAGE) -> AsyncIterator[T]:
     """Yield the items of an iterator, which the database thread advances by `size` at once."""
     while batch := await sync_to_async(lambda: [*islice(items, size)])():

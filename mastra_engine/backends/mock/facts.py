@@ -10,6 +10,7 @@ from uuid import UUID
 
 from mastra_engine.backends.base.facts.claims import Claim, Subject
 from mastra_engine.backends.base.facts.store import (
+    MAX_CURRENT,
     FactSelection,
     FactStore,
     FactWrite,
@@ -143,16 +144,23 @@ class MockFactStore(FactStore):
         size = min(limit, fitting((_size(row.fact) for row in selected), page_bytes(limit)))
         return [row.fact for row in selected[:size]], size < len(selected)
 
+    def list_current(self, resource_id: str, *, limit: int = MAX_CURRENT) -> list[Fact]:
+        with self._store.lock:
+            rows = self._rows([resource_id])
+        facts = [row.fact for row in reversed(rows) if is_at(row, Instant())]
+        facts.sort(key=lambda fact: not fact.pinned)
+        return facts[: min(limit, fitting(map(_size, facts), page_bytes(limit)))]
+
     def list_versions(self, id: UUID) -> list[Fact]:
         with self._store.lock:
             row = self._store.facts.get(id)
             rows = [] if row is None else self._rows([row.fact.resource_id])
         return [other.fact for other in rows if row is not None and other.claim == row.claim]
 
-    def list_sources(self, id: UUID) -> list[FactSource]:
+    def list_sources(self, ids: Sequence[UUID]) -> Mapping[UUID, Sequence[FactSource]]:
         with self._store.lock:
-            row = self._store.facts.get(id)
-        return [] if row is None else list(row.sources)
+            rows = [self._store.facts[id] for id in ids if id in self._store.facts]
+        return {row.fact.id: row.sources for row in rows if row.sources}
 
     # How far threads were read
 

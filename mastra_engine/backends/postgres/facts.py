@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 from mastra_engine.backends.base.facts.arguments import NewFact
 from mastra_engine.backends.base.facts.claims import Claim, Subject
 from mastra_engine.backends.base.facts.store import (
+    MAX_CURRENT,
     FactSelection,
     FactStore,
     FactWrite,
@@ -143,13 +144,18 @@ class PostgresFactStore(SessionStore, FactStore):
                 one_plan=after is None and selection.where is ALL,
             )
 
+    def list_current(self, resource_id: str, *, limit: int = MAX_CURRENT) -> list[Fact]:
+        condition = both(facts.of_resources([resource_id]), facts.true_at(None, None))
+        with self.session.translated():
+            return facts.list_current(self.session.connection, condition, limit=limit)
+
     def list_versions(self, id: UUID) -> list[Fact]:
         with self.session.translated():
             return facts.list_versions(self.session.connection, id)
 
-    def list_sources(self, id: UUID) -> list[FactSource]:
+    def list_sources(self, ids: Sequence[UUID]) -> Mapping[UUID, Sequence[FactSource]]:
         with self.session.translated():
-            return facts.list_sources(self.session.connection, id)
+            return facts.list_sources(self.session.connection, ids)
 
     # How far threads were read
 

@@ -10,6 +10,8 @@ from mastra_engine import MastraEngine
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.testing.contract.fact_sources import save_messages
 from mastra_engine.testing.contract.facts import day, remember
+from mastra_engine.types import FactInput
+from mastra_engine.validation.sizes import MAX_PAGE_BYTES
 
 TOLD = "Known facts:\nAnna lives in Berlin\nAnna speaks German\nAnna likes tea"
 
@@ -67,6 +69,21 @@ class TestFactsInWindows:
     def test_a_view_has_the_current_facts(self, engine: MastraEngine) -> None:
         view = engine.within(resource_ids=["user"]).memory.get_memory(thread_id="t", facts=True)
         assert [fact.object for fact in view.facts] == ["Berlin", "German", "tea"]
+
+    def test_at_most_a_thousand_facts_are_told(self, engine: MastraEngine) -> None:
+        facts = [FactInput("Ann", "likes", f"tea {number}", many=True) for number in range(1_000)]
+        engine.facts.remember(resource_id="user", facts=facts)
+        told = engine.memory.get_memory(thread_id="t", facts=True).facts
+        assert [fact.object for fact in told[:2]] == ["Berlin", "tea 999"]
+        assert len(told) == 1_000
+
+    def test_facts_end_with_the_one_that_fills_a_page(self, engine: MastraEngine) -> None:
+        texts = [f"{number}" + "x" * 16_000 for number in range(600)]
+        facts = [FactInput("Ann", "wrote", text, many=True) for text in texts]
+        engine.facts.remember(resource_id="user", facts=facts)
+        told = engine.memory.get_memory(thread_id="t", facts=True).facts
+        sizes = [sum(map(len, (f.subject, f.predicate, f.object, *f.aliases))) for f in told]
+        assert sum(sizes[:-1]) < MAX_PAGE_BYTES <= sum(sizes)
 
     def test_without_facts_nothing_is_told(self, engine: MastraEngine) -> None:
         save_messages(engine, "Hello", thread_id="u", resource_id="third")

@@ -7,12 +7,11 @@ from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
-from mastra_engine.backends.base.facts.current import current_facts
 from mastra_engine.backends.base.facts.index import FactIndex, text_of
 from mastra_engine.backends.base.facts.store import FactSelection, FactStore
 from mastra_engine.backends.base.facts.versions import Versions, is_current
 from mastra_engine.backends.base.steps import Steps
-from mastra_engine.backends.base.vectors.search import vector_query
+from mastra_engine.backends.base.vectors.search import VectorQuery, vector_query
 from mastra_engine.protocols import Embedder, FactJudge
 from mastra_engine.retrieval.embedding import BATCH_TEXTS, embed_documents
 from mastra_engine.types import Fact, FactDuplicate, FactSource
@@ -69,30 +68,26 @@ class Consolidation:
         """Return pairs of current facts of which one is among the `limit` first ones."""
         selection = FactSelection(resource_ids=frozenset([resource_id]))
         yield from self._index.index(self._index.to_index(selection))
-        current = {
-            fact.id: fact for fact in current_facts(self._store, resource_id) if is_current(fact)
-        }
+        facts = [f for f in self._store.list_current(resource_id, limit=limit) if is_current(f)]
         pairs: dict[tuple[UUID, UUID], FactDuplicate] = {}
-        facts = list(current.values())[:limit]
         for start in range(0, len(facts), BATCH_TEXTS):
             batch = facts[start : start + BATCH_TEXTS]
             vectors = yield partial(embed_documents, embedder, list(map(text_of, batch)))
-            for fact, numbers in zip(batch, vectors, strict=True):
-                query = vector_query(
-                    query_text=text_of(fact)[:QUERY],
-                    top_k=NEIGHBOURS + 1,  # itself included
-                    filter=None,
-                    min_score=min_score,
-                    hybrid=False,
-                    explain=False,
-                )
-                for match in self._index.search(query, numbers, selection):
-                    other = current.get(UUID(match.id))
-                    if other is not None and other != fact and match.similarity is not None:
-                        first, second = sorted((fact, other), key=lambda f: (f.created_at, f.id))
-                        pairs[first.id, second.id] = FactDuplicate(
-                            fact=first, duplicate=second, similarity=match.similarity, merged=False
-                        )
+            matches = [
+                (fact, match)
+                for fact, numbers in zip(batch, vectors, strict=True)
+                for match in self._index.search(_query(fact, min_score), numbers, selection)
+                if UUID(match.id) != fact.id
+            ]
+            found = self._index.with_facts([match for _, match in matches])
+            others = {match.fact.id: match.fact for match in found if is_current(match.fact)}
+            for fact, match in matches:
+                other = others.get(UUID(match.id))
+                if other is not None and match.similarity is not None:
+                    first, second = sorted((fact, other), key=lambda f: (f.created_at, f.id))
+                    pairs[first.id, second.id] = FactDuplicate(
+                        fact=first, duplicate=second, similarity=match.similarity, merged=False
+                    )
         return sorted(pairs.values(), key=lambda pair: -pair.similarity)
 
     def _merge(self, pair: FactDuplicate) -> FactDuplicate:
@@ -103,7 +98,7 @@ class Consolidation:
         moment = self._store.lock_resource(pair.fact.resource_id)
         sources = self._sources(pair.duplicate)
         survivor, duplicate = pair.fact, pair.duplicate
-        if not self._store.list_sources(survivor.id):
+        if not self._store.list_sources([survivor.id]):
             sources = []
         elif not sources:
             survivor, duplicate = duplicate, survivor
@@ -120,7 +115,7 @@ class Consolidation:
 
     def _sources(self, fact: Fact) -> list[FactSource]:
         """Return the sources of a fact that still exist, kept from deletion by a lock."""
-        sources = self._store.list_sources(fact.id)
+        sources = self._store.list_sources([fact.id]).get(fact.id, ())
         messages = sorted({source.message_id for source in sources if source.message_id})
         records = sorted({source.record_id for source in sources if source.record_id})
         locked: set[str | UUID | None] = {
@@ -128,3 +123,14 @@ class Consolidation:
             *self._store.lock_records(records, connection_ids=None),
         }
         return [source for source in sources if (source.message_id or source.record_id) in locked]
+
+
+def _query(fact: Fact, min_score: float) -> VectorQuery:
+    return vector_query(
+        query_text=text_of(fact)[:QUERY],
+        top_k=NEIGHBOURS + 1,  # itself included
+        filter=None,
+        min_score=min_score,
+        hybrid=False,
+        explain=False,
+    )

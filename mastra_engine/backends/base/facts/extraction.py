@@ -11,7 +11,6 @@ from typing import Any
 
 from mastra_engine import failpoints
 from mastra_engine.backends.base.facts.answers import Answer, checked_answer
-from mastra_engine.backends.base.facts.current import current_facts
 from mastra_engine.backends.base.facts.store import FactStore, Reading
 from mastra_engine.backends.base.memory.store import MessageSelection, MessageStore
 from mastra_engine.backends.base.steps import Steps
@@ -24,8 +23,6 @@ logger = logging.getLogger("mastra_engine")
 #: The most messages of one call of the extractor. They end with the one that reaches these bytes
 #: of JSON.
 MAX_MESSAGES, MAX_BYTES = 50, 128 * 1024
-#: The most current facts that the extractor is given.
-MAX_KNOWN = 1_000
 
 PAGE = 100
 
@@ -112,7 +109,7 @@ class Extraction:
     ) -> Steps[list[FactChange]]:
         """Store the extractor's answer, unless it is outdated; return the changes."""
         try:
-            known_facts = current_facts(self._store, reading.resource_id)[:MAX_KNOWN]
+            known_facts = self._store.list_current(reading.resource_id)
             values: Any = yield partial(extractor.extract, messages, known_facts)
             answer = checked_answer(values, messages)
             failpoints.hit("facts_extracted")

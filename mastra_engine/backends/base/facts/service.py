@@ -224,7 +224,8 @@ class Facts:
 
         Raises FactNotFound.
         """
-        return self.store.list_sources(self.get_fact(id=id).id)
+        fact_id = self.get_fact(id=id).id
+        return list(self.store.list_sources([fact_id]).get(fact_id, ()))
 
     @in_steps
     def search(

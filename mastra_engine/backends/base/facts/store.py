@@ -21,6 +21,9 @@ from mastra_engine.types import Fact, FactAction, FactSource
 
 R = TypeVar("R")
 
+#: The most current facts that a context window, an extractor or a consolidation gets.
+MAX_CURRENT = 1_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactSelection:
@@ -160,12 +163,22 @@ class FactStore(ABC):
         """
 
     @abstractmethod
+    def list_current(self, resource_id: str, *, limit: int = MAX_CURRENT) -> list[Fact]:
+        """Return facts that are true now, pinned ones first, then those remembered last.
+
+        They end at the limit or with the fact that fills a page in bytes.
+        """
+
+    @abstractmethod
     def list_versions(self, id: UUID) -> list[Fact]:
         """Return the versions of a fact's claim, oldest first."""
 
     @abstractmethod
-    def list_sources(self, id: UUID) -> list[FactSource]:
-        """Return the sources of a fact in the order in which they were added."""
+    def list_sources(self, ids: Sequence[UUID]) -> Mapping[UUID, Sequence[FactSource]]:
+        """Return the sources of facts in the order in which they were added.
+
+        A fact without sources is left out.
+        """
 
     @abstractmethod
     def delete_versions(self, ids: Sequence[UUID]) -> int:

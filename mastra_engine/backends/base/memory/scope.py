@@ -34,7 +34,7 @@ class MemoryContext:
     embeds_at_once: bool = True
     #: Sends threads to the workers that embed them; without it, this process embeds them.
     queue: RunQueue | None = None
-    #: Returns the current facts about a resource, pinned ones first; an engine sets it.
+    #: Returns at most 1,000 current facts about a resource, pinned ones first; an engine sets it.
     current_facts: Callable[[str], list[Fact]] = lambda resource_id: []
     #: Called with the id of a thread to which messages were appended; an engine sets it.
     messages_saved: Callable[[str], None] = lambda thread_id: None
