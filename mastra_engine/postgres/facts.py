@@ -15,7 +15,7 @@ from mastra_engine.postgres.compile import TRUE, Sql, both, where
 from mastra_engine.postgres.prepared import server_cursor
 from mastra_engine.postgres.rows import as_values, columns_of, read_rows
 from mastra_engine.types import Fact, FactAction, FactSource
-from mastra_engine.validation.sizes import page_bytes
+from mastra_engine.validation.sizes import fitting, page_bytes
 
 #: The document that filters apply to.
 _DOCUMENT = """jsonb_build_object(
@@ -164,20 +164,20 @@ INSERT INTO mastra_engine_factsource (id, fact_id, message_id, record_id, quote)
 SELECT id, fact_id, message_id, record_id, quote FROM source
 """
 
-# A page ends with the fact that fills it in bytes. The windows have no ORDER BY: they see the rows
-# in the order of the page. Large texts are read last, so that those of other facts are not read.
+# A page ends with the fact that fills it in bytes, and the next one tells that others follow. The
+# window has no ORDER BY: it sees the rows in the order of the page. Large texts are read last, so
+# that those of other facts are not read.
 _PAGE = f"""
-SELECT {_ROW}, rows FROM (
-    SELECT *, count(*) OVER () AS rows, coalesce(sum(size) OVER before, 0) AS bytes_before
+SELECT {_ROW}, size FROM (
+    SELECT *, sum(size) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS bytes_before
     FROM (
         SELECT {_ROW},
                octet_length(subject) + octet_length(predicate) + octet_length(object)
                    + octet_length(reason) + octet_length(array_to_string(aliases, '')) AS size
         FROM mastra_engine_fact WHERE {{condition}} ORDER BY {{order}} LIMIT {{limit}}
     ) AS page
-    WINDOW before AS (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ) AS sized
-WHERE bytes_before < {{most}}
+WHERE coalesce(bytes_before, 0) < {{most}}
 """
 _FIND = f"""
 SELECT {_ROW} FROM mastra_engine_fact
@@ -209,11 +209,12 @@ RETURNING fact.id
 """
 _DELETE = "DELETE FROM mastra_engine_fact WHERE id = ANY(%s)"
 
-# Of the ends that were known, any one at or before the time excludes the version.
-_UNENDED = """NOT EXISTS (
+# Of the ends that were known, any one at or before the time excludes the version. Ends became known
+# in their order: most often the first one was not known yet, which takes no subquery to see.
+_UNENDED = """(ends_known_at[1] > %s OR NOT EXISTS (
     SELECT FROM unnest(ends, ends_known_at) AS known (valid_to, known_at)
     WHERE known.valid_to <= {at} AND known.known_at <= %s
-)"""
+))"""
 
 
 def lock_resource(connection: BaseDatabaseWrapper, resource_id: str) -> datetime:
@@ -334,21 +335,26 @@ def list_facts(
     """
     if after is not None:
         condition = both(condition, ("(created_at, id) > (%s, %s)", list(after)))
-    sql, params = condition
-    statement = _PAGE.format(
-        condition=sql, order="created_at, id", limit=limit + 1, most=page_bytes(limit)
-    )
-    rows = read_rows(connection, statement, params, one_plan=one_plan)
-    page = as_values(Fact, rows[:limit])
-    return page, bool(rows) and len(page) < rows[0][-1]
+    return _page(connection, condition, "created_at, id", limit=limit, one_plan=one_plan)
 
 
 def list_current(connection: BaseDatabaseWrapper, condition: Sql, *, limit: int) -> list[Fact]:
     """Return a page of facts, pinned ones first, then those remembered last."""
-    sql, params = condition
     order = "pinned DESC, created_at DESC, id DESC"
-    statement = _PAGE.format(condition=sql, order=order, limit=limit, most=page_bytes(limit))
-    return as_values(Fact, read_rows(connection, statement, params))
+    page, _ = _page(connection, condition, order, limit=limit, one_plan=True)
+    return page
+
+
+def _page(
+    connection: BaseDatabaseWrapper, condition: Sql, order: str, *, limit: int, one_plan: bool
+) -> tuple[list[Fact], bool]:
+    """Return a page of facts, and whether others follow."""
+    sql, params = condition
+    most = page_bytes(limit)
+    statement = _PAGE.format(condition=sql, order=order, limit=limit + 1, most=most)
+    rows = read_rows(connection, statement, params, one_plan=one_plan)
+    size = min(limit, fitting((row[-1] for row in rows), most))
+    return as_values(Fact, rows[:size]), size < len(rows)
 
 
 def list_versions(connection: BaseDatabaseWrapper, id: UUID) -> list[Fact]:
@@ -435,7 +441,9 @@ def true_at(valid_at: datetime | None, known_at: datetime | None) -> Sql:
     begun: Sql = (f"valid_from <= {at}", moment)
     if known_at is None:  # The end that is known now is in an index.
         return both(begun, (f"coalesce(valid_to, 'infinity') > {at}", moment))
-    return both(begun, remembered_by(known_at), (_UNENDED.format(at=at), [*moment, known_at]))
+    return both(
+        begun, remembered_by(known_at), (_UNENDED.format(at=at), [known_at, *moment, known_at])
+    )
 
 
 def remembered_by(known_at: datetime | None) -> Sql:
