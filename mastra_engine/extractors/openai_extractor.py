@@ -13,6 +13,7 @@ from mastra_engine.openai_server import OpenAIServer, translated
 from mastra_engine.signals import tokens_used
 from mastra_engine.types import Fact, FactInput, Message, Retraction
 from mastra_engine.validation.inputs import name, seconds, text
+from mastra_engine.validation.sizes import fitting
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -36,8 +37,9 @@ guesses, what the assistant proposed and nobody confirmed, and facts that are kn
 - `confidence` is from 0 to 1. `aliases` are other names of the subject.
 - `retractions` are known facts that the messages say hold no longer, without a new object.
 """
-#: The characters of a message that a model is given, and the number of known facts.
-MAX_CHARACTERS, MAX_KNOWN = 16_000, 200
+#: The characters of a message that a model is given, and the number of known facts, which end with
+#: the one that reaches these bytes of JSON.
+MAX_CHARACTERS, MAX_KNOWN, MAX_KNOWN_BYTES = 16_000, 200, 64 * 1024
 #: The bytes of a response. An answer has at most half of that as JSON.
 MAX_RESPONSE_BYTES = 2 * 1024 * 1024
 SERVER = "language model's server"
@@ -161,11 +163,12 @@ def _document(
     messages: Sequence[Message], texts: Sequence[str], known_facts: Sequence[Fact]
 ) -> str:
     """Return the model's input as JSON, so that no text can end its message."""
+    known = [
+        {"subject": fact.subject, "predicate": fact.predicate, "object": fact.object}
+        for fact in known_facts
+    ]
     document = {
-        "known_facts": [
-            {"subject": fact.subject, "predicate": fact.predicate, "object": fact.object}
-            for fact in known_facts
-        ],
+        "known_facts": known[: fitting((len(orjson.dumps(f)) for f in known), MAX_KNOWN_BYTES)],
         "messages": [
             {"number": number, "role": message.role, "at": message.created_at, "text": text}
             for number, (message, text) in enumerate(zip(messages, texts, strict=True), start=1)

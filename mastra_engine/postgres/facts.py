@@ -194,6 +194,14 @@ _SOURCES = """
 SELECT fact_id, message_id, record_id, quote FROM mastra_engine_factsource
 WHERE fact_id = ANY(%s) ORDER BY fact_id, id
 """
+# The end of a claim tells it from the claims of others, so the server that computes it returns it.
+_CLAIM_READING = """
+UPDATE mastra_engine_factreading
+SET claimed_until = clock_timestamp() + make_interval(secs => %s)
+WHERE thread_id = %s AND position = %s
+  AND (%s OR claimed_until IS NULL OR claimed_until <= clock_timestamp())
+RETURNING claimed_until
+"""
 # Rows are locked in the order of their ids, so that two processes that index the same facts cannot
 # deadlock.
 _MARK_INDEXED = """
@@ -377,6 +385,19 @@ def delete_facts(connection: BaseDatabaseWrapper, ids: Sequence[UUID]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_DELETE, [list(ids)])
         return int(cursor.rowcount)
+
+
+def claim_reading(
+    connection: BaseDatabaseWrapper,
+    thread_id: str,
+    position: int,
+    seconds: float,
+    *,
+    takeover: bool,
+) -> datetime | None:
+    """Claim the messages of a thread after a position; return the end of the claim, or None."""
+    rows = read_rows(connection, _CLAIM_READING, [seconds, thread_id, position, takeover])
+    return rows[0][0] if rows else None
 
 
 def list_unindexed(

@@ -10,9 +10,9 @@ from itertools import count
 from mastra_engine import failpoints
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.exceptions import MessageNotFound
-from mastra_engine.testing.contract.fact_extraction import Scripted, told
+from mastra_engine.testing.contract.fact_extraction import Scripted, current, told
 from mastra_engine.types import FactInput, FactSource
-from tests.concurrency.processes import report
+from tests.concurrency.processes import report, wait_to_go
 
 CLAIMS = 50
 TURNS = 5
@@ -121,3 +121,18 @@ def extract_until_killed(place: str) -> None:
 
     failpoints.handler = die
     extracting().facts.extract(thread_id="t")
+
+
+def extract_late() -> list[str]:
+    """Extract a fact as a worker does, and wait between the answer and its transaction."""
+
+    def wait(name: str) -> None:
+        if name == "facts_extracted":
+            report(name)
+            wait_to_go()
+
+    failpoints.handler = wait
+    engine = extracting()
+    engine.facts.extraction.extractor = Scripted(lambda _: [claim(1, "late")])
+    engine.facts.extract_pending(thread_id="t")
+    return current(engine)

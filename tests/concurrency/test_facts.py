@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from mastra_engine import types
 from mastra_engine.backends.postgres import PostgresEngine
 from mastra_engine.failpoints import FACT_FAILPOINTS
-from mastra_engine.models import Fact, FactSource
+from mastra_engine.models import Fact, FactReading, FactSource
 from mastra_engine.testing.contract.fact_extraction import current
 from tests.concurrency import fact_work as work
 from tests.concurrency.conftest import Start
@@ -125,6 +126,29 @@ def test_facts_that_a_killed_process_extracts_are_neither_lost_nor_doubled(
     assert work.extract() == ["Berlin"]
     assert work.extract() == []
     assert Fact.objects.count() == FactSource.objects.count() == 1
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_worker_whose_messages_another_one_has_read_stores_nothing(
+    engine: PostgresEngine, start: Start, dies: bool
+) -> None:
+    """Its claim expires while it waits between the model's answer and the transaction."""
+    work.say("Berlin")
+    late, other = start(work.extract_late, [{}]) + start(work.extract, [{}])
+    late.go()
+    assert late.report() == "facts_extracted"
+    FactReading.objects.update(claimed_until=datetime(2020, 1, 1, tzinfo=UTC))
+    other.go()
+    assert other.result() == ["Berlin"]
+    if dies:
+        late.kill()
+        wait_until_gone(late.backend_pid)
+    else:
+        late.go()
+        assert late.result() == ["Berlin"]
+    assert [fact.object for fact in Fact.objects.all()] == ["Berlin"]
+    reading = FactReading.objects.get()
+    assert (reading.position, reading.claimed_until) == (1, None)
 
 
 def test_a_message_is_read_once_by_many_processes(engine: PostgresEngine, start: Start) -> None:

@@ -268,6 +268,17 @@ def test_long_messages_and_many_facts_are_cut() -> None:
     assert len(document["known_facts"]) == 200
 
 
+def test_known_facts_end_with_the_one_that_fills_their_part() -> None:
+    engine = MockMastraEngine()
+    large = [FactInput("user", "wrote", f"{n}" + "x" * 16_000, many=True) for n in range(10)]
+    known = engine.facts.remember(resource_id="ann", facts=large)
+    with answering(facts()) as server:
+        at(server).extract([message("Hello")], known)
+        (request,) = server.requests
+    document = json.loads(request["messages"][1]["content"])
+    assert len(document["known_facts"]) == 5
+
+
 @pytest.mark.parametrize(
     "messages",
     [

@@ -169,17 +169,18 @@ class MockFactStore(FactStore):
             row = self._store.threads.get(thread_id)
             return None if row is None else Reading(row.id, row.resource_id, row.read_position)
 
-    def claim_reading(self, reading: Reading, seconds: float, *, takeover: bool) -> bool:
+    def claim_reading(self, reading: Reading, seconds: float, *, takeover: bool) -> Reading | None:
         with self._store.lock:
             row, moment = self._thread_at(reading), now()
             if row is None or not (takeover or row.read_until is None or row.read_until <= moment):
-                return False
+                return None
             row.read_until = moment + timedelta(seconds=seconds)
-            return True
+            return replace(reading, claimed_until=row.read_until)
 
     def release_reading(self, reading: Reading) -> None:
         with self._store.lock:
-            if (row := self._thread_at(reading)) is not None:
+            row = self._thread_at(reading)
+            if row is not None and row.read_until == reading.claimed_until:
                 row.read_until = None
 
     def move_reading(self, reading: Reading, position: int) -> bool:
@@ -204,8 +205,8 @@ class MockFactStore(FactStore):
     def _thread_at(self, reading: Reading) -> ThreadRow | None:
         """Return the thread, unless its reading has moved."""
         row = self._store.threads.get(reading.thread_id)
-        at = None if row is None else Reading(row.id, row.resource_id, row.read_position)
-        return row if at == reading else None
+        at = None if row is None else (row.resource_id, row.read_position)
+        return row if at == (reading.resource_id, reading.position) else None
 
     # Which facts are indexed
 

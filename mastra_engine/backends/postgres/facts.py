@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce
 from uuid_utils.compat import uuid7
 
@@ -23,7 +24,6 @@ from mastra_engine.backends.base.facts.store import (
 )
 from mastra_engine.backends.base.vectors.search import Instant
 from mastra_engine.backends.postgres.session import SessionStore
-from mastra_engine.backends.postgres.sync_runs import CLOCK
 from mastra_engine.filters.ast import ALL
 from mastra_engine.models import FactReading
 from mastra_engine.models import Thread as ThreadRow
@@ -170,15 +170,22 @@ class PostgresFactStore(SessionStore, FactStore):
             return None
         return Reading(thread_id, resource_id, position or 0)
 
-    def claim_reading(self, reading: Reading, seconds: float, *, takeover: bool) -> bool:
-        rows = self._at(reading)
-        if not takeover:
-            rows = rows.filter(Q(claimed_until=None) | Q(claimed_until__lte=CLOCK))
-        until = CLOCK + timedelta(seconds=seconds)
-        return bool(self.session.run(lambda: rows.update(claimed_until=until), single=True))
+    def claim_reading(self, reading: Reading, seconds: float, *, takeover: bool) -> Reading | None:
+        def claim() -> Reading | None:
+            until = facts.claim_reading(
+                self.session.connection,
+                reading.thread_id,
+                reading.position,
+                seconds,
+                takeover=takeover,
+            )
+            return None if until is None else replace(reading, claimed_until=until)
+
+        return self.session.run(claim, single=True)
 
     def release_reading(self, reading: Reading) -> None:
-        self.session.run(lambda: self._at(reading).update(claimed_until=None), single=True)
+        rows = self._at(reading).filter(claimed_until=reading.claimed_until)
+        self.session.run(lambda: rows.update(claimed_until=None), single=True)
 
     def move_reading(self, reading: Reading, position: int) -> bool:
         # The update locks the row: of two transactions with the same messages, one moves it.

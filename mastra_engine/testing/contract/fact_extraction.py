@@ -255,6 +255,20 @@ class TestFactExtraction:
         assert len(engine.facts.extract(thread_id="t")) == 2
         assert extractor.texts == [["Berlin"], ["Rome"]]
 
+    def test_a_failed_reader_releases_no_claim_but_its_own(self, engine: MastraEngine) -> None:
+        store = engine.facts.store
+        save_messages(engine, "Berlin")
+        reading = store.open_reading("t")
+        assert reading is not None
+        lost = store.claim_reading(reading, 60, takeover=False)
+        assert lost is not None
+        held = store.claim_reading(reading, 90, takeover=True)
+        assert held is not None
+        store.release_reading(lost)
+        assert store.claim_reading(reading, 60, takeover=False) is None
+        store.release_reading(held)
+        assert store.claim_reading(reading, 60, takeover=False) is not None
+
     def test_an_answer_about_a_deleted_message_is_discarded(self, engine: MastraEngine) -> None:
         first, _ = save_messages(engine, "Hamburg", "Berlin")
 

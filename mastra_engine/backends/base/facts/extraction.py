@@ -82,9 +82,10 @@ class Extraction:
             messages = self._unread(reading)
             if not messages:
                 return changes
-            if self._store.claim_reading(reading, self._lease, takeover=takeover):
+            claimed = self._store.claim_reading(reading, self._lease, takeover=takeover)
+            if claimed is not None:
                 failpoints.hit("messages_claimed")
-                changes += yield from self._extract(self.extractor, reading, messages, write)
+                changes += yield from self._extract(self.extractor, claimed, messages, write)
             elif not takeover:
                 # The other process looks for messages again after it has moved the reading.
                 return changes

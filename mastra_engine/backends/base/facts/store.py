@@ -57,11 +57,15 @@ class FactWrite:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The position up to which the messages of a thread were read for facts."""
+    """The position up to which the messages of a thread were read for facts.
+
+    `claimed_until` is the end of its reader's claim, and tells it from the claims of others.
+    """
 
     thread_id: str
     resource_id: str
     position: int
+    claimed_until: datetime | None = None
 
 
 class FactStore(ABC):
@@ -192,15 +196,15 @@ class FactStore(ABC):
         """
 
     @abstractmethod
-    def claim_reading(self, reading: Reading, seconds: float, *, takeover: bool) -> bool:
-        """Claim the next messages of a thread for some seconds.
+    def claim_reading(self, reading: Reading, seconds: float, *, takeover: bool) -> Reading | None:
+        """Claim the next messages of a thread for some seconds, and return the claimed reading.
 
-        Returns False if the reading has moved or, unless `takeover`, another process has a claim.
+        Returns None if the reading has moved or, unless `takeover`, another process has a claim.
         """
 
     @abstractmethod
     def release_reading(self, reading: Reading) -> None:
-        """Release a claim, unless the reading has moved."""
+        """Release a reading's own claim, unless another process has claimed the thread since."""
 
     @abstractmethod
     def move_reading(self, reading: Reading, position: int) -> bool:
