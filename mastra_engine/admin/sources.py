@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 
 from mastra_engine.admin.base import EngineAdmin, Link
 from mastra_engine.admin.names import Name
-from mastra_engine.backends.base.memory.message_search import POSITION, THREAD
-from mastra_engine.backends.base.vectors.search import ENTITY, ITEM, RECORD
+from mastra_engine.backends.base.vectors.search import ENTITY, ITEM, POSITION, RECORD, THREAD
 from mastra_engine.models import Message, Record, StateItem, Thread
 
 #: The key of a message's metadata that lists its sources, and the key of a source's record.

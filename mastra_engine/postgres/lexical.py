@@ -21,7 +21,6 @@ from mastra_engine.postgres.compile import TRUE, Sql, both, statement
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.word_statistics import WordStatistics
 from mastra_engine.retrieval.bm25 import K1, B, Corpus
-from mastra_engine.validation.vectors import AnyVector
 
 #: Documents up to which a collection is read whole.
 EXACT_DOCUMENTS = 5_000
@@ -47,7 +46,7 @@ SELECT (SELECT json_agg(json_build_array(lexeme, cardinality(positions)) ORDER B
        (SELECT count(*) FROM (SELECT FROM {table} WHERE """
 
 # A document has the place of its row, because the best rows are read once more; the others need not
-# be read whole. `wanted` documents are those that vectors have found.
+# be read whole. `wanted` documents are those of the nearest vectors.
 _READ = (
     "SELECT stored.ctid AS place, id, namespace, word_count, ARRAY[{occurrences}] AS occurrences, "
 )
@@ -107,6 +106,11 @@ class ParsedQuery(NamedTuple):
     words: list[Word]
     documents: float
 
+    @property
+    def is_of_all(self) -> bool:
+        """Return whether the collection is so small that it is read whole."""
+        return self.documents <= EXACT_DOCUMENTS
+
 
 class LexicalResult(NamedTuple):
     """The rows of a lexical search, the words of its query, and the collection with their weights.
@@ -126,7 +130,8 @@ class LexicalSearch:
 
     `words` are the query's, with repetitions; `within` is the condition of the collection, and
     `condition` that of the filter. `limit` is the number of documents. If candidates were left out
-    and fewer than `enough` are found, all are searched. With `target`, rows have their distances.
+    and fewer than `enough` are found, all are searched. With `target`, a vector as text, rows have
+    their distances.
     """
 
     partition: Partition
@@ -136,7 +141,7 @@ class LexicalSearch:
     condition: Sql
     limit: int
     enough: int
-    target: AnyVector | None = None
+    target: str | None = None
     with_vector: bool = False
 
     def parse(self) -> ParsedQuery:
@@ -156,18 +161,20 @@ class LexicalSearch:
         return ParsedQuery(words, estimate if large else counted)
 
     def run(self, query: ParsedQuery, keys: Sequence[tuple[str, str]]) -> LexicalResult:
-        """Return the rows in any order, and beside them those of `keys`.
+        """Return the rows in any order, and beside them those of the nearest vectors.
 
-        A key is a namespace and an id.
+        A collection that is read whole yields these, too; of another one they are the rows of
+        `keys`, namespaces and ids. There are no rows if the index was deleted or replaced since it
+        was found.
         """
         words = query.words
         every = Candidates(either(words), frozenset(word.lexeme for word in words))
-        if query.documents <= EXACT_DOCUMENTS:
-            return self._search(words, every, keys)
-        documents = self._documents()
-        result = self._search(words, rarest(words, documents), keys, documents)
+        if query.is_of_all:
+            return self._search(words, every, self._nearest())
+        documents, wanted = self._documents(), self._of_keys(keys)
+        result = self._search(words, rarest(words, documents), wanted, documents)
         if len(result.rows) < self.enough:
-            result = self._search(words, every, keys, documents)
+            result = self._search(words, every, wanted, documents)
         return result
 
     def _documents(self) -> float:
@@ -182,23 +189,22 @@ class LexicalSearch:
         self,
         words: Sequence[Word],
         candidates: Candidates,
-        keys: Sequence[tuple[str, str]],
+        wanted: Sql | None,
         documents: float | None = None,
     ) -> LexicalResult:
         """Search candidates; without a number of `documents` they are the whole collection."""
-        distance: Sql = ("NULL::float8", [])
-        if self.target is not None:
-            distance = self.partition.distance(), [self.target.to_text()]
-        vector = self.partition.binary() if self.with_vector else "NULL"
+        partition = self.partition
+        vector = partition.binary() if self.with_vector else "NULL"
         rows = self._fetch(
             "WITH candidate AS MATERIALIZED (",
-            *self._candidates(words, self._matching(candidates.tsquery, documents), keys),
+            *self._candidates(words, self._matching(candidates.tsquery, documents), wanted),
             "), statistics AS MATERIALIZED (",
             *self._statistics(words, candidates, documents),
             _BEST.format(score=_score(words), limit=self.limit),
-            distance,
-            f", {vector} FROM collection, best JOIN {self.partition.table} AS stored "
-            "ON stored.ctid = place",
+            self._distance(),
+            f", {vector} FROM collection, best JOIN {partition.table} AS stored "
+            "ON stored.ctid = place WHERE EXISTS ",
+            (f"(SELECT {partition.unchanged})", [partition.index.name]),
         )
         query = {word.lexeme: word.number for word in words}
         count, average_length, frequencies = rows[0][:3] if rows else (0, 1, [0] * len(words))
@@ -221,28 +227,51 @@ class LexicalSearch:
         return both((has_words, [tsquery]), self.within)
 
     def _candidates(
-        self, words: Sequence[Word], matching: Sql, keys: Sequence[tuple[str, str]]
+        self, words: Sequence[Word], matching: Sql, wanted: Sql | None
     ) -> list[Sql | str]:
-        """Return the statement that reads the candidates, and the rows of keys beside them."""
+        """Return the statement that reads the candidates, and the wanted rows beside them."""
         occurrences = ", ".join([_OCCURRENCES] * len(words))
-        table, index = self.partition.table, self.partition.index
-        counted: Sql = (_READ.format(occurrences=occurrences), [word.tsquery for word in words])
-        read = statement(counted, self.condition, " AS passes, ")
+        read: Sql = (_READ.format(occurrences=occurrences), [word.tsquery for word in words])
         by_words: list[Sql | str] = [
-            *("(", read, f"FALSE AS wanted FROM {table} AS stored WHERE "),
-            matching,
+            *("(", read, self.condition, " AS passes, FALSE AS wanted "),
+            *(f"FROM {self.partition.table} AS stored WHERE ", matching),
             f" LIMIT {_MOST_CANDIDATES})",
         ]
-        if not keys:
-            return by_words
-        namespaces, ids = zip(*keys, strict=True)
-        pairs = "unnest(%s::text[], %s::text[]) AS key (space, name)"
-        equal = f"index_id = {index.id} AND namespace = space AND id = name"
-        by_key: Sql = (
-            f"FROM {table} AS stored JOIN {pairs} ON {equal}",
-            [list(namespaces), list(ids)],
+        return by_words if wanted is None else [*by_words, " UNION ALL (", read, wanted, ")"]
+
+    def _nearest(self) -> Sql | None:
+        """Return the rest of the statement that reads the nearest rows of the whole collection.
+
+        Their words are looked at afterwards, since a subquery with a limit is not merged. Adding 0
+        to the distance keeps the planner from the graph, in which rows of others may be nearer.
+        """
+        if self.target is None:
+            return None
+        return statement(
+            "TRUE AS passes, TRUE AS wanted FROM (SELECT ctid, id, namespace, word_count, words "
+            f"FROM {self.partition.table} WHERE ",
+            both(self.within, self.condition),
+            " ORDER BY 0 + (",
+            self._distance(),
+            f"), id, namespace LIMIT {self.limit}) AS stored",
         )
-        return [*by_words, " UNION ALL (", read, "TRUE AS wanted ", by_key, ")"]
+
+    def _of_keys(self, keys: Sequence[tuple[str, str]]) -> Sql | None:
+        """Return the rest of the statement that reads the rows of namespaces and ids."""
+        if not keys:
+            return None
+        pairs = "unnest(%s::text[], %s::text[]) AS key (space, name)"
+        equal = f"index_id = {self.partition.index.id} AND namespace = space AND id = name"
+        return statement(
+            self.condition,
+            f" AS passes, TRUE AS wanted FROM {self.partition.table} AS stored JOIN ",
+            (f"{pairs} ON {equal}", [list(column) for column in zip(*keys, strict=True)]),
+        )
+
+    def _distance(self) -> Sql:
+        if self.target is None:
+            return "NULL::float8", []
+        return self.partition.distance(), [self.target]
 
     def _statistics(
         self, words: Sequence[Word], candidates: Candidates, documents: float | None

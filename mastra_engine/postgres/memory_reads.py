@@ -129,11 +129,6 @@ WHERE coalesce(size_before, 0) < %(max_bytes)s ORDER BY number
 _OF_RESOURCES = """JOIN mastra_engine_thread AS thread
     ON thread.id = thread_id AND resource_id = ANY(%(resources)s)"""
 
-_IDS_AT = """
-SELECT id FROM unnest(%s::text[], %s::bigint[]) AS place (of_thread, at)
-JOIN mastra_engine_message ON thread_id = of_thread AND position = at
-"""
-
 # The newest messages that fit a budget of tokens are a range of the index on (thread_id,
 # cum_tokens), because cum_tokens grows with the position. The range has one message more than fits,
 # if there is one, so that the caller learns whether older messages exist. The upper bound excludes
@@ -309,12 +304,14 @@ def read_window(
     return messages, bool(rows) and len(messages) < rows[0][-1]
 
 
-def message_ids_at(connection: BaseDatabaseWrapper, places: Sequence[tuple[str, int]]) -> list[str]:
-    """Return the ids of the messages at positions of threads, in any order."""
+def vectors_at(places: Collection[tuple[str, int]]) -> Sql:
+    """Return the condition that a vector is that of a message at one of some places in threads."""
     threads, positions = zip(*places, strict=True)
-    with connection.cursor() as cursor:
-        cursor.execute(_IDS_AT, [list(threads), list(positions)])
-        return [id for (id,) in cursor.fetchall()]
+    ids = (
+        "SELECT message.id FROM unnest(%s::text[], %s::bigint[]) AS place (of_thread, at) "
+        "JOIN mastra_engine_message AS message ON thread_id = of_thread AND position = at"
+    )
+    return f"id IN ({ids})", [list(threads), list(positions)]
 
 
 def messages_between(

@@ -62,8 +62,6 @@ class Search:
     with_vector: bool = False
     #: Leaves documents and metadata out.
     only_keys: bool = False
-    #: Says that so few rows satisfy the condition that they are sorted.
-    few: bool = False
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -118,7 +116,7 @@ class Search:
         One matching row takes `total / matching` neighbours on average. The square root below is
         the number of matching rows at which sorting them takes as long as reading neighbours.
         """
-        if self.few or self.partition.index.index_type == "flat":  # which has no graph
+        if self.partition.index.index_type == "flat":  # which has no graph
             return self._exact()
         matching, total = self._estimate()
         break_even = math.sqrt(ROWS_PER_NEIGHBOUR * self.candidates * total)
@@ -279,15 +277,12 @@ def at_least(partition: Partition, target: AnyVector, score: float) -> Sql:
     return f"({scores[partition.index.metric]} >= %s)", [target.to_text(), score]
 
 
-def compare(
-    partition: Partition, target: AnyVector, condition: Sql, ids: Sequence[str]
-) -> list[Any]:
-    """Return the rows of ids that satisfy a condition, in any order, as those of a `Search`."""
+def compare(partition: Partition, target: AnyVector, condition: Sql) -> list[Any]:
+    """Return the rows that satisfy a condition, in any order, as those of a `Search`."""
     sql, params = condition
     statement = (
-        f"SELECT {_FIELDS}, {partition.distance()} AS distance FROM {partition.table} "
-        f"WHERE {sql} AND id = ANY(%s)"
+        f"SELECT {_FIELDS}, {partition.distance()} AS distance FROM {partition.table} WHERE {sql}"
     )
     with partition.connection.cursor() as cursor:
-        cursor.execute(statement, [target.to_text(), *params, list(ids)])
+        cursor.execute(statement, [target.to_text(), *params])
         return list(cursor.fetchall())

@@ -47,7 +47,7 @@ COUNTS: list[tuple[str, str, int, int, dict[str, Any]]] = [
     # the entity, its index_progress, the index, the cost of the search and the search, the records;
     # and the query's words, and the search by words
     ("search_records", "", 0, 6, FIND),
-    ("search_records", "hybrid", 0, 8, {**FIND, "hybrid": True}),
+    ("search_records", "hybrid", 0, 7, {**FIND, "hybrid": True}),
     ("search_records", "filtered", 0, 6, {**FIND, "filter": {"n": {"$lt": 50}}}),
     ("list_indexings", "", 0, 1, {}),
     ("prepare_indexes", "", 0, 4, {}),

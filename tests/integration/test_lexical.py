@@ -132,7 +132,7 @@ def test_estimates_find_what_is_exact(
     assert sum(overlaps) / len(overlaps) >= 0.95
 
 
-def test_a_hybrid_query_is_two_statements_more(stored: PostgresEngine) -> None:
+def test_a_hybrid_query_of_a_small_collection_is_one_statement_more(stored: PostgresEngine) -> None:
     def query(**options: Any) -> list[str]:
         return statements(
             lambda: stored.vectors.query(
@@ -141,11 +141,11 @@ def test_a_hybrid_query_is_two_statements_more(stored: PostgresEngine) -> None:
         )
 
     query(hybrid=True)
-    # The statistics and the definition of the index are kept; the search by vectors, the words of
-    # the query, and the search by words remain.
+    # The statistics and the definition of the index are kept; the words of the query, and the
+    # search by vectors and words remain.
     plain = len(query())
     for options in ({"hybrid": True}, {"hybrid": 0.3, "min_score": 0.1}, {"hybrid": 1.0}):
-        assert len(query(**options)) == plain + 2
+        assert len(query(**options)) == plain + 1
 
 
 def test_documents_are_found_by_the_index_of_words(

@@ -73,8 +73,8 @@ AN_AGE_AGO = datetime(1900, 1, 1, tzinfo=UTC)
 
 # A transaction of the engine's own begins with its lock timeout. A recall looks for the thread, for
 # what waits for its vector, for statistics of words, which are kept, and for the query's words; it
-# searches by vectors, by words and for what is beside the best; then come the messages. To embed is
-# to list the pending messages, to begin, to mark and lock them, and to store vectors.
+# searches by vectors and words at once, and for what is beside the best; then come the messages. To
+# embed is to list the pending messages, to begin, to mark and lock them, and to store vectors.
 COUNTS: list[tuple[str, str, int, Call]] = [
     ("create_thread", "", 3, lambda memory: memory.create_thread(resource_id="anna")),
     ("get_thread", "", 1, lambda memory: memory.get_thread(thread_id=THREAD)),
@@ -115,7 +115,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     (
         "get_memory",
         "with recall",
-        11,
+        10,
         lambda memory: memory.get_memory(thread_id=THREAD, query="Text 1", top_k=SIZE),
     ),
     ("get_context_window", "", 1, lambda memory: memory.get_context_window(thread_id=THREAD)),
@@ -128,7 +128,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     (
         "get_context_window",
         "with all that goes in front",
-        11,
+        10,
         lambda memory: memory.get_context_window(
             thread_id=THREAD, max_tokens=1_000, working_memory=True, query="Text 1", system="Be"
         ),
@@ -140,7 +140,7 @@ COUNTS: list[tuple[str, str, int, Call]] = [
     (
         "recall",
         "",
-        8,
+        7,
         lambda memory: memory.recall(query="Text 1", thread_id=THREAD, top_k=SIZE),
     ),
     ("embed_pending", "nothing", 1, lambda memory: memory.embed_pending()),

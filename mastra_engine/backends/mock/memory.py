@@ -249,16 +249,6 @@ class MockMemoryStore(MemoryStore):
         rows = [by_place[key] for key in sorted(by_place)]
         return _values(rows[: _fitting(rows, max_bytes)])
 
-    def list_ids_at(self, places: Sequence[tuple[str, int]]) -> list[str]:
-        requested = set(places)
-        with self._store.lock:
-            return [
-                message.id
-                for thread in self._threads(None)
-                for message in thread.messages.values()
-                if (message.thread_id, message.position) in requested
-            ]
-
     def find_messages(
         self, message_ids: list[str], *, resource_ids: Collection[str] | None, max_bytes: int
     ) -> tuple[list[Message], bool]:

@@ -17,10 +17,13 @@ from mastra_engine.backends.base.vectors.search import (
     ENTITY,
     FACT,
     ITEM,
+    POSITION,
     RECORD,
+    THREAD,
     VERSION,
     FactScope,
     ItemScope,
+    MessageScope,
     RecordScope,
     SourceScope,
     VectorQuery,
@@ -208,9 +211,9 @@ class MockVectorStore(VectorStore):
             candidate for candidate in candidates if (candidate.id, candidate.namespace) in best
         ]
 
-    def compare(self, scope: VectorScope, target: AnyVector, ids: Sequence[str]) -> list[Match]:
+    def compare(self, scope: VectorScope, target: AnyVector) -> list[Match]:
         with self.store.lock:
-            rows = [row for row in self._in_scope(scope) if row.id in ids]
+            rows = list(self._in_scope(scope))
         return [row.to_match(_similarity(row, target, scope.index)) for row in rows]
 
     def _rows(self, index: IndexDefinition) -> dict[tuple[str, str], EmbeddingRow]:
@@ -240,6 +243,8 @@ class MockVectorStore(VectorStore):
                     and row.version == metadata[VERSION]
                     and matches(where, loads(row.value or b"{}"))
                 )
+            case MessageScope(places):
+                return (metadata[THREAD], metadata[POSITION]) in places
             case FactScope(instant, where):
                 fact = self.store.facts.get(UUID(metadata[FACT])) if FACT in metadata else None
                 return (

@@ -36,7 +36,6 @@ from mastra_engine.postgres.memory_reads import (
     find_threads,
     find_working_memory,
     list_pending,
-    message_ids_at,
     messages_between,
     messages_with_ids,
     read_messages,
@@ -244,12 +243,6 @@ class PostgresMemoryStore(SessionStore, MemoryStore):
                 hit_ids=hit_ids,
                 max_bytes=max_bytes,
             )
-
-    def list_ids_at(self, places: Sequence[tuple[str, int]]) -> list[str]:
-        if not places:
-            return []
-        with self.session.translated():
-            return message_ids_at(self.session.connection, places)
 
     def find_messages(
         self, message_ids: list[str], *, resource_ids: Collection[str] | None, max_bytes: int

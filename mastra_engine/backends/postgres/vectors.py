@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -21,6 +21,7 @@ from mastra_engine.backends.base.vectors.search import (
     VERSION,
     FactScope,
     ItemScope,
+    MessageScope,
     RecordScope,
     VectorQuery,
     VectorScope,
@@ -37,8 +38,9 @@ from mastra_engine.postgres.compile import TRUE, Sql, both, on_metadata
 from mastra_engine.postgres.definitions import add_definition, find_definition
 from mastra_engine.postgres.errors import MISSING_TABLE, sqlstate
 from mastra_engine.postgres.facts import of_resources, on_document, vectors_of_facts
-from mastra_engine.postgres.lexical import EXACT_DOCUMENTS, LexicalResult, LexicalSearch
+from mastra_engine.postgres.lexical import LexicalResult, LexicalSearch
 from mastra_engine.postgres.locks import lock_index_name
+from mastra_engine.postgres.memory_reads import vectors_at
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.search import Search, at_least, chunks_of, compare, within
 from mastra_engine.postgres.state_reads import vectors_of_items
@@ -231,12 +233,17 @@ class PostgresVectorStore(VectorStore):
         rows = self._nearest(
             scope, target, limit=limit, ef_search=ef_search, with_vector=with_vector
         )
-        return [_match(row, self._partition(scope.index)) for row in rows]
+        partition = self._partition(scope.index)
+        return [_match(row, partition) for row in rows]
 
     def hybrid(
         self, scope: VectorScope, query: VectorQuery, target: AnyVector | None, *, limit: int
     ) -> list[Candidate]:
-        """Find vectors at first by their keys only, and read all documents of interest at once."""
+        """Read all documents of interest at once.
+
+        A small collection is searched by words and vectors in one statement. In a large one, the
+        nearest vectors are found before, by their keys only.
+        """
         partition, condition = self._partition(scope.index), _filter(scope)
         if target is not None and query.min_score is not None:
             condition = both(condition, at_least(partition, target, query.min_score))
@@ -249,28 +256,27 @@ class PostgresVectorStore(VectorStore):
                 condition=condition,
                 limit=limit,
                 enough=query.limit,
-                target=target,
+                target=None if target is None else target.to_text(),
                 with_vector=query.with_vector,
             )
             parsed = search.parse()
             if parsed.words:
-                few = parsed.documents <= EXACT_DOCUMENTS
                 keys = []
-                if target is not None:
-                    keys = self._nearest_keys(scope, target, query, limit, few=few)
+                if target is not None and not parsed.is_of_all:
+                    keys = self._nearest_keys(scope, target, query, limit)
                 result = search.run(parsed, keys)
+                if not result.rows:
+                    self._require_current(scope.index)
                 return [_candidate(row, result, partition) for row in result.rows]
         by_vectors = replace(query, hybrid=None)  # the query has only stop words
         return self.find(scope, by_vectors, target, limit=limit)
 
     def _nearest_keys(
-        self, scope: VectorScope, target: AnyVector, query: VectorQuery, limit: int, *, few: bool
+        self, scope: VectorScope, target: AnyVector, query: VectorQuery, limit: int
     ) -> list[tuple[str, str]]:
         """Return the namespaces and ids of the nearest vectors."""
         ef_search = query.effective_ef_search
-        rows = self._nearest(
-            scope, target, limit=limit, ef_search=ef_search, only_keys=True, few=few
-        )
+        rows = self._nearest(scope, target, limit=limit, ef_search=ef_search, only_keys=True)
         return [(namespace, id) for id, namespace, *_ in rows]
 
     def _nearest(self, scope: VectorScope, target: AnyVector, **options: Any) -> list[Any]:
@@ -284,14 +290,20 @@ class PostgresVectorStore(VectorStore):
         )
         with self._index_not_found(scope.index):
             rows = search.run()
-        if not rows and self.find_index(scope.index.name) != scope.index:
-            raise _deleted(scope.index)
+        if not rows:
+            self._require_current(scope.index)
         return rows
 
-    def compare(self, scope: VectorScope, target: AnyVector, ids: Sequence[str]) -> list[Match]:
+    def _require_current(self, index: IndexDefinition) -> None:
+        """Raise IndexNotFound if the index has been deleted or replaced since it was found."""
+        if self.find_index(index.name) != index:
+            raise _deleted(index)
+
+    def compare(self, scope: VectorScope, target: AnyVector) -> list[Match]:
         with self._reading(scope.index):
-            rows = compare(self._partition(scope.index), target, _condition(scope), ids)
-        return [_match(row, self._partition(scope.index)) for row in rows]
+            partition = self._partition(scope.index)
+            rows = compare(partition, target, _condition(scope))
+        return [_match(row, partition) for row in rows]
 
     @contextmanager
     def _index_not_found(self, index: IndexDefinition) -> Iterator[None]:
@@ -338,6 +350,8 @@ def _filter(scope: VectorScope) -> Sql:
             source = chunks_of(entity_ids, where, keys=(ENTITY, RECORD))
         case ItemScope(where):
             source = vectors_of_items(where, keys=(ITEM, VERSION))
+        case MessageScope(places):
+            source = vectors_at(places)
         case FactScope(instant, where):
             # The resource is that of the vector. It lets the planner read its facts once.
             own = of_resources(scope.namespaces)

@@ -9,13 +9,19 @@ from functools import partial
 from math import inf
 
 from mastra_engine import failpoints
-from mastra_engine.backends.base.memory.message_search import POSITION, THREAD, MessageSearch
+from mastra_engine.backends.base.memory.message_search import MessageSearch
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import UnembeddedMessage
 from mastra_engine.backends.base.steps import Steps, after_commit, in_steps
 from mastra_engine.backends.base.vectors.candidates import Candidate, ranked
 from mastra_engine.backends.base.vectors.engine_index import EngineIndex, EngineVector
-from mastra_engine.backends.base.vectors.search import VectorQuery, VectorScope, query_target
+from mastra_engine.backends.base.vectors.search import (
+    POSITION,
+    THREAD,
+    VectorQuery,
+    VectorScope,
+    query_target,
+)
 from mastra_engine.exceptions import IndexNotFound
 from mastra_engine.filters.ast import And, Equals, Exists, Field, Node
 from mastra_engine.retrieval.embedding import (
@@ -152,7 +158,7 @@ class MessageIndex:
             target = query_target(vector, index, "/query")
             where, namespaces = And((in_scope, query.where)), frozenset([resource_id])
             scope = VectorScope(index=index, where=where, namespaces=namespaces)
-            return MessageSearch(self._store, self._vectors.store, scope, query, target).run()
+            return MessageSearch(self._vectors.store, scope, query, target).run()
 
         try:
             candidates = self._index.search(self._context.index_name, search)

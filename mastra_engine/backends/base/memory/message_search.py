@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nlargest
 from operator import attrgetter
 
-from mastra_engine.backends.base.memory.store import MemoryStore
 from mastra_engine.backends.base.vectors.candidates import Candidate
-from mastra_engine.backends.base.vectors.search import VectorQuery, VectorScope
+from mastra_engine.backends.base.vectors.search import (
+    POSITION,
+    THREAD,
+    MessageScope,
+    VectorQuery,
+    VectorScope,
+)
 from mastra_engine.backends.base.vectors.store import VectorStore
 from mastra_engine.types import Part
 from mastra_engine.validation.vectors import AnyVector
 
 #: A thread's id and a position in it.
 Place = tuple[str, int]
-
-#: Metadata of a message's vector beside the message's own. A user's filter cannot name these keys.
-THREAD, POSITION = "@thread_id", "@position"
 
 #: The weight of a neighbour's lexical score beside that of a message's own. Measured in
 #: docs/explanation/retrieval.md.
@@ -31,7 +33,6 @@ _SPREADING = 30
 class MessageSearch:
     """A search in the messages of one resource."""
 
-    messages: MemoryStore
     vectors: VectorStore
     scope: VectorScope
     query: VectorQuery
@@ -60,8 +61,10 @@ class MessageSearch:
         with_words = [candidate for candidate in by_place.values() if candidate.words]
         best = nlargest(_SPREADING, with_words, key=attrgetter("lexical"))
         places = {place for message in best for place in _neighbours(_place(message))}
-        ids = self.messages.list_ids_at(sorted(places - by_place.keys()))
-        matches = self.vectors.compare(self.scope, self.target, ids) if ids else []
+        if not (unseen := frozenset(places - by_place.keys())):
+            return []
+        scope = replace(self.scope, source=MessageScope(unseen))
+        matches = self.vectors.compare(scope, self.target)
         return [Candidate.of(match) for match in matches if self.query.admits(match.score)]
 
 

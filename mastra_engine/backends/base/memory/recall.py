@@ -8,12 +8,16 @@ from functools import reduce
 from typing import Any
 
 from mastra_engine.backends.base.memory.message_index import MessageIndex
-from mastra_engine.backends.base.memory.message_search import POSITION, THREAD
 from mastra_engine.backends.base.memory.scope import MemoryContext, MemoryScope
 from mastra_engine.backends.base.memory.store import MessageRange
 from mastra_engine.backends.base.steps import Steps, in_steps
 from mastra_engine.backends.base.vectors.engine_index import OtherModel
-from mastra_engine.backends.base.vectors.search import validated_query_text, vector_query
+from mastra_engine.backends.base.vectors.search import (
+    POSITION,
+    THREAD,
+    validated_query_text,
+    vector_query,
+)
 from mastra_engine.exceptions import InvalidInput
 from mastra_engine.types import Match, Message, RecalledMessage
 from mastra_engine.validation.inputs import count

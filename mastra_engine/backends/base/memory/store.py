@@ -302,10 +302,6 @@ class MessageStore(TransactionalStore):
         """
 
     @abstractmethod
-    def list_ids_at(self, places: Sequence[tuple[str, int]]) -> list[str]:
-        """Return the ids of the messages at positions of threads, in any order."""
-
-    @abstractmethod
     def find_messages(
         self, message_ids: list[str], *, resource_ids: Collection[str] | None, max_bytes: int
     ) -> tuple[list[Message], bool]:

@@ -52,8 +52,11 @@ ITEM, VERSION = "@item_id", "@version"
 #: The metadata key of the vector of a fact: its id.
 FACT = "@fact_id"
 
+#: Metadata keys of the vector of a message: its thread's id and its position.
+THREAD, POSITION = "@thread_id", "@position"
+
 #: Metadata keys of vectors that were made of records, messages, agent state and facts.
-SOURCE_KEYS = frozenset({ENTITY, ITEM, FACT, "@thread_id"})
+SOURCE_KEYS = frozenset({ENTITY, ITEM, FACT, THREAD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,15 @@ class FactScope:
     where: Node
 
 
+@dataclass(frozen=True, slots=True)
+class MessageScope:
+    """Messages at places: ids of threads, and positions in them. There is at least one place."""
+
+    places: frozenset[tuple[str, int]]
+
+
 #: The rows that vectors were made of.
-SourceScope = RecordScope | ItemScope | FactScope
+SourceScope = RecordScope | ItemScope | FactScope | MessageScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
@@ -172,5 +172,5 @@ class VectorStore(ABC):
         """
 
     @abstractmethod
-    def compare(self, scope: VectorScope, target: AnyVector, ids: Sequence[str]) -> list[Match]:
-        """Return those vectors of `ids` that are in scope, in any order, scored by similarity."""
+    def compare(self, scope: VectorScope, target: AnyVector) -> list[Match]:
+        """Return all vectors in scope, which are few, in any order, scored by similarity."""
