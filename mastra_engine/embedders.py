@@ -55,13 +55,13 @@ class WordLlamaEmbedder:
 
         Raises InvalidInput for a text of more than 65,536 characters; split it into chunks first.
         """
-        return self._embed(list(texts), "/documents")
+        return self._embed(list(texts))
 
     def embed_query(self, text: str) -> Sequence[float]:
-        """Return an array of `dimension` numbers."""
-        return self._embed([text], "/query_text")[0]
+        """Return an array of `dimension` numbers, for the first 65,536 characters of the text."""
+        return self._embed([text[: self._BATCH_CHARACTERS]])[0]
 
-    def _embed(self, texts: list[str], path: str) -> Vectors:
+    def _embed(self, texts: list[str]) -> Vectors:
         model = _word_llama()
         import numpy as np
 
@@ -70,7 +70,7 @@ class WordLlamaEmbedder:
             raise InvalidInput(
                 f"has a text of {longest} characters, and the limit is {self._BATCH_CHARACTERS}; "
                 "split it into chunks",
-                path=path,
+                path="/documents",
             )
         batch_size = min(self._BATCH_TEXTS, self._BATCH_CHARACTERS // max(longest, 1))
         rows = model.embed(texts, batch_size=batch_size)[:, : self.dimension]

@@ -74,6 +74,13 @@ def test_any_shape_of_rows_fits(answer: Callable[[list[str]], Any]) -> None:
     assert len(embed_documents(embedder, ("a", "b"))) == 2
 
 
+def test_a_long_query_is_embedded_by_its_beginning() -> None:
+    embedder = WordLlamaEmbedder(64)
+    beginning = "cat " * 2**14
+    longer = embedder.embed_query(f"{beginning}{'dog ' * 8_000}")
+    assert list(longer) == list(embedder.embed_query(beginning))
+
+
 def test_a_generator_of_vectors_is_read_once() -> None:
     embedder = LangChainShape(lambda texts: (vector for vector in lengths(texts)))
     assert embed_documents(embedder, ["a", "bb"], dimension=2) == [[1, 1], [2, 1]]
