@@ -62,10 +62,12 @@ def execute(
 ) -> Sequence[Any]:
     """Execute a statement and return its rows; raises the engine's errors.
 
-    Outside of a transaction it is executed again after a deadlock, and a lost connection is closed:
-    Django would keep it until the end of the request, but an agent may have no requests.
+    Outside of a transaction it is executed again after a deadlock, and on a new connection if the
+    old one is lost. An agent may wait for its model for longer than a connection may be idle, and
+    no requests have Django replace it. Each statement may be executed twice with one effect.
     """
     for attempt in count(1):
+        was_open = connection.connection is not None
         try:
             with translated(), connection.cursor() as cursor:
                 cursor.execute(statement, parameters)
@@ -74,7 +76,8 @@ def execute(
             if not connection.autocommit:
                 raise
             connection.close_if_unusable_or_obsolete()
-            if sqlstate(error) not in RETRYABLE or attempt == ATTEMPTS:
+            is_lost = was_open and connection.connection is None
+            if attempt == ATTEMPTS or not (is_lost or sqlstate(error) in RETRYABLE):
                 raise
     raise AssertionError("The loop ends with a result or an error")
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 
@@ -99,15 +99,35 @@ def test_concurrent_deletions_do_not_fail(saver: DjangoCheckpointer) -> None:
 
 
 def test_a_lost_connection_is_replaced(saver: DjangoCheckpointer) -> None:
-    saver.put(thread("a"), empty_checkpoint(), {}, {})
+    graph = agent(saver)
+    for turn in range(3):
+        lose_connection()
+        graph.invoke(message(f"question {turn}"), thread("a"))
+    lose_connection()
+    assert len(texts(graph.get_state(thread("a")))) == 6
+
+
+def test_a_lost_connection_in_a_transaction_is_not_replaced(
+    saver: DjangoCheckpointer,
+) -> None:
+    def converse() -> None:
+        with transaction.atomic():
+            saver.put(thread("a"), empty_checkpoint(), {}, {})
+            lose_connection()
+            saver.put(thread("a"), empty_checkpoint(), {}, {})
+
+    with pytest.raises(Unavailable):
+        converse()
+    assert not [*saver.list(None)]
+
+
+def lose_connection() -> None:
+    """End the session of this thread's connection, as a server does that restarts."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (pid,) = cursor.fetchone()
     with ThreadPoolExecutor() as executor:
         executor.submit(terminate, pid).result()
-    with pytest.raises(Unavailable):
-        saver.get_tuple(thread("a"))
-    assert saver.get_tuple(thread("a")) is not None
 
 
 def terminate(pid: int) -> None:

@@ -10,5 +10,5 @@ from tests.frameworks.snippets import run_snippets
 
 @pytest.mark.django_db
 def test_the_page_runs(request: pytest.FixtureRequest) -> None:
-    script = iter(["It was shipped.", "Yesterday.", "It is cancelled.", "Hello, Ann."])
-    run_snippets("langgraph", request, model=GenericFakeChatModel(messages=script))
+    answers = ["It was shipped.", "Yesterday.", "It is cancelled.", "It is here.", "Hello, Ann."]
+    run_snippets("langgraph", request, model=GenericFakeChatModel(messages=iter(answers)))
