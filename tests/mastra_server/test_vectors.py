@@ -131,7 +131,7 @@ def test_mastras_filters_select_vectors(docs: Mastra, filter: Any, expected: lis
 )
 def test_a_wrong_filter_is_refused(docs: Mastra, filter: Any) -> None:
     query = {"indexName": "docs", "queryVector": [1, 0], "filter": filter}
-    assert "filter" in docs.post(f"{STORE}/query", query, expected=400)["error"]
+    assert "filter" in docs.post(f"{STORE}/query", query, expected=400)["error"].split(":")[0]
 
 
 def test_keys_that_occur_twice_after_flattening_are_all_required() -> None:

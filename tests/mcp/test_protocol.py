@@ -10,7 +10,7 @@ import pytest
 from django.core.cache import cache
 from django.db import OperationalError
 from django.test import Client, override_settings
-from django.urls import path
+from django.urls import include, path
 
 from mastra_engine import engine
 from mastra_engine.exceptions import EngineConfigError, Unavailable
@@ -367,6 +367,15 @@ def test_a_challenge_names_the_oauth_metadata_of_the_project(
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == header.format(f"http://testserver/{where}")
     assert error_of(response)[1:] == (-32600, None)
+
+
+def test_the_address_may_have_no_slash_at_its_end(db: None) -> None:
+    class Urls:
+        urlpatterns = [path("mcp", include("mastra_engine.mcp.urls"))]
+
+    with override_settings(ROOT_URLCONF=Urls):
+        response = Client().post("/mcp", PING, content_type="application/json")
+    assert error_of(response) == (401, -32600, None)
 
 
 # Resources

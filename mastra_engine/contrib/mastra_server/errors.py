@@ -23,7 +23,7 @@ class MastraHandler(Handler):
             for message in messages
         ]
         first = issues[0]
-        return {"error": f"{first['field'] or 'The body'} {first['message']}", "issues": issues}
+        return {"error": f"{first['field'] or 'The body'}: {first['message']}", "issues": issues}
 
 
 def handle(exc: Exception, context: Any) -> Response | None:

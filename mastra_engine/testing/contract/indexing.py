@@ -194,9 +194,9 @@ class TestIndexing(WithIndex):
         assert engine.index_pending(index_name="mails") == 0
         assert engine.index_pending(connection_id="nobody") == 0
         assert engine.index_pending() == 1
-        with pytest.raises(IndexNotFound):
+        with pytest.raises(IndexNotFound, match=r'for entity "Contacts"$'):
             engine.index_pending(entity_name="Contacts")
-        with pytest.raises(IndexNotFound):
+        with pytest.raises(IndexNotFound, match=r'for entity "Notes" and index "mails"$'):
             engine.index_pending(entity_name="Notes", index_name="mails")
         with pytest.raises(InvalidInput, match="/connection_id"):
             engine.index_pending(connection_id="")

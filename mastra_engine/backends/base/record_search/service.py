@@ -32,7 +32,7 @@ from mastra_engine.backends.base.vectors.search import (
     vector_query,
 )
 from mastra_engine.backends.base.vectors.service import Vectors
-from mastra_engine.exceptions import EntityNotFound, IndexNotFound, Unavailable
+from mastra_engine.exceptions import EntityNotFound, IndexNotFound, Unavailable, quoted
 from mastra_engine.filters.ast import RECORD_COLUMNS, FieldTree
 from mastra_engine.filters.parsing import parse_fields, parse_optional_filter
 from mastra_engine.protocols import Reranks, RunQueue
@@ -222,10 +222,13 @@ class RecordSearch:
             for declared in registry.indexes.values()
             if entity in (None, declared.entity) and index in (None, declared.index)
         ]
-        if not declarations and (entity, index) != (None, None):
+        requested = {"entity": entity, "index": index}
+        named = [
+            f"{kind} {quoted(value)}" for kind, value in requested.items() if value is not None
+        ]
+        if named and not declarations:
             raise IndexNotFound(
-                f"No index of records is declared with @index_records for entity {entity!r} and "
-                f"index {index!r} (None: any)"
+                f"No index of records is declared with index_records for {' and '.join(named)}"
             )
         return declarations
 
