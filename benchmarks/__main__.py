@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="benchmark", required=True)
     for name, benchmark in BENCHMARKS.items():
-        command = commands.add_parser(name, description=benchmark.__doc__, help=benchmark.__doc__)
+        text = benchmark.__doc__ or ""
+        # argparse formats the help, but not the description.
+        command = commands.add_parser(name, description=text, help=text.replace("%", "%%"))
         command.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
         benchmark.add_arguments(command)
     return parser
