@@ -36,6 +36,14 @@ def run(code: str) -> str:
     return process.stdout.strip()
 
 
+def test_the_top_level_is_small() -> None:
+    files = sorted(path.name for path in ROOT.glob("*.py"))
+    assert len(files) <= 18, (
+        f"The top level has {len(files)} files, at most 18 are allowed: {', '.join(files)}. It is "
+        "for modules that a project imports or Django looks up; move others to a folder"
+    )
+
+
 def test_importing_the_facade_is_free() -> None:
     code = (
         "import sys, mastra_engine as m;"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mastra_engine.redaction import described, without_secrets
+from mastra_engine.backends.base.sync_runs.redaction import described, without_secrets
 from mastra_engine.types import SyncLogLine, SyncRun
 
 logger = logging.getLogger("mastra_engine.syncs")

@@ -20,6 +20,7 @@ from mastra_engine.backends.base.scope import (
     connection_in,
 )
 from mastra_engine.backends.base.sync_runs.lease import Lease, LeaseLost, RunPaused, WorkersLost
+from mastra_engine.backends.base.sync_runs.redaction import described
 from mastra_engine.backends.base.sync_runs.store import FromNow, Guard, NewRun, RunStore
 from mastra_engine.backends.base.sync_runs.worker import Watch, Worker
 from mastra_engine.exceptions import (
@@ -33,7 +34,6 @@ from mastra_engine.exceptions import (
 )
 from mastra_engine.filters.cursors import decode, encode, fingerprint, page_of
 from mastra_engine.protocols import RunQueue
-from mastra_engine.redaction import described
 from mastra_engine.registry import SyncDeclaration, registry
 from mastra_engine.types import (
     ACTIVE,
