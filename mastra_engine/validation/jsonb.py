@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -63,7 +64,7 @@ def canonical(value: Any, path: Path = (), *, error: type[InvalidInput] = Invali
         message = f"must have at most {MAX_BYTES:,} bytes of JSON, got {len(raw):,}"
         raise error(message, path=pointer(path))
     # A document that PostgreSQL writes in more than a gigabyte could be stored and never read.
-    if len(raw) * _GROWTH > MAX_BYTES and (size := written_size(raw)) > MAX_BYTES:
+    if (size := excessive_size(raw, MAX_BYTES)) is not None:
         message = f"must have at most {MAX_BYTES:,} bytes as PostgreSQL writes it, got {size:,}"
         raise error(message, path=pointer(path))
     # Walking the value in Python costs more than all the rest, so it is done only if the bytes
@@ -78,6 +79,17 @@ def canonical(value: Any, path: Path = (), *, error: type[InvalidInput] = Invali
     if (b"e+1" in raw or b"e1" in raw or b"-0.0" in raw) and _INEXACT_FLOAT.search(raw):
         return orjson.dumps(_exact(orjson.loads(raw)), option=orjson.OPT_SORT_KEYS)
     return raw
+
+
+def excessive_size(raw: bytes, most: int) -> int | None:
+    """Return the written size of canonical JSON if it has more than `most` bytes, or None.
+
+    Most documents are so short that their length alone excludes it.
+    """
+    if len(raw) * _GROWTH <= most:
+        return None
+    size = written_size(raw)
+    return size if size > most else None
 
 
 def written_size(raw: bytes) -> int:
@@ -165,6 +177,9 @@ def _replacement(value: Any) -> Any:
         return int(value)
     if isinstance(value, Real) and not isinstance(value, Rational):
         return float(value)
+    numpy = sys.modules.get("numpy")  # which is optional
+    if numpy is not None and isinstance(value, numpy.bool_):
+        return bool(value)
     raise TypeError(_type_fault(value))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 from mastra_engine.exceptions import InvalidInput
-from mastra_engine.validation.jsonb import Path, pointer, written_size
+from mastra_engine.validation.jsonb import Path, excessive_size, pointer
 
 #: A page ends with the item that reaches this size, in bytes of JSON.
 MAX_PAGE_BYTES = 8 * 1024 * 1024
@@ -19,10 +19,7 @@ MESSAGE_BYTES = 250
 
 def limit_size(raw: bytes, most: int, path: Path) -> bytes:
     """Return canonical JSON if PostgreSQL writes it in at most `most` bytes; raise InvalidInput."""
-    size = len(raw)
-    if size <= most:
-        size = written_size(raw)
-    if size > most:
+    if (size := excessive_size(raw, most)) is not None:
         message = f"must have at most {most:,} bytes as PostgreSQL writes it, got {size:,}"
         raise InvalidInput(message, path=pointer(path))
     return raw

@@ -85,6 +85,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "np.float64": (np.float64(1.5), 1.5),
     "np.float32": (np.float32(1.5), 1.5),
     "np.int64": (np.int64(7), 7),
+    "np.bool": (np.bool_(True), True),
     "tuple": ((1, 2), [1, 2]),
     "namedtuple": (Point(1, Float(2.5)), [1, 2.5]),
     "enum as a key": ({Kind.AGENT: {Kind.AGENT: Level.HIGH}}, {"agent": {"agent": 3}}),
