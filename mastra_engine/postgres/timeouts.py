@@ -18,4 +18,5 @@ def timeout(seconds: float) -> str:
 def set_timeout(connection: BaseDatabaseWrapper, setting: str, value: str) -> None:
     """Set a timeout until the transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT set_config('{setting}', %s, true)", [value])
+        # Unlike SELECT set_config(), this is not planned, which takes a third of its time.
+        cursor.execute(f"SET LOCAL {setting} = '{value}'")

@@ -60,7 +60,7 @@ def transfer(memory: Memory) -> object:
     return memory.transfer_thread(thread_id=THREAD, resource_id="bert")
 
 
-@pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
+@pytest.mark.parametrize("moment", ["SET LOCAL lock_timeout", "FOR NO KEY UPDATE"])
 def test_a_thread_deleted_while_its_messages_are_embedded_leaves_no_vectors(
     memory: Memory, others: Memory, moment: str
 ) -> None:
@@ -70,7 +70,7 @@ def test_a_thread_deleted_while_its_messages_are_embedded_leaves_no_vectors(
     assert vectors() == set()
 
 
-@pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
+@pytest.mark.parametrize("moment", ["SET LOCAL lock_timeout", "FOR NO KEY UPDATE"])
 def test_messages_transferred_while_they_are_embedded_have_vectors_of_their_new_resource(
     memory: Memory, others: Memory, moment: str
 ) -> None:
@@ -81,7 +81,7 @@ def test_messages_transferred_while_they_are_embedded_have_vectors_of_their_new_
     }
 
 
-@pytest.mark.parametrize("moment", ["set_config('lock_timeout'", "FOR NO KEY UPDATE"])
+@pytest.mark.parametrize("moment", ["SET LOCAL lock_timeout", "FOR NO KEY UPDATE"])
 def test_messages_deleted_while_they_are_embedded_leave_no_vectors(
     memory: Memory, others: Memory, moment: str
 ) -> None:
