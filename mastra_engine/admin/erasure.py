@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mastra_engine.admin.base import EngineAdmin, Fact, Link, Text, View
+from mastra_engine.admin.names import RESOURCE
 from mastra_engine.admin.paging import counted
 from mastra_engine.admin.reading import Reads, database, own_index_names
 from mastra_engine.admin.wording import number_text
@@ -68,9 +69,11 @@ class ResourceActions(EngineAdmin):
         """Show the data to delete, and a form that erases it for users who may delete it."""
         resource_id = _resource_id(request.GET)
         rows_by_noun = self._rows_of(resource_id)
+        own = (RESOURCE, resource_id)
         return self.page(
             request,
             "erasure.html",
+            name=self.names(request, [own])[own],
             title=_("Erase a resource"),
             resource_id=resource_id,
             facts=[Fact(NOUNS[noun], counted(rows)) for noun, rows in rows_by_noun.items()],

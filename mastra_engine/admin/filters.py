@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from mastra_engine.admin.names import RESOURCE, Names
 from mastra_engine.admin.reading import database
 from mastra_engine.models import Entity
 from mastra_engine.postgres.samples import connection_ids, resource_ids
@@ -47,12 +48,12 @@ class FewFilter(admin.SimpleListFilter):
     Where there are many, it only shows the value that an address has.
     """
 
-    def values(self, limit: int) -> list[tuple[str, str]]:
+    def values(self, request: HttpRequest, limit: int) -> list[tuple[str, str]]:
         """Return up to `limit` values of the parameter, with their labels."""
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
-        values = self.values(FEW + 1)
+        values = self.values(request, FEW + 1)
         if len(values) <= FEW:
             return values
         value = self.value()
@@ -75,7 +76,7 @@ class ConnectionFilter(FewFilter):
     title = _("connection")
     parameter_name = "connection_id__exact"
 
-    def values(self, limit: int) -> list[tuple[str, str]]:
+    def values(self, request: HttpRequest, limit: int) -> list[tuple[str, str]]:
         return [(id, id) for id in connection_ids(connections[database()], limit=limit)]
 
 
@@ -85,7 +86,7 @@ class EntityFilter(FewFilter):
     title = _("entity")
     parameter_name = "entity__id__exact"
 
-    def values(self, limit: int) -> list[tuple[str, str]]:
+    def values(self, request: HttpRequest, limit: int) -> list[tuple[str, str]]:
         entities = Entity.objects.using(database()).order_by("connection_id", "name")
         rows = entities.values_list("pk", "name", "connection_id")[:limit]
         return [(str(pk), f"{name} ({connection})") for pk, name, connection in rows]
@@ -97,9 +98,11 @@ class ResourceFilter(FewFilter):
     title = _("resource")
     parameter_name = "resource_id__exact"
 
-    def values(self, limit: int) -> list[tuple[str, str]]:
+    def values(self, request: HttpRequest, limit: int) -> list[tuple[str, str]]:
         ids = resource_ids(connections[database()], begins="", after="", limit=limit)
-        return [(id, id) for id in ids]
+        names = Names(request)
+        names.read((RESOURCE, id) for id in ids)
+        return [(id, names[RESOURCE, id].with_id()) for id in ids]
 
 
 class DayFilter(admin.DateFieldListFilter):

@@ -20,6 +20,9 @@ from mastra_engine.admin.base import EngineAdmin, Link, View
 from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.projection import Projection, project
 from mastra_engine.admin.reading import database
+from mastra_engine.admin.sources import as_uuid
+from mastra_engine.backends.base.memory.message_search import THREAD
+from mastra_engine.backends.base.vectors.search import ENTITY
 from mastra_engine.models import Embedding, VectorIndex
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.samples import sample_vectors
@@ -35,6 +38,8 @@ _FIELD_SAMPLE = 200
 #: The most characters shown of a value and of a document.
 LABEL, EXCERPT = 60, 120
 NAMESPACE = "@namespace"
+#: The fields that hold ids, and the models of their rows.
+NAMED = {ENTITY: "entity", THREAD: "thread"}
 OTHERS, NOTHING = gettext_lazy("others"), gettext_lazy("(none)")
 
 
@@ -85,7 +90,7 @@ class Map(EngineAdmin):
         fields = _fields(rows, picture)
         query = ColourForm(request.GET, fields=fields)
         by = query.cleaned_data["by"] if query.is_valid() else [*fields, NAMESPACE][0]
-        groups = self._groups(picture, rows, by)
+        groups = self._groups(request, picture, rows, by)
         return self.page(
             request,
             "map.html",
@@ -100,7 +105,9 @@ class Map(EngineAdmin):
             percent=100 * picture.projection.variance,
         )
 
-    def _groups(self, picture: Picture, rows: QuerySet[Embedding], by: str) -> list[Group]:
+    def _groups(
+        self, request: HttpRequest, picture: Picture, rows: QuerySet[Embedding], by: str
+    ) -> list[Group]:
         """Group the points by the value of a field, the largest group first, the rest last."""
         value = F("namespace") if by == NAMESPACE else _FieldText("metadata", Value(by))
         labelled = rows.annotate(value=Left(value, LABEL), excerpt=Left("document", EXCERPT))
@@ -112,10 +119,21 @@ class Map(EngineAdmin):
             address = self.embedding_url(index_id, row_id)
             points[label or str(NOTHING)].append([*places[row_id], address, excerpt or vector_id])
         ordered = sorted(points, key=lambda label: (-len(points[label]), label))
-        groups = [Group(label=label, points=points[label]) for label in ordered[:COLOURS]]
+        names = self._labels(request, by, ordered[:COLOURS])
+        groups = [Group(label=names[label], points=points[label]) for label in ordered[:COLOURS]]
         if rest := [point for label in ordered[COLOURS:] for point in points[label]]:
             groups.append(Group(label=str(OTHERS), points=rest))
         return groups
+
+    def _labels(self, request: HttpRequest, by: str, values: list[str]) -> dict[str, str]:
+        """Return the label of each value of a field: its name where it is the id of a row."""
+        keys = {value: as_uuid(value) if by == ENTITY else value for value in values}
+        kind = NAMED.get(by, "")
+        names = self.names(request, [(kind, key) for key in keys.values()])
+        return {
+            value: str(names[kind, key]) if (kind, key) in names else value
+            for value, key in keys.items()
+        }
 
 
 def _picture(index: VectorIndex) -> Picture:

@@ -28,7 +28,7 @@ from mastra_engine.admin.editing import MessageDeletion, ThreadEditing, WorkingM
 from mastra_engine.admin.erasure import ResourceActions
 from mastra_engine.admin.facts import facts_of_resource
 from mastra_engine.admin.filters import DayFilter, ResourceFilter, RoleFilter, by_day
-from mastra_engine.admin.names import RESOURCE, TOOL, Name, message_title
+from mastra_engine.admin.names import RESOURCE, Name, message_title, tool_of_message
 from mastra_engine.admin.openable import may_open
 from mastra_engine.admin.paging import counted
 from mastra_engine.admin.reading import database
@@ -246,7 +246,9 @@ class MessageAdmin(Reasons, MessageDeletion):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         words = distinct_words(request.GET.get(SEARCH_VAR, ""))
         rows = super().get_queryset(request)
-        with_excerpts: QuerySet[Any] = rows.annotate(excerpt=excerpt_of("text", words), tool=TOOL)
+        with_excerpts: QuerySet[Any] = rows.annotate(
+            excerpt=excerpt_of("text", words), tool=tool_of_message()
+        )
         return with_excerpts
 
     def get_list_display(self, request: HttpRequest) -> Any:

@@ -17,9 +17,21 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Case, F, Model, OuterRef, QuerySet, Subquery, TextField, Value, When
+from django.db.models import (
+    Case,
+    F,
+    Func,
+    JSONField,
+    Model,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    TextField,
+    Value,
+    When,
+)
 from django.db.models.fields.json import KT
-from django.db.models.functions import Coalesce, Concat, Left, NullIf
+from django.db.models.functions import Coalesce, Concat, JSONObject, Left, NullIf
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -65,6 +77,10 @@ OPEN = {"embedding", "entity", "record", "sync", "syncrun", "vectorindex"}
 TITLES = ("title", "name", "subject", "summary", "label", "email")
 #: The most characters of a name.
 LONGEST_NAME = 100
+#: The number of messages before a result among which its call is looked for.
+CALLS_BEFORE = 20
+#: The path to the call with an id among the parts of a message.
+_CALL_PATH = "$[*] ? (@.tool_call_id == $id || @.toolCallId == $id)"
 #: The number of messages of a thread without a title of which one has its first words.
 FIRST_MESSAGES = 5
 
@@ -80,6 +96,10 @@ class Name:
     def __str__(self) -> str:
         return self.text or self.id
 
+    def with_id(self) -> str:
+        """Return the name, followed by the id in brackets where it differs."""
+        return f"{self.text} ({self.id})" if self.text not in ("", self.id) else self.id
+
     def __html__(self) -> SafeString:
         """Return the name as a link, followed by the id, which a click selects for copying."""
         template = "<bdi>{}</bdi>" if self.text else '<bdi class="me-id">{}</bdi>'
@@ -93,7 +113,7 @@ class Name:
 class Names:
     """The names of rows, as far as a user may read them."""
 
-    def __init__(self, request: HttpRequest, site: str) -> None:
+    def __init__(self, request: HttpRequest, site: str = "admin") -> None:
         self._reads = Reads(request)
         self._site = site
         self._named: dict[Reference, Named] = {}
@@ -176,9 +196,32 @@ def _beginning(field: Any) -> Any:
     return NullIf(Left(field, 2 * LONGEST_NAME), Value(""))
 
 
-#: The expression of the tool that a message without text uses first.
-_FIRST_TOOL = Coalesce(KT("content__0__tool_name"), KT("content__0__toolName"))
-TOOL = Case(When(text="", then=_beginning(_FIRST_TOOL)))
+class _CallOfId(Func):
+    """The tool call with an id among the parts of a message, as JSON."""
+
+    function = "jsonb_path_query_first"
+    output_field = JSONField()
+
+    def __init__(self, id: Any) -> None:
+        path = Func(Value(_CALL_PATH), template="%(expressions)s::jsonpath")
+        super().__init__("content", path, JSONObject(id=id))
+
+
+def tool_of_message() -> Any:
+    """Return the expression of the tool that a message without text uses first.
+
+    The tool of a result is that of its call, which is in a message shortly before it.
+    """
+    before = rows_of(Message).filter(
+        thread_id=OuterRef("thread_id"),
+        position__range=(OuterRef("position") - CALLS_BEFORE, OuterRef("position") - 1),
+    )
+    calls = before.annotate(call=_CallOfId(OuterRef("tool_call_id"))).exclude(call=None)
+    called = calls.order_by("-position").values(
+        name=Coalesce(KT("call__tool_name"), KT("call__toolName"))
+    )
+    own = KT("content__0__tool_name"), KT("content__0__toolName")
+    return Case(When(text="", then=_beginning(Coalesce(*own, Subquery(called[:1])))))
 
 
 def _title(field: str) -> Any:
@@ -205,7 +248,7 @@ def _threads(reads: Reads, keys: set[Any]) -> Texts:
 def _messages(reads: Reads, keys: set[Any]) -> Texts:
     """Yield the texts of messages, else the names of the tools that they call."""
     rows = rows_of(Message).filter(pk__in=keys)
-    words = rows.annotate(words=_beginning("text"), tool=TOOL)
+    words = rows.annotate(words=_beginning("text"), tool=tool_of_message())
     for key, role, text, name in words.values_list("pk", "role", "words", "tool"):
         yield Named(key, text or message_title(role, name))
 

@@ -36,7 +36,7 @@ def origins(
     records = [_record_key(metadata) for _, metadata in vectors]
     threads = _threads(admin, {key[0] for key in messages if key is not None})
     rows = _records(admin, {key for key in records if key is not None})
-    items = [_uuid(metadata.get(ITEM)) for _, metadata in vectors]
+    items = [as_uuid(metadata.get(ITEM)) for _, metadata in vectors]
     owners = _owners_of_items(admin, {id for id in items if id is not None})
     references = [("record", record) for record, _owner in rows.values()]
     names = admin.names(request, [*references, *(("thread", id) for id in threads)])
@@ -108,7 +108,8 @@ def _record_key(metadata: dict[str, Any]) -> RecordKey | None:
         return None
 
 
-def _uuid(value: Any) -> UUID | None:
+def as_uuid(value: Any) -> UUID | None:
+    """Return a value of metadata as a UUID, or None if it is not one."""
     try:
         return UUID(value)
     except (AttributeError, TypeError, ValueError):

@@ -17,6 +17,7 @@ from django.contrib.admin.sites import AdminSite, all_sites
 from django.http import HttpRequest
 from django.template import Context
 from django.template.defaultfilters import yesno
+from django.utils.formats import localize
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -138,6 +139,8 @@ def shown(value: Any) -> SafeString | str:
         return str(yesno(value))
     if isinstance(value, int):
         return number_text(value)
+    if isinstance(value, float):
+        return localize(value)
     return format_html("<bdi>{}</bdi>", value)
 
 

@@ -190,3 +190,14 @@ def test_length_does_not_count_where_the_metric_ignores_it() -> None:
     same, longer, other = project(rows, unit=True).points
     assert same == pytest.approx(longer)
     assert same != pytest.approx(other)
+
+
+def test_ids_of_rows_are_shown_by_name(owner: Client, address: str) -> None:
+    entity = engine.create_entity(name="Animals", connection_id="zoo")
+    unknown = "01a23286-c954-77ac-8df7-718a9333bf49"
+    values = dict(zip(KINDS, [str(entity.id), unknown, "no UUID"], strict=True))
+    for kind, value in values.items():
+        rows = Embedding.objects.filter(metadata__kind=kind)
+        assert rows.update(metadata={"@entity_id": value}) == 100
+    by_entity = groups(owner.get(address, {"by": "@entity_id"}))
+    assert by_entity == {"Animals of zoo": 100, unknown: 100, "no UUID": 100}

@@ -66,7 +66,7 @@ def test_a_message_has_its_text_or_its_tool(owner: Client, store: dict[str, Any]
     question, call, answer, _last = Message.objects.order_by("position")
     assert f"<h1><bdi>What is *{SECRET}*?</bdi></h1>" in text(owner, page_of(question))
     assert "<h1><bdi>Calls look_up</bdi></h1>" in text(owner, page_of(call))
-    assert "<h1><bdi>tool</bdi></h1>" in text(owner, page_of(answer))
+    assert "<h1><bdi>Result of look_up</bdi></h1>" in text(owner, page_of(answer))
     assert linked(question.thread, SECRET) in text(owner, page_of(question))
 
 
@@ -181,6 +181,7 @@ def test_the_project_names_resources(owner: Client, store: dict[str, Any], named
         list_of(WorkingMemory),
         list_of(Fact),
         view("resources", resource_id="ann"),
+        view("erasure", resource_id="ann"),
         page_of(WorkingMemory.objects.all()[0]),
         list_of(StateItem),
         page_of(StateItem.objects.get()),
@@ -190,7 +191,33 @@ def test_the_project_names_resources(owner: Client, store: dict[str, Any], named
         assert all(ids == sorted({*ids}) for ids in CALLS)
     CALLS.clear()
     text(owner, list_of(Thread))
-    assert CALLS == [["ann", "bob"]]
+    assert CALLS == [["ann", "bob"]] * 2  # for the filter, and for the rows of the list
+
+
+def test_a_filter_names_resources(
+    owner: Client, onlooker: Client, store: dict[str, Any], named: None
+) -> None:
+    assert "Ann &lt;Smith&gt; (ann)" in text(owner, list_of(Thread))
+    assert "Smith" not in text(onlooker, list_of(Thread))
+
+
+def test_a_message_without_text_has_the_name_of_its_tool(
+    owner: Client, store: dict[str, Any]
+) -> None:
+    other = {"type": "tool-call", "tool_call_id": "c2", "tool_name": "other", "args": {}}
+    named = {"type": "tool-call", "toolCallId": "c3", "toolName": "third", "args": {}}
+    results = [
+        {"role": "tool", "content": [{"type": "tool-result", "tool_call_id": id, "result": 1}]}
+        for id in ("c3", "c2", "unknown")
+    ]
+    call = {"role": "assistant", "content": [other, named]}
+    engine.memory.save_memory(thread_id="chat/1", messages=[call, *results])
+    page = text(owner, list_of(Message))
+    for name in ("Calls look_up", "Result of look_up", "Calls other", "Result of third"):
+        assert f"<bdi>{name}</bdi>" in page
+    assert "<bdi>Result of other</bdi>" in page
+    unknown = Message.objects.get(tool_call_id="unknown")
+    assert f'#m{unknown.position}"><bdi>tool</bdi>' in page
 
 
 def test_onlookers_do_not_see_the_names_of_resources(
