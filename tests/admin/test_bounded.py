@@ -49,7 +49,7 @@ PAGES: dict[str, tuple[Callable[[], str], int]] = {
     "working memory": (lambda: list_of(WorkingMemory), 4),
     "facts": (lambda: list_of(Fact), 3),
     "facts of a resource": (lambda: view("resource_facts", resource_id="ann"), 1),
-    "fact": (lambda: page_of(first(Fact)), 5),
+    "fact": (lambda: page_of(first(Fact)), 6),
     "state items": (lambda: list_of(StateItem), 3),
     "state of a resource": (lambda: list_of(StateItem, q="ann/prefs"), 3),
     "entities": (lambda: list_of(Entity), 4),
