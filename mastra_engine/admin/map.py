@@ -21,8 +21,7 @@ from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.projection import Projection, project
 from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import as_uuid
-from mastra_engine.backends.base.memory.message_search import THREAD
-from mastra_engine.backends.base.vectors.search import ENTITY
+from mastra_engine.backends.base.vectors.search import ENTITY, THREAD
 from mastra_engine.models import Embedding, VectorIndex
 from mastra_engine.postgres.partitions import Partition
 from mastra_engine.postgres.samples import sample_vectors
