@@ -28,6 +28,9 @@ from mastra_engine.retrieval.words import query_words
 #: The most rows without a search vector that a search scans, the newest first, and the most rows
 #: with a common word that it considers. These are about a tenth of a second.
 SCANNED = 20_000
+#: The most messages that wait for a vector and are scanned, where others have one: these few lie
+#: far apart in the table, so each costs the reading of a page.
+WAITING = 5_000
 #: The characters of an excerpt, and those of them before the first word.
 _LENGTH, _BEFORE = 240, 60
 #: The most vector indexes of records that are searched.
@@ -43,15 +46,18 @@ def in_messages(messages: QuerySet[Message], words: Sequence[str], column: str) 
     """Return a column of up to MATCHES messages, among some, that have all the words."""
     waiting = messages.filter(embedded_at=None).exclude(text="")
     newest = waiting.order_by("-thread_id", "-position")  # the order of an index of these only
-    return _with_vectors(messages, words, column) | scanned(newest, "text", words, column)
-
-
-def _with_vectors(messages: QuerySet[Message], words: Sequence[str], column: str) -> set[Any]:
-    """Return a column of messages that have all the words in their search vectors."""
     indexes = VectorIndex.objects.using(messages.db)
     index = indexes.filter(name=engine.memory.index_name).first()
     if index is None:
-        return set()
+        return scanned(newest, "text", words, column)
+    found = _with_vectors(index, messages, words, column)
+    return found | scanned(newest[:WAITING], "text", words, column)
+
+
+def _with_vectors(
+    index: VectorIndex, messages: QuerySet[Message], words: Sequence[str], column: str
+) -> set[Any]:
+    """Return a column of messages that have all the words in their search vectors."""
     partition = Partition(connections[messages.db], index.to_definition())
     ids = vectors_with_words(partition, words, limit=SCANNED)
     matches = messages.order_by().filter(pk__in=ids)[:MATCHES]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from mastra_engine import engine
 from mastra_engine.admin import filters, reading
+from mastra_engine.admin.filters import on_day_of
 from mastra_engine.models import Entity, Message, Record, Thread
 from tests.admin.conftest import list_of
+from tests.integration.queries import statements
 
 
 def listed(client: Client, address: str) -> list[Any]:
@@ -34,6 +38,71 @@ def test_messages_are_filtered_by_role(owner: Client, store: dict[str, Any]) -> 
         rows = listed(owner, list_of(Message, role=role))
         assert {row.role for row in rows} <= {role}
         assert len(rows) == Message.objects.filter(role=role).count()
+
+
+def test_a_role_is_searched_in_the_newest_messages_of_a_large_table(
+    owner: Client, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.memory.create_thread(resource_id="ann", thread_id="t")
+    roles = ["system", "user", "system", "user", "user"]
+    messages = [{"role": role, "content": "Hello"} for role in roles]
+    first, *_, third, _, _ = engine.memory.save_memory(thread_id="t", messages=messages)
+    monkeypatch.setattr(filters, "LATEST", 3)
+    found = listed(owner, list_of(Message, role="system"))
+    assert [row.id for row in found] == [third.id, first.id]
+    monkeypatch.setattr(reading, "SORTED", -1)
+    assert "system" in "".join(choices(owner, Message, "role, of the newest 3").values())
+    found = listed(owner, list_of(Message, role="system"))
+    assert [row.id for row in found] == [third.id]
+    for narrower in ({"thread__id__exact": "t"}, {"q": "Hello"}):
+        found = listed(owner, list_of(Message, role="system", **narrower))
+        assert {row.id for row in found} == {first.id, third.id}
+    monkeypatch.setattr(filters, "LATEST", 100)  # the table has fewer
+    assert len(listed(owner, list_of(Message, role="system"))) == 2
+
+
+@pytest.fixture
+def many_messages(db: None) -> int:
+    """Store 10,000 messages, and return the number of pages of their table."""
+    engine.memory.create_thread(resource_id="ann", thread_id="t")
+    for _ in range(20):
+        messages = [{"role": "user", "content": "It is a long story. " * 9}] * 500
+        engine.memory.save_memory(thread_id="t", messages=messages)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE mastra_engine_message")
+        cursor.execute("SELECT pg_relation_size('mastra_engine_message') / 8192")
+        (pages,) = cursor.fetchone()
+        cursor.execute("SELECT brin_summarize_new_values('mastra_engine_message_days')")
+    return int(pages)
+
+
+def test_a_day_without_messages_is_no_scan_of_the_table(owner: Client, many_messages: int) -> None:
+    empty_day = on_day_of(timezone.now() - timedelta(days=9_000), "created_at")
+    sent = statements(lambda: owner.get(list_of(Message, **empty_day)))
+    listing = [sql for sql in sent if '"created_at" >= ' in sql]
+    assert len(listing) == 2  # the count and the page
+    assert many_messages > 200
+    assert max(map(buffers, listing)) < 50
+
+
+def test_a_role_that_no_message_has_is_no_scan_of_the_table(
+    owner: Client, many_messages: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "SORTED", 1_000)
+    monkeypatch.setattr(filters, "LATEST", 200)
+    sent = statements(lambda: owner.get(list_of(Message, role="system")))
+    listing = [sql for sql in sent if "\"role\" = 'system'" in sql]
+    assert len(listing) == 2
+    assert max(map(buffers, listing)) < many_messages / 4
+
+
+def buffers(sql: str) -> int:
+    """Run a statement, and return the number of pages that it read."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}")
+        ((explained,),) = cursor.fetchall()
+    plan = (json.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
 @pytest.mark.parametrize(("days", "label"), [(0, "Today"), (1, "Yesterday"), (3, "Past 7 days")])
@@ -60,11 +129,11 @@ def test_a_wrong_filter_is_reported(
 
 @pytest.fixture
 def two_connections(db: None) -> None:
-    for connection in ("a", "b"):
+    for connection_id in ("a", "b"):
         for name in ("Contacts", "Tickets"):
-            records = [{"external_id": f"{connection}-{name}", "data": {"n": 1}}]
-            engine.sync_records(name=name, connection_id=connection, records=records)
-        engine.memory.create_thread(thread_id=f"t-{connection}", resource_id=connection)
+            records = [{"external_id": f"{connection_id}-{name}", "data": {"n": 1}}]
+            engine.sync_records(name=name, connection_id=connection_id, records=records)
+        engine.memory.create_thread(thread_id=f"t-{connection_id}", resource_id=connection_id)
 
 
 def test_entities_and_records_are_filtered_by_click(owner: Client, two_connections: None) -> None:

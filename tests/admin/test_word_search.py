@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mastra_engine import PostgresEngine, engine, index_records
 from mastra_engine.admin import word_search
 from mastra_engine.admin.word_search import distinct_words, in_messages, in_records, marked
-from mastra_engine.models import Entity, Message, Record, Thread
+from mastra_engine.models import Embedding, Entity, Message, Record, Thread
 from mastra_engine.registry import registry
 from mastra_engine.testing.contract.vectors import ToyEmbedder
 from tests.admin.conftest import list_of, signed_in
@@ -110,6 +110,18 @@ def test_only_the_newest_waiting_messages_are_scanned(
     monkeypatch.setattr(word_search, "SCANNED", 4)
     found = in_messages(Message.objects.using("default"), ["like"], "thread_id")
     assert found == {"t1", "t2"}  # two messages each
+
+
+def test_few_waiting_messages_are_scanned_beside_an_index(
+    talks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed()
+    waiting = Message.objects.filter(thread_id__in=["t1", "t2"])
+    waiting.update(embedded_at=None)
+    Embedding.objects.all().delete()
+    monkeypatch.setattr(word_search, "WAITING", 2)
+    found = in_messages(Message.objects.using("default"), ["like"], "thread_id")
+    assert found == {"t2"}
 
 
 @embedded_or_not
