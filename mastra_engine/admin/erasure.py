@@ -76,7 +76,11 @@ class ResourceActions(EngineAdmin):
             name=self.names(request, [own])[own],
             title=_("Erase a resource"),
             resource_id=resource_id,
-            facts=[Fact(NOUNS[noun], counted(rows)) for noun, rows in rows_by_noun.items()],
+            facts=[
+                Fact(NOUNS[noun], counted(rows))
+                for noun, rows in rows_by_noun.items()
+                if Reads(request).views(str(rows.model._meta.model_name))
+            ],
             may_erase=_may_erase(request),
             back=self.url("resources", resource_id=resource_id),
         )

@@ -118,6 +118,12 @@ class FactAdmin(EngineAdmin):
         )
         return brief
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow to filter by the parts of a fact, which are content, for users who may read it."""
+        is_content = lookup.endswith("_key__exact")
+        may_read = request is not None and self.reads(request, Fact)
+        return super().lookup_allowed(lookup, value, request) and (may_read or not is_content)
+
     @admin.display(description=_("subject"))
     def brief_subject(self, row: Any) -> str:
         return str(row.subject_start)
@@ -158,11 +164,12 @@ class FactAdmin(EngineAdmin):
             "object_key__exact": row.object_key,
         }
         versions = list(self._versions(claim))
+        has_more = bool(versions[LISTED:]) and self.reads(request, Fact)
         return {
             "state": state_of(row),
             "aliases": self._aliases(row) if self.reads(request, Fact) else (),
             "timeline": [_version(version) for version in reversed(versions[:LISTED])],
-            "all_versions": self.url("fact_changelist", **claim) if versions[LISTED:] else "",
+            "all_versions": self.url("fact_changelist", **claim) if has_more else "",
             "sources": list(self._sources(request, row)),
             "all_sources": self.url("factsource_changelist", fact__id__exact=row.pk),
         }

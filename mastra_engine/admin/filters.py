@@ -11,15 +11,15 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import ValidationError
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from mastra_engine.admin.names import RESOURCE, Names
-from mastra_engine.admin.reading import database
-from mastra_engine.models import Entity
+from mastra_engine.admin.reading import Reads, database
+from mastra_engine.models import Entity, Thread
 from mastra_engine.postgres.samples import connection_ids, resource_ids
 
 #: The most values that a filter offers.
@@ -70,13 +70,17 @@ class FewFilter(admin.SimpleListFilter):
     Where there are many, it only shows the value that an address has.
     """
 
+    #: The model from which the values are read, which the user must have permission to view.
+    source: type[Model]
+
     def values(self, request: HttpRequest, limit: int) -> list[tuple[str, str]]:
         """Return up to `limit` values of the parameter, with their labels."""
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
-        values = self.values(request, FEW + 1)
-        if len(values) <= FEW:
+        may_view = Reads(request).views(str(self.source._meta.model_name))
+        values = self.values(request, FEW + 1) if may_view else []
+        if values and len(values) <= FEW:
             return values
         value = self.value()
         return [(value, value)] if value else []
@@ -96,6 +100,7 @@ class ConnectionFilter(FewFilter):
     """A filter by connection, of those that have entities."""
 
     title = _("connection")
+    source = Entity
     parameter_name = "connection_id__exact"
 
     def values(self, request: HttpRequest, limit: int) -> list[tuple[str, str]]:
@@ -106,6 +111,7 @@ class EntityFilter(FewFilter):
     """A filter of rows by their entity."""
 
     title = _("entity")
+    source = Entity
     parameter_name = "entity__id__exact"
 
     def values(self, request: HttpRequest, limit: int) -> list[tuple[str, str]]:
@@ -118,6 +124,7 @@ class ResourceFilter(FewFilter):
     """A filter of threads by their resource."""
 
     title = _("resource")
+    source = Thread
     parameter_name = "resource_id__exact"
 
     def values(self, request: HttpRequest, limit: int) -> list[tuple[str, str]]:

@@ -182,13 +182,15 @@ def _counts(request: HttpRequest, admins: Admins, growth: list[dict[str, Any]]) 
     for model, kind in COUNTED_MODELS.items():
         if model in admins:
             admin = admins[model]
-            label, listing = str(admin.opts.verbose_name_plural), admin.opts.model_name
+            url = admin.url(f"{admin.opts.model_name}_changelist")
+            label = str(admin.opts.verbose_name_plural)
             if model is Embedding:  # vectors are listed by index
-                label, listing = _("vectors"), "vectorindex"
+                label = _("vectors")
+                url = admin.url("vectorindex_changelist") if VectorIndex in admins else ""
             yield Count(
                 label=capfirst(label),
                 number=bounded_count(admin.get_queryset(request)),
-                url=admin.url(f"{listing}_changelist"),
+                url=url,
                 kind=kind,
                 new=sum(day[kind] for day in growth) if kind else 0,
             )

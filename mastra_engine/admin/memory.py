@@ -31,7 +31,7 @@ from mastra_engine.admin.filters import DayFilter, ResourceFilter, RoleFilter, b
 from mastra_engine.admin.names import RESOURCE, Name, message_title, tool_of_message
 from mastra_engine.admin.openable import may_open
 from mastra_engine.admin.paging import counted
-from mastra_engine.admin.reading import database
+from mastra_engine.admin.reading import Reads, database
 from mastra_engine.admin.sources import sources
 from mastra_engine.admin.transcript import load_content, message_range, note_gaps
 from mastra_engine.admin.why import Reasons, context_before, reasons_for
@@ -101,14 +101,16 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
         return ("-updated_at", "-id") if self.is_small(request) else ("-id",)
 
     def with_words(self, request: HttpRequest, rows: QuerySet[Any], search_term: str) -> set[Any]:
-        """Find the threads with the words in the title, or in a message."""
+        """Find the threads with the words in the title, or in a message that the user may read."""
         words = distinct_words(search_term)
         if not words:
             return set()
+        titled = scanned(rows.order_by("-pk"), "title", words)
+        if not self.reads(request, Message):
+            return titled
         messages = self.rows(Message)
         if rows.query.where:
             messages = messages.filter(thread__in=rows.order_by().values("pk"))
-        titled = scanned(rows.order_by("-pk"), "title", words)
         return titled | in_messages(messages, words, "thread_id")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
@@ -187,10 +189,14 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
                 text=Left("content", EXCERPT), json=Left(as_text("data", WorkingMemory), EXCERPT)
             )
         )
-        vectors = self.rows(Embedding).filter(
-            vector_index__name=engine.memory.index_name, namespace=resource_id
-        )
-        state = StateItem.objects.using(database()).under(resource_id).live()
+        counts = {
+            gettext("vectors"): self.rows(Embedding).filter(
+                vector_index__name=engine.memory.index_name, namespace=resource_id
+            ),
+            gettext("state items"): StateItem.objects.using(database()).under(resource_id).live(),
+        }
+        views = Reads(request).views
+        entities = self.rows(Entity).filter(connection_id=resource_id).order_by("name")
         return self.page(
             request,
             "resource.html",
@@ -199,8 +205,11 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
             facts=[
                 Fact(gettext("threads"), counted(all_threads)),
                 *_sums(all_threads),
-                Fact(gettext("vectors"), counted(vectors)),
-                Fact(gettext("state items"), counted(state)),
+                *(
+                    Fact(label, counted(rows))
+                    for label, rows in counts.items()
+                    if views(str(rows.model._meta.model_name))
+                ),
             ],
             resource_id=resource_id,
             tools=self.resource_tools(request, resource_id),
@@ -208,7 +217,7 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
             state=self.url("stateitem_changelist", q=json.dumps([resource_id])),
             threads=[(thread, names[self.reference(thread)]) for thread in threads],
             memories=memories.order_by("-updated_at"),
-            entities=self.rows(Entity).filter(connection_id=resource_id).order_by("name")[:RELATED],
+            entities=entities[:RELATED] if views("entity") else [],
         )
 
 

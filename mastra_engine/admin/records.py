@@ -26,7 +26,7 @@ from mastra_engine.admin.days import ChangesOfDays
 from mastra_engine.admin.downloads import FORMATS
 from mastra_engine.admin.filters import ConnectionFilter, EntityFilter
 from mastra_engine.admin.names import embedding_key
-from mastra_engine.admin.reading import MATCHES, database
+from mastra_engine.admin.reading import MATCHES, Reads, database
 from mastra_engine.admin.record_table import OFFERED, SHOWN, Table
 from mastra_engine.admin.word_search import distinct_words, in_records, scanned
 from mastra_engine.backends.base.vectors.search import ENTITY, RECORD
@@ -241,7 +241,7 @@ class RecordAdmin(EngineAdmin):
         names = self.names(request, references)
         return {
             "vectors": [(names[reference], index) for reference, index in references.items()],
-            "history": self._history(row),
+            "history": self._history(row, with_runs=Reads(request).views("syncrun")),
         }
 
     def tools(self, request: HttpRequest, row: Record) -> list[Link]:
@@ -250,13 +250,15 @@ class RecordAdmin(EngineAdmin):
             Link(_("Changes from here"), self.url("changes", row.entity_id, after=row.rev - 1)),
         ]
 
-    def _history(self, record: Record) -> list[Event]:
+    def _history(self, record: Record, *, with_runs: bool) -> list[Event]:
         """Return the changes of a record that are kept, the first one and the last one."""
         created = Event(_("Created"), record.created_at, record.created_rev)
         last = _("Last updated") if record.deleted_at is None else _("Deleted")
         changes = [created, Event(last, record.updated_at, record.rev)]
         if record.rev == record.created_rev:
             changes = [created]
+        if not with_runs:
+            return changes
         return [replace(change, run=self._running_at(record, change)) for change in changes]
 
     def _running_at(self, record: Record, change: Event) -> SyncRun | None:
