@@ -75,6 +75,7 @@ class SyncRunAdmin(EngineAdmin):
     lookups = frozenset(
         {
             *("status", "entity__id__exact", "sync__exact", "connection_id__exact"),
+            "finished_at__isnull",
             *by_day("created_at"),
             *by_day("finished_at"),
         }
