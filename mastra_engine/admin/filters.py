@@ -35,7 +35,7 @@ class RoleFilter(admin.SimpleListFilter):
     messages are searched, since a role that is rare would be looked for in all of them.
     """
 
-    title = _("role")
+    title: Any = _("role")
     parameter_name = "role"
 
     def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
