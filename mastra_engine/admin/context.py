@@ -24,6 +24,7 @@ from mastra_engine.admin.forms import PageForm
 from mastra_engine.admin.hits import Hit, hits_of
 from mastra_engine.admin.readable import readable_memory
 from mastra_engine.admin.searching import errors_in
+from mastra_engine.admin.wording import number_text
 from mastra_engine.conversations.context_window import Segment, segment_of
 from mastra_engine.conversations.formats import format_window
 from mastra_engine.evaluations.targets import Target
@@ -222,7 +223,7 @@ class ContextWindows(EngineAdmin):
                     "choose a smaller budget"
                 )
                 raise InvalidInput(
-                    message % {"number": f"{WINDOW_CHARACTERS:,}"}, path="/max_tokens"
+                    message % {"number": number_text(WINDOW_CHARACTERS)}, path="/max_tokens"
                 )
 
 

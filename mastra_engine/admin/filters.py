@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mastra_engine.admin.names import RESOURCE, Names
 from mastra_engine.admin.reading import Reads, database
+from mastra_engine.admin.wording import number_text
 from mastra_engine.models import Entity, Thread
 from mastra_engine.postgres.samples import connection_ids, resource_ids
 
@@ -42,7 +43,7 @@ class RoleFilter(admin.SimpleListFilter):
         others = {SEARCH_VAR, *model_admin.lookups} - {self.parameter_name}
         self.is_bounded = not model_admin.is_small(request) and others.isdisjoint(request.GET)
         if self.is_bounded:
-            self.title = gettext("role, of the newest %(number)s") % {"number": f"{LATEST:,}"}
+            self.title = gettext("role, of the newest %(number)s") % {"number": number_text(LATEST)}
         super().__init__(request, params, model, model_admin)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:

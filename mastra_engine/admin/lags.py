@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from mastra_engine.admin.times import time_tag
+from mastra_engine.admin.wording import number_text
 from mastra_engine.health import Lag
 
 
@@ -31,7 +32,7 @@ class Behind:
             "{number} changes behind since {since}",
             self.changes,
         )
-        return format_html(text, number=f"{self.changes:,}", since=since)
+        return format_html(text, number=number_text(self.changes), since=since)
 
 
 def behind(index: str, lags: Iterable[Lag]) -> Behind:

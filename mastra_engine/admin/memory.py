@@ -91,6 +91,7 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
         "updated_at",
     )
     documents = ("title", "metadata")
+    names_sorted_by = "title"
     template = "thread.html"
     deleted_with = _(
         "its messages, the vectors made from them, its working memory, and the facts that rest on "

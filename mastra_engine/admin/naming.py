@@ -18,6 +18,9 @@ from mastra_engine.admin.wording import term
 class NamingAdmin(ReadOnlyAdmin):
     """A table that shows its primary key, and its columns in `REFERENCES`, as names."""
 
+    #: The column by which names are sorted in a small table.
+    names_sorted_by: str | None = None
+
     def reference(self, row: Any) -> Reference:
         """Return the reference to a row, by which it is named."""
         return str(self.opts.model_name), row.pk
@@ -31,7 +34,7 @@ class NamingAdmin(ReadOnlyAdmin):
     def get_list_display(self, request: HttpRequest) -> Any:
         """Show the columns that refer to rows, and the key of the row, by name."""
         return [
-            self._name_column(column) if self._refers(column) else column
+            self._name_column(request, column) if self._refers(column) else column
             for column in super().get_list_display(request)
         ]
 
@@ -89,10 +92,13 @@ class NamingAdmin(ReadOnlyAdmin):
             return self.reference(row)
         return REFERENCES[column], self._value(row, column)
 
-    def _name_column(self, column: str) -> Callable[[Any], SafeString | None]:
+    def _name_column(self, request: HttpRequest, column: str) -> Callable[[Any], SafeString | None]:
         is_own = column == self.opts.pk.name
+        label = self.opts.verbose_name if is_own else self.label_of(column)[0]
+        # The order of names tells of them.
+        ordering = self.names_sorted_by if is_own and self.reads(request, self.model) else None
 
-        @admin.display(description=self.opts.verbose_name if is_own else self.label_of(column)[0])
+        @admin.display(description=label, ordering=ordering)
         def name(row: Any) -> SafeString | None:
             reference = self._reference(row, column)
             return None if reference[1] is None else row.names[reference].__html__()

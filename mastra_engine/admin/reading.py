@@ -21,12 +21,15 @@ from mastra_engine.web import APP, READ_CONTENT, READS, allowed
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
+    from django.contrib.admin.views.main import ChangeList
 
     Themed = ModelAdmin[Any]
 elif apps.is_installed("unfold"):
     from unfold.admin import ModelAdmin as Themed
+    from unfold.views import ChangeList
 else:
     from django.contrib.admin import ModelAdmin as Themed
+    from django.contrib.admin.views.main import ChangeList
 
 #: The permission to read the content of a model, by the model's name, as the API has it.
 READ_PERMISSIONS = {kind.__name__.lower(): permission for kind, permission in READS.items()}
@@ -36,6 +39,17 @@ READ_PERMISSIONS["resource"] = READ_CONTENT
 MATCHES = 1_000
 #: The most rows of a table that its list sorts without an index.
 SORTED = 100_000
+
+
+class BoundedChangeList(ChangeList):
+    """A list that is sorted only by the columns that its headers offer."""
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """Ignore any other column of an address: Django hides only the links to sort by it."""
+        name = getattr(field_name, "__name__", field_name)
+        if self.sortable_by is not None and name not in self.sortable_by:
+            return None
+        return super().get_ordering_field(field_name)
 
 
 class ReadOnlyAdmin(Themed):
@@ -91,6 +105,9 @@ class ReadOnlyAdmin(Themed):
             for column in self.list_display
             if column not in hidden
         ]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return BoundedChangeList
 
     def get_sortable_by(self, request: HttpRequest) -> Any:
         """Allow to sort a small table by any column, which None stands for."""

@@ -191,6 +191,7 @@ class RecordAdmin(EngineAdmin):
     """Records and tombstones."""
 
     list_display = ("id", "kind", "connection", "rev", "updated_at", "deleted_at")
+    names_sorted_by = "external_id"
     list_select_related = ("entity",)
     list_filter = (EntityFilter,)
     search_fields = ("external_id",)
@@ -217,11 +218,11 @@ class RecordAdmin(EngineAdmin):
         newest = rows.order_by(*self.get_ordering(request))
         return in_records(rows, words) | scanned(newest, as_text("data", Record), words)
 
-    @admin.display(description=gettext_lazy("entity"))
+    @admin.display(description=gettext_lazy("entity"), ordering="entity__name")
     def kind(self, row: Record) -> str:
         return row.entity.name
 
-    @admin.display(description=gettext_lazy("connection"))
+    @admin.display(description=gettext_lazy("connection"), ordering="entity__connection_id")
     def connection(self, row: Record) -> str:
         return row.entity.connection_id
 

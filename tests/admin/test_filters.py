@@ -177,3 +177,22 @@ def test_small_tables_are_sorted_by_any_column_and_large_ones_by_an_index(
     assert owner.get(list_of(Entity)).content.decode().count(headers) == 4
     monkeypatch.setattr(reading, "SORTED", -1)
     assert owner.get(list_of(Entity)).content.decode().count(headers) == 1
+    in_order = [row.pk for row in listed(owner, list_of(Entity))]
+    for column in range(4):
+        order = owner.get(list_of(Entity, o=column)).context["cl"].queryset.query.order_by
+        assert ({"name", "rev", "updated_at"} & {*order}) == set()
+        assert ("connection_id" in order) == (column == 1)
+    assert [row.pk for row in listed(owner, list_of(Entity, o="-0"))] == in_order
+
+
+def test_rows_are_sorted_by_their_names_for_who_may_read_them(
+    owner: Client, onlooker: Client, two_connections: None
+) -> None:
+    for number, title in enumerate(["Travel", "Invoices", "Weather"]):
+        engine.memory.create_thread(resource_id="ann", thread_id=f"t-{number}", title=title)
+    titles = ["Invoices", "Travel", "Weather"]
+    assert [row.title for row in listed(owner, list_of(Thread, o="0"))][-3:] == titles
+    order = onlooker.get(list_of(Thread, o="0")).context["cl"].queryset.query.order_by
+    assert not any("title" in column for column in order)
+    records = [row.external_id for row in listed(owner, list_of(Record, o="-0"))]
+    assert records == sorted(records, reverse=True)

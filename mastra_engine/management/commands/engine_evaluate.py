@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from django.core.management.base import CommandError
+from django.template.defaultfilters import pluralize
 
 from mastra_engine import MastraEngine, engines
 from mastra_engine.evaluations.saved import read_cases, save_result
@@ -78,7 +79,8 @@ class Command(EngineCommand):
         columns = {target: one.metrics for target, one in evaluations.items()}
         if others:
             columns["difference"] = compare(evaluation, others[0])
-        self.stdout.write(f"{len(evaluation.cases)} cases, with 95 % intervals")
+        number = len(evaluation.cases)
+        self.stdout.write(f"{number} case{pluralize(number)}, with 95 % intervals")
         self.stdout.writelines(_table(columns))
         if options["output"] is not None:
             options["output"].write_bytes(_report(evaluations, columns.get("difference")))
