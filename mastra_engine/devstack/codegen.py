@@ -80,17 +80,22 @@ def type_names(names: Mapping[str, Any], *, reserved: set[str]) -> dict[str, str
 
 def _words(name: str) -> str:
     """Return the letters and digits of a name in CamelCase."""
+    words = "".join(word[0].upper() + word[1:] for word in _letters(name))
+    words = "".join(_letters(words))  # the capital of a letter may be a letter with a mark
+    # The generators reject names that begin with a numeric letter, such as a Chinese numeral.
+    return words if words.isidentifier() and not words[0].isnumeric() else f"Entity{words}"
+
+
+def _letters(name: str) -> list[str]:
+    """Return the runs of letters and digits in a name."""
     # Python normalizes identifiers by NFKC, so names that differ before may be equal after it.
     # Newer Python versions know more letters. Only letters of Unicode 3.2 are used, so that all
     # versions generate the same names.
     category = unicodedata.ucd_3_2_0.category
-    letters = [
+    return "".join(
         letter if category(letter)[0] in "LN" and f"a{letter}".isidentifier() else " "
         for letter in unicodedata.normalize("NFKC", name)
-    ]
-    words = "".join(word[0].upper() + word[1:] for word in "".join(letters).split())
-    # The generators reject names that begin with a numeric letter, such as a Chinese numeral.
-    return words if words.isidentifier() and not words[0].isnumeric() else f"Entity{words}"
+    ).split()
 
 
 # Generators

@@ -32,7 +32,7 @@ COUNTS = {
     "GET memory/threads/:thread_id/working-memory": 3,
     "POST memory/threads/:thread_id/working-memory": 4,
     # the recall, and the thread of each result
-    "GET memory/search": 8,
+    "GET memory/search": 7,
     "GET memory/status": 0,
     "GET memory/config": 0,
     "GET vectors": 0,
