@@ -216,7 +216,7 @@ def tool_of_message() -> Any:
         thread_id=OuterRef("thread_id"),
         position__range=(OuterRef("position") - CALLS_BEFORE, OuterRef("position") - 1),
     )
-    calls = before.annotate(call=_CallOfId(OuterRef("tool_call_id"))).exclude(call=None)
+    calls = before.annotate(call=_CallOfId(OuterRef("tool_call_id"))).filter(call__isnull=False)
     called = calls.order_by("-position").values(
         name=Coalesce(KT("call__tool_name"), KT("call__toolName"))
     )

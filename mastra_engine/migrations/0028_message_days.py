@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import django.contrib.postgres.indexes
 from django.db import migrations
 
 
@@ -11,10 +10,12 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddIndex(
-            model_name='message',
-            index=django.contrib.postgres.indexes.BrinIndex(
-                autosummarize=True, fields=['created_at'], name='mastra_engine_message_days'
-            ),
+        migrations.RunSQL(
+            # It is SQL because Django's BrinIndex needs django.contrib.postgres in INSTALLED_APPS.
+            sql="""
+                CREATE INDEX mastra_engine_message_days
+                ON mastra_engine_message USING brin (created_at) WITH (autosummarize = on)
+            """,
+            reverse_sql='DROP INDEX mastra_engine_message_days',
         ),
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -134,10 +133,11 @@ class Message(EngineModel):
                 condition=models.Q(embedded_at=None) & ~models.Q(text=""),
                 name="mastra_engine_message_waiting",
             ),
-            # Messages are stored in the order of their times, so a summary of each range of pages
-            # finds those of a day. It has no entry for a row, so appending costs nothing more.
-            BrinIndex(fields=["created_at"], autosummarize=True, name="mastra_engine_message_days"),
         ]
+        # A migration adds a BRIN index on `created_at` in SQL: Django's BrinIndex would force every
+        # project to put django.contrib.postgres into INSTALLED_APPS. Messages are stored in the
+        # order of their times, so a summary of each range of pages finds those of a day. It has no
+        # entry for a row, so appending costs nothing more.
 
     def to_value(self) -> types.Message:
         """Return the row as the value that the engine returns."""
