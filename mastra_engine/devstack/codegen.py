@@ -161,8 +161,8 @@ def _keys(value: Any) -> Iterator[str]:
 
 
 def _is_respelled(key: str) -> bool:
-    """Return whether Python normalizes an identifier to another one, such as "\ufb01" to "fi"."""
-    return key.isidentifier() and unicodedata.normalize("NFKC", key) != key
+    """Return whether Python normalizes letters of a key to others, such as "\ufb01" to "fi"."""
+    return not unicodedata.is_normalized("NFKC", key)
 
 
 def openapi(document: Document) -> str:

@@ -250,7 +250,7 @@ def evaluate(*arguments: str) -> str:
 
 def test_the_command_measures_the_saved_cases(case: EvaluationCase) -> None:
     output = evaluate("--target", "vectors:docs?hybrid=0.3", "--compare", "vectors:docs")
-    assert "1 cases" in output
+    assert output.startswith("1 case, ")
     rows = EvaluationResult.objects.order_by("id")
     assert [row.target for row in rows] == ["vectors:docs?hybrid=0.3", "vectors:docs"]
     assert rows[0].metrics["mrr"]["value"] == 1

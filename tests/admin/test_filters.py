@@ -173,7 +173,7 @@ def test_small_tables_are_sorted_by_any_column_and_large_ones_by_an_index(
 ) -> None:
     names = [row.name for row in listed(owner, list_of(Entity, o="-0"))]
     assert names == ["Tickets", "Tickets", "Contacts", "Contacts"]
-    headers = '<div class="text"><a href="?o='
+    headers = 'class="sortable column-'
     assert owner.get(list_of(Entity)).content.decode().count(headers) == 4
     monkeypatch.setattr(reading, "SORTED", -1)
     assert owner.get(list_of(Entity)).content.decode().count(headers) == 1

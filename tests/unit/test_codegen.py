@@ -144,6 +144,7 @@ _ANY_DOCUMENTS = st.lists(st.dictionaries(_ANY_KEY, _ANY_VALUE, max_size=4), max
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @example(documents={"廾": []})  # a letter that stands for twenty
+@example(documents={"A": [{"::\u00aa": None, "::A": None}]})  # of which Python reads two as "a"
 @example(documents={"\u1fe2": []})  # a letter whose capital is three characters
 @example(documents={"\U00031350": []})  # one that Python knows from 3.12 on
 @given(st.dictionaries(_ANY_KEY.filter(bool), _ANY_DOCUMENTS, min_size=1, max_size=3))

@@ -21,6 +21,7 @@ from mastra_engine import (
     engine,
     engines,
 )
+from mastra_engine.checks import check_engines
 from mastra_engine.conf import database, database_from_url
 from mastra_engine.exceptions import EngineConfigError, EngineError, EntityExists
 from mastra_engine.handler import NUMBERS
@@ -201,7 +202,8 @@ def test_another_kind_of_database_is_checked(
     monkeypatch.setitem(connections.settings, state, configured)
     backend = {"BACKEND": "mastra_engine.PostgresEngine", "DATABASE": state}
     with override_settings(MASTRA_ENGINE={"default": backend}):
-        (message,) = (found for found in run_checks() if found.id == "mastra_engine.E003")
+        (message,) = check_engines()
+    assert message.id == "mastra_engine.E003"
     assert message.msg.endswith(f"the database '{state}' is {state}.")
 
 
