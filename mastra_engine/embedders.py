@@ -58,7 +58,7 @@ class WordLlamaEmbedder:
         return self._embed(list(texts))
 
     def embed_query(self, text: str) -> Sequence[float]:
-        """Return an array of `dimension` numbers, for the first 65,536 characters of the text."""
+        """Return an array of `dimension` numbers from the first 65,536 characters of the text."""
         return self._embed([text[: self._BATCH_CHARACTERS]])[0]
 
     def _embed(self, texts: list[str]) -> Vectors:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from mastra_engine.backends.base.own_indexes import own_indexes
 from mastra_engine.exceptions import EntityNotFound, ThreadNotFound
 from mastra_engine.handler import DEFAULT_ALIAS, engines
 
@@ -88,11 +89,7 @@ def rebuild_index(alias: str, index_name: str) -> None:
     Repeating it is safe.
     """
     engine = engines[alias]
-    if index_name == engine.memory.index_name:
-        engine.memory.reembed()
-    elif index_name == engine.state.index.name:
-        engine.state.reindex()
-    elif index_name == engine.facts.index.name:
-        engine.facts.reindex()
+    if (reindex := own_indexes(engine).get(index_name)) is not None:
+        reindex()
     else:
         engine.index_pending(index_name=index_name, rebuild=True)

@@ -19,7 +19,7 @@ engine become an error page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -41,6 +41,7 @@ from mastra_engine.admin.beginnings import read_beginnings
 from mastra_engine.admin.bounds import bounded
 from mastra_engine.admin.names import embedding_key
 from mastra_engine.admin.naming import NamingAdmin
+from mastra_engine.admin.paging import counted
 from mastra_engine.admin.reading import Reads, database
 from mastra_engine.exceptions import Conflict, EngineError, InvalidInput, NotFound
 from mastra_engine.validation.inputs import count
@@ -292,6 +293,17 @@ class EngineAdmin(NamingAdmin):
             if value not in (None, ""):
                 facts.append(self._fact(name, value))
         return facts
+
+    def counts(
+        self, request: HttpRequest, labelled: Iterable[tuple[Text, QuerySet[Any]]]
+    ) -> list[Fact]:
+        """Return the number of rows of each label, for the models that the user may view."""
+        reads = Reads(request)
+        return [
+            Fact(label, counted(rows))
+            for label, rows in labelled
+            if reads.views(str(rows.model._meta.model_name))
+        ]
 
     def _fact(self, name: str, value: Any) -> Fact:
         label, help_text = self.label_of(name)

@@ -15,11 +15,11 @@ from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from mastra_engine.admin.base import EngineAdmin, Fact, Link, Text, View
+from mastra_engine.admin.base import EngineAdmin, Link, Text, View
 from mastra_engine.admin.names import RESOURCE
-from mastra_engine.admin.paging import counted
-from mastra_engine.admin.reading import Reads, database, own_index_names
+from mastra_engine.admin.reading import Reads, database
 from mastra_engine.admin.wording import number_text
+from mastra_engine.backends.base.own_indexes import own_indexes
 from mastra_engine.exceptions import EngineError, InvalidInput
 from mastra_engine.handler import engine
 from mastra_engine.models import (
@@ -76,11 +76,9 @@ class ResourceActions(EngineAdmin):
             name=self.names(request, [own])[own],
             title=_("Erase a resource"),
             resource_id=resource_id,
-            facts=[
-                Fact(NOUNS[noun], counted(rows))
-                for noun, rows in rows_by_noun.items()
-                if Reads(request).views(str(rows.model._meta.model_name))
-            ],
+            facts=self.counts(
+                request, [(NOUNS[noun], rows) for noun, rows in rows_by_noun.items()]
+            ),
             may_erase=_may_erase(request),
             back=self.url("resources", resource_id=resource_id),
         )
@@ -131,7 +129,7 @@ class ResourceActions(EngineAdmin):
 
     def _rows_of(self, resource_id: str) -> dict[str, QuerySet[Any]]:
         """Return the rows that an erasure deletes, by noun."""
-        indexes = self.rows(VectorIndex).filter(name__in=own_index_names())
+        indexes = self.rows(VectorIndex).filter(name__in=own_indexes(engine))
         vectors = self.rows(Embedding).filter(
             vector_index__in=list(indexes.values_list("pk", flat=True)), namespace=resource_id
         )

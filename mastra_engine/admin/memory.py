@@ -190,13 +190,11 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
                 text=Left("content", EXCERPT), json=Left(as_text("data", WorkingMemory), EXCERPT)
             )
         )
-        counts = {
-            gettext("vectors"): self.rows(Embedding).filter(
-                vector_index__name=engine.memory.index_name, namespace=resource_id
-            ),
-            gettext("state items"): StateItem.objects.using(database()).under(resource_id).live(),
-        }
-        views = Reads(request).views
+        vectors = self.rows(Embedding).filter(
+            vector_index__name=engine.memory.index_name, namespace=resource_id
+        )
+        state = StateItem.objects.using(database()).under(resource_id).live()
+        related = [(gettext("vectors"), vectors), (gettext("state items"), state)]
         entities = self.rows(Entity).filter(connection_id=resource_id).order_by("name")
         return self.page(
             request,
@@ -206,11 +204,7 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
             facts=[
                 Fact(gettext("threads"), counted(all_threads)),
                 *_sums(all_threads),
-                *(
-                    Fact(label, counted(rows))
-                    for label, rows in counts.items()
-                    if views(str(rows.model._meta.model_name))
-                ),
+                *self.counts(request, related),
             ],
             resource_id=resource_id,
             tools=self.resource_tools(request, resource_id),
@@ -218,7 +212,7 @@ class ThreadAdmin(ContextWindows, ThreadEditing, ResourceActions):
             state=self.url("stateitem_changelist", q=json.dumps([resource_id])),
             threads=[(thread, names[self.reference(thread)]) for thread in threads],
             memories=memories.order_by("-updated_at"),
-            entities=entities[:RELATED] if views("entity") else [],
+            entities=entities[:RELATED] if Reads(request).views("entity") else [],
         )
 
 
@@ -268,8 +262,8 @@ class MessageAdmin(Reasons, MessageDeletion):
         @admin.display(description=_("text"))
         def text(row: Any) -> SafeString:
             address = self.url("thread_change", row.thread_id, at=row.position)
-            shown = marked(row.excerpt, words) or message_title(row.role, row.tool)
-            return linked(f"{address}#m{row.position}" if address else "", shown)
+            title = marked(row.excerpt, words) or message_title(row.role, row.tool)
+            return linked(f"{address}#m{row.position}" if address else "", title)
 
         columns = super().get_list_display(request)
         if not self.reads(request, Message):

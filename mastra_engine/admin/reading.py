@@ -15,7 +15,6 @@ from django.http import HttpRequest
 from mastra_engine.admin.paging import BoundedPaginator, table_rows
 from mastra_engine.admin.times import time_tag
 from mastra_engine.admin.wording import term
-from mastra_engine.backends.base.facts.claims import FACT_INDEX
 from mastra_engine.handler import engine
 from mastra_engine.web import APP, READ_CONTENT, READS, allowed
 
@@ -206,11 +205,6 @@ class Reads:
 def rows_of(model: type[Model]) -> QuerySet[Any]:
     """Return the rows of a table in the default engine's database."""
     return model._default_manager.using(database())
-
-
-def own_index_names() -> tuple[str, ...]:
-    """Return the names of the indexes that the engine makes from its own tables."""
-    return engine.memory.index_name, engine.state.index.name, FACT_INDEX
 
 
 def database() -> str:

@@ -23,9 +23,10 @@ from mastra_engine.admin.map import Map
 from mastra_engine.admin.names import Name, Reference, embedding_key, vector_title
 from mastra_engine.admin.overview import Overview
 from mastra_engine.admin.playground import Playground
-from mastra_engine.admin.reading import database, own_index_names
+from mastra_engine.admin.reading import database
 from mastra_engine.admin.sources import origins
 from mastra_engine.admin.wording import number_text, term
+from mastra_engine.backends.base.own_indexes import own_indexes
 from mastra_engine.handler import DEFAULT_ALIAS, engine
 from mastra_engine.health import read_lags
 from mastra_engine.models import Embedding, IndexProgress, VectorIndex
@@ -97,7 +98,7 @@ class VectorIndexAdmin(Overview, Playground, Map):
             ]
         if self.may(request, "change"):
             links.append(Link(_("Build"), self.url("build", row.pk)))
-            if _is_declared(row) or row.name in own_index_names():
+            if _is_declared(row) or row.name in own_indexes(engine):
                 links.append(Link(_("Index everything again"), self.url("rebuild", row.pk)))
         return links
 
@@ -135,7 +136,7 @@ class VectorIndexAdmin(Overview, Playground, Map):
                 "The index is deleted, and all that it was made from is embedded again, by a "
                 "worker if the project has one. Until that ends, searches find only a part."
             )
-            if row.name in own_index_names()
+            if row.name in own_indexes(engine)
             else _(
                 "All records of the index are read and embedded again, by a worker if the project "
                 "has one. Searches use the old vectors until they are replaced."

@@ -50,8 +50,8 @@ def in_messages(messages: QuerySet[Message], words: Sequence[str], column: str) 
     index = indexes.filter(name=engine.memory.index_name).first()
     if index is None:
         return scanned(newest, "text", words, column)
-    found = _with_vectors(index, messages, words, column)
-    return found | scanned(newest[:WAITING], "text", words, column)
+    indexed = _with_vectors(index, messages, words, column)
+    return indexed | scanned(newest[:WAITING], "text", words, column)
 
 
 def _with_vectors(

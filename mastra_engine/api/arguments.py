@@ -102,7 +102,7 @@ class Arguments:
 
     def _check_name(self, name: str, reserved: Collection[str]) -> None:
         if name not in self.parameters or name in reserved:
-            known_names = (known for known in self.parameters if known not in reserved)
+            known_names = (other for other in self.parameters if other not in reserved)
             raise InvalidInput(unknown("argument", name, known_names), path=pointer((name,)))
 
 

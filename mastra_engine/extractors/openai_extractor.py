@@ -163,12 +163,12 @@ def _document(
     messages: Sequence[Message], texts: Sequence[str], known_facts: Sequence[Fact]
 ) -> str:
     """Return the model's input as JSON, so that no text can end its message."""
-    known = [
+    facts = [
         {"subject": fact.subject, "predicate": fact.predicate, "object": fact.object}
         for fact in known_facts
     ]
     document = {
-        "known_facts": known[: fitting((len(orjson.dumps(f)) for f in known), MAX_KNOWN_BYTES)],
+        "known_facts": facts[: fitting((len(orjson.dumps(f)) for f in facts), MAX_KNOWN_BYTES)],
         "messages": [
             {"number": number, "role": message.role, "at": message.created_at, "text": text}
             for number, (message, text) in enumerate(zip(messages, texts, strict=True), start=1)

@@ -46,7 +46,7 @@ SELECT (SELECT json_agg(json_build_array(lexeme, cardinality(positions)) ORDER B
        (SELECT count(*) FROM (SELECT FROM {table} WHERE """
 
 # A document has the place of its row, because the best rows are read once more; the others need not
-# be read whole. `wanted` documents are those of the nearest vectors.
+# be read whole. Some documents are those of the nearest vectors (`is_nearest`).
 _READ = (
     "SELECT stored.ctid AS place, id, namespace, word_count, ARRAY[{occurrences}] AS occurrences, "
 )
@@ -64,13 +64,13 @@ _BEST = """
         FROM unnest(frequencies) WITH ORDINALITY AS each (frequency, i) ORDER BY i
     ) AS weights FROM collection
 ), scored AS MATERIALIZED (
-    SELECT place, id, namespace, occurrences, word_count, wanted, {score} AS lexical
+    SELECT place, id, namespace, occurrences, word_count, is_nearest, {score} AS lexical
     FROM candidate, collection, weight WHERE passes
 ), best AS MATERIALIZED (
-    (SELECT place, occurrences, word_count FROM scored WHERE NOT wanted
+    (SELECT place, occurrences, word_count FROM scored WHERE NOT is_nearest
      ORDER BY lexical DESC, id, namespace LIMIT {limit})
     UNION
-    SELECT place, occurrences, word_count FROM scored WHERE wanted
+    SELECT place, occurrences, word_count FROM scored WHERE is_nearest
 )
 SELECT documents, average_length, frequencies,
        stored.id, stored.namespace, document, metadata::text, occurrences, best.word_count, """
@@ -171,10 +171,10 @@ class LexicalSearch:
         every = Candidates(either(words), frozenset(word.lexeme for word in words))
         if query.is_of_all:
             return self._search(words, every, self._nearest())
-        documents, wanted = self._documents(), self._of_keys(keys)
-        result = self._search(words, rarest(words, documents), wanted, documents)
+        documents, nearest = self._documents(), self._of_keys(keys)
+        result = self._search(words, rarest(words, documents), nearest, documents)
         if len(result.rows) < self.enough:
-            result = self._search(words, every, wanted, documents)
+            result = self._search(words, every, nearest, documents)
         return result
 
     def _documents(self) -> float:
@@ -189,7 +189,7 @@ class LexicalSearch:
         self,
         words: Sequence[Word],
         candidates: Candidates,
-        wanted: Sql | None,
+        nearest: Sql | None,
         documents: float | None = None,
     ) -> LexicalResult:
         """Search candidates; without a number of `documents` they are the whole collection."""
@@ -197,7 +197,7 @@ class LexicalSearch:
         vector = partition.binary() if self.with_vector else "NULL"
         rows = self._fetch(
             "WITH candidate AS MATERIALIZED (",
-            *self._candidates(words, self._matching(candidates.tsquery, documents), wanted),
+            *self._candidates(words, self._matching(candidates.tsquery, documents), nearest),
             "), statistics AS MATERIALIZED (",
             *self._statistics(words, candidates, documents),
             _BEST.format(score=_score(words), limit=self.limit),
@@ -227,17 +227,17 @@ class LexicalSearch:
         return both((has_words, [tsquery]), self.within)
 
     def _candidates(
-        self, words: Sequence[Word], matching: Sql, wanted: Sql | None
+        self, words: Sequence[Word], matching: Sql, nearest: Sql | None
     ) -> list[Sql | str]:
-        """Return the statement that reads the candidates, and the wanted rows beside them."""
+        """Return the statement that reads the candidates, and the nearest rows beside them."""
         occurrences = ", ".join([_OCCURRENCES] * len(words))
         read: Sql = (_READ.format(occurrences=occurrences), [word.tsquery for word in words])
         by_words: list[Sql | str] = [
-            *("(", read, self.condition, " AS passes, FALSE AS wanted "),
+            *("(", read, self.condition, " AS passes, FALSE AS is_nearest "),
             *(f"FROM {self.partition.table} AS stored WHERE ", matching),
             f" LIMIT {_MOST_CANDIDATES})",
         ]
-        return by_words if wanted is None else [*by_words, " UNION ALL (", read, wanted, ")"]
+        return by_words if nearest is None else [*by_words, " UNION ALL (", read, nearest, ")"]
 
     def _nearest(self) -> Sql | None:
         """Return the rest of the statement that reads the nearest rows of the whole collection.
@@ -248,7 +248,8 @@ class LexicalSearch:
         if self.target is None:
             return None
         return statement(
-            "TRUE AS passes, TRUE AS wanted FROM (SELECT ctid, id, namespace, word_count, words "
+            "TRUE AS passes, TRUE AS is_nearest "
+            "FROM (SELECT ctid, id, namespace, word_count, words "
             f"FROM {self.partition.table} WHERE ",
             both(self.within, self.condition),
             " ORDER BY 0 + (",
@@ -264,7 +265,7 @@ class LexicalSearch:
         equal = f"index_id = {self.partition.index.id} AND namespace = space AND id = name"
         return statement(
             self.condition,
-            f" AS passes, TRUE AS wanted FROM {self.partition.table} AS stored JOIN ",
+            f" AS passes, TRUE AS is_nearest FROM {self.partition.table} AS stored JOIN ",
             (f"{pairs} ON {equal}", [list(column) for column in zip(*keys, strict=True)]),
         )
 
@@ -279,7 +280,7 @@ class LexicalSearch:
         """Return the statement of the collection's statistics, counted as far as affordable."""
         table, average = self.partition.table, self.statistics.average_length
         frequencies = ", ".join(
-            f"count(*) FILTER (WHERE occurrences[{i}] > 0 AND NOT wanted)"
+            f"count(*) FILTER (WHERE occurrences[{i}] > 0 AND NOT is_nearest)"
             if word.lexeme in candidates.complete
             else str(word.share * (documents or 0))
             for i, word in enumerate(words, start=1)

@@ -110,12 +110,12 @@ WHERE inhparent = to_regclass('mastra_engine_embedding')
 
 
 def _described(pid: int | None, state: str | None, application: str | None) -> str:
-    """Return whose transaction it is, for whoever may want to end it."""
+    """Return the process of a transaction in words, so that an operator can end it."""
     if pid is None:
         return "a prepared transaction"
-    # The state of another role's session is not told everybody.
-    known = ", ".join(text for text in (state, application) if text)
-    return f"process {pid} ({known})" if known else f"process {pid}"
+    # PostgreSQL may hide the state of another role's session.
+    details = ", ".join(text for text in (state, application) if text)
+    return f"process {pid} ({details})" if details else f"process {pid}"
 
 
 def drop_orphans(connection: BaseDatabaseWrapper) -> None:
@@ -355,7 +355,7 @@ class Partition:
             writers = {key: who for key, who in self._writers().items() if key in writers}
 
     def _writers(self) -> dict[str, str]:
-        """Return the transactions that write to the table, with whose they are."""
+        """Return the process of each transaction that writes to the table, by the transaction."""
         rows = self._query(_WRITERS, [self.table])
         return {transaction: _described(*holder) for transaction, *holder in rows}
 

@@ -15,6 +15,8 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 
+from mastra_engine import engine
+
 ROOT = Path(__file__).resolve().parents[2]
 LOOK = settings.SETTINGS_MODULE.rpartition(".")[2]
 SCREENSHOTS = ROOT / "build" / "screenshots" / LOOK
@@ -53,6 +55,16 @@ def page(chromium: Any, live_server: Any) -> Iterator[Any]:
     yield opened
     context.close()
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture
+def talks(transactional_db: None) -> None:
+    """Twenty conversations, in one of which a rare word is said."""
+    for i in range(20):
+        text = "I would rather have a kumquat" if i == 7 else "Hello"
+        messages = [{"role": "user", "content": text}, {"role": "assistant", "content": "Yes"}]
+        engine.memory.create_thread(resource_id="ann", thread_id=f"t{i}", title=f"Talk {i}")
+        engine.memory.save_memory(thread_id=f"t{i}", messages=messages)
 
 
 def complaint(output: Any) -> list[str]:

@@ -14,12 +14,7 @@ from tests.browser.looking import look
 pytestmark = pytest.mark.browser
 
 
-def test_a_word_leads_to_the_conversation_in_three_clicks(admin: Any) -> None:
-    for i in range(20):
-        text = "I would rather have a kumquat" if i == 7 else "Hello"
-        messages = [{"role": "user", "content": text}, {"role": "assistant", "content": "Yes"}]
-        engine.memory.create_thread(resource_id="ann", thread_id=f"t{i}", title=f"Talk {i}")
-        engine.memory.save_memory(thread_id=f"t{i}", messages=messages)
+def test_a_word_leads_to_the_conversation_in_three_clicks(admin: Any, talks: None) -> None:
     admin.goto("/admin/mastra_engine/message/")
     admin.locator("input[name=q]").fill("kumquat")
     with admin.expect_navigation():

@@ -161,12 +161,7 @@ def test_question_which_index_lags_behind(walk: Walk) -> None:
     assert "up to date" in rows.filter(has_text="places").first.inner_text()
 
 
-def test_question_in_which_conversation_was_it_said(walk: Walk) -> None:
-    for i in range(20):
-        text = "I would rather have a kumquat" if i == 7 else "Hello"
-        messages = [{"role": "user", "content": text}, {"role": "assistant", "content": "Yes"}]
-        engine.memory.create_thread(resource_id="ann", thread_id=f"t{i}", title=f"Talk {i}")
-        engine.memory.save_memory(thread_id=f"t{i}", messages=messages)
+def test_question_in_which_conversation_was_it_said(walk: Walk, talks: None) -> None:
     walk.ask("In which conversation was it said?", "kumquat")
     walk.click(walk.page.get_by_role("link", name="I would rather have a kumquat"))
     answer = walk.ends("said")

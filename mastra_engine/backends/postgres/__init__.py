@@ -110,11 +110,11 @@ class PostgresEngine(MastraEngine):
             return [checks.Error(f"DB_URL is not valid. {problem}.", id="mastra_engine.E003")]
         vendor = connections[alias].vendor
         if vendor != "postgresql":
-            found = "not configured" if vendor == "unknown" else vendor  # "unknown": the dummy
+            kind = "not configured" if vendor == "unknown" else vendor  # "unknown": the dummy
             return [
                 checks.Error(
                     f"The engine {self.alias!r} needs PostgreSQL; the database {alias!r} is "
-                    f"{found}.",
+                    f"{kind}.",
                     hint="DATABASES = {'default': mastra_engine.conf.database(BASE_DIR)} takes it "
                     "from DB_URL, which manage.py engine_add sets for a development database.",
                     id="mastra_engine.E003",

@@ -79,8 +79,8 @@ class Consolidation:
                 for match in self._index.search(_query(fact, min_score), numbers, selection)
                 if UUID(match.id) != fact.id
             ]
-            found = self._index.with_facts([match for _, match in matches])
-            others = {match.fact.id: match.fact for match in found if is_current(match.fact)}
+            neighbours = self._index.with_facts([match for _, match in matches])
+            others = {match.fact.id: match.fact for match in neighbours if is_current(match.fact)}
             for fact, match in matches:
                 other = others.get(UUID(match.id))
                 if other is not None and match.similarity is not None:

@@ -223,12 +223,12 @@ class RecordSearch:
             if entity in (None, declared.entity) and index in (None, declared.index)
         ]
         requested = {"entity": entity, "index": index}
-        named = [
+        conditions = [
             f"{kind} {quoted(value)}" for kind, value in requested.items() if value is not None
         ]
-        if named and not declarations:
+        if conditions and not declarations:
             raise IndexNotFound(
-                f"No index of records is declared with index_records for {' and '.join(named)}"
+                f"No index of records is declared with index_records for {' and '.join(conditions)}"
             )
         return declarations
 
